@@ -1,0 +1,127 @@
+package emu
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Firewall is the guest firewall of a host: the INPUT chain of the iptables filter table. Loopback and the packets of
+// connections that exist already always pass; then its rules decide in their order; what none of them matches is dropped. A
+// nil Firewall lets everything in.
+type Firewall struct {
+	Rules []FirewallRule `json:"rules"`
+	// Default is where the drop of everything else is decided.
+	Default Origin `json:"default,omitzero"`
+}
+
+// FirewallDefault is the id under which a firewall reports the drop of what no rule matched.
+const FirewallDefault = "firewall-default"
+
+// FirewallRule admits or drops what it matches.
+type FirewallRule struct {
+	ID       string // what a report of a drop carries; unique in the namespace, at most 60 bytes
+	Comment  string // the rule as a person wrote it, at most 200 bytes
+	Origin   Origin
+	Drop     bool          // accept otherwise
+	Protocol string        // tcp, udp, icmp; empty: any
+	Ports    []PortRange   // of tcp or udp; none: any. At most 15, a range counting as two
+	From     netip.Prefix  // zero: anywhere
+	FromTo   [2]netip.Addr // an inclusive range of sources instead of From; zero: none
+}
+
+// PortRange is an inclusive range of ports.
+type PortRange struct{ First, Last uint16 }
+
+func (p PortRange) String() string {
+	if p.First == p.Last {
+		return fmt.Sprint(p.First)
+	}
+	return fmt.Sprintf("%d:%d", p.First, p.Last)
+}
+
+// String gives the whole filter table as iptables-restore reads it and iptables-save prints it, without counters.
+func (f *Firewall) String() string {
+	var b strings.Builder
+	b.WriteString("*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n")
+	for _, l := range f.Lines() {
+		b.WriteString(l + "\n")
+	}
+	b.WriteString("COMMIT\n")
+	return b.String()
+}
+
+// Lines gives the rules of the INPUT chain as `iptables -S` prints them.
+func (f *Firewall) Lines() []string {
+	lines := []string{
+		"-A INPUT -i lo -j ACCEPT",
+		"-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+	}
+	for _, r := range f.Rules {
+		lines = append(lines, r.Lines()...)
+	}
+	return append(lines, "-A INPUT "+reportTarget(FirewallDefault))
+}
+
+// Lines gives the one line of a rule that accepts, the two of a rule that drops and reports it.
+func (r FirewallRule) Lines() []string {
+	match := r.match()
+	if !r.Drop {
+		return []string{"-A INPUT " + match + "-j ACCEPT"}
+	}
+	return []string{
+		"-A INPUT " + match + reportTarget(r.ID),
+		"-A INPUT " + match + "-j DROP",
+	}
+}
+
+func (r FirewallRule) match() string {
+	var b strings.Builder
+	if r.From.IsValid() && r.From.Bits() > 0 {
+		fmt.Fprintf(&b, "-s %s ", r.From.Masked())
+	}
+	if r.Protocol != "" {
+		fmt.Fprintf(&b, "-p %s ", r.Protocol)
+	}
+	if r.FromTo[0].IsValid() {
+		fmt.Fprintf(&b, "-m iprange --src-range %s-%s ", r.FromTo[0], r.FromTo[1])
+	}
+	switch {
+	case len(r.Ports) == 1:
+		fmt.Fprintf(&b, "-m %s --dport %s ", r.Protocol, r.Ports[0])
+	case len(r.Ports) > 1:
+		fmt.Fprintf(&b, "-m multiport --dports %s ", strings.Join(texts(r.Ports, PortRange.String), ","))
+	}
+	if r.Comment != "" {
+		fmt.Fprintf(&b, "-m comment --comment %s ", quoteComment(r.Comment))
+	}
+	return b.String()
+}
+
+// quoteComment quotes as iptables-save does: only what needs it.
+func quoteComment(s string) string {
+	if strings.IndexFunc(s, func(c rune) bool {
+		return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", c)
+	}) < 0 {
+		return s
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`").Replace(s) + `"`
+}
+
+func reportTarget(id string) string {
+	return fmt.Sprintf("-m dscp --dscp %#02x -j NFLOG --nflog-prefix %s --nflog-group %d --nflog-threshold 1", ProbeDSCP, quotePrefix(id), LogGroup)
+}
+
+func quotePrefix(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// MarshalJSON gives the rule as iptables would read it, with its id and origin.
+func (r FirewallRule) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID     string   `json:"id"`
+		Origin Origin   `json:"origin,omitzero"`
+		Rules  []string `json:"rules"`
+	}{r.ID, r.Origin, r.Lines()})
+}

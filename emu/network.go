@@ -1,0 +1,236 @@
+// Package emu is the emulator of a network on one Linux machine, seen as data.
+//
+// A [Network] says which network namespaces, links, addresses, routes, rule sets, name servers and services one lab
+// wants. It is plain data: the same lab gives the same Network everywhere, it can be printed, compared and tested
+// without root. The packages below emu make it real (emu/kernel), serve inside it (emu/dns, emu/listener,
+// emu/process) and ask it questions (emu/probe).
+//
+// Nothing here or below knows what a cloud service is.
+package emu
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+)
+
+// MTU is the size in bytes of the largest packet on every link of a lab.
+const MTU = 1400
+
+// Network is the wanted state of one lab.
+type Network struct {
+	Namespaces []Namespace `json:"namespaces"`
+	Links      []Link      `json:"links"`
+	// PublicNames are the names every name server of the network answers.
+	PublicNames []NameRecord `json:"publicNames"`
+}
+
+// Kind tells the namespaces that carry packets from those where packets start and end.
+type Kind string
+
+const (
+	Router Kind = "router" // forwards between its links
+	Host   Kind = "host"   // starts and ends connections
+)
+
+// Namespace is one network namespace with all that is in it but its links.
+type Namespace struct {
+	// Name is unique in the network and fit for a file name: [A-Za-z0-9._-]+.
+	Name   string `json:"name"`
+	Kind   Kind   `json:"kind"`
+	Origin Origin `json:"origin,omitzero"`
+	// Loopback addresses are local to the namespace without a link: a router's name server listens on one.
+	Loopback  []netip.Addr `json:"loopback,omitempty"`
+	Bridges   []Bridge     `json:"bridges,omitempty"`
+	Routes    []Route      `json:"routes,omitempty"`
+	Neighbors []Neighbor   `json:"neighbors,omitempty"`
+	Ruleset   *Ruleset     `json:"ruleset,omitempty"`  // nftables
+	Firewall  *Firewall    `json:"firewall,omitempty"` // iptables
+	DNS       *NameServer  `json:"dns,omitempty"`
+	Proxies   []HTTPProxy  `json:"httpProxies,omitempty"`
+	Resolver  Resolver     `json:"resolver,omitzero"`
+	Hosts     []NameRecord `json:"hosts,omitempty"` // lines of /etc/hosts beyond localhost
+	Services  []Service    `json:"services,omitempty"`
+}
+
+// Bridge joins links of its namespace; its addresses make the namespace the gateway of those behind it.
+type Bridge struct {
+	Name      string         `json:"name"`
+	MAC       MAC            `json:"mac"`
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
+}
+
+// Link is a veth pair: a cable between two namespaces, or between two bridges of one.
+type Link struct {
+	A LinkEnd `json:"a"`
+	B LinkEnd `json:"b"`
+}
+
+// LinkEnd is one interface of a veth pair. It has addresses, or it is a port of a bridge.
+type LinkEnd struct {
+	Namespace string         `json:"namespace"`
+	Name      string         `json:"name"` // at most 15 bytes
+	MAC       MAC            `json:"mac"`
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
+	Port      *BridgePort    `json:"port,omitempty"`
+}
+
+// BridgePort makes a link end a port of a bridge. No port learns: who is behind it is known beforehand, so nothing is
+// flooded and the cost of ARP doesn't grow with the number of ports.
+type BridgePort struct {
+	Bridge string `json:"bridge"`
+	// Stations are the MAC addresses behind the port: static entries of the forwarding database.
+	Stations []MAC `json:"stations,omitempty"`
+	// ProxyARP lets the bridge answer ARP requests that arrive on this port from the permanent neighbours of the bridge.
+	ProxyARP bool `json:"proxyARP,omitempty"`
+	// Uplink ports take what the bridge has no station for: unknown unicast and broadcast.
+	Uplink bool `json:"uplink,omitempty"`
+}
+
+// Route sends a destination to a gateway, or straight to a link.
+type Route struct {
+	Destination netip.Prefix `json:"destination"` // 0.0.0.0/0 is the default route
+	Gateway     netip.Addr   `json:"gateway,omitzero"`
+	Device      string       `json:"device"`
+	// OnLink says that the gateway is reached on the device although no address of the device covers it.
+	OnLink bool `json:"onLink,omitempty"`
+}
+
+// Neighbor is a permanent entry of the neighbour table.
+type Neighbor struct {
+	Device  string     `json:"device"`
+	Address netip.Addr `json:"address"`
+	MAC     MAC        `json:"mac"`
+}
+
+// Resolver is what /etc/resolv.conf says inside a namespace.
+type Resolver struct {
+	Servers []netip.Addr `json:"servers,omitempty"`
+	Search  []string     `json:"search,omitempty"`
+}
+
+// NameRecord is an A record, or a line of /etc/hosts. Names are without the final dot.
+type NameRecord struct {
+	Name    string     `json:"name"`
+	Address netip.Addr `json:"address"`
+}
+
+// NameServer answers DNS on port 53 of its addresses, over UDP and TCP: the public names of the network, and to the clients of
+// a view that view's names too. Any other name does not exist.
+type NameServer struct {
+	Addresses []netip.Addr `json:"addresses"`
+	Views     []NameView   `json:"views,omitempty"`
+}
+
+// NameView are names that only some clients see.
+type NameView struct {
+	Clients []netip.Addr `json:"clients"`
+	// Domain is the search domain of the view's names; the name server is authoritative for it.
+	Domain  string       `json:"domain"`
+	Records []NameRecord `json:"records"` // full names, in Domain
+}
+
+// HTTPProxy is a reverse proxy that routes requests by their Host header.
+type HTTPProxy struct {
+	Listen netip.AddrPort   `json:"listen"`
+	Routes []HTTPProxyRoute `json:"routes"`
+}
+
+// HTTPProxyRoute leads the requests for one host name to a backend.
+type HTTPProxyRoute struct {
+	Host    string         `json:"host"`
+	Backend netip.AddrPort `json:"backend"`
+}
+
+// Service listens on a port of its namespace: a program, or without a command the emulator's built-in listener.
+type Service struct {
+	Name     string   `json:"name"` // unique in the namespace
+	Port     uint16   `json:"port"`
+	Protocol Protocol `json:"protocol"`
+	Command  string   `json:"command,omitempty"` // for sh -c
+	Dir      string   `json:"dir,omitempty"`     // working directory of the command
+	Origin   Origin   `json:"origin,omitzero"`
+}
+
+// BuiltIn says whether the emulator itself listens, rather than a program.
+func (s Service) BuiltIn() bool { return s.Command == "" }
+
+// Protocol is a transport protocol.
+type Protocol string
+
+const (
+	TCP Protocol = "tcp"
+	UDP Protocol = "udp"
+)
+
+// Origin is the place in a file that something comes from; the zero Origin is "no such place".
+type Origin struct {
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`   // from 1
+	Column int    `json:"column,omitempty"` // from 1
+}
+
+// IsZero says whether there is no such place.
+func (o Origin) IsZero() bool { return o == Origin{} }
+
+// String gives file:line:column, without the parts that aren't known.
+func (o Origin) String() string {
+	switch {
+	case o.Line == 0:
+		return o.File
+	case o.Column == 0:
+		return fmt.Sprintf("%s:%d", o.File, o.Line)
+	}
+	return fmt.Sprintf("%s:%d:%d", o.File, o.Line, o.Column)
+}
+
+// MAC is an Ethernet address.
+type MAC [6]byte
+
+// MACOf derives the locally administered MAC address 02:00:a:b:c:d from the IPv4 address a.b.c.d.
+func MACOf(addr netip.Addr) MAC {
+	a := addr.As4()
+	return MAC{0x02, 0x00, a[0], a[1], a[2], a[3]}
+}
+
+func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
+
+// MarshalText gives the colon form.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// Namespace finds a namespace by its name.
+func (n *Network) Namespace(name string) (*Namespace, bool) {
+	for i := range n.Namespaces {
+		if n.Namespaces[i].Name == name {
+			return &n.Namespaces[i], true
+		}
+	}
+	return nil, false
+}
+
+// Sort puts everything in the one order in which equal networks are equal byte for byte. Rules and chains keep theirs:
+// it has a meaning.
+func (n *Network) Sort() {
+	byKind := map[Kind]int{Router: 0, Host: 1}
+	slices.SortStableFunc(n.Namespaces, func(a, b Namespace) int {
+		return cmp.Or(cmp.Compare(byKind[a.Kind], byKind[b.Kind]), cmp.Compare(a.Name, b.Name))
+	})
+	for i := range n.Namespaces {
+		s := &n.Namespaces[i]
+		slices.SortFunc(s.Routes, func(a, b Route) int {
+			return cmp.Or(a.Destination.Addr().Compare(b.Destination.Addr()), cmp.Compare(a.Destination.Bits(), b.Destination.Bits()))
+		})
+		slices.SortFunc(s.Neighbors, func(a, b Neighbor) int {
+			return cmp.Or(cmp.Compare(a.Device, b.Device), a.Address.Compare(b.Address))
+		})
+		slices.SortFunc(s.Bridges, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	slices.SortFunc(n.Links, func(a, b Link) int {
+		return cmp.Or(cmp.Compare(a.A.Namespace, b.A.Namespace), cmp.Compare(a.A.Name, b.A.Name))
+	})
+	slices.SortFunc(n.PublicNames, func(a, b NameRecord) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), a.Address.Compare(b.Address))
+	})
+}

@@ -1,0 +1,311 @@
+package emu
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// ProbeDSCP is the differentiated-services code point that the emulator's own probes set on their packets. Rules report a
+// drop only of packets that carry it, so that no other traffic, however much, costs more than the drop itself.
+const ProbeDSCP = 0x2b
+
+// LogGroup is the NFLOG group on which rules report the drops of probe packets.
+const LogGroup = 1
+
+// Ruleset is the one nftables table, family ip, of a namespace. Order of chains is without meaning, order of rules is the
+// order of evaluation.
+type Ruleset struct {
+	Table     string       `json:"table"`
+	Prefixes  []PrefixSet  `json:"prefixSets,omitempty"`
+	Pairs     []PairSet    `json:"pairSets,omitempty"`
+	Addresses []AddressMap `json:"addressMaps,omitempty"`
+	Sockets   []SocketMap  `json:"socketMaps,omitempty"`
+	Chains    []Chain      `json:"chains"`
+}
+
+// PrefixSet is a named interval set of IPv4 prefixes.
+type PrefixSet struct {
+	Name     string         `json:"name"`
+	Elements []netip.Prefix `json:"elements"`
+}
+
+// PairSet is a named set of source and destination addresses.
+type PairSet struct {
+	Name     string          `json:"name"`
+	Elements [][2]netip.Addr `json:"elements"`
+}
+
+// AddressMap is a named map from an IPv4 address to an IPv4 address.
+type AddressMap struct {
+	Name     string              `json:"name"`
+	Elements []AddressMapElement `json:"elements"`
+}
+
+// AddressMapElement is one entry of an AddressMap.
+type AddressMapElement struct {
+	Key   netip.Addr `json:"key"`
+	Value netip.Addr `json:"value"`
+}
+
+// SocketMap is a named verdict map from address . protocol . port to the chain that decides.
+type SocketMap struct {
+	Name     string             `json:"name"`
+	Elements []SocketMapElement `json:"elements"`
+}
+
+// SocketMapElement is one entry of a SocketMap.
+type SocketMapElement struct {
+	Address  netip.Addr `json:"address"`
+	Protocol Protocol   `json:"protocol"`
+	Port     uint16     `json:"port"`
+	Chain    string     `json:"chain"`
+}
+
+// Chain is a list of rules, hooked into the way of packets or called by other rules.
+type Chain struct {
+	Name  string `json:"name"`
+	Hook  Hook   `json:"hook,omitempty"`
+	Rules []Rule `json:"rules"`
+}
+
+// Hook is where a base chain stands in the way of packets: its type, hook, priority and policy as one.
+type Hook string
+
+const (
+	NoHook      Hook = ""
+	DNATHook    Hook = "type nat hook prerouting priority dstnat; policy accept;"
+	SNATHook    Hook = "type nat hook postrouting priority srcnat; policy accept;"
+	RawHook     Hook = "type filter hook prerouting priority raw; policy accept;"
+	InputHook   Hook = "type filter hook input priority filter; policy drop;"
+	ForwardHook Hook = "type filter hook forward priority filter; policy drop;"
+)
+
+// Rule is one nftables rule. Two rules may share an ID where one reports what the other drops.
+type Rule struct {
+	ID         string // what a report of a drop carries; unique in the namespace but for such a pair
+	Comment    string // for people, at most 127 bytes
+	Origin     Origin
+	Statements []Statement
+}
+
+// DropRules gives the pair of rules that reports and drops whatever the matches let through.
+func DropRules(id, comment string, origin Origin, matches ...Statement) []Rule {
+	report := append(append([]Statement{}, matches...), MatchProbe{}, Log{Prefix: id})
+	drop := append(append([]Statement{}, matches...), Counter{}, Drop{})
+	return []Rule{
+		{ID: id, Comment: comment, Origin: origin, Statements: report},
+		{ID: id, Comment: comment, Origin: origin, Statements: drop},
+	}
+}
+
+// Statement is one step of a rule: a match, or an action. String gives it in the language of nft.
+type Statement interface{ String() string }
+
+// Direction says which of a packet's two ends, or of a router's two interfaces, is meant.
+type Direction string
+
+const (
+	Source      Direction = "s"
+	Destination Direction = "d"
+)
+
+type (
+	// MatchInput matches the interface a packet came in on.
+	MatchInput struct{ Device string }
+	// MatchOutput matches the interface a packet leaves by.
+	MatchOutput struct{ Device string }
+	// MatchPrefix matches the source or destination address.
+	MatchPrefix struct {
+		Of     Direction
+		Prefix netip.Prefix
+	}
+	// MatchPrefixSet matches the source or destination address against a PrefixSet; Not matches what is not in it.
+	MatchPrefixSet struct {
+		Of  Direction
+		Set string
+		Not bool
+	}
+	// MatchPairSet matches source and destination address against a PairSet.
+	MatchPairSet struct{ Set string }
+	// MatchProtocol matches the transport protocol: tcp, udp or icmp.
+	MatchProtocol struct{ Protocol string }
+	// MatchPort matches the destination port; it needs a MatchProtocol of tcp or udp before it.
+	MatchPort struct{ Port uint16 }
+	// MatchEstablished matches packets of connections that were accepted before, and what relates to them.
+	MatchEstablished struct{}
+	// MatchDNATed matches packets of connections whose destination was translated.
+	MatchDNATed struct{}
+	// MatchProbe matches the emulator's own probes (ProbeDSCP).
+	MatchProbe struct{}
+	// Log reports the packet on LogGroup, under a prefix.
+	Log struct{ Prefix string }
+	// Counter counts packets and bytes.
+	Counter struct{}
+	// Accept ends the hook: the packet goes on.
+	Accept struct{}
+	// Drop ends the packet, silently.
+	Drop struct{}
+	// Goto continues in another chain and doesn't come back.
+	Goto struct{ Chain string }
+	// Dispatch continues in the chain that a SocketMap has for destination address, protocol and port.
+	Dispatch struct{ Map string }
+	// Distribute continues in one of the chains, chosen by a hash of the packet's addresses and ports.
+	Distribute struct {
+		By     Distribution
+		Chains []string
+	}
+	// DNAT translates the destination.
+	DNAT struct{ To netip.AddrPort }
+	// SNAT translates the source address.
+	SNAT struct{ To netip.Addr }
+	// SNATByMap translates the source address to what an AddressMap has for it; a source not in the map stays.
+	SNATByMap struct{ Map string }
+)
+
+// Distribution is what a Distribute statement hashes.
+type Distribution string
+
+const (
+	// FiveTuple: addresses, ports, and by the chain it stands in the protocol.
+	FiveTuple Distribution = "ip saddr . ip daddr . th sport . th dport"
+	// AddressesAndProtocol: the chain it stands in has one protocol already.
+	AddressesAndProtocol Distribution = "ip saddr . ip daddr . meta l4proto"
+	// AddressPair: source and destination address.
+	AddressPair Distribution = "ip saddr . ip daddr"
+)
+
+// DistributionSeed keys the hash; it is fixed so that equal labs distribute equally.
+const DistributionSeed = 1
+
+func (m MatchInput) String() string  { return fmt.Sprintf("iifname %q", m.Device) }
+func (m MatchOutput) String() string { return fmt.Sprintf("oifname %q", m.Device) }
+func (m MatchPrefix) String() string {
+	if m.Prefix.IsSingleIP() {
+		return fmt.Sprintf("ip %saddr %s", m.Of, m.Prefix.Addr())
+	}
+	return fmt.Sprintf("ip %saddr %s", m.Of, m.Prefix)
+}
+func (m MatchPrefixSet) String() string {
+	if m.Not {
+		return fmt.Sprintf("ip %saddr != @%s", m.Of, m.Set)
+	}
+	return fmt.Sprintf("ip %saddr @%s", m.Of, m.Set)
+}
+func (m MatchPairSet) String() string   { return fmt.Sprintf("ip saddr . ip daddr @%s", m.Set) }
+func (m MatchProtocol) String() string  { return "meta l4proto " + m.Protocol }
+func (m MatchPort) String() string      { return fmt.Sprintf("th dport %d", m.Port) }
+func (MatchEstablished) String() string { return "ct state established,related" }
+func (MatchDNATed) String() string      { return "ct status dnat" }
+func (MatchProbe) String() string       { return fmt.Sprintf("ip dscp %#x", ProbeDSCP) }
+func (s Log) String() string {
+	return fmt.Sprintf("log prefix %q group %d queue-threshold 1", s.Prefix, LogGroup)
+}
+func (Counter) String() string    { return "counter" }
+func (Accept) String() string     { return "accept" }
+func (Drop) String() string       { return "drop" }
+func (s Goto) String() string     { return "goto " + s.Chain }
+func (s Dispatch) String() string { return "ip daddr . meta l4proto . th dport vmap @" + s.Map }
+func (s Distribute) String() string {
+	targets := make([]string, len(s.Chains))
+	for i, c := range s.Chains {
+		targets[i] = fmt.Sprintf("%d : goto %s", i, c)
+	}
+	return fmt.Sprintf("jhash %s mod %d seed %#x vmap { %s }", s.By, len(s.Chains), DistributionSeed, strings.Join(targets, ", "))
+}
+func (s DNAT) String() string      { return fmt.Sprintf("dnat to %s", s.To) }
+func (s SNAT) String() string      { return fmt.Sprintf("snat to %s", s.To) }
+func (s SNATByMap) String() string { return "snat to ip saddr map @" + s.Map }
+
+// String gives the rule in the language of nft, with its comment.
+func (r Rule) String() string {
+	parts := make([]string, 0, len(r.Statements)+1)
+	for _, s := range r.Statements {
+		parts = append(parts, s.String())
+	}
+	if r.Comment != "" {
+		parts = append(parts, fmt.Sprintf("comment %q", r.Comment))
+	}
+	return strings.Join(parts, " ")
+}
+
+// MarshalJSON gives the rule as nft would read it, with its id and origin.
+func (r Rule) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID     string `json:"id,omitempty"`
+		Origin Origin `json:"origin,omitzero"`
+		Rule   string `json:"rule"`
+	}{r.ID, r.Origin, r.String()})
+}
+
+// String gives the table as a file that nft -f reads.
+func (t *Ruleset) String() string {
+	var b strings.Builder
+	block := func(head string, lines ...string) {
+		fmt.Fprintf(&b, "\t%s {\n", head)
+		for _, l := range lines {
+			fmt.Fprintf(&b, "\t\t%s\n", l)
+		}
+		b.WriteString("\t}\n")
+	}
+	elements := func(all []string) string {
+		return "elements = { " + strings.Join(all, ", ") + " }"
+	}
+	fmt.Fprintf(&b, "table ip %s {\n", t.Table)
+	for _, s := range t.Prefixes {
+		lines := []string{"type ipv4_addr; flags interval;"}
+		if len(s.Elements) > 0 {
+			lines = append(lines, elements(texts(s.Elements, netip.Prefix.String)))
+		}
+		block("set "+s.Name, lines...)
+	}
+	for _, s := range t.Pairs {
+		lines := []string{"type ipv4_addr . ipv4_addr;"}
+		if len(s.Elements) > 0 {
+			lines = append(lines, elements(texts(s.Elements, func(e [2]netip.Addr) string { return e[0].String() + " . " + e[1].String() })))
+		}
+		block("set "+s.Name, lines...)
+	}
+	for _, m := range t.Addresses {
+		lines := []string{"type ipv4_addr : ipv4_addr;"}
+		if len(m.Elements) > 0 {
+			lines = append(lines, elements(texts(m.Elements, func(e AddressMapElement) string { return e.Key.String() + " : " + e.Value.String() })))
+		}
+		block("map "+m.Name, lines...)
+	}
+	for _, c := range t.Chains { // chains before the map that leads to them
+		var lines []string
+		if c.Hook != NoHook {
+			lines = append(lines, string(c.Hook))
+		}
+		if c.Hook == NoHook {
+			lines = append(lines, texts(c.Rules, Rule.String)...)
+			block("chain "+c.Name, lines...)
+		}
+	}
+	for _, m := range t.Sockets {
+		lines := []string{"type ipv4_addr . inet_proto . inet_service : verdict;"}
+		if len(m.Elements) > 0 {
+			lines = append(lines, elements(texts(m.Elements, func(e SocketMapElement) string {
+				return fmt.Sprintf("%s . %s . %d : goto %s", e.Address, e.Protocol, e.Port, e.Chain)
+			})))
+		}
+		block("map "+m.Name, lines...)
+	}
+	for _, c := range t.Chains {
+		if c.Hook != NoHook {
+			block("chain "+c.Name, append([]string{string(c.Hook)}, texts(c.Rules, Rule.String)...)...)
+		}
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+func texts[T any](in []T, text func(T) string) []string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = text(v)
+	}
+	return out
+}

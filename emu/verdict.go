@@ -1,0 +1,86 @@
+package emu
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Verdict is the answer to "can A reach B". The set is closed.
+type Verdict string
+
+const (
+	Open       Verdict = "open"       // the connection was accepted
+	Refused    Verdict = "refused"    // the host answered that nothing listens
+	Blocked    Verdict = "blocked"    // a rule dropped it, and the drop is proved
+	NoBackend  Verdict = "no-backend" // an endpoint exists, nothing healthy stands behind it
+	Unresolved Verdict = "unresolved" // the name has no address
+	Timeout    Verdict = "timeout"    // no answer, and no proof why
+	Error      Verdict = "error"      // the probe could not be made
+)
+
+// Verdicts lists them all.
+var Verdicts = []Verdict{Open, Refused, Blocked, NoBackend, Unresolved, Timeout, Error}
+
+// NoBackendPrefix starts the id of each rule that drops for want of a healthy backend.
+const NoBackendPrefix = "no-backend:"
+
+// Target is what a probe tries to reach.
+type Target struct {
+	Name     string     `json:"name"`             // as the user wrote it; also the HTTP host asked for
+	Address  netip.Addr `json:"address,omitzero"` // zero: Name is looked up where the probe starts
+	Port     uint16     `json:"port"`
+	Protocol Protocol   `json:"protocol"`
+}
+
+// Observation is what the kernel did with one probe.
+type Observation struct {
+	Verdict Verdict    `json:"verdict"`
+	Address netip.Addr `json:"address,omitzero"` // that was tried
+	// By names the rule that dropped the packets, for Blocked and NoBackend.
+	By *RuleReference `json:"by,omitempty"`
+	// SeenAs is the source address that the listener saw, AnsweredBy the namespace it is in; known when the listener is built in.
+	SeenAs     netip.Addr    `json:"seenAs,omitzero"`
+	AnsweredBy string        `json:"answeredBy,omitempty"`
+	RTT        time.Duration `json:"-"`                // of the handshake
+	Detail     string        `json:"detail,omitempty"` // for Error and Timeout: what happened
+}
+
+// RuleReference names a rule of a namespace.
+type RuleReference struct {
+	Namespace string `json:"namespace"`
+	ID        string `json:"rule"`
+	Text      string `json:"text,omitempty"` // the rule's comment
+	Origin    Origin `json:"origin,omitzero"`
+}
+
+// Rule finds what the network knows of a rule by its namespace and id.
+func (n *Network) Rule(namespace, id string) (RuleReference, bool) {
+	ref := RuleReference{Namespace: namespace, ID: id}
+	s, ok := n.Namespace(namespace)
+	if !ok {
+		return ref, false
+	}
+	if s.Ruleset != nil {
+		for _, c := range s.Ruleset.Chains {
+			for _, r := range c.Rules {
+				if r.ID == id {
+					ref.Text, ref.Origin = r.Comment, r.Origin
+					return ref, true
+				}
+			}
+		}
+	}
+	if s.Firewall != nil {
+		if id == FirewallDefault {
+			ref.Text, ref.Origin = "guest firewall: inbound is blocked unless a rule allows it", s.Firewall.Default
+			return ref, true
+		}
+		for _, r := range s.Firewall.Rules {
+			if r.ID == id {
+				ref.Text, ref.Origin = r.Comment, r.Origin
+				return ref, true
+			}
+		}
+	}
+	return ref, false
+}
