@@ -1,0 +1,124 @@
+package strictxml
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"vnetlab/lab/spelling"
+)
+
+// Schema describes a kind of document.
+type Schema struct {
+	Namespace string
+	Root      string
+	Spec      Spec
+}
+
+// Spec describes what an element holds. The order of attributes and of children is free.
+type Spec struct {
+	Required []string // attributes that must be there and not be empty
+	Optional []string // other attributes
+	Children map[string]Child
+	Text     bool // the element holds text, and must
+}
+
+// Child is an element inside another, and how often it may be there.
+type Child struct {
+	Spec     Spec
+	Min, Max int // Max 0: any number
+}
+
+// Many allows any number of an element.
+func Many(s Spec) Child { return Child{Spec: s} }
+
+// AtLeastOne asks for one or more of an element.
+func AtLeastOne(s Spec) Child { return Child{Spec: s, Min: 1} }
+
+// AtMostOne allows one of an element.
+func AtMostOne(s Spec) Child { return Child{Spec: s, Max: 1} }
+
+// One asks for exactly one of an element.
+func One(s Spec) Child { return Child{Spec: s, Min: 1, Max: 1} }
+
+// Named is the commonest element: nothing but a name.
+var Named = Spec{Required: []string{"name"}}
+
+func (s Schema) checkRoot(root *Element) bool {
+	if root.Name != s.Root {
+		root.Fail("the root element is <%.60s>, expected <%s>", root.Name, s.Root)
+		return false
+	}
+	switch root.namespace {
+	case s.Namespace:
+		return true
+	case "":
+		root.Fail("<%s> has no namespace", root.Name).WithHint("add xmlns=%q", s.Namespace)
+	default:
+		root.Fail("<%s> is in the namespace %.200q", root.Name, root.namespace).WithHint("expected xmlns=%q", s.Namespace)
+	}
+	return false
+}
+
+// check compares an element and all in it with its description.
+func (s Spec) check(e *Element, namespace string) {
+	known := slices.Concat(s.Required, s.Optional)
+	for _, a := range e.Attributes {
+		switch {
+		case !slices.Contains(known, a.Name):
+			e.document.Errors.Add(a.Origin, "<%s> has no attribute %.60q", e.Name, a.Name).Hint = suggestion(a.Name, known, "its attributes are")
+		case strings.TrimSpace(a.Value) == "" && slices.Contains(s.Required, a.Name):
+			e.document.Errors.Add(a.Origin, "attribute %q of <%s> is empty", a.Name, e.Name)
+		}
+	}
+	for _, name := range s.Required {
+		if _, ok := e.Attribute(name); !ok {
+			e.Fail("<%s> lacks the attribute %q", e.Name, name)
+		}
+	}
+	if s.Text && e.Text == "" {
+		e.Fail("<%s> is empty", e.Name)
+	}
+	if !s.Text && e.Text != "" {
+		e.document.Errors.Add(e.textOrigin, "text %.40q is not expected in <%s>", e.Text, e.Name)
+	}
+	s.checkChildren(e, namespace)
+}
+
+func (s Spec) checkChildren(e *Element, namespace string) {
+	names := slices.Sorted(maps.Keys(s.Children))
+	count, first := map[string]int{}, map[string]*Element{}
+	for _, c := range e.Children {
+		child, ok := s.Children[c.Name]
+		count[c.Name]++
+		if count[c.Name] == 1 {
+			first[c.Name] = c
+		}
+		switch {
+		case !ok:
+			c.Fail("<%.60s> is not known in <%s>", c.Name, e.Name).Hint = suggestion(c.Name, names, "it may hold")
+		case c.namespace != namespace:
+			c.Fail("<%s> is in the namespace %.200q, expected %q", c.Name, c.namespace, namespace)
+		case child.Max > 0 && count[c.Name] > child.Max:
+			c.Fail("<%s> stands more than once in <%s>", c.Name, e.Name).WithHint("the first is at line %d", first[c.Name].Origin.Line)
+		default:
+			child.Spec.check(c, namespace)
+		}
+	}
+	for _, name := range names {
+		if s.Children[name].Min > count[name] {
+			e.Fail("<%s> lacks the element <%s>", e.Name, name)
+		}
+	}
+}
+
+func suggestion(word string, known []string, otherwise string) string {
+	if near := spelling.DidYouMean(word, known); near != "" {
+		return near
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s %s", otherwise, strings.Join(known, ", "))
+}

@@ -1,0 +1,162 @@
+package strictxml
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/lab/spelling"
+)
+
+// Child gives the first child of a name; nil when there is none.
+func (e *Element) Child(name string) *Element {
+	if e != nil {
+		for _, c := range e.Children {
+			if c.Name == name {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// All gives the children of a name.
+func (e *Element) All(name string) []*Element {
+	var all []*Element
+	if e != nil {
+		for _, c := range e.Children {
+			if c.Name == name {
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}
+
+// Attribute finds an attribute.
+func (e *Element) Attribute(name string) (Attribute, bool) {
+	if e != nil {
+		for _, a := range e.Attributes {
+			if a.Name == name {
+				return a, true
+			}
+		}
+	}
+	return Attribute{}, false
+}
+
+// At is the place of an attribute, or without it of the element.
+func (e *Element) At(attribute string) emu.Origin {
+	if a, ok := e.Attribute(attribute); ok {
+		return a.Origin
+	}
+	return e.Origin
+}
+
+// Fail adds an error at the element to the document.
+func (e *Element) Fail(format string, args ...any) *Error {
+	return e.document.Errors.Add(e.Origin, format, args...)
+}
+
+// FailAt adds an error at an attribute to the document.
+func (e *Element) FailAt(attribute, format string, args ...any) *Error {
+	return e.document.Errors.Add(e.At(attribute), format, args...)
+}
+
+// Get gives the value of an attribute, empty when it is missing.
+func (e *Element) Get(attribute string) string {
+	a, _ := e.Attribute(attribute)
+	return strings.TrimSpace(a.Value)
+}
+
+// value finds an attribute whose value has to mean something. Without it, or where the description already made an error
+// of it being empty, there is nothing more to say.
+func (e *Element) value(attribute string) (string, bool) {
+	v := e.Get(attribute)
+	return v, v != ""
+}
+
+// Int reads a whole number between two bounds; without the attribute it is the default.
+func (e *Element) Int(attribute string, low, high, otherwise int) int {
+	v, ok := e.value(attribute)
+	if !ok {
+		return otherwise
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < low || n > high || v[0] == '+' {
+		e.FailAt(attribute, "%s is %.40q, expected a number from %d to %d", attribute, v, low, high)
+		return otherwise
+	}
+	return n
+}
+
+// Port reads a port number, 1 to 65535; 0 without the attribute.
+func (e *Element) Port(attribute string) uint16 { return uint16(e.Int(attribute, 1, 65535, 0)) }
+
+// Bool reads true or false.
+func (e *Element) Bool(attribute string, otherwise bool) bool {
+	return e.OneOf(attribute, strconv.FormatBool(otherwise), "true", "false") == "true"
+}
+
+// OneOf reads one of some words; without the attribute, or when it is none of them, it is the default.
+func (e *Element) OneOf(attribute, otherwise string, words ...string) string {
+	v, ok := e.value(attribute)
+	if !ok {
+		return otherwise
+	}
+	if !slices.Contains(words, v) {
+		e.FailAt(attribute, "%s is %.40q, expected %s", attribute, v, orList(words)).Hint = spelling.DidYouMean(v, words)
+		return otherwise
+	}
+	return v
+}
+
+func orList(words []string) string {
+	if len(words) == 1 {
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// Address reads an IPv4 address; the zero address without the attribute.
+func (e *Element) Address(attribute string) netip.Addr {
+	v, ok := e.value(attribute)
+	if !ok {
+		return netip.Addr{}
+	}
+	addr, err := netip.ParseAddr(v)
+	if err != nil || !addr.Is4() {
+		e.FailAt(attribute, "%s is %.40q, expected an IPv4 address", attribute, v)
+		return netip.Addr{}
+	}
+	return addr
+}
+
+// ParsePrefix reads an IPv4 prefix as ADDRESS/BITS. The platform took bits beyond the prefix and left them out; so does this.
+func ParsePrefix(s string) (netip.Prefix, bool) {
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil || !prefix.Addr().Is4() {
+		return netip.Prefix{}, false
+	}
+	return prefix.Masked(), true
+}
+
+// Unique makes an error of each element whose attribute has the same value as that of an earlier one. The platform's names
+// don't differ by case alone.
+func Unique(elements []*Element, attribute, what string) {
+	first := map[string]*Element{}
+	for _, e := range elements {
+		v, ok := e.value(attribute)
+		if !ok {
+			continue
+		}
+		key := strings.ToLower(v)
+		if before, taken := first[key]; taken {
+			e.FailAt(attribute, "%s %q is there already", what, v).WithHint("the first is at line %d", before.Origin.Line)
+			continue
+		}
+		first[key] = e
+	}
+}
