@@ -1,0 +1,162 @@
+# What quickstart, test, provision and bench share. Sourced by them, from the top folder of the tree.
+
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+
+say() { printf '%s\n' "$*" >&2; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+need_root() {
+	[ "$(id -u)" = 0 ] || { say "${0##*/}: network namespaces need root: run  sudo scripts/${0##*/}"; exit 4; }
+	# sudo may keep the user's HOME; files of root have no place there.
+	[ -n "${HOME:-}" ] && [ -O "$HOME" ] || export HOME=/root
+	# What sudo took from the user's environment and Go needs in order to fetch modules.
+	if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+		local v value
+		for v in GOPROXY GOFLAGS GONOSUMDB GONOSUMCHECK GOPRIVATE GOSUMDB http_proxy https_proxy no_proxy; do
+			[ -z "${!v:-}" ] && value=$(as_user "printf %s \"\$$v\"") && [ -n "$value" ] && export "$v=$value"
+		done
+		v=$(user_home)/.config/go/env
+		[ -z "${GOENV:-}" ] && [ -f "$v" ] && export GOENV=$v
+	fi
+	return 0
+}
+
+user_home() { getent passwd "${SUDO_USER:-root}" | cut -d: -f6; }
+
+# as_user COMMAND runs it in the login shell of the user who called sudo, whose PATH sudo has hidden.
+as_user() { runuser -l "$SUDO_USER" -c "$1" 2>/dev/null </dev/null; }
+
+# first_suitable TEST PROGRAM DIRECTORY... prints the first directory whose program passes the test.
+first_suitable() {
+	local test=$1 program=$2 dir
+	shift 2
+	for dir; do
+		[ -x "$dir/$program" ] && "$test" "$dir/$program" && { printf '%s\n' "$dir"; return; }
+	done
+	return 1
+}
+
+# usual_places PROGRAM PATTERN... prints the directories where it may be: PATH, the calling user's, those given.
+usual_places() {
+	local program=$1 found
+	shift
+	found=$(command -v "$program") && dirname "$found"
+	if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+		found=$(as_user "command -v $program") && [ -x "$found" ] && dirname "$found"
+	fi
+	compgen -G "$1" || true
+	while shift && [ $# -gt 0 ]; do compgen -G "$1" || true; done
+}
+
+# go_release prints a Go's own release, such as 1.22.2, without fetching another.
+go_release() { (cd / && GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null) | sed -n 's/.*go\([0-9][0-9.]*\).*/\1/p'; }
+
+# Go 1.21 is the first that fetches the release that go.mod asks for.
+go_suits() { local v; v=$(go_release "$1"); [ -n "$v" ] && dpkg --compare-versions "$v" ge 1.21; }
+
+find_go() {
+	local dir places home
+	home=$(user_home)
+	mapfile -t places < <(usual_places go /usr/local/go/bin "$home/go/bin" "$home/.local/go/bin" "$home/sdk/go*/bin" '/usr/lib/go-*/bin' /snap/bin)
+	dir=$(first_suitable go_suits go "${places[@]}") || return 1
+	export PATH="$dir:$PATH"
+	dpkg --compare-versions "$(go_release go)" ge "$(awk '$1 == "go" { print $2 }' go.mod)" || export GOTOOLCHAIN=auto
+}
+
+node_suits() { [ "$("$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge 18 ]; }
+
+find_node() {
+	local dir places home
+	home=$(user_home)
+	mapfile -t places < <(usual_places node /usr/local/bin "$home/.nvm/versions/node/*/bin" "$home/.local/bin" '/usr/local/node*/bin' /snap/bin)
+	dir=$(first_suitable node_suits node "${places[@]}") && [ -x "$dir/npm" ] || return 1
+	export PATH="$dir:$PATH"
+}
+
+missing=()
+
+# want PROGRAM PACKAGE notes the package when the program is not there.
+want() { command -v "$1" >/dev/null || missing+=("$2"); }
+
+# quietly COMMAND... shows the command's output only when it fails.
+quietly() {
+	local out
+	out=$(mktemp)
+	if ! "$@" >"$out" 2>&1 </dev/null; then
+		cat "$out" >&2
+		rm -f "$out"
+		return 1
+	fi
+	rm -f "$out"
+}
+
+apt_ready=
+apt() { quietly apt-get -y -q -o DPkg::Lock::Timeout=300 "$@"; }
+apt_update() {
+	command -v apt-get >/dev/null || die "this is not a Debian or Ubuntu machine; install by hand: ${missing[*]:-Go 1.21 or later}"
+	[ -n "$apt_ready" ] || apt update || die "apt-get update failed (see above): is the network there?"
+	apt_ready=yes
+}
+apt_install() {
+	say "Installing: $*"
+	apt install --no-install-recommends "$@" || die "apt-get could not install $* (see above)"
+}
+
+# want_postgresql notes the server's package, and keeps it from starting a server that nobody asked for.
+want_postgresql() {
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && return
+	missing+=(postgresql)
+	mkdir -p /etc/postgresql-common/createcluster.d
+	echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/vnetlab.conf
+}
+
+install_missing() {
+	[ ${#missing[@]} -gt 0 ] || return 0
+	apt_update
+	apt_install "${missing[@]}"
+	missing=()
+	hash -r
+}
+
+# install_go finds a Go, or installs the distribution's; where that is too old, the one of its backports.
+install_go() {
+	find_go && return
+	missing+=("Go 1.21 or later")
+	apt_update
+	local version mirror suite
+	version=$(best_go)
+	if [ -z "$version" ]; then
+		suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+		[ "$(. /etc/os-release && echo "$ID")" = debian ] || die "this distribution has no Go 1.21 or later; install one from https://go.dev/dl/ to /usr/local/go"
+		mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $suite" | head -1)
+		say "Go of Debian $suite is too old: adding $suite-backports"
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} $suite-backports main" >/etc/apt/sources.list.d/vnetlab-backports.list
+		apt update || {
+			rm /etc/apt/sources.list.d/vnetlab-backports.list
+			die "$suite-backports can't be had (see above); install Go 1.21 or later from https://go.dev/dl/ to /usr/local/go"
+		}
+		version=$(best_go)
+		[ -n "$version" ] || die "$suite-backports has no Go 1.21 or later; install one from https://go.dev/dl/ to /usr/local/go"
+	fi
+	missing=()
+	apt_install ca-certificates "golang-go=$version" "golang-src=$version"
+	hash -r
+	find_go || die "the Go just installed does not run"
+}
+
+# best_go prints the highest version of the package golang-go that suits.
+best_go() {
+	apt-cache madison golang-go | awk '{ print $3 }' | while read -r v; do
+		if dpkg --compare-versions "$v" ge '2:1.21~'; then echo "$v"; fi
+	done | sort -Vr | head -1
+}
+
+build_lab() {
+	local version
+	version=$(git -c safe.directory="$PWD" describe --tags --always --dirty 2>/dev/null || echo unknown)
+	[ -x bin/lab ] || say "Building bin/lab: the first time takes a minute or two"
+	# A clone belongs to its user, which stops Go's own stamping of the version when root builds.
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-X main.version=$version" -o bin/lab ./cmd/lab ||
+		die "bin/lab could not be built (see above); without a network, or behind a proxy, set GOPROXY"
+	chown --reference=. bin bin/lab
+}
