@@ -1,0 +1,165 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// grace is how long a command has to end after it was asked to.
+const grace = 500 * time.Millisecond
+
+// Command is what runs once in an instance.
+type Command struct {
+	Argv []string // Argv[0] without a slash is looked for in PATH
+	Env  []string // beyond PATH, HOME, LANG and INSTANCE, which it may replace
+	Dir  string   // as seen inside the instance; empty: /
+	// Stdin, Stdout and Stderr are passed as they are; nil is /dev/null. They stay the caller's to close.
+	Stdin, Stdout, Stderr *os.File
+	// Terminal makes Stdin, a terminal that no other session has, the controlling terminal: job control and Ctrl-C work.
+	Terminal bool
+}
+
+// Exec runs a command in a session of its own until it ends and gives its exit code like a shell: 128 plus the signal that
+// ended it, 127 if it isn't there, 126 if it can't be run; with 126 and 127 comes an error that tells why. What it leaves
+// running in the background goes on until Close.
+//
+// When ctx ends, the command and all of its session get SIGHUP and half a second later SIGKILL; the error is then the cause of
+// ctx. Any other error means that the instance's init can't start or was killed, and with it the command; the next Exec
+// starts a new one.
+func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
+	dir := c.Dir
+	if dir == "" {
+		dir = "/"
+	}
+	r, err := in.start(startRequest{
+		Argv: c.Argv, Env: in.environment(c.Env...), Dir: dir, Terminal: c.Terminal,
+	}, c.Stdin, c.Stdout, c.Stderr)
+	if err != nil {
+		var failed *startError
+		if errors.As(err, &failed) {
+			return failed.code, fmt.Errorf("%s: %w", in.spec.Name, err)
+		}
+		return -1, err
+	}
+	status, err := r.wait(ctx, unix.SIGHUP)
+	return exitCode(status), err
+}
+
+// startError says that the init could not start a command.
+type startError struct {
+	text string
+	code int // 126 or 127
+}
+
+func (e *startError) Error() string { return e.text }
+
+// running is a command that an init has started.
+type running struct {
+	in      *Instance
+	init    *initProcess
+	control *net.UnixConn
+	pid     int // inside the instance
+}
+
+// start has the init start a command.
+func (in *Instance) start(req startRequest, stdin, stdout, stderr *os.File) (*running, error) {
+	init, err := in.ensureInit()
+	if err != nil {
+		return nil, err
+	}
+	files := []*os.File{stdin, stdout, stderr}
+	for i, f := range files {
+		if f == nil {
+			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+			if err != nil {
+				return nil, err
+			}
+			defer null.Close()
+			files[i] = null
+		}
+	}
+	control, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	init.send.Lock()
+	err = SendFiles(init.conn, req, append([]*os.File{theirs}, files...)...)
+	init.send.Unlock()
+	theirs.Close()
+	r := &running{in: in, init: init, control: control}
+	var rep report
+	if err == nil {
+		_, err = ReceiveFiles(control, &rep)
+	}
+	if err == nil && rep.Error == "" {
+		r.pid = rep.PID
+		return r, nil
+	}
+	control.Close()
+	if rep.Error != "" {
+		return nil, &startError{rep.Error, rep.ExitCode}
+	}
+	return nil, r.lost(err)
+}
+
+// wait waits until the command ends. When ctx ends first, it sends polite and after the grace SIGKILL to the whole session.
+func (r *running) wait(ctx context.Context, polite syscall.Signal) (unix.WaitStatus, error) {
+	defer r.control.Close()
+	stop := context.AfterFunc(ctx, func() {
+		// A stopped process takes no signal before it continues.
+		_ = SendFiles(r.control, signalRequest{Signals: []syscall.Signal{polite, unix.SIGCONT}, EndSession: true})
+		kill := time.NewTimer(grace)
+		defer kill.Stop()
+		select {
+		case <-kill.C:
+			_ = SendFiles(r.control, signalRequest{Signals: []syscall.Signal{unix.SIGKILL}})
+		case <-r.init.ended:
+		}
+	})
+	var rep report
+	_, err := ReceiveFiles(r.control, &rep)
+	cancelled := !stop()
+	switch {
+	case cancelled:
+		err = context.Cause(ctx)
+	case err != nil:
+		err = r.lost(err)
+	}
+	return unix.WaitStatus(rep.Status), err
+}
+
+// lost explains why the init's socket closed.
+func (r *running) lost(err error) error {
+	if r.in.ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", r.in.spec.Name, ErrClosed)
+	}
+	select {
+	case <-r.init.ended:
+		return fmt.Errorf("%s: %w", r.in.spec.Name, r.init.err)
+	case <-time.After(time.Second):
+		return fmt.Errorf("%s: %w", r.in.spec.Name, err)
+	}
+}
+
+// exitCode is what a shell would say.
+func exitCode(s unix.WaitStatus) int {
+	if s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return s.ExitStatus()
+}
+
+// exitText is for people.
+func exitText(s unix.WaitStatus) string {
+	if s.Signaled() {
+		return "killed by " + unix.SignalName(s.Signal())
+	}
+	return fmt.Sprintf("exit status %d", s.ExitStatus())
+}

@@ -1,0 +1,155 @@
+package process
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// What one message may carry.
+const (
+	maxMessage = 1 << 20 // bytes of JSON
+	maxFiles   = 16
+)
+
+// SendFiles sends one message, as JSON after its length in four bytes, over a connected stream socket, and with it open files
+// (SCM_RIGHTS). The files stay the caller's: the receiver gets descriptors of its own. Two goroutines must not send on one
+// connection at once.
+func SendFiles(conn *net.UnixConn, msg any, files ...*os.File) error {
+	body, err := json.Marshal(msg)
+	if err != nil {
+		return err
+	}
+	if len(body) > maxMessage || len(files) > maxFiles {
+		return fmt.Errorf("message of %d bytes and %d files is too large", len(body), len(files))
+	}
+	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+	var rights []byte
+	if len(files) > 0 {
+		fds := make([]int, len(files))
+		for i, f := range files {
+			fds[i] = int(f.Fd())
+		}
+		rights = unix.UnixRights(fds...)
+	}
+	n, _, err := conn.WriteMsgUnix(frame, rights, nil)
+	runtime.KeepAlive(files)
+	if err == nil && n < len(frame) { // a stream may take a part: the files went with its first byte
+		_, err = conn.Write(frame[n:])
+	}
+	return err
+}
+
+// ReceiveFiles reads one message that SendFiles sent, and no byte more. The files are the caller's to close. The error is
+// io.EOF when the other side closed the connection between two messages.
+func ReceiveFiles(conn *net.UnixConn, msg any) (files []*os.File, err error) {
+	defer func() {
+		if err != nil {
+			closeFiles(files)
+			files = nil
+		}
+	}()
+	var head [4]byte
+	if err := readMessage(conn, head[:], &files); err != nil {
+		return files, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size > maxMessage {
+		return files, fmt.Errorf("message of %d bytes is too large", size)
+	}
+	body := make([]byte, size)
+	if err := readMessage(conn, body, &files); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return files, err
+	}
+	return files, json.Unmarshal(body, msg)
+}
+
+// readMessage fills buf and keeps the files that come along.
+func readMessage(conn *net.UnixConn, buf []byte, files *[]*os.File) error {
+	rights := make([]byte, unix.CmsgSpace(maxFiles*4))
+	for n := 0; n < len(buf); {
+		k, oob, flags, _, err := conn.ReadMsgUnix(buf[n:], rights)
+		if oob > 0 {
+			received, rightsErr := filesOf(rights[:oob])
+			*files = append(*files, received...)
+			err = errors.Join(err, rightsErr)
+		}
+		switch {
+		case err == nil && flags&unix.MSG_CTRUNC != 0:
+			return errors.New("more files came with a message than can be taken")
+		case errors.Is(err, io.EOF) || err == nil && k == 0:
+			if n > 0 {
+				return io.ErrUnexpectedEOF
+			}
+			return io.EOF
+		case err != nil:
+			return err
+		}
+		n += k
+	}
+	return nil
+}
+
+func filesOf(rights []byte) ([]*os.File, error) {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil, err
+	}
+	var files []*os.File
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue // another kind of control message
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "received"))
+		}
+	}
+	return files, nil
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// socketPair makes two connected stream sockets: one for use here, one to hand away.
+func socketPair() (*net.UnixConn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "socket")
+	conn, err := connOf(os.NewFile(uintptr(fds[0]), "socket"))
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return conn, theirs, nil
+}
+
+// connOf makes a connection of a socket's file, and closes the file.
+func connOf(f *os.File) (*net.UnixConn, error) {
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	conn, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, fmt.Errorf("%s is not a unix socket", f.Name())
+	}
+	return conn, nil
+}

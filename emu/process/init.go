@@ -1,0 +1,218 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// initName is the name under which the binary runs as the init of an instance; ps shows it inside.
+const initName = "lab-instance"
+
+// initSocket is the descriptor on which the init takes its requests.
+const initSocket = 3
+
+type (
+	// setupRequest is the first message to an init; an answer follows when the instance is furnished.
+	setupRequest struct {
+		Hostname   string
+		Hosts      string   // text of /etc/hosts
+		ResolvConf string   // text of /etc/resolv.conf
+		Keep       []string // folders of the host that stay reachable below /tmp and /run
+	}
+	setupAnswer struct {
+		Error string `json:",omitempty"`
+	}
+	// startRequest is every later message. Its files are a socket, on which the command is reported and controlled, and
+	// the command's descriptors 0, 1 and 2.
+	startRequest struct {
+		Argv, Env  []string
+		Dir        string
+		Terminal   bool // descriptor 0 becomes the controlling terminal
+		EndSession bool // what the command leaves running in its session ends with it
+	}
+	// report tells on the command's socket that it runs, then how it ended; or that it can't be started.
+	report struct {
+		PID      int    `json:",omitempty"`
+		Error    string `json:",omitempty"`
+		ExitCode int    `json:",omitempty"` // 126 or 127, with Error
+		Exited   bool   `json:",omitempty"`
+		Status   uint32 `json:",omitempty"` // as wait4 gives it
+	}
+	// signalRequest comes on the command's socket.
+	signalRequest struct {
+		Signals    []syscall.Signal
+		EndSession bool
+	}
+)
+
+// MaybeInit becomes the init of an instance if this process was started as one, and then never returns. Each program that
+// uses this package, tests too, calls it before anything else.
+func MaybeInit() {
+	if len(os.Args) == 0 || os.Args[0] != initName {
+		return
+	}
+	if os.Getpid() != 1 {
+		fmt.Fprintf(os.Stderr, "%s is a part of lab and not a command\n", initName)
+		os.Exit(2)
+	}
+	if err := runInit(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", initName, err)
+		os.Exit(1)
+	}
+	os.Exit(0) // and the kernel ends whatever is left in the PID namespace
+}
+
+// runInit serves until the supervisor hangs up.
+func runInit() error {
+	unix.CloseOnExec(initSocket)
+	conn, err := connOf(os.NewFile(initSocket, "supervisor"))
+	if err != nil {
+		return err
+	}
+	// A signal that is caught, unlike an ignored one, has its default effect in the programs.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2,
+		unix.SIGPIPE, unix.SIGALRM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGABRT)
+	c := newChildren()
+
+	var setup setupRequest
+	if _, err := ReceiveFiles(conn, &setup); err != nil {
+		return err
+	}
+	var answer setupAnswer
+	if err := furnish(setup); err != nil {
+		answer.Error = err.Error()
+	}
+	if err := SendFiles(conn, answer); err != nil {
+		return err
+	}
+	for {
+		var req startRequest
+		files, err := ReceiveFiles(conn, &req)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case len(files) != 4:
+			return fmt.Errorf("%d files came with a command instead of 4", len(files))
+		}
+		control, err := connOf(files[0])
+		if err != nil {
+			return err
+		}
+		go serveCommand(c, control, req, files[1:])
+	}
+}
+
+// serveCommand starts a command, passes signals on to it and reports its end. When the supervisor hangs up first, the command
+// and its session end.
+func serveCommand(c *children, control *net.UnixConn, req startRequest, files []*os.File) {
+	defer control.Close()
+	pid, ended, code, err := startCommand(c, req, files)
+	closeFiles(files)
+	if err != nil {
+		_ = SendFiles(control, report{Error: err.Error(), ExitCode: code})
+		return
+	}
+	_ = SendFiles(control, report{PID: pid})
+
+	var over, endSession atomic.Bool
+	endSession.Store(req.EndSession)
+	go func() {
+		for {
+			var req signalRequest
+			_, err := ReceiveFiles(control, &req)
+			if over.Load() {
+				return
+			}
+			if err != nil {
+				killSession(pid)
+				return
+			}
+			if req.EndSession {
+				endSession.Store(true)
+			}
+			for _, s := range req.Signals {
+				signalSession(pid, s)
+			}
+		}
+	}()
+	status := <-ended
+	over.Store(true)
+	if endSession.Load() {
+		killSession(pid)
+	}
+	_ = SendFiles(control, report{Exited: true, Status: uint32(status)})
+}
+
+// startCommand starts a command in a session of its own. When it can't, code is what a shell would exit with: 127 for a command
+// that isn't there, 126 for one that can't be run.
+func startCommand(c *children, req startRequest, files []*os.File) (pid int, ended <-chan syscall.WaitStatus, code int, err error) {
+	if info, err := os.Stat(req.Dir); err != nil || !info.IsDir() {
+		return 0, nil, 126, fmt.Errorf("no folder %s inside the instance: its /tmp and /run are its own", req.Dir)
+	}
+	if len(req.Argv) == 0 || req.Argv[0] == "" {
+		return 0, nil, 127, errors.New("no command given")
+	}
+	path, err := lookPath(req.Argv[0], req.Env)
+	if err != nil {
+		return 0, nil, 127, err
+	}
+	fds := make([]uintptr, len(files))
+	for i, f := range files {
+		fds[i] = f.Fd()
+	}
+	pid, ended, err = c.start(path, req.Argv, &syscall.ProcAttr{
+		Dir: req.Dir, Env: req.Env, Files: fds,
+		Sys: &syscall.SysProcAttr{Setsid: true, Setctty: req.Terminal, Ctty: 0},
+	})
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return 0, nil, 127, fmt.Errorf("%s: command not found", req.Argv[0])
+	case err != nil:
+		return 0, nil, 126, fmt.Errorf("%s: can't be run: %w", req.Argv[0], err)
+	}
+	return pid, ended, 0, nil
+}
+
+// lookPath finds a command in the PATH of the environment it will get, which is not the one of this process.
+func lookPath(name string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	path := ""
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			path = v // the last one counts
+		}
+	}
+	for _, dir := range filepath.SplitList(path) {
+		full := filepath.Join(dir, name)
+		if info, err := os.Stat(full); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return full, nil
+		}
+	}
+	return "", fmt.Errorf("%s: command not found in %s", name, path)
+}
+
+// killSession ends every process of a session. Another round finds those that were being forked meanwhile.
+func killSession(id int) {
+	for range 10 {
+		if signalSession(id, unix.SIGKILL) == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -1,0 +1,237 @@
+// Package process runs programs inside the instances of a lab.
+//
+// An instance that runs something gets an init: this same binary, started in the instance's network namespace with PID, mount, UTS
+// and IPC namespaces of its own (see [MaybeInit]). It is PID 1 there, furnishes the instance and starts the commands it is
+// asked for. An instance that runs nothing has no process and costs nothing.
+//
+// What a program finds: its own processes alone; its own host name, /etc/hosts, /etc/resolv.conf and /etc/hostname; empty /tmp,
+// /run and /dev/shm, so that no socket of the host is in reach; /sys of its own network. Everything else is the file system
+// of the machine. The supervisor keeps one socket to each init. When the supervisor ends, however it ends, the socket closes, the
+// init exits, and the kernel ends all that was in its PID namespace.
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kernel"
+)
+
+// ErrClosed is what everything answers after Close.
+var ErrClosed = errors.New("the instance is closed")
+
+// Instance runs the programs of one namespace.
+type Instance struct {
+	ns   *kernel.Namespace
+	spec emu.Namespace
+	opts Options
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	loops  sync.WaitGroup // of programs
+
+	mu       sync.Mutex
+	init     *initProcess // nil: none yet, or it ended
+	closed   bool
+	programs []*program
+}
+
+// Options are what New needs beyond the namespace.
+type Options struct {
+	// Env is added to the environment of all that runs: NAME=VALUE.
+	Env []string
+	// Keep are folders that stay reachable although they are below /tmp or /run. Those of the services are kept anyway.
+	Keep []string
+}
+
+// New makes an instance that runs nothing yet, and has no process.
+func New(ns *kernel.Namespace, spec emu.Namespace, opts Options) *Instance {
+	in := &Instance{ns: ns, spec: spec, opts: opts}
+	in.ctx, in.cancel = context.WithCancel(context.Background())
+	return in
+}
+
+// environment is that of everything that runs in the instance; in a list of equal names the last one counts.
+func (in *Instance) environment(more ...string) []string {
+	env := []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=/root",
+		"LANG=C.UTF-8",
+		"INSTANCE=" + in.spec.Name,
+	}
+	return slices.Concat(env, in.opts.Env, more)
+}
+
+// Close ends all that runs in the instance: programs are asked to end (SIGTERM) and have half a second for it, then the
+// kernel ends what is left. It returns when nothing is left.
+func (in *Instance) Close() error {
+	in.mu.Lock()
+	in.closed = true
+	in.mu.Unlock()
+	in.cancel()
+	in.loops.Wait()
+	in.mu.Lock()
+	init := in.init
+	in.mu.Unlock()
+	if init == nil {
+		return nil
+	}
+	init.conn.Close()
+	select {
+	case <-init.ended:
+	case <-time.After(5 * time.Second):
+		_ = init.cmd.Process.Kill()
+		select {
+		case <-init.ended:
+		case <-time.After(5 * time.Second):
+			return fmt.Errorf("%s: its processes don't end (PID %d)", in.spec.Name, init.cmd.Process.Pid)
+		}
+	}
+	return nil
+}
+
+// initProcess is the supervisor's end of an instance's init.
+type initProcess struct {
+	cmd    *exec.Cmd
+	stderr bytes.Buffer // of a crash
+	conn   *net.UnixConn
+	send   sync.Mutex    // conn
+	ended  chan struct{} // closed when the init is reaped, and with it all its processes
+	err    error         // why it ended; to be read after that
+}
+
+// ensureInit gives the running init, or starts one.
+func (in *Instance) ensureInit() (*initProcess, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return nil, ErrClosed
+	}
+	if in.init != nil {
+		select {
+		case <-in.init.ended:
+			in.init = nil
+		default:
+			return in.init, nil
+		}
+	}
+	setup := setupRequest{
+		Hostname:   in.spec.Name,
+		Hosts:      hostsFile(in.spec),
+		ResolvConf: resolvConf(in.spec.Resolver),
+		Keep:       slices.Clone(in.opts.Keep),
+	}
+	for _, s := range in.spec.Services {
+		if !s.BuiltIn() && s.Dir != "" {
+			setup.Keep = append(setup.Keep, s.Dir)
+		}
+	}
+	init, err := startInit(in.ns, setup)
+	if err != nil {
+		return nil, fmt.Errorf("%s: start its init process: %w", in.spec.Name, err)
+	}
+	in.init = init
+	return init, nil
+}
+
+func startInit(ns *kernel.Namespace, setup setupRequest) (*initProcess, error) {
+	conn, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	p := &initProcess{conn: conn, ended: make(chan struct{})}
+	p.cmd = &exec.Cmd{
+		Path:       "/proc/self/exe",
+		Args:       []string{initName},
+		Env:        []string{"GOMAXPROCS=1", "GOGC=50"}, // it does little, so it should take little
+		ExtraFiles: []*os.File{theirs},
+		Stderr:     &p.stderr,
+		SysProcAttr: &unix.SysProcAttr{
+			Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+			Setsid:     true, // Ctrl-C in the supervisor's terminal is not for it
+		},
+	}
+	err = ns.Start(p.cmd)
+	theirs.Close()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	go func() {
+		err := p.cmd.Wait()
+		conn.Close()
+		if err == nil {
+			err = errors.New("it exited")
+		}
+		p.err = fmt.Errorf("the init process of the instance ended: %w", err)
+		if line, _, _ := strings.Cut(p.stderr.String(), "\n"); line != "" {
+			p.err = fmt.Errorf("%w: %s", p.err, line)
+		}
+		close(p.ended)
+	}()
+
+	var answer setupAnswer
+	err = SendFiles(conn, setup)
+	if err == nil {
+		_, err = ReceiveFiles(conn, &answer)
+	}
+	if err == nil && answer.Error == "" {
+		return p, nil
+	}
+	conn.Close()
+	<-p.ended
+	if answer.Error != "" {
+		return nil, errors.New(answer.Error)
+	}
+	return nil, p.err
+}
+
+// hostsFile gives the text of /etc/hosts. The own name leads to the loopback address unless the records know better.
+func hostsFile(spec emu.Namespace) string {
+	var b strings.Builder
+	b.WriteString("127.0.0.1\tlocalhost\n")
+	if !slices.ContainsFunc(spec.Hosts, func(r emu.NameRecord) bool { return strings.EqualFold(r.Name, spec.Name) }) {
+		fmt.Fprintf(&b, "127.0.0.1\t%s\n", spec.Name)
+	}
+	for _, r := range spec.Hosts {
+		fmt.Fprintf(&b, "%s\t%s\n", r.Address, r.Name)
+	}
+	return b.String()
+}
+
+// resolvConf gives the text of /etc/resolv.conf.
+func resolvConf(r emu.Resolver) string {
+	var b strings.Builder
+	for _, s := range r.Servers {
+		fmt.Fprintf(&b, "nameserver %s\n", s)
+	}
+	if len(r.Search) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(r.Search, " "))
+	}
+	return b.String()
+}
+
+// absolute gives a folder's path without symbolic links, which may lead through a /tmp that programs don't see.
+func absolute(dir string) (string, error) {
+	if dir == "" {
+		return "/", nil
+	}
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(dir)
+}

@@ -1,0 +1,221 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+)
+
+// Waits between the end of a program and its next start: doubling from the first to the longest, and from the first again after a
+// run that lasted.
+const (
+	firstDelay   = 200 * time.Millisecond
+	longestDelay = 10 * time.Second
+	lastingRun   = 10 * time.Second
+)
+
+// State is what a program is doing.
+type State string
+
+const (
+	Starting   State = "starting"   // for the first time
+	Running    State = "running"    // it is alive, which doesn't say that it listens
+	Restarting State = "restarting" // it ended and waits for its next start
+	Stopped    State = "stopped"    // the instance is closed
+)
+
+// ProgramStatus is what is known of a program.
+type ProgramStatus struct {
+	Service string    `json:"service"`
+	Port    uint16    `json:"port"`
+	State   State     `json:"state"`
+	Since   time.Time `json:"since"`              // of the state
+	PID     int       `json:"pid,omitempty"`      // inside the instance, while it runs
+	Exits   int       `json:"exits"`              // how often it ended
+	Last    string    `json:"lastExit,omitempty"` // how it ended last: "exit status 1", "killed by SIGSEGV", or why it can't start
+}
+
+// String is for people.
+func (s ProgramStatus) String() string {
+	switch {
+	case s.Exits == 0:
+		return string(s.State)
+	case s.Exits == 1:
+		return fmt.Sprintf("%s (ended once: %s)", s.State, s.Last)
+	}
+	return fmt.Sprintf("%s (ended %d times, last: %s)", s.State, s.Exits, s.Last)
+}
+
+// program keeps one service running.
+type program struct {
+	in      *Instance
+	service emu.Service
+	log     *Log
+
+	mu     sync.Mutex
+	status ProgramStatus
+}
+
+// Run keeps the program of a service running until Close: its Command, given to sh -c, in the folder Dir, with PORT in its
+// environment beside what [Command] has. It returns at once; WaitListening tells when it serves, Programs how it does. A program
+// that ends is started again after 0.2 s, and up to 10 s if it goes on ending; what it leaves running in its session ends
+// with it.
+func (in *Instance) Run(service emu.Service) error {
+	if service.BuiltIn() {
+		return fmt.Errorf("%s: service %s has no command to run", in.spec.Name, service.Name)
+	}
+	p := &program{in: in, service: service, log: newLog()}
+	p.status = ProgramStatus{Service: service.Name, Port: service.Port, State: Starting, Since: time.Now()}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return ErrClosed
+	}
+	if slices.ContainsFunc(in.programs, func(q *program) bool { return q.service.Name == service.Name }) {
+		return fmt.Errorf("%s: service %s runs already", in.spec.Name, service.Name)
+	}
+	in.programs = append(in.programs, p)
+	in.loops.Go(p.loop)
+	return nil
+}
+
+// Programs tells how the programs do, in the order in which they were started.
+func (in *Instance) Programs() []ProgramStatus {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	all := make([]ProgramStatus, len(in.programs))
+	for i, p := range in.programs {
+		all[i] = p.get()
+	}
+	return all
+}
+
+// Logs gives the output of a service's program, also after Close.
+func (in *Instance) Logs(service string) (*Log, bool) {
+	p := in.program(service)
+	if p == nil {
+		return nil, false
+	}
+	return p.log, true
+}
+
+func (in *Instance) program(service string) *program {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, p := range in.programs {
+		if p.service.Name == service {
+			return p
+		}
+	}
+	return nil
+}
+
+func (p *program) get() ProgramStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status
+}
+
+func (p *program) set(change func(s *ProgramStatus)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.status)
+	p.status.Since = time.Now()
+}
+
+// loop runs the program again and again until the instance is closed.
+func (p *program) loop() {
+	ctx := p.in.ctx
+	defer p.log.close()
+	var delay time.Duration
+	for {
+		began := time.Now()
+		how := p.once(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		delay = nextDelay(delay, time.Since(began))
+		p.set(func(s *ProgramStatus) {
+			s.State, s.PID, s.Last = Restarting, 0, how
+			s.Exits++
+		})
+		p.log.note(fmt.Sprintf("%s; starting again in %s", how, delay))
+		select {
+		case <-time.After(delay):
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	p.set(func(s *ProgramStatus) { s.State, s.PID = Stopped, 0 })
+}
+
+// nextDelay gives the wait before the next start from the last wait and how long the program ran since.
+func nextDelay(last, ran time.Duration) time.Duration {
+	if last == 0 || ran >= lastingRun {
+		return firstDelay
+	}
+	return min(2*last, longestDelay)
+}
+
+// once runs the program until it ends and says how it ended.
+func (p *program) once(ctx context.Context) string {
+	dir, err := absolute(p.service.Dir)
+	if err != nil {
+		return "its working directory: " + err.Error()
+	}
+	out, in, err := outputPipe()
+	if err != nil {
+		return err.Error()
+	}
+	r, err := p.in.start(startRequest{
+		Argv:       []string{"sh", "-c", p.service.Command},
+		Env:        p.in.environment("PORT=" + strconv.Itoa(int(p.service.Port))),
+		Dir:        dir,
+		EndSession: true,
+	}, nil, in, in)
+	in.Close()
+	if err != nil {
+		out.Close()
+		return err.Error()
+	}
+	p.set(func(s *ProgramStatus) { s.State, s.PID = Running, r.pid })
+
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		defer out.Close()
+		p.log.copy(out)
+	}()
+	status, err := r.wait(ctx, unix.SIGTERM)
+	select {
+	case <-copied: // so that its last words come before ours
+	case <-time.After(100 * time.Millisecond): // a daemon that left the session still writes
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return exitText(status)
+}
+
+// outputPipe makes a pipe whose reading end alone is non-blocking: a program must not be surprised by EAGAIN.
+func outputPipe() (r, w *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, os.NewSyscallError("pipe2", err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return nil, nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "output"), os.NewFile(uintptr(fds[1]), "output"), nil
+}

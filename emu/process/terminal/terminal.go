@@ -1,0 +1,150 @@
+// Package terminal lends the terminal of this process to a command that runs elsewhere, in an instance of a lab.
+//
+// The command gets a pseudo-terminal of its own, so that job control works in a session of its own; this process carries
+// the bytes. Where this process has no terminal the command gets its descriptors as they are and nothing is carried: pipes run at
+// full speed and end as they should.
+package terminal
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// Start starts a command with these files as its descriptors 0, 1 and 2, waits for its end and gives its exit code. With
+// isTerminal stdin is to become its controlling terminal.
+type Start func(stdin, stdout, stderr *os.File, isTerminal bool) (exit int, err error)
+
+// Run starts a command on the terminal of this process. A terminal is needed on stdin and stdout; otherwise the command gets
+// stdin, stdout and stderr themselves.
+func Run(start Start) (exit int, err error) {
+	return run(os.Stdin, os.Stdout, os.Stderr, start)
+}
+
+func run(stdin, stdout, stderr *os.File, start Start) (exit int, err error) {
+	if !term.IsTerminal(int(stdin.Fd())) || !term.IsTerminal(int(stdout.Fd())) {
+		return start(stdin, stdout, stderr, false)
+	}
+	master, slave, err := Open()
+	if err != nil {
+		return -1, err
+	}
+	defer master.Close()
+	defer slave.Close()
+	if modes, err := unix.IoctlGetTermios(int(stdin.Fd()), unix.TCGETS); err == nil {
+		_ = unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, modes) // the user's own keys for erase, interrupt, …
+	}
+	copySize(stdin, master)
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, unix.SIGWINCH)
+	defer func() { signal.Stop(resized); close(resized) }()
+	go func() {
+		for range resized {
+			copySize(stdin, master)
+		}
+	}()
+
+	raw, err := term.MakeRaw(int(stdin.Fd()))
+	if err != nil {
+		return -1, err
+	}
+	defer term.Restore(int(stdin.Fd()), raw)
+
+	stopInput, err := copyInput(stdin, master)
+	if err != nil {
+		return -1, err
+	}
+	defer stopInput()
+	finishOutput := copyOutput(stdout, master)
+	exit, err = start(slave, slave, slave, true)
+	slave.Close() // the last one closed ends the output
+	finishOutput()
+	return exit, err
+}
+
+// copySize gives the pseudo-terminal the size of the terminal, and with it SIGWINCH to who is in its foreground.
+func copySize(from, to *os.File) {
+	if size, err := unix.IoctlGetWinsize(int(from.Fd()), unix.TIOCGWINSZ); err == nil {
+		_ = unix.IoctlSetWinsize(int(to.Fd()), unix.TIOCSWINSZ, size)
+	}
+}
+
+// A job in the background may keep the pseudo-terminal open after the command's end. Then the output is taken for complete when
+// it is silent for a moment, and cut off when it never is.
+const (
+	silence = 50 * time.Millisecond
+	cutOff  = 2 * time.Second
+)
+
+// copyOutput copies what is printed to the terminal. The function it gives waits for the rest.
+func copyOutput(stdout, master *os.File) (finish func()) {
+	var last atomic.Pointer[time.Time] // when to cut off; set with the command's end
+	deadline := func() {
+		if l := last.Load(); l != nil {
+			d := time.Now().Add(silence)
+			if d.After(*l) {
+				d = *l
+			}
+			_ = master.SetReadDeadline(d)
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := master.Read(buf) // EIO: nobody has the slave any more
+			if _, writeErr := stdout.Write(buf[:n]); err != nil || writeErr != nil {
+				return
+			}
+			deadline()
+		}
+	}()
+	return func() {
+		at := time.Now().Add(cutOff)
+		last.Store(&at)
+		deadline()
+		<-done
+	}
+}
+
+// copyInput copies what is typed to the pseudo-terminal. The function it gives ends that, without taking a key more.
+func copyInput(stdin, master *os.File) (stop func(), err error) {
+	var wake [2]int
+	if err := unix.Pipe2(wake[:], unix.O_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 4096)
+		for {
+			fds := []unix.PollFd{{Fd: int32(stdin.Fd()), Events: unix.POLLIN}, {Fd: int32(wake[0]), Events: unix.POLLIN}}
+			_, err := unix.Poll(fds, -1)
+			switch {
+			case errors.Is(err, unix.EINTR):
+				continue
+			case err != nil || fds[1].Revents != 0:
+				return
+			}
+			n, err := stdin.Read(buf)
+			if err != nil {
+				return
+			}
+			if _, err := master.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	return func() {
+		unix.Close(wake[1])
+		_ = master.SetWriteDeadline(time.Now()) // nobody may read what was typed last
+		<-done
+		unix.Close(wake[0])
+	}, nil
+}
