@@ -1,0 +1,9 @@
+// Package layout holds the structure of the source tree: its test fails when an import points the wrong way, when a package
+// doesn't say what it is for, or when a file grows too long to read.
+//
+// The directions, of which none leads back:
+//
+//	cmd -> scenarios, lab/live -> lab -> emu
+//
+// Of emu, lab uses the data types alone; only lab/live knows a lab and an emulator at once.
+package layout

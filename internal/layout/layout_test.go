@@ -1,0 +1,239 @@
+package layout
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module        = "vnetlab"
+	maxLines      = 400
+	maxTestLines  = 500
+	kernelPackage = "emu/kernel"
+)
+
+// kernelLibraries change the kernel's networking: one package may.
+var kernelLibraries = []string{
+	"github.com/vishvananda/netlink",
+	"github.com/vishvananda/netns",
+	"github.com/google/nftables",
+	"github.com/coreos/go-iptables",
+}
+
+// impure is what a package that needs no kernel, no root and no clock doesn't import.
+var impure = []string{"os/exec", "os/signal", "syscall", "golang.org/x/sys"}
+
+// file is one Go file of the tree.
+type file struct {
+	path    string // from the top folder, with slashes
+	pkg     string // its folder
+	test    bool
+	lines   int
+	imports []string
+	doc     bool // has a package comment
+	syntax  *ast.File
+	fset    *token.FileSet
+}
+
+func TestImportDirections(t *testing.T) {
+	for _, f := range readTree(t) {
+		for _, imported := range f.imports {
+			if why := forbidden(f.pkg, imported); why != "" {
+				t.Errorf("%s imports %s: %s", f.path, imported, why)
+			}
+		}
+	}
+}
+
+// The rules must forbid what they are for: a rule that matches nothing holds nothing.
+func TestForbidden(t *testing.T) {
+	for _, tt := range []struct {
+		pkg, imported string
+		forbidden     bool
+	}{
+		{"emu", "vnetlab/lab", true},
+		{"emu/kernel", "vnetlab/lab/compile", true},
+		{"emu/probe", "vnetlab/scenarios", true},
+		{"emu/probe", "vnetlab/cmd/lab", true},
+		{"emu/probe", "vnetlab/emu/kernel", false},
+		{"emu/probe", "github.com/vishvananda/netlink", true},
+		{"emu/probe", "github.com/vishvananda/netlink/nl", true},
+		{"emu/probe", "github.com/mdlayher/netlink", false},
+		{"emu/kernel", "github.com/vishvananda/netlink/nl", false},
+		{"lab", "vnetlab/emu", false},
+		{"lab", "vnetlab/emu/kernel", true},
+		{"lab/compile", "vnetlab/lab", false},
+		{"lab/compile", "vnetlab/lab/live", true},
+		{"lab/labfile", "vnetlab/scenarios", true},
+		{"lab/oracle", "os/exec", true},
+		{"lab/live", "os/exec", false},
+		{"lab/live", "vnetlab/emu/emulator", false},
+		{"lab/live", "vnetlab/scenarios", true},
+		{"lab/live", "github.com/google/nftables", true},
+		{"scenarios", "vnetlab/lab/labfile", false},
+		{"scenarios", "vnetlab/lab/live", true},
+		{"cmd/lab", "vnetlab/lab/live", false},
+		{"cmd/lab", "vnetlab/emu/kernel", true},
+		{"internal/bench/bare", "github.com/vishvananda/netlink", false},
+		{"internal/bench/bare", "vnetlab/emu/kernel", true},
+	} {
+		if got := forbidden(tt.pkg, tt.imported) != ""; got != tt.forbidden {
+			t.Errorf("%s importing %s: forbidden %v, want %v", tt.pkg, tt.imported, got, tt.forbidden)
+		}
+	}
+}
+
+// forbidden says why a package must not import another; empty: it may.
+func forbidden(pkg, imported string) string {
+	ours, isOurs := strings.CutPrefix(imported, module+"/")
+	bench := within(pkg, "internal/bench")
+	if within(imported, kernelLibraries...) && pkg != kernelPackage && !bench {
+		return "only " + kernelPackage + " talks to the kernel's networking"
+	}
+	pure := within(pkg, "lab") && !within(pkg, "lab/live")
+	if pure && within(imported, impure...) {
+		return "lab is pure: no kernel, no root"
+	}
+	if !isOurs {
+		return ""
+	}
+	switch {
+	case within(pkg, "emu") && !within(ours, "emu"):
+		return "emu knows nothing of what is above it"
+	case pure && within(ours, "emu") && ours != "emu":
+		return "of emu, lab uses the data types alone"
+	case pure && within(ours, "lab/live"), within(pkg, "lab") && within(ours, "scenarios", "cmd", "internal"):
+		return "dependencies point from cmd to lab"
+	case within(pkg, "scenarios") && !within(ours, "scenarios") && (!within(ours, "lab") || within(ours, "lab/live")):
+		return "scenarios are data"
+	case within(pkg, "cmd") && within(ours, "emu") && ours != "emu":
+		return "cmd reaches the emulator through lab/live alone"
+	case bench && within(ours, "emu") && ours != "emu":
+		return "what a benchmark compares with the emulator doesn't use it"
+	}
+	return ""
+}
+
+// within says whether a path is one of the folders or below one.
+func within(p string, folders ...string) bool {
+	for _, f := range folders {
+		if p == f || strings.HasPrefix(p, f+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func TestPackageComments(t *testing.T) {
+	documented := map[string]bool{}
+	for _, f := range readTree(t) {
+		if !f.test {
+			documented[f.pkg] = documented[f.pkg] || f.doc
+		}
+	}
+	for pkg, ok := range documented {
+		if !ok {
+			t.Errorf("%s: no file has a package comment saying what the package is for", pkg)
+		}
+	}
+}
+
+func TestFileLength(t *testing.T) {
+	for _, f := range readTree(t) {
+		limit := maxLines
+		if f.test {
+			limit = maxTestLines
+		}
+		if f.lines > limit {
+			t.Errorf("%s has %d lines, more than %d: split it where a reader would", f.path, f.lines, limit)
+		}
+	}
+}
+
+func TestMainIsThreeLines(t *testing.T) {
+	for _, f := range readTree(t) {
+		if f.path != "cmd/lab/main.go" {
+			continue
+		}
+		for _, d := range f.syntax.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Name.Name != "main" {
+				continue
+			}
+			if lines := f.fset.Position(fn.Body.Rbrace).Line - f.fset.Position(fn.Body.Lbrace).Line + 1; lines > 5 {
+				t.Errorf("%s: main has %d lines; it only hands over", f.path, lines-2)
+			}
+			return
+		}
+	}
+	t.Error("cmd/lab/main.go has no func main")
+}
+
+// readTree reads every Go file of the module but those in folders that Go itself leaves out.
+func readTree(t *testing.T) []file {
+	t.Helper()
+	top := filepath.Join("..", "..")
+	var files []file
+	err := filepath.WalkDir(top, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if p != top && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(name) != ".go" {
+			return nil
+		}
+		f, err := readFile(top, p)
+		files = append(files, f)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 2 {
+		t.Fatalf("found only %d Go files: is %s the top folder?", len(files), top)
+	}
+	return files
+}
+
+func readFile(top, p string) (file, error) {
+	src, err := os.ReadFile(p)
+	if err != nil {
+		return file{}, err
+	}
+	rel, err := filepath.Rel(top, p)
+	if err != nil {
+		return file{}, err
+	}
+	fset := token.NewFileSet()
+	syntax, err := parser.ParseFile(fset, p, src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return file{}, err
+	}
+	f := file{
+		path: filepath.ToSlash(rel), test: strings.HasSuffix(p, "_test.go"), doc: syntax.Doc != nil,
+		lines: strings.Count(string(src), "\n"), syntax: syntax, fset: fset,
+	}
+	f.pkg = path.Dir(f.path)
+	for _, i := range syntax.Imports {
+		name, err := strconv.Unquote(i.Path.Value)
+		if err != nil {
+			return file{}, err
+		}
+		f.imports = append(f.imports, name)
+	}
+	return f, nil
+}
