@@ -38,9 +38,10 @@ const (
 // Namespace is one network namespace with all that is in it but its links.
 type Namespace struct {
 	// Name is unique in the network and fit for a file name: [A-Za-z0-9._-]+.
-	Name   string `json:"name"`
-	Kind   Kind   `json:"kind"`
-	Origin Origin `json:"origin,omitzero"`
+	Name     string `json:"name"`
+	Kind     Kind   `json:"kind"`
+	Hostname string `json:"hostname,omitempty"` // what programs inside see; empty: Name
+	Origin   Origin `json:"origin,omitzero"`
 	// Loopback addresses are local to the namespace without a link: a router's name server listens on one.
 	Loopback  []netip.Addr `json:"loopback,omitempty"`
 	Bridges   []Bridge     `json:"bridges,omitempty"`

@@ -1,0 +1,133 @@
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Locations are the regions of the classic platform.
+var Locations = []string{
+	"West US", "East US", "North Central US", "South Central US", "Central US", "East US 2",
+	"North Europe", "West Europe", "East Asia", "Southeast Asia", "Japan East", "Japan West",
+	"Brazil South", "Australia East", "Australia Southeast",
+}
+
+// Addresses of the emulated internet. They are from ranges set aside for benchmarks, documentation and carriers (RFC 2544, 5737,
+// 6598), so they can't be mistaken for anybody's.
+var (
+	publicSpace   = netip.MustParsePrefix("198.18.0.0/15") // VIPs: one /20 for each location
+	internetSpace = []netip.Prefix{
+		netip.MustParsePrefix("203.0.113.0/24"),
+		netip.MustParsePrefix("198.51.100.0/24"),
+		netip.MustParsePrefix("192.0.2.0/24"),
+	}
+	deploymentSpace = netip.MustParsePrefix("100.64.0.0/11") // DIPs outside virtual networks: one /22 for each deployment
+	webSiteSpace    = netip.MustParsePrefix("100.96.0.0/22") // inside a web sites scale unit, the same in each
+	privateSpace    = []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"),
+		netip.MustParsePrefix("172.16.0.0/12"),
+		netip.MustParsePrefix("192.168.0.0/16"),
+	}
+)
+
+// PublicResolver is the name server of the emulated internet.
+var PublicResolver = netip.MustParseAddr("192.0.2.53")
+
+// PlatformResolver answers DNS for instances, in every virtual network and deployment.
+var PlatformResolver = netip.MustParseAddr("168.63.129.16")
+
+const (
+	// reservedAtStart and reservedAtEnd are the addresses of a subnet that no instance gets: the network, the gateway and two for
+	// the platform, and the broadcast address ("Virtual Network FAQ").
+	reservedAtStart = 4
+	reservedAtEnd   = 1
+	// platformAddresses are the first addresses of a location's public block, kept for the platform's own services.
+	platformAddresses = 16
+	// outboundAddresses is how many addresses the web sites of a location share for their outbound connections.
+	outboundAddresses = 4
+)
+
+// LocationBlock is the part of the public address space that a location owns.
+func LocationBlock(location string) netip.Prefix {
+	i := slices.Index(Locations, location)
+	return subprefix(publicSpace, 20, i)
+}
+
+// WebSitesInbound is the one address that all web sites of a location share for requests.
+func WebSitesInbound(location string) netip.Addr { return Nth(LocationBlock(location), 1) }
+
+// WebSitesOutbound are the addresses that connections of the location's web sites come from.
+func WebSitesOutbound(location string) []netip.Addr {
+	out := make([]netip.Addr, outboundAddresses)
+	for i := range out {
+		out[i] = Nth(LocationBlock(location), 2+i)
+	}
+	return out
+}
+
+// WebSitesBlock is the address range inside a web sites scale unit.
+func WebSitesBlock() netip.Prefix { return webSiteSpace }
+
+// Gateway is the default gateway of a subnet: its first address.
+func Gateway(subnet netip.Prefix) netip.Addr { return Nth(subnet, 1) }
+
+// PrivateSpace is what is not routed on the internet.
+func PrivateSpace() []netip.Prefix {
+	return append(slices.Clone(privateSpace), netip.MustParsePrefix("100.64.0.0/10"))
+}
+
+// assignable tells whether an instance may have the address in the subnet.
+func assignable(subnet netip.Prefix, addr netip.Addr) bool {
+	n := int64(Offset(subnet, addr))
+	return subnet.Contains(addr) && n >= reservedAtStart && n < size(subnet)-reservedAtEnd
+}
+
+// firstFree is the lowest assignable address of a subnet that isn't taken.
+func firstFree(subnet netip.Prefix, taken func(netip.Addr) bool) (netip.Addr, bool) {
+	for i := int64(reservedAtStart); i < size(subnet)-reservedAtEnd; i++ {
+		if a := Nth(subnet, int(i)); !taken(a) {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+func size(p netip.Prefix) int64 { return 1 << (32 - p.Bits()) }
+
+// usable is how many instances fit into a subnet.
+func usable(p netip.Prefix) int64 { return size(p) - reservedAtStart - reservedAtEnd }
+
+// Nth is the nth address of a prefix, from 0.
+func Nth(p netip.Prefix, n int) netip.Addr {
+	a := p.Masked().Addr().As4()
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(n))
+	return netip.AddrFrom4(a)
+}
+
+// Offset is the position of an address in a prefix, from 0.
+func Offset(p netip.Prefix, addr netip.Addr) int {
+	base, a := p.Masked().Addr().As4(), addr.As4()
+	return int(binary.BigEndian.Uint32(a[:])) - int(binary.BigEndian.Uint32(base[:]))
+}
+
+// subprefix is the nth prefix of the given length in p.
+func subprefix(p netip.Prefix, bits, n int) netip.Prefix {
+	a := p.Masked().Addr().As4()
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])+uint32(n)<<(32-bits))
+	return netip.PrefixFrom(netip.AddrFrom4(a), bits)
+}
+
+// checkAddressSpace says why a virtual network can't have a prefix, or nothing.
+func checkAddressSpace(p netip.Prefix) error {
+	if !p.IsValid() || !p.Addr().Is4() {
+		return fmt.Errorf("%s is not an IPv4 prefix", p)
+	}
+	for _, private := range privateSpace {
+		if private.Contains(p.Addr()) && p.Bits() >= private.Bits() {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
+}

@@ -1,0 +1,168 @@
+// Package compile turns the resources of a lab into the network that emulates them.
+//
+// The same resources give the same network, byte for byte. What the network looks like:
+//
+//	internet ── datacenter (one a location) ── edge (one an isolation domain) ── bridge (one a subnet) ── instance
+//
+// The internet hosts hang on the internet, web sites on an edge of their location. VIPs are routes to an edge, which
+// translates them; everything that the platform doesn't let through ends in a rule with an id of its own (rules.go).
+package compile
+
+import (
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+)
+
+// Both ends of every cable between routers have these addresses: they are local to the cable, and no virtual network can have them.
+var (
+	upstream   = netip.MustParseAddr("169.254.0.1")
+	downstream = netip.MustParseAddr("169.254.0.2")
+)
+
+const uplink = "wan" // an edge's or a datacenter's interface towards the internet
+
+// Network gives the network of a lab.
+func Network(l *lab.Lab) *emu.Network {
+	b := &builder{lab: l, network: &emu.Network{PublicNames: l.PublicNames()}}
+	b.internet()
+	for _, location := range b.locations() {
+		b.datacenter(location)
+		b.webSites(location)
+	}
+	for _, d := range domains(l) {
+		b.edge(d)
+	}
+	b.network.Sort()
+	return b.network
+}
+
+type builder struct {
+	lab     *lab.Lab
+	network *emu.Network
+}
+
+func (b *builder) add(n emu.Namespace) { b.network.Namespaces = append(b.network.Namespaces, n) }
+
+func (b *builder) link(x, y emu.LinkEnd) {
+	b.network.Links = append(b.network.Links, emu.Link{A: x, B: y})
+}
+
+// locations lists the locations in use, in the platform's order.
+func (b *builder) locations() []string {
+	used := map[string]bool{}
+	for _, g := range b.lab.AffinityGroups {
+		used[g.Location] = true
+	}
+	for _, n := range b.lab.VirtualNetworks {
+		used[b.lab.LocationOf(n.AffinityGroup, n.Location)] = true
+	}
+	for _, s := range b.lab.CloudServices {
+		used[b.lab.LocationOf(s.AffinityGroup, s.Location)] = true
+	}
+	for _, s := range b.lab.WebSites {
+		used[s.Location] = true
+	}
+	var all []string
+	for _, location := range lab.Locations {
+		if used[location] {
+			all = append(all, location)
+		}
+	}
+	return all
+}
+
+// cable joins two routers, the upstream one first. It returns how the upstream router reaches a public address behind the cable.
+func (b *builder) cable(up *emu.Namespace, port string, down *emu.Namespace) func(netip.Prefix) emu.Route {
+	b.link(
+		emu.LinkEnd{Namespace: up.Name, Name: port, MAC: emu.MACOf(upstream), Addresses: []netip.Prefix{single(upstream)}},
+		emu.LinkEnd{Namespace: down.Name, Name: uplink, MAC: emu.MACOf(downstream), Addresses: []netip.Prefix{single(downstream)}},
+	)
+	up.Neighbors = append(up.Neighbors, emu.Neighbor{Device: port, Address: downstream, MAC: emu.MACOf(downstream)})
+	down.Neighbors = append(down.Neighbors, emu.Neighbor{Device: uplink, Address: upstream, MAC: emu.MACOf(upstream)})
+	down.Routes = append(down.Routes, defaultRoute(upstream, uplink, true))
+	return func(p netip.Prefix) emu.Route {
+		return emu.Route{Destination: p, Gateway: downstream, Device: port, OnLink: true}
+	}
+}
+
+// attach joins a host with one address to a router, without a subnet between them.
+func (b *builder) attach(router *emu.Namespace, port string, host *emu.Namespace, address netip.Addr) {
+	b.link(
+		emu.LinkEnd{Namespace: router.Name, Name: port, MAC: emu.MACOf(upstream), Addresses: []netip.Prefix{single(upstream)}},
+		emu.LinkEnd{Namespace: host.Name, Name: "eth0", MAC: emu.MACOf(address), Addresses: []netip.Prefix{single(address)}},
+	)
+	router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: port, Address: address, MAC: emu.MACOf(address)})
+	router.Routes = append(router.Routes, emu.Route{Destination: single(address), Device: port})
+	host.Neighbors = append(host.Neighbors, emu.Neighbor{Device: "eth0", Address: upstream, MAC: emu.MACOf(upstream)})
+	host.Routes = append(host.Routes, defaultRoute(upstream, "eth0", true))
+}
+
+// internet makes the internet, its name server and its hosts.
+func (b *builder) internet() {
+	router := emu.Namespace{
+		Name: Internet, Kind: emu.Router, Loopback: []netip.Addr{lab.PublicResolver},
+		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PublicResolver}},
+	}
+	routed := []netip.Prefix{single(lab.PublicResolver)}
+	for _, h := range b.lab.Internet() {
+		host := emu.Namespace{
+			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services),
+			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}},
+		}
+		b.attach(&router, interfaceName("host-"+h.Name), &host, h.Address)
+		routed = append(routed, single(h.Address))
+		b.add(host)
+	}
+	for _, location := range b.locations() {
+		block := lab.LocationBlock(location)
+		dc := emu.Namespace{Name: DatacenterName(location), Kind: emu.Router}
+		route := b.cable(&router, interfaceName("dc-"+slug(location)), &dc)
+		router.Routes = append(router.Routes, route(block))
+		routed = append(routed, block)
+		b.add(dc)
+	}
+	sortPrefixes(routed)
+	router.Ruleset = internetRules(routed)
+	b.add(router)
+}
+
+// datacenter fills the namespace of a location; edges add their routes to it.
+func (b *builder) datacenter(location string) {
+	dc, _ := b.network.Namespace(DatacenterName(location))
+	var public []netip.Prefix
+	for _, s := range b.lab.CloudServices {
+		if s.Production != nil && b.lab.LocationOf(s.AffinityGroup, s.Location) == location {
+			public = append(public, single(s.Production.VIP))
+		}
+	}
+	if b.hasWebSites(location) {
+		for _, a := range webSiteAddresses(location) {
+			public = append(public, single(a))
+		}
+	}
+	sortPrefixes(public)
+	dc.Ruleset = datacenterRules(lab.LocationBlock(location), public)
+}
+
+func services(all []lab.Service) []emu.Service {
+	var out []emu.Service
+	for _, s := range all {
+		out = append(out, emu.Service{
+			Name: serviceName(s), Port: s.Port, Protocol: s.Protocol, Command: s.Command, Dir: s.Dir, Origin: s.Origin,
+		})
+	}
+	return out
+}
+
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+func defaultRoute(gateway netip.Addr, device string, onLink bool) emu.Route {
+	return emu.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: gateway, Device: device, OnLink: onLink}
+}
+
+func sortPrefixes(all []netip.Prefix) {
+	slices.SortFunc(all, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+}

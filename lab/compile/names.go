@@ -1,0 +1,25 @@
+package compile
+
+import (
+	"fmt"
+	"hash/fnv"
+)
+
+const (
+	maxInterfaceName = 15 // IFNAMSIZ, less the final zero
+	maxRuleID        = 60 // what an NFLOG prefix of iptables holds
+)
+
+// interfaceName is the name where it fits, otherwise its start and a hash of the whole.
+func interfaceName(name string) string { return fit(name, maxInterfaceName) }
+
+func shortID(id string) string { return fit(id, maxRuleID) }
+
+func fit(name string, limit int) string {
+	if len(name) <= limit {
+		return name
+	}
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return fmt.Sprintf("%s-%06x", name[:limit-7], h.Sum32()&0xffffff)
+}

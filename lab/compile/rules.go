@@ -1,0 +1,49 @@
+package compile
+
+import (
+	"fmt"
+	"strings"
+
+	"vnetlab/lab"
+)
+
+// Ids of the rules that drop. The oracle predicts them, the kernel reports them.
+const (
+	NoEndpoint     = "no-endpoint"     // edge: a VIP without an endpoint on the port
+	HairpinToSelf  = "hairpin-to-self" // edge: the load balancer chose the caller itself
+	NoInstance     = "no-instance"     // edge: an address of the network that no instance has
+	PrivateAddress = "private-address" // edge, internet: a private address from outside its network
+	OutboundICMP   = "outbound-icmp"   // edge: ICMP doesn't leave through a VIP
+	PlatformPort   = "platform-port"   // edge: the platform's own addresses answer DNS and nothing else
+	NoDeployment   = "no-deployment"   // datacenter: a public address that no deployment has
+	NobodyThere    = "no-route"        // internet: an address that nobody has
+)
+
+// ACLRuleID names a rule of an endpoint's access control list.
+func ACLRuleID(service string, f lab.Frontend, r lab.ACLRule) string {
+	return shortID(fmt.Sprintf("acl:%s:%s:%d", service, f.Name, r.Order))
+}
+
+// ACLDefaultID names the denial of what no rule of an endpoint's access control list permits.
+func ACLDefaultID(service string, f lab.Frontend) string {
+	return shortID(fmt.Sprintf("acl:%s:%s:default", service, f.Name))
+}
+
+// FirewallRuleID names the nth rule of an instance's guest firewall, from 0.
+func FirewallRuleID(n int) string { return fmt.Sprintf("firewall-%d", n+1) }
+
+// EdgeName is the namespace at the edge of an isolation domain (lab.Lab.Domain).
+func EdgeName(domain string) string { return "edge." + domain }
+
+// WebSitesEdgeName is the namespace at the edge of the web sites of a location.
+func WebSitesEdgeName(location string) string { return "edge.azurewebsites." + slug(location) }
+
+// DatacenterName is the namespace of a location.
+func DatacenterName(location string) string { return "datacenter." + slug(location) }
+
+// Internet is the namespace that joins locations and internet hosts.
+const Internet = "internet"
+
+func slug(location string) string {
+	return strings.ReplaceAll(strings.ToLower(location), " ", "-")
+}

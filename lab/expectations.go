@@ -1,0 +1,86 @@
+package lab
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+)
+
+// Expect adds an expectation. Every name in it must be known: a misspelt name never passes for an unreachable one.
+func (l *Lab) Expect(e Expectation) error {
+	var errs []error
+	check := func(err error) {
+		var refusal *Error
+		if errors.As(err, &refusal) {
+			errs = append(errs, refusal.At(e.Origin))
+		}
+	}
+	_, err := l.Namespace(e.From)
+	check(err)
+	_, err = l.EmuTarget(e.To)
+	check(err)
+	if e.SeenAs != "" {
+		_, err := l.addressNamed(e.SeenAs)
+		check(err)
+	}
+	for _, name := range e.AnsweredBy {
+		_, err := l.Namespace(name)
+		check(err)
+	}
+	if e.To.Protocol == emu.UDP {
+		check(badRequest("UDP is not probed by this version of vnetlab.").WithHint("Expect a tcp port."))
+	}
+	if !slices.Contains(emu.Verdicts, e.Verdict) {
+		check(badRequest("%s is not a verdict.", shorten(string(e.Verdict))))
+	}
+	if e.Verdict != emu.Open && (e.SeenAs != "" || len(e.AnsweredBy) > 0 || e.HTTP != nil) {
+		check(badRequest("seenAs, answeredBy and http can be expected of the verdict open alone."))
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	l.Expectations = append(l.Expectations, e)
+	return nil
+}
+
+// addressNamed refuses a name that no source address goes by.
+func (l *Lab) addressNamed(name string) (string, error) {
+	if _, ok := l.Find(name); ok {
+		return name, nil
+	}
+	for _, r := range l.PublicNames() {
+		if r.Name == name {
+			return name, nil
+		}
+	}
+	candidates := l.memberNames()
+	for _, r := range l.PublicNames() {
+		candidates = append(candidates, r.Name)
+	}
+	return "", didYouMean(notFound("The lab %s has nothing named %s.", l.Name, shorten(name)), name, candidates)
+}
+
+// ExpectExposure says that the internet reaches these VIP ports and no others.
+func (l *Lab) ExpectExposure(ports []ExposedPort) error {
+	var errs []error
+	for _, p := range ports {
+		service, ok := strings.CutSuffix(p.Name, ".cloudapp.net")
+		if _, exists := l.cloudService(service); !ok || !exists {
+			dnsNames := names(l.CloudServices, (*CloudService).DNSName)
+			errs = append(errs, didYouMean(notFound("%s is not the DNS name of a cloud service of this lab.", shorten(p.Name)), p.Name, dnsNames).At(p.Origin))
+		}
+		if p.Protocol == emu.UDP {
+			errs = append(errs, badRequest("UDP is not probed by this version of vnetlab.").WithHint("List tcp ports.").At(p.Origin))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if l.Exposure == nil {
+		l.Exposure = []ExposedPort{}
+	}
+	l.Exposure = append(l.Exposure, ports...)
+	return nil
+}

@@ -1,0 +1,249 @@
+package lab
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vnetlab/emu"
+)
+
+// anybodyAddress and AnybodyName are of the unnamed internet host that a lab without internet hosts is seen from.
+var anybodyAddress = netip.MustParseAddr("203.0.113.254")
+
+// AnybodyName names the internet host of a lab that has none.
+const AnybodyName = "anybody"
+
+// Member is something in the lab that starts or ends connections: exactly one of its fields is set.
+type Member struct {
+	Instance     *Instance
+	InternetHost *InternetHost
+	WebSite      *WebSite
+}
+
+// ID is the member's name in the lab, and of its namespace.
+func (m Member) ID() string {
+	switch {
+	case m.Instance != nil:
+		return m.Instance.ID
+	case m.InternetHost != nil:
+		return m.InternetHost.Name
+	}
+	return m.WebSite.Name
+}
+
+// Address is the member's own address.
+func (m Member) Address() netip.Addr {
+	switch {
+	case m.Instance != nil:
+		return m.Instance.DIP
+	case m.InternetHost != nil:
+		return m.InternetHost.Address
+	}
+	return m.WebSite.Address
+}
+
+// Services are what listens in the member.
+func (m Member) Services() []Service {
+	switch {
+	case m.Instance != nil:
+		return m.Instance.Services
+	case m.InternetHost != nil:
+		return m.InternetHost.Services
+	}
+	return m.WebSite.Services
+}
+
+// Listens tells whether a service of the member has the port.
+func (m Member) Listens(protocol emu.Protocol, port uint16) bool {
+	return slices.ContainsFunc(m.Services(), func(s Service) bool { return s.Protocol == protocol && s.Port == port })
+}
+
+// Describe says what the member is.
+func (m Member) Describe() string {
+	switch {
+	case m.Instance != nil && m.Instance.Role != "":
+		return "a role instance of " + m.Instance.Service
+	case m.Instance != nil:
+		return "a virtual machine of " + m.Instance.Service
+	case m.InternetHost != nil:
+		return "an internet host"
+	}
+	return "a web site"
+}
+
+// Members lists instances, internet hosts and web sites. A lab without internet hosts has an unnamed one.
+func (l *Lab) Members() []Member {
+	var all []Member
+	for _, i := range l.Instances() {
+		all = append(all, Member{Instance: i})
+	}
+	for _, h := range l.Internet() {
+		all = append(all, Member{InternetHost: h})
+	}
+	for _, s := range l.WebSites {
+		all = append(all, Member{WebSite: s})
+	}
+	return all
+}
+
+// Instances lists the instances of all deployments, in the order of their creation.
+func (l *Lab) Instances() []*Instance {
+	var all []*Instance
+	for _, s := range l.CloudServices {
+		if s.Production != nil {
+			all = append(all, s.Production.Instances...)
+		}
+	}
+	return all
+}
+
+// Internet lists the internet hosts: those of the lab, or the unnamed one where it has none.
+func (l *Lab) Internet() []*InternetHost {
+	if len(l.InternetHosts) > 0 {
+		return l.InternetHosts
+	}
+	return []*InternetHost{{Name: AnybodyName, Address: anybodyAddress}}
+}
+
+// Find gives the member with a name: its short name, or SERVICE.NAME of an instance.
+func (l *Lab) Find(name string) (Member, bool) {
+	for _, m := range l.Members() {
+		if m.ID() == name || m.Instance != nil && m.Instance.Service+"."+m.Instance.Name == name {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+func (l *Lab) memberNames() []string {
+	var all []string
+	for _, m := range l.Members() {
+		all = append(all, m.ID())
+	}
+	return all
+}
+
+// Namespace is the name of the namespace a member lives in.
+func (l *Lab) Namespace(name string) (string, error) {
+	m, ok := l.Find(name)
+	if !ok {
+		return "", didYouMean(notFound("The lab %s has no instance, internet host or web site named %s.", l.Name, shorten(name)), name, l.memberNames())
+	}
+	return m.ID(), nil
+}
+
+// Deployment is what an instance belongs to.
+func (l *Lab) Deployment(i *Instance) *Deployment {
+	s, _ := l.cloudService(i.Service)
+	return s.Production
+}
+
+// PublicNames are the names that everybody can look up, with their addresses.
+func (l *Lab) PublicNames() []emu.NameRecord {
+	var all []emu.NameRecord
+	for _, s := range l.CloudServices {
+		if s.Production != nil {
+			all = append(all, emu.NameRecord{Name: s.DNSName(), Address: s.Production.VIP})
+		}
+	}
+	for _, s := range l.WebSites {
+		all = append(all, emu.NameRecord{Name: s.DNSName(), Address: WebSitesInbound(s.Location)})
+	}
+	return all
+}
+
+// EmuTarget turns what a person wrote into what a probe tries: the address of a member, an address as such, or a DNS name, which is
+// looked up where the probe starts.
+func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
+	target := emu.Target{Name: t.Name, Port: t.Port, Protocol: t.Protocol}
+	if m, ok := l.Find(t.Name); ok {
+		if m.WebSite != nil { // never reached by its own address
+			target.Name = m.WebSite.DNSName()
+			return target, nil
+		}
+		target.Address = m.Address()
+		return target, nil
+	}
+	if a, err := netip.ParseAddr(t.Name); err == nil {
+		target.Address = a
+		return target, nil
+	}
+	if !strings.Contains(t.Name, ".") {
+		_, err := l.Namespace(t.Name)
+		return emu.Target{}, err
+	}
+	return target, nil
+}
+
+// NameOf is who has an address, in the words of the lab: a public address is a cloud service's DNS name or an internet host; what
+// nobody has stays an address. Addresses inside networks may be had by several; from tells whose view it is.
+func (l *Lab) NameOf(from string, a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	for _, s := range l.CloudServices {
+		if s.Production != nil && s.Production.VIP == a {
+			return s.DNSName()
+		}
+	}
+	viewer, _ := l.Find(from)
+	for _, m := range l.Members() {
+		if m.Address() == a && (m.InternetHost != nil || l.sameDomain(viewer, m)) {
+			return m.ID()
+		}
+	}
+	return a.String()
+}
+
+// sameDomain tells whether two members are instances in one isolation domain.
+func (l *Lab) sameDomain(a, b Member) bool {
+	if a.Instance == nil || b.Instance == nil {
+		return false
+	}
+	return l.Domain(a.Instance) == l.Domain(b.Instance)
+}
+
+// Domain names the isolation domain of an instance: its virtual network, or its cloud service where it is in none.
+func (l *Lab) Domain(i *Instance) string {
+	if d := l.Deployment(i); d.VirtualNetwork != "" {
+		return d.VirtualNetwork
+	}
+	return i.Service + ".cloudapp.net"
+}
+
+// ParseTarget reads NAME:PORT or NAME:PORT/PROTOCOL.
+func ParseTarget(text string) (Target, error) {
+	name, rest, ok := cutLast(text, ":")
+	port, protocol, hasProtocol := strings.Cut(rest, "/")
+	if !hasProtocol {
+		protocol = string(emu.TCP)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case !ok || name == "" || port == "":
+		return Target{}, badRequest("%s is not a target.", shorten(text)).WithHint("Write NAME:PORT, for example sql1:1433 or contactsql.cloudapp.net:57500.")
+	case err != nil || n == 0:
+		return Target{}, badRequest("The port of %s is not a number from 1 to 65535.", shorten(text))
+	case protocol != string(emu.TCP) && protocol != string(emu.UDP):
+		return Target{}, badRequest("The protocol of %s is neither tcp nor udp.", shorten(text))
+	}
+	return Target{Name: name, Port: uint16(n), Protocol: emu.Protocol(protocol)}, nil
+}
+
+// String gives the target as a person writes it.
+func (t Target) String() string {
+	s := t.Name + ":" + strconv.Itoa(int(t.Port))
+	if t.Protocol == emu.UDP {
+		s += "/udp"
+	}
+	return s
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
+}

@@ -1,0 +1,196 @@
+package lab
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// New makes an empty lab.
+func New(name string, origin Origin) (*Lab, error) {
+	if !labName.MatchString(name) {
+		return nil, badRequest("The name %s is not valid for a lab.", shorten(name)).
+			WithHint("Allowed: a lowercase letter, then up to 30 lowercase letters, digits and hyphens.").At(origin)
+	}
+	return &Lab{Name: name}, nil
+}
+
+// CreateAffinityGroup adds an affinity group to a location.
+func (l *Lab) CreateAffinityGroup(g AffinityGroup) error {
+	if err := checkName("affinity group", g.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+		return err.At(g.Origin)
+	}
+	if _, ok := l.affinityGroup(g.Name); ok {
+		return conflict("The affinity group %s already exists.", g.Name).At(g.Origin)
+	}
+	if err := checkLocation(g.Location); err != nil {
+		return err.At(g.Origin)
+	}
+	l.AffinityGroups = append(l.AffinityGroups, &g)
+	return nil
+}
+
+// checkLocation refuses what isn't a location of the platform. The text for none at all is the platform's.
+func checkLocation(location string) *Error {
+	if location == "" {
+		return badRequest("Location constraint name is empty or not specified")
+	}
+	if !slices.Contains(Locations, location) {
+		return didYouMean(badRequest("The location %s is not a location of the platform.", shorten(location)), location, Locations)
+	}
+	return nil
+}
+
+func (l *Lab) affinityGroup(name string) (*AffinityGroup, bool) {
+	return find(l.AffinityGroups, func(g *AffinityGroup) bool { return g.Name == name })
+}
+
+func (l *Lab) virtualNetwork(name string) (*VirtualNetwork, bool) {
+	return find(l.VirtualNetworks, func(n *VirtualNetwork) bool { return n.Name == name })
+}
+
+// VirtualNetwork finds a virtual network by its name.
+func (l *Lab) VirtualNetwork(name string) (*VirtualNetwork, bool) { return l.virtualNetwork(name) }
+
+func find[T any](all []*T, match func(*T) bool) (*T, bool) {
+	if i := slices.IndexFunc(all, match); i >= 0 {
+		return all[i], true
+	}
+	return nil, false
+}
+
+func names[T any](all []*T, name func(*T) string) []string {
+	out := make([]string, len(all))
+	for i, v := range all {
+		out[i] = name(v)
+	}
+	return out
+}
+
+func (l *Lab) affinityGroupNames() []string {
+	return names(l.AffinityGroups, func(g *AffinityGroup) string { return g.Name })
+}
+
+func (l *Lab) virtualNetworkNames() []string {
+	return names(l.VirtualNetworks, func(n *VirtualNetwork) string { return n.Name })
+}
+
+// LocationOf is the location of something bound to an affinity group or, without one, to a location itself.
+func (l *Lab) LocationOf(affinityGroup, location string) string {
+	if g, ok := l.affinityGroup(affinityGroup); ok {
+		return g.Location
+	}
+	return location
+}
+
+// CreateVirtualNetwork adds a virtual network site, as Set Network Configuration does for each site of the file.
+func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
+	var errs []error
+	refuse := func(err *Error) { errs = append(errs, err.At(n.Origin)) }
+	if err := checkName("virtual network", n.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+		refuse(err)
+	}
+	if _, ok := l.virtualNetwork(n.Name); ok {
+		refuse(conflict("The virtual network %s already exists.", n.Name))
+	}
+	switch {
+	case n.AffinityGroup == "" && n.Location == "":
+		// The platform's own text, its spelling included.
+		refuse(badRequest("Neither Affinity Group nor Location elemet is specified in virtual network site '%s'. Either Affinity Group or Location must be specified for every virtual network.", n.Name))
+	case n.AffinityGroup != "" && n.Location != "":
+		refuse(badRequest("The virtual network %s has an affinity group and a location; it takes one of the two.", n.Name))
+	case n.Location != "":
+		if err := checkLocation(n.Location); err != nil {
+			refuse(err)
+		}
+	default:
+		if _, ok := l.affinityGroup(n.AffinityGroup); !ok {
+			refuse(didYouMean(notFound("The affinity group %s of the virtual network %s does not exist.", n.AffinityGroup, n.Name), n.AffinityGroup, l.affinityGroupNames()))
+		}
+		if other, ok := find(l.VirtualNetworks, func(o *VirtualNetwork) bool { return o.AffinityGroup == n.AffinityGroup }); ok {
+			refuse(badRequest("Only one virtual network can be assigned an affinity group: %s has %s already.", n.AffinityGroup, other.Name).
+				WithHint("Create another affinity group for %s.", n.Name))
+		}
+	}
+	errs = append(errs, checkPrefixes(n)...)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	l.VirtualNetworks = append(l.VirtualNetworks, &n)
+	return nil
+}
+
+// checkPrefixes holds the rules of address spaces and subnets ("Virtual Network FAQ").
+func checkPrefixes(n VirtualNetwork) (errs []error) {
+	refuse := func(o Origin, err *Error) { errs = append(errs, err.At(o)) }
+	if len(n.AddressSpace) == 0 {
+		refuse(n.Origin, badRequest("The virtual network %s has no address space.", n.Name))
+	}
+	for i, p := range n.AddressSpace {
+		if err := checkAddressSpace(p); err != nil {
+			refuse(n.Origin, badRequest("The address space of %s is not valid: %v.", n.Name, err))
+		}
+		for _, q := range n.AddressSpace[:i] {
+			if p.Overlaps(q) {
+				refuse(n.Origin, badRequest("The address prefixes %s and %s of %s overlap.", q, p, n.Name))
+			}
+		}
+	}
+	for i, s := range n.Subnets {
+		if err := checkName("subnet", s.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+			refuse(s.Origin, err)
+		}
+		p := s.AddressPrefix
+		switch {
+		case !p.IsValid() || !p.Addr().Is4():
+			refuse(s.Origin, badRequest("The subnet %s has no IPv4 address prefix.", s.Name))
+			continue
+		case p != p.Masked():
+			refuse(s.Origin, badRequest("The address prefix %s of subnet %s has host bits set.", p, s.Name).WithHint("Write %s.", p.Masked()))
+		case p.Bits() > 29:
+			refuse(s.Origin, badRequest("The subnet %s is too small: %s. The smallest subnet is a /29.", s.Name, p))
+		case p.Bits() < 8:
+			refuse(s.Origin, badRequest("The subnet %s is too large: %s. The largest subnet is a /8.", s.Name, p))
+		}
+		if !slices.ContainsFunc(n.AddressSpace, func(space netip.Prefix) bool {
+			return space.Bits() <= p.Bits() && space.Contains(p.Addr())
+		}) {
+			refuse(s.Origin, badRequest("The subnet %s (%s) is not inside the address space of %s (%s).", s.Name, p, n.Name, joinPrefixes(n.AddressSpace)))
+		}
+		for _, other := range n.Subnets[:i] {
+			if strings.EqualFold(other.Name, s.Name) {
+				refuse(s.Origin, badRequest("The virtual network %s has a subnet %s already.", n.Name, other.Name))
+			}
+			if other.AddressPrefix.IsValid() && p.Overlaps(other.AddressPrefix) {
+				refuse(s.Origin, badRequest("The subnets %s (%s) and %s (%s) overlap.", other.Name, other.AddressPrefix, s.Name, p))
+			}
+		}
+	}
+	return errs
+}
+
+func joinPrefixes(all []netip.Prefix) string {
+	out := make([]string, len(all))
+	for i, p := range all {
+		out[i] = p.String()
+	}
+	return strings.Join(out, ", ")
+}
+
+// Subnet finds a subnet of the network by its name.
+func (n *VirtualNetwork) Subnet(name string) (Subnet, bool) {
+	i := slices.IndexFunc(n.Subnets, func(s Subnet) bool { return s.Name == name })
+	if i < 0 {
+		return Subnet{}, false
+	}
+	return n.Subnets[i], true
+}
+
+func (n *VirtualNetwork) subnetNames() []string {
+	out := make([]string, len(n.Subnets))
+	for i, s := range n.Subnets {
+		out[i] = s.Name
+	}
+	return out
+}

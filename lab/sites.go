@@ -1,0 +1,91 @@
+package lab
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+)
+
+// HTTPPort is the only port of a web site.
+const HTTPPort = 80
+
+// CreateWebSite adds a web site. It lives in the multi-tenant platform of its location and can't join a virtual network
+// ("Web Sites, Cloud Services and Virtual Machines: when to use which").
+func (l *Lab) CreateWebSite(s WebSite) error {
+	if err := checkName("web site", s.Name, serviceName, "3 to 63 lowercase letters, digits and hyphens"); err != nil {
+		return err.At(s.Origin)
+	}
+	if _, ok := find(l.WebSites, func(o *WebSite) bool { return o.Name == s.Name }); ok {
+		return conflict("The host name %s is already taken.", s.DNSName()).At(s.Origin)
+	}
+	if err := l.checkFree(s.Name); err != nil {
+		return err.At(s.Origin)
+	}
+	if err := checkLocation(s.Location); err != nil {
+		return err.At(s.Origin)
+	}
+	if errs := checkServices(s.Services); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if len(s.Services) == 0 {
+		s.Services = []Service{{Port: HTTPPort, Protocol: emu.TCP, Origin: s.Origin}}
+	}
+	address, ok := firstFree(webSiteSpace, func(a netip.Addr) bool {
+		return slices.ContainsFunc(l.WebSites, func(o *WebSite) bool { return o.Location == s.Location && o.Address == a })
+	})
+	if !ok {
+		return badRequest("The web sites of %s are full.", s.Location).At(s.Origin)
+	}
+	s.Address = address
+	l.WebSites = append(l.WebSites, &s)
+	return nil
+}
+
+// checkFree refuses a name that a member of the lab has already.
+func (l *Lab) checkFree(name string) *Error {
+	if m, ok := l.Find(name); ok {
+		return conflict("The name %s is taken by %s.", name, m.Describe())
+	}
+	return nil
+}
+
+// CreateInternetHost adds a machine to the public internet, with the address asked for or the lowest free one.
+func (l *Lab) CreateInternetHost(h InternetHost) error {
+	if err := checkName("internet host", h.Name, linuxName, "1 to 63 letters, digits and hyphens"); err != nil {
+		return err.At(h.Origin)
+	}
+	if err := l.checkFree(h.Name); err != nil {
+		return err.At(h.Origin)
+	}
+	if errs := checkServices(h.Services); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	taken := func(a netip.Addr) bool {
+		return a == PublicResolver || a == anybodyAddress ||
+			slices.ContainsFunc(l.InternetHosts, func(o *InternetHost) bool { return o.Address == a })
+	}
+	if h.Address.IsValid() {
+		inSpace := slices.ContainsFunc(internetSpace, func(p netip.Prefix) bool { return assignable(p, h.Address) })
+		switch {
+		case !inSpace:
+			return badRequest("The address %s is not in the internet of the lab (%s).", h.Address, joinPrefixes(internetSpace)).
+				WithHint("Choose one of these, or leave the address out.").At(h.Origin)
+		case taken(h.Address):
+			return badRequest("The address %s is in use.", h.Address).At(h.Origin)
+		}
+	} else {
+		for _, p := range internetSpace {
+			if a, ok := firstFree(p, taken); ok {
+				h.Address = a
+				break
+			}
+		}
+		if !h.Address.IsValid() {
+			return badRequest("The internet of the lab is full: no free address is left in %s.", joinPrefixes(internetSpace)).At(h.Origin)
+		}
+	}
+	l.InternetHosts = append(l.InternetHosts, &h)
+	return nil
+}
