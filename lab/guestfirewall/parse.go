@@ -1,0 +1,166 @@
+package guestfirewall
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"vnetlab/lab/spelling"
+)
+
+// Error says why a rule was not understood or can't hold in a lab.
+type Error struct {
+	Offset  int    // in bytes, of the part of the text that is meant
+	Message string // for netsh its own text, where it is known
+	Hint    string // the next step; may be empty
+}
+
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + "; " + e.Hint
+}
+
+func (e *Error) at(offset int) *Error { e.Offset = offset; return e }
+
+func fail(format string, args ...any) *Error { return &Error{Message: fmt.Sprintf(format, args...)} }
+
+func (e *Error) hint(format string, args ...any) *Error {
+	e.Hint = fmt.Sprintf(format, args...)
+	return e
+}
+
+// shortForm is what a hint shows of the short form.
+const shortForm = "allow|block tcp|udp|icmp|any [PORT[,FIRST-LAST]...] [from ADDRESS|PREFIX|FIRST-LAST|localsubnet|any[,...]]"
+
+// Parse reads a rule in any of its forms. The error is an *Error.
+func Parse(text string) (Rule, error) {
+	rule, err := parse(text)
+	if err != nil {
+		err.Offset = min(max(err.Offset, 0), len(text))
+		return Rule{}, err
+	}
+	rule.Text = text
+	return rule, nil
+}
+
+func parse(text string) (Rule, *Error) {
+	words := fields(text)
+	if len(words) == 0 {
+		return Rule{}, fail("the rule is empty").hint("write %s", shortForm)
+	}
+	switch first := strings.ToLower(words[0].text); first {
+	case "allow", "block":
+		return parseShort(words, len(text))
+	case "netsh", "netsh.exe":
+		return parseNetsh(text)
+	case "new-netfirewallrule":
+		return parsePowerShell(text, words[0].offset+len(words[0].text))
+	case "deny", "drop", "reject":
+		return Rule{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).hint(`did you mean "block"?`).at(words[0].offset)
+	case "permit", "accept":
+		return Rule{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).hint(`did you mean "allow"?`).at(words[0].offset)
+	}
+	err := fail("expected allow, block, netsh or New-NetFirewallRule, got %.60q", words[0].text).at(words[0].offset)
+	if near := spelling.DidYouMean(words[0].text, []string{"allow", "block", "netsh", "New-NetFirewallRule"}); near != "" {
+		return Rule{}, err.hint("%s", near)
+	}
+	return Rule{}, err.hint("the short form is: %s", shortForm)
+}
+
+// word is a part of the text without its quotes.
+type word struct {
+	text   string
+	offset int
+}
+
+func (w word) list() []word {
+	var all []word
+	at := w.offset
+	for _, item := range strings.Split(w.text, ",") {
+		all = append(all, word{strings.TrimSpace(item), at})
+		at += len(item) + 1
+	}
+	return all
+}
+
+// fields splits at white space.
+func fields(text string) []word {
+	var words []word
+	start := -1
+	for i, r := range text {
+		switch space := unicode.IsSpace(r); {
+		case space && start >= 0:
+			words = append(words, word{text[start:i], start})
+			start = -1
+		case !space && start < 0:
+			start = i
+		}
+	}
+	if start >= 0 {
+		words = append(words, word{text[start:], start})
+	}
+	return words
+}
+
+// joinLists makes one word of a list that has space around its commas.
+func joinLists(words []word) []word {
+	var joined []word
+	for _, w := range words {
+		if last := len(joined) - 1; last >= 0 && (strings.HasPrefix(w.text, ",") || strings.HasSuffix(joined[last].text, ",")) {
+			joined[last].text += strings.Repeat(" ", max(0, w.offset-joined[last].offset-len(joined[last].text))) + w.text
+			continue
+		}
+		joined = append(joined, w)
+	}
+	return joined
+}
+
+func parseShort(words []word, end int) (Rule, *Error) {
+	words = joinLists(words)
+	rule := Rule{Allow: strings.EqualFold(words[0].text, "allow")}
+	if len(words) == 1 {
+		return rule, fail("expected a protocol after %s: tcp, udp, icmp or any", words[0].text).at(end)
+	}
+	protocol := strings.ToLower(words[1].text)
+	switch protocol {
+	case "tcp", "udp", "icmp":
+		rule.Protocol = protocol
+	case "any":
+	default:
+		err := fail("expected a protocol, tcp, udp, icmp or any, got %.60q", words[1].text).at(words[1].offset)
+		err.Hint = spelling.DidYouMean(protocol, []string{"tcp", "udp", "icmp", "any"})
+		return rule, err
+	}
+	rest := words[2:]
+	if len(rest) > 0 && !strings.EqualFold(rest[0].text, "from") {
+		if near, ok := spelling.Nearest(rest[0].text, []string{"from"}); ok {
+			return rule, fail("expected ports or from, got %q", rest[0].text).hint("did you mean %q?", near).at(rest[0].offset)
+		}
+		if err := rule.setLocalPorts(rest[0].list()); err != nil {
+			return rule, err
+		}
+		rest = rest[1:]
+	}
+	if len(rest) == 0 {
+		return rule, rule.checkPorts(words[1].offset)
+	}
+	if !strings.EqualFold(rest[0].text, "from") {
+		err := fail("expected from or the end, got %.60q", rest[0].text).at(rest[0].offset)
+		if err.Hint = spelling.DidYouMean(rest[0].text, []string{"from"}); err.Hint == "" {
+			err.hint("the short form is: %s", shortForm)
+		}
+		return rule, err
+	}
+	if len(rest) == 1 {
+		return rule, fail("expected an address, a prefix, FIRST-LAST, localsubnet or any after from").at(end)
+	}
+	if len(rest) > 2 {
+		return rule, fail("expected the end of the rule, got %.60q", rest[2].text).hint("several addresses are separated by commas").at(rest[2].offset)
+	}
+	if err := rule.setRemote(rest[1].list()); err != nil {
+		return rule, err
+	}
+	return rule, rule.checkPorts(words[1].offset)
+}
