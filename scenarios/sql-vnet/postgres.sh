@@ -4,11 +4,6 @@ set -eu
 cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin:/sbin
 
-# System V shared memory outlives a program that is killed, but not its IPC namespace.
-if [ "${1-}" != --in-namespace ]; then
-	exec unshare --ipc "$0" --in-namespace
-fi
-
 bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
 dir=${TMPDIR:-/tmp}/postgres
 schema=$PWD/schema.sql
@@ -31,8 +26,6 @@ if [ ! -e "$dir/ready" ]; then
 	cat >>"$dir/data/postgresql.conf" <<-CONF
 		port = $PORT
 		unix_socket_directories = '$dir'
-		# Nothing in memory that the programs of other machines could see.
-		dynamic_shared_memory_type = mmap
 		# The data last as long as the lab.
 		fsync = off
 	CONF
