@@ -1,0 +1,208 @@
+// Package probe finds out by real TCP connections who can reach whom in a lab, and why not.
+//
+// A probe is a connection from a socket in the namespace where it starts; the kernel carries it like any other. What it adds is
+// proof: its packets are marked with [emu.ProbeDSCP], each rule that drops such a packet reports so, and the report names the
+// probe by its source port. Without that proof a connection that gets no answer is a timeout, never blocked.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+	"vnetlab/emu/dns"
+	"vnetlab/emu/kernel"
+)
+
+// Prober makes the probes of one running network. Its methods may be called from many goroutines at once.
+type Prober struct {
+	// TimeLimit is how long one attempt to connect may take: 3 seconds, unless it is set before the first probe. A probe
+	// that got neither answer nor report tries once more.
+	TimeLimit time.Duration
+	// AnswerLimit is how long a built-in listener may take to say who it is: 2 seconds, unless it is set before the first probe.
+	AnswerLimit time.Duration
+
+	topology   atomic.Pointer[topology]
+	ready      atomic.Pointer[topology] // the topology all routers of which are listened to
+	namespaces func(string) (*kernel.Namespace, bool)
+	flights    flights
+	reports    reports
+}
+
+// New makes a prober for a network whose running namespaces it finds by their names.
+func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)) *Prober {
+	p := &Prober{TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, namespaces: namespaces}
+	p.reports.deliver = p.flights.deliver
+	p.topology.Store(newTopology(network))
+	return p
+}
+
+// SetNetwork tells the prober that the network has changed, after the kernel has.
+func (p *Prober) SetNetwork(network *emu.Network) error {
+	p.topology.Store(newTopology(network))
+	return p.reports.keep(p.namespaces)
+}
+
+// Close ends listening for reports. Probes that are under way may become timeouts.
+func (p *Prober) Close() error {
+	return p.reports.keep(func(string) (*kernel.Namespace, bool) { return nil, false })
+}
+
+// Probe connects from a namespace to the target and says what became of it. It never fails: what goes wrong here is the
+// verdict [emu.Error].
+func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.Observation {
+	t := p.topology.Load()
+	ns, ok := p.namespaces(from)
+	switch {
+	case !ok:
+		return failed(netip.Addr{}, fmt.Sprintf("there is no namespace %q to start from", from))
+	case target.Protocol == emu.UDP:
+		return failed(target.Address, "UDP probes are not available: only TCP answers whether a connection was accepted")
+	case target.Protocol != emu.TCP && target.Protocol != "":
+		return failed(target.Address, fmt.Sprintf("a probe is TCP, not %q", target.Protocol))
+	case target.Port == 0:
+		return failed(target.Address, "a probe needs a port from 1 to 65535")
+	}
+	address, err := lookUp(ctx, ns, t.namespaces[from], target)
+	if errors.Is(err, dns.ErrNoSuchName) {
+		return emu.Observation{Verdict: emu.Unresolved, Detail: err.Error()}
+	}
+	if err != nil {
+		return failed(netip.Addr{}, err.Error())
+	}
+	if !address.Is4() {
+		return failed(address, fmt.Sprintf("%s is not an IPv4 address", address))
+	}
+
+	to := netip.AddrPortFrom(address, target.Port)
+	ends := t.ends(from, to)
+	if err := p.listen(t, ends); err != nil {
+		return failed(address, err.Error())
+	}
+	o, again := p.attempt(ctx, t, ns, to, ends, target.Name)
+	if !again {
+		return o
+	}
+	// Once more, from another port: the translation of the source may have changed the first one, because an old connection
+	// still had it, and the report with the changed port found no probe. And with all ears, should the packet have gone
+	// where the network doesn't say.
+	if err := p.listenEverywhere(t); err != nil {
+		return failed(address, err.Error())
+	}
+	overflows := neighbourOverflows()
+	o, _ = p.attempt(ctx, t, ns, to, ends, target.Name)
+	if o.Verdict == emu.Timeout && neighbourOverflows() > overflows {
+		return failed(address, "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
+	}
+	return o
+}
+
+func failed(address netip.Addr, detail string) emu.Observation {
+	return emu.Observation{Verdict: emu.Error, Address: address, Detail: detail}
+}
+
+func lookUp(ctx context.Context, ns *kernel.Namespace, s *emu.Namespace, target emu.Target) (netip.Addr, error) {
+	if target.Address.IsValid() {
+		return target.Address.Unmap(), nil
+	}
+	if s == nil {
+		return netip.Addr{}, fmt.Errorf("the network doesn't know namespace %s, so not how it looks names up", ns.Name)
+	}
+	return dns.Lookup(ctx, ns, s.Resolver, s.Hosts, target.Name)
+}
+
+// attempt connects once. Again says that it got no answer at all, so another attempt makes sense.
+func (p *Prober) attempt(ctx context.Context, t *topology, ns *kernel.Namespace, to netip.AddrPort, ends []end, host string) (o emu.Observation, again bool) {
+	o.Address = to.Addr()
+	c, err := p.connect(ctx, ns, to)
+	if err != nil {
+		o.Verdict, o.Detail, again = explain(ctx, err, to, p.TimeLimit)
+		var dropped *droppedError
+		if errors.As(err, &dropped) {
+			o.By = t.rule(dropped.namespace, dropped.id)
+		}
+		return o, again
+	}
+	defer c.Close()
+	o.Verdict, o.RTT = emu.Open, c.rtt
+	p.identify(c, t, ends, host, &o)
+	return o, false
+}
+
+// listen makes sure that whoever could drop packets on the way to the ends is heard: each namespace with a rule set, since the
+// way is the kernel's business, and the ends with a firewall.
+func (p *Prober) listen(t *topology, ends []end) error {
+	if p.ready.Load() != t {
+		for _, name := range t.reporters {
+			if t.namespaces[name].Ruleset == nil {
+				continue
+			}
+			if err := p.listenTo(name); err != nil {
+				return err
+			}
+		}
+		p.ready.Store(t)
+	}
+	for _, e := range ends {
+		if t.namespaces[e.namespace].Firewall != nil {
+			if err := p.listenTo(e.namespace); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Prober) listenEverywhere(t *topology) error {
+	for _, name := range t.reporters {
+		if err := p.listenTo(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Prober) listenTo(name string) error {
+	ns, ok := p.namespaces(name)
+	if !ok {
+		return nil // gone; it reports nothing
+	}
+	return p.reports.listen(ns)
+}
+
+// explain turns the failure to connect into a verdict. Only a report makes it Blocked.
+func explain(ctx context.Context, err error, to netip.AddrPort, limit time.Duration) (v emu.Verdict, detail string, again bool) {
+	var dropped *droppedError
+	switch {
+	case errors.As(err, &dropped):
+		return dropped.verdict(), "", false
+	case ctx.Err() != nil:
+		return emu.Error, fmt.Sprintf("the probe was cancelled: %v", context.Cause(ctx)), false
+	case errors.Is(err, errNoAnswer), errors.Is(err, unix.ETIMEDOUT):
+		return emu.Timeout, fmt.Sprintf("no answer from %s within %s, and no rule reported a drop", to, limit), true
+	case errors.Is(err, unix.ECONNREFUSED):
+		return emu.Refused, "", false
+	case errors.Is(err, unix.EHOSTUNREACH):
+		return emu.Timeout, fmt.Sprintf("no host answers at %s (EHOSTUNREACH)", to.Addr()), false
+	case errors.Is(err, unix.ENETUNREACH):
+		return emu.Timeout, fmt.Sprintf("no route leads to %s (ENETUNREACH)", to.Addr()), false
+	}
+	hint := ""
+	switch {
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		hint = ": no source address or port is free, does the namespace have an address?"
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		hint = ": too many open files, raise the limit (ulimit -n) or make fewer probes at a time"
+	case errors.Is(err, unix.ENOBUFS):
+		hint = ": the machine's neighbour table is full, make fewer probes at a time or raise net.ipv4.neigh.default.gc_thresh3"
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		hint = ": a rule of the namespace itself forbids it to send"
+	}
+	return emu.Error, err.Error() + hint, false
+}

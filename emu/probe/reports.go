@@ -1,0 +1,183 @@
+package probe
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kernel"
+)
+
+// reports listens in namespaces for the reports of rules that drop the packets of probes: the kernel's NFLOG messages.
+type reports struct {
+	deliver func(port uint16, r report)
+
+	mu   sync.RWMutex
+	open map[string]*reporter
+}
+
+type reporter struct {
+	ns   *kernel.Namespace
+	conn *netlink.Conn
+}
+
+// listen makes sure that the reports of a namespace are heard from now on.
+func (r *reports) listen(ns *kernel.Namespace) error {
+	r.mu.RLock()
+	known := r.open[ns.Name]
+	r.mu.RUnlock()
+	if known != nil && known.ns == ns {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known = r.open[ns.Name]; known != nil {
+		if known.ns == ns {
+			return nil
+		}
+		known.conn.Close() //nolint:errcheck // of a namespace that was replaced
+		delete(r.open, ns.Name)
+	}
+	conn, err := subscribe(ns)
+	if err != nil {
+		return fmt.Errorf("listen for reports of dropped packets in %s: %w; the kernel needs nfnetlink_log", ns.Name, err)
+	}
+	if r.open == nil {
+		r.open = make(map[string]*reporter)
+	}
+	r.open[ns.Name] = &reporter{ns, conn}
+	go r.read(ns.Name, conn)
+	return nil
+}
+
+// keep closes the sockets of all namespaces but those that current still knows.
+func (r *reports) keep(current func(string) (*kernel.Namespace, bool)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for name, known := range r.open {
+		if ns, ok := current(name); !ok || ns != known.ns {
+			errs = append(errs, known.conn.Close())
+			delete(r.open, name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// read delivers the reports of a namespace until its socket is closed. A burst that overflows the socket costs reports, not
+// the reader; the packet that is sent again is reported again.
+func (r *reports) read(namespace string, conn *netlink.Conn) {
+	for {
+		messages, err := conn.Receive()
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+			break
+		}
+		for _, m := range messages {
+			if port, id, ok := parseReport(m.Data); ok {
+				r.deliver(port, report{namespace, id})
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known := r.open[namespace]; known != nil && known.conn == conn { // not closed by us: the next probe opens it anew
+		known.conn.Close() //nolint:errcheck // it failed already
+		delete(r.open, namespace)
+	}
+}
+
+// From linux/netfilter/nfnetlink_log.h.
+const (
+	nfulnlMsgConfig  = unix.NFNL_SUBSYS_ULOG<<8 | 1
+	nfulnlCmdBind    = 1
+	nfulnlCopyPacket = 2
+
+	nfulaCfgCmd     = 1
+	nfulaCfgMode    = 2
+	nfulaCfgBufSize = 3
+	nfulaCfgQThresh = 5
+
+	nfulaPayload = 9
+	nfulaPrefix  = 10
+)
+
+const (
+	copyRange  = 64      // bytes: the IP and TCP headers
+	bufferSize = 512     // bytes the kernel reserves for one report
+	queueSize  = 1 << 20 // bytes of reports that may wait, at most
+)
+
+// subscribe opens a socket that hears the reports of a namespace.
+func subscribe(ns *kernel.Namespace) (*netlink.Conn, error) {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: ns.FD()})
+	if err != nil {
+		return nil, err
+	}
+	conn.SetReadBuffer(queueSize) //nolint:errcheck // a smaller queue is one, too
+	attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
+		{Type: nfulaCfgCmd, Data: []byte{nfulnlCmdBind}},
+		{Type: nfulaCfgMode, Data: append(binary.BigEndian.AppendUint32(nil, copyRange), nfulnlCopyPacket, 0)},
+		{Type: nfulaCfgBufSize, Data: binary.BigEndian.AppendUint32(nil, bufferSize)},
+		{Type: nfulaCfgQThresh, Data: binary.BigEndian.AppendUint32(nil, 1)},
+	})
+	if err == nil {
+		header := binary.BigEndian.AppendUint16([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0}, emu.LogGroup)
+		_, err = conn.Execute(netlink.Message{
+			Header: netlink.Header{Type: nfulnlMsgConfig, Flags: netlink.Request | netlink.Acknowledge},
+			Data:   append(header, attributes...),
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// parseReport reads an NFLOG message: the id of the rule, and the source port of the probe whose SYN was dropped.
+func parseReport(data []byte) (port uint16, id string, ok bool) {
+	const nfgenmsg = 4
+	if len(data) < nfgenmsg {
+		return 0, "", false
+	}
+	attributes, err := netlink.NewAttributeDecoder(data[nfgenmsg:])
+	if err != nil {
+		return 0, "", false
+	}
+	var packet []byte
+	for attributes.Next() {
+		switch attributes.Type() {
+		case nfulaPayload:
+			packet = attributes.Bytes()
+		case nfulaPrefix:
+			id = strings.TrimRight(attributes.String(), "\x00")
+		}
+	}
+	if attributes.Err() != nil || id == "" {
+		return 0, "", false
+	}
+	port, ok = probePort(packet)
+	return port, id, ok
+}
+
+// probePort gives the TCP source port of an IPv4 packet if it is the first of a probe: a SYN that carries ProbeDSCP.
+func probePort(p []byte) (uint16, bool) {
+	const protocol, tcp, flags, syn, ack = 9, unix.IPPROTO_TCP, 13, 0x02, 0x10
+	if len(p) < 20 || p[0]>>4 != 4 || p[1]>>2 != emu.ProbeDSCP || p[protocol] != tcp {
+		return 0, false
+	}
+	header := int(p[0]&0x0f) * 4
+	if header < 20 || len(p) < header+20 {
+		return 0, false
+	}
+	p = p[header:]
+	if p[flags]&(syn|ack) != syn {
+		return 0, false
+	}
+	return binary.BigEndian.Uint16(p), true
+}
