@@ -88,33 +88,29 @@ func (r FirewallRule) match() string {
 		fmt.Fprintf(&b, "-m iprange --src-range %s-%s ", r.FromTo[0], r.FromTo[1])
 	}
 	switch {
+	case len(r.Ports) == 1 && r.Ports[0] == PortRange{0, 65535}:
+		fmt.Fprintf(&b, "-m %s ", r.Protocol) // iptables leaves out what matches every port
 	case len(r.Ports) == 1:
 		fmt.Fprintf(&b, "-m %s --dport %s ", r.Protocol, r.Ports[0])
 	case len(r.Ports) > 1:
 		fmt.Fprintf(&b, "-m multiport --dports %s ", strings.Join(texts(r.Ports, PortRange.String), ","))
 	}
 	if r.Comment != "" {
-		fmt.Fprintf(&b, "-m comment --comment %s ", quoteComment(r.Comment))
+		fmt.Fprintf(&b, "-m comment --comment %s ", quoteOption(r.Comment))
 	}
 	return b.String()
 }
 
-// quoteComment quotes as iptables-save does: only what needs it.
-func quoteComment(s string) string {
-	if strings.IndexFunc(s, func(c rune) bool {
-		return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", c)
-	}) < 0 {
+// quoteOption quotes as iptables-save does: only what needs it.
+func quoteOption(s string) string {
+	if s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == "" {
 		return s
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`").Replace(s) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `'`, `\'`).Replace(s) + `"`
 }
 
 func reportTarget(id string) string {
-	return fmt.Sprintf("-m dscp --dscp %#02x -j NFLOG --nflog-prefix %s --nflog-group %d --nflog-threshold 1", ProbeDSCP, quotePrefix(id), LogGroup)
-}
-
-func quotePrefix(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	return fmt.Sprintf("-m dscp --dscp %#02x -j NFLOG --nflog-prefix %s --nflog-group %d --nflog-threshold 1", ProbeDSCP, quoteOption(id), LogGroup)
 }
 
 // MarshalJSON gives the rule as iptables would read it, with its id and origin.

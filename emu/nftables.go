@@ -156,7 +156,7 @@ type (
 		By     Distribution
 		Chains []string
 	}
-	// DNAT translates the destination.
+	// DNAT translates the destination; it needs a MatchProtocol of tcp or udp before it.
 	DNAT struct{ To netip.AddrPort }
 	// SNAT translates the source address.
 	SNAT struct{ To netip.Addr }
@@ -179,8 +179,8 @@ const (
 // DistributionSeed keys the hash; it is fixed so that equal labs distribute equally.
 const DistributionSeed = 1
 
-func (m MatchInput) String() string  { return fmt.Sprintf("iifname %q", m.Device) }
-func (m MatchOutput) String() string { return fmt.Sprintf("oifname %q", m.Device) }
+func (m MatchInput) String() string  { return "iifname " + quote(m.Device) }
+func (m MatchOutput) String() string { return "oifname " + quote(m.Device) }
 func (m MatchPrefix) String() string {
 	if m.Prefix.IsSingleIP() {
 		return fmt.Sprintf("ip %saddr %s", m.Of, m.Prefix.Addr())
@@ -200,7 +200,7 @@ func (MatchEstablished) String() string { return "ct state established,related" 
 func (MatchDNATed) String() string      { return "ct status dnat" }
 func (MatchProbe) String() string       { return fmt.Sprintf("ip dscp %#x", ProbeDSCP) }
 func (s Log) String() string {
-	return fmt.Sprintf("log prefix %q group %d queue-threshold 1", s.Prefix, LogGroup)
+	return fmt.Sprintf("log prefix %s group %d queue-threshold 1", quote(s.Prefix), LogGroup)
 }
 func (Counter) String() string    { return "counter" }
 func (Accept) String() string     { return "accept" }
@@ -225,7 +225,7 @@ func (r Rule) String() string {
 		parts = append(parts, s.String())
 	}
 	if r.Comment != "" {
-		parts = append(parts, fmt.Sprintf("comment %q", r.Comment))
+		parts = append(parts, "comment "+quote(r.Comment))
 	}
 	return strings.Join(parts, " ")
 }
@@ -301,6 +301,22 @@ func (t *Ruleset) String() string {
 	b.WriteString("}\n")
 	return b.String()
 }
+
+// Quotable gives a text as it can stand between the quotes of nft, which knows no escapes: a double quote becomes a single
+// one, a control character a space.
+func Quotable(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '"':
+			return '\''
+		case c < ' ' || c == 0x7f:
+			return ' '
+		}
+		return c
+	}, s)
+}
+
+func quote(s string) string { return `"` + Quotable(s) + `"` }
 
 func texts[T any](in []T, text func(T) string) []string {
 	out := make([]string, len(in))

@@ -27,18 +27,24 @@ type Namespace struct {
 // home is the network namespace the process started in: where each thread returns to.
 var home = sync.OnceValues(func() (*os.File, error) { return os.Open("/proc/self/ns/net") })
 
-// newNamespace makes an empty network namespace.
-func newNamespace(name string) (*Namespace, error) {
+// newNamespace makes an empty network namespace and runs setup inside it.
+func newNamespace(name string, setup func() error) (*Namespace, error) {
 	n := &Namespace{Name: name}
 	err := onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("new network namespace: %w", err)
 		}
 		f, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			return err
+		}
 		n.file = f
-		return err
+		return setup()
 	})
 	if err != nil {
+		if n.file != nil {
+			err = errors.Join(err, n.file.Close())
+		}
 		return nil, err
 	}
 	return n, nil

@@ -1,0 +1,340 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"vnetlab/emu"
+)
+
+// How much is done at once. Links and namespaces contend for one lock of the kernel, so that few are best. A load of iptables
+// rules mostly waits for the kernel.
+const (
+	workers   = 4
+	restorers = 12
+)
+
+// Apply makes a network from nothing. It reports progress in steps from 0 to total, from one goroutine at a time; report may
+// be nil. On an error, or when the context ends, it lets go of all that it made.
+func Apply(ctx context.Context, want *emu.Network, report func(done, total int)) (_ *State, err error) {
+	a, err := newApplication(want, report)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		err = errors.Join(err, a.closeSockets())
+		if err != nil {
+			err = errors.Join(err, a.state().Close())
+		}
+	}()
+	firewalls, firewallCtx := errgroup.WithContext(ctx)
+	slots := make(chan struct{}, restorers) // a limit on the group would make the builders wait
+	buildErr := a.build(firewallCtx, func(p *place) {
+		firewalls.Go(func() error {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if err := a.restore.load(firewallCtx, p.ns, p.want.Firewall); err != nil {
+				return fmt.Errorf("guest firewall of %s: %w", p.want.Name, err)
+			}
+			a.step()
+			return nil
+		})
+	})
+	if buildErr != nil {
+		// Stop the rest; what stopped the build may be one of them.
+		firewalls.Go(func() error { return buildErr })
+	}
+	if err := firewalls.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return a.state(), nil
+}
+
+// place is a namespace while it is being built.
+type place struct {
+	want  *emu.Namespace
+	ns    *Namespace
+	route *routeSocket
+	// index has the number of each device. The numbers are chosen beforehand, so that no request must wait for the answer to
+	// another.
+	index map[string]int
+	ends  []linkEnd // of the links of this namespace
+	near  []link    // the links that are made from this namespace
+}
+
+type link struct{ near, far linkEnd }
+
+// application is one run of Apply.
+type application struct {
+	places  []*place
+	byName  map[string]*place
+	links   []emu.Link
+	restore *restorer
+
+	progress    sync.Mutex
+	done, total int
+	report      func(done, total int)
+}
+
+func newApplication(want *emu.Network, report func(done, total int)) (*application, error) {
+	a := &application{byName: map[string]*place{}, links: want.Links, report: report, total: len(want.Namespaces) + len(want.Links)}
+	for i := range want.Namespaces {
+		w := &want.Namespaces[i]
+		if a.byName[w.Name] != nil {
+			return nil, fmt.Errorf("namespace %s is there twice", w.Name)
+		}
+		p := &place{want: w, index: map[string]int{"lo": 1}}
+		a.places = append(a.places, p)
+		a.byName[w.Name] = p
+		for _, b := range w.Bridges {
+			if err := p.number(b.Name); err != nil {
+				return nil, err
+			}
+		}
+		if w.Ruleset != nil {
+			a.total++
+		}
+		if w.Firewall == nil {
+			continue
+		}
+		a.total++
+		if a.restore == nil {
+			var err error
+			if a.restore, err = newRestorer(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, l := range want.Links {
+		for _, e := range []emu.LinkEnd{l.A, l.B} {
+			p, ok := a.byName[e.Namespace]
+			if !ok {
+				return nil, fmt.Errorf("link %s: there is no namespace %s", e.Name, e.Namespace)
+			}
+			if err := p.number(e.Name); err != nil {
+				return nil, err
+			}
+			if e.Port != nil && p.index[e.Port.Bridge] == 0 {
+				return nil, fmt.Errorf("link %s of %s: there is no bridge %s", e.Name, e.Namespace, e.Port.Bridge)
+			}
+		}
+	}
+	return a, nil
+}
+
+// number chooses the index of a device.
+func (p *place) number(device string) error {
+	if p.index[device] != 0 {
+		return fmt.Errorf("%s has two devices %s", p.want.Name, device)
+	}
+	p.index[device] = len(p.index) + 1
+	return nil
+}
+
+// build makes everything but the firewalls; it hands each namespace that has one to firewall as soon as that can be loaded.
+func (a *application) build(ctx context.Context, firewall func(*place)) error {
+	if err := each(ctx, a.places, func(p *place) error {
+		if err := p.create(); err != nil {
+			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
+		}
+		a.step()
+		return nil
+	}, func(p *place) {
+		if p.want.Firewall != nil {
+			firewall(p)
+		}
+	}); err != nil {
+		return err
+	}
+	a.joinLinks()
+	if err := each(ctx, a.places, func(p *place) error {
+		if err := a.connect(ctx, p); err != nil {
+			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
+		}
+		return nil
+	}, nil); err != nil {
+		return err
+	}
+	return each(ctx, a.places, func(p *place) error {
+		if err := p.finish(); err != nil {
+			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
+		}
+		if p.want.Ruleset != nil {
+			a.step()
+		}
+		return nil
+	}, nil)
+}
+
+// each calls work for every place, several at once, and then from the same goroutine after; after may be nil.
+func each(ctx context.Context, places []*place, work func(*place) error, after func(*place)) error {
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for _, p := range places {
+		g.Go(func() error {
+			if groupCtx.Err() != nil {
+				return groupCtx.Err()
+			}
+			if err := work(p); err != nil {
+				return err
+			}
+			if after != nil {
+				after(p)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// create makes the namespace and what needs no link.
+func (p *place) create() (err error) {
+	p.ns, err = newNamespace(p.want.Name, func() (err error) {
+		if err := writeSysctls(sysctls(p.want.Kind)); err != nil {
+			return err
+		}
+		p.route, err = newRouteSocket()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	requests := []request{linkUp("lo", p.index["lo"])}
+	for _, addr := range p.want.Loopback {
+		requests = append(requests, addAddress("lo", p.index["lo"], hostPrefix(addr)))
+	}
+	for _, b := range p.want.Bridges {
+		requests = append(requests, newBridge(b, p.index[b.Name]))
+		for _, addr := range b.Addresses {
+			requests = append(requests, addAddress(b.Name, p.index[b.Name], addr))
+		}
+	}
+	return p.route.do(requests...)
+}
+
+// joinLinks gives each link to the namespace that makes it: the one with the bridge, since the kernel takes the bridge of the
+// near end in the same request.
+func (a *application) joinLinks() {
+	for _, l := range a.links {
+		near, far := a.end(l.A), a.end(l.B)
+		if near.Port == nil && far.Port != nil {
+			near, far = far, near
+		}
+		far.far = true
+		p := a.byName[near.Namespace]
+		p.near = append(p.near, link{near, far})
+		for _, e := range []linkEnd{near, far} {
+			p := a.byName[e.Namespace]
+			p.ends = append(p.ends, e)
+		}
+	}
+}
+
+func (a *application) end(e emu.LinkEnd) linkEnd {
+	p := a.byName[e.Namespace]
+	end := linkEnd{LinkEnd: e, index: p.index[e.Name], home: p.ns}
+	if e.Port != nil {
+		end.master = p.index[e.Port.Bridge]
+	}
+	return end
+}
+
+// connect makes the links that start here.
+func (a *application) connect(ctx context.Context, p *place) error {
+	for part := range slices.Chunk(p.near, batchSize) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		requests := make([]request, len(part))
+		for i, l := range part {
+			requests[i] = newVeth(l.near, l.far)
+		}
+		if err := p.route.do(requests...); err != nil {
+			return err
+		}
+		for range part {
+			a.step()
+		}
+	}
+	return nil
+}
+
+// finish does what needs the links: ports, addresses, neighbours, routes, and the nftables rules.
+func (p *place) finish() error {
+	var requests []request
+	for _, e := range p.ends {
+		if e.far {
+			requests = append(requests, linkUp(e.Name, e.index))
+		}
+		if e.Port != nil {
+			if e.far {
+				requests = append(requests, setMaster(e.Name, e.index, e.master))
+			}
+			requests = append(requests, setPort(e.Name, e.index, e.Port))
+			for _, mac := range e.Port.Stations {
+				requests = append(requests, addStation(e.Name, e.index, mac))
+			}
+		}
+		for _, addr := range e.Addresses {
+			requests = append(requests, addAddress(e.Name, e.index, addr))
+		}
+	}
+	for _, n := range p.want.Neighbors {
+		if p.index[n.Device] == 0 {
+			return fmt.Errorf("neighbour %s: there is no device %s", n.Address, n.Device)
+		}
+		requests = append(requests, addNeighbor(n, p.index[n.Device]))
+	}
+	for _, r := range p.want.Routes {
+		if p.index[r.Device] == 0 {
+			return fmt.Errorf("route to %s: there is no device %s", r.Destination, r.Device)
+		}
+		requests = append(requests, addRoute(r, p.index[r.Device]))
+	}
+	if err := p.route.do(requests...); err != nil {
+		return err
+	}
+	if p.want.Ruleset != nil {
+		return p.ns.loadRuleset(p.want.Ruleset)
+	}
+	return nil
+}
+
+func (a *application) step() {
+	a.progress.Lock()
+	defer a.progress.Unlock()
+	a.done++
+	if a.report != nil {
+		a.report(a.done, a.total)
+	}
+}
+
+// state is what there is by now.
+func (a *application) state() *State {
+	s := &State{byName: map[string]*Namespace{}}
+	for _, p := range a.places {
+		if p.ns != nil {
+			s.namespaces = append(s.namespaces, p.ns)
+			s.byName[p.want.Name] = p.ns
+		}
+	}
+	return s
+}
+
+func (a *application) closeSockets() error {
+	var errs []error
+	for _, p := range a.places {
+		if p.route != nil {
+			errs = append(errs, p.route.close())
+		}
+	}
+	return errors.Join(errs...)
+}

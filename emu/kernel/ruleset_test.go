@@ -1,0 +1,114 @@
+package kernel
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vnetlab/emu"
+)
+
+var (
+	addr   = netip.MustParseAddr
+	prefix = netip.MustParsePrefix
+)
+
+func rule(statements ...emu.Statement) emu.Rule { return emu.Rule{Statements: statements} }
+
+// everyStatement is a ruleset with each kind of set, hook and statement.
+func everyStatement() *emu.Ruleset {
+	tcp := emu.MatchProtocol{Protocol: "tcp"}
+	return &emu.Ruleset{
+		Table: "lab",
+		Prefixes: []emu.PrefixSet{
+			{Name: "spaces", Elements: []netip.Prefix{
+				// two that touch, one of a single address, the last of all, and not in order
+				prefix("10.0.1.0/24"), prefix("10.0.0.0/24"), prefix("10.1.0.0/16"), prefix("192.168.1.7/32"), prefix("255.255.255.0/24"),
+			}},
+			{Name: "none"},
+			{Name: "low", Elements: []netip.Prefix{prefix("0.0.0.0/8")}},
+		},
+		Pairs:     []emu.PairSet{{Name: "pairs", Elements: [][2]netip.Addr{{addr("10.0.0.1"), addr("10.0.0.2")}}}},
+		Addresses: []emu.AddressMap{{Name: "vips", Elements: []emu.AddressMapElement{{Key: addr("10.0.0.4"), Value: addr("198.18.0.4")}}}},
+		Sockets: []emu.SocketMap{{Name: "endpoints", Elements: []emu.SocketMapElement{
+			{Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: 57500, Chain: "web.tcp-57500"},
+			{Address: addr("198.18.0.4"), Protocol: emu.UDP, Port: 53, Chain: "one"},
+		}}},
+		Chains: []emu.Chain{
+			{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{
+				rule(emu.MatchInput{Device: "up"}, emu.Dispatch{Map: "endpoints"}),
+				rule(emu.Goto{Chain: "one"}),
+			}},
+			{Name: "post", Hook: emu.SNATHook, Rules: []emu.Rule{
+				rule(emu.MatchOutput{Device: "fifteen-bytes-x"}, emu.MatchPrefixSet{Of: emu.Source, Set: "spaces"}, emu.SNATByMap{Map: "vips"}),
+				rule(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
+			}},
+			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{rule(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
+			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{rule(emu.MatchEstablished{}, emu.Accept{})}},
+			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{
+				rule(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces", Not: true}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),
+				rule(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.0.0.0/8")}, emu.Accept{}),
+				rule(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.8.0.0/13")}, emu.Accept{}),
+				rule(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.0.0.0/31")}, emu.Accept{}),
+				rule(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.1.2.3/32")}, emu.Accept{}),
+				rule(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("0.0.0.0/0")}, emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}),
+			}, emu.DropRules("acl:1", `"quoted" back\slash $x é`, emu.Origin{}, emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: 53})...)},
+			{Name: "web.tcp-57500", Rules: []emu.Rule{
+				rule(emu.Distribute{By: emu.FiveTuple, Chains: []string{"one", "two", "one"}}),
+				rule(emu.Distribute{By: emu.AddressesAndProtocol, Chains: []string{"one", "two"}}),
+				rule(emu.Distribute{By: emu.AddressPair, Chains: []string{"two"}}),
+			}},
+			{Name: "one", Rules: []emu.Rule{rule(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
+			{Name: "two"},
+		},
+	}
+}
+
+// nft and the product make the same of a ruleset, in what is listed and in what the kernel has.
+func TestRulesetEqualsNft(t *testing.T) {
+	r := everyStatement()
+	byNft := empty(t, "nft")
+	run(t, byNft, r.String(), "nft", "-f", "-")
+	ours := empty(t, "ours")
+	if err := ours.loadRuleset(r); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(run(t, byNft, "", "nft", "list", "ruleset"), run(t, ours, "", "nft", "list", "ruleset")); diff != "" {
+		t.Errorf("nft list ruleset: -nft +ours\n%s", diff)
+	}
+	if diff := cmp.Diff(netlinkLines(t, byNft), netlinkLines(t, ours)); diff != "" {
+		t.Errorf("nft --debug=netlink list ruleset: -nft +ours\n%s", diff)
+	}
+}
+
+// netlinkLines gives what the kernel has in a namespace. The elements of a set come in any order, and nft marks one that ends
+// with the last address of all.
+func netlinkLines(t *testing.T, n *Namespace) []string {
+	mark := regexp.MustCompile(`  userdata = \{ \\x01\\x04\\x01\\x00\\x00\\x00 \}`)
+	lines := strings.Split(mark.ReplaceAllString(run(t, n, "", "nft", "--debug=netlink", "list", "ruleset"), ""), "\n")
+	slices.Sort(lines)
+	return lines
+}
+
+// A ruleset as large as the largest cloud services need goes in at once.
+func TestLargeRuleset(t *testing.T) {
+	const endpoints = 5000
+	r := &emu.Ruleset{Table: "lab", Sockets: []emu.SocketMap{{Name: "endpoints"}}}
+	for i := range endpoints {
+		chain := fmt.Sprintf("endpoint-with-a-rather-long-name-%d", i)
+		r.Chains = append(r.Chains, emu.Chain{Name: chain, Rules: []emu.Rule{
+			rule(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), uint16(i+1))}),
+		}})
+		r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{
+			Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: uint16(i + 1), Chain: chain,
+		})
+	}
+	r.Chains = append(r.Chains, emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{rule(emu.Dispatch{Map: "endpoints"})}})
+	want := &emu.Network{Namespaces: []emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
+	apply(t, want)
+}
