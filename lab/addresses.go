@@ -73,9 +73,13 @@ func WebSitesBlock() netip.Prefix { return webSiteSpace }
 // Gateway is the default gateway of a subnet: its first address.
 func Gateway(subnet netip.Prefix) netip.Addr { return Nth(subnet, 1) }
 
-// PrivateSpace is what is not routed on the internet.
+// PrivateSpace is what is not routed on the internet, nor between isolation domains.
 func PrivateSpace() []netip.Prefix {
-	return append(slices.Clone(privateSpace), netip.MustParsePrefix("100.64.0.0/10"))
+	return append(slices.Clone(privateSpace),
+		netip.MustParsePrefix("100.64.0.0/10"),
+		netip.MustParsePrefix("169.254.0.0/16"),
+		netip.PrefixFrom(PlatformResolver, 32),
+	)
 }
 
 // assignable tells whether an instance may have the address in the subnet.

@@ -140,6 +140,24 @@ func (l *Lab) Deployment(i *Instance) *Deployment {
 	return s.Production
 }
 
+// UsedLocations lists the locations that something of the lab is in, in the platform's order.
+func (l *Lab) UsedLocations() []string {
+	used := map[string]bool{}
+	for _, g := range l.AffinityGroups {
+		used[g.Location] = true
+	}
+	for _, n := range l.VirtualNetworks {
+		used[l.LocationOf(n.AffinityGroup, n.Location)] = true
+	}
+	for _, s := range l.CloudServices {
+		used[l.LocationOf(s.AffinityGroup, s.Location)] = true
+	}
+	for _, s := range l.WebSites {
+		used[s.Location] = true
+	}
+	return slices.DeleteFunc(slices.Clone(Locations), func(location string) bool { return !used[location] })
+}
+
 // PublicNames are the names that everybody can look up, with their addresses.
 func (l *Lab) PublicNames() []emu.NameRecord {
 	var all []emu.NameRecord

@@ -28,7 +28,7 @@ const uplink = "wan" // an edge's or a datacenter's interface towards the intern
 func Network(l *lab.Lab) *emu.Network {
 	b := &builder{lab: l, network: &emu.Network{PublicNames: l.PublicNames()}}
 	b.internet()
-	for _, location := range b.locations() {
+	for _, location := range b.lab.UsedLocations() {
 		b.datacenter(location)
 		b.webSites(location)
 	}
@@ -48,30 +48,6 @@ func (b *builder) add(n emu.Namespace) { b.network.Namespaces = append(b.network
 
 func (b *builder) link(x, y emu.LinkEnd) {
 	b.network.Links = append(b.network.Links, emu.Link{A: x, B: y})
-}
-
-// locations lists the locations in use, in the platform's order.
-func (b *builder) locations() []string {
-	used := map[string]bool{}
-	for _, g := range b.lab.AffinityGroups {
-		used[g.Location] = true
-	}
-	for _, n := range b.lab.VirtualNetworks {
-		used[b.lab.LocationOf(n.AffinityGroup, n.Location)] = true
-	}
-	for _, s := range b.lab.CloudServices {
-		used[b.lab.LocationOf(s.AffinityGroup, s.Location)] = true
-	}
-	for _, s := range b.lab.WebSites {
-		used[s.Location] = true
-	}
-	var all []string
-	for _, location := range lab.Locations {
-		if used[location] {
-			all = append(all, location)
-		}
-	}
-	return all
 }
 
 // cable joins two routers, the upstream one first. It returns how the upstream router reaches a public address behind the cable.
@@ -116,7 +92,7 @@ func (b *builder) internet() {
 		routed = append(routed, single(h.Address))
 		b.add(host)
 	}
-	for _, location := range b.locations() {
+	for _, location := range b.lab.UsedLocations() {
 		block := lab.LocationBlock(location)
 		dc := emu.Namespace{Name: DatacenterName(location), Kind: emu.Router}
 		route := b.cable(&router, interfaceName("dc-"+slug(location)), &dc)

@@ -36,7 +36,7 @@ func edgeRules(d domain) *emu.Ruleset {
 		{Name: "vips", Elements: vips},
 		{Name: "instances", Elements: dips},
 		{Name: "space", Elements: d.space},
-		{Name: "private", Elements: append(lab.PrivateSpace(), single(lab.PlatformResolver))},
+		{Name: "private", Elements: lab.PrivateSpace()},
 	}
 	t.Pairs = []emu.PairSet{self}
 	t.Addresses = []emu.AddressMap{sources}

@@ -20,9 +20,8 @@ func internetRules(routed []netip.Prefix) *emu.Ruleset {
 	return &emu.Ruleset{
 		Table: "internet",
 		Prefixes: []emu.PrefixSet{
-			{Name: "private", Elements: append(lab.PrivateSpace(), netip.MustParsePrefix("168.63.129.16/32"))},
-			// The cables' own addresses are reached too: ICMP errors come from and go to them.
-			{Name: "routed", Elements: append(slices.Clone(routed), netip.MustParsePrefix("169.254.0.0/16"))},
+			{Name: "private", Elements: lab.PrivateSpace()},
+			{Name: "routed", Elements: routed},
 		},
 		Chains: []emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: rules}},
 	}
@@ -91,16 +90,23 @@ func (b *builder) connect(edge *emu.Namespace, location, port string, public []n
 func webSitesRules(location string) *emu.Ruleset {
 	outbound := lab.WebSitesOutbound(location)
 	inbound := lab.WebSitesInbound(location)
+	var public []netip.Prefix
+	for _, a := range webSiteAddresses(location) {
+		public = append(public, single(a))
+	}
 	t := &emu.Ruleset{
-		Table:    "edge",
-		Prefixes: []emu.PrefixSet{{Name: "private", Elements: lab.PrivateSpace()}},
+		Table: "edge",
+		Prefixes: []emu.PrefixSet{
+			{Name: "private", Elements: lab.PrivateSpace()},
+			{Name: "public", Elements: public},
+		},
 	}
 	input := []emu.Rule{
 		accept(emu.MatchEstablished{}),
-		accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(inbound)}, emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: lab.HTTPPort}),
+		accept(emu.MatchPrefix{Of: emu.Destination, Prefix: single(inbound)}, emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: lab.HTTPPort}),
 	}
 	input = append(input, dnsRules()...)
-	input = append(input, emu.DropRules(NoEndpoint, "web sites are reached on port 80 alone", emu.Origin{}, emu.MatchInput{Device: uplink})...)
+	input = append(input, emu.DropRules(NoEndpoint, "web sites are reached on port 80 alone", emu.Origin{}, emu.MatchPrefixSet{Of: emu.Destination, Set: "public"})...)
 	input = append(input, platformPort()...)
 	forward := []emu.Rule{accept(emu.MatchEstablished{})}
 	forward = append(forward, emu.DropRules(PrivateAddress, "a web site is in no virtual network: private addresses have no route", emu.Origin{},

@@ -1,0 +1,333 @@
+// Package oracle predicts what should happen to a connection, and by which rule, from the resources of a lab alone.
+//
+// It is the second witness beside the packets: it knows the platform's rules, not the network that lab/compile makes of them. The
+// two share the ids of rules, so that they can contradict each other.
+package oracle
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/compile"
+)
+
+// Outcome is one thing that may happen to a connection.
+type Outcome struct {
+	Verdict emu.Verdict
+	// By is the rule that drops: its namespace and id.
+	By *emu.RuleReference
+	// AnsweredBy and SeenAs are the member that answers and the source it sees; SeenAs is zero where a proxy stands between.
+	AnsweredBy string
+	SeenAs     netip.Addr
+}
+
+// Prediction is what may happen to a connection: one outcome, or several where the load balancer chooses.
+type Prediction struct {
+	Address  netip.Addr // zero where the name has none
+	Outcomes []Outcome  // none: the oracle can't tell
+}
+
+// Agrees tells whether what happened is one of the outcomes.
+func (p Prediction) Agrees(o emu.Observation) bool {
+	return len(p.Outcomes) == 0 || slices.ContainsFunc(p.Outcomes, func(want Outcome) bool { return want.matches(o) })
+}
+
+func (want Outcome) matches(o emu.Observation) bool {
+	if want.Verdict != o.Verdict {
+		return false
+	}
+	if want.By != nil && (o.By == nil || want.By.Namespace != o.By.Namespace || want.By.ID != o.By.ID) {
+		return false
+	}
+	if want.AnsweredBy != "" && o.AnsweredBy != "" && want.AnsweredBy != o.AnsweredBy {
+		return false
+	}
+	return !want.SeenAs.IsValid() || !o.SeenAs.IsValid() || want.SeenAs == o.SeenAs
+}
+
+// String gives the outcomes for people.
+func (p Prediction) String() string {
+	var all []string
+	for _, o := range p.Outcomes {
+		s := string(o.Verdict)
+		if o.By != nil {
+			s += " by " + o.By.Namespace + " " + o.By.ID
+		}
+		if o.AnsweredBy != "" {
+			s += " by " + o.AnsweredBy
+		}
+		if o.SeenAs.IsValid() {
+			s += ", seen as " + o.SeenAs.String()
+		}
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return strings.Join(all, ", or ")
+}
+
+// Predict tells what should happen to a connection from a member of the lab. It fails when a name is not of the lab.
+func Predict(l *lab.Lab, from string, target lab.Target) (Prediction, error) {
+	id, err := l.Namespace(from)
+	if err != nil {
+		return Prediction{}, err
+	}
+	wanted, err := l.EmuTarget(target)
+	if err != nil {
+		return Prediction{}, err
+	}
+	source, _ := l.Find(id)
+	w := walk{lab: l, source: source, target: wanted}
+	if !w.target.Address.IsValid() {
+		address, known := w.lookUp()
+		switch {
+		case !known:
+			return Prediction{}, nil
+		case !address.IsValid():
+			return Prediction{Outcomes: []Outcome{{Verdict: emu.Unresolved}}}, nil
+		}
+		w.target.Address = address
+	}
+	return Prediction{Address: w.target.Address, Outcomes: w.start()}, nil
+}
+
+// walk follows one connection.
+type walk struct {
+	lab    *lab.Lab
+	source lab.Member
+	target emu.Target // with an address
+}
+
+// lookUp asks for the target's name where the connection starts. It is not known what a name server of the user's own answers.
+func (w walk) lookUp() (address netip.Addr, known bool) {
+	names := w.lab.PublicNames()
+	if i := w.source.Instance; i != nil {
+		d := w.lab.Deployment(i)
+		network, _ := w.lab.VirtualNetwork(d.VirtualNetwork)
+		if len(d.DNSServers) > 0 || network != nil && len(network.DNSServers) > 0 {
+			return netip.Addr{}, false
+		}
+		for _, neighbor := range d.Instances {
+			names = append(names, emu.NameRecord{Name: neighbor.Name + "." + i.Service + ".internal.cloudapp.net", Address: neighbor.DIP})
+		}
+	}
+	for _, r := range names {
+		if strings.EqualFold(r.Name, strings.TrimSuffix(w.target.Name, ".")) {
+			return r.Address, true
+		}
+	}
+	return netip.Addr{}, true
+}
+
+// start takes the first step: to the source itself, or out of it.
+func (w walk) start() []Outcome {
+	a := w.target.Address
+	if a == w.source.Address() || a.IsLoopback() {
+		return []Outcome{w.listen(w.source, w.target.Port, a)}
+	}
+	switch {
+	case w.source.Instance != nil:
+		return w.fromInstance(w.source.Instance)
+	case w.source.WebSite != nil:
+		return w.fromWebSite(w.source.WebSite)
+	}
+	return w.public(w.source.Address())
+}
+
+// fromInstance walks through the isolation domain of the source.
+func (w walk) fromInstance(i *lab.Instance) []Outcome {
+	a, d := w.target.Address, w.lab.Deployment(i)
+	edge := compile.EdgeName(w.lab.Domain(i))
+	subnets, space := []netip.Prefix{d.Block}, []netip.Prefix{d.Block}
+	if n, ok := w.lab.VirtualNetwork(d.VirtualNetwork); ok {
+		subnets, space = nil, n.AddressSpace
+		for _, s := range n.Subnets {
+			subnets = append(subnets, s.AddressPrefix)
+		}
+	}
+	if blocked, ok := w.platform(edge, subnets); ok {
+		return blocked
+	}
+	for _, s := range w.lab.CloudServices {
+		if p := s.Production; p != nil && p.VIP == a && w.lab.Domain(p.Instances[0]) == w.lab.Domain(i) {
+			return w.vip(s, d.VIP)
+		}
+	}
+	for _, other := range w.lab.Instances() {
+		if other.DIP == a && w.lab.Domain(other) == w.lab.Domain(i) {
+			return []Outcome{w.arrive(lab.Member{Instance: other}, w.target.Port, i.DIP)}
+		}
+	}
+	own := slices.IndexFunc(subnets, func(p netip.Prefix) bool { return p.Contains(i.DIP) })
+	switch {
+	case own >= 0 && subnets[own].Contains(a): // nobody answers in the subnet: no rule is involved
+		return []Outcome{{Verdict: emu.Timeout}}
+	case contains(space, a):
+		return blocked(edge, compile.NoInstance)
+	case contains(lab.PrivateSpace(), a):
+		return blocked(edge, compile.PrivateAddress)
+	}
+	return w.public(d.VIP)
+}
+
+// platform tells what the addresses of the edge itself answer: DNS, and nothing else.
+func (w walk) platform(edge string, subnets []netip.Prefix) ([]Outcome, bool) {
+	a := w.target.Address
+	if a == lab.PlatformResolver && w.target.Port == 53 {
+		return []Outcome{{Verdict: emu.Open}}, true
+	}
+	isGateway := func(p netip.Prefix) bool { return lab.Gateway(p) == a }
+	if a == lab.PlatformResolver || slices.ContainsFunc(subnets, isGateway) {
+		return blocked(edge, compile.PlatformPort), true
+	}
+	return nil, false
+}
+
+// fromWebSite walks out of the web sites of a location, by any of their shared addresses.
+func (w walk) fromWebSite(s *lab.WebSite) []Outcome {
+	edge := compile.WebSitesEdgeName(s.Location)
+	if outcome, ok := w.platform(edge, nil); ok {
+		return outcome
+	}
+	if contains(lab.PrivateSpace(), w.target.Address) {
+		return blocked(edge, compile.PrivateAddress)
+	}
+	var all []Outcome
+	for _, source := range lab.WebSitesOutbound(s.Location) {
+		all = append(all, w.public(source)...)
+	}
+	return all
+}
+
+// public walks across the internet: every public address is reached the same way from everywhere.
+func (w walk) public(source netip.Addr) []Outcome {
+	a := w.target.Address
+	for _, s := range w.lab.CloudServices {
+		if s.Production != nil && s.Production.VIP == a {
+			return w.vip(s, source)
+		}
+	}
+	for _, s := range w.lab.WebSites {
+		edge := compile.WebSitesEdgeName(s.Location)
+		switch {
+		case a == lab.WebSitesInbound(s.Location) && w.target.Port == lab.HTTPPort:
+			return []Outcome{w.proxied()}
+		case a == lab.WebSitesInbound(s.Location) || slices.Contains(lab.WebSitesOutbound(s.Location), a):
+			return blocked(edge, compile.NoEndpoint)
+		}
+	}
+	for _, h := range w.lab.Internet() {
+		if h.Address == a {
+			return []Outcome{w.arrive(lab.Member{InternetHost: h}, w.target.Port, source)}
+		}
+	}
+	if a == lab.PublicResolver {
+		if w.target.Port == 53 {
+			return []Outcome{{Verdict: emu.Open}}
+		}
+		return []Outcome{{Verdict: emu.Refused}}
+	}
+	if contains(lab.PrivateSpace(), a) {
+		return blocked(compile.Internet, compile.PrivateAddress)
+	}
+	for _, location := range w.lab.UsedLocations() {
+		if lab.LocationBlock(location).Contains(a) {
+			return blocked(compile.DatacenterName(location), compile.NoDeployment)
+		}
+	}
+	return blocked(compile.Internet, compile.NobodyThere)
+}
+
+// proxied is the answer of the reverse proxy of the web sites, which knows the site by the host name asked for.
+func (w walk) proxied() Outcome {
+	for _, s := range w.lab.WebSites {
+		if strings.EqualFold(s.DNSName(), w.target.Name) && (lab.Member{WebSite: s}).Listens(emu.TCP, lab.HTTPPort) {
+			return Outcome{Verdict: emu.Open, AnsweredBy: s.Name}
+		}
+	}
+	return Outcome{Verdict: emu.Open}
+}
+
+// vip walks through the load balancer of a service: its endpoint, its access control list, one of its members.
+func (w walk) vip(s *lab.CloudService, client netip.Addr) []Outcome {
+	edge := compile.EdgeName(w.lab.Domain(s.Production.Instances[0]))
+	f, ok := s.Production.Frontend(w.target.Protocol, w.target.Port)
+	if !ok {
+		return blocked(edge, compile.NoEndpoint)
+	}
+	if permitted, rule := f.Permits(client); !permitted {
+		if rule == nil {
+			return blocked(edge, compile.ACLDefaultID(s.Name, f))
+		}
+		return blocked(edge, compile.ACLRuleID(s.Name, f, *rule))
+	}
+	var all []Outcome
+	for _, m := range f.Members {
+		if m.Instance == w.source.Instance {
+			all = append(all, blocked(edge, compile.HairpinToSelf)...)
+			continue
+		}
+		all = append(all, w.arrive(lab.Member{Instance: m.Instance}, m.LocalPort, client))
+	}
+	return all
+}
+
+// arrive is the last step: the guest firewall, then whoever listens.
+func (w walk) arrive(m lab.Member, port uint16, source netip.Addr) Outcome {
+	if i := m.Instance; i != nil && !i.FirewallOff {
+		if id, dropped := w.guestFirewall(i, port, source); dropped {
+			return Outcome{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: i.ID, ID: id}}
+		}
+	}
+	return w.listen(m, port, source)
+}
+
+func (w walk) listen(m lab.Member, port uint16, source netip.Addr) Outcome {
+	if m.Listens(w.target.Protocol, port) {
+		return Outcome{Verdict: emu.Open, AnsweredBy: m.ID(), SeenAs: source}
+	}
+	return Outcome{Verdict: emu.Refused}
+}
+
+// guestFirewall lets the rules decide: block over allow over the default, which blocks ("Windows Firewall with Advanced Security").
+func (w walk) guestFirewall(i *lab.Instance, port uint16, source netip.Addr) (id string, dropped bool) {
+	subnet := w.lab.Deployment(i).Block
+	if n, ok := w.lab.VirtualNetwork(w.lab.Deployment(i).VirtualNetwork); ok {
+		s, _ := n.Subnet(i.Subnet)
+		subnet = s.AddressPrefix
+	}
+	allowed := false
+	for n, r := range i.Firewall {
+		if !matches(r, w.target.Protocol, port, source, subnet) {
+			continue
+		}
+		if !r.Allow {
+			return compile.FirewallRuleID(n), true
+		}
+		allowed = true
+	}
+	return emu.FirewallDefault, !allowed
+}
+
+func matches(r lab.GuestFirewallRule, protocol emu.Protocol, port uint16, source netip.Addr, subnet netip.Prefix) bool {
+	if r.Inactive != "" || r.Protocol != "" && r.Protocol != string(protocol) {
+		return false
+	}
+	if len(r.LocalPorts) > 0 && !slices.ContainsFunc(r.LocalPorts, func(p emu.PortRange) bool { return p.First <= port && port <= p.Last }) {
+		return false
+	}
+	inRange := func(p [2]netip.Addr) bool { return p[0].Compare(source) <= 0 && source.Compare(p[1]) <= 0 }
+	return r.AnyRemote() || contains(r.Remote, source) || slices.ContainsFunc(r.RemoteRanges, inRange) ||
+		r.LocalSubnet && subnet.Contains(source)
+}
+
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func blocked(namespace, id string) []Outcome {
+	return []Outcome{{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: namespace, ID: id}}}
+}
