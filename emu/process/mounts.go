@@ -25,6 +25,7 @@ func furnish(s setupRequest) error {
 		return err
 	}
 	unix.Umask(0o022)
+	_ = os.WriteFile("/proc/self/comm", []byte(initName), 0) // for ps and top, which would call it exe
 	if err := unix.Sethostname([]byte(s.Hostname[:min(len(s.Hostname), 64)])); err != nil {
 		return fmt.Errorf("set the host name %s: %w", s.Hostname, err)
 	}
@@ -45,7 +46,7 @@ func furnish(s setupRequest) error {
 		}
 	}
 	if err := os.Mkdir("/run/lock", 0o755); err == nil {
-		_ = os.Chmod("/run/lock", 0o1777)
+		_ = os.Chmod("/run/lock", 0o777|fs.ModeSticky)
 	}
 	for _, k := range kept {
 		if err := k.bind(); err != nil {
@@ -158,9 +159,10 @@ type keptFolder struct {
 func openKept(paths []string) ([]keptFolder, error) {
 	var kept []keptFolder
 	for _, p := range paths {
+		given := p
 		p, err := filepath.EvalSymlinks(p)
 		if err != nil {
-			return nil, fmt.Errorf("working directory of a program: %w", err)
+			return nil, fmt.Errorf("folder %s, where a program is to work: %w", given, err)
 		}
 		if !inPrivateFolder(p) || slices.ContainsFunc(kept, func(k keptFolder) bool { return k.path == p }) {
 			continue

@@ -39,15 +39,7 @@ func run(stdin, stdout, stderr *os.File, start Start) (exit int, err error) {
 	if modes, err := unix.IoctlGetTermios(int(stdin.Fd()), unix.TCGETS); err == nil {
 		_ = unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, modes) // the user's own keys for erase, interrupt, …
 	}
-	copySize(stdin, master)
-	resized := make(chan os.Signal, 1)
-	signal.Notify(resized, unix.SIGWINCH)
-	defer func() { signal.Stop(resized); close(resized) }()
-	go func() {
-		for range resized {
-			copySize(stdin, master)
-		}
-	}()
+	defer followSize(stdin, master)()
 
 	raw, err := term.MakeRaw(int(stdin.Fd()))
 	if err != nil {
@@ -65,6 +57,25 @@ func run(stdin, stdout, stderr *os.File, start Start) (exit int, err error) {
 	slave.Close() // the last one closed ends the output
 	finishOutput()
 	return exit, err
+}
+
+// followSize keeps the pseudo-terminal as large as the terminal, until the function it gives is called.
+func followSize(from, to *os.File) (stop func()) {
+	copySize(from, to)
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, unix.SIGWINCH)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range resized {
+			copySize(from, to)
+		}
+	}()
+	return func() {
+		signal.Stop(resized)
+		close(resized)
+		<-done
+	}
 }
 
 // copySize gives the pseudo-terminal the size of the terminal, and with it SIGWINCH to who is in its foreground.

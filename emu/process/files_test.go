@@ -1,0 +1,78 @@
+package process
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestSendFiles(t *testing.T) {
+	a, theirs, err := socketPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := connOf(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("long ", 100_000)
+	go func() {
+		defer a.Close()
+		for _, err := range []error{
+			SendFiles(a, "first"),
+			SendFiles(a, "second", w, r),
+			SendFiles(a, long, w),
+			SendFiles(a, "last"),
+		} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if err := SendFiles(a, strings.Repeat(".", maxMessage)); err == nil {
+			t.Error("a message too large was sent")
+		}
+		w.Close()
+		if _, err := a.Write([]byte{0, 0}); err != nil { // half a message
+			t.Error(err)
+		}
+	}()
+	for _, want := range []struct {
+		text  string
+		files int
+	}{{"first", 0}, {"second", 2}, {long, 1}, {"last", 0}} {
+		var got string
+		files, err := ReceiveFiles(b, &got)
+		if err != nil || got != want.text || len(files) != want.files {
+			t.Fatalf("%d bytes, %d files, %v", len(got), len(files), err)
+		}
+		if len(files) == 0 {
+			continue
+		}
+		if _, err := io.WriteString(files[0], "through"); err != nil {
+			t.Error(err)
+		}
+		buf := make([]byte, 10)
+		if n, _ := r.Read(buf); string(buf[:n]) != "through" {
+			t.Errorf("%q", buf[:n])
+		}
+		closeFiles(files)
+	}
+	var got string
+	if _, err := ReceiveFiles(b, &got); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+	if _, err := ReceiveFiles(b, &got); err != io.EOF {
+		t.Error(err)
+	}
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a copy of the pipe is still open: %v", err)
+	}
+	r.Close()
+}

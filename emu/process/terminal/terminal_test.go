@@ -1,0 +1,232 @@
+package terminal
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kernel"
+	"vnetlab/emu/kerneltest"
+	"vnetlab/emu/process"
+)
+
+func TestMain(m *testing.M) {
+	process.MaybeInit()
+	os.Exit(m.Run())
+}
+
+func newInstance(t *testing.T) *process.Instance {
+	t.Helper()
+	kerneltest.RequireRoot(t)
+	spec := emu.Namespace{Name: "sql1", Kind: emu.Host}
+	state, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []emu.Namespace{spec}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, _ := state.Namespace("sql1")
+	in := process.New(ns, spec, process.Options{})
+	t.Cleanup(func() {
+		if err := errors.Join(in.Close(), state.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return in
+}
+
+// user sits at a terminal: what they type goes to keys, what they see is collected.
+type user struct {
+	t    *testing.T
+	keys *os.File
+	mu   sync.Mutex
+	seen string
+}
+
+func newUser(t *testing.T) (*user, *os.File) {
+	keys, screen, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &user{t: t, keys: keys}
+	t.Cleanup(func() { keys.Close(); screen.Close() })
+	go func() {
+		buf := make([]byte, 1024)
+		for {
+			n, err := keys.Read(buf)
+			u.mu.Lock()
+			u.seen += string(buf[:n])
+			u.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return u, screen
+}
+
+// types types something and waits until the screen then shows what is expected. Typing nothing waits
+// for what may have come already.
+func (u *user) types(keys, expect string) {
+	u.t.Helper()
+	if keys != "" {
+		u.mu.Lock()
+		u.seen = ""
+		u.mu.Unlock()
+	}
+	if _, err := io.WriteString(u.keys, keys); err != nil {
+		u.t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		u.mu.Lock()
+		seen := u.seen
+		u.mu.Unlock()
+		if strings.Contains(seen, expect) {
+			return
+		}
+		if time.Now().After(end) {
+			u.t.Fatalf("after %q the screen shows %q and not %q", keys, seen, expect)
+		}
+	}
+}
+
+// sitDown runs a command on a terminal as lab exec does.
+func sitDown(t *testing.T, in *process.Instance, argv ...string) (*user, func() (int, error)) {
+	u, screen := newUser(t)
+	before, err := unix.IoctlGetTermios(int(screen.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(int(screen.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 30, Col: 100}); err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		exit int
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		exit, err := run(screen, screen, screen, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
+			return in.Exec(t.Context(), process.Command{
+				Argv: argv, Env: []string{"TERM=dumb", "PS1=$ "}, Stdin: stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal,
+			})
+		})
+		done <- result{exit, err}
+	}()
+	return u, func() (int, error) {
+		t.Helper()
+		select {
+		case r := <-done:
+			if after, err := unix.IoctlGetTermios(int(screen.Fd()), unix.TCGETS); err != nil || *after != *before {
+				t.Errorf("the terminal is not as before: %v %+v", err, after)
+			}
+			return r.exit, r.err
+		case <-time.After(5 * time.Second):
+			t.Fatal("the command doesn't end")
+			return 0, nil
+		}
+	}
+}
+
+func TestJobControl(t *testing.T) {
+	in := newInstance(t)
+	for _, shell := range [][]string{{"bash", "--norc", "--noprofile", "-i"}, {"sh", "-i"}} {
+		t.Run(shell[0], func(t *testing.T) {
+			u, wait := sitDown(t, in, shell...)
+			u.types("", "$ ")
+			u.types("tty; echo seen-$((40+2))\r", "seen-42\r\n$ ")
+			u.types("stty size\r", "30 100")
+			u.types("sleep 86396.5\r", "sleep 86396.5\r\n")
+			u.waitFor("sleep")
+			u.types("\x03", "$ ") // Ctrl-C
+			u.types("echo status $?\r", "status 130")
+			u.types("sleep 86396.5\r", "sleep 86396.5\r\n")
+			u.waitFor("sleep")
+			u.types("\x1a", "Stopped") // Ctrl-Z
+			u.types("jobs\r", "Stopped")
+			u.types("fg\r", "sleep 86396.5\r\n")
+			u.types("\x03", "$ ")
+			u.types("cat\r", "cat\r\n")
+			u.types("line\r", "line\r\nline\r\n")
+			u.types("\x04", "$ ") // Ctrl-D
+			if err := unix.IoctlSetWinsize(int(u.keys.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 11, Col: 22}); err != nil {
+				t.Fatal(err)
+			}
+			// The kernel sends the signal to who has the terminal as the controlling one, which a test has not.
+			if err := unix.Kill(os.Getpid(), unix.SIGWINCH); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
+			u.types("stty size\r", "11 22")
+			if _, err := io.WriteString(u.keys, "exit 5\r"); err != nil {
+				t.Fatal(err)
+			}
+			if exit, err := wait(); exit != 5 || err != nil {
+				t.Errorf("exit %d, %v", exit, err)
+			}
+		})
+	}
+}
+
+// inForeground says whether a process of this name is in the foreground of its terminal: "PID (NAME) STATE PPID PGRP SESSION TTY
+// TPGID …", where PGRP is TPGID.
+func inForeground(name string) bool {
+	all, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, f := range all {
+		text, _ := os.ReadFile(f)
+		_, rest, found := strings.Cut(string(text), " ("+name+") ")
+		if f := strings.Fields(rest); found && f[2] == f[5] {
+			return true
+		}
+	}
+	return false
+}
+
+// waitFor waits until a command runs in the foreground: keys typed before go to the shell.
+func (u *user) waitFor(command string) {
+	u.t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if inForeground(command) {
+			return
+		}
+	}
+	u.t.Fatalf("%s is not in the foreground", command)
+}
+
+func TestOutputIsComplete(t *testing.T) {
+	in := newInstance(t)
+	for _, script := range []string{
+		"seq 20000; echo the end",
+		"sleep 1000 & seq 20000; echo the end", // the background keeps the terminal open
+	} {
+		u, wait := sitDown(t, in, "sh", "-c", script)
+		if exit, err := wait(); exit != 0 || err != nil {
+			t.Errorf("exit %d, %v", exit, err)
+		}
+		u.types("", "\n20000\r\nthe end\r\n")
+	}
+}
+
+func TestPipesPassThrough(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	exit, err := run(r, w, w, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
+		if stdin != r || stdout != w || stderr != w || isTerminal {
+			t.Error("not the descriptors themselves")
+		}
+		return 3, nil
+	})
+	if exit != 3 || err != nil {
+		t.Error(exit, err)
+	}
+}
