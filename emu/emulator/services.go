@@ -1,0 +1,117 @@
+package emulator
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/emu/process"
+)
+
+// ServiceStatus tells how a service does.
+type ServiceStatus struct {
+	Namespace string       `json:"namespace"`
+	Service   string       `json:"service"`
+	Port      uint16       `json:"port"`
+	Protocol  emu.Protocol `json:"protocol"`
+	Command   string       `json:"command,omitempty"` // of a program; empty: the built-in listener
+	// Program tells how the program does; nil for the built-in listener, which always listens.
+	Program *process.ProgramStatus `json:"program,omitempty"`
+}
+
+// String is for people.
+func (s ServiceStatus) String() string {
+	if s.Program == nil {
+		return "listening (built in)"
+	}
+	return s.Program.String()
+}
+
+// Services tells how every service does, in the order of the network.
+func (e *Emulator) Services() []ServiceStatus {
+	var all []ServiceStatus
+	for _, spec := range e.network.Namespaces {
+		programs := map[string]process.ProgramStatus{}
+		e.mu.Lock()
+		in := e.instances[spec.Name]
+		e.mu.Unlock()
+		if in != nil {
+			for _, p := range in.Programs() {
+				programs[p.Service] = p
+			}
+		}
+		for _, s := range spec.Services {
+			status := ServiceStatus{Namespace: spec.Name, Service: s.Name, Port: s.Port, Protocol: s.Protocol, Command: s.Command}
+			if p, ok := programs[s.Name]; ok {
+				status.Program = &p
+			}
+			all = append(all, status)
+		}
+	}
+	return all
+}
+
+// Exec runs a command in a namespace until it ends and gives its exit code; see [process.Instance.Exec].
+func (e *Emulator) Exec(ctx context.Context, namespace string, c process.Command) (int, error) {
+	in, err := e.instance(namespace)
+	if err != nil {
+		return -1, err
+	}
+	return in.Exec(ctx, c)
+}
+
+// Logs gives the output of a service's program, and with follow what comes, until ctx ends. An empty service is the only program of
+// the namespace.
+func (e *Emulator) Logs(ctx context.Context, namespace, service string, follow bool) (iter.Seq[process.Line], error) {
+	name, err := e.programNamed(namespace, service)
+	if err != nil {
+		return nil, err
+	}
+	in, err := e.instance(namespace)
+	if err != nil {
+		return nil, err
+	}
+	log, ok := in.Logs(name)
+	if !ok {
+		return nil, fmt.Errorf("%s: the program of service %s was never started", namespace, name)
+	}
+	return log.Lines(ctx, -1, follow), nil
+}
+
+// programNamed finds a service that is a program, by its name or its port.
+func (e *Emulator) programNamed(namespace, service string) (string, error) {
+	spec, ok := e.network.Namespace(namespace)
+	if !ok {
+		return "", fmt.Errorf("there is no namespace %s", namespace)
+	}
+	var programs []string
+	for _, s := range spec.Services {
+		named := s.Name == service || fmt.Sprint(s.Port) == service
+		switch {
+		case named && s.BuiltIn():
+			return "", fmt.Errorf("%s: service %s is a built-in listener, which prints nothing", namespace, s.Name)
+		case named:
+			return s.Name, nil
+		case !s.BuiltIn():
+			programs = append(programs, s.Name)
+		}
+	}
+	switch {
+	case service != "":
+		return "", fmt.Errorf("%s has no service %s%s", namespace, service, listOf(programs))
+	case len(programs) == 0:
+		return "", fmt.Errorf("%s runs no program, so there is no output", namespace)
+	case len(programs) > 1:
+		return "", fmt.Errorf("%s runs several programs, name one%s", namespace, listOf(programs))
+	}
+	return programs[0], nil
+}
+
+func listOf(programs []string) string {
+	if len(programs) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(programs, ", ")
+}

@@ -1,0 +1,92 @@
+package expect
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/oracle"
+)
+
+// ExposureProbe is one VIP port that the closed world asks about.
+type ExposureProbe struct {
+	Target lab.Target
+	Listed bool // it is meant to be open
+	Origin emu.Origin
+}
+
+// ExposureProbes lists every port that the internet could find open on a VIP of the lab: the public port of each endpoint and, in case a
+// VIP lets through what it shouldn't, each port that an instance of the lab listens on. A lab that says nothing about its exposure has none.
+func ExposureProbes(l *lab.Lab) []ExposureProbe {
+	if l.Exposure == nil {
+		return nil
+	}
+	everywhere := map[uint16]bool{}
+	for _, i := range l.Instances() {
+		for _, s := range i.Services {
+			if s.Protocol == emu.TCP {
+				everywhere[s.Port] = true
+			}
+		}
+	}
+	probes := map[lab.Target]*ExposureProbe{}
+	add := func(t lab.Target, o emu.Origin) *ExposureProbe {
+		if probes[t] == nil {
+			probes[t] = &ExposureProbe{Target: t, Origin: o}
+		}
+		return probes[t]
+	}
+	for _, s := range l.CloudServices {
+		if s.Production == nil {
+			continue
+		}
+		for port := range everywhere {
+			add(lab.Target{Name: s.DNSName(), Port: port, Protocol: emu.TCP}, emu.Origin{})
+		}
+		for _, i := range s.Production.Instances {
+			for _, e := range i.Endpoints {
+				if e.Protocol == emu.TCP {
+					add(lab.Target{Name: s.DNSName(), Port: e.PublicPort, Protocol: emu.TCP}, emu.Origin{}).Origin = e.Origin
+				}
+			}
+		}
+	}
+	for _, e := range l.Exposure {
+		p := add(e.Target, e.Origin)
+		p.Listed, p.Origin = true, e.Origin
+	}
+	all := make([]ExposureProbe, 0, len(probes))
+	for _, p := range probes {
+		all = append(all, *p)
+	}
+	slices.SortFunc(all, func(a, b ExposureProbe) int {
+		return cmp.Or(cmp.Compare(a.Target.Name, b.Target.Name), cmp.Compare(a.Target.Port, b.Target.Port))
+	})
+	return all
+}
+
+// JudgeExposure compares what an internet host, from, saw of a VIP port with the lab's list.
+func JudgeExposure(x ExposureProbe, from string, p oracle.Prediction, o emu.Observation) Case {
+	c := Case{
+		Name:     fmt.Sprintf("exposure %s:%d/%s", x.Target.Name, x.Target.Port, x.Target.Protocol),
+		Expected: NotOpen, Verdict: o.Verdict, By: o.By, Origin: x.Origin,
+	}
+	if x.Listed {
+		c.Expected = string(emu.Open)
+	}
+	switch d := Difference(p, o); {
+	case d != "":
+		c.Message = d
+	case x.Listed && o.Verdict != emu.Open:
+		c.Message = fmt.Sprintf("listed as exposed, but from %s it is %s", from, Describe(o))
+	case !x.Listed && o.Verdict == emu.Open:
+		c.Message = fmt.Sprintf("%s reaches it, and it is not listed as exposed", from)
+	case !x.Listed && (o.Verdict == emu.Timeout || o.Verdict == emu.Error):
+		c.Message = "whether it is open is not known: " + Describe(o)
+	default:
+		c.Passed = true
+	}
+	return c
+}

@@ -1,0 +1,96 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"vnetlab/emu/process"
+)
+
+// The protocol of POST /v1/exec. After a 101 both sides leave HTTP: the client sends an ExecRequest with its three descriptors
+// (process.SendFiles), the server one line of JSON when the command has ended. A client that hangs up ends the command.
+
+// ExecRequest says what to run where.
+type ExecRequest struct {
+	Instance string   `json:"instance"` // or an internet host, a web site, a namespace of the fabric
+	Argv     []string `json:"argv"`
+	Env      []string `json:"env,omitempty"` // NAME=VALUE, beyond what every command gets
+	Dir      string   `json:"dir,omitempty"` // as seen inside; empty: /
+	Terminal bool     `json:"terminal"`      // stdin is a terminal, and becomes the command's controlling terminal
+}
+
+type execAnswer struct {
+	Exit  int    `json:"exit"`
+	Error *Error `json:"error,omitempty"`
+}
+
+// execProtocol is what the connection is upgraded to.
+const execProtocol = "vnetlab-exec"
+
+func (s *server) exec(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") != execProtocol {
+		refuse(w, &Error{HTTPStatus: http.StatusUpgradeRequired, Message: "exec passes descriptors: it needs the upgrade to " + execProtocol})
+		return
+	}
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	defer c.Close()
+	conn, ok := c.(*net.UnixConn)
+	if !ok {
+		return
+	}
+	if _, err := fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", execProtocol); err != nil {
+		return
+	}
+	var req ExecRequest
+	files, err := process.ReceiveFiles(conn, &req)
+	if err != nil {
+		return
+	}
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	a := execAnswer{}
+	if a.Exit, err = s.run(conn, req, files); err != nil {
+		a.Error = errorOf(err)
+	}
+	json.NewEncoder(conn).Encode(a) //nolint:errcheck // the client is gone
+}
+
+// run runs a command until it ends or the client hangs up.
+func (s *server) run(conn *net.UnixConn, req ExecRequest, files []*os.File) (int, error) {
+	if len(files) != 3 || len(req.Argv) == 0 {
+		return -1, &Error{HTTPStatus: http.StatusBadRequest, Message: "exec needs a command and three descriptors"}
+	}
+	namespace, err := s.namespace(req.Instance)
+	if err != nil {
+		return -1, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		conn.Read(make([]byte, 1)) //nolint:errcheck // nothing comes: this waits for the end of the client
+		cancel()
+	}()
+	return s.emu.Exec(ctx, namespace, process.Command{
+		Argv: req.Argv, Env: req.Env, Dir: req.Dir,
+		Stdin: files[0], Stdout: files[1], Stderr: files[2], Terminal: req.Terminal,
+	})
+}
+
+// namespace finds a member of the lab, or a namespace of its fabric.
+func (s *server) namespace(name string) (string, error) {
+	if _, ok := s.network.Namespace(name); ok {
+		return name, nil
+	}
+	return s.lab.Namespace(name)
+}

@@ -1,0 +1,92 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// madeHere marks, beside the labs, that the directory of named namespaces was made by us and goes when it is empty.
+const madeHere = ".made-netns"
+
+// descriptorPath is what our symlinks lead to.
+var descriptorPath = regexp.MustCompile(`^/proc/[0-9]+/fd/[0-9]+$`)
+
+// makeLinks lets `ip netns exec LAB.NAMESPACE` and everything else that knows named network namespaces find those of a lab: symlinks to
+// the descriptors of the supervisor, whose process id on the host is pid.
+func makeLinks(lab string, pid int, descriptors map[string]int) error {
+	for name, fd := range descriptors {
+		link := filepath.Join(netnsDir(), lab+"."+name)
+		target := fmt.Sprintf("/proc/%d/fd/%d", pid, fd)
+		if err := makeLink(link, target); err != nil {
+			return fmt.Errorf("name the network namespace %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func makeLink(link, target string) error {
+	for try := 0; ; try++ {
+		err := os.Symlink(target, link)
+		switch {
+		case errors.Is(err, fs.ErrExist) && try < 10:
+			old, readErr := os.Readlink(link)
+			if readErr != nil || !descriptorPath.MatchString(old) {
+				return err // not one of ours
+			}
+			os.Remove(link)
+		case errors.Is(err, fs.ErrNotExist) && try < 10: // not yet there, or removed by another lab that went
+			if err := os.MkdirAll(filepath.Dir(netnsDir()), 0o755); err != nil {
+				return err
+			}
+			if os.Mkdir(netnsDir(), 0o755) == nil {
+				if f, err := os.Create(filepath.Join(RunDir(), madeHere)); err == nil {
+					f.Close()
+				}
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// removeLinks removes the symlinks of a lab that is over.
+func removeLinks(lab string) error {
+	return removeLinksIf(func(link, _ string) bool { return strings.HasPrefix(link, lab+".") })
+}
+
+// removeStaleLinks removes the symlinks of supervisors that are dead.
+func removeStaleLinks() error {
+	return removeLinksIf(func(_, target string) bool {
+		to, err := os.Readlink(target)
+		return err != nil || !strings.HasPrefix(to, "net:[")
+	})
+}
+
+func removeLinksIf(gone func(link, target string) bool) error {
+	entries, err := os.ReadDir(netnsDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Type() != fs.ModeSymlink {
+			continue
+		}
+		path := filepath.Join(netnsDir(), e.Name())
+		target, readErr := os.Readlink(path)
+		if readErr == nil && descriptorPath.MatchString(target) && gone(e.Name(), target) {
+			if e := os.Remove(path); !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
+		}
+	}
+	mark := filepath.Join(RunDir(), madeHere)
+	if _, markErr := os.Stat(mark); markErr == nil && os.Remove(netnsDir()) == nil {
+		os.Remove(mark)
+	}
+	return err
+}

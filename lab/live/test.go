@@ -1,0 +1,291 @@
+package live
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/expect"
+	"vnetlab/lab/labfile"
+	"vnetlab/lab/oracle"
+)
+
+// ProbeRequest asks whether From reaches To.
+type ProbeRequest struct {
+	From string `json:"from"`
+	To   string `json:"to"` // NAME:PORT, with /udp for UDP
+}
+
+// ProbeResult is the answer.
+type ProbeResult struct {
+	From     string             `json:"from"`
+	To       string             `json:"to"`
+	Address  netip.Addr         `json:"address,omitzero"` // that was tried
+	Port     uint16             `json:"port"`
+	Protocol emu.Protocol       `json:"protocol"`
+	Verdict  emu.Verdict        `json:"verdict"`
+	By       *emu.RuleReference `json:"by"` // the rule that decided, for blocked and no-backend
+	// SeenAs and AnsweredBy are names of the lab; empty where no built-in listener answered.
+	SeenAs        string     `json:"seenAs"`
+	SeenAsAddress netip.Addr `json:"seenAsAddress,omitzero"`
+	AnsweredBy    string     `json:"answeredBy"`
+	RTTMicros     int64      `json:"rttMicros"`        // of the handshake; 0 when there was none
+	Detail        string     `json:"detail,omitempty"` // what happened, for timeout and error
+	// Predicted is what the model says. Where the packets say something else, Agrees is false and Difference says how.
+	// A name that has no prediction, because the model doesn't know it, has null here.
+	Predicted  *Prediction `json:"predicted"`
+	Agrees     bool        `json:"agrees"`
+	Difference string      `json:"difference,omitempty"`
+}
+
+// Prediction is what the model says of a probe: where it says several things may happen, the one that did, or else the first.
+type Prediction struct {
+	Verdict emu.Verdict        `json:"verdict"`
+	By      *emu.RuleReference `json:"by"`
+}
+
+func (s *server) probe(w http.ResponseWriter, r *http.Request) {
+	var req ProbeRequest
+	if !read(w, r, &req) {
+		return
+	}
+	target, err := lab.ParseTarget(req.To)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	p, o, err := s.ask(r.Context(), req.From, target)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	difference := expect.Difference(p, o)
+	answer(w, ProbeResult{
+		From: req.From, To: req.To, Address: o.Address, Port: target.Port, Protocol: target.Protocol,
+		Verdict: o.Verdict, By: o.By,
+		SeenAs: s.lab.NameOf(o.AnsweredBy, o.SeenAs), SeenAsAddress: o.SeenAs, AnsweredBy: o.AnsweredBy,
+		RTTMicros: o.RTT.Microseconds(), Detail: o.Detail,
+		Predicted: predicted(p, o), Agrees: difference == "", Difference: difference,
+	})
+}
+
+// predicted gives the outcome that came true, or else the first.
+func predicted(p oracle.Prediction, o emu.Observation) *Prediction {
+	if len(p.Outcomes) == 0 {
+		return nil
+	}
+	best := p.Outcomes[0]
+	for _, outcome := range p.Outcomes {
+		if (oracle.Prediction{Outcomes: []oracle.Outcome{outcome}}).Agrees(o) {
+			best = outcome
+			break
+		}
+	}
+	return &Prediction{best.Verdict, best.By}
+}
+
+// ask asks model and packets.
+func (s *server) ask(ctx context.Context, from string, to lab.Target) (p oracle.Prediction, o emu.Observation, err error) {
+	namespace, err := s.lab.Namespace(from)
+	if err != nil {
+		return p, o, err
+	}
+	target, err := s.lab.EmuTarget(to)
+	if err != nil {
+		return p, o, err
+	}
+	if p, err = oracle.Predict(s.lab, from, to); err != nil {
+		return p, o, err
+	}
+	return p, s.emu.Probe(ctx, namespace, target), nil
+}
+
+// TestRequest says which expectations to check.
+type TestRequest struct {
+	// File is a lab file, with the name of the running lab, whose expectations are checked; empty: the lab's own.
+	File string `json:"file,omitempty"`
+}
+
+// testMessage is a line of the answer to a test: a finished case, in the order of the file, or at the end the result.
+type testMessage struct {
+	Case   *expect.Case   `json:"case,omitempty"`
+	Result *expect.Result `json:"result,omitempty"`
+}
+
+// casesAtOnce is how many cases are checked at the same time. Each takes milliseconds, nearly all of it waiting for the kernel.
+const casesAtOnce = 32
+
+func (s *server) test(w http.ResponseWriter, r *http.Request) {
+	var req TestRequest
+	if !read(w, r, &req) {
+		return
+	}
+	expectations, err := s.expectations(req.File)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
+	result := expect.Result{Lab: s.lab.Name, Cases: []expect.Case{}}
+	for c := range inOrder(r.Context(), s.cases(expectations)) {
+		result.Add(c)
+		if out.Encode(testMessage{Case: &c}) != nil || flush() != nil {
+			return
+		}
+	}
+	if r.Context().Err() == nil {
+		out.Encode(testMessage{Result: &result}) //nolint:errcheck // the client is gone
+	}
+}
+
+// expectations gives the lab whose expectations count: this one, or that of a file.
+func (s *server) expectations(file string) (*lab.Lab, error) {
+	if file == "" {
+		return s.lab, nil
+	}
+	if !filepath.IsAbs(file) {
+		return nil, &Error{HTTPStatus: http.StatusBadRequest, Message: file + " is not an absolute path"}
+	}
+	loaded, err := labfile.Load(file, labfile.Options{Real: s.start.Real})
+	if err != nil {
+		return nil, &Error{HTTPStatus: http.StatusBadRequest, Message: err.Error()}
+	}
+	if loaded.Lab.Name != s.lab.Name {
+		return nil, &Error{HTTPStatus: http.StatusBadRequest,
+			Message: fmt.Sprintf("%s describes the lab %s, but %s is running", file, loaded.Lab.Name, s.lab.Name),
+			Hint:    "lab test --lab " + loaded.Lab.Name + " " + file}
+	}
+	return loaded.Lab, nil
+}
+
+// check is a case that is yet to be found out.
+type check func(context.Context) expect.Case
+
+// cases lists the checks of what a lab expects: expectations first, then the exposure.
+func (s *server) cases(l *lab.Lab) []check {
+	var all []check
+	for _, e := range l.Expectations {
+		all = append(all, func(ctx context.Context) expect.Case { return s.checkExpectation(ctx, e) })
+	}
+	// Whether a port is exposed is a question about the lab that runs; which should be, one about the file.
+	running := *s.lab
+	running.Exposure = l.Exposure
+	for _, x := range expect.ExposureProbes(&running) {
+		all = append(all, func(ctx context.Context) expect.Case { return s.checkExposure(ctx, x) })
+	}
+	return all
+}
+
+// inOrder runs checks, many at once, and gives their cases in the order of the checks.
+func inOrder(ctx context.Context, checks []check) <-chan expect.Case {
+	slots := make(chan struct{}, casesAtOnce)
+	results := make([]chan expect.Case, len(checks))
+	for i := range results {
+		results[i] = make(chan expect.Case, 1)
+	}
+	go func() {
+		for i, c := range checks {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			go func() {
+				defer func() { <-slots }()
+				results[i] <- c(ctx)
+			}()
+		}
+	}()
+	ordered := make(chan expect.Case)
+	go func() {
+		defer close(ordered)
+		for _, r := range results {
+			select {
+			case c := <-r:
+				select {
+				case ordered <- c:
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ordered
+}
+
+// answerTries is how often a load balancer is asked before somebody who must answer counts as silent. With two members behind a fair
+// hash, the chance of missing one is 2^-63.
+const answerTries = 64
+
+func (s *server) checkExpectation(ctx context.Context, e lab.Expectation) expect.Case {
+	var seen []emu.Observation
+	tries := answerTries * max(1, (len(e.AnsweredBy)+1)/2)
+	for {
+		p, o, err := s.ask(ctx, e.From, e.To)
+		if err != nil {
+			return expect.Case{Name: expect.Name(e), Expected: string(e.Verdict), Verdict: emu.Error, Message: err.Error(), Origin: e.Origin}
+		}
+		seen = append(seen, o)
+		if expect.Acceptable(s.lab, e, p, o) && !expect.Satisfied(s.lab, e, seen) && len(seen) < tries {
+			continue
+		}
+		c := expect.Judge(s.lab, e, p, seen)
+		if c.Passed && e.HTTP != nil {
+			s.checkHTTP(ctx, e, &c)
+		}
+		return c
+	}
+}
+
+// checkHTTP adds to a case whose connection was accepted what comes of an HTTP request.
+func (s *server) checkHTTP(ctx context.Context, e lab.Expectation, c *expect.Case) {
+	fail := func(format string, args ...any) {
+		c.Passed, c.Message = false, fmt.Sprintf("GET %s: ", e.HTTP.Path)+fmt.Sprintf(format, args...)
+	}
+	namespace, err := s.lab.Namespace(e.From)
+	if err != nil {
+		fail("%v", err)
+		return
+	}
+	target, err := s.lab.EmuTarget(e.To)
+	if err != nil {
+		fail("%v", err)
+		return
+	}
+	status, body, err := s.emu.HTTPGet(ctx, namespace, target, e.HTTP.Path)
+	wanted := cmp.Or(e.HTTP.Status, http.StatusOK)
+	switch {
+	case err != nil:
+		fail("%v", err)
+	case status != wanted:
+		fail("status %d, expected %d", status, wanted)
+	case !strings.Contains(string(body), e.HTTP.Contains):
+		fail("the page doesn't contain %q", e.HTTP.Contains)
+	}
+}
+
+// checkExposure asks from the internet hosts of the lab until one finds the port open: an access control list narrows an exposure, it
+// doesn't hide it.
+func (s *server) checkExposure(ctx context.Context, x expect.ExposureProbe) (c expect.Case) {
+	for _, h := range s.lab.Internet() {
+		p, o, err := s.ask(ctx, h.Name, x.Target)
+		if err != nil {
+			o = emu.Observation{Verdict: emu.Error, Detail: err.Error()}
+		}
+		c = expect.JudgeExposure(x, h.Name, p, o)
+		if o.Verdict == emu.Open || expect.Difference(p, o) != "" || !x.Listed && !c.Passed {
+			return c
+		}
+	}
+	return c
+}

@@ -1,0 +1,210 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu/emulator"
+	"vnetlab/emu/kernel"
+	"vnetlab/lab/compile"
+	"vnetlab/lab/labfile"
+)
+
+// UpRequest says which lab to start and how.
+type UpRequest struct {
+	Path string // of the lab file
+	Real bool   // services with a `real` program run it
+	// Foreground ties the lab to the process that starts it: when that process ends, however it ends, the lab does too.
+	Foreground bool
+	// Report is told how far the building is; nil: nobody is.
+	Report func(emulator.Progress)
+}
+
+// Running is a lab that this process started.
+type Running struct {
+	Name string
+	PID  int // of the supervisor
+
+	ended chan struct{} // closed when the supervisor is dead and reaped
+	err   error         // how it ended
+	conn  *os.File      // to the supervisor; open as long as it is in the foreground
+}
+
+// The messages between the process that starts a lab and its supervisor, as JSON on a socket that is the supervisor's descriptor
+// startSocket. The supervisor ends when the socket closes before it has read the confirmation, so a lab is
+// either complete and known to whoever asked for it, or gone.
+type (
+	startMessage struct {
+		Name       string
+		Path       string
+		Real       bool
+		Foreground bool
+		HostPID    int // of the supervisor, as it is seen outside of its namespace
+	}
+	progressMessage struct {
+		Progress *emulator.Progress `json:",omitempty"`
+		Error    *Error             `json:",omitempty"`
+		Ready    bool               `json:",omitempty"`
+	}
+	confirmMessage struct{}
+)
+
+const (
+	lockDescriptor = 3 + iota
+	startSocket
+)
+
+// Up starts a lab and returns when every service in it listens. A file that is wrong is an error before anything is done. When ctx ends,
+// or anything else goes wrong, the lab is gone without a trace before Up returns.
+func Up(ctx context.Context, req UpRequest) (*Running, error) {
+	loaded, err := labfile.Load(req.Path, labfile.Options{Real: req.Real})
+	if err != nil {
+		return nil, err
+	}
+	compile.Network(loaded.Lab) // what can't be compiled fails here, where nothing has been done yet
+	if os.Geteuid() != 0 {
+		return nil, &Error{Message: "starting a lab needs root: it makes network namespaces", Hint: "run it with sudo"}
+	}
+	if err := Clean(); err != nil {
+		return nil, err
+	}
+	name := loaded.Lab.Name
+	l, err := acquire(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := start(ctx, l, req)
+	if err != nil {
+		return nil, errors.Join(err, l.remove())
+	}
+	l.release()
+	return r, nil
+}
+
+// start starts the supervisor and waits until it is ready. After an error the supervisor is dead.
+func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
+	if err := removeLinks(l.name); err != nil {
+		return nil, err
+	}
+	os.Remove(filepath.Join(labDir(l.name), socketFile)) // of a supervisor that was killed
+
+	logPath := filepath.Join(labDir(l.name), logFile)
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_TRUNC|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	conn, theirs := os.NewFile(uintptr(fds[0]), "supervisor"), os.NewFile(uintptr(fds[1]), "starter")
+	defer theirs.Close()
+
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"lab", "supervise", l.name}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{l.file, theirs} // lockDescriptor, startSocket
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true,
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+	}
+	if err := cmd.Start(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("start the supervisor: %w", err)
+	}
+	theirs.Close()
+	r := &Running{Name: l.name, PID: cmd.Process.Pid, ended: make(chan struct{}), conn: conn}
+	go func() {
+		r.err = cmd.Wait()
+		close(r.ended)
+	}()
+	err = l.write(r.PID)
+	if err == nil {
+		err = r.build(ctx, startMessage{Name: l.name, Path: req.Path, Real: req.Real, Foreground: req.Foreground, HostPID: r.PID}, req.Report)
+	}
+	if err == nil {
+		if !req.Foreground {
+			conn.Close()
+		}
+		return r, nil
+	}
+	cmd.Process.Kill() //nolint:errcheck // it is dead already
+	<-r.ended
+	conn.Close()
+	kernel.WaitUntilGone()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("starting lab %s was interrupted; nothing is left of it: %w", l.name, ctx.Err())
+	}
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the supervisor of lab %s ended while it was building: %v%s", l.name, r.err, lastLines(logPath))
+	}
+	return nil, err
+}
+
+// build tells the supervisor what to build, follows it and confirms the end. It returns io.EOF when the supervisor dies.
+func (r *Running) build(ctx context.Context, start startMessage, report func(emulator.Progress)) error {
+	stop := context.AfterFunc(ctx, func() { r.conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a socket has deadlines
+	defer stop()
+	out, in := json.NewEncoder(r.conn), json.NewDecoder(r.conn)
+	if err := out.Encode(start); err != nil {
+		return io.EOF
+	}
+	for {
+		var m progressMessage
+		if err := in.Decode(&m); err != nil {
+			return io.EOF
+		}
+		switch {
+		case m.Error != nil:
+			return m.Error
+		case m.Progress != nil && report != nil:
+			report(*m.Progress)
+		case m.Ready:
+			if ctx.Err() != nil || out.Encode(confirmMessage{}) != nil {
+				return io.EOF
+			}
+			return nil
+		}
+	}
+}
+
+// Wait returns when the lab is over, with an error if it wasn't ended politely. When ctx ends first, Wait ends the lab.
+func (r *Running) Wait(ctx context.Context) error {
+	select {
+	case <-r.ended:
+	case <-ctx.Done():
+		if err := Down(context.WithoutCancel(ctx), r.Name); err != nil {
+			return err
+		}
+		<-r.ended
+	}
+	if r.err != nil {
+		return fmt.Errorf("the supervisor of lab %s ended: %w", r.Name, r.err)
+	}
+	return nil
+}
+
+// Client talks to the lab.
+func (r *Running) Client() (*Client, error) { return Dial(r.Name) }
+
+// lastLines gives the end of a log as an indented block behind a line break, or nothing.
+func lastLines(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil || len(text) == 0 {
+		return ""
+	}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	return "\n  " + strings.Join(lines[max(0, len(lines)-10):], "\n  ")
+}
