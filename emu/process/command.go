@@ -49,7 +49,10 @@ func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
 		return -1, err
 	}
 	status, err := r.wait(ctx, unix.SIGHUP)
-	return exitCode(status), err
+	if status == nil {
+		return -1, err
+	}
+	return exitCode(*status), err
 }
 
 // startError says that the init could not start a command.
@@ -109,30 +112,33 @@ func (in *Instance) start(req startRequest, stdin, stdout, stderr *os.File) (*ru
 	return nil, r.lost(err)
 }
 
-// wait waits until the command ends. When ctx ends first, it sends polite and after the grace SIGKILL to the whole session.
-func (r *running) wait(ctx context.Context, polite syscall.Signal) (unix.WaitStatus, error) {
+// wait waits until the command ends. When ctx ends first, it sends polite and after the grace SIGKILL to the whole session, and the
+// error is the cause of ctx. Without an error there is a status.
+func (r *running) wait(ctx context.Context, polite syscall.Signal) (*unix.WaitStatus, error) {
 	defer r.control.Close()
+	over := make(chan struct{})
+	defer close(over)
 	stop := context.AfterFunc(ctx, func() {
 		// A stopped process takes no signal before it continues.
 		_ = SendFiles(r.control, signalRequest{Signals: []syscall.Signal{polite, unix.SIGCONT}, EndSession: true})
-		kill := time.NewTimer(grace)
-		defer kill.Stop()
 		select {
-		case <-kill.C:
+		case <-time.After(grace):
 			_ = SendFiles(r.control, signalRequest{Signals: []syscall.Signal{unix.SIGKILL}})
-		case <-r.init.ended:
+		case <-over:
 		}
 	})
 	var rep report
 	_, err := ReceiveFiles(r.control, &rep)
-	cancelled := !stop()
-	switch {
-	case cancelled:
+	if !stop() {
 		err = context.Cause(ctx)
-	case err != nil:
+	} else if err != nil {
 		err = r.lost(err)
 	}
-	return unix.WaitStatus(rep.Status), err
+	if !rep.Exited {
+		return nil, err
+	}
+	status := unix.WaitStatus(rep.Status)
+	return &status, err
 }
 
 // lost explains why the init's socket closed.

@@ -19,7 +19,8 @@ import (
 const lastWords = 8
 
 // WaitListening returns when something in the instance listens on the port of the service, on an address that others can
-// reach. When ctx ends first, the error says how the service's program does and cites the last lines of its output.
+// reach. When the time of ctx is up first, the error says how the service's program does and cites the last lines of its output;
+// when ctx is cancelled it is the cause of that.
 func (in *Instance) WaitListening(ctx context.Context, service emu.Service) error {
 	for wait := 2 * time.Millisecond; ; wait = min(wait*3/2, 100*time.Millisecond) {
 		found, err := in.listening(service.Protocol, service.Port)
@@ -34,6 +35,9 @@ func (in *Instance) WaitListening(ctx context.Context, service emu.Service) erro
 		case <-in.ctx.Done():
 			return fmt.Errorf("%s: %w", in.spec.Name, ErrClosed)
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return context.Cause(ctx)
+			}
 			return in.notListening(service, found == loopbackOnly)
 		}
 	}

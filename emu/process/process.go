@@ -45,7 +45,6 @@ type Instance struct {
 
 	mu       sync.Mutex
 	init     *initProcess // nil: none yet, or it ended
-	closed   bool
 	programs []*program
 }
 
@@ -78,14 +77,11 @@ func (in *Instance) environment(more ...string) []string {
 // Close ends all that runs in the instance: programs are asked to end (SIGTERM) and have half a second for it, then the
 // kernel ends what is left. It returns when nothing is left.
 func (in *Instance) Close() error {
-	in.mu.Lock()
-	in.closed = true
-	in.mu.Unlock()
 	in.cancel()
-	in.loops.Wait()
-	in.mu.Lock()
+	in.mu.Lock() // who has it now is the last that can start something
 	init := in.init
 	in.mu.Unlock()
+	in.loops.Wait()
 	if init == nil {
 		return nil
 	}
@@ -117,8 +113,8 @@ type initProcess struct {
 func (in *Instance) ensureInit() (*initProcess, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.closed {
-		return nil, ErrClosed
+	if in.ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: %w", in.spec.Name, ErrClosed)
 	}
 	if in.init != nil {
 		select {
@@ -139,7 +135,7 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 			setup.Keep = append(setup.Keep, s.Dir)
 		}
 	}
-	init, err := startInit(in.ns, setup)
+	init, err := startInit(in.ctx, in.ns, setup)
 	if err != nil {
 		return nil, fmt.Errorf("%s: start its init process: %w", in.spec.Name, err)
 	}
@@ -147,7 +143,7 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 	return init, nil
 }
 
-func startInit(ns *kernel.Namespace, setup setupRequest) (*initProcess, error) {
+func startInit(ctx context.Context, ns *kernel.Namespace, setup setupRequest) (*initProcess, error) {
 	conn, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -183,6 +179,7 @@ func startInit(ns *kernel.Namespace, setup setupRequest) (*initProcess, error) {
 		close(p.ended)
 	}()
 
+	defer context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })()
 	var answer setupAnswer
 	err = SendFiles(conn, setup)
 	if err == nil {

@@ -76,8 +76,8 @@ func (in *Instance) Run(service emu.Service) error {
 	p.status = ProgramStatus{Service: service.Name, Port: service.Port, State: Starting, Since: time.Now()}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.closed {
-		return ErrClosed
+	if in.ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", in.spec.Name, ErrClosed)
 	}
 	if slices.ContainsFunc(in.programs, func(q *program) bool { return q.service.Name == service.Name }) {
 		return fmt.Errorf("%s: service %s runs already", in.spec.Name, service.Name)
@@ -203,7 +203,7 @@ func (p *program) once(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return exitText(status)
+	return exitText(*status)
 }
 
 // outputPipe makes a pipe whose reading end alone is non-blocking: a program must not be surprised by EAGAIN.
