@@ -27,6 +27,8 @@ type UpRequest struct {
 	Real bool   // services with a `real` program run it
 	// Foreground ties the lab to the process that starts it: when that process ends, however it ends, the lab does too.
 	Foreground bool
+	// Output gets what the lab's prepare command prints; nil: stderr.
+	Output io.Writer
 	// Report is told how far the building is; nil: nobody is.
 	Report func(emulator.Progress)
 }
@@ -83,6 +85,11 @@ func Up(ctx context.Context, req UpRequest) (*Running, error) {
 	l, err := acquire(name)
 	if err != nil {
 		return nil, err
+	}
+	if req.Real && loaded.Prepare != "" {
+		if err := prepare(ctx, loaded, req.Output); err != nil {
+			return nil, errors.Join(err, l.remove())
+		}
 	}
 	r, err := start(ctx, l, req)
 	if err != nil {

@@ -1,0 +1,310 @@
+package live
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu/process"
+	"vnetlab/lab/expect"
+)
+
+// Client talks to a running lab through its control socket. Its methods may be called from many goroutines at once.
+type Client struct {
+	// Name of the lab.
+	Name   string
+	http   *http.Client
+	socket string
+}
+
+// Dial gives a client of a running lab. A lab that doesn't run is an *Error.
+func Dial(name string) (*Client, error) {
+	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		return nil, notRunning(name)
+	}
+	c := &Client{Name: name, socket: filepath.Join(labDir(name), socketFile)}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+		// A connection is cheap, and one kept open would keep a supervisor from knowing that nobody listens any more.
+		DisableKeepAlives: true,
+	}}
+	conn, err := c.dial(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	conn.Close()
+	return c, nil
+}
+
+func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ECONNREFUSED):
+		if held(c.Name) {
+			return nil, &Error{Message: fmt.Sprintf("lab %s is just being started or stopped", c.Name)}
+		}
+		return nil, notRunning(c.Name)
+	case errors.Is(err, unix.EACCES):
+		return nil, &Error{Message: fmt.Sprintf("the control socket of lab %s is root's alone", c.Name), Hint: "run it with sudo"}
+	case err != nil:
+		return nil, fmt.Errorf("control socket of lab %s: %w", c.Name, err)
+	}
+	return conn.(*net.UnixConn), nil
+}
+
+func notRunning(name string) *Error {
+	return &Error{Message: fmt.Sprintf("lab %s is not running", name), Hint: "lab ls shows what is; lab up FILE starts one"}
+}
+
+// Find gives a client of the lab with the name; with an empty name of the lab that $LAB names, or else of the only one that runs.
+func Find(name string) (*Client, error) {
+	if name == "" {
+		name = os.Getenv("LAB")
+	}
+	if name != "" {
+		return Dial(name)
+	}
+	names, err := running()
+	if err != nil {
+		return nil, err
+	}
+	switch len(names) {
+	case 0:
+		return nil, &Error{Message: "no lab is running", Hint: "lab up FILE"}
+	case 1:
+		return Dial(names[0])
+	}
+	return nil, &Error{
+		Message: fmt.Sprintf("%d labs are running: %s", len(names), strings.Join(names, ", ")),
+		Hint:    "choose one with --lab NAME or LAB=NAME",
+	}
+}
+
+// running lists the names of the labs whose supervisors live.
+func running() ([]string, error) {
+	names, err := labNames()
+	if errors.Is(err, os.ErrPermission) {
+		return nil, &Error{Message: RunDir() + " is root's alone", Hint: "run it with sudo"}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return !held(name) }), err
+}
+
+// List describes all running labs, by name. Of a lab that is just being started or stopped it gives no more than name and process.
+func List(ctx context.Context) ([]Summary, error) {
+	names, err := running()
+	if err != nil {
+		return nil, err
+	}
+	all := []Summary{}
+	for _, name := range names {
+		s := Summary{Name: name, PID: holder(name)}
+		if c, err := Dial(name); err == nil {
+			if known, err := c.Summary(ctx); err == nil {
+				s = known
+			}
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// Summary describes the lab in short.
+func (c *Client) Summary(ctx context.Context) (s Summary, err error) {
+	return s, c.get(ctx, "/v1/summary", &s)
+}
+
+// Lab describes the lab in full.
+func (c *Client) Lab(ctx context.Context) (i Info, err error) {
+	return i, c.get(ctx, "/v1/lab", &i)
+}
+
+// Network gives the wanted state of the lab's network as JSON, as `lab plan` prints it.
+func (c *Client) Network(ctx context.Context) (n json.RawMessage, err error) {
+	return n, c.get(ctx, "/v1/network", &n)
+}
+
+// Diff tells where the kernel is no longer as the lab made it.
+func (c *Client) Diff(ctx context.Context) (d DiffResult, err error) {
+	return d, c.get(ctx, "/v1/diff", &d)
+}
+
+// Probe asks whether one name reaches another.
+func (c *Client) Probe(ctx context.Context, r ProbeRequest) (p ProbeResult, err error) {
+	return p, c.call(ctx, http.MethodPost, "/v1/probe", r, &p)
+}
+
+// Test checks expectations. Each case is handed to finished, which may be nil, as soon as it and all before it are done.
+func (c *Client) Test(ctx context.Context, r TestRequest, finished func(expect.Case)) (expect.Result, error) {
+	body, err := c.open(ctx, http.MethodPost, "/v1/test", r)
+	if err != nil {
+		return expect.Result{}, err
+	}
+	defer body.Close()
+	in := json.NewDecoder(body)
+	for {
+		var m testMessage
+		if err := in.Decode(&m); err != nil {
+			return expect.Result{}, c.broken(err)
+		}
+		if m.Case != nil && finished != nil {
+			finished(*m.Case)
+		}
+		if m.Result != nil {
+			return *m.Result, nil
+		}
+	}
+}
+
+// LogsRequest says whose output is wanted.
+type LogsRequest struct {
+	Instance string
+	Service  string // name or port; empty: the only program of the instance
+	Follow   bool   // go on until ctx ends
+}
+
+// Logs copies the output of a program to w.
+func (c *Client) Logs(ctx context.Context, r LogsRequest, w io.Writer) error {
+	q := url.Values{"instance": {r.Instance}, "service": {r.Service}}
+	if r.Follow {
+		q.Set("follow", "true")
+	}
+	body, err := c.open(ctx, http.MethodGet, "/v1/logs?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.Copy(w, body)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// Exec runs a command in an instance, with these descriptors, and gives its exit code like a shell. When ctx ends, so does the
+// command. The terminal of the calling process is lent by [terminal.Run]: it calls Exec with what to pass.
+func (c *Client) Exec(ctx context.Context, r ExecRequest, stdin, stdout, stderr *os.File) (int, error) {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return -1, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://lab/v1/exec", http.NoBody)
+	if err != nil {
+		return -1, err
+	}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", execProtocol)
+	in := bufio.NewReader(conn)
+	if err := req.Write(conn); err != nil {
+		return -1, c.broken(err)
+	}
+	response, err := http.ReadResponse(in, req)
+	if err != nil {
+		return -1, c.broken(err)
+	}
+	if response.StatusCode != http.StatusSwitchingProtocols {
+		return -1, readError(response)
+	}
+	if err := process.SendFiles(conn, r, stdin, stdout, stderr); err != nil {
+		return -1, c.broken(err)
+	}
+	var a execAnswer
+	if err := json.NewDecoder(in).Decode(&a); err != nil {
+		if ctx.Err() != nil {
+			return -1, ctx.Err()
+		}
+		return -1, c.broken(err)
+	}
+	if a.Error != nil {
+		return a.Exit, a.Error
+	}
+	return a.Exit, nil
+}
+
+// stop asks the lab to end; it does so some time later.
+func (c *Client) stop(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/down", nil, nil)
+}
+
+func (c *Client) get(ctx context.Context, path string, result any) error {
+	return c.call(ctx, http.MethodGet, path, nil, result)
+}
+
+// call makes one request and decodes its answer.
+func (c *Client) call(ctx context.Context, method, path string, request, result any) error {
+	body, err := c.open(ctx, method, path, request)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if result == nil {
+		return nil
+	}
+	if err := json.NewDecoder(body).Decode(result); err != nil {
+		return c.broken(err)
+	}
+	return nil
+}
+
+// open makes one request and gives the body of its answer, if it is a success.
+func (c *Client) open(ctx context.Context, method, path string, request any) (io.ReadCloser, error) {
+	var body io.Reader = http.NoBody
+	if request != nil {
+		text, err := json.Marshal(request)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://lab"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(req)
+	if err != nil {
+		var told *Error
+		if errors.As(err, &told) {
+			return nil, told
+		}
+		return nil, c.broken(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		return nil, readError(response)
+	}
+	return response.Body, nil
+}
+
+// readError gives the error that an answer carries.
+func readError(response *http.Response) error {
+	var a errorAnswer
+	if err := json.NewDecoder(response.Body).Decode(&a); err != nil || a.Error == nil {
+		return fmt.Errorf("the lab answered %s", response.Status)
+	}
+	return a.Error
+}
+
+// broken explains an answer that breaks off.
+func (c *Client) broken(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if !held(c.Name) {
+		return &Error{Message: fmt.Sprintf("lab %s ended before it had answered", c.Name)}
+	}
+	return fmt.Errorf("lab %s: %w", c.Name, err)
+}
