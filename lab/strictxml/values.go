@@ -154,7 +154,7 @@ func Unique(elements []*Element, attribute, what string) {
 		}
 		key := strings.ToLower(v)
 		if before, taken := first[key]; taken {
-			e.FailAt(attribute, "%s %q is there already", what, v).WithHint("the first is at line %d", before.Origin.Line)
+			e.FailAt(attribute, "%s %.60q is there already", what, v).WithHint("the first is at line %d", before.Origin.Line)
 			continue
 		}
 		first[key] = e

@@ -1,0 +1,182 @@
+package csdef
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/lab/spelling"
+	"vnetlab/lab/strictxml"
+)
+
+// roleName is what a role can be called: its instances' names are made of it.
+var roleName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?$`)
+
+// check holds what parts of the definition ask of each other.
+func (d *Definition) check(root *element) {
+	var roles []*element
+	for _, e := range root.Children {
+		if e.Name == string(Web) || e.Name == string(Worker) {
+			roles = append(roles, e)
+		}
+	}
+	switch {
+	case len(roles) == 0:
+		root.Fail("the definition has no role").WithHint("add a <WebRole> or a <WorkerRole>")
+	case len(roles) > MaxRoles:
+		roles[MaxRoles].Fail("the definition has %d roles, a deployment can have %d", len(roles), MaxRoles)
+	}
+	strictxml.Unique(roles, "name", "role")
+	probes := root.Child("LoadBalancerProbes").All("LoadBalancerProbe")
+	strictxml.Unique(probes, "name", "probe")
+	for i, e := range roles {
+		d.checkRole(&d.Roles[i], e)
+	}
+	d.checkPorts(roles)
+	for _, kind := range []string{"InputEndpoint", "InternalEndpoint", "InstanceInputEndpoint"} {
+		var all []*element
+		for _, e := range roles {
+			all = append(all, e.Child("Endpoints").All(kind)...)
+		}
+		if len(all) > MaxEndpoints {
+			all[MaxEndpoints].Fail("the definition has %d elements <%s>, a deployment can have %d", len(all), kind, MaxEndpoints)
+		}
+	}
+	for _, rules := range root.All("NetworkTrafficRules") {
+		for _, rule := range rules.All("OnlyAllowTrafficTo") {
+			d.checkTrafficRule(rule)
+		}
+	}
+}
+
+func (d *Definition) checkRole(r *Role, e *element) {
+	if r.Name != "" && !roleName.MatchString(r.Name) {
+		e.FailAt("name", "role name %.60q is not valid", r.Name).
+			WithHint("up to 63 letters, digits, underscores, dots and hyphens are allowed, the last two not at its ends")
+	}
+	endpoints := e.Child("Endpoints")
+	if endpoints != nil {
+		strictxml.Unique(endpoints.Children, "name", "endpoint")
+	}
+	for _, part := range [][2]string{{"ConfigurationSettings", "Setting"}, {"Certificates", "Certificate"}, {"LocalResources", "LocalStorage"}, {"Sites", "Site"}} {
+		strictxml.Unique(e.Child(part[0]).All(part[1]), "name", "<"+part[1]+">")
+	}
+	strictxml.Unique(e.Child("Imports").All("Import"), "moduleName", "import")
+	probes := make([]string, len(d.LoadBalancerProbes))
+	for i, p := range d.LoadBalancerProbes {
+		probes[i] = p.Name
+	}
+	certificates := make([]string, len(r.Certificates))
+	for i, c := range r.Certificates {
+		certificates[i] = c.Name
+	}
+	web := false
+	for _, i := range endpoints.All("InputEndpoint") {
+		mustExist(i, "loadBalancerProbe", "probe", probes)
+		mustExist(i, "certificate", "certificate", certificates)
+	}
+	for _, i := range r.InputEndpoints {
+		web = web || bindable[i.Protocol]
+	}
+	if r.Kind == Web && !web {
+		e.Fail("web role %.60q has no input endpoint with the protocol http or https", r.Name)
+	}
+	checkSites(r, e)
+}
+
+// bindable are the protocols of the endpoints that sites can be bound to. An unknown protocol is an error already, and shouldn't be
+// the reason for more.
+var bindable = map[string]bool{"http": true, "https": true, "": true}
+
+// checkSites holds the bindings of the sites, and what a role without sites can't have.
+func checkSites(r *Role, e *element) {
+	protocols := map[string]string{}
+	for _, i := range r.InternalEndpoints {
+		protocols[i.Name] = i.Protocol
+	}
+	for _, i := range r.InputEndpoints {
+		protocols[i.Name] = i.Protocol
+	}
+	for _, s := range e.Child("Sites").All("Site") {
+		bindings := s.Child("Bindings").All("Binding")
+		strictxml.Unique(bindings, "name", "binding")
+		for _, b := range bindings {
+			name := b.Get("endpointName")
+			if protocol, ok := protocols[name]; ok && !bindable[protocol] {
+				b.FailAt("endpointName", "endpoint %.60q has the protocol %s, a site needs http or https", name, protocol)
+				continue
+			}
+			mustExist(b, "endpointName", "endpoint", slices.Sorted(maps.Keys(protocols)))
+		}
+	}
+	if r.Kind == Web && !r.HasSites && len(r.InternalEndpoints) > 1 {
+		e.Child("Endpoints").All("InternalEndpoint")[1].Fail("web role %.60q has no <Sites> and can have one internal endpoint only", r.Name)
+	}
+}
+
+// mustExist makes an error of an attribute that names something unknown.
+func mustExist(e *element, attribute, what string, known []string) {
+	name := e.Get(attribute)
+	if name == "" || slices.Contains(known, name) {
+		return
+	}
+	e.FailAt(attribute, "%s %.60q is not defined", what, name).Hint = spelling.DidYouMean(name, known)
+}
+
+// checkPorts refuses a public port that is taken already. The load balancer keeps TCP and UDP apart.
+func (d *Definition) checkPorts(roles []*element) {
+	type taken struct {
+		transport emu.Protocol
+		port      uint16
+	}
+	first := map[taken]string{}
+	for i := range d.Roles {
+		elements := roles[i].Child("Endpoints").All("InputEndpoint")
+		for j, e := range d.Roles[i].InputEndpoints {
+			key := taken{e.Transport(), e.Port}
+			if e.Port == 0 || e.Protocol == "" {
+				continue
+			}
+			if before, ok := first[key]; ok {
+				elements[j].FailAt("port", "%s port %d is taken by %s", strings.ToUpper(string(key.transport)), e.Port, before).
+					WithHint("each input endpoint of a service needs a port of its own")
+				continue
+			}
+			first[key] = fmt.Sprintf("endpoint %.60q of role %.60q at line %d", e.Name, d.Roles[i].Name, e.Origin.Line)
+		}
+	}
+	for i := range d.Roles {
+		elements := roles[i].Child("Endpoints").All("InstanceInputEndpoint")
+		for j, e := range d.Roles[i].InstanceInputEndpoints {
+			for port := int(e.PublicPorts.First); port <= int(e.PublicPorts.Last); port++ {
+				if before, ok := first[taken{e.Protocol, uint16(port)}]; ok {
+					elements[j].Fail("the public ports %d to %d hold port %d, which is taken by %s", e.PublicPorts.First, e.PublicPorts.Last, port, before)
+					break
+				}
+			}
+		}
+	}
+}
+
+func (d *Definition) checkTrafficRule(e *element) {
+	var roles []string
+	for _, r := range d.Roles {
+		roles = append(roles, r.Name)
+	}
+	for _, from := range e.Child("WhenSource").All("FromRole") {
+		mustExist(from, "roleName", "role", roles)
+	}
+	for _, to := range e.Child("Destinations").All("RoleEndpoint") {
+		mustExist(to, "roleName", "role", roles)
+		if r, ok := d.Role(to.Get("roleName")); ok {
+			var internal []string
+			for _, i := range r.InternalEndpoints {
+				internal = append(internal, i.Name)
+			}
+			mustExist(to, "endpointName", "internal endpoint", internal)
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package csdef
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"vnetlab/emu"
+	"vnetlab/lab/strictxml"
+)
+
+const contactManager = `<ServiceDefinition name="ContactManager" xmlns="http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceDefinition" schemaVersion="2012-05.1.7">
+  <WebRole name="ContactManager.Web" vmsize="Small">
+    <Sites><Site name="Web"><Bindings><Binding name="HttpIn" endpointName="HttpIn"/></Bindings></Site></Sites>
+    <Endpoints><InputEndpoint name="HttpIn" protocol="http" port="80"/></Endpoints>
+    <Imports><Import moduleName="Diagnostics"/></Imports>
+  </WebRole>
+</ServiceDefinition>
+`
+
+// everything uses each element and attribute once.
+const everything = `<?xml version="1.0" encoding="utf-8"?>
+<ServiceDefinition name="All" xmlns="http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceDefinition" schemaVersion="2014-06.2.4" topologyChangeDiscovery="Blast" upgradeDomainCount="20">
+  <NetworkTrafficRules>
+    <OnlyAllowTrafficTo>
+      <Destinations><RoleEndpoint endpointName="Tcp" roleName="Worker1"/></Destinations>
+      <AllowAllTraffic/>
+      <WhenSource matches="AnyRule"><FromRole roleName="Web1"/></WhenSource>
+    </OnlyAllowTrafficTo>
+  </NetworkTrafficRules>
+  <WorkerRole name="Worker1" enableNativeCodeExecution="true">
+    <Endpoints>
+      <InternalEndpoint name="Tcp" protocol="tcp" port="8000"><FixedPort port="8001"/></InternalEndpoint>
+      <InternalEndpoint name="Any" protocol="any"><FixedPortRange min="9000" max="9010"/></InternalEndpoint>
+      <InstanceInputEndpoint name="Each" protocol="udp" localPort="53">
+        <AllocatePublicPortFrom><FixedPortRange min="10000" max="10010"/></AllocatePublicPortFrom>
+      </InstanceInputEndpoint>
+      <InputEndpoint name="Free" protocol="tcp" port="443" localPort="*" idleTimeoutInMinutes="30" loadBalancerDistribution="sourceIPProtocol" loadBalancer="inside"/>
+    </Endpoints>
+    <Runtime executionContext="elevated">
+      <Environment><Variable name="a" value="b"/><Variable name="c"><RoleInstanceValue xpath="/x"/></Variable></Environment>
+      <EntryPoint><ProgramEntryPoint commandLine="run.cmd" setReadyOnProcessStart="true"/></EntryPoint>
+    </Runtime>
+    <LocalStorage name="old" sizeInMB="10"/>
+  </WorkerRole>
+  <WebRole name="Web1" vmsize="A5">
+    <Startup priority="1"><Task commandLine="open.cmd" executionContext="elevated" taskType="background"><Environment/></Task></Startup>
+    <Contents><Content destination="d"><SourceDirectory path="s"/></Content></Contents>
+    <Certificates><Certificate name="tls" storeLocation="LocalMachine" storeName="My" permissionLevel="elevated"/></Certificates>
+    <ConfigurationSettings><Setting name="x"/></ConfigurationSettings>
+    <Imports><Import moduleName="RemoteAccess"/><Import moduleName="RemoteForwarder"/><Import moduleName="Diagnostics"/></Imports>
+    <Endpoints>
+      <InputEndpoint name="Https" protocol="https" port="8443" localPort="443" certificate="tls" ignoreRoleInstanceStatus="true" loadBalancerProbe="p"/>
+      <InputEndpoint name="Dns" protocol="udp" port="443"/>
+    </Endpoints>
+    <LocalResources><LocalStorage name="new" cleanOnRoleRecycle="false" sizeInMB="1"/></LocalResources>
+    <Sites>
+      <Site name="A" physicalDirectory="..">
+        <VirtualApplication name="v" physicalDirectory="w"><VirtualDirectory name="v" physicalDirectory="w"/></VirtualApplication>
+        <VirtualDirectory name="v" physicalDirectory="w"/>
+        <Bindings><Binding name="b" endpointName="Https" hostHeader="www.example.org"/></Bindings>
+      </Site>
+    </Sites>
+    <Runtime><EntryPoint><NetFxEntryPoint assemblyName="a.dll" targetFrameworkVersion="v4.0"/></EntryPoint></Runtime>
+  </WebRole>
+  <LoadBalancerProbes>
+    <LoadBalancerProbe name="p" protocol="http" path="/health" port="8080" intervalInSeconds="5" timeoutInSeconds="11"/>
+    <LoadBalancerProbe name="q" protocol="tcp"/>
+  </LoadBalancerProbes>
+</ServiceDefinition>`
+
+var ignore = cmp.Options{cmpopts.IgnoreUnexported(Definition{}), cmpopts.IgnoreTypes(emu.Origin{})}
+
+func TestReadContactManager(t *testing.T) {
+	d, err := Read("s.csdef", []byte(contactManager))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Definition{
+		Name: "ContactManager", UpgradeDomainCount: 5, SchemaVersion: "2012-05.1.7",
+		Roles: []Role{{
+			Kind: Web, Name: "ContactManager.Web", VMSize: "Small", HasSites: true,
+			InputEndpoints: []InputEndpoint{{
+				Name: "HttpIn", Protocol: "http", Port: 80, LocalPort: 80, IdleTimeoutInMinutes: 4, LoadBalancerDistribution: "none",
+			}},
+			Sites:   []Site{{Name: "Web", Bindings: []Binding{{Name: "HttpIn", EndpointName: "HttpIn"}}}},
+			Imports: []Named{{Name: "Diagnostics"}},
+		}},
+	}
+	if diff := cmp.Diff(want, d, ignore); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if got := d.Roles[0].InputEndpoints[0].Origin.String(); got != "s.csdef:4:16" {
+		t.Error("the endpoint is at", got)
+	}
+	if d.Unsupported() != nil {
+		t.Error(d.Unsupported())
+	}
+	want2 := `s.csdef:2:38 vmsize of <WebRole name="ContactManager.Web"> has no effect on the network
+s.csdef:3:5 <Sites> of role "ContactManager.Web" has no effect on the network
+s.csdef:5:14 import "Diagnostics" of role "ContactManager.Web" has no effect on the network
+`
+	if got := noteText(d.WithoutEffect()); got != want2 {
+		t.Errorf("without effect:\n%s", got)
+	}
+}
+
+func noteText(notes []strictxml.Note) string {
+	var b strings.Builder
+	for _, n := range notes {
+		fmt.Fprintln(&b, n.Origin, n.Text)
+	}
+	return b.String()
+}
+
+func TestReadEverything(t *testing.T) {
+	d, err := Read("s", []byte(everything))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Definition{
+		Name: "All", UpgradeDomainCount: 20, SchemaVersion: "2014-06.2.4", TopologyChangeDiscovery: "Blast",
+		Roles: []Role{
+			{
+				Kind: Worker, Name: "Worker1", VMSize: "Small",
+				InputEndpoints: []InputEndpoint{{
+					Name: "Free", Protocol: "tcp", Port: 443, AutomaticLocalPort: true, IdleTimeoutInMinutes: 30, LoadBalancerDistribution: "sourceIPProtocol", LoadBalancer: "inside",
+				}},
+				InternalEndpoints: []InternalEndpoint{
+					{Name: "Tcp", Protocol: "tcp", Port: 8000, FixedPorts: emu.PortRange{First: 8001, Last: 8001}},
+					{Name: "Any", Protocol: "any", FixedPorts: emu.PortRange{First: 9000, Last: 9010}},
+				},
+				InstanceInputEndpoints: []InstanceInputEndpoint{{Name: "Each", Protocol: emu.UDP, LocalPort: 53, PublicPorts: emu.PortRange{First: 10000, Last: 10010}}},
+				LocalStorage:           []Named{{Name: "old"}},
+			},
+			{
+				Kind: Web, Name: "Web1", VMSize: "A5", HasSites: true,
+				InputEndpoints: []InputEndpoint{
+					{
+						Name: "Https", Protocol: "https", Port: 8443, LocalPort: 443, Certificate: "tls", IgnoreRoleInstanceStatus: true, LoadBalancerProbe: "p",
+						IdleTimeoutInMinutes: 4, LoadBalancerDistribution: "none",
+					},
+					{Name: "Dns", Protocol: "udp", Port: 443, LocalPort: 443, IdleTimeoutInMinutes: 4, LoadBalancerDistribution: "none"},
+				},
+				Sites:                 []Site{{Name: "A", Bindings: []Binding{{Name: "b", EndpointName: "Https", HostHeader: "www.example.org"}}}},
+				StartupTasks:          []Task{{CommandLine: "open.cmd", ExecutionContext: "elevated", TaskType: "background"}},
+				Imports:               []Named{{Name: "RemoteAccess"}, {Name: "RemoteForwarder"}, {Name: "Diagnostics"}},
+				ConfigurationSettings: []Named{{Name: "x"}},
+				LocalStorage:          []Named{{Name: "new"}},
+				Certificates:          []Named{{Name: "tls"}},
+			},
+		},
+		LoadBalancerProbes: []LoadBalancerProbe{
+			{Name: "p", Protocol: "http", Path: "/health", Port: 8080, IntervalInSeconds: 5, TimeoutInSeconds: 11},
+			{Name: "q", Protocol: "tcp", IntervalInSeconds: 15, TimeoutInSeconds: 31},
+		},
+		NetworkTrafficRules: []NetworkTrafficRule{{
+			Destinations: []RoleEndpoint{{Role: "Worker1", Endpoint: "Tcp"}}, AllowAllTraffic: true, FromRoles: []Named{{Name: "Web1"}},
+		}},
+	}
+	if diff := cmp.Diff(want, d, ignore); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if got := d.Roles[1].InputEndpoints[1].Transport(); got != emu.UDP {
+		t.Error(got)
+	}
+	const so, end = ": this version of vnetlab can't build ", "; remove it, and the lab is without it"
+	wantUnsupported := strings.Join([]string{
+		`s:3:3: <NetworkTrafficRules>` + so + "rules between internal endpoints" + end,
+		`s:12:7: endpoint "Tcp"` + so + "internal endpoints" + end,
+		`s:13:7: endpoint "Any"` + so + "internal endpoints" + end,
+		`s:14:7: endpoint "Each"` + so + "instance input endpoints" + end,
+		`s:17:74: endpoint "Free" has an idleTimeoutInMinutes` + so + "idle timeouts other than 4 minutes" + end,
+		`s:17:144: endpoint "Free" has a loadBalancer` + so + "internal load balancers" + end,
+		`s:30:22: import "RemoteAccess"` + so + "the remote desktop endpoint that it brings" + end,
+		`s:30:57: import "RemoteForwarder"` + so + "the remote desktop endpoint that it brings" + end,
+		`s:32:130: endpoint "Https" has a loadBalancerProbe` + so + "custom health probes" + end,
+		`s:46:5: probe "p"` + so + "custom health probes" + end,
+		`s:47:5: probe "q"` + so + "custom health probes" + end,
+	}, "\n")
+	if diff := cmp.Diff(wantUnsupported, d.Unsupported().Error()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if got := noteText(d.WithoutEffect()); strings.Count(got, "\n") != 16 || !strings.Contains(got, "s:28:5 <Certificates> of role \"Web1\"") {
+		t.Errorf("without effect:\n%s", got)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	// each case changes the period example by one replacement
+	for _, c := range []struct{ old, new, want string }{
+		{`port="80"`, `prt="80"`, `s:4:16: <InputEndpoint> lacks the attribute "port"` + "\n" + `s:4:61: <InputEndpoint> has no attribute "prt"; did you mean "port"?`},
+		{`port="80"`, `port="65536"`, `s:4:61: port is "65536", expected a number from 1 to 65535`},
+		{`protocol="http"`, `protocol="any"`, `s:4:45: protocol is "any", expected http, https, tcp or udp`},
+		{`protocol="http"`, `protocol="tcp"`, `s:2:3: web role "ContactManager.Web" has no input endpoint with the protocol http or https` + "\n" +
+			`s:3:62: endpoint "HttpIn" has the protocol tcp, a site needs http or https`},
+		{`protocol="http"`, `protocol="HTTP"`, `s:4:45: protocol is "HTTP", expected http, https, tcp or udp; did you mean "http"?`},
+		{`protocol="http"`, `protocol="https"`, `s:4:16: endpoint "HttpIn" has the protocol https and needs a certificate`},
+		{`port="80"/>`, `port="80" certificate="c"/>`, `s:4:71: certificate "c" is not defined`},
+		{`port="80"/>`, `port="80" localPort="x"/>`, `s:4:71: localPort is "x", expected a number from 1 to 65535 or *`},
+		{`port="80"/>`, `port="80" idleTimeoutInMinutes="3"/>`, `s:4:71: idleTimeoutInMinutes is "3", expected a number from 4 to 30`},
+		{`port="80"/>`, `port="80" loadBalancerDistribution="sourceip"/>`, `s:4:71: loadBalancerDistribution is "sourceip", expected none, sourceIP or sourceIPProtocol; did you mean "sourceIP"?`},
+		{`port="80"/>`, `port="80" loadBalancerProbe="p"/>`, `s:4:71: probe "p" is not defined`},
+		{`port="80"/>`, `port="80"/><InputEndpoint name="httpin" protocol="tcp" port="80"/>`, `s:4:87: endpoint "httpin" is there already; the first is at line 4` + "\n" +
+			`s:4:116: TCP port 80 is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4; each input endpoint of a service needs a port of its own`},
+		{`port="80"/>`, `port="80"/><InstanceInputEndpoint name="i" protocol="tcp" localPort="1"><AllocatePublicPortFrom><FixedPortRange min="70" max="90"/></AllocatePublicPortFrom></InstanceInputEndpoint>`,
+			`s:4:72: the public ports 70 to 90 hold port 80, which is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4`},
+		{`port="80"/>`, `port="80"/><InternalEndpoint name="i" protocol="tcp"><FixedPortRange min="9" max="8"/></InternalEndpoint>`, `s:4:138: the range of ports from 9 to 8 runs backwards`},
+		{`port="80"/>`, `port="80"/><InternalEndpoint name="i" protocol="tcp"><FixedPort port="1"/><FixedPortRange min="1" max="8"/></InternalEndpoint>`, `s:4:135: endpoint "i" has both <FixedPort> and <FixedPortRange>`},
+		{`endpointName="HttpIn"`, `endpointName="HttpsIn"`, `s:3:62: endpoint "HttpsIn" is not defined; did you mean "HttpIn"?`},
+		{`"ContactManager.Web"`, `"../etc"`, `s:2:12: role name "../etc" is not valid; up to 63 letters, digits, underscores, dots and hyphens are allowed, the last two not at its ends`},
+		{`vmsize="Small"`, `vmsize="Tiny"`, `s:2:38: vmsize is "Tiny", expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5`},
+		{`"Diagnostics"`, `"Diagnostic"`, `s:5:22: moduleName is "Diagnostic", expected Diagnostics, RemoteAccess or RemoteForwarder; did you mean "Diagnostics"?`},
+		{`  </WebRole>`, `  </WebRole><WorkerRole name="contactmanager.web"/>`, `s:6:25: role "contactmanager.web" is there already; the first is at line 2`},
+		{`  </WebRole>`, `  </WebRole><VirtualMachineRole/>`, `s:6:13: <VirtualMachineRole> is not known in <ServiceDefinition>; it may hold LoadBalancerProbes, NetworkTrafficRules, WebRole, WorkerRole`},
+		{`  </WebRole>`, `  </WebRole><LoadBalancerProbes><LoadBalancerProbe name="p" protocol="tcp" path="/"/><LoadBalancerProbe name="q" protocol="http" intervalInSeconds="4"/></LoadBalancerProbes>`,
+			`s:6:76: probe "p" has the protocol tcp and can't have a path` + "\n" + `s:6:86: probe "q" has the protocol http and needs a path` + "\n" +
+				`s:6:130: intervalInSeconds is "4", expected a number from 5 to 1073741824`},
+		{`  </WebRole>`, `  </WebRole><NetworkTrafficRules><OnlyAllowTrafficTo><Destinations><RoleEndpoint roleName="w" endpointName="e"/></Destinations></OnlyAllowTrafficTo></NetworkTrafficRules>`,
+			`s:6:34: <OnlyAllowTrafficTo> needs <AllowAllTraffic> or <WhenSource>` + "\n" + `s:6:82: role "w" is not defined`},
+		{`schemaVersion=`, `upgradeDomainCount="21" schemaVersion=`, `s:1:120: upgradeDomainCount is "21", expected a number from 1 to 20`},
+		{` name="ContactManager"`, ``, `s:1:1: <ServiceDefinition> lacks the attribute "name"`},
+	} {
+		_, err := Read("s", []byte(strings.Replace(contactManager, c.old, c.new, 1)))
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s -> %s:\n got %v\nwant %s", c.old, c.new, err, c.want)
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	wrap := func(inside string) []byte {
+		return []byte(`<ServiceDefinition name="X" xmlns="` + Namespace + `">` + inside + `</ServiceDefinition>`)
+	}
+	many := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	endpoints := func(n int) []byte {
+		return wrap(`<WorkerRole name="W"><Endpoints>` + many(n, `<InternalEndpoint name="e%d" protocol="tcp"/>`) + `</Endpoints></WorkerRole>`)
+	}
+	for _, good := range [][]byte{wrap(many(MaxRoles, `<WorkerRole name="w%d"/>`)), endpoints(MaxEndpoints)} {
+		if _, err := Read("s", good); err != nil {
+			t.Error(err)
+		}
+	}
+	for want, bad := range map[string][]byte{
+		"the definition has 26 roles, a deployment can have 25":                       wrap(many(MaxRoles+1, `<WorkerRole name="w%d"/>`)),
+		"the definition has 26 elements <InternalEndpoint>, a deployment can have 25": endpoints(MaxEndpoints + 1),
+		"the definition has no role; add a <WebRole> or a <WorkerRole>":               wrap(""),
+		`web role "W" has no <Sites> and can have one internal endpoint only`: wrap(
+			`<WebRole name="W"><Endpoints><InputEndpoint name="h" protocol="http" port="80"/>` + many(2, `<InternalEndpoint name="e%d" protocol="tcp"/>`) + `</Endpoints></WebRole>`),
+	} {
+		if _, err := Read("s", bad); err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(contactManager))
+	f.Add([]byte(everything))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := Read("f", data)
+		if err == nil {
+			d.WithoutEffect()
+			d.Unsupported()
+			return
+		}
+		var all strictxml.Errors
+		if !errors.As(err, &all) || len(all) == 0 {
+			t.Fatalf("%T %v", err, err)
+		}
+		for _, e := range all {
+			if e.Origin.Line < 1 || e.Origin.Column < 1 || e.Message == "" {
+				t.Fatalf("an error without place or text: %#v", e)
+			}
+		}
+	})
+}

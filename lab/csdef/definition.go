@@ -1,0 +1,183 @@
+// Package csdef reads a service definition, ServiceDefinition.csdef: the roles of a cloud service and their endpoints
+// (MSDN "Azure Service Definition Schema"). Joining it with a service configuration is left to package cscfg and the lab file.
+package csdef
+
+import (
+	"vnetlab/emu"
+	"vnetlab/lab/strictxml"
+)
+
+// Namespace is the XML namespace of service definitions.
+const Namespace = "http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceDefinition"
+
+const (
+	// MaxRoles is how many roles a deployment can have, MaxEndpoints how many endpoints of each kind (MSDN "Azure Service Limits").
+	MaxRoles     = 25
+	MaxEndpoints = 25
+	// MaxUpgradeDomains is the largest upgradeDomainCount.
+	MaxUpgradeDomains = 20
+)
+
+// Definition is a service definition.
+type Definition struct {
+	Name                    string
+	TopologyChangeDiscovery string // Blast or UpgradeDomainWalk; empty: not given
+	UpgradeDomainCount      int
+	SchemaVersion           string
+	Roles                   []Role // web and worker roles, in file order
+	LoadBalancerProbes      []LoadBalancerProbe
+	NetworkTrafficRules     []NetworkTrafficRule
+	Origin                  emu.Origin
+
+	withoutEffect []strictxml.Note
+	unsupported   strictxml.Errors
+}
+
+// WithoutEffect lists what was accepted but has no effect on the network, in file order.
+func (d *Definition) WithoutEffect() []strictxml.Note { return d.withoutEffect }
+
+// Unsupported lists what is right for the platform but can't be built by this version of vnetlab, in file order. A lab must not go
+// on without it.
+func (d *Definition) Unsupported() strictxml.Errors { return d.unsupported }
+
+// Role finds a role by its name.
+func (d *Definition) Role(name string) (*Role, bool) {
+	for i := range d.Roles {
+		if d.Roles[i].Name == name {
+			return &d.Roles[i], true
+		}
+	}
+	return nil, false
+}
+
+// RoleKind is web or worker.
+type RoleKind string
+
+const (
+	Web    RoleKind = "WebRole"
+	Worker RoleKind = "WorkerRole"
+)
+
+// Role is a web or worker role.
+type Role struct {
+	Kind                   RoleKind
+	Name                   string
+	VMSize                 string // Small when not given
+	InputEndpoints         []InputEndpoint
+	InternalEndpoints      []InternalEndpoint
+	InstanceInputEndpoints []InstanceInputEndpoint
+	Sites                  []Site
+	StartupTasks           []Task
+	Imports                []Named
+	ConfigurationSettings  []Named
+	LocalStorage           []Named
+	Certificates           []Named
+	HasSites               bool
+	Origin                 emu.Origin
+}
+
+// InputEndpoint finds an input endpoint by its name.
+func (r *Role) InputEndpoint(name string) (*InputEndpoint, bool) {
+	for i := range r.InputEndpoints {
+		if r.InputEndpoints[i].Name == name {
+			return &r.InputEndpoints[i], true
+		}
+	}
+	return nil, false
+}
+
+// Named is an element of which only the name matters here.
+type Named struct {
+	Name   string
+	Origin emu.Origin
+}
+
+// InputEndpoint is a load-balanced public port of a role.
+type InputEndpoint struct {
+	Name     string
+	Protocol string // http, https, tcp, udp
+	Port     uint16 // public
+	// LocalPort is the port in the instances; 0 when the platform is to choose one that is free, which AutomaticLocalPort says too.
+	LocalPort                uint16
+	AutomaticLocalPort       bool
+	Certificate              string
+	IgnoreRoleInstanceStatus bool
+	LoadBalancerProbe        string
+	IdleTimeoutInMinutes     int    // 4 when not given
+	LoadBalancerDistribution string // none when not given, sourceIP, sourceIPProtocol
+	LoadBalancer             string // of the service configuration: an internal one
+	Origin                   emu.Origin
+}
+
+// Transport is the protocol that the load balancer sees.
+func (e InputEndpoint) Transport() emu.Protocol {
+	if e.Protocol == "udp" {
+		return emu.UDP
+	}
+	return emu.TCP
+}
+
+// InternalEndpoint is reached by the instances of its own deployment alone.
+type InternalEndpoint struct {
+	Name     string
+	Protocol string // http, tcp, udp, any
+	Port     uint16 // load-balanced; 0: none
+	// FixedPorts are open on each instance; the zero range when the platform chooses a port.
+	FixedPorts emu.PortRange
+	Origin     emu.Origin
+}
+
+// InstanceInputEndpoint gives each instance a public port of its own.
+type InstanceInputEndpoint struct {
+	Name        string
+	Protocol    emu.Protocol
+	LocalPort   uint16
+	PublicPorts emu.PortRange
+	Origin      emu.Origin
+}
+
+// LoadBalancerProbe says how the load balancer asks instances whether they are well.
+type LoadBalancerProbe struct {
+	Name              string
+	Protocol          string // http, tcp
+	Path              string // of http
+	Port              uint16 // 0: the endpoint's
+	IntervalInSeconds int    // 15 when not given
+	TimeoutInSeconds  int    // 31 when not given
+	Origin            emu.Origin
+}
+
+// NetworkTrafficRule is one OnlyAllowTrafficTo: who may use some internal endpoints.
+type NetworkTrafficRule struct {
+	Destinations    []RoleEndpoint
+	AllowAllTraffic bool
+	FromRoles       []Named // WhenSource
+	Origin          emu.Origin
+}
+
+// RoleEndpoint names an internal endpoint.
+type RoleEndpoint struct {
+	Role, Endpoint string
+	Origin         emu.Origin
+}
+
+// Site is a web site of a web role.
+type Site struct {
+	Name     string
+	Bindings []Binding
+	Origin   emu.Origin
+}
+
+// Binding joins a site to an endpoint.
+type Binding struct {
+	Name, EndpointName, HostHeader string
+	Origin                         emu.Origin
+}
+
+// Task is a program that runs when a role starts.
+type Task struct {
+	CommandLine      string
+	ExecutionContext string // limited, elevated
+	TaskType         string // simple, foreground, background
+	Origin           emu.Origin
+}

@@ -1,0 +1,87 @@
+package csdef
+
+import (
+	"fmt"
+
+	"vnetlab/lab/strictxml"
+)
+
+// note collects what has no effect and what can't be built.
+func (d *Definition) note(root *element) {
+	for _, a := range []string{"topologyChangeDiscovery", "upgradeDomainCount"} {
+		d.attributeWithoutEffect(root, a)
+	}
+	for _, p := range root.Child("LoadBalancerProbes").All("LoadBalancerProbe") {
+		d.cannotBuild(p, "", fmt.Sprintf("probe %.60q", p.Get("name")), "custom health probes")
+	}
+	for _, e := range root.All("NetworkTrafficRules") {
+		if len(e.Children) > 0 {
+			d.cannotBuild(e, "", "<NetworkTrafficRules>", "rules between internal endpoints")
+		}
+	}
+	for _, e := range root.Children {
+		if e.Name == string(Web) || e.Name == string(Worker) {
+			d.noteRole(e)
+		}
+	}
+	strictxml.SortNotes(d.withoutEffect)
+	d.unsupported.Sort()
+}
+
+func (d *Definition) noteRole(e *element) {
+	for _, a := range []string{"vmsize", "enableNativeCodeExecution"} {
+		d.attributeWithoutEffect(e, a)
+	}
+	for _, c := range e.Children {
+		switch c.Name {
+		case "ConfigurationSettings", "Certificates", "LocalResources", "LocalStorage", "Startup", "Runtime", "Contents", "Sites":
+			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: c.Origin, Text: fmt.Sprintf("<%s> of role %.60q has no effect on the network", c.Name, e.Get("name"))})
+		}
+	}
+	for _, i := range e.Child("Imports").All("Import") {
+		module := i.Get("moduleName")
+		if module == "Diagnostics" {
+			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: i.Origin, Text: fmt.Sprintf("import %.60q of role %.60q has no effect on the network", module, e.Get("name"))})
+			continue
+		}
+		d.cannotBuild(i, "moduleName", fmt.Sprintf("import %.60q", module), "the remote desktop endpoint that it brings")
+	}
+	endpoints := e.Child("Endpoints")
+	for _, i := range endpoints.All("InputEndpoint") {
+		d.noteInputEndpoint(i)
+	}
+	for _, i := range endpoints.All("InternalEndpoint") {
+		d.cannotBuild(i, "", fmt.Sprintf("endpoint %.60q", i.Get("name")), "internal endpoints")
+	}
+	for _, i := range endpoints.All("InstanceInputEndpoint") {
+		d.cannotBuild(i, "", fmt.Sprintf("endpoint %.60q", i.Get("name")), "instance input endpoints")
+	}
+}
+
+func (d *Definition) noteInputEndpoint(e *element) {
+	what := fmt.Sprintf("endpoint %.60q", e.Get("name"))
+	for _, a := range []string{"certificate", "ignoreRoleInstanceStatus"} {
+		d.attributeWithoutEffect(e, a)
+	}
+	if e.Get("loadBalancerProbe") != "" {
+		d.cannotBuild(e, "loadBalancerProbe", what+" has a loadBalancerProbe", "custom health probes")
+	}
+	if e.Int("idleTimeoutInMinutes", 4, 30, 4) != 4 {
+		d.cannotBuild(e, "idleTimeoutInMinutes", what+" has an idleTimeoutInMinutes", "idle timeouts other than 4 minutes")
+	}
+	if e.Get("loadBalancer") != "" {
+		d.cannotBuild(e, "loadBalancer", what+" has a loadBalancer", "internal load balancers")
+	}
+}
+
+func (d *Definition) attributeWithoutEffect(e *element, attribute string) {
+	if _, ok := e.Attribute(attribute); ok {
+		d.withoutEffect = append(d.withoutEffect, strictxml.Note{
+			Origin: e.At(attribute), Text: fmt.Sprintf("%s of <%s name=%.60q> has no effect on the network", attribute, e.Name, e.Get("name")),
+		})
+	}
+}
+
+func (d *Definition) cannotBuild(e *element, attribute, what, kind string) {
+	d.unsupported.Add(e.At(attribute), "%s: this version of vnetlab can't build %s", what, kind).WithHint("remove it, and the lab is without it")
+}

@@ -1,0 +1,227 @@
+package csdef
+
+import (
+	"regexp"
+	"strconv"
+
+	"vnetlab/emu"
+	"vnetlab/lab/strictxml"
+)
+
+type element = strictxml.Element
+
+// Read reads a service definition. The error is of type strictxml.Errors and holds everything that is wrong with the file.
+func Read(file string, data []byte) (*Definition, error) {
+	doc, err := strictxml.Read(file, data, schema)
+	if err != nil {
+		return nil, err
+	}
+	root := doc.Root
+	d := &Definition{
+		Name:                    root.Get("name"),
+		TopologyChangeDiscovery: root.OneOf("topologyChangeDiscovery", "", "Blast", "UpgradeDomainWalk"),
+		UpgradeDomainCount:      root.Int("upgradeDomainCount", 1, MaxUpgradeDomains, 5),
+		SchemaVersion:           root.Get("schemaVersion"),
+		Origin:                  root.Origin,
+	}
+	for _, e := range root.Child("LoadBalancerProbes").All("LoadBalancerProbe") {
+		d.LoadBalancerProbes = append(d.LoadBalancerProbes, readProbe(e))
+	}
+	for _, e := range root.Children {
+		if e.Name == string(Web) || e.Name == string(Worker) {
+			d.Roles = append(d.Roles, readRole(e))
+		}
+	}
+	for _, rules := range root.All("NetworkTrafficRules") {
+		for _, e := range rules.All("OnlyAllowTrafficTo") {
+			d.NetworkTrafficRules = append(d.NetworkTrafficRules, readTrafficRule(e))
+		}
+	}
+	d.check(root)
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	d.note(root)
+	return d, nil
+}
+
+func readProbe(e *element) LoadBalancerProbe {
+	p := LoadBalancerProbe{
+		Name:              e.Get("name"),
+		Protocol:          e.OneOf("protocol", "", "http", "tcp"),
+		Path:              e.Get("path"),
+		Port:              e.Port("port"),
+		IntervalInSeconds: e.Int("intervalInSeconds", 5, 1<<30, 15),
+		TimeoutInSeconds:  e.Int("timeoutInSeconds", 11, 1<<30, 31),
+		Origin:            e.Origin,
+	}
+	switch {
+	case p.Protocol == "http" && p.Path == "":
+		e.Fail("probe %.60q has the protocol http and needs a path", p.Name)
+	case p.Protocol == "tcp" && p.Path != "":
+		e.FailAt("path", "probe %.60q has the protocol tcp and can't have a path", p.Name)
+	}
+	return p
+}
+
+func readTrafficRule(e *element) NetworkTrafficRule {
+	r := NetworkTrafficRule{AllowAllTraffic: e.Child("AllowAllTraffic") != nil, Origin: e.Origin}
+	for _, d := range e.Child("Destinations").All("RoleEndpoint") {
+		r.Destinations = append(r.Destinations, RoleEndpoint{Role: d.Get("roleName"), Endpoint: d.Get("endpointName"), Origin: d.Origin})
+	}
+	source := e.Child("WhenSource")
+	if source != nil {
+		source.OneOf("matches", "", "AnyRule")
+	}
+	r.FromRoles = names(source.All("FromRole"), "roleName")
+	if !r.AllowAllTraffic && source == nil {
+		e.Fail("<OnlyAllowTrafficTo> needs <AllowAllTraffic> or <WhenSource>")
+	}
+	return r
+}
+
+func names(elements []*element, attribute string) []Named {
+	var all []Named
+	for _, e := range elements {
+		all = append(all, Named{e.Get(attribute), e.Origin})
+	}
+	return all
+}
+
+var vmSize = regexp.MustCompile(`^(ExtraSmall|Small|Medium|Large|ExtraLarge|A[0-9]+|Standard_[A-Za-z0-9_]+)$`)
+
+func readRole(e *element) Role {
+	r := Role{
+		Kind:                  RoleKind(e.Name),
+		Name:                  e.Get("name"),
+		VMSize:                e.Get("vmsize"),
+		ConfigurationSettings: names(e.Child("ConfigurationSettings").All("Setting"), "name"),
+		Certificates:          names(e.Child("Certificates").All("Certificate"), "name"),
+		Imports:               names(e.Child("Imports").All("Import"), "moduleName"),
+		LocalStorage:          names(append(e.Child("LocalResources").All("LocalStorage"), e.All("LocalStorage")...), "name"),
+		HasSites:              e.Child("Sites") != nil,
+		Origin:                e.Origin,
+	}
+	if r.VMSize == "" {
+		r.VMSize = "Small"
+	} else if !vmSize.MatchString(r.VMSize) {
+		e.FailAt("vmsize", "vmsize is %.40q, expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5", r.VMSize)
+	}
+	e.Bool("enableNativeCodeExecution", true)
+	for _, i := range e.Child("Imports").All("Import") {
+		i.OneOf("moduleName", "", "Diagnostics", "RemoteAccess", "RemoteForwarder")
+	}
+	endpoints := e.Child("Endpoints")
+	for _, i := range endpoints.All("InputEndpoint") {
+		r.InputEndpoints = append(r.InputEndpoints, readInputEndpoint(i))
+	}
+	for _, i := range endpoints.All("InternalEndpoint") {
+		r.InternalEndpoints = append(r.InternalEndpoints, readInternalEndpoint(i))
+	}
+	for _, i := range endpoints.All("InstanceInputEndpoint") {
+		r.InstanceInputEndpoints = append(r.InstanceInputEndpoints, InstanceInputEndpoint{
+			Name:        i.Get("name"),
+			Protocol:    emu.Protocol(i.OneOf("protocol", "", "tcp", "udp")),
+			LocalPort:   i.Port("localPort"),
+			PublicPorts: readPortRange(i.Child("AllocatePublicPortFrom").Child("FixedPortRange")),
+			Origin:      i.Origin,
+		})
+	}
+	readSoftware(e, &r)
+	return r
+}
+
+// readSoftware reads what runs in a role.
+func readSoftware(e *element, r *Role) {
+	for _, s := range e.Child("Sites").All("Site") {
+		site := Site{Name: s.Get("name"), Origin: s.Origin}
+		for _, b := range s.Child("Bindings").All("Binding") {
+			site.Bindings = append(site.Bindings, Binding{b.Get("name"), b.Get("endpointName"), b.Get("hostHeader"), b.Origin})
+		}
+		r.Sites = append(r.Sites, site)
+	}
+	for _, t := range e.Child("Startup").All("Task") {
+		r.StartupTasks = append(r.StartupTasks, Task{
+			CommandLine:      t.Get("commandLine"),
+			ExecutionContext: t.OneOf("executionContext", "limited", "limited", "elevated"),
+			TaskType:         t.OneOf("taskType", "simple", "simple", "foreground", "background"),
+			Origin:           t.Origin,
+		})
+	}
+	if runtime := e.Child("Runtime"); runtime != nil {
+		runtime.OneOf("executionContext", "limited", "limited", "elevated")
+		if program := runtime.Child("EntryPoint").Child("ProgramEntryPoint"); program != nil {
+			program.Bool("setReadyOnProcessStart", false)
+		}
+	}
+	for _, l := range append(e.Child("LocalResources").All("LocalStorage"), e.All("LocalStorage")...) {
+		l.Bool("cleanOnRoleRecycle", true)
+		l.Int("sizeInMB", 1, 1<<30, 100)
+	}
+	for _, c := range e.Child("Certificates").All("Certificate") {
+		c.OneOf("storeLocation", "", "LocalMachine", "CurrentUser")
+		c.OneOf("permissionLevel", "", "limitedOrElevated", "elevated")
+	}
+}
+
+func readInputEndpoint(e *element) InputEndpoint {
+	i := InputEndpoint{
+		Name:                     e.Get("name"),
+		Protocol:                 e.OneOf("protocol", "", "http", "https", "tcp", "udp"),
+		Port:                     e.Port("port"),
+		Certificate:              e.Get("certificate"),
+		IgnoreRoleInstanceStatus: e.Bool("ignoreRoleInstanceStatus", false),
+		LoadBalancerProbe:        e.Get("loadBalancerProbe"),
+		IdleTimeoutInMinutes:     e.Int("idleTimeoutInMinutes", 4, 30, 4),
+		LoadBalancerDistribution: e.OneOf("loadBalancerDistribution", "none", "none", "sourceIP", "sourceIPProtocol"),
+		LoadBalancer:             e.Get("loadBalancer"),
+		Origin:                   e.Origin,
+	}
+	switch local := e.Get("localPort"); local {
+	case "*":
+		i.AutomaticLocalPort = true
+	case "":
+		i.LocalPort = i.Port
+	default:
+		n, err := strconv.ParseUint(local, 10, 16)
+		if err != nil || n == 0 {
+			e.FailAt("localPort", "localPort is %.40q, expected a number from 1 to 65535 or *", local)
+		}
+		i.LocalPort = uint16(n)
+	}
+	if i.Protocol == "https" && i.Certificate == "" {
+		e.Fail("endpoint %.60q has the protocol https and needs a certificate", i.Name)
+	}
+	return i
+}
+
+func readInternalEndpoint(e *element) InternalEndpoint {
+	i := InternalEndpoint{
+		Name:     e.Get("name"),
+		Protocol: e.OneOf("protocol", "", "http", "tcp", "udp", "any"),
+		Port:     e.Port("port"),
+		Origin:   e.Origin,
+	}
+	fixed, ports := e.Child("FixedPort"), e.Child("FixedPortRange")
+	switch {
+	case fixed != nil && ports != nil:
+		ports.Fail("endpoint %.60q has both <FixedPort> and <FixedPortRange>", i.Name)
+	case fixed != nil:
+		port := fixed.Port("port")
+		i.FixedPorts = emu.PortRange{First: port, Last: port}
+	case ports != nil:
+		i.FixedPorts = readPortRange(ports)
+	}
+	return i
+}
+
+func readPortRange(e *element) emu.PortRange {
+	if e == nil {
+		return emu.PortRange{}
+	}
+	r := emu.PortRange{First: e.Port("min"), Last: e.Port("max")}
+	if r.First > r.Last && r.Last != 0 {
+		e.FailAt("max", "the range of ports from %d to %d runs backwards", r.First, r.Last)
+	}
+	return r
+}

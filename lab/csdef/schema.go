@@ -1,0 +1,132 @@
+package csdef
+
+import "vnetlab/lab/strictxml"
+
+// The description of the document, as the schema pages of MSDN have it: "Service Definition Schema", "WebRole Schema",
+// "WorkerRole Schema", "LoadBalancerProbe Schema", "NetworkTrafficRules Schema".
+
+type (
+	spec     = strictxml.Spec
+	children = map[string]strictxml.Child
+)
+
+var (
+	many  = strictxml.Many
+	some  = strictxml.AtLeastOne
+	maybe = strictxml.AtMostOne
+	one   = strictxml.One
+	named = strictxml.Named
+)
+
+var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", Spec: spec{
+	Required: []string{"name"},
+	Optional: []string{"topologyChangeDiscovery", "upgradeDomainCount", "schemaVersion"},
+	Children: children{
+		"LoadBalancerProbes":  maybe(spec{Children: children{"LoadBalancerProbe": many(probe)}}),
+		"WebRole":             many(role(true)),
+		"WorkerRole":          many(role(false)),
+		"NetworkTrafficRules": many(spec{Children: children{"OnlyAllowTrafficTo": many(trafficRule)}}),
+	},
+}}
+
+var probe = spec{
+	Required: []string{"name", "protocol"},
+	Optional: []string{"path", "port", "intervalInSeconds", "timeoutInSeconds"},
+}
+
+var trafficRule = spec{Children: children{
+	"Destinations":    one(spec{Children: children{"RoleEndpoint": some(spec{Required: []string{"endpointName", "roleName"}})}}),
+	"AllowAllTraffic": maybe(spec{}),
+	"WhenSource": maybe(spec{
+		Required: []string{"matches"},
+		Children: children{"FromRole": some(spec{Required: []string{"roleName"}})},
+	}),
+}}
+
+func role(web bool) spec {
+	s := spec{
+		Required: []string{"name"},
+		Optional: []string{"vmsize", "enableNativeCodeExecution"},
+		Children: children{
+			"Certificates":          maybe(spec{Children: children{"Certificate": many(certificate)}}),
+			"ConfigurationSettings": maybe(spec{Children: children{"Setting": many(named)}}),
+			"Imports":               maybe(spec{Children: children{"Import": many(spec{Required: []string{"moduleName"}})}}),
+			"Endpoints":             maybe(endpoints),
+			"LocalResources":        maybe(spec{Children: children{"LocalStorage": many(localStorage)}}),
+			"LocalStorage":          many(localStorage), // where early SDKs had it
+			"Runtime":               maybe(runtime(web)),
+			"Startup":               maybe(spec{Optional: []string{"priority"}, Children: children{"Task": many(task)}}),
+			"Contents":              maybe(spec{Children: children{"Content": many(content)}}),
+		},
+	}
+	if web {
+		s.Children["Sites"] = maybe(spec{Children: children{"Site": some(site)}})
+	}
+	return s
+}
+
+var endpoints = spec{Children: children{
+	"InputEndpoint": many(spec{
+		Required: []string{"name", "protocol", "port"},
+		Optional: []string{"localPort", "certificate", "ignoreRoleInstanceStatus", "loadBalancerProbe", "idleTimeoutInMinutes", "loadBalancerDistribution", "loadBalancer"},
+	}),
+	"InternalEndpoint": many(spec{
+		Required: []string{"name", "protocol"},
+		Optional: []string{"port"},
+		Children: children{
+			"FixedPort":      maybe(spec{Required: []string{"port"}}),
+			"FixedPortRange": maybe(portRange),
+		},
+	}),
+	"InstanceInputEndpoint": many(spec{
+		Required: []string{"name", "protocol", "localPort"},
+		Children: children{"AllocatePublicPortFrom": one(spec{Children: children{"FixedPortRange": one(portRange)}})},
+	}),
+}}
+
+var (
+	portRange    = spec{Required: []string{"min", "max"}}
+	certificate  = spec{Required: []string{"name", "storeLocation", "storeName"}, Optional: []string{"permissionLevel"}}
+	localStorage = spec{Required: []string{"name"}, Optional: []string{"cleanOnRoleRecycle", "sizeInMB"}}
+	content      = spec{Required: []string{"destination"}, Children: children{"SourceDirectory": one(spec{Required: []string{"path"}})}}
+	environment  = spec{Children: children{"Variable": many(spec{
+		Required: []string{"name"},
+		Optional: []string{"value"},
+		Children: children{"RoleInstanceValue": maybe(spec{Optional: []string{"xpath"}})},
+	})}}
+	task = spec{
+		Required: []string{"commandLine"},
+		Optional: []string{"executionContext", "taskType"},
+		Children: children{"Environment": maybe(environment)},
+	}
+)
+
+func runtime(web bool) spec {
+	entry := children{"NetFxEntryPoint": maybe(spec{Required: []string{"assemblyName", "targetFrameworkVersion"}})}
+	if !web {
+		entry["ProgramEntryPoint"] = maybe(spec{Required: []string{"commandLine"}, Optional: []string{"setReadyOnProcessStart"}})
+	}
+	return spec{Optional: []string{"executionContext"}, Children: children{
+		"Environment": maybe(environment),
+		"EntryPoint":  maybe(spec{Children: entry}),
+	}}
+}
+
+var (
+	virtualDirectory = spec{Required: []string{"name", "physicalDirectory"}}
+	site             = spec{
+		Required: []string{"name"},
+		Optional: []string{"physicalDirectory"},
+		Children: children{
+			"VirtualApplication": many(spec{
+				Required: []string{"name", "physicalDirectory"},
+				Children: children{"VirtualDirectory": many(virtualDirectory)},
+			}),
+			"VirtualDirectory": many(virtualDirectory),
+			"Bindings": one(spec{Children: children{"Binding": some(spec{
+				Required: []string{"name", "endpointName"},
+				Optional: []string{"hostHeader"},
+			})}}),
+		},
+	}
+)
