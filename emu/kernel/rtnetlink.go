@@ -297,3 +297,44 @@ func addRoute(r emu.Route, index int) request {
 
 // hostPrefix gives the /32 of an address.
 func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// dump asks for all objects of a kind and gives the messages without their netlink header.
+func (s *routeSocket) dump(proto int, ask ...nl.NetlinkRequestData) ([][]byte, error) {
+	r := nl.NewNetlinkRequest(proto, unix.NLM_F_DUMP)
+	for _, p := range ask {
+		r.AddData(p)
+	}
+	s.seq++
+	r.Seq = s.seq
+	if err := unix.Sendto(s.fd, r.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, os.NewSyscallError("netlink send", err)
+	}
+	var all [][]byte
+	for {
+		in := make([]byte, 1<<15) // what a dump fills at most
+		n, _, err := unix.Recvfrom(s.fd, in, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, os.NewSyscallError("netlink receive", err)
+		}
+		for in = in[:n]; len(in) >= unix.NLMSG_HDRLEN; {
+			h := *(*unix.NlMsghdr)(unsafe.Pointer(&in[0]))
+			if int(h.Len) < unix.NLMSG_HDRLEN || int(h.Len) > len(in) {
+				return nil, fmt.Errorf("netlink message of %d bytes in %d", h.Len, len(in))
+			}
+			m := in[unix.NLMSG_HDRLEN:h.Len]
+			switch {
+			case h.Type == unix.NLMSG_ERROR:
+				return nil, ackError(h, m)
+			case h.Type == unix.NLMSG_DONE && h.Flags&unix.NLM_F_DUMP_INTR != 0:
+				return nil, errors.New("the namespace changed while it was read; try again")
+			case h.Type == unix.NLMSG_DONE:
+				return all, nil
+			}
+			all = append(all, m)
+			in = in[min(len(in), (int(h.Len)+3)&^3):]
+		}
+	}
+}

@@ -18,7 +18,7 @@ var (
 	prefix = netip.MustParsePrefix
 )
 
-func rule(statements ...emu.Statement) emu.Rule { return emu.Rule{Statements: statements} }
+func with(statements ...emu.Statement) emu.Rule { return emu.Rule{Statements: statements} }
 
 // everyStatement is a ruleset with each kind of set, hook and statement.
 func everyStatement() *emu.Ruleset {
@@ -41,29 +41,29 @@ func everyStatement() *emu.Ruleset {
 		}}},
 		Chains: []emu.Chain{
 			{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{
-				rule(emu.MatchInput{Device: "up"}, emu.Dispatch{Map: "endpoints"}),
-				rule(emu.Goto{Chain: "one"}),
+				with(emu.MatchInput{Device: "up"}, emu.Dispatch{Map: "endpoints"}),
+				with(emu.Goto{Chain: "one"}),
 			}},
 			{Name: "post", Hook: emu.SNATHook, Rules: []emu.Rule{
-				rule(emu.MatchOutput{Device: "fifteen-bytes-x"}, emu.MatchPrefixSet{Of: emu.Source, Set: "spaces"}, emu.SNATByMap{Map: "vips"}),
-				rule(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
+				with(emu.MatchOutput{Device: "fifteen-bytes-x"}, emu.MatchPrefixSet{Of: emu.Source, Set: "spaces"}, emu.SNATByMap{Map: "vips"}),
+				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
 			}},
-			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{rule(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
-			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{rule(emu.MatchEstablished{}, emu.Accept{})}},
+			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
+			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{with(emu.MatchEstablished{}, emu.Accept{})}},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{
-				rule(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces", Not: true}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),
-				rule(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.0.0.0/8")}, emu.Accept{}),
-				rule(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.8.0.0/13")}, emu.Accept{}),
-				rule(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.0.0.0/31")}, emu.Accept{}),
-				rule(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.1.2.3/32")}, emu.Accept{}),
-				rule(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("0.0.0.0/0")}, emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}),
+				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces", Not: true}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),
+				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.0.0.0/8")}, emu.Accept{}),
+				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.8.0.0/13")}, emu.Accept{}),
+				with(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.0.0.0/31")}, emu.Accept{}),
+				with(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.1.2.3/32")}, emu.Accept{}),
+				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("0.0.0.0/0")}, emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}),
 			}, emu.DropRules("acl:1", `"quoted" back\slash $x é`, emu.Origin{}, emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: 53})...)},
 			{Name: "web.tcp-57500", Rules: []emu.Rule{
-				rule(emu.Distribute{By: emu.FiveTuple, Chains: []string{"one", "two", "one"}}),
-				rule(emu.Distribute{By: emu.AddressesAndProtocol, Chains: []string{"one", "two"}}),
-				rule(emu.Distribute{By: emu.AddressPair, Chains: []string{"two"}}),
+				with(emu.Distribute{By: emu.FiveTuple, Chains: []string{"one", "two", "one"}}),
+				with(emu.Distribute{By: emu.AddressesAndProtocol, Chains: []string{"one", "two"}}),
+				with(emu.Distribute{By: emu.AddressPair, Chains: []string{"two"}}),
 			}},
-			{Name: "one", Rules: []emu.Rule{rule(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
+			{Name: "one", Rules: []emu.Rule{with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
 			{Name: "two"},
 		},
 	}
@@ -102,13 +102,13 @@ func TestLargeRuleset(t *testing.T) {
 	for i := range endpoints {
 		chain := fmt.Sprintf("endpoint-with-a-rather-long-name-%d", i)
 		r.Chains = append(r.Chains, emu.Chain{Name: chain, Rules: []emu.Rule{
-			rule(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), uint16(i+1))}),
+			with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), uint16(i+1))}),
 		}})
 		r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{
 			Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: uint16(i + 1), Chain: chain,
 		})
 	}
-	r.Chains = append(r.Chains, emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{rule(emu.Dispatch{Map: "endpoints"})}})
+	r.Chains = append(r.Chains, emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}})
 	want := &emu.Network{Namespaces: []emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
 	apply(t, want)
 }

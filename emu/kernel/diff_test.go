@@ -1,0 +1,140 @@
+package kernel
+
+import (
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
+)
+
+// everything is a small network with each kind of object.
+func everything() *emu.Network {
+	n, _ := leafNetwork()
+	n.Namespaces[0].Firewall = everyRule()
+	n.Namespaces[1].Firewall = everyRule()
+	edge := &n.Namespaces[len(n.Namespaces)-1]
+	edge.Ruleset = everyStatement()
+	edge.Loopback = []netip.Addr{addr("168.63.129.16")}
+	edge.Routes = []emu.Route{
+		{Destination: prefix("198.18.0.0/24"), Device: "main"},
+		{Destination: prefix("0.0.0.0/0"), Gateway: addr("203.0.113.1"), Device: "main", OnLink: true},
+	}
+	n.Sort()
+	return n
+}
+
+func differences(t *testing.T, want *emu.Network, s *State) string {
+	t.Helper()
+	all, err := Diff(t.Context(), want, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, d := range all {
+		lines = append(lines, d.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestDiffAfterApply(t *testing.T) {
+	for name, want := range map[string]*emu.Network{
+		"everything": everything(), "subnets": kerneltest.Subnets(3, 4), "nothing": {},
+		"bare": {Namespaces: []emu.Namespace{{Name: "a", Kind: emu.Host}, {Name: "b", Kind: emu.Router}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := differences(t, want, apply(t, want)); got != "" {
+				t.Error(got)
+			}
+		})
+	}
+}
+
+// Whatever is changed from outside is found and named.
+func TestDiffNamesWhatChanged(t *testing.T) {
+	host := kerneltest.Host(0, 0)
+	for _, tt := range []struct{ name, namespace, change, want string }{
+		{"mtu", host, "ip link set eth0 mtu 1300", "host-0-0: link eth0 mtu: wanted 1400, found 1300"},
+		{"mac", host, "ip link set eth0 address 02:00:00:00:00:99", "host-0-0: link eth0 mac: wanted 02:00:0a:00:00:04, found 02:00:00:00:00:99"},
+		{"down", "edge", "ip link set p0 down", "edge: link p0 state: wanted up, found down"},
+		{"loopback down", host, "ip link set lo down", "host-0-0: link lo state: wanted up, found down"},
+		{"link missing", "edge", "ip link del p1", "edge: link p1 is missing: wanted .*kind veth.*"},
+		{"link extra", host, "ip link add more type bridge", "host-0-0: link more is not wanted: found .*kind bridge.*"},
+		{"master", "edge", "ip link set p1 master leaf0", "edge: link p1 bridge: wanted main, found leaf0"},
+		{"no master", "edge", "ip link set p1 nomaster", "edge: link p1 bridge: wanted main, found none"},
+		{"port flag", "edge", "bridge link set dev p0 flood on", "edge: link p0 flood: wanted off, found on"},
+		{"broadcast flag", "edge", "bridge link set dev p0 bcast_flood on", "edge: link p0 bcast_flood: wanted off, found on"},
+		{"proxy arp", "edge", "ip link set p0 type bridge_slave proxy_arp off", "edge: link p0 proxy_arp: wanted on, found off"},
+		{"learning", "edge", "bridge link set dev up0 learning on", "edge: link up0 learning: wanted off, found on"},
+		{"arp", "edge", "ip link set leaf0 arp on", "edge: link leaf0 arp: wanted off, found none"},
+		{"station missing", "edge", "bridge fdb del 02:00:0a:00:00:04 dev p0 master", "edge: station 02:00:0a:00:00:04 behind p0 is missing: wanted it"},
+		{"station extra", "edge", "bridge fdb add 02:00:00:00:00:99 dev p0 master static", "edge: station 02:00:00:00:00:99 behind p0 is not wanted: found it"},
+		{"address missing", host, "ip addr add 10.9.0.1/24 dev eth0; ip addr del 10.0.0.4/22 dev eth0", "host-0-0: address 10.0.0.4/22 on eth0 is missing: wanted it"},
+		{"address extra", host, "ip addr add 10.9.0.1/24 dev eth0", "host-0-0: address 10.9.0.1/24 on eth0 is not wanted: found it"},
+		{"loopback address", "edge", "ip addr del 168.63.129.16/32 dev lo", "edge: address 168.63.129.16/32 on lo is missing: wanted it"},
+		{"route missing", host, "ip route del default", "host-0-0: route 0.0.0.0/0 is missing: wanted device eth0, gateway 10.0.0.1"},
+		{"route extra", host, "ip route add blackhole 192.0.2.0/24", "host-0-0: route 192.0.2.0/24 is not wanted: found .*type 6"},
+		{"gateway", host, "ip route replace default via 10.0.0.5", "host-0-0: route 0.0.0.0/0 gateway: wanted 10.0.0.1, found 10.0.0.5"},
+		{"onlink", "edge", "ip route del default; ip addr add 203.0.113.2/24 dev main; ip route add default via 203.0.113.1; ip addr del 203.0.113.2/24 dev main",
+			"edge: route 0.0.0.0/0 .*"},
+		{"neighbour missing", "edge", "ip neigh del 10.0.0.4 dev main", "edge: neighbour 10.0.0.4 on main is missing: wanted mac 02:00:0a:00:00:04"},
+		{"neighbour changed", "edge", "ip neigh replace 10.0.0.4 dev main lladdr 02:00:00:00:00:99 nud permanent", "edge: neighbour 10.0.0.4 on main mac: wanted 02:00:0a:00:00:04, found 02:00:00:00:00:99"},
+		{"neighbour extra", host, "ip neigh add 10.0.0.9 dev eth0 lladdr 02:00:00:00:00:99 nud permanent", "host-0-0: neighbour 10.0.0.9 on eth0 is not wanted: found mac 02:00:00:00:00:99"},
+		{"sysctl", "edge", "echo 0 > /proc/sys/net/ipv4/ip_forward", "edge: sysctl net/ipv4/ip_forward value: wanted 1, found 0"},
+
+		{"table missing", "edge", "nft delete table ip lab", "edge: nftables table ip lab is missing: wanted it"},
+		{"table extra", host, "nft add table ip more", "host-0-0: nftables table ip more is not wanted: found it"},
+		{"chain extra", "edge", "nft add chain ip lab more", "edge: nftables chain more is not wanted: found it"},
+		{"chain policy", "edge", "nft chain ip lab forward '{ policy accept; }'", "edge: nftables chain forward hook: wanted type filter hook forward priority filter; policy drop;, found .*"},
+		{"set extra", "edge", "nft add set ip lab more '{ type ipv4_addr; }'", "edge: nftables set more is not wanted: found interval off, map off"},
+		{"set element missing", "edge", "nft delete element ip lab spaces '{ 10.1.0.0/16 }'", "edge: nftables set spaces element 10.1.0.0-10.1.255.255 is missing: wanted it"},
+		{"set element extra", "edge", "nft add element ip lab pairs '{ 10.0.0.7 . 10.0.0.8 }'", `edge: nftables set pairs element 10.0.0.7 \. 10.0.0.8 is not wanted: found it`},
+		{"map element", "edge", "nft delete element ip lab vips '{ 10.0.0.4 }'; nft add element ip lab vips '{ 10.0.0.4 : 198.18.0.9 }'", "edge: nftables set vips element 10.0.0.4 value: wanted 198.18.0.4, found 198.18.0.9"},
+		{"endpoint", "edge", "nft delete element ip lab endpoints '{ 198.18.0.4 . udp . 53 }'; nft add element ip lab endpoints '{ 198.18.0.4 . udp . 53 : goto two }'",
+			`edge: nftables set endpoints element 198.18.0.4 \. udp \. 53 value: wanted goto one, found goto two`},
+		{"rule missing", "edge", "nft flush chain ip lab input", "edge: nftables chain input rule 1 is missing: wanted ct state established,related accept"},
+		{"rule extra", "edge", "nft insert rule ip lab forward udp dport 99 accept comment '\"hole\"'", `edge: nftables chain forward rule 1 is not wanted: found a rule of meta, cmp, payload, cmp, accept with comment "hole"`},
+		{"rule changed", "edge", "nft replace rule ip lab input handle $(nft -a list chain ip lab input | sed -n 's/.*accept # handle //p') ct state established accept",
+			"edge: nftables chain input rule 1: wanted ct state established,related accept, found a rule of ct, bitwise, cmp, accept"},
+		{"distribution", "edge", "nft flush chain ip lab web.tcp-57500; nft add rule ip lab web.tcp-57500 jhash ip saddr . ip daddr mod 1 seed 0x1 vmap '{ 0 : goto one }'",
+			"edge: nftables chain web.tcp-57500 rule 1: wanted jhash .* found a rule of .*"},
+
+		{"firewall rule missing", host, "iptables -D INPUT 1", "host-0-0: iptables chain INPUT rule 1 is missing: wanted -A INPUT -i lo -j ACCEPT"},
+		{"firewall rule extra", host, "iptables -I INPUT -p tcp --dport 1 -j ACCEPT", "host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT -p tcp -m tcp --dport 1 -j ACCEPT"},
+		{"firewall policy", host, "iptables -P INPUT ACCEPT", "host-0-0: iptables chain INPUT policy: wanted DROP, found ACCEPT"},
+		{"firewall of none", "edge", "iptables -A INPUT -j DROP", "edge: nftables table ip filter is not wanted: found it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			want := everything()
+			s := apply(t, want)
+			n, _ := s.Namespace(tt.namespace)
+			if out := run(t, n, "", "sh", "-ec", tt.change); out != "" {
+				t.Log(out)
+			}
+			got := differences(t, want, s)
+			if !regexp.MustCompile("(?m)^" + tt.want + "$").MatchString(got) {
+				t.Errorf("wanted a line like\n%s\ngot\n%s", tt.want, got)
+			}
+		})
+	}
+}
+
+// What packets count is no difference.
+func TestDiffIgnoresCounters(t *testing.T) {
+	want := everything()
+	s := apply(t, want)
+	n, _ := s.Namespace(kerneltest.Host(0, 0))
+	c, err := n.Dial(t.Context(), "udp4", netip.MustParseAddrPort("192.0.2.1:53"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if got := differences(t, want, s); got != "" {
+		t.Error(got)
+	}
+}

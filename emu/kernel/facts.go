@@ -1,0 +1,134 @@
+package kernel
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// facts say what a namespace has, or should have, in words that can be compared.
+type facts struct {
+	// objects are the properties of each object that has no place in an order.
+	objects map[string]properties
+	// lists are chains with their rules.
+	lists map[string][]rule
+}
+
+type properties map[string]string
+
+// rule is a rule of a chain. Rules are equal when their codes are.
+type rule struct{ text, code string }
+
+func newFacts() *facts {
+	return &facts{objects: map[string]properties{}, lists: map[string][]rule{}}
+}
+
+// Difference is one thing that is not as it was wanted.
+type Difference struct {
+	Namespace string `json:"namespace"`
+	Object    string `json:"object"`
+	Wanted    string `json:"wanted,omitempty"` // empty: the object is not wanted
+	Found     string `json:"found,omitempty"`  // empty: the object is missing
+}
+
+// String says it in one line.
+func (d Difference) String() string {
+	switch {
+	case d.Found == "":
+		return fmt.Sprintf("%s: %s is missing: wanted %s", d.Namespace, d.Object, d.Wanted)
+	case d.Wanted == "":
+		return fmt.Sprintf("%s: %s is not wanted: found %s", d.Namespace, d.Object, d.Found)
+	}
+	return fmt.Sprintf("%s: %s: wanted %s, found %s", d.Namespace, d.Object, d.Wanted, d.Found)
+}
+
+// compare gives the differences in the order of the objects' names.
+func compare(namespace string, wanted, found *facts) []Difference {
+	var all []Difference
+	differ := func(object, wanted, found string) {
+		all = append(all, Difference{namespace, object, wanted, found})
+	}
+	for object, w := range wanted.objects {
+		f, ok := found.objects[object]
+		if !ok {
+			differ(object, w.String(), "")
+			continue
+		}
+		for name, value := range w {
+			if f[name] != value {
+				differ(object+" "+name, orNone(value), orNone(f[name]))
+			}
+		}
+		for name, value := range f {
+			if _, ok := w[name]; !ok {
+				differ(object+" "+name, orNone(""), orNone(value))
+			}
+		}
+	}
+	for object, f := range found.objects {
+		if _, ok := wanted.objects[object]; !ok {
+			differ(object, "", f.String())
+		}
+	}
+	for chain, w := range wanted.lists {
+		compareRules(w, found.lists[chain], func(place int, wanted, found string) {
+			differ(fmt.Sprintf("%s rule %d", chain, place), wanted, found)
+		})
+	}
+	for chain, f := range found.lists {
+		if _, ok := wanted.lists[chain]; !ok {
+			compareRules(nil, f, func(place int, wanted, found string) {
+				differ(fmt.Sprintf("%s rule %d", chain, place), wanted, found)
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b Difference) int { return strings.Compare(a.String(), b.String()) })
+	return all
+}
+
+// compareRules leaves out what both lists begin and end with, so that one rule more or less is one difference.
+func compareRules(wanted, found []rule, differ func(place int, wanted, found string)) {
+	first := 0
+	for first < len(wanted) && first < len(found) && wanted[first].code == found[first].code {
+		first++
+	}
+	last := 0
+	for last < min(len(wanted), len(found))-first && wanted[len(wanted)-1-last].code == found[len(found)-1-last].code {
+		last++
+	}
+	for i := first; i < max(len(wanted), len(found))-last; i++ {
+		var w, f string
+		if i < len(wanted)-last {
+			w = wanted[i].text
+		}
+		if i < len(found)-last {
+			f = found[i].text
+			for _, r := range wanted {
+				if r.code == found[i].code {
+					f = r.text // in the words of the one who wrote it, in another place
+				}
+			}
+		}
+		differ(i+1, w, f)
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// String gives the properties in the order of their names, or says that the object has none.
+func (p properties) String() string {
+	if len(p) == 0 {
+		return "it"
+	}
+	var all []string
+	for name, value := range p {
+		all = append(all, name+" "+value)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}

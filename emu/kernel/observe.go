@@ -1,0 +1,324 @@
+package kernel
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+)
+
+// Observation is what the kernel has in each namespace of a network.
+type Observation struct {
+	namespaces map[string]*facts
+}
+
+// Diff reads the network back from the kernel and gives every difference from what is wanted: what is missing, what is there
+// beyond it, and what is otherwise. Counters don't count.
+func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error) {
+	wanted, err := wantedFacts(want)
+	if err != nil {
+		return nil, err
+	}
+	found, err := observe(ctx, s, want)
+	if err != nil {
+		return nil, err
+	}
+	var all []Difference
+	for _, n := range want.Namespaces {
+		f, ok := found.namespaces[n.Name]
+		if !ok {
+			all = append(all, Difference{Namespace: n.Name, Object: "namespace", Wanted: "it"})
+			continue
+		}
+		all = append(all, compare(n.Name, wanted[n.Name], f)...)
+	}
+	for _, n := range s.namespaces {
+		if _, ok := wanted[n.Name]; !ok {
+			all = append(all, Difference{Namespace: n.Name, Object: "namespace", Found: "it"})
+		}
+	}
+	return all, nil
+}
+
+// Observe reads back everything that Apply makes.
+func Observe(ctx context.Context, s *State) (*Observation, error) {
+	return observe(ctx, s, &emu.Network{})
+}
+
+// Lines gives what a namespace has, a line for each object.
+func (o *Observation) Lines(namespace string) []string {
+	f, ok := o.namespaces[namespace]
+	if !ok {
+		return nil
+	}
+	var lines []string
+	for _, d := range compare(namespace, newFacts(), f) {
+		lines = append(lines, d.Object+": "+d.Found)
+	}
+	return lines
+}
+
+// observe reads the namespaces of the state. What it knows of the wanted network only saves work.
+func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, error) {
+	o := &Observation{namespaces: map[string]*facts{}}
+	specs := map[string]*emu.Namespace{}
+	for i := range want.Namespaces {
+		specs[want.Namespaces[i].Name] = &want.Namespaces[i]
+	}
+	firewalls := newFirewallReader()
+	found := make([]*facts, len(s.namespaces))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for i, n := range s.namespaces {
+		g.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			f, err := observeNamespace(n, specs[n.Name], firewalls)
+			if err != nil {
+				return fmt.Errorf("read namespace %s: %w", n.Name, err)
+			}
+			found[i] = f
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, n := range s.namespaces {
+		o.namespaces[n.Name] = found[i]
+	}
+	return o, nil
+}
+
+func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader) (_ *facts, err error) {
+	f := newFacts()
+	r := reader{facts: f, names: map[int]string{}}
+	if err := n.Do(func() (err error) {
+		if spec == nil || spec.Kind == emu.Router {
+			if err := r.readSysctls(); err != nil {
+				return err
+			}
+		}
+		r.socket, err = newRouteSocket()
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.socket.close()) }()
+	for _, read := range []func() error{r.readLinks, r.readAddresses, r.readRoutes, r.readNeighbors, r.readStations} {
+		if err := read(); err != nil {
+			return nil, err
+		}
+	}
+	if err := readTables(f, n, spec, firewalls); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// reader reads one namespace by rtnetlink.
+type reader struct {
+	*facts
+	socket *routeSocket
+	names  map[int]string // of links by index
+	bridge bool           // whether there is one
+}
+
+func (r *reader) readSysctls() error {
+	for _, s := range routerSysctls {
+		value, err := os.ReadFile("/proc/sys/net/" + s.key)
+		if errors.Is(err, fs.ErrNotExist) {
+			value = []byte(s.value) // what the kernel doesn't have needs no switching off
+		} else if err != nil {
+			return err
+		}
+		r.objects["sysctl net/"+s.key] = properties{"value": strings.TrimSpace(string(value))}
+	}
+	return nil
+}
+
+// dump gives the messages of a dump and their attributes.
+func (r *reader) dump(proto, header int, ask []nl.NetlinkRequestData, each func(m []byte, attrs attributes) error) error {
+	messages, err := r.socket.dump(proto, ask...)
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		attrs, err := parseAttributes(m[header:])
+		if err != nil {
+			return err
+		}
+		if err := each(m, attrs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const skipStatistics = 1 << 3 // RTEXT_FILTER_SKIP_STATS
+
+func (r *reader) readLinks() error {
+	masters := map[string]int{}
+	ask := []nl.NetlinkRequestData{nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics))}
+	err := r.dump(unix.RTM_GETLINK, unix.SizeofIfInfomsg, ask, func(m []byte, attrs attributes) error {
+		header := nl.DeserializeIfInfomsg(m)
+		name := attrs.text(unix.IFLA_IFNAME)
+		r.names[int(header.Index)] = name
+		link := properties{"state": "down"}
+		if header.Flags&unix.IFF_UP != 0 {
+			link["state"] = "up"
+		}
+		r.objects[linkObject(name)] = link
+		if header.Flags&unix.IFF_LOOPBACK != 0 {
+			return nil
+		}
+		if header.Flags&unix.IFF_NOARP != 0 {
+			link["arp"] = "off"
+		}
+		link["mac"] = net.HardwareAddr(attrs[unix.IFLA_ADDRESS]).String()
+		link["mtu"] = fmt.Sprint(attrs.number(unix.IFLA_MTU))
+		if master := attrs.number(unix.IFLA_MASTER); master != 0 {
+			masters[name] = int(master)
+		}
+		info, err := parseAttributes(attrs[unix.IFLA_LINKINFO])
+		if err != nil {
+			return err
+		}
+		link["kind"] = info.text(nl.IFLA_INFO_KIND)
+		r.bridge = r.bridge || link["kind"] == "bridge"
+		if info.text(nl.IFLA_INFO_SLAVE_KIND) != "bridge" {
+			return nil
+		}
+		port, err := parseAttributes(info[nl.IFLA_INFO_SLAVE_DATA])
+		for _, flag := range portFlags(&emu.BridgePort{}) {
+			link[flag.name] = onOff(len(port[flag.attribute]) > 0 && port[flag.attribute][0] != 0)
+		}
+		return err
+	})
+	for name, master := range masters {
+		r.objects[linkObject(name)]["bridge"] = r.device(master)
+	}
+	return err
+}
+
+func (r *reader) device(index int) string {
+	if name, ok := r.names[index]; ok {
+		return name
+	}
+	return fmt.Sprintf("number %d", index)
+}
+
+func (r *reader) readAddresses() error {
+	ask := []nl.NetlinkRequestData{nl.NewIfAddrmsg(unix.AF_INET)}
+	return r.dump(unix.RTM_GETADDR, unix.SizeofIfAddrmsg, ask, func(m []byte, attrs attributes) error {
+		header := nl.DeserializeIfAddrmsg(m)
+		a := netip.PrefixFrom(attrs.address(unix.IFA_LOCAL), int(header.Prefixlen))
+		device := r.device(int(header.Index))
+		if device == "lo" && a == netip.MustParsePrefix("127.0.0.1/8") {
+			return nil // comes with the device
+		}
+		r.objects[addressObject(a, device)] = properties{}
+		return nil
+	})
+}
+
+// readRoutes reads the main table without the routes that come with addresses.
+func (r *reader) readRoutes() error {
+	ask := nl.NewRtMsg()
+	ask.Family, ask.Table, ask.Protocol, ask.Scope, ask.Type = unix.AF_INET, 0, 0, 0, 0
+	return r.dump(unix.RTM_GETROUTE, unix.SizeofRtMsg, []nl.NetlinkRequestData{ask}, func(m []byte, attrs attributes) error {
+		header := nl.DeserializeRtMsg(m)
+		if header.Table != unix.RT_TABLE_MAIN || header.Protocol == unix.RTPROT_KERNEL {
+			return nil
+		}
+		destination := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if a := attrs.address(unix.RTA_DST); a.IsValid() {
+			destination = netip.PrefixFrom(a, int(header.Dst_len))
+		}
+		p := routeProperties(attrs.address(unix.RTA_GATEWAY), r.device(int(attrs.number(unix.RTA_OIF))), header.Flags&unix.RTNH_F_ONLINK != 0)
+		if header.Type != unix.RTN_UNICAST {
+			p["type"] = fmt.Sprint(header.Type)
+		}
+		r.objects[routeObject(destination, attrs.number(unix.RTA_PRIORITY))] = p
+		return nil
+	})
+}
+
+func (r *reader) readNeighbors() error {
+	ask := []nl.NetlinkRequestData{&netlink.Ndmsg{Family: unix.AF_INET}}
+	return r.dump(unix.RTM_GETNEIGH, unix.SizeofNdMsg, ask, func(m []byte, attrs attributes) error {
+		header := (*netlink.Ndmsg)(unsafe.Pointer(&m[0]))
+		if header.State&unix.NUD_PERMANENT != 0 {
+			r.objects[neighborObject(attrs.address(unix.NDA_DST), r.device(int(header.Index)))] = properties{
+				"mac": net.HardwareAddr(attrs[unix.NDA_LLADDR]).String(),
+			}
+		}
+		return nil
+	})
+}
+
+// readStations reads the forwarding databases without the entries for the bridges' and ports' own addresses.
+func (r *reader) readStations() error {
+	if !r.bridge {
+		return nil
+	}
+	ask := []nl.NetlinkRequestData{&netlink.Ndmsg{Family: unix.AF_BRIDGE}}
+	return r.dump(unix.RTM_GETNEIGH, unix.SizeofNdMsg, ask, func(m []byte, attrs attributes) error {
+		header := (*netlink.Ndmsg)(unsafe.Pointer(&m[0]))
+		if header.State&unix.NUD_PERMANENT != 0 || attrs.number(unix.NDA_MASTER) == 0 {
+			return nil
+		}
+		p := properties{}
+		if header.State&unix.NUD_NOARP == 0 {
+			p["state"] = "learned"
+		}
+		r.objects[stationObject(net.HardwareAddr(attrs[unix.NDA_LLADDR]).String(), r.device(int(header.Index)))] = p
+		return nil
+	})
+}
+
+// attributes are the attributes of a netlink message by their type.
+type attributes map[uint16][]byte
+
+func parseAttributes(b []byte) (attributes, error) {
+	list, err := nl.ParseRouteAttr(b)
+	if err != nil {
+		return nil, fmt.Errorf("netlink attributes: %w", err)
+	}
+	all := make(attributes, len(list))
+	for _, a := range list {
+		all[a.Attr.Type&^unix.NLA_F_NESTED] = a.Value
+	}
+	return all, nil
+}
+
+func (a attributes) text(t uint16) string { return unix.ByteSliceToString(a[t]) }
+
+// number reads 32 bits; what is not there is 0.
+func (a attributes) number(t uint16) uint32 {
+	if len(a[t]) < 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(a[t])
+}
+
+// address reads an IPv4 address; what is not there is the zero address.
+func (a attributes) address(t uint16) netip.Addr {
+	addr, _ := netip.AddrFromSlice(slices.Clone(a[t]))
+	return addr
+}

@@ -1,0 +1,148 @@
+package kernel
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+
+	"vnetlab/emu"
+)
+
+// wantedFacts gives what each namespace of a network should have.
+func wantedFacts(want *emu.Network) (map[string]*facts, error) {
+	all := map[string]*facts{}
+	for i := range want.Namespaces {
+		n := &want.Namespaces[i]
+		f := newFacts()
+		all[n.Name] = f
+		f.objects[linkObject("lo")] = properties{"state": "up"}
+		for _, a := range n.Loopback {
+			f.objects[addressObject(hostPrefix(a), "lo")] = properties{}
+		}
+		for _, b := range n.Bridges {
+			link := properties{"kind": "bridge", "state": "up", "mac": b.MAC.String(), "mtu": fmt.Sprint(emu.MTU)}
+			if len(b.Addresses) == 0 {
+				link["arp"] = "off"
+			}
+			f.objects[linkObject(b.Name)] = link
+			for _, a := range b.Addresses {
+				f.objects[addressObject(a, b.Name)] = properties{}
+			}
+		}
+		for _, r := range n.Routes {
+			f.objects[routeObject(r.Destination, 0)] = routeProperties(r.Gateway, r.Device, r.OnLink)
+		}
+		for _, e := range n.Neighbors {
+			f.objects[neighborObject(e.Address, e.Device)] = properties{"mac": e.MAC.String()}
+		}
+		if n.Kind == emu.Router {
+			for _, s := range routerSysctls {
+				f.objects["sysctl net/"+s.key] = properties{"value": s.value}
+			}
+		}
+		if n.Ruleset != nil {
+			if err := wantedRules(f, n.Ruleset); err != nil {
+				return nil, fmt.Errorf("namespace %s: %w", n.Name, err)
+			}
+		}
+		if n.Firewall != nil {
+			addInput(f, append([]string{inputPolicy}, n.Firewall.Lines()...))
+		}
+	}
+	for _, l := range want.Links {
+		for _, e := range []emu.LinkEnd{l.A, l.B} {
+			f, ok := all[e.Namespace]
+			if !ok {
+				return nil, fmt.Errorf("link %s: there is no namespace %s", e.Name, e.Namespace)
+			}
+			wantedEnd(f, e)
+		}
+	}
+	return all, nil
+}
+
+func wantedEnd(f *facts, e emu.LinkEnd) {
+	link := properties{"kind": "veth", "state": "up", "mac": e.MAC.String(), "mtu": fmt.Sprint(emu.MTU)}
+	f.objects[linkObject(e.Name)] = link
+	for _, a := range e.Addresses {
+		f.objects[addressObject(a, e.Name)] = properties{}
+	}
+	if e.Port == nil {
+		return
+	}
+	link["bridge"] = e.Port.Bridge
+	for _, flag := range portFlags(e.Port) {
+		link[flag.name] = onOff(flag.on)
+	}
+	for _, mac := range e.Port.Stations {
+		f.objects[stationObject(mac.String(), e.Name)] = properties{}
+	}
+}
+
+func wantedRules(f *facts, r *emu.Ruleset) error {
+	f.objects[tableObject("ip", r.Table)] = properties{}
+	for _, s := range setsOf(r) {
+		f.objects[setObject(s.Name)] = setProperties(&s.Set)
+		for key, value := range elements(&s.Set, s.elements) {
+			f.objects[setObject(s.Name)+" element "+key] = value
+		}
+	}
+	for _, c := range r.Chains {
+		f.objects[chainObject(c.Name)] = chainProperties(hooks[c.Hook])
+		rules := []rule{}
+		for _, w := range c.Rules {
+			exprs, err := expressions(w, func(targets []nftables.SetElement) (*nftables.Set, error) {
+				return &nftables.Set{Name: contents(targets)}, nil
+			})
+			if err != nil {
+				return fmt.Errorf("chain %s: %w", c.Name, err)
+			}
+			rules = append(rules, rule{w.String(), code(exprs, comment(w))})
+		}
+		f.lists[chainObject(c.Name)] = rules
+	}
+	return nil
+}
+
+// Names of objects, the same for what is wanted and what is found.
+
+func linkObject(name string) string { return "link " + name }
+func addressObject(a netip.Prefix, device string) string {
+	return fmt.Sprintf("address %s on %s", a, device)
+}
+func stationObject(mac, port string) string { return fmt.Sprintf("station %s behind %s", mac, port) }
+func tableObject(family, name string) string {
+	return fmt.Sprintf("nftables table %s %s", family, name)
+}
+func setObject(name string) string   { return "nftables set " + name }
+func chainObject(name string) string { return "nftables chain " + name }
+
+func neighborObject(a netip.Addr, device string) string {
+	return fmt.Sprintf("neighbour %s on %s", a, device)
+}
+
+func routeObject(destination netip.Prefix, metric uint32) string {
+	if metric != 0 {
+		return fmt.Sprintf("route %s metric %d", destination, metric)
+	}
+	return fmt.Sprintf("route %s", destination)
+}
+
+func routeProperties(gateway netip.Addr, device string, onLink bool) properties {
+	p := properties{"device": device}
+	if gateway.IsValid() {
+		p["gateway"] = gateway.String()
+	}
+	if onLink {
+		p["onlink"] = "on"
+	}
+	return p
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
