@@ -52,6 +52,18 @@ func (f *Firewall) String() string {
 	return b.String()
 }
 
+// Annotated is String with the place each rule comes from on a line before it.
+func (f *Firewall) Annotated() string {
+	text := f.String()
+	for _, r := range f.Rules {
+		if from := from(r.Origin); from != "" {
+			first := r.Lines()[0]
+			text = strings.Replace(text, "\n"+first+"\n", "\n"+strings.TrimSpace(from)+"\n"+first+"\n", 1)
+		}
+	}
+	return text
+}
+
 // Lines gives the rules of the INPUT chain as `iptables -S` prints them.
 func (f *Firewall) Lines() []string {
 	lines := []string{

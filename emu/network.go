@@ -56,6 +56,9 @@ type Namespace struct {
 	Services  []Service    `json:"services,omitempty"`
 }
 
+// HostName is what programs inside see.
+func (s Namespace) HostName() string { return cmp.Or(s.Hostname, s.Name) }
+
 // Bridge joins links of its namespace; its addresses make the namespace the gateway of those behind it.
 type Bridge struct {
 	Name      string         `json:"name"`

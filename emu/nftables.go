@@ -240,7 +240,14 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 }
 
 // String gives the table as a file that nft -f reads.
-func (t *Ruleset) String() string {
+func (t *Ruleset) String() string { return t.text(Rule.String) }
+
+// Annotated is String with the place each rule comes from.
+func (t *Ruleset) Annotated() string {
+	return t.text(func(r Rule) string { return r.String() + from(r.Origin) })
+}
+
+func (t *Ruleset) text(rule func(Rule) string) string {
 	var b strings.Builder
 	block := func(head string, lines ...string) {
 		fmt.Fprintf(&b, "\t%s {\n", head)
@@ -280,7 +287,7 @@ func (t *Ruleset) String() string {
 			lines = append(lines, string(c.Hook))
 		}
 		if c.Hook == NoHook {
-			lines = append(lines, texts(c.Rules, Rule.String)...)
+			lines = append(lines, texts(c.Rules, rule)...)
 			block("chain "+c.Name, lines...)
 		}
 	}
@@ -295,7 +302,7 @@ func (t *Ruleset) String() string {
 	}
 	for _, c := range t.Chains {
 		if c.Hook != NoHook {
-			block("chain "+c.Name, append([]string{string(c.Hook)}, texts(c.Rules, Rule.String)...)...)
+			block("chain "+c.Name, append([]string{string(c.Hook)}, texts(c.Rules, rule)...)...)
 		}
 	}
 	b.WriteString("}\n")

@@ -184,12 +184,14 @@ type InternetHost struct {
 
 // Expectation is one question and the answer that is expected.
 type Expectation struct {
+	Name       string // in results; may be empty
 	From       string
 	To         Target
 	Verdict    emu.Verdict
 	SeenAs     string   // an instance, internet host, web site or DNS name; empty: not asked
 	AnsweredBy []string // each must answer at least once; empty: not asked
 	HTTP       *HTTPExpectation
+	Real       *bool // checked only when the lab runs its real programs (true), or only when it doesn't (false); nil: always
 	Origin     Origin
 }
 

@@ -125,7 +125,7 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 		}
 	}
 	setup := setupRequest{
-		Hostname:   in.spec.Name,
+		Hostname:   in.spec.HostName(),
 		Hosts:      hostsFile(in.spec),
 		ResolvConf: resolvConf(in.spec.Resolver),
 		Keep:       slices.Clone(in.opts.Keep),
@@ -200,8 +200,9 @@ func startInit(ctx context.Context, ns *kernel.Namespace, setup setupRequest) (*
 func hostsFile(spec emu.Namespace) string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1\tlocalhost\n")
-	if !slices.ContainsFunc(spec.Hosts, func(r emu.NameRecord) bool { return strings.EqualFold(r.Name, spec.Name) }) {
-		fmt.Fprintf(&b, "127.0.0.1\t%s\n", spec.Name)
+	own := spec.HostName()
+	if !slices.ContainsFunc(spec.Hosts, func(r emu.NameRecord) bool { return strings.EqualFold(r.Name, own) }) {
+		fmt.Fprintf(&b, "127.0.0.1\t%s\n", own)
 	}
 	for _, r := range spec.Hosts {
 		fmt.Fprintf(&b, "%s\t%s\n", r.Address, r.Name)

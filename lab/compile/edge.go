@@ -160,6 +160,7 @@ func (b *builder) instance(edge *emu.Namespace, port *emu.BridgePort, gateway ne
 	b.add(emu.Namespace{
 		Name: i.ID, Hostname: i.Name, Kind: emu.Host, Origin: i.Origin,
 		Routes:   []emu.Route{defaultRoute(gateway, "eth0", false)},
+		Hosts:    []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
 		Firewall: guestFirewall(i, prefix),
 		Resolver: emu.Resolver{Servers: servers, Search: []string{internalDomain(s.Name)}},
 		Services: services(i.Services),

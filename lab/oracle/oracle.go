@@ -5,6 +5,7 @@
 package oracle
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // Outcome is one thing that may happen to a connection.
 type Outcome struct {
 	Verdict emu.Verdict
-	// By is the rule that drops: its namespace and id.
+	// By is the rule that drops: its namespace and id, and where the resources tell it why and the place in the lab file.
 	By *emu.RuleReference
 	// AnsweredBy and SeenAs are the member that answers and the source it sees; SeenAs is zero where a proxy stands between.
 	AnsweredBy string
@@ -46,6 +47,16 @@ func (want Outcome) matches(o emu.Observation) bool {
 		return false
 	}
 	return !want.SeenAs.IsValid() || !o.SeenAs.IsValid() || want.SeenAs == o.SeenAs
+}
+
+// Explain gives the rule that dropped the connection in the words of the resources, where the oracle foresaw that rule and has some.
+func (p Prediction) Explain(o emu.Observation) *emu.RuleReference {
+	for _, want := range p.Outcomes {
+		if want.By != nil && want.By.Text != "" && want.matches(o) {
+			return want.By
+		}
+	}
+	return o.By
 }
 
 // String gives the outcomes for people.
@@ -168,7 +179,7 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 	case contains(space, a):
 		return blocked(edge, compile.NoInstance)
 	case contains(lab.PrivateSpace(), a):
-		return blocked(edge, compile.PrivateAddress)
+		return because(blocked(edge, compile.PrivateAddress), i.Origin, "%s is not in %s: private addresses have no route between networks", a, w.lab.Domain(i))
 	}
 	return w.public(d.VIP)
 }
@@ -193,7 +204,7 @@ func (w walk) fromWebSite(s *lab.WebSite) []Outcome {
 		return outcome
 	}
 	if contains(lab.PrivateSpace(), w.target.Address) {
-		return blocked(edge, compile.PrivateAddress)
+		return because(blocked(edge, compile.PrivateAddress), s.Origin, "a web site is in no virtual network: %s has no route", w.target.Address)
 	}
 	var all []Outcome
 	for _, source := range lab.WebSitesOutbound(s.Location) {
@@ -256,7 +267,7 @@ func (w walk) vip(s *lab.CloudService, client netip.Addr) []Outcome {
 	edge := compile.EdgeName(w.lab.Domain(s.Production.Instances[0]))
 	f, ok := s.Production.Frontend(w.target.Protocol, w.target.Port)
 	if !ok {
-		return blocked(edge, compile.NoEndpoint)
+		return because(blocked(edge, compile.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.DNSName(), w.target.Port, w.target.Protocol)
 	}
 	if permitted, rule := f.Permits(client); !permitted {
 		if rule == nil {
@@ -326,6 +337,14 @@ func matches(r lab.GuestFirewallRule, protocol emu.Protocol, port uint16, source
 
 func contains(prefixes []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// because says why in terms of the resources.
+func because(outcomes []Outcome, o lab.Origin, format string, args ...any) []Outcome {
+	for _, outcome := range outcomes {
+		outcome.By.Text, outcome.By.Origin = fmt.Sprintf(format, args...), o
+	}
+	return outcomes
 }
 
 func blocked(namespace, id string) []Outcome {

@@ -1,0 +1,150 @@
+package emu
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Print writes the network for people: each namespace with its links, addresses, routes, names and services, and the rules as nft
+// and iptables-restore read them, each with the place it comes from.
+func (n *Network) Print(w io.Writer) error {
+	ends := map[string][]string{}
+	for _, l := range n.Links {
+		ends[l.A.Namespace] = append(ends[l.A.Namespace], linkLine(l.A, l.B))
+		ends[l.B.Namespace] = append(ends[l.B.Namespace], linkLine(l.B, l.A))
+	}
+	p := &printer{w: w}
+	p.line(0, "%d namespaces, %d links", len(n.Namespaces), len(n.Links))
+	for i := range n.Namespaces {
+		p.namespace(&n.Namespaces[i], ends[n.Namespaces[i].Name])
+	}
+	if len(n.PublicNames) > 0 {
+		p.line(0, "")
+		p.line(0, "public names")
+		for _, r := range n.PublicNames {
+			p.line(1, "%s %s", r.Name, r.Address)
+		}
+	}
+	return p.err
+}
+
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(depth int, format string, args ...any) {
+	if p.err != nil {
+		return
+	}
+	text := strings.TrimRight(strings.Repeat("  ", depth)+fmt.Sprintf(format, args...), " ")
+	_, p.err = fmt.Fprintln(p.w, text)
+}
+
+// block indents a text of several lines.
+func (p *printer) block(depth int, text string) {
+	for l := range strings.Lines(text) {
+		p.line(depth, "%s", strings.ReplaceAll(strings.TrimSuffix(l, "\n"), "\t", "  "))
+	}
+}
+
+func (p *printer) namespace(s *Namespace, links []string) {
+	p.line(0, "")
+	p.line(0, "namespace %s (%s)%s", s.Name, s.Kind, from(s.Origin))
+	for _, a := range s.Loopback {
+		p.line(1, "address %s on lo", a)
+	}
+	for _, b := range s.Bridges {
+		p.line(1, "bridge %s %s %s", b.Name, b.MAC, join(b.Addresses))
+	}
+	for _, l := range links {
+		p.line(1, "%s", l)
+	}
+	for _, r := range s.Routes {
+		p.line(1, "%s", r)
+	}
+	for _, n := range s.Neighbors {
+		p.line(1, "neighbour %s %s on %s", n.Address, n.MAC, n.Device)
+	}
+	if len(s.Resolver.Servers) > 0 {
+		p.line(1, "name servers %s; search %s", join(s.Resolver.Servers), strings.Join(s.Resolver.Search, " "))
+	}
+	if s.DNS != nil {
+		p.dns(s.DNS)
+	}
+	for _, x := range s.Proxies {
+		p.line(1, "HTTP proxy on %s", x.Listen)
+		for _, r := range x.Routes {
+			p.line(2, "%s to %s", r.Host, r.Backend)
+		}
+	}
+	for _, v := range s.Services {
+		p.line(1, "%s%s", v, from(v.Origin))
+	}
+	if s.Ruleset != nil {
+		p.line(1, "nftables")
+		p.block(2, s.Ruleset.Annotated())
+	}
+	if s.Firewall != nil {
+		p.line(1, "iptables")
+		p.block(2, s.Firewall.Annotated())
+	}
+}
+
+func (p *printer) dns(s *NameServer) {
+	p.line(1, "DNS on %s", join(s.Addresses))
+	for _, v := range s.Views {
+		p.line(2, "%s for %s", v.Domain, join(v.Clients))
+		for _, r := range v.Records {
+			p.line(3, "%s %s", r.Name, r.Address)
+		}
+	}
+}
+
+// String gives the route as ip route prints it.
+func (r Route) String() string {
+	s := "route " + r.Destination.String()
+	if r.Destination.Bits() == 0 {
+		s = "route default"
+	}
+	if r.Gateway.IsValid() {
+		s += " via " + r.Gateway.String()
+	}
+	s += " dev " + r.Device
+	if r.OnLink {
+		s += " onlink"
+	}
+	return s
+}
+
+// String says what listens where.
+func (s Service) String() string {
+	if s.BuiltIn() {
+		return fmt.Sprintf("service %d/%s: built-in listener", s.Port, s.Protocol)
+	}
+	return fmt.Sprintf("service %d/%s: %s", s.Port, s.Protocol, s.Command)
+}
+
+func linkLine(own, other LinkEnd) string {
+	s := fmt.Sprintf("link %s %s", own.Name, own.MAC)
+	if len(own.Addresses) > 0 {
+		s += " " + join(own.Addresses)
+	}
+	if port := own.Port; port != nil {
+		s += " port of " + port.Bridge
+		if len(port.Stations) > 1 {
+			s += fmt.Sprintf(" for %d stations", len(port.Stations))
+		}
+	}
+	return s + ", to " + other.Namespace + " " + other.Name
+}
+
+func from(o Origin) string {
+	if o.IsZero() {
+		return ""
+	}
+	return "  # " + o.String()
+}
+
+func join[T fmt.Stringer](all []T) string { return strings.Join(texts(all, T.String), " ") }

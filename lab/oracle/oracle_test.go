@@ -1,0 +1,137 @@
+package oracle_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/labtest"
+	"vnetlab/lab/oracle"
+)
+
+// TestTruthTable has the reachability of the platform, one line a rule of it.
+func TestTruthTable(t *testing.T) {
+	l := labtest.Everything(t)
+	const (
+		cassandraEdge = "edge.cassandra.cloudapp.net"
+		networkEdge   = "edge.SampleNetwork"
+		siteEdge      = "edge.azurewebsites.west-us"
+	)
+	for _, tt := range []struct{ from, to, want string }{
+		// From the internet.
+		{"laptop", "contactmanager.cloudapp.net:80", "open by ContactManager.Web_IN_0, seen as 203.0.113.4, or open by ContactManager.Web_IN_1, seen as 203.0.113.4"},
+		{"laptop", "contactsql.cloudapp.net:1433", "blocked by " + networkEdge + " no-endpoint"},
+		{"laptop", "contactmanager.cloudapp.net:81", "blocked by " + networkEdge + " no-endpoint"},
+		{"laptop", "sql1:1433", "blocked by internet private-address"},
+		{"laptop", "198.18.0.200:80", "blocked by datacenter.west-us no-deployment"},
+		{"laptop", "198.19.0.200:80", "blocked by internet no-route"},
+		{"laptop", "8.8.8.8:53", "blocked by internet no-route"},
+		{"laptop", "nowhere.cloudapp.net:80", "unresolved"},
+		{"laptop", "intruder:22", "refused"},
+		{"intruder", "laptop:8000", "open by laptop, seen as 203.0.113.5"},
+		{"laptop", "192.0.2.53:53", "open"},
+		{"laptop", "192.0.2.53:80", "refused"},
+		{"laptop", "168.63.129.16:53", "blocked by internet private-address"},
+		// An endpoint alone is not enough: the guest firewall decides, then whether somebody listens.
+		{"laptop", "cassandra.cloudapp.net:2201", "refused"},
+		// Access control lists.
+		{"laptop", "cassandra.cloudapp.net:9160", "open by cas1, seen as 203.0.113.4, or open by cas2, seen as 203.0.113.4, or open by cas3, seen as 203.0.113.4"},
+		{"intruder", "cassandra.cloudapp.net:9160", "blocked by " + cassandraEdge + " acl:cassandra:cassandra:100"},
+		// Inside a virtual network: any port the guest firewall lets through, no endpoint, no load balancer.
+		{"ContactManager.Web_IN_0", "sql1:1433", "open by sql1, seen as 10.0.1.4"},
+		{"ContactManager.Web_IN_1", "sql1:1433", "blocked by sql1 firewall-3"},
+		{"ContactManager.Web_IN_0", "sql1:445", "blocked by sql1 firewall-default"},
+		{"ContactManager.Web_IN_0", "sql1:3389", "open by sql1, seen as 10.0.1.4"},
+		{"report1", "sql1:1433", "blocked by sql1 firewall-default"},
+		{"report1", "ContactManager.Web_IN_0:80", "open by ContactManager.Web_IN_0, seen as 10.0.2.5"},
+		{"sql1", "report1:8080", "open by report1, seen as 10.0.2.4"},
+		{"sql1", "report1:8081", "refused"},
+		{"sql1", "10.0.1.77:80", "blocked by " + networkEdge + " no-instance"},
+		{"sql1", "10.0.2.77:80", "timeout"},
+		{"sql1", "10.0.77.4:80", "blocked by " + networkEdge + " no-instance"},
+		{"sql1", "10.0.2.1:80", "blocked by " + networkEdge + " platform-port"},
+		{"sql1", "168.63.129.16:53", "open"},
+		{"sql1", "168.63.129.16:80", "blocked by " + networkEdge + " platform-port"},
+		{"sql1", "sql1:1433", "open by sql1, seen as 10.0.2.4"},
+		// Between networks and services: VIPs alone, seen as the caller's VIP.
+		{"node1", "sql1:1433", "blocked by edge.node.cloudapp.net private-address"},
+		{"sql1", "node1:80", "blocked by " + networkEdge + " private-address"},
+		{"node1", "cassandra.cloudapp.net:9160", "open by cas1, seen as 198.18.0.18, or open by cas2, seen as 198.18.0.18, or open by cas3, seen as 198.18.0.18"},
+		{"sql1", "node.cloudapp.net:80", "open by node1, seen as 198.18.0.16"},
+		{"node1", "laptop:8000", "open by laptop, seen as 198.18.0.18"},
+		// A VIP from inside its own network.
+		{"sql1", "contactmanager.cloudapp.net:80", "open by ContactManager.Web_IN_0, seen as 198.18.0.16, or open by ContactManager.Web_IN_1, seen as 198.18.0.16"},
+		{"ContactManager.Web_IN_0", "contactmanager.cloudapp.net:80", "blocked by " + networkEdge + " hairpin-to-self, or open by ContactManager.Web_IN_1, seen as 198.18.0.17"},
+		{"node1", "node.cloudapp.net:80", "blocked by edge.node.cloudapp.net hairpin-to-self"},
+		{"cas1", "cassandra.cloudapp.net:9160", "blocked by " + cassandraEdge + " hairpin-to-self, or open by cas2, seen as 198.18.16.16, or open by cas3, seen as 198.18.16.16"},
+		// One cloud service outside any network.
+		{"cas1", "cas2:7000", "open by cas2, seen as 100.64.8.4"},
+		{"cas1", "cas2.cassandra.internal.cloudapp.net:7000", "open by cas2, seen as 100.64.8.4"},
+		{"node1", "cas2.cassandra.internal.cloudapp.net:7000", "unresolved"},
+		{"sql1", "ContactManager.Web_IN_0.contactmanager.internal.cloudapp.net:80", "unresolved"},
+		// Web sites.
+		{"laptop", "contacts:80", "open by contacts"},
+		{"laptop", "contacts.azurewebsites.net:80", "open by contacts"},
+		{"laptop", "contacts.azurewebsites.net:443", "blocked by " + siteEdge + " no-endpoint"},
+		{"contacts", "sql1:1433", "blocked by " + siteEdge + " private-address"},
+		{"contacts", "cassandra.cloudapp.net:2201", "refused"},
+	} {
+		t.Run(tt.from+" "+tt.to, func(t *testing.T) {
+			target, err := lab.ParseTarget(tt.to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := oracle.Predict(l, tt.from, target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.String() != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestUnknownNames(t *testing.T) {
+	l := labtest.Everything(t)
+	for _, tt := range []struct{ from, to, want string }{
+		{"laptp", "sql1:1433", "Did you mean laptop"},
+		{"laptop", "sql11:1433", "Did you mean sql1"},
+	} {
+		target, _ := lab.ParseTarget(tt.to)
+		_, err := oracle.Predict(l, tt.from, target)
+		refusal, ok := err.(*lab.Error) //nolint:errorlint // exactly this type
+		if !ok || !strings.Contains(refusal.Hint, tt.want) {
+			t.Errorf("%s to %s: got %v, want a hint %q", tt.from, tt.to, err, tt.want)
+		}
+	}
+}
+
+func TestAgrees(t *testing.T) {
+	blocked := func(id string) emu.Observation {
+		return emu.Observation{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: "sql1", ID: id}}
+	}
+	p := oracle.Prediction{Outcomes: []oracle.Outcome{
+		{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: "sql1", ID: "firewall-default"}},
+		{Verdict: emu.Open, AnsweredBy: "web1"},
+	}}
+	for _, tt := range []struct {
+		observed emu.Observation
+		want     bool
+	}{
+		{blocked("firewall-default"), true},
+		{blocked("firewall-3"), false},
+		{emu.Observation{Verdict: emu.Blocked}, false},
+		{emu.Observation{Verdict: emu.Open, AnsweredBy: "web1"}, true},
+		{emu.Observation{Verdict: emu.Open, AnsweredBy: "web2"}, false},
+		{emu.Observation{Verdict: emu.Open}, true},
+		{emu.Observation{Verdict: emu.Timeout}, false},
+		{emu.Observation{Verdict: emu.Error}, false},
+	} {
+		if got := p.Agrees(tt.observed); got != tt.want {
+			t.Errorf("%s: agrees %v, want %v", fmt.Sprint(tt.observed), got, tt.want)
+		}
+	}
+}
