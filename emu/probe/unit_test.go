@@ -1,0 +1,292 @@
+package probe
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+)
+
+// overlapping has two edges with a host of the same address behind each.
+func overlapping() *emu.Network {
+	shared := netip.MustParsePrefix("10.0.0.4/24")
+	n := &emu.Network{}
+	for _, side := range []string{"a", "b"} {
+		n.Namespaces = append(n.Namespaces,
+			emu.Namespace{Name: "edge-" + side, Kind: emu.Router},
+			emu.Namespace{Name: "vm-" + side, Kind: emu.Host, Services: []emu.Service{tcp(80)}},
+			emu.Namespace{Name: "other-" + side, Kind: emu.Host},
+		)
+		for name, a := range map[string]netip.Prefix{"vm-": shared, "other-": netip.MustParsePrefix("10.0.0.5/24")} {
+			n.Links = append(n.Links, emu.Link{
+				A: emu.LinkEnd{Namespace: "edge-" + side, Name: name, Port: &emu.BridgePort{}},
+				B: emu.LinkEnd{Namespace: name + side, Name: "eth0", Addresses: []netip.Prefix{a}},
+			})
+		}
+	}
+	n.Namespaces = append(n.Namespaces, emu.Namespace{Name: "far", Kind: emu.Host})
+	n.Namespaces[4].Services[0].Command = "nginx" // vm-b
+	return n
+}
+
+func TestEnds(t *testing.T) {
+	at := netip.MustParseAddrPort
+	for _, c := range []struct {
+		name    string
+		network *emu.Network
+		from    string
+		to      string
+		host    string
+		want    []end
+		builtIn bool
+	}{
+		{name: "host", network: fabric(), from: "web1", to: "10.0.2.4:1433", want: []end{{"sql1", at("10.0.2.4:1433")}}, builtIn: true},
+		{name: "program", network: fabric(), from: "web1", to: "10.0.2.5:5432", want: []end{{"real1", at("10.0.2.5:5432")}}},
+		{name: "no service", network: fabric(), from: "web1", to: "10.0.2.4:99", want: []end{{"sql1", at("10.0.2.4:99")}}},
+		{name: "nobody", network: fabric(), from: "web1", to: "10.0.2.99:80"},
+		{name: "balanced", network: fabric(), from: "laptop", to: "198.18.0.10:80", want: []end{{"web1", at("10.0.1.4:80")}, {"web2", at("10.0.1.5:80")}}, builtIn: true},
+		{name: "translated port", network: fabric(), from: "laptop", to: "198.18.0.10:57500", want: []end{{"sql1", at("10.0.2.4:1433")}}, builtIn: true},
+		{name: "no backend", network: fabric(), from: "laptop", to: "198.18.0.10:9160"},
+		{name: "no endpoint", network: fabric(), from: "laptop", to: "198.18.0.10:443"},
+		{name: "proxy", network: fabric(), from: "laptop", to: "203.0.113.1:80", host: "Contacts.AzureWebsites.net.", want: []end{{"edge", at("203.0.113.1:80")}}, builtIn: true},
+		{name: "proxy to a program", network: fabric(), from: "laptop", to: "203.0.113.1:80", host: "program.azurewebsites.net", want: []end{{"edge", at("203.0.113.1:80")}}},
+		{name: "proxy without that host", network: fabric(), from: "laptop", to: "203.0.113.1:80", host: "x", want: []end{{"edge", at("203.0.113.1:80")}}},
+		{name: "name server", network: fabric(), from: "laptop", to: "168.63.129.16:53", want: []end{{"edge", at("168.63.129.16:53")}}},
+		{name: "overlap, one side", network: overlapping(), from: "other-a", to: "10.0.0.4:80", want: []end{{"vm-a", at("10.0.0.4:80")}}, builtIn: true},
+		{name: "overlap, other side", network: overlapping(), from: "other-b", to: "10.0.0.4:80", want: []end{{"vm-b", at("10.0.0.4:80")}}},
+		{name: "overlap, itself", network: overlapping(), from: "vm-b", to: "10.0.0.4:80", want: []end{{"vm-b", at("10.0.0.4:80")}}},
+		{name: "overlap, from neither", network: overlapping(), from: "far", to: "10.0.0.4:80", want: []end{{"vm-a", at("10.0.0.4:80")}, {"vm-b", at("10.0.0.4:80")}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			topology := newTopology(c.network)
+			got := topology.ends(c.from, at(c.to))
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if b := topology.builtIn(got, c.host); b != c.builtIn {
+				t.Errorf("built in: %t", b)
+			}
+		})
+	}
+}
+
+// TestEndsOfLoops has translations and chains that lead back to themselves.
+func TestEndsOfLoops(t *testing.T) {
+	a, b := netip.MustParseAddrPort("198.18.0.1:80"), netip.MustParseAddrPort("198.18.0.2:80")
+	element := func(a netip.AddrPort, chain string) emu.SocketMapElement {
+		return emu.SocketMapElement{Address: a.Addr(), Protocol: emu.TCP, Port: a.Port(), Chain: chain}
+	}
+	n := &emu.Network{Namespaces: []emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: &emu.Ruleset{
+		Sockets: []emu.SocketMap{{Elements: []emu.SocketMapElement{element(a, "a"), element(b, "b")}}},
+		Chains: []emu.Chain{
+			{Name: "a", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: b}, emu.Goto{Chain: "b"}}}}},
+			{Name: "b", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: a}, emu.Distribute{Chains: []string{"a", "gone"}}}}}},
+		},
+	}}}}
+	if got := newTopology(n).ends("edge", a); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestPairNeighbours(t *testing.T) {
+	n := fabric()
+	topology := newTopology(n)
+	for _, c := range []struct {
+		from string
+		to   netip.Addr
+		want []neighbour
+	}{
+		{"web1", web2, []neighbour{{"web1", "eth0", web2}, {"web2", "eth0", web1}}},
+		{"web1", sql1, nil},
+		{"web1", web1, nil},
+		{"web1", netip.Addr{}, nil},
+		{"laptop", gateway[laptop], []neighbour{{"laptop", "eth0", gateway[laptop]}}}, // not the router's
+	} {
+		if got := topology.pairNeighbours(c.from, c.to); !slices.Equal(got, c.want) {
+			t.Errorf("%s to %s: %v, want %v", c.from, c.to, got, c.want)
+		}
+	}
+	s, _ := n.Namespace("web2")
+	s.Neighbors = []emu.Neighbor{{Device: "eth0", Address: web1}}
+	if got := newTopology(n).pairNeighbours("web1", web2); len(got) != 1 {
+		t.Errorf("a permanent neighbour counts: %v", got)
+	}
+}
+
+func TestFlightsHaveTheirOwnPorts(t *testing.T) {
+	var f flights
+	seen := map[uint16]*flight{}
+	for range lastPort - firstPort + 1 {
+		c, err := f.claim()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.port < firstPort || c.port > lastPort || seen[c.port] != nil {
+			t.Fatalf("port %d", c.port)
+		}
+		seen[c.port] = c
+	}
+	if _, err := f.claim(); !errors.Is(err, errNoPort) {
+		t.Errorf("all are taken: %v", err)
+	}
+	f.release(seen[25000])
+	c, err := f.claim()
+	if err != nil || c.port != 25000 {
+		t.Fatalf("%d, %v", c.port, err)
+	}
+	f.deliver(25000, report{"edge", "first"})
+	f.deliver(25000, report{"edge", "second"})
+	f.deliver(1, report{})
+	f.deliver(lastPort+1, report{})
+	if got := c.reported(); got == nil || got.id != "first" {
+		t.Errorf("reported %v", got)
+	}
+	if seen[25001].reported() != nil {
+		t.Error("another flight got the report")
+	}
+}
+
+// A report may come before the socket is known: the kernel drops the packet while connect is still under way.
+func TestReportBeforeAttachEndsTheWait(t *testing.T) {
+	var f flights
+	c, err := f.claim()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	f.deliver(c.port, report{"edge", "x"})
+	c.attach(r)
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+// syn is an IPv4 packet with the header length and flags given.
+func syn(dscp, headerWords, flags byte, port uint16) []byte {
+	p := make([]byte, int(headerWords)*4+20)
+	p[0], p[1], p[9] = 4<<4|headerWords, dscp<<2, unix.IPPROTO_TCP
+	binary.BigEndian.PutUint16(p[headerWords*4:], port)
+	p[int(headerWords)*4+13] = flags
+	return p
+}
+
+func nflog(t testing.TB, prefix string, packet []byte) []byte {
+	t.Helper()
+	b, err := netlink.MarshalAttributes([]netlink.Attribute{
+		{Type: nfulaPrefix, Data: append([]byte(prefix), 0)}, {Type: nfulaPayload, Data: packet},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]byte{unix.AF_INET, 0, 0, emu.LogGroup}, b...)
+}
+
+func TestParseReport(t *testing.T) {
+	udp := syn(emu.ProbeDSCP, 5, 2, 20000)
+	udp[9] = unix.IPPROTO_UDP
+	for _, c := range []struct {
+		name string
+		data []byte
+		port uint16
+		ok   bool
+	}{
+		{"SYN", nflog(t, "id", syn(emu.ProbeDSCP, 5, 2, 20000)), 20000, true},
+		{"SYN with ECN", nflog(t, "id", syn(emu.ProbeDSCP, 5, 0xc2, 20000)), 20000, true},
+		{"IP options", nflog(t, "id", syn(emu.ProbeDSCP, 8, 2, 20001)), 20001, true},
+		{"SYN-ACK", nflog(t, "id", syn(emu.ProbeDSCP, 5, 0x12, 20000)), 0, false},
+		{"RST", nflog(t, "id", syn(emu.ProbeDSCP, 5, 4, 20000)), 0, false},
+		{"not a probe", nflog(t, "id", syn(0, 5, 2, 20000)), 0, false},
+		{"UDP", nflog(t, "id", udp), 0, false},
+		{"no id", nflog(t, "", syn(emu.ProbeDSCP, 5, 2, 20000)), 0, false},
+		{"cut off", nflog(t, "id", syn(emu.ProbeDSCP, 5, 2, 20000)[:30]), 0, false},
+		{"no packet", nflog(t, "id", nil), 0, false},
+		{"empty", nil, 0, false},
+	} {
+		port, id, ok := parseReport(c.data)
+		if ok != c.ok || ok && (id != "id" || port != c.port) {
+			t.Errorf("%s: %d %q %t", c.name, port, id, ok)
+		}
+	}
+}
+
+func FuzzParseReport(f *testing.F) {
+	f.Add(nflog(f, "id", syn(emu.ProbeDSCP, 5, 2, 20000)))
+	f.Add(nflog(f, "id", syn(emu.ProbeDSCP, 15, 2, 20000)[:62]))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, id, ok := parseReport(data); ok && id == "" {
+			t.Error("a report without id")
+		}
+	})
+}
+
+func TestAcceptedIn(t *testing.T) {
+	const v4 = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 19 1 0 100 0 0 10 0
+   1: 0502000A:1538 0401000A:4E20 01 00000000:00000000 00:00000000 00000000     0        0 20 1 0 20 4 30 10 -1
+`
+	const v6 = `  sl  local_address                         remote_address                        st
+   0: 0000000000000000FFFF00000502000A:1538 0000000000000000FFFF00000401000A:4E21 01
+`
+	for _, c := range []struct {
+		table  string
+		local  uint16
+		remote uint16
+		ok     bool
+	}{{v4, 5432, 20000, true}, {v6, 5432, 20001, true}, {v4, 5433, 20000, false}, {v4, 5432, 20001, false}, {"", 1, 1, false}, {"x y z :\n1: 2 3 4\n", 1, 1, false}} {
+		got, ok := acceptedIn([]byte(c.table), c.local, c.remote)
+		if ok != c.ok || ok && got != web1 {
+			t.Errorf("%d from %d: %s %t", c.local, c.remote, got, ok)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	type verdict struct {
+		Verdict emu.Verdict
+		Again   bool
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		name   string
+		ctx    context.Context
+		err    error
+		want   verdict
+		detail string
+	}{
+		{"report", t.Context(), &droppedError{report{"edge", "acl"}}, verdict{emu.Blocked, false}, ""},
+		{"report of no backend", t.Context(), &droppedError{report{"edge", emu.NoBackendPrefix + "x"}}, verdict{emu.NoBackend, false}, ""},
+		{"silence", t.Context(), errNoAnswer, verdict{emu.Timeout, true}, "no answer from 10.0.2.4:80 within 3s"},
+		{"refused", t.Context(), os.NewSyscallError("connect", unix.ECONNREFUSED), verdict{emu.Refused, false}, ""},
+		{"no host", t.Context(), unix.EHOSTUNREACH, verdict{emu.Timeout, false}, "no host answers at 10.0.2.4 (EHOSTUNREACH)"},
+		{"no route", t.Context(), unix.ENETUNREACH, verdict{emu.Timeout, false}, "no route leads to 10.0.2.4 (ENETUNREACH)"},
+		{"no address", t.Context(), os.NewSyscallError("connect", unix.EADDRNOTAVAIL), verdict{emu.Error, false}, "does the namespace have an address?"},
+		{"no descriptor", t.Context(), os.NewSyscallError("socket", unix.EMFILE), verdict{emu.Error, false}, "ulimit -n"},
+		{"neighbour table", t.Context(), os.NewSyscallError("connect", unix.ENOBUFS), verdict{emu.Error, false}, "neighbour table is full"},
+		{"own rule", t.Context(), os.NewSyscallError("connect", unix.EPERM), verdict{emu.Error, false}, "forbids it to send"},
+		{"ports", t.Context(), errNoPort, verdict{emu.Error, false}, "all source ports"},
+		{"cancelled", cancelled, errNoAnswer, verdict{emu.Error, false}, "cancelled"},
+	} {
+		v, detail, again := explain(c.ctx, c.err, netip.AddrPortFrom(sql1, 80), 3*time.Second)
+		if diff := cmp.Diff(c.want, verdict{v, again}); diff != "" || !strings.Contains(detail, c.detail) || (detail == "") != (c.detail == "") {
+			t.Errorf("%s: %s %q", c.name, diff, detail)
+		}
+	}
+}
