@@ -6,7 +6,7 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// Diff tells where the kernel differs from what is wanted, a line each.
-func (e *Emulator) Diff(ctx context.Context) ([]string, error) {
+// Diff tells where the kernel differs from what is wanted, whoever made the difference.
+func (e *Emulator) Diff(ctx context.Context) ([]kernel.Difference, error) {
 	return kernel.Diff(ctx, e.network, e.state)
 }

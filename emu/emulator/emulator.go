@@ -109,7 +109,7 @@ func (e *Emulator) check(ctx context.Context) error {
 	}
 	text := fmt.Sprintf("the kernel did not make what was wanted, %d differences:", len(differences))
 	for _, d := range differences[:min(len(differences), differencesShown)] {
-		text += "\n  " + d
+		text += "\n  " + d.String()
 	}
 	return errors.New(text)
 }

@@ -22,9 +22,9 @@ type Case struct {
 	// Expected is a verdict, or NotOpen.
 	Expected string             `json:"expected"`
 	Verdict  emu.Verdict        `json:"verdict"`
-	By       *emu.RuleReference `json:"by,omitempty"` // of a verdict that a rule decided
-	// Message says why the case failed; for a case that passed it may tell who answered.
-	Message string     `json:"message,omitempty"`
+	By       *emu.RuleReference `json:"by"` // of a verdict that a rule decided
+	// Message says why the case failed; empty for a case that passed.
+	Message string     `json:"message"`
 	Origin  emu.Origin `json:"origin,omitzero"` // of the expectation
 }
 

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"vnetlab/emu/kernel"
 )
 
 // How long a supervisor that was asked to stop may take, programs' own grace included, before it is killed.
@@ -41,7 +39,7 @@ func Down(ctx context.Context, name string) error {
 			return fmt.Errorf("the supervisor of lab %s (process %d) is still ending: %w", name, pid, err)
 		}
 	}
-	kernel.WaitUntilGone()
+	waitUntilGone()
 	return cleanLab(name)
 }
 

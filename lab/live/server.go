@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"vnetlab/emu/kernel"
 	"vnetlab/emu/process"
 	"vnetlab/lab"
 )
@@ -51,14 +52,14 @@ func (s *server) diff(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if differences == nil {
-		differences = []string{}
+		differences = []kernel.Difference{}
 	}
 	answer(w, DiffResult{Differences: differences})
 }
 
 // DiffResult lists where the kernel differs from what the lab wants; nothing when somebody else has changed nothing.
 type DiffResult struct {
-	Differences []string `json:"differences"`
+	Differences []kernel.Difference `json:"differences"`
 }
 
 // logs prints the output of a program, and with follow goes on as it is written.

@@ -92,7 +92,7 @@ func build(conn *os.File, start startMessage) (*server, error) {
 		return nil, fmt.Errorf("%s was changed while the lab started: it is now named %s", start.Path, loaded.Lab.Name)
 	}
 	s.file, s.lab, s.network = file, loaded.Lab, compile.Network(loaded.Lab)
-	s.emu, err = emulator.Start(context.Background(), s.network, emulator.Options{Keep: []string{loaded.Dir}},
+	s.emu, err = emulator.Start(context.Background(), s.network, emulator.Options{ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}},
 		func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
 	if err != nil {
 		return nil, err

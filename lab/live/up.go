@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/emulator"
-	"vnetlab/emu/kernel"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
 )
@@ -29,6 +28,8 @@ type UpRequest struct {
 	Foreground bool
 	// Output gets what the lab's prepare command prints; nil: stderr.
 	Output io.Writer
+	// ListenTimeout is how long programs may take until they listen; 0: a minute.
+	ListenTimeout time.Duration
 	// Report is told how far the building is; nil: nobody is.
 	Report func(emulator.Progress)
 }
@@ -48,11 +49,12 @@ type Running struct {
 // either complete and known to whoever asked for it, or gone.
 type (
 	startMessage struct {
-		Name       string
-		Path       string
-		Real       bool
-		Foreground bool
-		HostPID    int // of the supervisor, as it is seen outside of its namespace
+		Name          string
+		Path          string
+		Real          bool
+		Foreground    bool
+		ListenTimeout time.Duration
+		HostPID       int // of the supervisor, as it is seen outside of its namespace
 	}
 	progressMessage struct {
 		Progress *emulator.Progress `json:",omitempty"`
@@ -139,7 +141,9 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	}()
 	err = l.write(r.PID)
 	if err == nil {
-		err = r.build(ctx, startMessage{Name: l.name, Path: req.Path, Real: req.Real, Foreground: req.Foreground, HostPID: r.PID}, req.Report)
+		err = r.build(ctx, startMessage{
+			Name: l.name, Path: req.Path, Real: req.Real, Foreground: req.Foreground, ListenTimeout: req.ListenTimeout, HostPID: r.PID,
+		}, req.Report)
 	}
 	if err == nil {
 		if !req.Foreground {
@@ -150,7 +154,7 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	cmd.Process.Kill() //nolint:errcheck // it is dead already
 	<-r.ended
 	conn.Close()
-	kernel.WaitUntilGone()
+	waitUntilGone()
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("starting lab %s was interrupted; nothing is left of it: %w", l.name, ctx.Err())
 	}
