@@ -16,10 +16,14 @@ import (
 	"vnetlab/lab"
 )
 
-// Both ends of every cable between routers have these addresses: they are local to the cable, and no virtual network can have them.
+// cableEnds are the addresses at the two ends of a cable between routers, the end towards the internet first. They are local to the
+// cable, no virtual network can have them, and they differ by level because a router can't have the address of its own gateway.
+type cableEnds struct{ up, down netip.Addr }
+
 var (
-	upstream   = netip.MustParseAddr("169.254.0.1")
-	downstream = netip.MustParseAddr("169.254.0.2")
+	internetCable   = cableEnds{netip.MustParseAddr("169.254.0.1"), netip.MustParseAddr("169.254.0.2")}
+	datacenterCable = cableEnds{netip.MustParseAddr("169.254.0.3"), netip.MustParseAddr("169.254.0.4")}
+	hostGateway     = netip.MustParseAddr("169.254.0.5") // of hosts that hang on a router without a subnet
 )
 
 const uplink = "wan" // an edge's or a datacenter's interface towards the internet
@@ -51,29 +55,29 @@ func (b *builder) link(x, y emu.LinkEnd) {
 }
 
 // cable joins two routers, the upstream one first. It returns how the upstream router reaches a public address behind the cable.
-func (b *builder) cable(up *emu.Namespace, port string, down *emu.Namespace) func(netip.Prefix) emu.Route {
+func (b *builder) cable(ends cableEnds, up *emu.Namespace, port string, down *emu.Namespace) func(netip.Prefix) emu.Route {
 	b.link(
-		emu.LinkEnd{Namespace: up.Name, Name: port, MAC: emu.MACOf(upstream), Addresses: []netip.Prefix{single(upstream)}},
-		emu.LinkEnd{Namespace: down.Name, Name: uplink, MAC: emu.MACOf(downstream), Addresses: []netip.Prefix{single(downstream)}},
+		emu.LinkEnd{Namespace: up.Name, Name: port, MAC: emu.MACOf(ends.up), Addresses: []netip.Prefix{single(ends.up)}},
+		emu.LinkEnd{Namespace: down.Name, Name: uplink, MAC: emu.MACOf(ends.down), Addresses: []netip.Prefix{single(ends.down)}},
 	)
-	up.Neighbors = append(up.Neighbors, emu.Neighbor{Device: port, Address: downstream, MAC: emu.MACOf(downstream)})
-	down.Neighbors = append(down.Neighbors, emu.Neighbor{Device: uplink, Address: upstream, MAC: emu.MACOf(upstream)})
-	down.Routes = append(down.Routes, defaultRoute(upstream, uplink, true))
+	up.Neighbors = append(up.Neighbors, emu.Neighbor{Device: port, Address: ends.down, MAC: emu.MACOf(ends.down)})
+	down.Neighbors = append(down.Neighbors, emu.Neighbor{Device: uplink, Address: ends.up, MAC: emu.MACOf(ends.up)})
+	down.Routes = append(down.Routes, defaultRoute(ends.up, uplink, true))
 	return func(p netip.Prefix) emu.Route {
-		return emu.Route{Destination: p, Gateway: downstream, Device: port, OnLink: true}
+		return emu.Route{Destination: p, Gateway: ends.down, Device: port, OnLink: true}
 	}
 }
 
 // attach joins a host with one address to a router, without a subnet between them.
 func (b *builder) attach(router *emu.Namespace, port string, host *emu.Namespace, address netip.Addr) {
 	b.link(
-		emu.LinkEnd{Namespace: router.Name, Name: port, MAC: emu.MACOf(upstream), Addresses: []netip.Prefix{single(upstream)}},
+		emu.LinkEnd{Namespace: router.Name, Name: port, MAC: emu.MACOf(hostGateway), Addresses: []netip.Prefix{single(hostGateway)}},
 		emu.LinkEnd{Namespace: host.Name, Name: "eth0", MAC: emu.MACOf(address), Addresses: []netip.Prefix{single(address)}},
 	)
 	router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: port, Address: address, MAC: emu.MACOf(address)})
 	router.Routes = append(router.Routes, emu.Route{Destination: single(address), Device: port})
-	host.Neighbors = append(host.Neighbors, emu.Neighbor{Device: "eth0", Address: upstream, MAC: emu.MACOf(upstream)})
-	host.Routes = append(host.Routes, defaultRoute(upstream, "eth0", true))
+	host.Neighbors = append(host.Neighbors, emu.Neighbor{Device: "eth0", Address: hostGateway, MAC: emu.MACOf(hostGateway)})
+	host.Routes = append(host.Routes, defaultRoute(hostGateway, "eth0", true))
 }
 
 // internet makes the internet, its name server and its hosts.
@@ -95,7 +99,7 @@ func (b *builder) internet() {
 	for _, location := range b.lab.UsedLocations() {
 		block := lab.LocationBlock(location)
 		dc := emu.Namespace{Name: DatacenterName(location), Kind: emu.Router}
-		route := b.cable(&router, interfaceName("dc-"+slug(location)), &dc)
+		route := b.cable(internetCable, &router, interfaceName("dc-"+slug(location)), &dc)
 		router.Routes = append(router.Routes, route(block))
 		routed = append(routed, block)
 		b.add(dc)

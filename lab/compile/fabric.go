@@ -81,7 +81,7 @@ func (b *builder) webSites(location string) {
 // connect joins an edge to the datacenter of its location, which gets a route to each of the edge's public addresses.
 func (b *builder) connect(edge *emu.Namespace, location, port string, public []netip.Addr) {
 	dc, _ := b.network.Namespace(DatacenterName(location))
-	route := b.cable(dc, interfaceName(port), edge)
+	route := b.cable(datacenterCable, dc, interfaceName(port), edge)
 	for _, a := range public {
 		dc.Routes = append(dc.Routes, route(single(a)))
 	}

@@ -1,0 +1,209 @@
+package live
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"vnetlab/emu"
+	"vnetlab/emu/emulator"
+	"vnetlab/emu/kerneltest"
+	"vnetlab/lab"
+	"vnetlab/lab/compile"
+	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/labtest"
+	"vnetlab/lab/oracle"
+)
+
+// TestPacketsAgreeWithTheOracle asks both witnesses about every pair of members and every port that matters in a lab with one of each
+// thing.
+func TestPacketsAgreeWithTheOracle(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	if bad := disagreements(t, labtest.Everything(t)); len(bad) > 0 {
+		for _, b := range bad {
+			t.Error(b)
+		}
+	}
+}
+
+// TestPacketsAgreeInRandomLabs does the same in labs that nobody thought of.
+func TestPacketsAgreeInRandomLabs(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	checks := flag.Lookup("rapid.checks")
+	before := checks.Value.String()
+	if err := checks.Value.Set("15"); err != nil {
+		t.Fatal(err)
+	}
+	defer checks.Value.Set(before)
+	rapid.Check(t, func(rt *rapid.T) {
+		if bad := disagreements(t, randomLab(rt)); len(bad) > 0 {
+			rt.Fatalf("%d disagreements, the first: %s", len(bad), bad[0])
+		}
+	})
+}
+
+// disagreements runs a lab and lists where packets and oracle differ.
+func disagreements(t *testing.T, l *lab.Lab) (bad []string) {
+	t.Helper()
+	ctx := context.Background()
+	e, err := emulator.Start(ctx, compile.Network(l), emulator.Options{}, func(emulator.Progress) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 32)
+	for _, from := range l.Members() {
+		for _, target := range targets(l) {
+			wg.Add(1)
+			slots <- struct{}{}
+			go func() {
+				defer func() { <-slots; wg.Done() }()
+				predicted, err := oracle.Predict(l, from.ID(), target)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				wanted, err := l.EmuTarget(target)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if len(predicted.Outcomes) == 1 && predicted.Outcomes[0].Verdict == emu.Timeout {
+					return // takes seconds each
+				}
+				if got := e.Probe(ctx, from.ID(), wanted); !predicted.Agrees(got) {
+					mu.Lock()
+					bad = append(bad, fmt.Sprintf("%s to %s: got %s by %v (answered by %q, seen as %v, %s), predicted %s",
+						from.ID(), target, got.Verdict, got.By, got.AnsweredBy, got.SeenAs, got.Detail, predicted))
+					mu.Unlock()
+				}
+			}()
+		}
+	}
+	wg.Wait()
+	return bad
+}
+
+// targets are all members on the ports somebody listens on and one more, all public names on the public ports and one more, and addresses
+// that mean something or nothing.
+func targets(l *lab.Lab) (all []lab.Target) {
+	add := func(name string, ports map[uint16]bool) {
+		for p := range ports {
+			all = append(all, lab.Target{Name: name, Port: p, Protocol: emu.TCP})
+		}
+	}
+	for _, m := range l.Members() {
+		ports := map[uint16]bool{9: true}
+		for _, s := range m.Services() {
+			ports[s.Port] = true
+		}
+		add(m.ID(), ports)
+	}
+	for _, s := range l.CloudServices {
+		ports := map[uint16]bool{9: true}
+		if s.Production != nil {
+			for _, f := range s.Production.Frontends() {
+				ports[f.PublicPort] = true
+			}
+			for _, i := range s.Production.Instances {
+				for _, listens := range i.Services {
+					ports[listens.Port] = true
+				}
+			}
+		}
+		add(s.DNSName(), ports)
+	}
+	for _, name := range []string{"168.63.129.16", "192.0.2.53", "198.18.0.200", "203.0.113.99", "8.8.8.8", "10.0.1.1", "10.0.77.7", "172.16.0.4", "nobody.cloudapp.net"} {
+		add(name, map[uint16]bool{53: true, 80: true})
+	}
+	return all
+}
+
+// randomLab draws a lab of up to three networks and five services.
+func randomLab(rt *rapid.T) *lab.Lab {
+	l, err := lab.New("random", lab.Origin{})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	location := rapid.SampledFrom([]string{"West US", "East US"})
+	port := rapid.SampledFrom([]uint16{22, 80, 443, 1433, 3389})
+	rule := rapid.SampledFrom([]string{
+		"allow tcp 80", "allow tcp 1433 from 10.0.1.0/24", "block tcp 80 from 10.0.1.5", "allow any", "block tcp 443", "allow tcp 1000-2000,22",
+		"allow tcp from localsubnet", "allow tcp 80,443,1433 from 203.0.113.0/24,198.18.0.0/15", "block any from 10.0.1.4-10.0.1.6", "allow icmp",
+	})
+	firewall := func() (rules []lab.GuestFirewallRule) {
+		for _, text := range rapid.SliceOfN(rule, 0, 4).Draw(rt, "firewall") {
+			r, err := guestfirewall.Parse(text)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			rules = append(rules, lab.GuestFirewallRule{Rule: r})
+		}
+		return rules
+	}
+	listen := func() []lab.Service {
+		return labtest.Listen(rapid.SliceOfNDistinct(port, 0, 3, rapid.ID).Draw(rt, "services")...)
+	}
+	acl := func() (rules []lab.ACLRule) {
+		remote := rapid.SampledFrom([]string{"203.0.113.4/32", "203.0.113.0/24", "198.18.0.0/20", "198.18.0.16/32", "10.0.0.0/8", "0.0.0.0/0"})
+		for i, text := range rapid.SliceOfN(remote, 0, 3).Draw(rt, "acl") {
+			rules = append(rules, lab.ACLRule{Order: i, Permit: rapid.Bool().Draw(rt, "permit"), RemoteSubnet: netip.MustParsePrefix(text)})
+		}
+		return rules
+	}
+	distribution := rapid.SampledFrom([]lab.Distribution{"", lab.DistributeNone, lab.DistributeSourceIP, lab.DistributeSourceIPProtocol})
+
+	for i := range rapid.IntRange(0, 2).Draw(rt, "networks") {
+		_ = l.CreateVirtualNetwork(lab.VirtualNetwork{ // the same addresses in each
+			Name: fmt.Sprintf("Network%d", i), Location: location.Draw(rt, "location"), AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+			Subnets: []lab.Subnet{
+				{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")}, {Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.2.0/29")},
+			},
+		})
+	}
+	for i := range rapid.IntRange(1, 4).Draw(rt, "services") {
+		service := lab.HostedService{Name: fmt.Sprintf("svc%d", i), Location: location.Draw(rt, "location")}
+		subnet := ""
+		if len(l.VirtualNetworks) > 0 && rapid.Bool().Draw(rt, "in a network") {
+			n := rapid.SampledFrom(l.VirtualNetworks).Draw(rt, "network")
+			service.VirtualNetwork, service.Location, subnet = n.Name, n.Location, rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "subnet")
+		}
+		if err := l.CreateHostedService(service); err != nil {
+			rt.Fatal(err)
+		}
+		if rapid.Bool().Draw(rt, "roles") {
+			_ = l.CreateDeployment(service.Name, lab.PackageDeployment{VirtualNetwork: service.VirtualNetwork, Roles: []lab.Role{{
+				Name: fmt.Sprintf("Web%d", i), InstanceCount: rapid.IntRange(1, 3).Draw(rt, "instances"), Subnet: subnet, Firewall: firewall(), Services: listen(),
+				InputEndpoints: []lab.InputEndpoint{{
+					Name: "In", Protocol: emu.TCP, Port: port.Draw(rt, "port"), LocalPort: port.Draw(rt, "local"), ACL: acl(), Distribution: distribution.Draw(rt, "mode"),
+				}},
+			}}})
+			continue
+		}
+		list, mode := acl(), distribution.Draw(rt, "mode")
+		for v := range rapid.IntRange(0, 3).Draw(rt, "machines") {
+			_ = l.AddVirtualMachine(service.Name, lab.VirtualMachine{
+				Name: fmt.Sprintf("vm%d", v), OS: rapid.SampledFrom([]lab.OS{lab.Windows, lab.Linux}).Draw(rt, "os"), Subnet: subnet,
+				Firewall: firewall(), FirewallOff: rapid.IntRange(0, 4).Draw(rt, "off") == 0, Services: listen(),
+				Endpoints: []lab.VMEndpoint{
+					{Name: "set", PublicPort: 80, LocalPort: port.Draw(rt, "local"), LoadBalancedSet: "set", ACL: list, Distribution: mode},
+					{Name: "own", LocalPort: 3390, PublicPort: 0},
+				},
+			})
+		}
+	}
+	if rapid.Bool().Draw(rt, "site") {
+		_ = l.CreateWebSite(lab.WebSite{Name: "site", Location: location.Draw(rt, "location")})
+	}
+	for i := range rapid.IntRange(0, 2).Draw(rt, "hosts") {
+		_ = l.CreateInternetHost(lab.InternetHost{Name: fmt.Sprintf("host%d", i), Services: listen()})
+	}
+	return l
+}
