@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vnetlab/emu/kernel"
 )
 
 // How long a supervisor that was asked to stop may take, programs' own grace included, before it is killed.
@@ -39,8 +41,7 @@ func Down(ctx context.Context, name string) error {
 			return fmt.Errorf("the supervisor of lab %s (process %d) is still ending: %w", name, pid, err)
 		}
 	}
-	waitUntilGone()
-	return cleanLab(name)
+	return errors.Join(kernel.WaitUntilGone(ctx), cleanLab(name))
 }
 
 // supervisor gives a handle of the process that runs a lab; nil when none does.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/emulator"
+	"vnetlab/emu/kernel"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
 )
@@ -154,14 +155,14 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	cmd.Process.Kill() //nolint:errcheck // it is dead already
 	<-r.ended
 	conn.Close()
-	waitUntilGone()
+	goneErr := kernel.WaitUntilGone(context.WithoutCancel(ctx))
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("starting lab %s was interrupted; nothing is left of it: %w", l.name, ctx.Err())
+		return nil, fmt.Errorf("starting lab %s was interrupted; nothing is left of it: %w", l.name, errors.Join(ctx.Err(), goneErr))
 	}
 	if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("the supervisor of lab %s ended while it was building: %v%s", l.name, r.err, lastLines(logPath))
 	}
-	return nil, err
+	return nil, errors.Join(err, goneErr)
 }
 
 // build tells the supervisor what to build, follows it and confirms the end. It returns io.EOF when the supervisor dies.
