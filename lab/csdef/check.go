@@ -1,6 +1,7 @@
 package csdef
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -8,7 +9,6 @@ import (
 	"strings"
 
 	"vnetlab/emu"
-	"vnetlab/lab/spelling"
 	"vnetlab/lab/strictxml"
 )
 
@@ -100,6 +100,7 @@ func checkSites(r *Role, e *element) {
 	for _, i := range r.InputEndpoints {
 		protocols[i.Name] = i.Protocol
 	}
+	endpoints := slices.Sorted(maps.Keys(protocols))
 	for _, s := range e.Child("Sites").All("Site") {
 		bindings := s.Child("Bindings").All("Binding")
 		strictxml.Unique(bindings, "name", "binding")
@@ -109,7 +110,7 @@ func checkSites(r *Role, e *element) {
 				b.FailAt("endpointName", "endpoint %.60q has the protocol %s, a site needs http or https", name, protocol)
 				continue
 			}
-			mustExist(b, "endpointName", "endpoint", slices.Sorted(maps.Keys(protocols)))
+			mustExist(b, "endpointName", "endpoint", endpoints)
 		}
 	}
 	if r.Kind == Web && !r.HasSites && len(r.InternalEndpoints) > 1 {
@@ -123,7 +124,7 @@ func mustExist(e *element, attribute, what string, known []string) {
 	if name == "" || slices.Contains(known, name) {
 		return
 	}
-	e.FailAt(attribute, "%s %.60q is not defined", what, name).Hint = spelling.DidYouMean(name, known)
+	e.FailAt(attribute, "%s %.60q is not defined", what, name).DidYouMean(name, known)
 }
 
 // checkPorts refuses a public port that is taken already. The load balancer keeps TCP and UDP apart.
@@ -148,14 +149,15 @@ func (d *Definition) checkPorts(roles []*element) {
 			first[key] = fmt.Sprintf("endpoint %.60q of role %.60q at line %d", e.Name, d.Roles[i].Name, e.Origin.Line)
 		}
 	}
+	ports := slices.SortedFunc(maps.Keys(first), func(a, b taken) int { return cmp.Compare(a.port, b.port) })
 	for i := range d.Roles {
 		elements := roles[i].Child("Endpoints").All("InstanceInputEndpoint")
 		for j, e := range d.Roles[i].InstanceInputEndpoints {
-			for port := int(e.PublicPorts.First); port <= int(e.PublicPorts.Last); port++ {
-				if before, ok := first[taken{e.Protocol, uint16(port)}]; ok {
-					elements[j].Fail("the public ports %d to %d hold port %d, which is taken by %s", e.PublicPorts.First, e.PublicPorts.Last, port, before)
-					break
-				}
+			at := slices.IndexFunc(ports, func(t taken) bool {
+				return t.transport == e.Protocol && e.PublicPorts.First <= t.port && t.port <= e.PublicPorts.Last
+			})
+			if at >= 0 {
+				elements[j].Fail("the public ports %d to %d hold port %d, which is taken by %s", e.PublicPorts.First, e.PublicPorts.Last, ports[at].port, first[ports[at]])
 			}
 		}
 	}

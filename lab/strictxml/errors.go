@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"vnetlab/emu"
+	"vnetlab/lab/spelling"
 )
 
 // maxErrors bounds how much is said about one file.
@@ -17,6 +18,8 @@ type Error struct {
 	Origin  emu.Origin
 	Message string
 	Hint    string // the next step; may be empty
+
+	dropped bool // there are too many errors already
 }
 
 // Error gives place, message and hint on one line.
@@ -34,6 +37,14 @@ func (e *Error) Error() string {
 // WithHint adds the next step.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
+	return e
+}
+
+// DidYouMean adds the question about the known word that is nearest to a wrong one, if any is near.
+func (e *Error) DidYouMean(word string, known []string) *Error {
+	if !e.dropped {
+		e.Hint = spelling.DidYouMean(word, known)
+	}
 	return e
 }
 
@@ -61,7 +72,7 @@ func (e Errors) Unwrap() []error {
 // Add appends an error and gives it back, for a hint.
 func (e *Errors) Add(at emu.Origin, format string, args ...any) *Error {
 	err := &Error{Origin: at, Message: fmt.Sprintf(format, args...)}
-	if len(*e) < maxErrors {
+	if err.dropped = len(*e) >= maxErrors; !err.dropped {
 		*e = append(*e, err)
 	}
 	return err

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"vnetlab/emu"
-	"vnetlab/lab/spelling"
 )
 
 // Child gives the first child of a name; nil when there is none.
@@ -107,7 +106,7 @@ func (e *Element) OneOf(attribute, otherwise string, words ...string) string {
 		return otherwise
 	}
 	if !slices.Contains(words, v) {
-		e.FailAt(attribute, "%s is %.40q, expected %s", attribute, v, orList(words)).Hint = spelling.DidYouMean(v, words)
+		e.FailAt(attribute, "%s is %.40q, expected %s", attribute, v, orList(words)).DidYouMean(v, words)
 		return otherwise
 	}
 	return v

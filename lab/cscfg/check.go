@@ -1,0 +1,93 @@
+package cscfg
+
+import (
+	"vnetlab/emu"
+	"vnetlab/lab/csdef"
+	"vnetlab/lab/strictxml"
+)
+
+// places keeps where the attributes of elements are, for what can be checked only later.
+type places map[place]emu.Origin
+
+type place struct {
+	element   emu.Origin
+	attribute string
+}
+
+func (p places) keep(e *element, attributes ...string) {
+	for _, a := range attributes {
+		p[place{e.Origin, a}] = e.At(a)
+	}
+}
+
+func (p places) at(element emu.Origin, attribute string) emu.Origin {
+	if o, ok := p[place{element, attribute}]; ok {
+		return o
+	}
+	return element
+}
+
+// Check holds a configuration against its service definition: both name the same service and the same roles, access control is for
+// input endpoints that exist, and in a virtual network each role has its address. The error is of type strictxml.Errors.
+func (c *Configuration) Check(definition *csdef.Definition) error {
+	var errs strictxml.Errors
+	if c.ServiceName != definition.Name {
+		errs.Add(c.places.at(c.Origin, "serviceName"), "serviceName is %.60q, the service definition has the name %.60q", c.ServiceName, definition.Name)
+	}
+	var defined []string
+	for _, r := range definition.Roles {
+		defined = append(defined, r.Name)
+		if _, ok := c.Role(r.Name); !ok {
+			errs.Add(c.Origin, "role %.60q of the service definition is missing", r.Name).WithHint("it is defined at %s", r.Origin)
+		}
+	}
+	unknown := func(at emu.Origin, name string) {
+		errs.Add(at, "role %.60q is not in the service definition", name).DidYouMean(name, defined)
+	}
+	for _, r := range c.Roles {
+		if _, ok := definition.Role(r.Name); !ok {
+			unknown(c.places.at(r.Origin, "name"), r.Name)
+			continue
+		}
+		if _, ok := c.InstanceAddress(r.Name); !ok && c.VirtualNetworkSite != nil {
+			errs.Add(c.VirtualNetworkSite.Origin, "role %.60q has no <InstanceAddress> in virtual network %.60q", r.Name, c.VirtualNetworkSite.Name).
+				WithHint("say in <AddressAssignments> which subnet its instances are in")
+		}
+	}
+	for _, a := range c.InstanceAddresses {
+		if _, ok := definition.Role(a.Role); !ok {
+			unknown(c.places.at(a.Origin, "roleName"), a.Role)
+		}
+	}
+	for _, b := range c.EndpointACLs {
+		if role, ok := definition.Role(b.Role); !ok {
+			unknown(c.places.at(b.Origin, "role"), b.Role)
+		} else {
+			c.checkEndpoint(&errs, b, role)
+		}
+		c.checkAccessControl(&errs, b)
+	}
+	return errs.Err()
+}
+
+func (c *Configuration) checkEndpoint(errs *strictxml.Errors, b EndpointACL, role *csdef.Role) {
+	if _, ok := role.InputEndpoint(b.Endpoint); ok {
+		return
+	}
+	var known []string
+	for _, e := range role.InputEndpoints {
+		known = append(known, e.Name)
+	}
+	errs.Add(c.places.at(b.Origin, "endpoint"), "role %.60q has no input endpoint %.60q", b.Role, b.Endpoint).DidYouMean(b.Endpoint, known)
+}
+
+func (c *Configuration) checkAccessControl(errs *strictxml.Errors, b EndpointACL) {
+	var known []string
+	for _, a := range c.AccessControls {
+		if a.Name == b.AccessControl {
+			return
+		}
+		known = append(known, a.Name)
+	}
+	errs.Add(c.places.at(b.Origin, "accessControl"), "access control %.60q is not defined", b.AccessControl).DidYouMean(b.AccessControl, known)
+}

@@ -1,0 +1,233 @@
+package cscfg
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"vnetlab/emu"
+	"vnetlab/lab/csdef"
+	"vnetlab/lab/strictxml"
+)
+
+const contactManager = `<?xml version="1.0" encoding="utf-8"?>
+<ServiceConfiguration serviceName="ContactManager" xmlns="http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceConfiguration" osFamily="1" osVersion="*" schemaVersion="2012-05.1.7">
+  <Role name="ContactManager.Web">
+    <Instances count="1" />
+    <ConfigurationSettings>
+      <Setting name="Microsoft.WindowsAzure.Plugins.Diagnostics.ConnectionString" value="UseDevelopmentStorage=true" />
+    </ConfigurationSettings>
+  </Role>
+  <NetworkConfiguration>
+    <VirtualNetworkSite name="SampleNetwork" />
+    <AddressAssignments>
+      <InstanceAddress roleName="ContactManager.Web">
+        <Subnets><Subnet name="FrontEnd" /></Subnets>
+      </InstanceAddress>
+    </AddressAssignments>
+  </NetworkConfiguration>
+</ServiceConfiguration>
+`
+
+const everything = `<ServiceConfiguration serviceName="All" xmlns="http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceConfiguration">
+  <Role name="Web1" vmName="web">
+    <Certificates><Certificate name="tls" thumbprint="00" thumbprintAlgorithm="sha1"/></Certificates>
+    <Instances count="20"/>
+  </Role>
+  <NetworkConfiguration>
+    <LoadBalancers><LoadBalancer name="inside"><FrontendIPConfiguration type="private" subnet="A" staticVirtualNetworkIPAddress="10.0.1.9"/></LoadBalancer></LoadBalancers>
+    <AddressAssignments>
+      <ReservedIPs><ReservedIP name="kept"/></ReservedIPs>
+      <InstanceAddress roleName="Web1">
+        <PublicIPs><PublicIP name="pub" idleTimeoutInMinutes="30" domainNameLabel="d"/></PublicIPs>
+        <Subnets><Subnet name="A"/><Subnet name="B"/></Subnets>
+      </InstanceAddress>
+    </AddressAssignments>
+    <VirtualNetworkSite name="Net"/>
+    <Dns><DnsServers><DnsServer name="dns1" IPAddress="10.0.1.4"/></DnsServers></Dns>
+    <EndpointAcls><EndpointAcl role="Web1" endpoint="Https" accessControl="office"/></EndpointAcls>
+    <AccessControls>
+      <AccessControl name="office">
+        <Rule order="200" action="permit" remoteSubnet="175.0.0.0/8"/>
+        <Rule order="100" action="deny" remoteSubnet="175.1.0.1/24" description="not these"/>
+      </AccessControl>
+    </AccessControls>
+  </NetworkConfiguration>
+</ServiceConfiguration>`
+
+var ignore = cmp.Options{
+	cmpopts.IgnoreUnexported(Configuration{}), cmpopts.IgnoreTypes(emu.Origin{}),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+}
+
+func TestReadContactManager(t *testing.T) {
+	c, err := Read("s.cscfg", []byte(contactManager))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Configuration{
+		ServiceName:        "ContactManager",
+		Roles:              []Role{{Name: "ContactManager.Web", InstanceCount: 1}},
+		VirtualNetworkSite: &Named{Name: "SampleNetwork"},
+		InstanceAddresses:  []InstanceAddress{{Role: "ContactManager.Web", Subnets: []Named{{Name: "FrontEnd"}}}},
+	}
+	if diff := cmp.Diff(want, c, ignore); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if a, ok := c.InstanceAddress("ContactManager.Web"); !ok || a.Subnets[0].Origin.String() != "s.cscfg:13:18" {
+		t.Error(a)
+	}
+	if c.Unsupported() != nil {
+		t.Error(c.Unsupported())
+	}
+	var b strings.Builder
+	for _, n := range c.WithoutEffect() {
+		fmt.Fprintln(&b, n.Origin, n.Text)
+	}
+	if got := b.String(); got != `s.cscfg:2:133 osFamily has no effect on the network
+s.cscfg:2:146 osVersion has no effect on the network
+s.cscfg:5:5 <ConfigurationSettings> of role "ContactManager.Web" has no effect on the network
+` {
+		t.Error(got)
+	}
+}
+
+func TestReadEverything(t *testing.T) {
+	c, err := Read("s", []byte(everything))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := []Rule{
+		{Order: 100, RemoteSubnet: netip.MustParsePrefix("175.1.0.0/24"), Description: "not these"},
+		{Order: 200, Permit: true, RemoteSubnet: netip.MustParsePrefix("175.0.0.0/8")},
+	}
+	want := &Configuration{
+		ServiceName:        "All",
+		Roles:              []Role{{Name: "Web1", VMName: "web", InstanceCount: 20}},
+		AccessControls:     []AccessControl{{Name: "office", Rules: rules}},
+		EndpointACLs:       []EndpointACL{{Role: "Web1", Endpoint: "Https", AccessControl: "office"}},
+		DNSServers:         []DNSServer{{Name: "dns1", Address: netip.MustParseAddr("10.0.1.4")}},
+		VirtualNetworkSite: &Named{Name: "Net"},
+		InstanceAddresses:  []InstanceAddress{{Role: "Web1", Subnets: []Named{{Name: "A"}, {Name: "B"}}, PublicIPs: []Named{{Name: "pub"}}}},
+		ReservedIPs:        []Named{{Name: "kept"}},
+		LoadBalancers:      []LoadBalancer{{Name: "inside", Subnet: "A", StaticAddress: netip.MustParseAddr("10.0.1.9")}},
+	}
+	if diff := cmp.Diff(want, c, ignore); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if diff := cmp.Diff(rules, c.EndpointACL("Web1", "Https"), ignore); diff != "" {
+		t.Error(diff)
+	}
+	if c.EndpointACL("Web1", "Http") != nil {
+		t.Error("an ACL for another endpoint")
+	}
+	const so, end = ": this version of vnetlab can't build ", "; remove it, and the lab is without it"
+	if diff := cmp.Diff(`s:7:20: load balancer "inside"`+so+"internal load balancers"+end+
+		"\n"+`s:9:20: reserved IP "kept"`+so+"reserved addresses"+end+
+		"\n"+`s:11:20: public IP "pub"`+so+"public addresses of instances"+end, c.Unsupported().Error()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, c := range []struct{ in, old, new, want string }{
+		{contactManager, `count="1"`, `count="0"`, `s:4:16: count is "0", expected a number from 1 to 4096`},
+		{contactManager, `<Instances count="1" />`, ``, `s:3:3: <Role> lacks the element <Instances>`},
+		{contactManager, `osFamily="1"`, `osFamily="x"`, `s:2:133: osFamily is "x", expected a number from 1 to 100`},
+		{contactManager, `<Role name="ContactManager.Web">`, `<Role name="ContactManager.Web" vmName="averylongname">`, `s:3:35: vmName "averylongname" is longer than 10 characters`},
+		{contactManager, `  </Role>`, `  </Role><Role name="contactmanager.web"><Instances count="1"/></Role>`, `s:8:16: role "contactmanager.web" is there already; the first is at line 3`},
+		{contactManager, `  </NetworkConfiguration>`, `  </NetworkConfiguration><Role name="b"><Instances count="1"/></Role>`, `s:9:3: <NetworkConfiguration> must follow the last <Role>`},
+		{contactManager, `<VirtualNetworkSite name="SampleNetwork" />`, ``, `s:13:9: role "ContactManager.Web" has subnets, but the service is in no virtual network; add <VirtualNetworkSite name="..."/>`},
+		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, ``, `s:12:7: the address of role "ContactManager.Web" has no <Subnets>`},
+		{contactManager, `"FrontEnd"`, `"GatewaySubnet"`, `s:13:26: no instance can be in the subnet GatewaySubnet; it belongs to the gateway of the virtual network`},
+		{contactManager, `<Subnet name="FrontEnd" />`, `<Subnet nam="FrontEnd" />`, "s:13:18: <Subnet> lacks the attribute \"name\"\n" + `s:13:26: <Subnet> has no attribute "nam"; did you mean "name"?`},
+		{contactManager, `<VirtualNetworkSite name="SampleNetwork" />`, `<VirtualNetworkSite name="SampleNetwork" /><VirtualNetworkSite name="b" />`, `s:10:48: <VirtualNetworkSite> stands more than once in <NetworkConfiguration>; the first is at line 10`},
+		// the snippet as it lost its tags in the blog
+		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, `<Subnet name="FrontEnd" />`, "s:12:7: the address of role \"ContactManager.Web\" has no <Subnets>\n" + `s:13:9: <Subnet> is not known in <InstanceAddress>; did you mean "Subnets"?`},
+		{everything, `"10.0.1.4"`, `"dns"`, `s:16:45: IPAddress is "dns", expected an IPv4 address`},
+		{everything, `"175.0.0.0/8"`, `"any"`, `s:20:43: remoteSubnet is "any", expected an IPv4 prefix such as 203.0.113.0/24`},
+		{everything, `"175.0.0.0/8"`, `"175.0.0.1"`, `s:20:43: remoteSubnet is "175.0.0.1", expected an IPv4 prefix such as 203.0.113.0/24`},
+		{everything, `"permit"`, `"allow"`, `s:20:27: action is "allow", expected permit or deny`},
+		{everything, `order="100"`, `order="200"`, `s:21:15: order "200" is there already; the first is at line 20`},
+		{everything, `<EndpointAcls>`, `<EndpointAcls><EndpointAcl role="Web1" endpoint="Https" accessControl="x"/>`, `s:17:80: endpoint "Https" of role "Web1" has an access control already; the first is at line 17`},
+		{everything, `type="private"`, `type="public"`, `s:7:73: type is "public", expected private`},
+		{everything, `<AccessControl name="office">`, `<AccessControl name="office">` + many50(), `s:70:9: access control "office" has 52 rules, an endpoint can have 50`},
+	} {
+		_, err := Read("s", []byte(strings.Replace(c.in, c.old, c.new, 1)))
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s -> %s:\n got %v\nwant %s", c.old, c.new, err, c.want)
+		}
+	}
+}
+
+func many50() string {
+	var b strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&b, "\n      <Rule order=\"%d\" action=\"permit\" remoteSubnet=\"10.0.0.0/8\"/>", 1000+i)
+	}
+	return b.String()
+}
+
+func TestCheck(t *testing.T) {
+	definition := func(name, role, endpoint string) *csdef.Definition {
+		d, err := csdef.Read("d", []byte(fmt.Sprintf(`<ServiceDefinition name=%q xmlns=%q>
+<WorkerRole name=%q><Endpoints><InputEndpoint name=%q protocol="https" certificate="c" port="1"/></Endpoints><Certificates><Certificate name="c" storeLocation="LocalMachine" storeName="My"/></Certificates></WorkerRole>
+</ServiceDefinition>`, name, csdef.Namespace, role, endpoint)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	for _, c := range []struct {
+		definition     *csdef.Definition
+		old, new, want string
+	}{
+		{definition("All", "Web1", "Https"), "", "", ""},
+		{definition("Other", "Web1", "Https"), "", "", `s:1:23: serviceName is "All", the service definition has the name "Other"`},
+		{definition("All", "Web1", "Http"), "", "", `s:17:44: role "Web1" has no input endpoint "Https"; did you mean "Http"?`},
+		{definition("All", "Web2", "Https"), "", "", `s:1:1: role "Web2" of the service definition is missing; it is defined at d:2:1
+s:2:9: role "Web1" is not in the service definition; did you mean "Web2"?
+s:10:24: role "Web1" is not in the service definition; did you mean "Web2"?
+s:17:32: role "Web1" is not in the service definition; did you mean "Web2"?`},
+		{definition("All", "Web1", "Https"), `accessControl="office"`, `accessControl="offices"`, `s:17:61: access control "offices" is not defined; did you mean "office"?`},
+		{definition("All", "Web1", "Https"), `roleName="Web1"`, `roleName="Web3"`, `s:10:24: role "Web3" is not in the service definition; did you mean "Web1"?
+s:15:5: role "Web1" has no <InstanceAddress> in virtual network "Net"; say in <AddressAssignments> which subnet its instances are in`},
+	} {
+		cfg, err := Read("s", []byte(strings.Replace(everything, c.old, c.new, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := cfg.Check(c.definition); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.new, got, c.want)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(contactManager))
+	f.Add([]byte(everything))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Read("f", data)
+		if err == nil {
+			err = c.Check(&csdef.Definition{})
+		}
+		var all strictxml.Errors
+		if !errors.As(err, &all) || len(all) == 0 {
+			t.Fatalf("%T %v", err, err)
+		}
+		for _, e := range all {
+			if e.Origin.Line < 1 || e.Origin.Column < 1 || e.Message == "" {
+				t.Fatalf("an error without place or text: %#v", e)
+			}
+		}
+	})
+}

@@ -1,0 +1,261 @@
+package cscfg
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"unicode/utf8"
+
+	"vnetlab/emu"
+	"vnetlab/lab/strictxml"
+)
+
+type (
+	element  = strictxml.Element
+	spec     = strictxml.Spec
+	children = map[string]strictxml.Child
+)
+
+var (
+	many  = strictxml.Many
+	some  = strictxml.AtLeastOne
+	maybe = strictxml.AtMostOne
+	one   = strictxml.One
+	named = strictxml.Named
+)
+
+// schema describes the document, as the pages "Service Configuration Schema", "Role Schema" and "NetworkConfiguration
+// Schema" of MSDN have it.
+var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration", Spec: spec{
+	Required: []string{"serviceName"},
+	Optional: []string{"osFamily", "osVersion", "schemaVersion"},
+	Children: children{
+		"Role": some(spec{
+			Required: []string{"name"},
+			Optional: []string{"vmName"},
+			Children: children{
+				"Instances":             one(spec{Required: []string{"count"}}),
+				"ConfigurationSettings": maybe(spec{Children: children{"Setting": many(spec{Required: []string{"name"}, Optional: []string{"value"}})}}),
+				"Certificates": maybe(spec{Children: children{
+					"Certificate": many(spec{Required: []string{"name", "thumbprint", "thumbprintAlgorithm"}}),
+				}}),
+			},
+		}),
+		"NetworkConfiguration": maybe(networkConfiguration),
+	},
+}}
+
+var networkConfiguration = spec{Children: children{
+	"AccessControls": maybe(spec{Children: children{"AccessControl": many(spec{
+		Required: []string{"name"},
+		Children: children{"Rule": many(spec{Required: []string{"order", "action", "remoteSubnet"}, Optional: []string{"description"}})},
+	})}}),
+	"EndpointAcls":       maybe(spec{Children: children{"EndpointAcl": many(spec{Required: []string{"role", "endpoint", "accessControl"}})}}),
+	"Dns":                maybe(spec{Children: children{"DnsServers": maybe(spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
+	"VirtualNetworkSite": maybe(named),
+	"AddressAssignments": maybe(spec{Children: children{
+		"InstanceAddress": many(spec{
+			Required: []string{"roleName"},
+			Children: children{
+				"Subnets": maybe(spec{Children: children{"Subnet": some(named)}}),
+				"PublicIPs": maybe(spec{Children: children{
+					"PublicIP": many(spec{Required: []string{"name"}, Optional: []string{"idleTimeoutInMinutes", "domainNameLabel"}}),
+				}}),
+			},
+		}),
+		"ReservedIPs": maybe(spec{Children: children{"ReservedIP": maybe(named)}}),
+	}}),
+	"LoadBalancers": maybe(spec{Children: children{"LoadBalancer": many(spec{
+		Required: []string{"name"},
+		Children: children{"FrontendIPConfiguration": one(spec{Required: []string{"type"}, Optional: []string{"subnet", "staticVirtualNetworkIPAddress"}})},
+	})}}),
+}}
+
+// gatewaySubnet is the subnet of a virtual network's gateway, in which no instance can be.
+const gatewaySubnet = "GatewaySubnet"
+
+// Read reads a service configuration. The error is of type strictxml.Errors and holds everything that is wrong with the file by
+// itself; Check holds it against the service definition.
+func Read(file string, data []byte) (*Configuration, error) {
+	doc, err := strictxml.Read(file, data, schema)
+	if err != nil {
+		return nil, err
+	}
+	root := doc.Root
+	c := &Configuration{ServiceName: root.Get("serviceName"), Origin: root.Origin, places: places{}}
+	c.places.keep(root, "serviceName")
+	root.Int("osFamily", 1, 100, 1)
+	roles := root.All("Role")
+	strictxml.Unique(roles, "name", "role")
+	for _, e := range roles {
+		c.Roles = append(c.Roles, c.readRole(e))
+	}
+	network := root.Child("NetworkConfiguration")
+	if network != nil && root.Children[len(root.Children)-1] != network {
+		network.Fail("<NetworkConfiguration> must follow the last <Role>")
+	}
+	c.readAccess(network)
+	c.readAddresses(network)
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	c.note(root, network)
+	return c, nil
+}
+
+func (c *Configuration) readRole(e *element) Role {
+	c.places.keep(e, "name")
+	r := Role{Name: e.Get("name"), VMName: e.Get("vmName"), Origin: e.Origin}
+	if utf8.RuneCountInString(r.VMName) > 10 {
+		e.FailAt("vmName", "vmName %.60q is longer than 10 characters", r.VMName)
+	}
+	if i := e.Child("Instances"); i != nil {
+		r.InstanceCount = i.Int("count", 1, MaxInstances, 0)
+	}
+	strictxml.Unique(e.Child("ConfigurationSettings").All("Setting"), "name", "setting")
+	strictxml.Unique(e.Child("Certificates").All("Certificate"), "name", "certificate")
+	return r
+}
+
+func (c *Configuration) readAccess(network *element) {
+	controls := network.Child("AccessControls").All("AccessControl")
+	strictxml.Unique(controls, "name", "access control")
+	for _, e := range controls {
+		a := AccessControl{Name: e.Get("name"), Origin: e.Origin}
+		rules := e.All("Rule")
+		if len(rules) > MaxRules {
+			rules[MaxRules].Fail("access control %.60q has %d rules, an endpoint can have %d", a.Name, len(rules), MaxRules)
+		}
+		strictxml.Unique(rules, "order", "order")
+		for _, r := range rules {
+			a.Rules = append(a.Rules, readRule(r))
+		}
+		slices.SortStableFunc(a.Rules, func(x, y Rule) int { return cmp.Compare(x.Order, y.Order) })
+		c.AccessControls = append(c.AccessControls, a)
+	}
+	bound := map[string]emu.Origin{}
+	for _, e := range network.Child("EndpointAcls").All("EndpointAcl") {
+		c.places.keep(e, "role", "endpoint", "accessControl")
+		b := EndpointACL{Role: e.Get("role"), Endpoint: e.Get("endpoint"), AccessControl: e.Get("accessControl"), Origin: e.Origin}
+		key := b.Role + "\x00" + b.Endpoint
+		if first, ok := bound[key]; ok {
+			e.Fail("endpoint %.60q of role %.60q has an access control already", b.Endpoint, b.Role).WithHint("the first is at line %d", first.Line)
+		} else {
+			bound[key] = e.Origin
+		}
+		c.EndpointACLs = append(c.EndpointACLs, b)
+	}
+}
+
+func readRule(e *element) Rule {
+	r := Rule{
+		Order:       e.Int("order", 0, math.MaxInt32, 0),
+		Permit:      e.OneOf("action", "", "permit", "deny") == "permit",
+		Description: e.Get("description"),
+		Origin:      e.Origin,
+	}
+	if text := e.Get("remoteSubnet"); text != "" {
+		var ok bool
+		if r.RemoteSubnet, ok = strictxml.ParsePrefix(text); !ok {
+			e.FailAt("remoteSubnet", "remoteSubnet is %.60q, expected an IPv4 prefix such as 203.0.113.0/24", text)
+		}
+	}
+	return r
+}
+
+func (c *Configuration) readAddresses(network *element) {
+	servers := network.Child("Dns").Child("DnsServers").All("DnsServer")
+	strictxml.Unique(servers, "name", "DNS server")
+	for _, e := range servers {
+		c.DNSServers = append(c.DNSServers, DNSServer{Name: e.Get("name"), Address: e.Address("IPAddress"), Origin: e.Origin})
+	}
+	if e := network.Child("VirtualNetworkSite"); e != nil {
+		c.VirtualNetworkSite = &Named{e.Get("name"), e.Origin}
+	}
+	assignments := network.Child("AddressAssignments")
+	instances := assignments.All("InstanceAddress")
+	strictxml.Unique(instances, "roleName", "the address of role")
+	for _, e := range instances {
+		c.InstanceAddresses = append(c.InstanceAddresses, c.readInstanceAddress(e))
+	}
+	c.ReservedIPs = names(assignments.Child("ReservedIPs").All("ReservedIP"))
+	balancers := network.Child("LoadBalancers").All("LoadBalancer")
+	strictxml.Unique(balancers, "name", "load balancer")
+	for _, e := range balancers {
+		b := LoadBalancer{Name: e.Get("name"), Origin: e.Origin}
+		if f := e.Child("FrontendIPConfiguration"); f != nil {
+			f.OneOf("type", "", "private")
+			b.Subnet, b.StaticAddress = f.Get("subnet"), f.Address("staticVirtualNetworkIPAddress")
+		}
+		c.LoadBalancers = append(c.LoadBalancers, b)
+	}
+}
+
+func (c *Configuration) readInstanceAddress(e *element) InstanceAddress {
+	c.places.keep(e, "roleName")
+	a := InstanceAddress{Role: e.Get("roleName"), Origin: e.Origin}
+	subnets := e.Child("Subnets")
+	strictxml.Unique(subnets.All("Subnet"), "name", "subnet")
+	a.Subnets = names(subnets.All("Subnet"))
+	for _, s := range subnets.All("Subnet") {
+		if s.Get("name") == gatewaySubnet {
+			s.FailAt("name", "no instance can be in the subnet %s", gatewaySubnet).WithHint("it belongs to the gateway of the virtual network")
+		}
+	}
+	for _, p := range e.Child("PublicIPs").All("PublicIP") {
+		p.Int("idleTimeoutInMinutes", 4, 30, 4)
+		a.PublicIPs = append(a.PublicIPs, Named{p.Get("name"), p.Origin})
+	}
+	switch {
+	case subnets != nil && c.VirtualNetworkSite == nil:
+		subnets.Fail("role %.60q has subnets, but the service is in no virtual network", a.Role).WithHint(`add <VirtualNetworkSite name="..."/>`)
+	case subnets == nil && c.VirtualNetworkSite != nil:
+		e.Fail("the address of role %.60q has no <Subnets>", a.Role)
+	}
+	return a
+}
+
+func names(elements []*element) []Named {
+	var all []Named
+	for _, e := range elements {
+		all = append(all, Named{e.Get("name"), e.Origin})
+	}
+	return all
+}
+
+// note collects what has no effect and what can't be built.
+func (c *Configuration) note(root, network *element) {
+	without := func(at emu.Origin, format string, args ...any) {
+		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...) + " has no effect on the network"})
+	}
+	cannotBuild := func(at emu.Origin, what, name, kind string) {
+		c.unsupported.Add(at, "%s %.60q: this version of vnetlab can't build %s", what, name, kind).WithHint("remove it, and the lab is without it")
+	}
+	for _, a := range []string{"osFamily", "osVersion"} {
+		if _, ok := root.Attribute(a); ok {
+			without(root.At(a), "%s", a)
+		}
+	}
+	for _, e := range root.All("Role") {
+		for _, part := range e.Children {
+			if part.Name != "Instances" {
+				without(part.Origin, "<%s> of role %.60q", part.Name, e.Get("name"))
+			}
+		}
+	}
+	assignments := network.Child("AddressAssignments")
+	for _, i := range assignments.All("InstanceAddress") {
+		for _, e := range i.Child("PublicIPs").All("PublicIP") {
+			cannotBuild(e.Origin, "public IP", e.Get("name"), "public addresses of instances")
+		}
+	}
+	for _, e := range assignments.Child("ReservedIPs").All("ReservedIP") {
+		cannotBuild(e.Origin, "reserved IP", e.Get("name"), "reserved addresses")
+	}
+	for _, e := range network.Child("LoadBalancers").All("LoadBalancer") {
+		cannotBuild(e.Origin, "load balancer", e.Get("name"), "internal load balancers")
+	}
+	strictxml.SortNotes(c.withoutEffect)
+	c.unsupported.Sort()
+}

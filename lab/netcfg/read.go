@@ -1,0 +1,210 @@
+package netcfg
+
+import (
+	"net/netip"
+	"slices"
+
+	"vnetlab/lab/strictxml"
+)
+
+type (
+	element  = strictxml.Element
+	spec     = strictxml.Spec
+	children = map[string]strictxml.Child
+)
+
+var (
+	many  = strictxml.Many
+	some  = strictxml.AtLeastOne
+	maybe = strictxml.AtMostOne
+	one   = strictxml.One
+	named = strictxml.Named
+
+	text         = spec{Text: true}
+	addressSpace = spec{Children: children{"AddressPrefix": some(text)}}
+)
+
+// schema describes the document, as MSDN's page has it. The order of a network's parts differs between its pages, so any will do.
+var schema = strictxml.Schema{Namespace: Namespace, Root: "NetworkConfiguration", Spec: spec{
+	Children: children{"VirtualNetworkConfiguration": one(spec{Children: children{
+		"Dns": maybe(spec{Children: children{"DnsServers": maybe(spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
+		"LocalNetworkSites": maybe(spec{Children: children{"LocalNetworkSite": many(spec{
+			Required: []string{"name"},
+			Children: children{"AddressSpace": one(addressSpace), "VPNGatewayAddress": maybe(text)},
+		})}}),
+		"VirtualNetworkSites": maybe(spec{Children: children{"VirtualNetworkSite": many(virtualNetworkSite)}}),
+	}})},
+}}
+
+var virtualNetworkSite = spec{
+	Required: []string{"name"},
+	Optional: []string{"AffinityGroup", "Location"},
+	Children: children{
+		"Label":         maybe(text),
+		"AddressSpace":  one(addressSpace),
+		"Subnets":       maybe(spec{Children: children{"Subnet": many(spec{Required: []string{"name"}, Children: children{"AddressPrefix": one(text)}})}}),
+		"DnsServersRef": maybe(spec{Children: children{"DnsServerRef": many(named)}}),
+		"Gateway": maybe(spec{
+			Optional: []string{"profile"},
+			Children: children{
+				"VPNClientAddressPool": maybe(spec{Children: children{"AddressPrefix": many(text)}}),
+				"ConnectionsToLocalNetwork": maybe(spec{Children: children{"LocalNetworkSiteRef": many(spec{
+					Required: []string{"name"},
+					Children: children{"Connection": some(spec{Required: []string{"type"}})},
+				})}}),
+			},
+		}),
+	},
+}
+
+// Read reads a network configuration. The error is of type strictxml.Errors and holds everything that is wrong with the file.
+func Read(file string, data []byte) (*NetworkConfiguration, error) {
+	doc, err := strictxml.Read(file, data, schema)
+	if err != nil {
+		return nil, err
+	}
+	c := &NetworkConfiguration{Origin: doc.Root.Origin}
+	body := doc.Root.Child("VirtualNetworkConfiguration")
+
+	servers := body.Child("Dns").Child("DnsServers").All("DnsServer")
+	strictxml.Unique(servers, "name", "DNS server")
+	for _, e := range servers {
+		c.DNSServers = append(c.DNSServers, DNSServer{Name: e.Get("name"), Address: e.Address("IPAddress"), Origin: e.Origin})
+	}
+	local := body.Child("LocalNetworkSites").All("LocalNetworkSite")
+	strictxml.Unique(local, "name", "local network site")
+	for _, e := range local {
+		c.LocalNetworkSites = append(c.LocalNetworkSites, readLocal(e))
+	}
+	sites := body.Child("VirtualNetworkSites").All("VirtualNetworkSite")
+	strictxml.Unique(sites, "name", "virtual network site")
+	dnsNames, localNames := names(servers), names(local)
+	for _, e := range sites {
+		c.VirtualNetworkSites = append(c.VirtualNetworkSites, c.readSite(e, dnsNames, localNames))
+	}
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	c.note()
+	return c, nil
+}
+
+func readLocal(e *element) LocalNetworkSite {
+	l := LocalNetworkSite{Name: e.Get("name"), AddressSpace: readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
+	if g := e.Child("VPNGatewayAddress"); g != nil && g.Text != "" {
+		addr, err := netip.ParseAddr(g.Text)
+		if err != nil || !addr.Is4() {
+			g.Fail("VPNGatewayAddress is %.60q, expected an IPv4 address", g.Text)
+		}
+		l.VPNGatewayAddress = addr
+	}
+	return l
+}
+
+func readPrefixes(elements []*element) []Prefix {
+	var all []Prefix
+	for _, e := range elements {
+		all = append(all, Prefix{readPrefix(e), e.Origin})
+	}
+	return all
+}
+
+// readPrefix reads the text of an element. The platform took 10.0.0.11/8 for 10.0.0.0/8.
+func readPrefix(e *element) netip.Prefix {
+	if e == nil || e.Text == "" {
+		return netip.Prefix{}
+	}
+	p, ok := strictxml.ParsePrefix(e.Text)
+	if !ok {
+		e.Fail("%s is %.60q, expected an IPv4 prefix such as 10.0.0.0/16", e.Name, e.Text)
+	}
+	return p
+}
+
+func names(elements []*element) []string {
+	all := make([]string, len(elements))
+	for i, e := range elements {
+		all[i] = e.Get("name")
+	}
+	return all
+}
+
+// readSite reads a virtual network; it can refer to the DNS servers and local network sites of some names.
+func (c *NetworkConfiguration) readSite(e *element, dns, local []string) VirtualNetworkSite {
+	v := VirtualNetworkSite{
+		Name:          e.Get("name"),
+		AffinityGroup: e.Get("AffinityGroup"),
+		Location:      e.Get("Location"),
+		AddressSpace:  readPrefixes(e.Child("AddressSpace").All("AddressPrefix")),
+		Origin:        e.Origin,
+	}
+	if l := e.Child("Label"); l != nil {
+		v.Label = l.Text
+	}
+	switch {
+	case v.AffinityGroup == "" && v.Location == "":
+		// The platform's own text, its spelling included.
+		e.Fail("Neither Affinity Group nor Location elemet is specified in virtual network site '%.60s'. "+
+			"Either Affinity Group or Location must be specified for every virtual network.", v.Name)
+	case v.AffinityGroup != "" && v.Location != "":
+		e.FailAt("Location", "virtual network site %.60q has both an affinity group and a location", v.Name).WithHint("keep one of the two")
+	}
+	subnets := e.Child("Subnets").All("Subnet")
+	strictxml.Unique(subnets, "name", "subnet")
+	for _, s := range subnets {
+		v.Subnets = append(v.Subnets, Subnet{Name: s.Get("name"), AddressPrefix: readPrefix(s.Child("AddressPrefix")), Origin: s.Origin})
+	}
+	refs := e.Child("DnsServersRef").All("DnsServerRef")
+	strictxml.Unique(refs, "name", "reference to DNS server")
+	for _, r := range refs {
+		mustExist(r, "DNS server", dns)
+		if i := slices.Index(dns, r.Get("name")); i >= 0 {
+			v.DNSServers = append(v.DNSServers, DNSServer{Name: dns[i], Address: c.DNSServers[i].Address, Origin: r.Origin})
+		}
+	}
+	v.Gateway = readGateway(e.Child("Gateway"), local)
+	return v
+}
+
+func readGateway(e *element, local []string) *Gateway {
+	if e == nil {
+		return nil
+	}
+	g := &Gateway{
+		Profile:              e.OneOf("profile", "", "Small", "Medium", "Large", "ExtraLarge"),
+		VPNClientAddressPool: readPrefixes(e.Child("VPNClientAddressPool").All("AddressPrefix")),
+		Origin:               e.Origin,
+	}
+	refs := e.Child("ConnectionsToLocalNetwork").All("LocalNetworkSiteRef")
+	strictxml.Unique(refs, "name", "reference to local network site")
+	for _, r := range refs {
+		connection := Connection{LocalNetworkSite: r.Get("name"), Origin: r.Origin}
+		for _, t := range r.All("Connection") {
+			connection.Type = t.OneOf("type", "", "IPsec", "Dedicated")
+			g.Connections = append(g.Connections, connection)
+		}
+		mustExist(r, "local network site", local)
+	}
+	return g
+}
+
+// mustExist makes an error of a reference to something unknown.
+func mustExist(ref *element, what string, known []string) {
+	if name := ref.Get("name"); name != "" && !slices.Contains(known, name) {
+		ref.FailAt("name", "%s %.60q is not defined", what, name).DidYouMean(name, known)
+	}
+}
+
+// note collects what can't be built.
+func (c *NetworkConfiguration) note() {
+	const hint = "remove it, and the lab is without it"
+	for _, l := range c.LocalNetworkSites {
+		c.unsupported.Add(l.Origin, "local network site %.60q: this version of vnetlab can't build local networks", l.Name).WithHint(hint)
+	}
+	for _, v := range c.VirtualNetworkSites {
+		if v.Gateway != nil {
+			c.unsupported.Add(v.Gateway.Origin, "gateway of virtual network site %.60q: this version of vnetlab can't build gateways", v.Name).WithHint(hint)
+		}
+	}
+	c.unsupported.Sort()
+}
