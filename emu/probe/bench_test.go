@@ -33,7 +33,6 @@ func crowd(subnets, hostsPer int, port uint16) (*emu.Network, []Pair) {
 func TestSweep(t *testing.T) {
 	n, pairs := crowd(2, 20, kerneltest.Port)
 	_, p := start(t, n)
-	p.TimeLimit = 5e9
 	overflows := neighbourOverflows()
 	reported := make([]bool, len(pairs))
 	for i, o := range p.Sweep(t.Context(), pairs, 32, func(i int, _ emu.Observation) { reported[i] = true }) {
@@ -63,7 +62,6 @@ func BenchmarkProbeBlocked(b *testing.B) { benchmarkProbe(b, 7000, emu.Blocked) 
 func benchmarkSweep(b *testing.B, port uint16, want emu.Verdict) {
 	n, pairs := crowd(4, 25, port)
 	_, p := start(b, n)
-	p.TimeLimit = 5e9
 	overflows := neighbourOverflows()
 	for b.Loop() {
 		for i, o := range p.Sweep(b.Context(), pairs, 64, nil) {

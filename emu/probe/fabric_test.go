@@ -3,7 +3,6 @@ package probe
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
@@ -180,7 +179,6 @@ func start(t testing.TB, n *emu.Network) (*kernel.State, *Prober) {
 		}
 	}
 	p := New(n, state.Namespace)
-	p.TimeLimit = 400 * time.Millisecond
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)

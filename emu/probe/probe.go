@@ -20,7 +20,8 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// Prober makes the probes of one running network. Its methods may be called from many goroutines at once.
+// Prober makes the probes of one running network. A network has one: the kernel gives the reports of a namespace to one listener.
+// Its methods may be called from many goroutines at once.
 type Prober struct {
 	// TimeLimit is how long one attempt to connect may take: 3 seconds, unless it is set before the first probe. A probe
 	// that got neither answer nor report tries once more.

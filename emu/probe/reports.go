@@ -46,7 +46,11 @@ func (r *reports) listen(ns *kernel.Namespace) error {
 	}
 	conn, err := subscribe(ns)
 	if err != nil {
-		return fmt.Errorf("listen for reports of dropped packets in %s: %w; the kernel needs nfnetlink_log", ns.Name, err)
+		hint := "the kernel needs nfnetlink_log"
+		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
+			hint = fmt.Sprintf("NFLOG group %d is taken or root is missing, does another prober have it?", emu.LogGroup)
+		}
+		return fmt.Errorf("listen for reports of dropped packets in %s: %w; %s", ns.Name, err, hint)
 	}
 	if r.open == nil {
 		r.open = make(map[string]*reporter)
