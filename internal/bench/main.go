@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -49,7 +50,7 @@ func (b *bench) run(output string) (err error) {
 	if b.dir, err = os.MkdirTemp("", "vnetlab-bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	var t table
 	labs := map[int]medians{}
 	for _, n := range b.sizes {

@@ -41,6 +41,7 @@ type network struct {
 }
 
 func build(want *emu.Network) (*network, error) {
+	nl.EnableErrorMessageReporting = true // the kernel's own words in errors
 	// In a namespace of its own the program leaves the machine's alone.
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
