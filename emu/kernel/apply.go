@@ -38,7 +38,7 @@ func Apply(ctx context.Context, want *emu.Network, report func(done, total int))
 		firewalls.Go(func() error {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if err := a.restore.load(firewallCtx, p.ns, p.want.Firewall); err != nil {
+			if err := a.restore.load(firewallCtx, p.ns, p.want.Firewall.String()); err != nil {
 				return fmt.Errorf("guest firewall of %s: %w", p.want.Name, err)
 			}
 			a.step()

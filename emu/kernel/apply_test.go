@@ -2,9 +2,13 @@ package kernel
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
+	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -25,5 +29,130 @@ func BenchmarkApply(b *testing.B) {
 				b.StartTimer()
 			}
 		})
+	}
+}
+
+// descriptors counts the descriptors of this process.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// Whenever Apply is stopped, it leaves no descriptor, and so no namespace.
+func TestApplyStops(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	want := kerneltest.Subnets(3, 8)
+	if s, err := Apply(t.Context(), want, nil); err != nil || s.Close() != nil { // what is opened once for all
+		t.Fatal(err)
+	}
+	before := descriptors(t)
+	for stop := 0; stop < 75; stop += 7 {
+		ctx, cancel := context.WithCancel(t.Context())
+		s, err := Apply(ctx, want, func(done, total int) {
+			if done > stop {
+				cancel()
+			}
+		})
+		if !errors.Is(err, context.Canceled) || s != nil {
+			t.Errorf("stopped after %d steps: %v, %v", stop, s, err)
+		}
+		cancel()
+		if after := descriptors(t); after != before {
+			t.Fatalf("stopped after %d steps: %d descriptors instead of %d", stop, after, before)
+		}
+	}
+}
+
+// What can't be made is an error that says where, and nothing is left.
+func TestApplyFails(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	before := descriptors(t)
+	for name, tt := range map[string]struct {
+		spoil func(*emu.Network)
+		want  string
+	}{
+		"twice":        {func(n *emu.Network) { n.Namespaces = append(n.Namespaces, n.Namespaces[0]) }, "namespace edge is there twice"},
+		"no bridge":    {func(n *emu.Network) { n.Links[0].A.Port.Bridge = "x" }, "link h0-0 of edge: there is no bridge x"},
+		"no namespace": {func(n *emu.Network) { n.Links[0].B.Namespace = "x" }, "link eth0: there is no namespace x"},
+		"same device":  {func(n *emu.Network) { n.Links[1].A.Name = n.Links[0].A.Name }, "edge has two devices h0-0"},
+		"no device":    {func(n *emu.Network) { n.Namespaces[1].Routes[0].Device = "x" }, "there is no device x"},
+		"long name":    {func(n *emu.Network) { n.Links[0].A.Name = "a-name-beyond-15-bytes" }, "namespace edge: add link a-name-beyond-15-bytes: "},
+		"unreachable": {func(n *emu.Network) { n.Namespaces[1].Routes[0].Gateway = addr("192.0.2.1") },
+			"add route to 0.0.0.0/0: network is unreachable (Nexthop has invalid gateway)"},
+		"firewall": {func(n *emu.Network) { n.Namespaces[1].Firewall.Rules[0].Protocol = "nonsense" }, "guest firewall of host-0-0: iptables-restore: exit status 2"},
+		"rules": {func(n *emu.Network) {
+			n.Namespaces[0].Ruleset = &emu.Ruleset{Table: "lab", Chains: []emu.Chain{{Name: "a", Rules: []emu.Rule{with(emu.Goto{Chain: "b"})}}}}
+		}, "namespace edge: load the nftables table lab: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := kerneltest.Subnets(1, 2)
+			tt.spoil(n)
+			s, err := Apply(t.Context(), n, nil)
+			if s != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if after := descriptors(t); after != before {
+				t.Errorf("%d descriptors instead of %d", after, before)
+			}
+		})
+	}
+}
+
+// Progress goes from 1 to the total by ones.
+func TestApplyReports(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	last, all := 0, 0
+	want := kerneltest.Subnets(2, 3)
+	s, err := Apply(t.Context(), want, func(done, total int) {
+		if done != last+1 {
+			t.Errorf("%d after %d", done, last)
+		}
+		last, all = done, total
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if last != all || all != 7+6+6 {
+		t.Errorf("%d of %d", last, all)
+	}
+}
+
+// Settings are written in the namespaces, and not on the host.
+func TestSysctls(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	keys := []string{
+		"net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6", "net.ipv6.conf.eth0.disable_ipv6",
+		"net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter", "net.ipv4.conf.all.send_redirects",
+	}
+	read := func() string {
+		var all strings.Builder
+		for _, k := range keys {
+			b, _ := os.ReadFile("/proc/sys/" + strings.ReplaceAll(k, ".", "/"))
+			fmt.Fprint(&all, k, " = ", string(b))
+		}
+		return all.String()
+	}
+	before := read()
+	s := apply(t, kerneltest.Subnets(1, 1))
+	host, _ := s.Namespace(kerneltest.Host(0, 0))
+	if got := run(t, host, "", "cat", "/proc/sys/net/ipv6/conf/default/disable_ipv6", "/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "/proc/sys/net/ipv4/ip_forward"); got != "1\n1\n0\n" {
+		t.Errorf("host: %q", got)
+	}
+	if got := run(t, host, "", "ip", "-6", "addr"); got != "" {
+		t.Errorf("host has IPv6: %s", got)
+	}
+	edge, _ := s.Namespace(kerneltest.Edge)
+	if got := run(t, edge, "", "cat", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/subnet0/rp_filter", "/proc/sys/net/ipv4/conf/h0-0/send_redirects"); got != "1\n0\n0\n" {
+		t.Errorf("edge: %q", got)
+	}
+	if after := read(); after != before {
+		t.Errorf("the host changed from\n%s\nto\n%s", before, after)
 	}
 }

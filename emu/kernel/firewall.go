@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"vnetlab/emu"
 )
 
 // iptables-restore finds its input and its lock at its standard input. A lock of its own for each lets several run at once,
@@ -35,9 +33,9 @@ func newRestorer() (*restorer, error) {
 	return &restorer{program, append(os.Environ(), restoreLock)}, nil
 }
 
-// load replaces the filter table of the namespace.
-func (r *restorer) load(ctx context.Context, n *Namespace, f *emu.Firewall) error {
-	input, err := fileOf(f.String())
+// load replaces the tables that the text has in the namespace.
+func (r *restorer) load(ctx context.Context, n *Namespace, text string) error {
+	input, err := fileOf(text)
 	if err != nil {
 		return err
 	}

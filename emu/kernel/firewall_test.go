@@ -53,7 +53,7 @@ func TestFirewallEqualsIptables(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.program = program + "-restore"
-			if err := r.load(t.Context(), n, f); err != nil {
+			if err := r.load(t.Context(), n, f.String()); err != nil {
 				t.Fatal(err)
 			}
 			want := append([]string{"-P INPUT DROP"}, f.Lines()...)

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -335,6 +336,30 @@ func (s *routeSocket) dump(proto int, ask ...nl.NetlinkRequestData) ([][]byte, e
 			}
 			all = append(all, m)
 			in = in[min(len(in), (int(h.Len)+3)&^3):]
+		}
+	}
+}
+
+// waitForEnd waits until a link of the namespace is deleted.
+func (s *routeSocket) waitForEnd(ctx context.Context) error {
+	in := make([]byte, 1<<15)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}, 50) // milliseconds, to look at the context
+		if errors.Is(err, unix.EINTR) || err == nil && ready == 0 {
+			continue
+		}
+		if err != nil {
+			return os.NewSyscallError("poll", err)
+		}
+		n, _, err := unix.Recvfrom(s.fd, in, 0)
+		if err != nil {
+			return os.NewSyscallError("netlink receive", err)
+		}
+		if n >= unix.NLMSG_HDRLEN && (*unix.NlMsghdr)(unsafe.Pointer(&in[0])).Type == unix.RTM_DELLINK {
+			return nil
 		}
 	}
 }
