@@ -1,0 +1,81 @@
+package probe
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
+)
+
+// TestReportsLostInABurst has more reports than the socket holds. The kernel loses some and says so (ENOBUFS); later ones are heard.
+func TestReportsLostInABurst(t *testing.T) {
+	_, p := start(t, fabric())
+	blocked := emu.Target{Address: sql1, Port: 99, Protocol: emu.TCP}
+	if got := p.Probe(t.Context(), "web1", blocked); got.Verdict != emu.Blocked {
+		t.Fatalf("got %+v", got)
+	}
+	if err := p.reports.open["sql1"].conn.SetReadBuffer(1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() { p.Probe(ctx, "web1", blocked) })
+	}
+	wg.Wait()
+	if got := p.Probe(t.Context(), "web1", blocked); got.Verdict != emu.Blocked {
+		t.Errorf("after the burst: %+v", got)
+	}
+}
+
+// TestTranslatedSourcePort has a router that must change the probe's source port, because an old connection to the same target
+// from the same public address still has it. The report of the first attempt names no probe, that of the second does.
+func TestTranslatedSourcePort(t *testing.T) {
+	n := fabric()
+	s, _ := n.Namespace("laptop")
+	s.Firewall = &emu.Firewall{}
+	_, p := start(t, n)
+	target := emu.Target{Address: laptop, Port: 1, Protocol: emu.TCP}
+	for i, from := range []string{"web1", "web2"} {
+		p.flights.next.Store(1000) // both start from the same port
+		if i == 1 {
+			p.TimeLimit = 300 * time.Millisecond
+		}
+		begun := time.Now()
+		got := p.Probe(t.Context(), from, target)
+		if got.Verdict != emu.Blocked || got.By.Namespace != "laptop" {
+			t.Errorf("from %s: %+v", from, got)
+		}
+		if took := time.Since(begun); i == 1 && took < p.TimeLimit {
+			t.Errorf("the first attempt ended after %s: nothing changed the port", took)
+		}
+	}
+}
+
+// TestReportersAreLight has a namespace's socket for reports cost a fraction of what an instance may, in this process.
+func TestReportersAreLight(t *testing.T) {
+	const count = 200
+	n, _ := crowd(1, count, kerneltest.Port)
+	_, p := start(t, n)
+	memory := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	before, begun := memory(), time.Now()
+	if err := p.listenEverywhere(p.topology.Load()); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(begun)
+	each := (int64(memory()) - int64(before)) / count
+	t.Logf("%d bytes and %s each", each, took/count)
+	if each > 15<<10 {
+		t.Errorf("a namespace costs %d bytes", each)
+	}
+}
