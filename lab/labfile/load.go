@@ -1,0 +1,164 @@
+// Package labfile reads lab files: strict YAML, with a place for everything wrong and for everything right.
+//
+// A file is decoded into the types of file.go and then applied as the sequence of operations that a person would have clicked. What
+// the platform refuses is said by package lab; what the file itself gets wrong is said here. Nothing outside the file and the files
+// that it names is touched.
+package labfile
+
+import (
+	"errors"
+	"net/http"
+	"path/filepath"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/strictxml"
+)
+
+// Options say how a lab is going to be run.
+type Options struct {
+	// Real chooses the programs named by `real:`; without it a built-in listener stands for each.
+	Real bool
+}
+
+// Loaded is a lab with what else its file says.
+type Loaded struct {
+	Lab *lab.Lab
+	// Dir is the absolute path of the lab file's folder, without symbolic links: commands run there.
+	Dir string
+	// Prepare is a shell command that runs on the host before the lab is built with real programs; empty: nothing is to be done.
+	Prepare string
+	// Notes tell of what was read and has no effect on the network.
+	Notes []Note
+}
+
+// Note is a remark on a place that isn't wrong.
+type Note struct {
+	Origin emu.Origin
+	Text   string
+}
+
+// Load reads a lab file and the files that it names, and applies it to an empty lab. The error is an Errors with everything that is
+// wrong.
+func Load(path string, opts Options) (*Loaded, error) {
+	l := &loader{opts: opts, path: path, sources: sources{}}
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	return &Loaded{Lab: l.lab, Dir: l.dir, Prepare: string(l.file.Prepare), Notes: l.notes}, nil
+}
+
+// loader applies one file.
+type loader struct {
+	opts     Options
+	path     string // as the user gave it
+	dir      string
+	file     *File
+	broken   map[emu.Origin]bool
+	lab      *lab.Lab
+	sources  sources
+	problems Errors
+	notes    []Note
+	gone     gone
+}
+
+func (l *loader) load() error {
+	whole := emu.Origin{File: l.path}
+	data, err := read(l.path)
+	if err != nil {
+		return Errors{invalid(whole, "the lab file can't be read: %v", err)}
+	}
+	if l.dir, err = folder(l.path); err != nil {
+		return Errors{invalid(whole, "the folder of the lab file can't be found: %v", err)}
+	}
+	text, wrong := clean(l.path, data)
+	l.sources.add(l.path, text)
+	if wrong != nil {
+		l.problems = Errors{*wrong}
+		l.sources.add(l.path, string(data))
+		return l.err()
+	}
+	f, d := decode(l.path, text)
+	l.file, l.broken, l.problems = f, d.broken, d.problems
+	if !l.broken[f.Origin] {
+		l.apply()
+	}
+	return l.err()
+}
+
+func folder(path string) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(absolute)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Dir(real), nil
+}
+
+// err gives what is wrong, in order and with the offending lines.
+func (l *loader) err() error {
+	if len(l.problems) == 0 {
+		return nil
+	}
+	sorted := l.problems.sorted()
+	for i := range sorted {
+		sorted[i].Excerpt = l.sources.excerpt(sorted[i].Origin)
+	}
+	return sorted
+}
+
+// accept notes the problems of an operation that was asked for at a place of the lab file, and says whether there were none.
+func (l *loader) accept(place emu.Origin, err error) bool {
+	if err == nil {
+		return true
+	}
+	var several interface{ Unwrap() []error }
+	if errors.As(err, &several) {
+		for _, e := range several.Unwrap() {
+			l.accept(place, e)
+		}
+		return false
+	}
+	var refusal *lab.Error
+	var inXML *strictxml.Error
+	p := invalid(place, "%v", err)
+	switch {
+	case errors.As(err, &refusal):
+		p.Code, p.HTTPStatus, p.Message, p.Hint = refusal.Code, refusal.HTTPStatus, refusal.Message, refusal.Hint
+		if !refusal.Origin.IsZero() {
+			p.Origin = refusal.Origin
+		}
+		if p.HTTPStatus == 0 {
+			p.HTTPStatus = http.StatusBadRequest
+		}
+	case errors.As(err, &inXML):
+		p.Message, p.Hint = inXML.Message, inXML.Hint
+		if !inXML.Origin.IsZero() {
+			p.Origin = inXML.Origin
+		}
+	}
+	if p.Origin.File == l.path {
+		p.place = p.Origin
+	}
+	l.problems = append(l.problems, p)
+	return false
+}
+
+// reference reads a file that the lab file names. The name shown in messages is relative to where the user stands, as the lab file's is.
+func (l *loader) reference(r Reference, kind string) (shown string, data []byte, ok bool) {
+	shown, path := r.Text, r.Text
+	if !filepath.IsAbs(r.Text) {
+		shown, path = filepath.Join(filepath.Dir(l.path), r.Text), filepath.Join(l.dir, r.Text)
+	}
+	data, err := read(path)
+	if err != nil {
+		l.problems = append(l.problems, invalid(r.Origin, "the %s %s can't be read: %v", kind, quoted(r.Text), err).
+			hint("Paths are relative to the folder of the lab file."))
+		return shown, nil, false
+	}
+	l.sources.add(shown, string(data))
+	return shown, data, true
+}

@@ -1,0 +1,125 @@
+package labfile
+
+import (
+	"encoding/json"
+
+	"github.com/invopop/jsonschema"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+)
+
+// Scalars of the file. The schema of each is its rule: the decoder reads the same schema as an editor does. Its title completes
+// the sentence "... is not ...".
+type (
+	Text         string
+	Location     string
+	Address      string
+	Prefix       string
+	OS           string
+	Protocol     string
+	Distribution string
+	Action       string
+	Verdict      string
+	HTTPPath     string
+	Port         uint16
+	Order        uint16
+	HTTPStatus   uint16
+)
+
+const (
+	byteRange      = `(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])`
+	addressPattern = byteRange + `(\.` + byteRange + `){3}`
+)
+
+var one = uint64(1)
+
+func text(title string) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Title: title, MinLength: &one}
+}
+
+func matching(title, pattern string) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Title: title, Pattern: pattern}
+}
+
+func oneOf[T ~string](title string, values ...T) *jsonschema.Schema {
+	s := &jsonschema.Schema{Type: "string", Title: title}
+	for _, v := range values {
+		s.Enum = append(s.Enum, string(v))
+	}
+	return s
+}
+
+func integer(title string, minimum, maximum json.Number) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "integer", Title: title, Minimum: minimum, Maximum: maximum}
+}
+
+// JSONSchema is any text that isn't empty.
+func (Text) JSONSchema() *jsonschema.Schema { return text("a text") }
+
+// JSONSchema is any text that isn't empty.
+func (Reference) JSONSchema() *jsonschema.Schema { return text("a text") }
+
+// JSONSchema lists the platform's locations.
+func (Location) JSONSchema() *jsonschema.Schema {
+	return oneOf("a location of the platform", lab.Locations...)
+}
+
+// JSONSchema is an IPv4 address.
+func (Address) JSONSchema() *jsonschema.Schema {
+	return matching("an IPv4 address such as 10.0.2.10", "^"+addressPattern+"$")
+}
+
+// JSONSchema is an IPv4 prefix.
+func (Prefix) JSONSchema() *jsonschema.Schema {
+	return matching("an IPv4 prefix such as 10.0.2.0/24", "^"+addressPattern+"/(3[0-2]|[12]?[0-9])$")
+}
+
+// JSONSchema lists the operating systems.
+func (OS) JSONSchema() *jsonschema.Schema {
+	return oneOf("an operating system", lab.Windows, lab.Linux)
+}
+
+// JSONSchema lists the protocols.
+func (Protocol) JSONSchema() *jsonschema.Schema { return oneOf("a protocol", emu.TCP, emu.UDP) }
+
+// JSONSchema lists the distribution modes of the load balancer.
+func (Distribution) JSONSchema() *jsonschema.Schema {
+	return oneOf("a distribution mode", lab.DistributeNone, lab.DistributeSourceIP, lab.DistributeSourceIPProtocol)
+}
+
+// JSONSchema lists the actions of access control rules.
+func (Action) JSONSchema() *jsonschema.Schema { return oneOf("an action", "permit", "deny") }
+
+// JSONSchema lists the verdicts that can be expected: timeout and error are findings, never expected.
+func (Verdict) JSONSchema() *jsonschema.Schema {
+	return oneOf("a verdict that can be expected", emu.Open, emu.Refused, emu.Blocked, emu.NoBackend, emu.Unresolved)
+}
+
+// JSONSchema is an absolute path.
+func (HTTPPath) JSONSchema() *jsonschema.Schema {
+	return matching("a path such as /index.html", "^/[!-~]*$")
+}
+
+// JSONSchema is a port number.
+func (Port) JSONSchema() *jsonschema.Schema { return integer("a port from 1 to 65535", "1", "65535") }
+
+// JSONSchema is the order of an access control rule.
+func (Order) JSONSchema() *jsonschema.Schema {
+	return integer("an order from 0 to 65535", "0", "65535")
+}
+
+// JSONSchema is a final status of HTTP.
+func (HTTPStatus) JSONSchema() *jsonschema.Schema {
+	return integer("an HTTP status from 200 to 599", "200", "599")
+}
+
+// JSONSchema is a list of rules, or the word off.
+func (Firewall) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{
+		Description: "Guest firewall: rules beyond the defaults, in the short form (allow tcp 1433 from 10.0.1.0/24), as netsh or as New-NetFirewallRule; or off.",
+		OneOf:       []*jsonschema.Schema{{Type: "array", Items: text("a rule")}, {Const: firewallOff}},
+	}
+}
+
+const firewallOff = "off"

@@ -1,0 +1,88 @@
+package labfile
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"github.com/invopop/jsonschema"
+)
+
+// namePatterns are the platform's rules for names, as the operations of package lab hold them. The schema tells editors; a lab
+// file that breaks one gets the platform's refusal.
+var namePatterns = map[string]string{
+	"lab":      `^[a-z][a-z0-9-]{0,30}$`,
+	"resource": `^[A-Za-z][A-Za-z0-9_-]{0,62}$`,
+	"dns":      `^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`,
+	"machine":  `^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`,
+	"endpoint": `^[A-Za-z][A-Za-z0-9 _-]{0,29}$`,
+}
+
+// Schema gives the JSON Schema (draft 2020-12) of lab files, for editors. It is made from the types that the decoder works with.
+func Schema() ([]byte, error) {
+	reflector := jsonschema.Reflector{
+		Anonymous:                  true,
+		FieldNameTag:               "yaml",
+		RequiredFromJSONSchemaTags: true,
+		ExpandedStruct:             true,
+		LookupComment:              description,
+	}
+	schema := reflector.Reflect(&File{})
+	schema.Title = "vnetlab lab file"
+	addNamePatterns(schema, reflect.TypeFor[File]())
+	for _, t := range structures() {
+		if definition, ok := schema.Definitions[t.Name()]; ok {
+			addNamePatterns(definition, t)
+		}
+	}
+	data, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(data, '\n'), nil
+}
+
+// description is the tag doc of a field.
+func description(t reflect.Type, fieldName string) string {
+	if t.Kind() != reflect.Struct {
+		return ""
+	}
+	f, _ := t.FieldByName(fieldName)
+	return f.Tag.Get("doc")
+}
+
+func addNamePatterns(schema *jsonschema.Schema, t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name := f.Tag.Get("pattern"); name != "" {
+			if property, ok := schema.Properties.Get(f.Tag.Get("yaml")); ok {
+				property.Pattern = namePatterns[name]
+			}
+		}
+	}
+}
+
+// structures are the types below File that are mappings in the file.
+func structures() []reflect.Type {
+	var found []reflect.Type
+	seen := map[reflect.Type]bool{}
+	var visit func(t reflect.Type)
+	visit = func(t reflect.Type) {
+		switch t.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			visit(t.Elem())
+		case reflect.Struct:
+			if seen[t] {
+				return
+			}
+			seen[t] = true
+			found = append(found, t)
+			for i := range t.NumField() {
+				if f := t.Field(i); f.Tag.Get("yaml") != "" && f.Tag.Get("yaml") != "-" {
+					visit(f.Type)
+				}
+			}
+		}
+	}
+	visit(reflect.TypeFor[File]())
+	return found
+}
