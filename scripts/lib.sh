@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What quickstart, test, provision and bench share. Sourced by them, from the top folder of the tree.
 
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
@@ -8,18 +9,20 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 need_root() {
 	[ "$(id -u)" = 0 ] || { say "${0##*/}: network namespaces need root: run  sudo scripts/${0##*/}"; exit 4; }
 	# sudo may keep the user's HOME; files of root have no place there.
-	[ -n "${HOME:-}" ] && [ -O "$HOME" ] || export HOME=/root
-	# What sudo took from the user's environment and Go needs in order to fetch modules.
-	if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
-		local v value
-		for v in GOPROXY GOFLAGS GONOSUMDB GONOSUMCHECK GOPRIVATE GOSUMDB http_proxy https_proxy no_proxy; do
-			[ -z "${!v:-}" ] && value=$(as_user "printf %s \"\$$v\"") && [ -n "$value" ] && export "$v=$value"
-		done
-		v=$(user_home)/.config/go/env
-		[ -z "${GOENV:-}" ] && [ -f "$v" ] && export GOENV=$v
-	fi
-	return 0
+	if [ -z "${HOME:-}" ] || [ ! -O "$HOME" ]; then export HOME=/root; fi
+	called_by_sudo || return 0
+	# What sudo took from the user's environment and Go and npm need in order to fetch anything.
+	local v value environment
+	environment=$(as_user env) || true
+	for v in GOPROXY GOFLAGS GONOSUMDB GOPRIVATE GOSUMDB npm_config_registry http_proxy https_proxy no_proxy; do
+		value=$(sed -n "s/^$v=//p" <<<"$environment")
+		if [ -z "${!v:-}" ] && [ -n "$value" ]; then export "$v=$value"; fi
+	done
+	v=$(user_home)/.config/go/env
+	if [ -z "${GOENV:-}" ] && [ -f "$v" ]; then export GOENV=$v; fi
 }
+
+called_by_sudo() { [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; }
 
 user_home() { getent passwd "${SUDO_USER:-root}" | cut -d: -f6; }
 
@@ -41,11 +44,10 @@ usual_places() {
 	local program=$1 found
 	shift
 	found=$(command -v "$program") && dirname "$found"
-	if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+	if called_by_sudo; then
 		found=$(as_user "command -v $program") && [ -x "$found" ] && dirname "$found"
 	fi
-	compgen -G "$1" || true
-	while shift && [ $# -gt 0 ]; do compgen -G "$1" || true; done
+	for found; do compgen -G "$found" || true; done
 }
 
 # go_release prints a Go's own release, such as 1.22.2, without fetching another.
