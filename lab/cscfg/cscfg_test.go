@@ -127,9 +127,11 @@ func TestReadEverything(t *testing.T) {
 		t.Error("an ACL for another endpoint")
 	}
 	const so, end = ": this version of vnetlab can't build ", "; remove it, and the lab is without it"
-	if diff := cmp.Diff(`s:7:20: load balancer "inside"`+so+"internal load balancers"+end+
+	if diff := cmp.Diff(`s:2:21: vmName "web"`+so+"host names other than the platform's"+end+
+		"\n"+`s:7:20: load balancer "inside"`+so+"internal load balancers"+end+
 		"\n"+`s:9:20: reserved IP "kept"`+so+"reserved addresses"+end+
-		"\n"+`s:11:20: public IP "pub"`+so+"public addresses of instances"+end, c.Unsupported().Error()); diff != "" {
+		"\n"+`s:11:20: public IP "pub"`+so+"public addresses of instances"+end+
+		"\n"+`s:12:36: subnet "B"`+so+"a role in several subnets"+end, c.Unsupported().Error()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }

@@ -238,6 +238,9 @@ func (c *Configuration) note(root, network *element) {
 		}
 	}
 	for _, e := range root.All("Role") {
+		if vmName := e.Get("vmName"); vmName != "" {
+			cannotBuild(e.At("vmName"), "vmName", vmName, "host names other than the platform's")
+		}
 		for _, part := range e.Children {
 			if part.Name != "Instances" {
 				without(part.Origin, "<%s> of role %.60q", part.Name, e.Get("name"))
@@ -246,6 +249,9 @@ func (c *Configuration) note(root, network *element) {
 	}
 	assignments := network.Child("AddressAssignments")
 	for _, i := range assignments.All("InstanceAddress") {
+		if subnets := i.Child("Subnets").All("Subnet"); len(subnets) > 1 {
+			cannotBuild(subnets[1].Origin, "subnet", subnets[1].Get("name"), "a role in several subnets")
+		}
 		for _, e := range i.Child("PublicIPs").All("PublicIP") {
 			cannotBuild(e.Origin, "public IP", e.Get("name"), "public addresses of instances")
 		}
