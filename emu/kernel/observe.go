@@ -2,14 +2,12 @@ package kernel
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"unsafe"
 
@@ -290,35 +288,4 @@ func (r *reader) readStations() error {
 		r.objects[stationObject(net.HardwareAddr(attrs[unix.NDA_LLADDR]).String(), r.device(int(header.Index)))] = p
 		return nil
 	})
-}
-
-// attributes are the attributes of a netlink message by their type.
-type attributes map[uint16][]byte
-
-func parseAttributes(b []byte) (attributes, error) {
-	list, err := nl.ParseRouteAttr(b)
-	if err != nil {
-		return nil, fmt.Errorf("netlink attributes: %w", err)
-	}
-	all := make(attributes, len(list))
-	for _, a := range list {
-		all[a.Attr.Type&^unix.NLA_F_NESTED] = a.Value
-	}
-	return all, nil
-}
-
-func (a attributes) text(t uint16) string { return unix.ByteSliceToString(a[t]) }
-
-// number reads 32 bits; what is not there is 0.
-func (a attributes) number(t uint16) uint32 {
-	if len(a[t]) < 4 {
-		return 0
-	}
-	return binary.NativeEndian.Uint32(a[t])
-}
-
-// address reads an IPv4 address; what is not there is the zero address.
-func (a attributes) address(t uint16) netip.Addr {
-	addr, _ := netip.AddrFromSlice(slices.Clone(a[t]))
-	return addr
 }

@@ -2,29 +2,17 @@ package kernel
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"unsafe"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
-
-	"vnetlab/emu"
 )
-
-// A lab is made with few, large writes: many rtnetlink requests in one system call, each link complete in one request. The
-// netlink library sends one request at a time and sets master and flags of a link afterwards, so it encodes the requests here
-// and is not asked to send them.
-
-// request is one rtnetlink request; what names it in an error.
-type request struct {
-	*nl.NetlinkRequest
-	what string
-}
 
 // routeSocket is an rtnetlink socket in one namespace. It is not for concurrent use.
 type routeSocket struct {
@@ -126,179 +114,6 @@ func ackError(h unix.NlMsghdr, data []byte) error {
 	return err
 }
 
-func newRequest(what string, proto, flags int, parts ...nl.NetlinkRequestData) request {
-	r := nl.NewNetlinkRequest(proto, flags|unix.NLM_F_ACK)
-	for _, p := range parts {
-		r.AddData(p)
-	}
-	return request{r, what}
-}
-
-const create = unix.NLM_F_CREATE | unix.NLM_F_EXCL
-
-// linkInfo is the fixed part of a link request: its index, and the flags that it gets or loses.
-func linkInfo(family, index int, set, change uint32) *nl.IfInfomsg {
-	m := nl.NewIfInfomsg(family)
-	m.Index, m.Flags, m.Change = int32(index), set, change
-	return m
-}
-
-func linkUp(name string, index int) request {
-	return newRequest("set "+name+" up", unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, unix.IFF_UP, unix.IFF_UP))
-}
-
-func setMaster(name string, index, master int) request {
-	return newRequest("make "+name+" a bridge port", unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0),
-		nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
-}
-
-func newBridge(b emu.Bridge, index int) request {
-	flags := uint32(unix.IFF_UP)
-	if len(b.Addresses) == 0 {
-		// It joins links and is no gateway, so it must not answer ARP requests for the other addresses of its namespace.
-		flags |= unix.IFF_NOARP
-	}
-	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
-	data := info.AddRtAttr(nl.IFLA_INFO_DATA, nil)
-	data.AddRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0))
-	data.AddRtAttr(nl.IFLA_BR_MCAST_SNOOPING, nl.Uint8Attr(0))
-	return newRequest("add bridge "+b.Name, unix.RTM_NEWLINK, create, linkInfo(unix.AF_UNSPEC, index, flags, flags),
-		nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)),
-		nl.NewRtAttr(unix.IFLA_ADDRESS, b.MAC[:]),
-		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(emu.MTU)),
-		info)
-}
-
-// linkEnd is one end of a veth pair with the places it goes to.
-type linkEnd struct {
-	emu.LinkEnd
-	index  int
-	master int // of the bridge, or 0
-	home   *Namespace
-	far    bool // not in the namespace that makes the pair
-}
-
-func (e linkEnd) attributes() []*nl.RtAttr {
-	return []*nl.RtAttr{
-		nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(e.Name)),
-		nl.NewRtAttr(unix.IFLA_ADDRESS, e.MAC[:]),
-		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(emu.MTU)),
-		// One queue is enough, and the default of one per processor costs time and memory.
-		nl.NewRtAttr(unix.IFLA_NUM_TX_QUEUES, nl.Uint32Attr(1)),
-		nl.NewRtAttr(unix.IFLA_NUM_RX_QUEUES, nl.Uint32Attr(1)),
-	}
-}
-
-// newVeth makes both ends. Of the near end nothing is left to do; the kernel takes no master for the far end here, and can't
-// set it up before the pair is complete.
-func newVeth(near, far linkEnd) request {
-	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
-	peer := info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.VETH_INFO_PEER, nil)
-	peer.AddChild(linkInfo(unix.AF_UNSPEC, far.index, 0, 0))
-	for _, a := range far.attributes() {
-		peer.AddChild(a)
-	}
-	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(far.home.FD())))
-	r := newRequest("add link "+near.Name, unix.RTM_NEWLINK, create, linkInfo(unix.AF_UNSPEC, near.index, unix.IFF_UP, unix.IFF_UP))
-	for _, a := range near.attributes() {
-		r.AddData(a)
-	}
-	if near.master != 0 {
-		r.AddData(nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(near.master))))
-	}
-	r.AddData(info)
-	return r
-}
-
-// portFlag is a switch of a bridge port.
-type portFlag struct {
-	attribute uint16
-	name      string // as the bridge command calls it
-	on        bool
-}
-
-// portFlags are the switches that a lab decides.
-func portFlags(p *emu.BridgePort) []portFlag {
-	return []portFlag{
-		{nl.IFLA_BRPORT_LEARNING, "learning", false},
-		{nl.IFLA_BRPORT_UNICAST_FLOOD, "flood", p.Uplink},
-		{nl.IFLA_BRPORT_MCAST_FLOOD, "mcast_flood", p.Uplink},
-		{nl.IFLA_BRPORT_BCAST_FLOOD, "bcast_flood", p.Uplink},
-		{nl.IFLA_BRPORT_PROXYARP, "proxy_arp", p.ProxyARP},
-	}
-}
-
-func setPort(name string, index int, p *emu.BridgePort) request {
-	info := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
-	for _, f := range portFlags(p) {
-		value := uint8(0)
-		if f.on {
-			value = 1
-		}
-		info.AddRtAttr(int(f.attribute), nl.Uint8Attr(value))
-	}
-	return newRequest("set the bridge port "+name, unix.RTM_SETLINK, 0, linkInfo(unix.AF_BRIDGE, index, 0, 0), info)
-}
-
-// addStation makes a static entry of the forwarding database: frames for the MAC leave by the port.
-func addStation(name string, index int, mac emu.MAC) request {
-	return newRequest(fmt.Sprintf("add station %s behind %s", mac, name), unix.RTM_NEWNEIGH, create,
-		&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(index), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER},
-		nl.NewRtAttr(unix.NDA_LLADDR, mac[:]))
-}
-
-func addNeighbor(n emu.Neighbor, index int) request {
-	return newRequest(fmt.Sprintf("add neighbour %s on %s", n.Address, n.Device), unix.RTM_NEWNEIGH, create,
-		&netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index), State: unix.NUD_PERMANENT},
-		nl.NewRtAttr(unix.NDA_DST, n.Address.AsSlice()),
-		nl.NewRtAttr(unix.NDA_LLADDR, n.MAC[:]))
-}
-
-func addAddress(name string, index int, a netip.Prefix) request {
-	m := nl.NewIfAddrmsg(unix.AF_INET)
-	m.Index, m.Prefixlen = uint32(index), uint8(a.Bits())
-	r := newRequest(fmt.Sprintf("add address %s to %s", a, name), unix.RTM_NEWADDR, create, m,
-		nl.NewRtAttr(unix.IFA_LOCAL, a.Addr().AsSlice()),
-		nl.NewRtAttr(unix.IFA_ADDRESS, a.Addr().AsSlice()))
-	if a.Bits() < 31 {
-		r.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, broadcast(a)))
-	}
-	return r
-}
-
-// broadcast gives the last address of a prefix.
-func broadcast(p netip.Prefix) []byte {
-	mask := net.CIDRMask(p.Bits(), 32)
-	last := p.Addr().AsSlice()
-	for i := range last {
-		last[i] |= ^mask[i]
-	}
-	return last
-}
-
-func addRoute(r emu.Route, index int) request {
-	m := nl.NewRtMsg()
-	m.Family, m.Dst_len, m.Scope = unix.AF_INET, uint8(r.Destination.Bits()), unix.RT_SCOPE_LINK
-	if r.Gateway.IsValid() {
-		m.Scope = unix.RT_SCOPE_UNIVERSE
-	}
-	if r.OnLink {
-		m.Flags = unix.RTNH_F_ONLINK
-	}
-	q := newRequest(fmt.Sprintf("add route to %s", r.Destination), unix.RTM_NEWROUTE, create, m,
-		nl.NewRtAttr(unix.RTA_DST, r.Destination.Addr().AsSlice()))
-	if r.Gateway.IsValid() {
-		q.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, r.Gateway.AsSlice()))
-	}
-	q.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
-	return q
-}
-
-// hostPrefix gives the /32 of an address.
-func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
-
 // dump asks for all objects of a kind and gives the messages without their netlink header.
 func (s *routeSocket) dump(proto int, ask ...nl.NetlinkRequestData) ([][]byte, error) {
 	r := nl.NewNetlinkRequest(proto, unix.NLM_F_DUMP)
@@ -329,7 +144,7 @@ func (s *routeSocket) dump(proto int, ask ...nl.NetlinkRequestData) ([][]byte, e
 			switch {
 			case h.Type == unix.NLMSG_ERROR:
 				return nil, ackError(h, m)
-			case h.Type == unix.NLMSG_DONE && h.Flags&unix.NLM_F_DUMP_INTR != 0:
+			case h.Flags&unix.NLM_F_DUMP_INTR != 0:
 				return nil, errors.New("the namespace changed while it was read; try again")
 			case h.Type == unix.NLMSG_DONE:
 				return all, nil
@@ -362,4 +177,35 @@ func (s *routeSocket) waitForEnd(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// attributes are the attributes of a netlink message by their type.
+type attributes map[uint16][]byte
+
+func parseAttributes(b []byte) (attributes, error) {
+	list, err := nl.ParseRouteAttr(b)
+	if err != nil {
+		return nil, fmt.Errorf("netlink attributes: %w", err)
+	}
+	all := make(attributes, len(list))
+	for _, a := range list {
+		all[a.Attr.Type&^unix.NLA_F_NESTED] = a.Value
+	}
+	return all, nil
+}
+
+func (a attributes) text(t uint16) string { return unix.ByteSliceToString(a[t]) }
+
+// number reads 32 bits; what is not there is 0.
+func (a attributes) number(t uint16) uint32 {
+	if len(a[t]) < 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(a[t])
+}
+
+// address reads an IPv4 address; what is not there is the zero address.
+func (a attributes) address(t uint16) netip.Addr {
+	addr, _ := netip.AddrFromSlice(slices.Clone(a[t]))
+	return addr
 }

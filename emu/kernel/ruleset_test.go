@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -110,5 +111,11 @@ func TestLargeRuleset(t *testing.T) {
 	}
 	r.Chains = append(r.Chains, emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}})
 	want := &emu.Network{Namespaces: []emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
-	apply(t, want)
+	start := time.Now()
+	s := apply(t, want)
+	applied := time.Now()
+	if got := differences(t, want, s); got != "" {
+		t.Error(got[:min(len(got), 1000)])
+	}
+	t.Log("apply", applied.Sub(start), "diff", time.Since(applied))
 }

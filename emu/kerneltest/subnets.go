@@ -47,7 +47,7 @@ func Subnets(subnets, hostsPer int) *emu.Network {
 			n.Namespaces = append(n.Namespaces, NewHost(Host(s, i), Gateway(s)))
 			n.Links = append(n.Links, emu.Link{
 				A: emu.LinkEnd{
-					Namespace: Edge, Name: fmt.Sprintf("h%d-%d", s, i), MAC: emu.MAC{0x02, 0x01, 0, 0, byte(s), byte(i)},
+					Namespace: Edge, Name: fmt.Sprintf("h%d-%d", s, i), MAC: emu.MAC{0x02, 0x01, 0, byte(s), byte(i >> 8), byte(i)},
 					Port: &emu.BridgePort{Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: true},
 				},
 				B: emu.LinkEnd{Namespace: Host(s, i), Name: Device, MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(Address(s, i), bits)}},
