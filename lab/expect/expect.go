@@ -51,6 +51,9 @@ func (r *Result) Add(c Case) {
 
 // Name is how the case of an expectation is called.
 func Name(e lab.Expectation) string {
+	if e.Name != "" {
+		return e.Name
+	}
 	name := e.From + " -> " + e.To.String()
 	if e.HTTP != nil {
 		name += e.HTTP.Path

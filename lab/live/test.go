@@ -104,7 +104,9 @@ func (s *server) ask(ctx context.Context, from string, to lab.Target) (p oracle.
 	if p, err = oracle.Predict(s.lab, from, to); err != nil {
 		return p, o, err
 	}
-	return p, s.emu.Probe(ctx, namespace, target), nil
+	o = s.emu.Probe(ctx, namespace, target)
+	o.By = p.Explain(o)
+	return p, o, nil
 }
 
 // TestRequest says which expectations to check.
@@ -173,6 +175,9 @@ type check func(context.Context) expect.Case
 func (s *server) cases(l *lab.Lab) []check {
 	var all []check
 	for _, e := range l.Expectations {
+		if e.Real != nil && *e.Real != s.start.Real {
+			continue
+		}
 		all = append(all, func(ctx context.Context) expect.Case { return s.checkExpectation(ctx, e) })
 	}
 	// Whether a port is exposed is a question about the lab that runs; which should be, one about the file.
