@@ -138,7 +138,7 @@ func TestExecAndLogs(t *testing.T) {
 	), Options{Env: []string{"HOME=/somewhere"}, Keep: []string{folder}})
 	host := kerneltest.Host(0, 0)
 	for _, name := range []string{"", "web", "8080"} {
-		lines, err := e.Logs(t.Context(), host, name, false)
+		lines, err := e.Logs(t.Context(), host, name, -1, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,11 +151,11 @@ func TestExecAndLogs(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"other", "nothing"} {
-		if _, err := e.Logs(t.Context(), host, name, false); err == nil {
+		if _, err := e.Logs(t.Context(), host, name, -1, false); err == nil {
 			t.Errorf("service %q has logs", name)
 		}
 	}
-	if _, err := e.Logs(t.Context(), kerneltest.Host(0, 1), "", false); err == nil {
+	if _, err := e.Logs(t.Context(), kerneltest.Host(0, 1), "", -1, false); err == nil {
 		t.Error("a host without programs has logs")
 	}
 	exit, err := e.Exec(t.Context(), kerneltest.Host(0, 1), process.Command{Argv: []string{"sh", "-c", "exit 7"}})

@@ -62,9 +62,9 @@ func (e *Emulator) Exec(ctx context.Context, namespace string, c process.Command
 	return in.Exec(ctx, c)
 }
 
-// Logs gives the output of a service's program, and with follow what comes, until ctx ends. An empty service is the only program of
-// the namespace.
-func (e *Emulator) Logs(ctx context.Context, namespace, service string, follow bool) (iter.Seq[process.Line], error) {
+// Logs gives the last lines that a service's program printed, or all that are kept with last below 0, and with follow what comes, until
+// ctx ends. An empty service is the only program of the namespace.
+func (e *Emulator) Logs(ctx context.Context, namespace, service string, last int, follow bool) (iter.Seq[process.Line], error) {
 	name, err := e.programNamed(namespace, service)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (e *Emulator) Logs(ctx context.Context, namespace, service string, follow b
 	if !ok {
 		return nil, fmt.Errorf("%s: the program of service %s was never started", namespace, name)
 	}
-	return log.Lines(ctx, -1, follow), nil
+	return log.Lines(ctx, last, follow), nil
 }
 
 // programNamed finds a service that is a program, by its name or its port.

@@ -23,6 +23,9 @@ type Case struct {
 	Expected string             `json:"expected"`
 	Verdict  emu.Verdict        `json:"verdict"`
 	By       *emu.RuleReference `json:"by"` // of a verdict that a rule decided
+	// AnsweredBy and SeenAs are what was expected of an open connection beyond that.
+	AnsweredBy []string `json:"answeredBy,omitempty"`
+	SeenAs     string   `json:"seenAs,omitempty"`
 	// Message says why the case failed; empty for a case that passed.
 	Message string     `json:"message"`
 	Origin  emu.Origin `json:"origin,omitzero"` // of the expectation
@@ -80,7 +83,7 @@ func missing(l *lab.Lab, e lab.Expectation, seen []emu.Observation) []string {
 
 // Judge compares the observations of one expectation, at least one, with what is expected and with what the model predicts.
 func Judge(l *lab.Lab, e lab.Expectation, p oracle.Prediction, seen []emu.Observation) Case {
-	c := Case{Name: Name(e), Expected: string(e.Verdict), Origin: e.Origin}
+	c := Case{Name: Name(e), Expected: string(e.Verdict), AnsweredBy: e.AnsweredBy, SeenAs: e.SeenAs, Origin: e.Origin}
 	for _, o := range seen {
 		c.Verdict, c.By = o.Verdict, o.By
 		if c.Message = problem(l, e, p, o); c.Message != "" {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -172,12 +173,16 @@ func (c *Client) Test(ctx context.Context, r TestRequest, finished func(expect.C
 type LogsRequest struct {
 	Instance string
 	Service  string // name or port; empty: the only program of the instance
+	Last     int    // so many lines at most; 0: all that are kept
 	Follow   bool   // go on until ctx ends
 }
 
 // Logs copies the output of a program to w.
 func (c *Client) Logs(ctx context.Context, r LogsRequest, w io.Writer) error {
 	q := url.Values{"instance": {r.Instance}, "service": {r.Service}}
+	if r.Last > 0 {
+		q.Set("last", strconv.Itoa(r.Last))
+	}
 	if r.Follow {
 		q.Set("follow", "true")
 	}

@@ -18,6 +18,9 @@ type Summary struct {
 	Started   time.Time `json:"started"`
 	Instances int       `json:"instances"`
 	Services  int       `json:"services"`
+	// Namespaces and Links are what the kernel made of it.
+	Namespaces int `json:"namespaces"`
+	Links      int `json:"links"`
 }
 
 // Info is what a running lab consists of, as its users see it.
@@ -82,7 +85,7 @@ type HostInfo struct {
 func (s *server) summary() Summary {
 	sum := Summary{
 		Name: s.lab.Name, File: s.file, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
-		Instances: len(s.lab.Instances()),
+		Instances: len(s.lab.Instances()), Namespaces: len(s.network.Namespaces), Links: len(s.network.Links),
 	}
 	for _, m := range s.lab.Members() {
 		sum.Services += len(m.Services())

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"vnetlab/emu/kernel"
@@ -70,7 +71,14 @@ func (s *server) logs(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	lines, err := s.emu.Logs(r.Context(), namespace, q.Get("service"), q.Get("follow") == "true")
+	last := -1
+	if text := q.Get("last"); text != "" {
+		if last, err = strconv.Atoi(text); err != nil || last < 0 {
+			refuse(w, &Error{HTTPStatus: http.StatusBadRequest, Message: "last must be a number of lines, not " + strconv.Quote(text)})
+			return
+		}
+	}
+	lines, err := s.emu.Logs(r.Context(), namespace, q.Get("service"), last, q.Get("follow") == "true")
 	if err != nil {
 		refuse(w, err)
 		return

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/live"
+)
+
+// completion is what the shell is told about the next word.
+type completion = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective)
+
+// completeFiles offers scenarios, and lets the shell offer lab files.
+func completeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return scenarioNames(), cobra.ShellCompDirectiveDefault
+}
+
+func completeScenarios(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return scenarioNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+func completeLabs(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	names := slices.DeleteFunc(labNames(cmd.Context()), func(name string) bool { return slices.Contains(args, name) })
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func labNames(ctx context.Context) []string {
+	labs, err := live.List(ctx)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, l := range labs {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+// known gives what runs in the lab that a command line is about; the zero Info when it can't be asked.
+func (a *app) known(cmd *cobra.Command) live.Info {
+	client, err := live.Find(a.lab)
+	if err != nil {
+		return live.Info{}
+	}
+	info, err := client.Lab(cmd.Context())
+	if err != nil {
+		return live.Info{}
+	}
+	return info
+}
+
+func (a *app) completeInstance(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var names []string
+	for _, h := range hosts(a.known(cmd)) {
+		names = append(names, h.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) completeResource(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return resourceNames(a.known(cmd)), cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) completeService(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return a.completeInstance(cmd, args, word)
+	case 1:
+		for _, h := range hosts(a.known(cmd)) {
+			if h.Name == args[0] {
+				return programNames(h), cobra.ShellCompDirectiveNoFileComp
+			}
+		}
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// programNames lists the services of a host that print something.
+func programNames(h live.HostInfo) []string {
+	var names []string
+	for _, s := range h.Services {
+		if s.Program != nil {
+			names = append(names, s.Service)
+		}
+	}
+	return names
+}
+
+// completeProbe offers where a probe starts, then what listens anywhere.
+func (a *app) completeProbe(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return a.completeInstance(cmd, args, word)
+	case 1:
+		return targets(a.known(cmd)), cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// targets lists the ports of endpoints and services.
+func targets(info live.Info) []string {
+	var all []string
+	for _, c := range info.CloudServices {
+		for _, e := range c.Endpoints {
+			all = append(all, fmt.Sprintf("%s:%d", c.DNSName, e.PublicPort))
+		}
+	}
+	for _, h := range hosts(info) {
+		for _, s := range h.Services {
+			name := h.Name
+			if h.DNSName != "" {
+				name = h.DNSName
+			}
+			all = append(all, fmt.Sprintf("%s:%d", name, s.Port))
+		}
+	}
+	return all
+}
+
+// hosts lists instances, web sites and internet hosts.
+func hosts(info live.Info) []live.HostInfo {
+	var all []live.HostInfo
+	for _, c := range info.CloudServices {
+		all = append(all, c.Instances...)
+	}
+	return slices.Concat(all, info.WebSites, info.InternetHosts)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/live"
+)
+
+type doctorAnswer struct {
+	OK       bool           `json:"ok"` // nothing that is required is missing
+	Features []live.Feature `json:"features"`
+}
+
+func (a *app) doctor() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this machine lacks",
+		Long: `Try every program, kernel feature and privilege that labs use, and say of each that is missing what it costs and how to get it.
+The exit status is 4 when a required one is missing.`,
+		Args:              want(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			answer := doctorAnswer{OK: true, Features: live.Check(cmd.Context())}
+			if err := cmd.Context().Err(); err != nil {
+				return err
+			}
+			for _, f := range answer.Features {
+				answer.OK = answer.OK && (f.OK || !f.Required)
+			}
+			if a.format == jsonFormat {
+				if err := a.stdout.json(answer); err != nil {
+					return err
+				}
+			} else {
+				a.printFeatures(answer)
+			}
+			if !answer.OK {
+				return exitStatus(exitPrivileges)
+			}
+			return nil
+		},
+	}
+	return a.answers(cmd)
+}
+
+func (a *app) printFeatures(answer doctorAnswer) {
+	o := a.stdout
+	t := table{}
+	missing := table{}
+	for _, f := range answer.Features {
+		result := o.green("ok")
+		if !f.OK {
+			result = o.bold("missing")
+			if f.Required {
+				result = o.red("MISSING")
+			}
+			missing.add(f.Name, "without it "+f.Cost)
+			missing.add("", f.Remedy)
+		}
+		t.add(result, f.Name, o.faint(f.Detail))
+	}
+	t.print(o)
+	if len(missing.rows) > 0 {
+		o.printf("\n")
+		missing.print(o)
+	}
+	switch {
+	case !answer.OK:
+		o.printf("\n%s\n", o.red("labs don't work on this machine"))
+	case len(missing.rows) > 0:
+		o.printf("\nlabs work on this machine, with less\n")
+	default:
+		o.printf("\n%s\n", o.green("labs work on this machine"))
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"vnetlab/lab"
+	"vnetlab/lab/labfile"
+	"vnetlab/lab/live"
+)
+
+// The exit statuses.
+const (
+	exitDone        = 0
+	exitError       = 1
+	exitUsage       = 2 // or an invalid file
+	exitExpectation = 3 // an expectation failed
+	exitPrivileges  = 4 // the kernel or the privileges do not suffice
+	exitInterrupted = 130
+)
+
+// failure is an error with the exit status that it leads to.
+type failure struct {
+	status  int
+	code    string
+	message string
+	hint    string
+	err     error // what caused it; its text is part of message
+}
+
+func (f *failure) Error() string { return f.message }
+func (f *failure) Unwrap() error { return f.err }
+
+// orHint takes the first hint that isn't empty.
+func (f *failure) orHint(hints ...string) *failure {
+	for _, h := range hints {
+		if f.hint == "" {
+			f.hint = h
+		}
+	}
+	return f
+}
+
+func usage(format string, args ...any) *failure {
+	return &failure{status: exitUsage, code: "Usage", message: fmt.Sprintf(format, args...)}
+}
+
+// exitStatus ends the command with a status and no message: what there was to say is said.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+var errInterrupted = &failure{status: exitInterrupted, code: "Interrupted", message: "interrupted"}
+
+// errorInfo is an error as JSON.
+type errorInfo struct {
+	Code       string `json:"code"`
+	HTTPStatus int    `json:"httpStatus"`
+	Message    string `json:"message"`
+	Hint       string `json:"hint"`
+	File       string `json:"file"`
+	Line       int    `json:"line"`
+	Column     int    `json:"column"`
+}
+
+// errorAnswer is what a verb answers with --output json when it fails. A file may have several errors.
+type errorAnswer struct {
+	Error  errorInfo   `json:"error"`
+	Errors []errorInfo `json:"errors,omitempty"`
+}
+
+// report prints an error, if there is one, and gives the exit status.
+func (a *app) report(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	var silent exitStatus
+	if errors.As(err, &silent) {
+		return int(silent)
+	}
+	status := statusOf(err)
+	if a.format == jsonFormat {
+		a.stdout.json(answerOf(err)) //nolint:errcheck // nobody reads any more
+		return status
+	}
+	a.stderr.printf("%s\n", a.text(err))
+	return status
+}
+
+// statusOf gives the exit status that an error leads to.
+func statusOf(err error) int {
+	var f *failure
+	var invalid labfile.Errors
+	switch {
+	case errors.As(err, &f):
+		return f.status
+	case errors.As(err, &invalid):
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, syscall.EPERM):
+		return exitPrivileges
+	}
+	return exitError
+}
+
+// answerOf gives an error its form as JSON.
+func answerOf(err error) errorAnswer {
+	all := errorInfos(err)
+	a := errorAnswer{Error: all[0]}
+	if len(all) > 1 {
+		a.Errors = all
+	}
+	return a
+}
+
+// errorInfos gives the errors that an error consists of, at least one.
+func errorInfos(err error) []errorInfo {
+	var f *failure
+	var invalid labfile.Errors
+	var running *live.Error
+	var refusal *lab.Error
+	switch {
+	case errors.As(err, &invalid) && len(invalid) > 0:
+		var all []errorInfo
+		for _, p := range invalid {
+			all = append(all, errorInfo{p.Code, p.HTTPStatus, p.Message, p.Hint, p.Origin.File, p.Origin.Line, p.Origin.Column})
+		}
+		return all
+	case errors.As(err, &f):
+		return []errorInfo{{Code: f.code, HTTPStatus: http.StatusBadRequest, Message: f.message, Hint: f.hint}}
+	case errors.As(err, &running):
+		code := running.Code
+		if code == "" {
+			code = "Error"
+		}
+		return []errorInfo{{code, running.HTTPStatus, running.Message, running.Hint, running.File, running.Line, running.Column}}
+	case errors.As(err, &refusal):
+		return []errorInfo{{refusal.Code, refusal.HTTPStatus, refusal.Message, refusal.Hint, refusal.Origin.File, refusal.Origin.Line, refusal.Origin.Column}}
+	}
+	return []errorInfo{{Code: "Error", HTTPStatus: http.StatusInternalServerError, Message: err.Error(), Hint: hintOf(err)}}
+}
+
+// text gives an error for people: what, then the next step, then the place.
+func (a *app) text(err error) string {
+	var invalid labfile.Errors
+	if errors.As(err, &invalid) && len(invalid) > 0 {
+		return invalid.Error()
+	}
+	info := errorInfos(err)[0]
+	var b strings.Builder
+	var f *failure
+	var running *live.Error
+	var refusal *lab.Error
+	switch {
+	case errors.As(err, &f), errors.As(err, &running) && running.Code == "":
+		b.WriteString(a.stderr.red("error: ") + info.Message)
+	case running != nil, errors.As(err, &refusal):
+		b.WriteString(a.stderr.red(info.Code+": ") + info.Message)
+	default:
+		b.WriteString(a.stderr.red("error: ") + info.Message)
+	}
+	if info.Hint != "" {
+		b.WriteString("\n  " + info.Hint)
+	}
+	if place := (lab.Origin{File: info.File, Line: info.Line, Column: info.Column}); !place.IsZero() {
+		b.WriteString("\n  " + place.String())
+	}
+	return b.String()
+}
+
+// hintOf gives the next step after errors of the system.
+func hintOf(err error) string {
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, exec.ErrNotFound) {
+		return "lab doctor tells what this machine lacks"
+	}
+	return ""
+}
+
+// MarshalJSON makes an error that stands beside results readable.
+func (a errorAnswer) String() string {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}

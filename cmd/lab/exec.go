@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/live"
+)
+
+func (a *app) exec() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "exec INSTANCE -- COMMAND...",
+		Short: "Run a command inside an instance",
+		Long: `Run a command inside an instance, an internet host or a web site, and exit with its status. It has a terminal where this
+command has one.`,
+		Example:           "  sudo lab exec sql1 -- iptables -S",
+		Args:              want(2, -1, "an instance and a command"),
+		ValidArgsFunction: a.completeInstance,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			argv := args[1:]
+			if argv[0] == "--" {
+				argv = argv[1:]
+			}
+			if len(argv) == 0 {
+				return usage("%s needs a command", cmd.CommandPath()).orHint(cmd.UseLine())
+			}
+			return a.inside(cmd, args[0], argv)
+		},
+	}
+	cmd.Flags().SetInterspersed(false) // the flags of the command are its own
+	return a.asks(cmd)
+}
+
+func (a *app) shell() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "shell INSTANCE",
+		Short:             "Open a shell inside an instance",
+		Args:              want(1, 1, "an instance"),
+		ValidArgsFunction: a.completeInstance,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			shell := "sh"
+			if _, err := exec.LookPath("bash"); err == nil {
+				shell = "bash"
+			}
+			return a.inside(cmd, args[0], []string{shell})
+		},
+	}
+	return a.asks(cmd)
+}
+
+// inside runs a command in an instance, with the descriptors of this process.
+func (a *app) inside(cmd *cobra.Command, instance string, argv []string) error {
+	client, err := a.client(cmd)
+	if err != nil {
+		return err
+	}
+	status, err := client.ExecHere(cmd.Context(), live.ExecRequest{Instance: instance, Argv: argv})
+	if err != nil && status > 0 {
+		return &failure{status: status, code: "Error", message: err.Error(), err: err}
+	}
+	if err != nil {
+		return err
+	}
+	if status != 0 {
+		return exitStatus(status)
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/live"
+)
+
+func (a *app) logs() *cobra.Command {
+	request := live.LogsRequest{}
+	cmd := &cobra.Command{
+		Use:   "logs INSTANCE [SERVICE]",
+		Short: "Print what a program in an instance printed",
+		Long: `Print what the program of a service printed, with remarks on its starts and ends. The service is a name or a port, and isn't
+needed where an instance runs one program alone.`,
+		Args:              want(1, 2, "an instance and a service"),
+		ValidArgsFunction: a.completeService,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			request.Instance = args[0]
+			if len(args) == 2 {
+				request.Service = args[1]
+			}
+			if request.Last < 0 {
+				return usage("%s: --lines must not be negative", cmd.CommandPath())
+			}
+			return client.Logs(cmd.Context(), request, a.stdout.w)
+		},
+	}
+	cmd.Flags().BoolVarP(&request.Follow, "follow", "f", false, "go on with what is printed from now on")
+	cmd.Flags().IntVarP(&request.Last, "lines", "n", 0, "only the last lines, so many (default all that are kept)")
+	return a.asks(cmd)
+}

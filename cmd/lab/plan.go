@@ -1,0 +1,42 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/compile"
+	"vnetlab/lab/labfile"
+)
+
+func (a *app) plan() *cobra.Command {
+	withPrograms := false
+	cmd := &cobra.Command{
+		Use:   "plan FILE|SCENARIO",
+		Short: "Print the network that would be made; needs no root",
+		Long: `Print the namespaces, links, addresses, routes and names that a lab would have, and its rules as nft and iptables-restore read
+them, each with the line of the lab file behind it. Nothing is started.`,
+		Args:              want(1, 1, "a lab file or the name of a scenario"),
+		ValidArgsFunction: completeFiles,
+		RunE: func(_ *cobra.Command, args []string) error {
+			path, err := labFile(args[0])
+			if err != nil {
+				return err
+			}
+			loaded, err := labfile.Load(path, labfile.Options{Real: withPrograms})
+			if err != nil {
+				return err
+			}
+			network := compile.Network(loaded.Lab)
+			if a.format == jsonFormat {
+				return a.stdout.json(network)
+			}
+			return network.Print(a.stdout.w)
+		},
+	}
+	realFlag(cmd, &withPrograms)
+	return a.answers(cmd)
+}
+
+// realFlag adds the flag --real.
+func realFlag(cmd *cobra.Command, withPrograms *bool) {
+	cmd.Flags().BoolVar(withPrograms, "real", false, "run the real programs that the lab file names instead of built-in listeners")
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/emu"
+	"vnetlab/lab/live"
+)
+
+func (a *app) probe() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "probe FROM TO",
+		Short: "Try one connection and say what became of it",
+		Long: `Try a connection from an instance, an internet host or a web site to NAME:PORT and print the verdict: open, refused, blocked,
+no-backend, unresolved, timeout or error. A name is an instance, an internet host, a web site, an address, or a DNS name that is
+looked up where the connection starts. For blocked, the rule that dropped the packets is named.
+
+The exit status is 0 whatever the verdict is, and 1 when the probe could not be made or when the packets did something else than the
+rules of the platform predict.`,
+		Example:           "  sudo lab probe laptop contactmanager.cloudapp.net:80",
+		Args:              want(2, 2, "FROM and TO"),
+		ValidArgsFunction: a.completeProbe,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			r, err := client.Probe(cmd.Context(), live.ProbeRequest{From: args[0], To: args[1]})
+			if err != nil {
+				return err
+			}
+			if a.format == jsonFormat {
+				err = a.stdout.json(r)
+			} else {
+				a.printProbe(r, a.places(cmd.Context(), client))
+			}
+			if err == nil && (r.Verdict == emu.Error || !r.Agrees) {
+				return exitStatus(exitError)
+			}
+			return err
+		},
+	}
+	return a.asks(a.answers(cmd))
+}
+
+func (a *app) printProbe(r live.ProbeResult, p places) {
+	o := a.stdout
+	var remarks []string
+	if r.Address.IsValid() && !strings.HasPrefix(r.To, r.Address.String()+":") {
+		remarks = append(remarks, fmt.Sprintf("at %s", r.Address))
+	}
+	if r.AnsweredBy != "" {
+		remarks = append(remarks, "answered by "+r.AnsweredBy)
+	}
+	if r.SeenAs != "" {
+		seen := "seen as " + r.SeenAs
+		if r.SeenAsAddress.IsValid() && r.SeenAs != r.SeenAsAddress.String() {
+			seen += fmt.Sprintf(" (%s)", r.SeenAsAddress)
+		}
+		remarks = append(remarks, seen)
+	}
+	if r.RTTMicros > 0 {
+		remarks = append(remarks, fmt.Sprintf("%.1f ms", float64(r.RTTMicros)/1000))
+	}
+	if r.Detail != "" {
+		remarks = append(remarks, r.Detail)
+	}
+	o.printf("%s -> %s  %s\n", r.From, r.To, a.verdict(r.Verdict))
+	if len(remarks) > 0 {
+		o.printf("  %s\n", strings.Join(remarks, ", "))
+	}
+	if r.By != nil {
+		o.printf("  %s\n", p.rule(*r.By))
+	}
+	if !r.Agrees {
+		o.printf("  %s\n", o.red(r.Difference))
+	}
+}
+
+// verdict paints a verdict: open and its opposites at a glance.
+func (a *app) verdict(v emu.Verdict) string {
+	switch v {
+	case emu.Open:
+		return a.stdout.green(string(v))
+	case emu.Timeout, emu.Error:
+		return a.stdout.red(string(v))
+	}
+	return a.stdout.bold(string(v))
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"vnetlab/lab/live"
+)
+
+// progress shows how far a lab is: a line that changes on a terminal, nothing elsewhere.
+type progress struct {
+	out   *output
+	name  string
+	last  time.Time
+	shown bool
+}
+
+func (a *app) progress(name string) *progress { return &progress{out: a.stderr, name: name} }
+
+const (
+	barWidth     = 24
+	progressStep = 50 * time.Millisecond // between changes of the line
+)
+
+func (p *progress) report(r live.Progress) {
+	if !p.out.terminal {
+		return
+	}
+	if now := time.Now(); r.Done == r.Total || now.Sub(p.last) >= progressStep {
+		p.last = now
+	} else {
+		return
+	}
+	full := 0
+	if r.Total > 0 {
+		full = barWidth * r.Done / r.Total
+	}
+	bar := strings.Repeat("█", full) + strings.Repeat("░", barWidth-full)
+	p.line(fmt.Sprintf("%s  %s %d/%d  %s", p.name, bar, r.Done, r.Total, r.Stage))
+}
+
+// line replaces what is shown.
+func (p *progress) line(text string) {
+	if p.out.terminal {
+		p.shown = true
+		p.out.printf("\r\x1b[K%s", text)
+	}
+}
+
+// clear takes the line away, for what is printed next.
+func (p *progress) clear() {
+	if p.shown {
+		p.out.printf("\r\x1b[K")
+		p.shown = false
+	}
+}

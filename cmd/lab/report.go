@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"vnetlab/lab/expect"
+)
+
+// exposurePrefix starts the names of the cases that ask whether a VIP's port is open to the internet.
+const exposurePrefix = "exposure "
+
+// printResult shows what came of a lab's expectations: a line each with the verdict and the rule behind it, then the exposure.
+func (a *app) printResult(r expect.Result, p places) {
+	var expectations, exposure []expect.Case
+	for _, c := range r.Cases {
+		if strings.HasPrefix(c.Name, exposurePrefix) {
+			exposure = append(exposure, c)
+		} else {
+			expectations = append(expectations, c)
+		}
+	}
+	// All in one table, so that the columns of both parts are aligned.
+	rows := table{}
+	for _, c := range append(expectations, exposure...) {
+		rows.add(a.caseRow(c, p)...)
+	}
+	lines := rows.lines()
+	a.printCases("Expectations", lines[:len(expectations)], expectations, p)
+	a.printCases("Exposure: the ports of each VIP, tried from the internet", lines[len(expectations):], exposure, p)
+	a.stdout.printf("\n%s\n", a.counts(r.Passed, r.Failed))
+}
+
+func (a *app) printCases(title string, lines []string, cases []expect.Case, p places) {
+	if len(cases) == 0 {
+		return
+	}
+	a.stdout.printf("\n%s\n", a.stdout.bold(title))
+	for i, c := range cases {
+		a.stdout.printf("  %s\n", lines[i])
+		if c.Message == "" {
+			continue
+		}
+		place := ""
+		if !c.Origin.IsZero() {
+			place = " (" + p.line(c.Origin) + ")"
+		}
+		paint := a.stdout.red
+		if c.Passed {
+			paint = a.stdout.faint
+		}
+		a.stdout.printf("        %s\n", paint(p.short(c.Message)+place))
+	}
+}
+
+// caseRow gives result, question, verdict, and the rule behind a verdict.
+func (a *app) caseRow(c expect.Case, p places) []string {
+	result := a.stdout.green("ok  ")
+	if !c.Passed {
+		result = a.stdout.red("FAIL")
+	}
+	row := []string{result, strings.TrimPrefix(c.Name, exposurePrefix), a.verdict(c.Verdict)}
+	var why []string
+	if c.By != nil {
+		why = append(why, p.rule(*c.By))
+	}
+	if c.Passed && len(c.AnsweredBy) > 0 {
+		why = append(why, "answered by "+strings.Join(c.AnsweredBy, ", "))
+	}
+	if c.Passed && c.SeenAs != "" {
+		why = append(why, "seen as "+c.SeenAs)
+	}
+	return append(row, a.stdout.faint(strings.Join(why, "; ")))
+}
+
+// counts is the last line of a report.
+func (a *app) counts(passed, failed int) string {
+	text := fmt.Sprintf("%d passed, %d failed", passed, failed)
+	if failed > 0 {
+		return a.stdout.red(text)
+	}
+	return a.stdout.green(text)
+}

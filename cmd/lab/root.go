@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
+)
+
+// app is what all verbs share.
+type app struct {
+	stdout, stderr *output
+	format         string // of the flag --output
+	lab            string // of the flag --lab
+}
+
+const (
+	textFormat = "text"
+	jsonFormat = "json"
+)
+
+// run executes one command line and gives the exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: newOutput(stdout), stderr: newOutput(stderr), format: textFormat}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends this process at once; a lab that it was starting ends with it
+
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := unknownVerb(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
+	if ctx.Err() != nil && err != nil {
+		err = errInterrupted
+	}
+	if a.format != jsonFormat && slices.Contains(args, "-ojson") {
+		a.format = jsonFormat
+	}
+	return a.report(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lab",
+		Short: "Emulate classic Windows Azure cloud services and virtual networks, and prove who reaches whom",
+		Long: `lab turns a description of classic Windows Azure cloud services and virtual networks into a network on this machine, and
+proves with real TCP connections who reaches whom and why.
+
+Start with a ready lab:
+
+  lab scenarios
+  sudo lab run sql-vnet
+
+Exit status: 0 done and as expected; 1 error; 2 wrong usage or invalid file; 3 an expectation failed; 4 the kernel or the
+privileges do not suffice; 130 interrupted.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.SetFlagErrorFunc(flagError)
+	root.AddGroup(
+		&cobra.Group{ID: fileGroup, Title: "Lab files:"},
+		&cobra.Group{ID: labGroup, Title: "Labs:"},
+		&cobra.Group{ID: insideGroup, Title: "A running lab:"},
+		&cobra.Group{ID: aboutGroup, Title: "About:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(fileGroup, a.validate(), a.plan(), a.schema(), a.scenarios())
+	add(labGroup, a.run(), a.up(), a.test(), a.down(), a.ls())
+	add(insideGroup, a.show(), a.probe(), a.exec(), a.shell(), a.logs())
+	add(aboutGroup, a.doctor(), a.version())
+	root.AddCommand(supervise())
+	root.SetHelpCommandGroupID(aboutGroup)
+	root.SetCompletionCommandGroupID(aboutGroup)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
+// The groups of the help text.
+const (
+	fileGroup   = "file"
+	labGroup    = "lab"
+	insideGroup = "inside"
+	aboutGroup  = "about"
+)
+
+// unknownVerb refuses a first word that is no verb.
+func unknownVerb(root *cobra.Command, args []string) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], "__") {
+		return nil
+	}
+	if found, _, err := root.Find(args[:1]); err == nil && found != root {
+		return nil
+	}
+	var verbs []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			verbs = append(verbs, c.Name())
+		}
+	}
+	return usage("there is no verb %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs), "lab help lists the verbs")
+}
+
+// flagError says what is wrong with a flag.
+func flagError(cmd *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	hint := cmd.CommandPath() + " --help lists the flags"
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near, ok := spelling.Nearest(unknown.GetSpecifiedName(), names); ok {
+			hint = fmt.Sprintf("did you mean \"--%s\"?", near)
+		}
+	}
+	return usage("%s: %v", cmd.CommandPath(), err).orHint(hint)
+}
+
+// want checks how many arguments a verb gets; most below 0 is any number. What says what they are.
+func want(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usage("%s needs %s", cmd.CommandPath(), what).orHint(cmd.UseLine())
+		case most == 0 && len(args) > 0:
+			return usage("%s takes no arguments, but got %q", cmd.CommandPath(), args[0]).orHint(cmd.UseLine())
+		case most >= 0 && len(args) > most:
+			return usage("%s takes %s and nothing more, but got %q", cmd.CommandPath(), what, args[most]).orHint(cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// answers adds the flag --output to a verb that answers something.
+func (a *app) answers(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().VarP(&choice{value: &a.format, of: []string{textFormat, jsonFormat}}, "output", "o", "how to answer: text or json")
+	register(cmd, "output", textFormat, jsonFormat)
+	return cmd
+}
+
+// asks adds the flag --lab to a verb that talks to a running lab.
+func (a *app) asks(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().StringVar(&a.lab, "lab", "", "name of the running lab; needed where several run (default $LAB)")
+	if err := cmd.RegisterFlagCompletionFunc("lab", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return labNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+	}); err != nil {
+		panic(err)
+	}
+	return cmd
+}
+
+func register(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is not there
+	}
+}
+
+// choice is a flag with a closed set of values.
+type choice struct {
+	value *string
+	of    []string
+}
+
+func (c *choice) String() string { return *c.value }
+func (c *choice) Type() string   { return strings.Join(c.of, "|") }
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.of, s) {
+		return fmt.Errorf("must be %s", strings.Join(c.of, ", "))
+	}
+	*c.value = s
+	return nil
+}
+
+// client finds the running lab that a verb is about.
+func (a *app) client(cmd *cobra.Command) (*live.Client, error) {
+	if err := needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
+		return nil, err
+	}
+	return live.Find(a.lab)
+}
+
+// needRoot refuses to go on without root.
+func needRoot(cmd *cobra.Command, why string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return &failure{status: exitPrivileges, code: "PrivilegesNeeded",
+		message: fmt.Sprintf("%s needs root: %s", cmd.CommandPath(), why), hint: "sudo " + strings.Join(append([]string{"lab"}, os.Args[1:]...), " ")}
+}
+
+// supervise is the process that a lab is; `lab up` starts it.
+func supervise() *cobra.Command {
+	return &cobra.Command{
+		Use:    "supervise NAME",
+		Hidden: true,
+		Args:   cobra.ArbitraryArgs,
+		RunE:   func(*cobra.Command, []string) error { return live.Supervise() },
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/expect"
+	"vnetlab/lab/live"
+)
+
+func (a *app) run() *cobra.Command {
+	var withPrograms, keep bool
+	cmd := &cobra.Command{
+		Use:   "run FILE|SCENARIO...",
+		Short: "Start a lab, check what it expects, end it",
+		Long: `Start a lab, try every connection that it expects something of and every port of its VIPs, and end it: lab up, lab test and
+lab down in one. Several labs are run one after the other.
+
+The exit status is 3 when an expectation failed.`,
+		Example:           "  sudo lab run sql-public\n  sudo lab run --real sql-vnet",
+		Args:              want(1, -1, "a lab file or the name of a scenario"),
+		ValidArgsFunction: completeFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var all []labResult
+			for i, arg := range args {
+				if i > 0 && a.format == textFormat {
+					a.stdout.printf("\n")
+				}
+				r := a.runLab(cmd, arg, live.UpRequest{Real: withPrograms, Foreground: !keep})
+				if cmd.Context().Err() != nil {
+					return errors.Join(cmd.Context().Err(), r.err)
+				}
+				if r.err != nil && len(args) == 1 {
+					return r.err
+				}
+				if r.err != nil && a.format == textFormat {
+					a.stderr.printf("%s\n", a.text(r.err))
+				}
+				all = append(all, r)
+			}
+			return a.summary(all)
+		},
+	}
+	realFlag(cmd, &withPrograms)
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave the lab running")
+	return a.formats(cmd)
+}
+
+// runLab runs one lab from up to down.
+func (a *app) runLab(cmd *cobra.Command, arg string, request live.UpRequest) (r labResult) {
+	r.arg = arg
+	lab, built, err := a.start(cmd, arg, request)
+	if lab != nil && request.Foreground {
+		defer func() { r.err = errors.Join(r.err, live.Down(context.WithoutCancel(cmd.Context()), lab.Name)) }()
+	}
+	if err != nil {
+		r.err = err
+		return r
+	}
+	if a.format == textFormat {
+		a.stdout.printf("%s\n", a.built(built))
+	}
+	r.places, r.Lab = placesOf(built.Summary), built.Name
+	client, err := lab.Client()
+	if err != nil {
+		r.err = err
+		return r
+	}
+	result, err := a.testFile(cmd, client, "")
+	if err != nil {
+		r.err = err
+		return r
+	}
+	r.Result = result
+	if a.format == textFormat {
+		a.printResult(result, r.places)
+	}
+	return r
+}
+
+// summary writes what came of all labs, unless each has said so itself, and gives the exit status.
+func (a *app) summary(all []labResult) error {
+	var total expect.Result
+	var failed error
+	for _, r := range all {
+		total.Passed += r.Passed
+		total.Failed += r.Failed
+		if r.err != nil && failed == nil {
+			failed = exitStatus(statusOf(r.err))
+		}
+	}
+	switch {
+	case a.format != textFormat:
+		if err := a.printResults(all); err != nil {
+			return err
+		}
+	case len(all) > 1:
+		a.stdout.printf("\n%s\n", a.stdout.bold(plural(len(all), "lab")))
+		t := table{indent: "  "}
+		for _, r := range all {
+			if r.err != nil {
+				t.add(r.name(), a.stdout.red("error"))
+				continue
+			}
+			t.add(r.name(), a.counts(r.Passed, r.Failed))
+		}
+		t.print(a.stdout)
+	}
+	if failed != nil {
+		return failed
+	}
+	return failedExpectation(total.Failed)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/expect"
+	"vnetlab/lab/labfile"
+	"vnetlab/lab/live"
+)
+
+func (a *app) test() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "test [FILE...]",
+		Short: "Check what a running lab expects",
+		Long: `Try every connection that the lab expects something of, and every port of its VIPs that the internet might find open. With files,
+the expectations of those are checked; they must describe the same lab.
+
+The exit status is 3 when an expectation failed.`,
+		Args: want(0, -1, ""),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveDefault
+		},
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if err := needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
+				return err
+			}
+			result, err := a.testRunning(cmd, files)
+			if err != nil {
+				return err
+			}
+			if err := a.printResults([]labResult{result}); err != nil {
+				return err
+			}
+			return failedExpectation(result.Failed)
+		},
+	}
+	return a.asks(a.formats(cmd))
+}
+
+// formats adds the flags that choose how test results are written.
+func (a *app) formats(cmd *cobra.Command) *cobra.Command {
+	all := []string{textFormat, jsonFormat, tapFormat, junitFormat}
+	format := &choice{value: &a.format, of: all}
+	cmd.Flags().Var(format, "format", "how to write the results: text, json, tap or junit")
+	cmd.Flags().VarP(format, "output", "o", "the same as --format")
+	register(cmd, "format", all...)
+	register(cmd, "output", all...)
+	return cmd
+}
+
+func failedExpectation(failed int) error {
+	if failed > 0 {
+		return exitStatus(exitExpectation)
+	}
+	return nil
+}
+
+// testRunning checks the expectations of a running lab: its own, or those of the files, whose lab is asked if none is named.
+func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error) {
+	for i, file := range files {
+		loaded, err := labfile.Load(file, labfile.Options{})
+		if err != nil {
+			return labResult{}, err
+		}
+		if a.lab == "" {
+			a.lab = loaded.Lab.Name
+		}
+		if files[i], err = filepath.Abs(file); err != nil {
+			return labResult{}, err
+		}
+	}
+	client, err := live.Find(a.lab)
+	if err != nil {
+		return labResult{}, err
+	}
+	if len(files) == 0 {
+		files = []string{""}
+	}
+	all := labResult{arg: client.Name, places: a.places(cmd.Context(), client)}
+	all.Result = expect.Result{Lab: client.Name, Cases: []expect.Case{}}
+	for _, file := range files {
+		r, err := a.testFile(cmd, client, file)
+		if err != nil {
+			return labResult{}, err
+		}
+		for _, c := range r.Cases {
+			all.Add(c)
+		}
+	}
+	return all, nil
+}
+
+// testFile checks the expectations of a file, or the lab's own, and shows how far it is.
+func (a *app) testFile(cmd *cobra.Command, client *live.Client, file string) (expect.Result, error) {
+	p := a.progress(client.Name)
+	defer p.clear()
+	return client.Test(cmd.Context(), live.TestRequest{File: file}, func(c expect.Case) { p.line(client.Name + "  " + c.Name) })
+}
+
+// printResults writes what came of labs that were tested, in the chosen format. In text each has been printed already but for
+// the only one.
+func (a *app) printResults(all []labResult) error {
+	switch a.format {
+	case jsonFormat:
+		return a.printJSON(all)
+	case tapFormat:
+		a.printTAP(all)
+	case junitFormat:
+		return a.printJUnit(all)
+	default:
+		for _, r := range all {
+			a.printResult(r.Result, r.places)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/live"
+)
+
+func (a *app) up() *cobra.Command {
+	var withPrograms, foreground bool
+	cmd := &cobra.Command{
+		Use:   "up FILE|SCENARIO",
+		Short: "Start a lab and return when every service listens",
+		Long: `Start a lab and return when every service in it listens. The lab goes on in the background until lab down; with --foreground it
+ends with this command, by Ctrl-C.`,
+		Args:              want(1, 1, "a lab file or the name of a scenario"),
+		ValidArgsFunction: completeFiles,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			lab, summary, err := a.start(cmd, args[0], live.UpRequest{Real: withPrograms, Foreground: foreground})
+			if err != nil {
+				return err
+			}
+			if a.format == jsonFormat {
+				err = a.stdout.json(summary.Summary)
+			} else {
+				a.stdout.printf("%s\n", a.built(summary))
+			}
+			if err != nil || !foreground {
+				return err
+			}
+			a.stderr.printf("%s\n", a.stderr.faint("Ctrl-C ends the lab"))
+			if err := lab.Wait(cmd.Context()); err != nil {
+				return err
+			}
+			return cmd.Context().Err()
+		},
+	}
+	realFlag(cmd, &withPrograms)
+	cmd.Flags().BoolVar(&foreground, "foreground", false, "keep the lab until this command ends")
+	return a.answers(cmd)
+}
+
+// started is a lab that was just built.
+type started struct {
+	live.Summary
+	took time.Duration
+}
+
+// start starts the lab of a file or scenario and shows how far it is.
+func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*live.Running, started, error) {
+	if err := needRoot(cmd, "it makes network namespaces"); err != nil {
+		return nil, started{}, err
+	}
+	path, err := labFile(arg)
+	if err != nil {
+		return nil, started{}, err
+	}
+	p := a.progress(arg)
+	defer p.clear()
+	request.Path, request.Report, request.Output = path, p.report, a.stderr.w
+	began := time.Now()
+	lab, err := live.Up(cmd.Context(), request)
+	if err != nil {
+		return nil, started{}, err
+	}
+	took := time.Since(began)
+	summary, err := summaryOf(cmd.Context(), lab)
+	return lab, started{summary, took}, err
+}
+
+func summaryOf(ctx context.Context, lab *live.Running) (live.Summary, error) {
+	client, err := lab.Client()
+	if err != nil {
+		return live.Summary{}, err
+	}
+	return client.Summary(ctx)
+}
+
+// built says in a line what was built.
+func (a *app) built(s started) string {
+	return fmt.Sprintf("%s: %s, %s, %s in %s", a.stdout.bold(s.Name), plural(s.Namespaces, "namespace"), plural(s.Links, "link"),
+		plural(s.Services, "service"), seconds(s.took))
+}
+
+func seconds(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/labfile"
+)
+
+type validAnswer struct {
+	Files []validFile `json:"files"`
+}
+
+type validFile struct {
+	File      string `json:"file"`
+	Lab       string `json:"lab"`
+	Instances int    `json:"instances"`
+	Notes     []note `json:"notes"` // what was read and has no effect on the network
+}
+
+type note struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Text   string `json:"text"`
+}
+
+func (a *app) validate() *cobra.Command {
+	verbose := false
+	cmd := &cobra.Command{
+		Use:               "validate FILE|SCENARIO...",
+		Short:             "Read and check lab files; needs no root",
+		Long:              "Read lab files and what they name, and say everything that is wrong with them, with the place. Nothing is started.",
+		Args:              want(1, -1, "a lab file"),
+		ValidArgsFunction: completeFiles,
+		RunE: func(_ *cobra.Command, args []string) error {
+			var answer validAnswer
+			var wrong labfile.Errors
+			for _, arg := range args {
+				path, err := labFile(arg)
+				if err != nil {
+					return err
+				}
+				loaded, err := loadBoth(path)
+				var invalid labfile.Errors
+				if errors.As(err, &invalid) {
+					wrong = append(wrong, invalid...)
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				v := validFile{File: path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()), Notes: []note{}}
+				for _, n := range loaded.Notes {
+					v.Notes = append(v.Notes, note{n.Origin.File, n.Origin.Line, n.Origin.Column, n.Text})
+				}
+				answer.Files = append(answer.Files, v)
+				if a.format == textFormat {
+					a.stdout.printf("%s: %s, lab %s with %s\n", path, a.stdout.green("valid"), v.Lab, plural(v.Instances, "instance"))
+					for _, n := range loaded.Notes {
+						if verbose {
+							a.stdout.printf("  %s: %s\n", n.Origin, n.Text)
+						}
+					}
+				}
+			}
+			if len(wrong) > 0 {
+				return wrong
+			}
+			if a.format == jsonFormat {
+				return a.stdout.json(answer)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list what has no effect on the network")
+	return a.answers(cmd)
+}
+
+// loadBoth reads a lab file as it is without and with its real programs.
+func loadBoth(path string) (*labfile.Loaded, error) {
+	loaded, err := labfile.Load(path, labfile.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := labfile.Load(path, labfile.Options{Real: true}); err != nil {
+		return nil, err
+	}
+	return loaded, nil
+}

@@ -1,0 +1,39 @@
+package live
+
+import (
+	"context"
+	"os"
+
+	"vnetlab/emu/emulator"
+	"vnetlab/emu/kernel"
+	"vnetlab/emu/process"
+	"vnetlab/emu/process/terminal"
+)
+
+// What a command needs of the emulator, so that it needs no package below this one.
+type (
+	// Progress tells how far the building of a lab is.
+	Progress = emulator.Progress
+	// ServiceStatus tells how a service does.
+	ServiceStatus = emulator.ServiceStatus
+	// Feature is something of the machine that labs use.
+	Feature = kernel.Feature
+)
+
+// Check tries each feature of the machine that labs use.
+func Check(ctx context.Context) []Feature { return kernel.Check(ctx) }
+
+// MaybeInit becomes the init of an instance if this process was started as one, and then never returns. Every program that starts
+// labs calls it before anything else.
+func MaybeInit() { process.MaybeInit() }
+
+// ExecHere is Exec with the descriptors of this process; where those are a terminal, the command gets one with job control.
+func (c *Client) ExecHere(ctx context.Context, r ExecRequest) (int, error) {
+	return terminal.Run(func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
+		r.Terminal = isTerminal
+		if name := os.Getenv("TERM"); isTerminal && name != "" {
+			r.Env = append(r.Env, "TERM="+name)
+		}
+		return c.Exec(ctx, r, stdin, stdout, stderr)
+	})
+}
