@@ -199,6 +199,12 @@ func MACOf(addr netip.Addr) MAC {
 	return MAC{0x02, 0x00, a[0], a[1], a[2], a[3]}
 }
 
+// Variant is another address for the same IPv4 address: 02:n:a:b:c:d.
+func (m MAC) Variant(n byte) MAC {
+	m[1] = n
+	return m
+}
+
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
 // MarshalText gives the colon form.

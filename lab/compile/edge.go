@@ -132,17 +132,15 @@ func leafName(sub subnet, n int) string { return interfaceName(fmt.Sprintf("br-%
 
 // leaf joins a leaf bridge to the bridge of its subnet. The subnet's bridge answers ARP for all; what the leaf doesn't know goes up.
 func (b *builder) leaf(edge *emu.Namespace, bridge string, sub subnet, n int, stations []emu.MAC) {
-	mac := emu.MACOf(lab.Nth(sub.prefix, n*leafSize))
-	edge.Bridges = append(edge.Bridges, emu.Bridge{Name: leafName(sub, n), MAC: mac})
-	down, up := mac, mac
-	down[1], up[1] = 1, 2 // no instance has such addresses
+	first := lab.Nth(sub.prefix, n*leafSize)
+	edge.Bridges = append(edge.Bridges, emu.Bridge{Name: leafName(sub, n), MAC: emu.MACOf(first).Variant(leafBridge)})
 	b.link(
 		emu.LinkEnd{
-			Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("dn-%s.%d", sub.name, n)), MAC: down,
+			Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("dn-%s.%d", sub.name, n)), MAC: emu.MACOf(first).Variant(leafDown),
 			Port: &emu.BridgePort{Bridge: bridge, Stations: stations, ProxyARP: true},
 		},
 		emu.LinkEnd{
-			Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("up-%s.%d", sub.name, n)), MAC: up,
+			Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("up-%s.%d", sub.name, n)), MAC: emu.MACOf(first).Variant(leafUp),
 			Port: &emu.BridgePort{Bridge: leafName(sub, n), Uplink: true},
 		},
 	)
@@ -166,18 +164,19 @@ func (b *builder) instance(edge *emu.Namespace, port *emu.BridgePort, gateway ne
 		Services: services(i.Services),
 	})
 	b.link(
-		emu.LinkEnd{Namespace: edge.Name, Name: i.DIP.String(), MAC: portMAC(i.DIP), Port: port},
+		emu.LinkEnd{Namespace: edge.Name, Name: i.DIP.String(), MAC: emu.MACOf(i.DIP).Variant(bridgePort), Port: port},
 		emu.LinkEnd{Namespace: i.ID, Name: "eth0", MAC: emu.MACOf(i.DIP), Addresses: []netip.Prefix{netip.PrefixFrom(i.DIP, prefix.Bits())}},
 	)
 }
 
-// portMAC is the address of the bridge's end of an instance's cable. It must differ from the instance's own: the bridge would
-// take frames for it as its own.
-func portMAC(dip netip.Addr) emu.MAC {
-	mac := emu.MACOf(dip)
-	mac[1] = 3
-	return mac
-}
+// Variants of the MAC address that an IPv4 address gives, for what isn't the station with that address itself: a bridge takes frames
+// for the address of one of its own ports as its own.
+const (
+	bridgePort byte = 1 + iota // the bridge's end of an instance's cable
+	leafBridge
+	leafDown
+	leafUp
+)
 
 func serviceName(s lab.Service) string { return fmt.Sprintf("%d-%s", s.Port, s.Protocol) }
 
