@@ -16,7 +16,8 @@ import (
 // each in its namespace, and leaves no file on the host; only the older kind of iptables takes one at all.
 const (
 	restoreProgram = "iptables-restore"
-	restoreLock    = "XTABLES_LOCKFILE=/proc/self/fd/0"
+	lockVariable   = "XTABLES_LOCKFILE"
+	restoreLock    = lockVariable + "=/proc/self/fd/0"
 )
 
 // restorer starts iptables-restore.

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -47,6 +48,7 @@ func tryRun(n *Namespace, input, program string, args ...string) (string, error)
 	var out bytes.Buffer
 	cmd := exec.Command(program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
+	cmd.Env = append(os.Environ(), lockVariable+"="+os.DevNull)
 	if err := n.Start(cmd); err != nil {
 		return "", err
 	}

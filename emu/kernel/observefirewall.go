@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 
@@ -25,9 +26,19 @@ type firewallReader struct {
 
 func newFirewallReader() *firewallReader {
 	return &firewallReader{
-		program: sync.OnceValues(func() (*iptables.IPTables, error) { return iptables.New() }),
+		program: sync.OnceValues(newIptables),
 		known:   map[string]func() ([]string, error){},
 	}
+}
+
+// newIptables keeps the older iptables from leaving its lock file on the host. The library has no other way to tell it.
+func newIptables() (*iptables.IPTables, error) {
+	if _, ok := os.LookupEnv(lockVariable); !ok {
+		if err := os.Setenv(lockVariable, os.DevNull); err != nil {
+			return nil, err
+		}
+	}
+	return iptables.New()
 }
 
 // read gives the INPUT chain as iptables lists it. Without a filter table in nftables it is the older iptables that has the
