@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/userdata"
@@ -52,6 +53,15 @@ func (n *Namespace) loadRuleset(r *emu.Ruleset) error {
 	return nil
 }
 
+// setIDs guards the library's counter of set ids, which all its connections share: two sets of one transaction could get the same id.
+var setIDs sync.Mutex
+
+func addSet(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) error {
+	setIDs.Lock()
+	defer setIDs.Unlock()
+	return c.AddSet(s, elements)
+}
+
 // addRuleset queues the table in the order in which nft would make it: chains and sets first, then the rules that use them.
 func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 	table := c.AddTable(tableOf(r))
@@ -67,7 +77,7 @@ func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 	}
 	for _, s := range setsOf(r) {
 		s.Table = table
-		if err := c.AddSet(&s.Set, nil); err != nil {
+		if err := addSet(c, &s.Set, nil); err != nil {
 			return fmt.Errorf("set %s: %w", s.Name, err)
 		}
 		// An attribute holds 64 KiB at most; an element with the longest name of a chain takes less than 512 bytes.
@@ -81,7 +91,7 @@ func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 		for i, rule := range ch.Rules {
 			exprs, err := expressions(rule, func(vmap []nftables.SetElement) (*nftables.Set, error) {
 				s := &nftables.Set{Table: table, Anonymous: true, Constant: true, IsMap: true, KeyType: nftables.TypeInteger, DataType: nftables.TypeVerdict}
-				return s, c.AddSet(s, vmap)
+				return s, addSet(c, s, vmap)
 			})
 			if err != nil {
 				return fmt.Errorf("chain %s, rule %d: %w", ch.Name, i+1, err)
