@@ -8,7 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,34 +17,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// remains are the namespaces of a lab, found while it lives, by which its processes can be found after.
+// remains are the PID and mount namespaces of a lab, noted while it lives, by which its processes can be found after. Every process of
+// a lab is in one of each.
 type remains map[string]bool
 
-// watch notes the namespaces that a process is in or holds: those of a supervisor are those of its lab.
+// watch notes the namespaces of a supervisor and of its children, the inits of instances.
 func (r remains) watch(pid int) {
-	own, _ := filepath.Glob("/proc/self/ns/*")
-	dirs := []string{fmt.Sprintf("/proc/%d/fd", pid), fmt.Sprintf("/proc/%d/ns", pid)}
-	for _, dir := range dirs {
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			to, err := os.Readlink(filepath.Join(dir, e.Name()))
-			if err != nil || !strings.Contains(to, ":[") || strings.HasPrefix(to, "socket:") || strings.HasPrefix(to, "pipe:") || strings.HasPrefix(to, "anon_inode:") {
-				continue
-			}
-			if !slices.ContainsFunc(own, func(path string) bool { mine, _ := os.Readlink(path); return mine == to }) {
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, p := range append(strings.Fields(string(children)), strconv.Itoa(pid)) {
+		for _, kind := range []string{"pid", "mnt"} {
+			own, _ := os.Readlink("/proc/self/ns/" + kind)
+			if to, err := os.Readlink(filepath.Join("/proc", p, "ns", kind)); err == nil && to != own {
 				r[to] = true
 			}
 		}
 	}
 }
 
-// left lists the processes that are in one of the namespaces, or hold one open.
-func (r remains) left() (all []string) {
+// left lists the living processes in the namespaces. The kernel reuses the numbers of namespaces: who was started after the lab's end isn't
+// of the lab.
+func (r remains) left(t *testing.T, end time.Time) (all []string) {
+	t.Helper()
 	paths, _ := filepath.Glob("/proc/[0-9]*/ns/*")
-	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	for _, path := range append(paths, fds...) {
-		if to, err := os.Readlink(path); err == nil && r[to] {
-			all = append(all, path+" -> "+to)
+	for _, path := range paths {
+		to, err := os.Readlink(path)
+		if err != nil || !r[to] {
+			continue
+		}
+		dir := filepath.Dir(filepath.Dir(path))
+		stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
+		if _, rest, ok := strings.Cut(string(stat), ") "); !ok || rest[0] == 'Z' { // dead, and just not yet reaped by whoever inherited it
+			continue
+		}
+		if info, err := os.Stat(dir); err == nil && info.ModTime().Before(end) {
+			cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+			all = append(all, fmt.Sprintf("%s -> %s %q", path, to, cmdline))
 		}
 	}
 	return all
@@ -63,9 +70,12 @@ func awaitSupervisor(t *testing.T, name string) int {
 }
 
 // nothingLeft checks that all of a dead lab is gone, files aside, and that the next command removes those.
-func nothingLeft(t *testing.T, r remains) {
+func nothingLeft(t *testing.T, r remains, end time.Time) {
 	t.Helper()
-	if left := r.left(); len(left) > 0 {
+	if len(r) == 0 {
+		t.Error("the supervisor was in no namespaces of its own")
+	}
+	if left := r.left(t, end); len(left) > 0 {
 		t.Errorf("left of %d namespaces: %q", len(r), left)
 	}
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), RunDir()) {
@@ -79,25 +89,18 @@ func nothingLeft(t *testing.T, r remains) {
 	}
 }
 
-// kills is how many random moments are tried. A moment is a part of the time that `up` takes, up to a quarter beyond its end.
+// kills is how many random moments are tried: three quarters of them while the lab is being built, the others soon after.
 const kills = 32
 
 func TestKilledAtAnyMoment(t *testing.T) {
 	setUp(t)
-	path := write(t, "shop", withProgram(t, shop, ""))
-	began := time.Now()
-	up(t, path)
-	took := time.Since(began)
-	if err := Down(t.Context(), "shop"); err != nil {
-		t.Fatal(err)
-	}
+	path := write(t, "shop", withProgram(shop, ""))
+	took := upAndDown(t, path)
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("up takes %s; seed %d", took, seed)
 	during := 0
 	for i := range kills {
-		// One for each part, so that none is left out.
-		moment := time.Duration((float64(i) + random.Float64()) / kills * 1.25 * float64(took))
 		began := time.Now()
 		result := make(chan error, 1)
 		go func() {
@@ -105,11 +108,18 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			result <- err
 		}()
 		pid := awaitSupervisor(t, "shop")
+		var upErr error
+		moment := time.Duration((float64(i) + random.Float64()) / (kills * 3 / 4) * float64(took)) // one for each part, so that none is left out
+		if i >= kills*3/4 {
+			upErr = <-result
+			moment = time.Since(began) + time.Duration(random.Float64()*float64(20*time.Millisecond))
+		}
 		r := remains{}
 		for r.watch(pid); time.Since(began) < moment; r.watch(pid) {
 			time.Sleep(time.Millisecond)
 		}
 		process := pidfd(t, pid)
+		end := time.Now()
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -117,30 +127,42 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 		process.Close()
-		if err := <-result; err != nil {
+		if i < kills*3/4 {
+			upErr = <-result
+		}
+		if upErr != nil {
 			during++
-			if !strings.Contains(err.Error(), "supervisor") {
-				t.Errorf("killed after %s, up says: %v", moment, err)
+			if !strings.Contains(upErr.Error(), "supervisor") {
+				t.Errorf("killed after %s, up says: %v", moment, upErr)
 			}
 		}
-		nothingLeft(t, r)
+		nothingLeft(t, r, end)
 		if t.Failed() {
 			t.Fatalf("killed after %s", moment)
 		}
 		if i%4 == 3 { // the same up works at once
-			c := up(t, path)
-			if p, err := c.Probe(t.Context(), ProbeRequest{From: "web2", To: "web1:80"}); err != nil || p.Verdict != "open" {
-				t.Errorf("after a kill: %+v, %v", p, err)
-			}
-			if err := Down(t.Context(), "shop"); err != nil {
-				t.Fatal(err)
-			}
+			took = upAndDown(t, path)
 		}
 	}
 	t.Logf("%d of %d during up", during, kills)
-	if during == 0 || during == kills {
-		t.Errorf("%d of %d kills were during up: the moments are not what they should be", during, kills)
+	if during == 0 {
+		t.Error("no kill was during up")
 	}
+}
+
+// upAndDown says how long a complete up takes.
+func upAndDown(t *testing.T, path string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	c := up(t, path)
+	took := time.Since(began)
+	if p, err := c.Probe(t.Context(), ProbeRequest{From: "web2", To: "web1:80"}); err != nil || p.Verdict != "open" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if err := Down(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	return took
 }
 
 func pidfd(t *testing.T, pid int) *os.File {
@@ -155,7 +177,7 @@ func pidfd(t *testing.T, pid int) *os.File {
 // The supervisor killed with all of its programs running; then up at once, over the stale files.
 func TestUpOverTheRemains(t *testing.T) {
 	setUp(t)
-	path := write(t, "shop", withProgram(t, shop, ""))
+	path := write(t, "shop", withProgram(shop, ""))
 	for range 3 {
 		r, err := Up(t.Context(), UpRequest{Path: path})
 		if err != nil {
@@ -163,13 +185,14 @@ func TestUpOverTheRemains(t *testing.T) {
 		}
 		left := remains{}
 		left.watch(r.PID)
+		end := time.Now()
 		if err := unix.Kill(r.PID, unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Wait(t.Context()); err == nil {
 			t.Error("a killed lab ended politely")
 		}
-		if all := left.left(); len(all) > 0 {
+		if all := left.left(t, end); len(all) > 0 {
 			t.Errorf("left: %q", all)
 		}
 	}
@@ -197,9 +220,11 @@ func TestInterruptedUp(t *testing.T) {
 		}()
 		pid := awaitSupervisor(t, "shop")
 		r := remains{}
-		for deadline := time.Now().Add(time.Duration(i) * 2 * time.Millisecond); time.Now().Before(deadline); {
+		r.watch(pid)
+		for deadline := time.Now().Add(time.Duration(i) * 5 * time.Millisecond); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			r.watch(pid)
 		}
+		end := time.Now()
 		cancel()
 		if err := <-result; !errors.Is(err, context.Canceled) {
 			t.Errorf("interrupted up gives %v", err)
@@ -210,7 +235,7 @@ func TestInterruptedUp(t *testing.T) {
 		if _, err := os.Stat(RunDir()); err == nil {
 			t.Errorf("files are left: %v", tree(RunDir()))
 		}
-		nothingLeft(t, r)
+		nothingLeft(t, r, end)
 	}
 	up(t, path)
 }
@@ -240,9 +265,11 @@ func TestStarterKilledDuringUp(t *testing.T) {
 		pid := awaitSupervisor(t, "shop")
 		process := pidfd(t, pid)
 		r := remains{}
-		for deadline := time.Now().Add(time.Duration(i) * 2 * time.Millisecond); time.Now().Before(deadline); {
+		r.watch(pid)
+		for deadline := time.Now().Add(time.Duration(i) * 5 * time.Millisecond); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			r.watch(pid)
 		}
+		end := time.Now()
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +279,7 @@ func TestStarterKilledDuringUp(t *testing.T) {
 		}
 		cancel()
 		process.Close()
-		nothingLeft(t, r)
+		nothingLeft(t, r, end)
 	}
 	up(t, path)
 }

@@ -68,7 +68,7 @@ func changesByItself(path string) bool {
 
 func TestHostIsUnchanged(t *testing.T) {
 	setUp(t)
-	path := write(t, "shop", withProgram(t, shop, ""))
+	path := write(t, "shop", withProgram(shop, ""))
 	up(t, path) // what the first lab has the kernel load stays: modules with their sysctls
 	if err := Down(t.Context(), "shop"); err != nil {
 		t.Fatal(err)

@@ -212,7 +212,7 @@ func commands(t *testing.T, c *Client) {
 
 func TestPrograms(t *testing.T) {
 	setUp(t)
-	c := up(t, write(t, "shop", withProgram(t, shop, "echo about to serve; ")))
+	c := up(t, write(t, "shop", withProgram(shop, "echo about to serve; ")))
 	var text bytes.Buffer
 	if err := c.Logs(t.Context(), LogsRequest{Instance: "web1"}, &text); err != nil || !strings.Contains(text.String(), "about to serve") {
 		t.Errorf("logs %q, %v", text.String(), err)
@@ -236,7 +236,7 @@ func TestPrograms(t *testing.T) {
 
 func TestHTTPExpectation(t *testing.T) {
 	setUp(t)
-	text := withProgram(t, shop, "")
+	text := withProgram(shop, "")
 	c := up(t, write(t, "shop", text))
 	for page, passes := range map[string]bool{
 		`{path: /, status: 200, contains: hello from web1}`: true,

@@ -127,32 +127,30 @@ func write(t *testing.T, name, text string) string {
 	t.Helper()
 	text = strings.NewReplacer("NAME", name, "SERVICE", "{port: 80}").Replace(text)
 	path := filepath.Join(t.TempDir(), "lab.yaml")
+	if strings.Contains(text, "./server") {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("cp", self, filepath.Join(filepath.Dir(path), "server")).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// withProgram gives web1 a program instead of the built-in listener: this binary. Command may do something before.
-func withProgram(t *testing.T, text, before string) string {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Instances don't see the /tmp in which go test builds; they do see the lab's folder.
-	path := filepath.Join(t.TempDir(), "server")
-	if err := os.Link(self, path); err != nil {
-		if out, err := exec.Command("cp", self, path).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	return strings.ReplaceAll(text, "SERVICE", fmt.Sprintf("{port: 80, run: %q}", before+"exec env TEST_SERVER=1 "+path))
+// withProgram gives web1 a program instead of the built-in listener: this binary, which write puts beside the lab file, because
+// instances don't see the /tmp where go test built it. Before is a shell command to run first.
+func withProgram(text, before string) string {
+	return strings.ReplaceAll(text, "SERVICE", fmt.Sprintf("{port: 80, run: %q}", before+"exec env TEST_SERVER=1 ./server"))
 }
 
 func up(t *testing.T, path string) *Client {
 	t.Helper()
-	r, err := Up(t.Context(), UpRequest{Path: path})
+	r, err := Up(t.Context(), UpRequest{Path: path, ListenTimeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,8 @@ func build(conn *os.File, start startMessage) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := labfile.Load(start.Path, labfile.Options{Real: start.Real})
+	// By its absolute path: the places of the lab's rules are told to people who stand elsewhere.
+	loaded, err := labfile.Load(file, labfile.Options{Real: start.Real})
 	if err != nil {
 		return nil, err
 	}
