@@ -54,6 +54,8 @@ type Namespace struct {
 	Resolver  Resolver     `json:"resolver,omitzero"`
 	Hosts     []NameRecord `json:"hosts,omitempty"` // lines of /etc/hosts beyond localhost
 	Services  []Service    `json:"services,omitempty"`
+	// HealthProbes start in this namespace.
+	HealthProbes []HealthProbe `json:"healthProbes,omitempty"`
 }
 
 // HostName is what programs inside see.
@@ -160,6 +162,19 @@ type Service struct {
 
 // BuiltIn says whether the emulator itself listens, rather than a program.
 func (s Service) BuiltIn() bool { return s.Command == "" }
+
+// HealthProbe asks again and again whether somebody serves: tcp by a handshake, http by a GET that must give status 200.
+type HealthProbe struct {
+	ID       string         `json:"id"`     // unique in the network
+	Source   netip.Addr     `json:"source"` // a loopback address of the namespace
+	Target   netip.AddrPort `json:"target"`
+	Protocol string         `json:"protocol"`       // tcp or http
+	Path     string         `json:"path,omitempty"` // of http
+	// Interval is the time from one question to the next, Timeout how long after the last good answer the target counts as down; both in
+	// seconds.
+	Interval int `json:"intervalInSeconds"`
+	Timeout  int `json:"timeoutInSeconds"`
+}
 
 // Protocol is a transport protocol.
 type Protocol string

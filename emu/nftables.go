@@ -22,7 +22,17 @@ type Ruleset struct {
 	Pairs     []PairSet    `json:"pairSets,omitempty"`
 	Addresses []AddressMap `json:"addressMaps,omitempty"`
 	Sockets   []SocketMap  `json:"socketMaps,omitempty"`
-	Chains    []Chain      `json:"chains"`
+	// Timeouts are named policies for how long an idle connection is remembered.
+	Timeouts []TimeoutPolicy `json:"timeouts,omitempty"`
+	Chains   []Chain         `json:"chains"`
+}
+
+// TimeoutPolicy is a conntrack timeout policy (ct timeout): a connection without a packet for so long is forgotten.
+type TimeoutPolicy struct {
+	Name     string   `json:"name"`
+	Protocol Protocol `json:"protocol"`
+	// Seconds is for TCP the timeout of the state established, for UDP of the state replied.
+	Seconds int `json:"seconds"`
 }
 
 // PrefixSet is a named interval set of IPv4 prefixes.
@@ -158,6 +168,8 @@ type (
 	}
 	// DNAT translates the destination; it needs a MatchProtocol of tcp or udp before it.
 	DNAT struct{ To netip.AddrPort }
+	// SetTimeout gives the connection a TimeoutPolicy; it works in the first packet alone.
+	SetTimeout struct{ Policy string }
 	// SNAT translates the source address.
 	SNAT struct{ To netip.Addr }
 	// SNATByMap translates the source address to what an AddressMap has for it; a source not in the map stays.
@@ -214,9 +226,10 @@ func (s Distribute) String() string {
 	}
 	return fmt.Sprintf("jhash %s mod %d seed %#x vmap { %s }", s.By, len(s.Chains), DistributionSeed, strings.Join(targets, ", "))
 }
-func (s DNAT) String() string      { return fmt.Sprintf("dnat to %s", s.To) }
-func (s SNAT) String() string      { return fmt.Sprintf("snat to %s", s.To) }
-func (s SNATByMap) String() string { return "snat to ip saddr map @" + s.Map }
+func (s DNAT) String() string       { return fmt.Sprintf("dnat to %s", s.To) }
+func (s SetTimeout) String() string { return fmt.Sprintf("ct timeout set %q", s.Policy) }
+func (s SNAT) String() string       { return fmt.Sprintf("snat to %s", s.To) }
+func (s SNATByMap) String() string  { return "snat to ip saddr map @" + s.Map }
 
 // String gives the rule in the language of nft, with its comment.
 func (r Rule) String() string {
@@ -280,6 +293,13 @@ func (t *Ruleset) text(rule func(Rule) string) string {
 			lines = append(lines, elements(texts(m.Elements, func(e AddressMapElement) string { return e.Key.String() + " : " + e.Value.String() })))
 		}
 		block("map "+m.Name, lines...)
+	}
+	for _, p := range t.Timeouts {
+		state := "established"
+		if p.Protocol == UDP {
+			state = "replied"
+		}
+		block("ct timeout "+p.Name, "protocol "+string(p.Protocol)+"; l3proto ip;", fmt.Sprintf("policy = { %s : %d }", state, p.Seconds))
 	}
 	for _, c := range t.Chains { // chains before the map that leads to them
 		var lines []string
