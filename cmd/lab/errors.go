@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,7 +55,14 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-var errInterrupted = &failure{status: exitInterrupted, code: "Interrupted", message: "interrupted"}
+// interrupted gives what a verb says that a signal has ended.
+func interrupted(err error) *failure {
+	message := strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error())
+	if message == context.Canceled.Error() {
+		message = "interrupted"
+	}
+	return &failure{status: exitInterrupted, code: "Interrupted", message: message, err: err}
+}
 
 // errorInfo is an error as JSON.
 type errorInfo struct {
@@ -181,13 +187,4 @@ func hintOf(err error) string {
 		return "lab doctor tells what this machine lacks"
 	}
 	return ""
-}
-
-// MarshalJSON makes an error that stands beside results readable.
-func (a errorAnswer) String() string {
-	text, err := json.Marshal(a)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
 }

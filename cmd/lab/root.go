@@ -46,12 +46,29 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = root.ExecuteContext(ctx)
 	}
 	if ctx.Err() != nil && err != nil {
-		err = errInterrupted
+		err = interrupted(err)
 	}
-	if a.format != jsonFormat && slices.Contains(args, "-ojson") {
-		a.format = jsonFormat
+	if err != nil && asksForJSON(args) {
+		a.format = jsonFormat // also where the flags were not understood
 	}
 	return a.report(err)
+}
+
+// asksForJSON finds the flag in a command line that can't be parsed.
+func asksForJSON(args []string) bool {
+	for i, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "-ojson", "-o=json", "--output=json", "--format=json":
+			return true
+		case "-o", "--output", "--format":
+			if i+1 < len(args) && args[i+1] == jsonFormat {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (a *app) root() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -29,8 +30,8 @@ The exit status is 3 when an expectation failed.`,
 					a.stdout.printf("\n")
 				}
 				r := a.runLab(cmd, arg, live.UpRequest{Real: withPrograms, Foreground: !keep})
-				if cmd.Context().Err() != nil {
-					return errors.Join(cmd.Context().Err(), r.err)
+				if err := cmd.Context().Err(); err != nil {
+					return cmp.Or(r.err, err)
 				}
 				if r.err != nil && len(args) == 1 {
 					return r.err
