@@ -31,15 +31,25 @@ type Difference struct {
 	Found     string `json:"found,omitempty"`  // empty: the object is missing
 }
 
-// String says it in one line.
+// String says it in one line of about 300 bytes at most.
 func (d Difference) String() string {
+	wanted, found := short(d.Wanted), short(d.Found)
 	switch {
 	case d.Found == "":
-		return fmt.Sprintf("%s: %s is missing: wanted %s", d.Namespace, d.Object, d.Wanted)
+		return fmt.Sprintf("%s: %s is missing: wanted %s", d.Namespace, d.Object, wanted)
 	case d.Wanted == "":
-		return fmt.Sprintf("%s: %s is not wanted: found %s", d.Namespace, d.Object, d.Found)
+		return fmt.Sprintf("%s: %s is not wanted: found %s", d.Namespace, d.Object, found)
 	}
-	return fmt.Sprintf("%s: %s: wanted %s, found %s", d.Namespace, d.Object, d.Wanted, d.Found)
+	return fmt.Sprintf("%s: %s: wanted %s, found %s", d.Namespace, d.Object, wanted, found)
+}
+
+// short cuts a text that is too long to be read: a rule may name a thousand chains.
+func short(s string) string {
+	const most = 120
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // compare gives the differences in the order of the objects' names.

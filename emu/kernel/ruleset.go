@@ -56,7 +56,31 @@ func (n *Namespace) loadRuleset(r *emu.Ruleset) error {
 // setIDs guards the library's counter of set ids, which all its connections share: two sets of one transaction could get the same id.
 var setIDs sync.Mutex
 
+// elementsPerMessage keeps the elements of one request within an attribute, 64 KiB: an element with the longest name of a chain takes
+// less than 512 bytes.
+const elementsPerMessage = 120
+
+// addSet queues a set with its elements.
 func addSet(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) error {
+	first := elements[:min(len(elements), elementsPerMessage)]
+	if s.Constant && len(first) < len(elements) {
+		s.Size = uint32(len(elements)) // the library tells the size by the first request alone
+	}
+	if err := newSet(c, s, first); err != nil {
+		return err
+	}
+	// The library refuses later elements for any anonymous set; the kernel takes them until a rule uses it.
+	open := *s
+	open.Anonymous = false
+	for part := range slices.Chunk(elements[len(first):], elementsPerMessage) {
+		if err := c.SetAddElements(&open, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newSet(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) error {
 	setIDs.Lock()
 	defer setIDs.Unlock()
 	return c.AddSet(s, elements)
@@ -77,14 +101,8 @@ func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 	}
 	for _, s := range setsOf(r) {
 		s.Table = table
-		if err := addSet(c, &s.Set, nil); err != nil {
+		if err := addSet(c, &s.Set, s.elements); err != nil {
 			return fmt.Errorf("set %s: %w", s.Name, err)
-		}
-		// An attribute holds 64 KiB at most; an element with the longest name of a chain takes less than 512 bytes.
-		for part := range slices.Chunk(s.elements, 120) {
-			if err := c.SetAddElements(&s.Set, part); err != nil {
-				return fmt.Errorf("set %s: %w", s.Name, err)
-			}
 		}
 	}
 	for _, ch := range chains {

@@ -119,3 +119,26 @@ func TestLargeRuleset(t *testing.T) {
 	}
 	t.Log("apply", applied.Sub(start), "diff", time.Since(applied))
 }
+
+// A rule that chooses one of more chains than one request has room for.
+func TestLargeDistribution(t *testing.T) {
+	const members = 1100
+	r := &emu.Ruleset{Table: "lab"}
+	var targets []string
+	for i := range members {
+		chain := fmt.Sprintf("endpoint-with-a-rather-long-name-%d", i)
+		r.Chains = append(r.Chains, emu.Chain{Name: chain})
+		targets = append(targets, chain)
+	}
+	distribute := with(emu.Distribute{By: emu.FiveTuple, Chains: targets})
+	r.Chains = append(r.Chains, emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{distribute}})
+	want := &emu.Network{Namespaces: []emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
+	s := apply(t, want)
+	if got := differences(t, want, s); got != "" {
+		t.Error(got)
+	}
+	distribute.Statements[0] = emu.Distribute{By: emu.FiveTuple, Chains: targets[1:]}
+	if got := differences(t, want, s); len(got) == 0 || len(got) > 400 {
+		t.Errorf("one member less is the difference %q", got)
+	}
+}
