@@ -48,7 +48,10 @@ func ExposureProbes(l *lab.Lab) []ExposureProbe {
 		for _, i := range s.Production.Instances {
 			for _, e := range i.Endpoints {
 				if e.Protocol == emu.TCP {
-					add(lab.Target{Name: s.DNSName(), Port: e.PublicPort, Protocol: emu.TCP}, emu.Origin{}).Origin = e.Origin
+					p := add(lab.Target{Name: s.DNSName(), Port: e.PublicPort, Protocol: emu.TCP}, e.Origin)
+					if p.Origin.IsZero() {
+						p.Origin = e.Origin
+					}
 				}
 			}
 		}

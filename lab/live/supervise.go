@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 	"unsafe"
@@ -184,6 +185,7 @@ func (s *server) serve(conn *os.File) error {
 	if !s.start.Foreground {
 		conn.Close()
 	}
+	go debug.FreeOSMemory() // building takes several times what running does
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT)
 	control := s.httpServer()
