@@ -163,12 +163,24 @@ func (a *application) build(ctx context.Context, firewall func(*place)) error {
 	}, nil); err != nil {
 		return err
 	}
-	return each(ctx, a.places, func(p *place) error {
+	if err := each(ctx, a.places, func(p *place) error {
 		if err := p.finish(); err != nil {
 			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
 		}
 		if p.want.Ruleset != nil {
 			a.step()
+		}
+		return nil
+	}, nil); err != nil {
+		return err
+	}
+	return each(ctx, a.places, func(p *place) error {
+		awaited := p.awaited()
+		if len(awaited) == 0 {
+			return nil
+		}
+		if err := waitActive(ctx, p.route, awaited); err != nil {
+			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
 		}
 		return nil
 	}, nil)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
@@ -154,5 +156,51 @@ func TestSysctls(t *testing.T) {
 	}
 	if after := read(); after != before {
 		t.Errorf("the host changed from\n%s\nto\n%s", before, after)
+	}
+}
+
+// The first packet after Apply arrives, from either side of a bridge, however busy the machine is.
+func TestFirstPacketArrives(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	stop := make(chan struct{})
+	defer close(stop)
+	for range 4 {
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		}()
+	}
+	for range 10 {
+		s := apply(t, kerneltest.Subnets(2, 10))
+		for subnet := range 2 {
+			host, _ := s.Namespace(kerneltest.Host(subnet, 9))
+			edge, _ := s.Namespace(kerneltest.Edge)
+			first(t, edge, host, netip.AddrPortFrom(kerneltest.Address(subnet, 9), kerneltest.Port))
+			first(t, host, edge, netip.AddrPortFrom(kerneltest.Gateway(subnet), kerneltest.Port))
+		}
+	}
+}
+
+// first connects once, in less time than it takes to send a lost packet again.
+func first(t *testing.T, from, to *Namespace, addr netip.AddrPort) {
+	t.Helper()
+	l, err := to.ListenTCP(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	start := time.Now()
+	c, err := from.Dial(t.Context(), "tcp4", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if took := time.Since(start); took > 900*time.Millisecond {
+		t.Errorf("the first connection from %s to %s took %s", from.Name, to.Name, took)
 	}
 }

@@ -114,6 +114,9 @@ func ackError(h unix.NlMsghdr, data []byte) error {
 	return err
 }
 
+// errInterrupted says that a dump is not one state of the namespace.
+var errInterrupted = errors.New("the namespace changed while it was read; try again")
+
 // dump asks for all objects of a kind and gives the messages without their netlink header.
 func (s *routeSocket) dump(proto int, ask ...nl.NetlinkRequestData) ([][]byte, error) {
 	r := nl.NewNetlinkRequest(proto, unix.NLM_F_DUMP)
@@ -126,6 +129,7 @@ func (s *routeSocket) dump(proto int, ask ...nl.NetlinkRequestData) ([][]byte, e
 		return nil, os.NewSyscallError("netlink send", err)
 	}
 	var all [][]byte
+	interrupted := false
 	for {
 		in := make([]byte, 1<<15) // what a dump fills at most
 		n, _, err := unix.Recvfrom(s.fd, in, 0)
@@ -141,11 +145,12 @@ func (s *routeSocket) dump(proto int, ask ...nl.NetlinkRequestData) ([][]byte, e
 				return nil, fmt.Errorf("netlink message of %d bytes in %d", h.Len, len(in))
 			}
 			m := in[unix.NLMSG_HDRLEN:h.Len]
+			interrupted = interrupted || h.Flags&unix.NLM_F_DUMP_INTR != 0
 			switch {
 			case h.Type == unix.NLMSG_ERROR:
 				return nil, ackError(h, m)
-			case h.Flags&unix.NLM_F_DUMP_INTR != 0:
-				return nil, errors.New("the namespace changed while it was read; try again")
+			case h.Type == unix.NLMSG_DONE && interrupted:
+				return nil, errInterrupted
 			case h.Type == unix.NLMSG_DONE:
 				return all, nil
 			}
