@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -100,8 +101,32 @@ func runDocument(t *testing.T, text []byte) {
 				env.Setenv(name, value)
 			}
 		}
-		return ownDirectories(env)
+		if err := ownDirectories(env); err != nil {
+			return err
+		}
+		return installWebApplication(env)
 	}})
+}
+
+// installWebApplication puts the packages of sql-vnet's web application where its prepare.sh would, if the tree has them: then the
+// test needs no network.
+func installWebApplication(env *testscript.Env) error {
+	const modules = "web/node_modules"
+	installed := filepath.Join("..", "..", "scenarios", "sql-vnet", modules)
+	if _, err := os.Stat(filepath.Join(installed, ".package-lock.json")); err != nil {
+		return nil // npm will fetch them
+	}
+	ask := asLab("scenarios", "sql-vnet", "--output", "json")
+	ask.Env = env.Vars
+	text, err := ask.Output()
+	if err != nil {
+		return fmt.Errorf("lab scenarios: %w", err)
+	}
+	var scenario struct{ Dir string }
+	if err := json.Unmarshal(text, &scenario); err != nil {
+		return err
+	}
+	return os.CopyFS(filepath.Join(scenario.Dir, modules), os.DirFS(installed))
 }
 
 // usable says whether this machine has what a block needs. In CI it must.
