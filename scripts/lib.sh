@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What quickstart, test, provision and bench share. Sourced by them, from the top folder of the tree.
 
-export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+export PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 
 say() { printf '%s\n' "$*" >&2; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

@@ -62,7 +62,7 @@ func (b *bench) run(output string) (err error) {
 		t.add(fmt.Sprintf("up, %d instances", n), seconds(lab.up), "bare program "+seconds(bare.up), ratio(lab.up, bare.up), "within 2×")
 		t.add(fmt.Sprintf("down, %d instances", n), seconds(lab.down), "bare program "+seconds(bare.down), ratio(lab.down, bare.down), "within 1.5×; 1,000 under 1 s")
 		if n >= 100 {
-			t.add(fmt.Sprintf("kernel memory per instance, of %d", n), kib(lab.kernel/float64(n)), "bare program "+kib(bare.kernel/float64(n)), "", "under 512 KiB")
+			t.add(fmt.Sprintf("kernel memory per instance, of %d", n), kib(lab.kernel/float64(n)), "", "", "under 512 KiB")
 		}
 	}
 	small, large := b.sizes[0], b.sizes[len(b.sizes)-1]
@@ -70,42 +70,37 @@ func (b *bench) run(output string) (err error) {
 		perInstance := (labs[large].rss - labs[small].rss) / float64(large-small)
 		t.add(fmt.Sprintf("supervisor memory per instance, from %d to %d", small, large), kib(perInstance), fmt.Sprintf("in all at %d: %s", large, kib(labs[large].rss)), "", "under 50 KiB")
 	}
-	if err := b.beside(&t, labs); err != nil {
-		return err
-	}
+	besideErr := b.beside(&t, labs) // the table is worth having without them
 	text := t.String() + "\n" + machine(b.runs)
 	if output != "" {
 		if err := os.WriteFile(output, []byte(text), 0o644); err != nil {
-			return err
+			return errors.Join(err, besideErr)
 		}
 	}
 	_, err = io.WriteString(os.Stdout, text)
-	return err
+	return errors.Join(err, besideErr)
 }
 
 // beside measures what is not there in every size: Mininet and probes.
 func (b *bench) beside(t *table, labs map[int]medians) error {
+	var errs []error
 	if b.mininet != "" {
 		m, err := b.timeMininet()
-		if err != nil {
-			return err
-		}
 		n := b.mininetHosts
-		if lab, ok := labs[n]; ok {
+		if lab, ok := labs[n]; ok && err == nil {
 			t.add(fmt.Sprintf("up, %d instances, and Mininet's hosts without firewalls", n), seconds(lab.up), "Mininet "+seconds(m.up), ratio(lab.up, m.up), "20× faster (0.05×)")
 			t.add(fmt.Sprintf("down, %d instances", n), seconds(lab.down), "Mininet "+seconds(m.down), ratio(lab.down, m.down), "")
 		}
+		errs = append(errs, err)
 	}
 	if b.probes != "" {
 		results, err := b.timeProbes()
-		if err != nil {
-			return err
-		}
 		for _, r := range results {
 			t.add(r.name, seconds(r.seconds), "", "", "9,900 under 1 s")
 		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // medians are the figures of one kind of run, in seconds and bytes.

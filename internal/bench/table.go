@@ -57,7 +57,7 @@ func machine(runs int) string {
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease") // only told
 	return fmt.Sprintf("Medians of %d runs, %s, Linux %s, %d processors, %s. The times of lab are those of the whole command, with its start, "+
 		"the reading of the file, the listeners and the comparison with the kernel; the bare program makes the same links, addresses, routes, "+
-		"neighbours, bridge ports and rules and nothing else, and its time begins when it has read the file. Kernel memory is what MemAvailable "+
-		"lost, for lab without the supervisor's own.\n",
+		"neighbours, bridge ports and rules and nothing else, and its time begins when it has read the file. Kernel memory is the "+
+		"growth of SUnreclaim, Percpu and VmallocUsed in /proc/meminfo.\n",
 		runs, time.Now().UTC().Format("2006-01-02"), strings.TrimSpace(string(release)), runtime.NumCPU(), runtime.Version())
 }

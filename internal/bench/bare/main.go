@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"vnetlab/emu"
@@ -20,7 +19,6 @@ type Result struct {
 	Namespaces  int     `json:"namespaces"`
 	UpSeconds   float64 `json:"upSeconds"`
 	DownSeconds float64 `json:"downSeconds"`
-	KernelBytes int64   `json:"kernelBytes"` // that the machine had less while it stood
 }
 
 func main() {
@@ -46,21 +44,12 @@ func run(path string) (Result, error) {
 }
 
 func measure(want *emu.Network) (Result, error) {
-	before, err := memAvailable()
-	if err != nil {
-		return Result{}, err
-	}
 	start := time.Now()
 	n, err := build(want)
 	r := Result{Namespaces: len(want.Namespaces), UpSeconds: time.Since(start).Seconds()}
 	if err != nil {
 		return r, err
 	}
-	after, err := memAvailable()
-	if err != nil {
-		return r, err
-	}
-	r.KernelBytes = before - after
 	gone, err := n.watch()
 	if err != nil {
 		return r, err
@@ -69,19 +58,4 @@ func measure(want *emu.Network) (Result, error) {
 	err = n.teardown(gone)
 	r.DownSeconds = time.Since(start).Seconds()
 	return r, err
-}
-
-// memAvailable reads what the kernel estimates a new program could have, in bytes.
-func memAvailable() (int64, error) {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0, err
-	}
-	var kib int64
-	for line := range strings.SplitSeq(string(text), "\n") {
-		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); err == nil {
-			return kib << 10, nil
-		}
-	}
-	return 0, fmt.Errorf("/proc/meminfo has no MemAvailable")
 }
