@@ -11,43 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// activeWithin is how long links may take until they carry packets. The kernel notices a carrier at once or, when it is busy, within a
-// second or so.
+// activeWithin is how long links may take until they carry packets. The kernel notices a carrier at once or, when many come up, some
+// seconds later.
 const activeWithin = 30 * time.Second
 
 // waitActive returns when the devices with the given indexes carry packets. A link that is set up before its other end waits for the
 // kernel to notice the carrier, and only then its queue, and the bridge it is a port of, take packets; till then they are lost.
 func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) error {
-	ask := []nl.NetlinkRequestData{nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics))}
 	start := time.Now()
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		links, err := s.dump(unix.RTM_GETLINK, ask...)
+	for pause := time.Duration(0); ; pause = min(2*pause+time.Millisecond, 50*time.Millisecond) {
+		idle, err := inactive(s, devices)
+		if err == nil && len(idle) == 0 {
+			return nil
+		}
 		if err != nil && !errors.Is(err, errInterrupted) {
 			return err
 		}
-		idle := ""
-		if err != nil {
-			idle = "a link"
-		}
-		for _, m := range links {
-			name, awaited := devices[int(nl.DeserializeIfInfomsg(m).Index)]
-			if !awaited {
-				continue
-			}
-			attrs, err := parseAttributes(m[unix.SizeofIfInfomsg:])
-			if err != nil {
-				return err
-			}
-			if state := attrs[unix.IFLA_OPERSTATE]; len(state) == 0 || state[0] != netlink.OperUp {
-				idle = name
-				break
-			}
-		}
-		if idle == "" {
-			return nil
-		}
 		if time.Since(start) > activeWithin {
-			return fmt.Errorf("%s carries no packets %s after it was set up", idle, activeWithin)
+			return fmt.Errorf("links carry no packets %s after they were set up, %d of %d: %w", activeWithin, len(idle), len(devices), err)
+		}
+		// Since Linux 6.8 asking for a device makes the kernel look at its carrier. Otherwise it looks at a hundred a second.
+		if err := s.do(idle...); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -55,6 +40,31 @@ func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) err
 		case <-time.After(pause):
 		}
 	}
+}
+
+// inactive gives a question for each of the devices that don't carry packets.
+func inactive(s *routeSocket, devices map[int]string) ([]request, error) {
+	withoutStatistics := nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics))
+	links, err := s.dump(unix.RTM_GETLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), withoutStatistics)
+	if err != nil {
+		return nil, err
+	}
+	var idle []request
+	for _, m := range links {
+		index := int(nl.DeserializeIfInfomsg(m).Index)
+		name, awaited := devices[index]
+		if !awaited {
+			continue
+		}
+		attrs, err := parseAttributes(m[unix.SizeofIfInfomsg:])
+		if err != nil {
+			return nil, err
+		}
+		if state := attrs[unix.IFLA_OPERSTATE]; len(state) == 0 || state[0] != netlink.OperUp {
+			idle = append(idle, newRequest("look at "+name, unix.RTM_GETLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), withoutStatistics))
+		}
+	}
+	return idle, nil
 }
 
 // awaited are the devices of the namespace that become active only with their other ends: the links made from here, and the bridges

@@ -60,11 +60,24 @@ func (n *Namespace) Close() error { return n.file.Close() }
 // starts, belong to the namespace for good.
 func (n *Namespace) Do(f func() error) error {
 	return onThread(func() error {
-		if err := unix.Setns(n.FD(), unix.CLONE_NEWNET); err != nil {
+		if err := n.enter(); err != nil {
 			return fmt.Errorf("enter the network namespace of %s: %w", n.Name, err)
 		}
 		return f()
 	})
+}
+
+// enter takes the calling thread into the namespace. A Close at the same time waits: its descriptor could be another's already.
+func (n *Namespace) enter() error {
+	raw, err := n.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var entered error
+	if err := raw.Control(func(fd uintptr) { entered = unix.Setns(int(fd), unix.CLONE_NEWNET) }); err != nil {
+		return err
+	}
+	return os.NewSyscallError("setns", entered)
 }
 
 // Start starts a command inside the namespace.

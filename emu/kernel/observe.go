@@ -197,7 +197,7 @@ func (r *reader) readLinks() error {
 		if err != nil {
 			return err
 		}
-		link["kind"] = info.text(nl.IFLA_INFO_KIND)
+		link["kind"] = linkKind(info.text(nl.IFLA_INFO_KIND))
 		r.bridge = r.bridge || link["kind"] == "bridge"
 		if info.text(nl.IFLA_INFO_SLAVE_KIND) != "bridge" {
 			return nil
@@ -241,8 +241,8 @@ func (r *reader) readRoutes() error {
 	ask.Family, ask.Table, ask.Protocol, ask.Scope, ask.Type = unix.AF_INET, 0, 0, 0, 0
 	return r.dump(unix.RTM_GETROUTE, unix.SizeofRtMsg, []nl.NetlinkRequestData{ask}, func(m []byte, attrs attributes) error {
 		header := nl.DeserializeRtMsg(m)
-		if header.Table != unix.RT_TABLE_MAIN || header.Protocol == unix.RTPROT_KERNEL {
-			return nil
+		if header.Table != unix.RT_TABLE_MAIN || header.Protocol == unix.RTPROT_KERNEL || header.Flags&unix.RTM_F_CLONED != 0 {
+			return nil // a clone remembers the MTU of a path
 		}
 		destination := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 		if a := attrs.address(unix.RTA_DST); a.IsValid() {

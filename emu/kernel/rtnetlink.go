@@ -74,13 +74,16 @@ func (s *routeSocket) batch(requests []request) error {
 		if err != nil {
 			return os.NewSyscallError("netlink receive", err)
 		}
-		for in := s.in[:n]; len(in) >= unix.NLMSG_HDRLEN+4; answered++ {
+		for in := s.in[:n]; len(in) >= unix.NLMSG_HDRLEN+4; {
 			h := *(*unix.NlMsghdr)(unsafe.Pointer(&in[0]))
-			if int(h.Len) > len(in) || h.Type != unix.NLMSG_ERROR || h.Seq-first >= uint32(len(requests)) {
+			if int(h.Len) > len(in) || h.Seq-first >= uint32(len(requests)) {
 				return fmt.Errorf("unexpected netlink message of type %d", h.Type)
 			}
-			if err := ackError(h, in[unix.NLMSG_HDRLEN:h.Len]); err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", requests[h.Seq-first].what, err))
+			if h.Type == unix.NLMSG_ERROR { // an object that was asked for comes before
+				answered++
+				if err := ackError(h, in[unix.NLMSG_HDRLEN:h.Len]); err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", requests[h.Seq-first].what, err))
+				}
 			}
 			in = in[min(len(in), (int(h.Len)+3)&^3):]
 		}

@@ -18,6 +18,7 @@ var (
 	hostSysctls = []sysctl{
 		{"ipv6/conf/all/disable_ipv6", "1"}, // sets default too
 		{"ipv4/ip_forward", "0"},
+		unlimitedICMP,
 	}
 	routerSysctls = []sysctl{
 		{"ipv6/conf/all/disable_ipv6", "1"},
@@ -30,8 +31,13 @@ var (
 		{"ipv4/conf/default/send_redirects", "0"},
 		// Packets within a subnet are bridged, and the rules of the router are not for them.
 		{"bridge/bridge-nf-call-iptables", "0"},
+		unlimitedICMP,
 	}
 )
+
+// unlimitedICMP lifts the kernel's limits of ICMP errors, one in a second to each target: a closed UDP port must refuse everyone who
+// asks, however many ask at once.
+var unlimitedICMP = sysctl{"ipv4/icmp_ratemask", "0"}
 
 func sysctls(kind emu.Kind) []sysctl {
 	if kind == emu.Router {

@@ -59,6 +59,15 @@ func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 			wantedEnd(f, e)
 		}
 	}
+	for _, t := range want.Tunnels {
+		for _, e := range []emu.TunnelEnd{t.A, t.B} {
+			f, ok := all[e.Namespace]
+			if !ok {
+				return nil, fmt.Errorf("tunnel %s: there is no namespace %s", t.ID, e.Namespace)
+			}
+			wantedTunnel(f, e)
+		}
+	}
 	return all, nil
 }
 
