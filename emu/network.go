@@ -23,6 +23,7 @@ const MTU = 1400
 type Network struct {
 	Namespaces []Namespace `json:"namespaces"`
 	Links      []Link      `json:"links"`
+	Tunnels    []Tunnel    `json:"tunnels,omitempty"`
 	// PublicNames are the names every name server of the network answers.
 	PublicNames []NameRecord `json:"publicNames"`
 }
@@ -255,6 +256,11 @@ func (n *Network) Sort() {
 	slices.SortFunc(n.Links, func(a, b Link) int {
 		return cmp.Or(cmp.Compare(a.A.Namespace, b.A.Namespace), cmp.Compare(a.A.Name, b.A.Name))
 	})
+	slices.SortFunc(n.Tunnels, func(a, b Tunnel) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range n.Tunnels {
+		slices.SortFunc(n.Tunnels[i].A.AllowedPrefixes, comparePrefixes)
+		slices.SortFunc(n.Tunnels[i].B.AllowedPrefixes, comparePrefixes)
+	}
 	slices.SortFunc(n.PublicNames, func(a, b NameRecord) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), a.Address.Compare(b.Address))
 	})

@@ -14,6 +14,10 @@ func (n *Network) Print(w io.Writer) error {
 		ends[l.A.Namespace] = append(ends[l.A.Namespace], linkLine(l.A, l.B))
 		ends[l.B.Namespace] = append(ends[l.B.Namespace], linkLine(l.B, l.A))
 	}
+	for _, t := range n.Tunnels {
+		ends[t.A.Namespace] = append(ends[t.A.Namespace], t.line(t.A, t.B))
+		ends[t.B.Namespace] = append(ends[t.B.Namespace], t.line(t.B, t.A))
+	}
 	p := &printer{w: w}
 	p.line(0, "%d namespaces, %d links", len(n.Namespaces), len(n.Links))
 	for i := range n.Namespaces {

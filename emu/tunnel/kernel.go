@@ -1,0 +1,63 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"golang.zx2c4.com/wireguard/wgctrl"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"vnetlab/emu/kernel"
+)
+
+// markBase keeps the firewall marks and routing tables of tunnels apart from those that people number by hand.
+const markBase = 0x10000
+
+// inKernel makes an end that the kernel serves; the error is errors.ErrUnsupported where it can't.
+//
+// The kernel's WireGuard listens on all addresses of the namespace and lets the routing table choose the source of what it sends first,
+// which would be the address of the link and not that of the end. So it marks its packets, and the marked go by a route of their own.
+func inKernel(s side) (_ io.Closer, err error) {
+	if err := kernel.AddWireGuard(s.namespace, s.Device); err != nil {
+		return nil, err
+	}
+	made := closers{closer(func() error { return kernel.RemoveLink(s.namespace, s.Device) })}
+	defer func() {
+		if err != nil {
+			// What fails from here on is no reason to do without the kernel: %v hides the cause.
+			err = errors.Join(fmt.Errorf("WireGuard in the kernel: %v", err), made.Close())
+		}
+	}()
+	mark := uint32(markBase + int(s.Port))
+	if err := kernel.RouteMarked(s.namespace, mark, s.Address, s.peer.Addr()); err != nil {
+		return nil, err
+	}
+	made = append(made, closer(func() error { return kernel.UnrouteMarked(s.namespace, mark, s.peer.Addr()) }))
+	if err := s.configure(int(mark)); err != nil {
+		return nil, err
+	}
+	return made, kernel.RouteInto(s.namespace, s.Device, s.AllowedPrefixes)
+}
+
+// configure gives the device its keys and its peer.
+func (s side) configure(mark int) error {
+	port := int(s.Port)
+	allowed := make([]net.IPNet, len(s.AllowedPrefixes))
+	for i, p := range s.AllowedPrefixes {
+		allowed[i] = net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+	}
+	return s.namespace.Do(func() error {
+		c, err := wgctrl.New() // its sockets are in the namespace
+		if err != nil {
+			return err
+		}
+		return errors.Join(c.ConfigureDevice(s.Device, wgtypes.Config{
+			PrivateKey: &s.private, ListenPort: &port, FirewallMark: &mark, ReplacePeers: true,
+			Peers: []wgtypes.PeerConfig{{
+				PublicKey: s.public, PresharedKey: &s.shared, Endpoint: net.UDPAddrFromAddrPort(s.peer), ReplaceAllowedIPs: true, AllowedIPs: allowed,
+			}},
+		}), c.Close())
+	})
+}

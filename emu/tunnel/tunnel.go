@@ -1,0 +1,136 @@
+// Package tunnel joins routers of a network by encrypted tunnels: WireGuard of the kernel where it has it, and wireguard-go on a TUN
+// device where not. Both speak the same protocol and are set up alike.
+//
+// Keys are made with a tunnel, stay in memory and are never told to anybody. A tunnel needs its process: in the end of the process the
+// TUN devices end, and the namespaces with all else.
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kernel"
+)
+
+// side is all that one end of a tunnel must know.
+type side struct {
+	emu.TunnelEnd
+	namespace *kernel.Namespace
+	peer      netip.AddrPort // where the other end listens
+	private   wgtypes.Key
+	public    wgtypes.Key // of the other end
+	shared    wgtypes.Key
+}
+
+// maker makes one end; what it made before an error it takes away.
+type maker func(side) (io.Closer, error)
+
+// Open makes a tunnel between the namespaces a and b of its two ends. It is ready when Open returns; the ends greet each other with the
+// first packet. Closing it takes away the devices and with them the routes.
+func Open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel) (io.Closer, error) {
+	return open(ctx, a, b, t, best)
+}
+
+// best encrypts in the kernel where that is possible.
+func best(s side) (io.Closer, error) {
+	c, err := inKernel(s)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return inProcess(s)
+	}
+	return c, err
+}
+
+func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, make maker) (_ io.Closer, err error) {
+	if err := emu.CheckTunnels([]emu.Tunnel{t}); err != nil {
+		return nil, err
+	}
+	ends, err := sides(a, b, t)
+	if err != nil {
+		return nil, fmt.Errorf("tunnel %s: keys: %w", t.ID, err)
+	}
+	var made closers
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("tunnel %s: %w", t.ID, err), made.Close())
+		}
+	}()
+	for _, s := range ends {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err := s.checkPath(); err != nil {
+			return nil, err
+		}
+		c, err := make(s)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, c)
+	}
+	return made, nil
+}
+
+func sides(a, b *kernel.Namespace, t emu.Tunnel) ([2]side, error) {
+	var all [2]side
+	keyA, errA := wgtypes.GeneratePrivateKey()
+	keyB, errB := wgtypes.GeneratePrivateKey()
+	shared, errShared := wgtypes.GenerateKey()
+	if err := errors.Join(errA, errB, errShared); err != nil {
+		return all, err
+	}
+	all[0] = side{TunnelEnd: t.A, namespace: a, peer: t.B.Listen(), private: keyA, public: keyB.PublicKey(), shared: shared}
+	all[1] = side{TunnelEnd: t.B, namespace: b, peer: t.A.Listen(), private: keyB, public: keyA.PublicKey(), shared: shared}
+	return all, nil
+}
+
+// checkPath says early what WireGuard would never say: that the end doesn't have its address, or no way to the other end.
+func (s side) checkPath() error {
+	return s.namespace.Do(func() error {
+		c, err := net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Address, 0)), net.UDPAddrFromAddrPort(s.peer))
+		if err != nil {
+			return fmt.Errorf("%s needs the address %s, on its loopback or a link, and a route to %s: %w", s.Namespace, s.Address, s.peer.Addr(), err)
+		}
+		return c.Close()
+	})
+}
+
+// closers are closed in reverse order.
+type closers []io.Closer
+
+func (all closers) Close() error {
+	var errs []error
+	for i := len(all) - 1; i >= 0; i-- {
+		errs = append(errs, all[i].Close())
+	}
+	return errors.Join(errs...)
+}
+
+// closer is a function that closes.
+type closer func() error
+
+func (f closer) Close() error { return f() }
+
+// settings are what the process's WireGuard reads: its configuration protocol.
+func (s side) settings() string {
+	var b strings.Builder
+	line := func(key string, value any) { fmt.Fprintf(&b, "%s=%v\n", key, value) }
+	line("private_key", hexadecimal(s.private))
+	line("listen_port", s.Port)
+	line("public_key", hexadecimal(s.public))
+	line("preshared_key", hexadecimal(s.shared))
+	line("endpoint", s.peer)
+	for _, p := range s.AllowedPrefixes {
+		line("allowed_ip", p)
+	}
+	return b.String()
+}
+
+func hexadecimal(k wgtypes.Key) string { return fmt.Sprintf("%x", k[:]) }
