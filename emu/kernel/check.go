@@ -44,7 +44,7 @@ func Check(ctx context.Context) []Feature {
 		}
 		all = append(all, try(p.name, p.cost, p.remedy, p.probe))
 	}
-	return append(all, limits()...)
+	return append(append(all, tunnelFeatures(privilege.OK)...), limits()...)
 }
 
 func try(name, cost, remedy string, probe func() (string, error)) Feature {
@@ -124,6 +124,9 @@ func probes(ctx context.Context) []probe {
 		{"connection tracking", "no firewall and no VIP works", module("nf_conntrack nft_ct"), rules(emu.ForwardHook, emu.MatchEstablished{}, emu.Accept{})},
 		{"nftables nat", "no VIP works", module("nft_chain_nat"), rules(emu.DNATHook, tcp, emu.DNAT{To: netip.AddrPortFrom(a, 80)})},
 		{"nftables hash", "no load-balanced endpoint works", module("nft_hash"), rules(emu.DNATHook, emu.Distribute{By: emu.FiveTuple, Chains: []string{"target"}})},
+		{"nftables timeouts", "endpoints with an idle timeout don't work", "boot a kernel with CONFIG_NF_CONNTRACK_TIMEOUT", network(&emu.Network{Namespaces: []emu.Namespace{
+			{Name: "probe", Kind: emu.Router, Ruleset: timeoutsAlone([]emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: 240}})},
+		}})},
 		{"nftables log", "no drop can be proved, so that nothing is ever found blocked", module("nft_log nfnetlink_log"), rules(emu.ForwardHook, emu.MatchProbe{}, emu.Log{Prefix: "probe"})},
 		{"nflog", "no drop can be proved, so that nothing is ever found blocked", module("nfnetlink_log"), func() (string, error) { return "", bindLog() }},
 	}

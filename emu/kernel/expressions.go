@@ -112,6 +112,8 @@ func statement(s emu.Statement, vmap newVerdictMap) ([]expr.Any, error) {
 				RegAddrMin: unix.NFT_REG_1, RegAddrMax: unix.NFT_REG_1, RegProtoMin: unix.NFT_REG_2, RegProtoMax: unix.NFT_REG_2,
 			},
 		}, nil
+	case emu.SetTimeout:
+		return []expr.Any{setTimeout(s)}, nil
 	case emu.SNAT:
 		return []expr.Any{&expr.Immediate{Register: register, Data: s.To.AsSlice()}, sourceNAT()}, nil
 	case emu.SNATByMap:

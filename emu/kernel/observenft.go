@@ -51,7 +51,11 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 		own := slices.DeleteFunc(slices.Clone(chains), func(c *nftables.Chain) bool {
 			return c.Table.Name != t.Name || c.Table.Family != t.Family
 		})
-		if err := readTable(f, c, t, own); err != nil {
+		err := readTable(f, c, t, own)
+		if err == nil {
+			err = readTimeouts(f, n, t)
+		}
+		if err != nil {
 			return fmt.Errorf("read the nftables table %s: %w", t.Name, err)
 		}
 	}

@@ -40,6 +40,13 @@ func tableOf(r *emu.Ruleset) *nftables.Table {
 
 // loadRuleset makes the table in one transaction.
 func (n *Namespace) loadRuleset(r *emu.Ruleset) error {
+	if err := n.load(r); err != nil {
+		return fmt.Errorf("load the nftables table %s: %w", r.Table, explainTimeouts(r, err))
+	}
+	return nil
+}
+
+func (n *Namespace) load(r *emu.Ruleset) error {
 	t, err := newTransaction()
 	if err != nil {
 		return err
@@ -47,10 +54,7 @@ func (n *Namespace) loadRuleset(r *emu.Ruleset) error {
 	if err := addRuleset(t.Conn, r); err != nil {
 		return err
 	}
-	if err := t.commit(n); err != nil {
-		return fmt.Errorf("load the nftables table %s: %w", r.Table, err)
-	}
-	return nil
+	return t.commit(n)
 }
 
 // setIDs guards the library's counter of set ids, which all its connections share: two sets of one transaction could get the same id.
@@ -98,6 +102,11 @@ func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 		}
 		chain.Name, chain.Table = ch.Name, table
 		c.AddChain(&chain)
+	}
+	for _, p := range r.Timeouts {
+		if err := addTimeout(c, table, p); err != nil {
+			return err
+		}
 	}
 	for _, s := range setsOf(r) {
 		s.Table = table

@@ -34,6 +34,9 @@ func everyStatement() *emu.Ruleset {
 			{Name: "none"},
 			{Name: "low", Elements: []netip.Prefix{prefix("0.0.0.0/8")}},
 		},
+		Timeouts: []emu.TimeoutPolicy{
+			{Name: "idle-4", Protocol: emu.TCP, Seconds: 240}, {Name: "idle-30", Protocol: emu.TCP, Seconds: 1800}, {Name: "idle-udp", Protocol: emu.UDP, Seconds: 240},
+		},
 		Pairs:     []emu.PairSet{{Name: "pairs", Elements: [][2]netip.Addr{{addr("10.0.0.1"), addr("10.0.0.2")}}}},
 		Addresses: []emu.AddressMap{{Name: "vips", Elements: []emu.AddressMapElement{{Key: addr("10.0.0.4"), Value: addr("198.18.0.4")}}}},
 		Sockets: []emu.SocketMap{{Name: "endpoints", Elements: []emu.SocketMapElement{
@@ -64,7 +67,7 @@ func everyStatement() *emu.Ruleset {
 				with(emu.Distribute{By: emu.AddressesAndProtocol, Chains: []string{"one", "two"}}),
 				with(emu.Distribute{By: emu.AddressPair, Chains: []string{"two"}}),
 			}},
-			{Name: "one", Rules: []emu.Rule{with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
+			{Name: "one", Rules: []emu.Rule{with(tcp, emu.SetTimeout{Policy: "idle-4"}), with(emu.MatchProtocol{Protocol: "udp"}, emu.SetTimeout{Policy: "idle-udp"}), with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
 			{Name: "two"},
 		},
 	}

@@ -162,3 +162,32 @@ func wantedTunnel(f *facts, e emu.TunnelEnd) {
 		f.objects[routeObject(p, 0)] = routeProperties(netip.Addr{}, e.Device, false)
 	}
 }
+
+// tunnelFeatures are what gateways need beyond the rest of a lab: one of the two.
+func tunnelFeatures(privileged bool) []Feature {
+	in := func(make func(*Namespace) error) func() (string, error) {
+		return func() (_ string, err error) {
+			if !privileged {
+				return "", errors.New("not tried: it needs the privileges")
+			}
+			n, err := newNamespace("probe", func() error { return nil })
+			if err != nil {
+				return "", err
+			}
+			defer func() { err = errors.Join(err, n.Close()) }()
+			return "", make(n)
+		}
+	}
+	return []Feature{
+		optional(try("WireGuard", "gateways' tunnels are encrypted by the lab's own process, which is slower", module("wireguard"), in(func(n *Namespace) error {
+			return AddWireGuard(n, "probe")
+		}))),
+		optional(try("TUN", "no gateway works where the kernel has no WireGuard either", module("tun"), in(func(n *Namespace) error {
+			fd, err := AddTUN(n, "probe")
+			if err == nil {
+				err = unix.Close(fd)
+			}
+			return err
+		}))),
+	}
+}

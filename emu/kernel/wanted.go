@@ -91,6 +91,9 @@ func wantedEnd(f *facts, e emu.LinkEnd) {
 
 func wantedRules(f *facts, r *emu.Ruleset) error {
 	f.objects[tableObject("ip", r.Table)] = properties{}
+	for _, p := range r.Timeouts {
+		f.objects[timeoutObject(p.Name)] = timeoutProperties(p)
+	}
 	for _, s := range setsOf(r) {
 		f.objects[setObject(s.Name)] = setProperties(&s.Set)
 		for key, value := range elements(&s.Set, s.elements) {
