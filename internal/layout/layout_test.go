@@ -82,6 +82,9 @@ func TestForbidden(t *testing.T) {
 		{"scenarios", "vnetlab/lab/live", true},
 		{"cmd/lab", "vnetlab/lab/live", false},
 		{"cmd/lab", "vnetlab/emu/kernel", true},
+		{"emu/probe", "vnetlab/internal/sockets", false},
+		{"lab/live", "vnetlab/internal/bench", true},
+		{"internal/sockets", "vnetlab/emu", true},
 		{"internal/bench/bare", "github.com/vishvananda/netlink", false},
 		{"internal/bench/bare", "vnetlab/emu/kernel", true},
 	} {
@@ -106,6 +109,10 @@ func forbidden(pkg, imported string) string {
 		return ""
 	}
 	switch {
+	case helper(pkg):
+		return "a package that everybody may use uses none of ours"
+	case helper(ours):
+		return ""
 	case within(pkg, "emu") && !within(ours, "emu"):
 		return "emu knows nothing of what is above it"
 	case pure && within(ours, "emu") && ours != "emu":
@@ -120,6 +127,11 @@ func forbidden(pkg, imported string) string {
 		return "what a benchmark compares with the emulator doesn't use it"
 	}
 	return ""
+}
+
+// helper says whether a package is for everybody: below internal, and of no use by itself.
+func helper(pkg string) bool {
+	return within(pkg, "internal") && !within(pkg, "internal/bench", "internal/layout")
 }
 
 // within says whether a path is one of the folders or below one.
