@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,8 @@ type errorInfo struct {
 	File       string `json:"file"`
 	Line       int    `json:"line"`
 	Column     int    `json:"column"`
+
+	platform bool // the code is the platform's
 }
 
 // errorAnswer is what a verb answers with --output json when it fails. A file may have several errors.
@@ -128,57 +131,77 @@ func answerOf(err error) errorAnswer {
 
 // errorInfos gives the errors that an error consists of, at least one.
 func errorInfos(err error) []errorInfo {
-	var f *failure
+	if several := parts(err); len(several) > 0 {
+		var all []errorInfo
+		for _, e := range several {
+			all = append(all, errorInfos(e)...)
+		}
+		return all
+	}
 	var invalid labfile.Errors
+	var f *failure
 	var running *live.Error
 	var refusal *lab.Error
 	switch {
 	case errors.As(err, &invalid) && len(invalid) > 0:
 		var all []errorInfo
 		for _, p := range invalid {
-			all = append(all, errorInfo{p.Code, p.HTTPStatus, p.Message, p.Hint, p.Origin.File, p.Origin.Line, p.Origin.Column})
+			all = append(all, errorInfo{
+				Code: p.Code, HTTPStatus: p.HTTPStatus, Message: p.Message, Hint: p.Hint,
+				File: p.Origin.File, Line: p.Origin.Line, Column: p.Origin.Column, platform: p.Code != labfile.InvalidFile,
+			})
 		}
 		return all
 	case errors.As(err, &f):
 		return []errorInfo{{Code: f.code, HTTPStatus: http.StatusBadRequest, Message: f.message, Hint: f.hint}}
 	case errors.As(err, &running):
-		code := running.Code
-		if code == "" {
-			code = "Error"
-		}
-		return []errorInfo{{code, running.HTTPStatus, running.Message, running.Hint, running.File, running.Line, running.Column}}
+		return []errorInfo{{
+			Code: cmp.Or(running.Code, "Error"), HTTPStatus: running.HTTPStatus, Message: running.Message, Hint: running.Hint,
+			File: running.File, Line: running.Line, Column: running.Column, platform: running.Code != "",
+		}}
 	case errors.As(err, &refusal):
-		return []errorInfo{{refusal.Code, refusal.HTTPStatus, refusal.Message, refusal.Hint, refusal.Origin.File, refusal.Origin.Line, refusal.Origin.Column}}
+		return []errorInfo{{
+			Code: refusal.Code, HTTPStatus: refusal.HTTPStatus, Message: refusal.Message, Hint: refusal.Hint,
+			File: refusal.Origin.File, Line: refusal.Origin.Line, Column: refusal.Origin.Column, platform: true,
+		}}
 	}
 	return []errorInfo{{Code: "Error", HTTPStatus: http.StatusInternalServerError, Message: err.Error(), Hint: hintOf(err)}}
 }
 
+// parts gives the errors that were joined to one; nothing for any other error.
+func parts(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of this error alone: what wraps it has its own text
+		return joined.Unwrap()
+	}
+	return nil
+}
+
 // text gives an error for people: what, then the next step, then the place.
 func (a *app) text(err error) string {
+	if several := parts(err); len(several) > 0 {
+		texts := make([]string, len(several))
+		for i, e := range several {
+			texts[i] = a.text(e)
+		}
+		return strings.Join(texts, "\n")
+	}
 	var invalid labfile.Errors
-	if errors.As(err, &invalid) && len(invalid) > 0 {
+	if errors.As(err, &invalid) {
 		return invalid.Error()
 	}
 	info := errorInfos(err)[0]
-	var b strings.Builder
-	var f *failure
-	var running *live.Error
-	var refusal *lab.Error
-	switch {
-	case errors.As(err, &f), errors.As(err, &running) && running.Code == "":
-		b.WriteString(a.stderr.red("error: ") + info.Message)
-	case running != nil, errors.As(err, &refusal):
-		b.WriteString(a.stderr.red(info.Code+": ") + info.Message)
-	default:
-		b.WriteString(a.stderr.red("error: ") + info.Message)
+	title := "error"
+	if info.platform {
+		title = info.Code
 	}
+	text := a.stderr.red(title+": ") + info.Message
 	if info.Hint != "" {
-		b.WriteString("\n  " + info.Hint)
+		text += "\n  " + info.Hint
 	}
 	if place := (lab.Origin{File: info.File, Line: info.Line, Column: info.Column}); !place.IsZero() {
-		b.WriteString("\n  " + place.String())
+		text += "\n  " + place.String()
 	}
-	return b.String()
+	return text
 }
 
 // hintOf gives the next step after errors of the system.

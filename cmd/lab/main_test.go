@@ -64,8 +64,10 @@ func ownDirectories(env *testscript.Env) error {
 	env.Setenv("VNETLAB_RUN", filepath.Join(dir, "run"))
 	env.Setenv("VNETLAB_CACHE", filepath.Join(dir, "cache"))
 	env.Setenv("LAB", "")
+	env.Setenv("LABBIN", filepath.SplitList(env.Getenv("PATH"))[0]) // a PATH of lab alone
 	env.Setenv("NO_COLOR", "")
 	env.Setenv("TERM", "xterm")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each lab
 	variables := env.Vars
 	env.Defer(func() {
 		if os.Geteuid() == 0 {
@@ -164,7 +166,7 @@ func nobody(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	c := asLab(args[1:]...)
 	c.Dir = "/"
-	for _, name := range []string{"PATH", "VNETLAB_RUN", "VNETLAB_CACHE"} {
+	for _, name := range []string{"PATH", "VNETLAB_RUN", "VNETLAB_CACHE", "GORACE"} {
 		c.Env = append(c.Env, name+"="+ts.Getenv(name))
 	}
 	if os.Geteuid() == 0 {
@@ -185,7 +187,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	c := asLab(args[1:]...)
 	c.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "VNETLAB_RUN", "VNETLAB_CACHE", "HOME"} {
+	for _, name := range []string{"PATH", "VNETLAB_RUN", "VNETLAB_CACHE", "HOME", "GORACE"} {
 		c.Env = append(c.Env, name+"="+ts.Getenv(name))
 	}
 	out, err := os.Create(ts.MkAbs("interrupted"))

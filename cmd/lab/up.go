@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/lab/labfile"
 	"vnetlab/lab/live"
 )
 
@@ -65,11 +67,27 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 	began := time.Now()
 	lab, err := live.Up(cmd.Context(), request)
 	if err != nil {
-		return nil, started{}, err
+		p.clear()
+		return nil, started{}, a.lacking(cmd.Context(), err)
 	}
 	took := time.Since(began)
 	summary, err := summaryOf(cmd.Context(), lab)
 	return lab, started{summary, took}, err
+}
+
+// lacking adds to the error of a lab that didn't start what the machine lacks, if that may be the reason.
+func (a *app) lacking(ctx context.Context, err error) error {
+	var invalid labfile.Errors
+	if ctx.Err() != nil || errors.As(err, &invalid) {
+		return err
+	}
+	for _, f := range live.Check(ctx) {
+		if f.Required && !f.OK {
+			return &failure{status: exitPrivileges, code: "FeatureMissing", err: err,
+				message: fmt.Sprintf("this machine lacks %s (%s): %v", f.Name, f.Detail, err), hint: f.Remedy + "; lab doctor tells more"}
+		}
+	}
+	return err
 }
 
 func summaryOf(ctx context.Context, lab *live.Running) (live.Summary, error) {
