@@ -158,7 +158,14 @@ type Service struct {
 	Protocol Protocol `json:"protocol"`
 	Command  string   `json:"command,omitempty"` // for sh -c
 	Dir      string   `json:"dir,omitempty"`     // working directory of the command
-	Origin   Origin   `json:"origin,omitzero"`
+	// Env is added to the environment of the command when it starts: NAME=VALUE.
+	Env    []string `json:"env,omitempty"`
+	Origin Origin   `json:"origin,omitzero"`
+}
+
+// Same says whether both are one service that goes on: a changed environment is for the next start of a program, not a reason for one.
+func (s Service) Same(o Service) bool {
+	return s.Name == o.Name && s.Port == o.Port && s.Protocol == o.Protocol && s.Command == o.Command && s.Dir == o.Dir
 }
 
 // BuiltIn says whether the emulator itself listens, rather than a program.

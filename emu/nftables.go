@@ -166,7 +166,11 @@ type (
 		By     Distribution
 		Chains []string
 	}
-	// DNAT translates the destination; it needs a MatchProtocol of tcp or udp before it.
+	// SetMark marks the packet for rules it meets later in the same namespace.
+	SetMark struct{ Mark uint32 }
+	// MatchMark matches packets that SetMark marked.
+	MatchMark struct{ Mark uint32 }
+	// DNAT translates the destination. With a port it needs a MatchProtocol of tcp or udp before it; with port 0 the port stays.
 	DNAT struct{ To netip.AddrPort }
 	// SetTimeout gives the connection a TimeoutPolicy; it works in the first packet alone.
 	SetTimeout struct{ Policy string }
@@ -226,7 +230,14 @@ func (s Distribute) String() string {
 	}
 	return fmt.Sprintf("jhash %s mod %d seed %#x vmap { %s }", s.By, len(s.Chains), DistributionSeed, strings.Join(targets, ", "))
 }
-func (s DNAT) String() string       { return fmt.Sprintf("dnat to %s", s.To) }
+func (s SetMark) String() string   { return fmt.Sprintf("meta mark set %#x", s.Mark) }
+func (m MatchMark) String() string { return fmt.Sprintf("meta mark %#x", m.Mark) }
+func (s DNAT) String() string {
+	if s.To.Port() == 0 {
+		return fmt.Sprintf("dnat to %s", s.To.Addr())
+	}
+	return fmt.Sprintf("dnat to %s", s.To)
+}
 func (s SetTimeout) String() string { return fmt.Sprintf("ct timeout set %q", s.Policy) }
 func (s SNAT) String() string       { return fmt.Sprintf("snat to %s", s.To) }
 func (s SNATByMap) String() string  { return "snat to ip saddr map @" + s.Map }

@@ -2,11 +2,10 @@ package lab
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"slices"
 
 	"vnetlab/emu"
-	"vnetlab/lab/guestfirewall"
 )
 
 // portInUse is the platform's own text for a public port that another endpoint has.
@@ -14,77 +13,230 @@ func portInUse(port uint16) *Error {
 	return badRequest("Port %d is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment.", port)
 }
 
-// buildEndpoints checks the endpoints that a virtual machine asks for against those of its deployment and of itself.
-func buildEndpoints(d *Deployment, vm VirtualMachine) (built []Endpoint, errs []error) {
-	count := len(vm.Endpoints)
-	for _, i := range d.Instances {
-		count += len(i.Endpoints)
+// addEndpoint checks an endpoint that is asked for against those of the machine and of its deployment, and gives it to the machine. The
+// machine may be one that isn't in the deployment yet.
+func addEndpoint(d *Deployment, i *Instance, request VMEndpoint) (errs []error) {
+	refuse := func(err *Error) { errs = append(errs, err.At(request.Origin)) }
+	e, buildErrs := buildEndpoint(d, request)
+	errs = append(errs, buildErrs...)
+	count := len(i.Endpoints) + 1
+	for _, other := range d.Instances {
+		if other != i {
+			count += len(other.Endpoints)
+		}
 	}
 	if count > maxInputEndpoints {
-		errs = append(errs, badRequest("The cloud service would have %d input endpoints; the most is %d.", count, maxInputEndpoints).At(vm.Origin))
+		refuse(badRequest("The cloud service would have %d input endpoints; the most is %d.", count, maxInputEndpoints))
 	}
-	for _, request := range vm.Endpoints {
-		refuse := func(err *Error) { errs = append(errs, err.At(request.Origin)) }
-		e := Endpoint{
-			Name: request.Name, Protocol: orDefault(request.Protocol, emu.TCP), PublicPort: request.PublicPort, LocalPort: request.LocalPort,
-			LoadBalancedSet: request.LoadBalancedSet, Distribution: orDefault(request.Distribution, DistributeNone), Origin: request.Origin,
+	for _, own := range i.Endpoints {
+		if own.Name == e.Name {
+			refuse(conflict("The virtual machine %s has an endpoint %s already.", i.Name, e.Name))
 		}
-		if err := checkName("endpoint", e.Name, endpointName, "a letter, then up to 29 letters, digits, spaces, hyphens and underscores"); err != nil {
-			refuse(err)
+		if own.Protocol == e.Protocol && own.LocalPort == e.LocalPort && own.InternalLoadBalancer == e.InternalLoadBalancer {
+			// The platform's own text.
+			refuse(badRequest("Local Port %d for endpoint %s is already in use by one of the other endpoints in this role. Ensure that the local port numbers are unique across endpoints within a role.", e.LocalPort, e.Name))
 		}
-		if e.LocalPort == 0 {
-			refuse(badRequest("The endpoint %s has no local port.", e.Name))
-		}
-		if e.LoadBalancedSet == "" && request.Distribution != "" && request.Distribution != DistributeNone {
-			refuse(badRequest("The endpoint %s has a distribution mode but no load-balanced set.", e.Name).WithHint("Give it a loadBalancedSet."))
-		}
-		acl, aclErrs := checkACL(request.ACL)
-		e.ACL = acl
-		errs = append(errs, aclErrs...)
-		for _, own := range built {
-			if own.Name == e.Name {
-				refuse(badRequest("The virtual machine %s has an endpoint %s already.", vm.Name, e.Name))
-			}
-			if own.Protocol == e.Protocol && own.LocalPort == e.LocalPort {
-				// The platform's own text.
-				refuse(badRequest("Local Port %d for endpoint %s is already in use by one of the other endpoints in this role. Ensure that the local port numbers are unique across endpoints within a role.", e.LocalPort, e.Name))
-			}
-		}
-		if e.PublicPort == 0 {
-			e.PublicPort = automaticPort(d, built, e)
-		} else if err := checkPublicPort(d, built, e); err != nil {
-			refuse(err)
-		}
-		built = append(built, e)
 	}
-	return built, errs
+	if e.PublicPort == 0 {
+		e.PublicPort = automaticPort(d, i, e)
+	}
+	if e.DirectServerReturn && e.PublicPort != e.LocalPort {
+		refuse(badRequest("With direct server return the public port of %s (%d) must be its local port (%d).", e.Name, e.PublicPort, e.LocalPort))
+	}
+	if err := checkPublicPort(d, i, e); err != nil {
+		refuse(err)
+	}
+	if len(errs) == 0 {
+		i.Endpoints = append(i.Endpoints, e)
+	}
+	return errs
+}
+
+// buildEndpoint checks what an endpoint says of itself.
+func buildEndpoint(d *Deployment, request VMEndpoint) (e Endpoint, errs []error) {
+	refuse := func(err *Error) { errs = append(errs, err.At(request.Origin)) }
+	e = Endpoint{
+		Name: request.Name, Protocol: orDefault(request.Protocol, emu.TCP), PublicPort: request.PublicPort, LocalPort: request.LocalPort,
+		LoadBalancedSet: request.LoadBalancedSet, Distribution: orDefault(request.Distribution, DistributeNone), Probe: request.Probe,
+		IdleTimeoutInMinutes: request.IdleTimeoutInMinutes, InternalLoadBalancer: request.InternalLoadBalancer,
+		DirectServerReturn: request.DirectServerReturn, Origin: request.Origin,
+	}
+	if err := checkName("endpoint", e.Name, endpointName, "a letter, then up to 29 letters, digits, spaces, hyphens and underscores"); err != nil {
+		refuse(err)
+	}
+	if e.LocalPort == 0 {
+		refuse(badRequest("The endpoint %s has no local port.", e.Name))
+	}
+	if e.LoadBalancedSet == "" && e.Distribution != DistributeNone {
+		refuse(badRequest("The endpoint %s has a distribution mode but no load-balanced set.", e.Name).WithHint("Give it a loadBalancedSet."))
+	}
+	if err := checkBalancing(d, e.Probe, e.IdleTimeoutInMinutes, e.InternalLoadBalancer); err != nil {
+		refuse(err)
+	}
+	acl, aclErrs := checkACL(request.ACL)
+	e.ACL = acl
+	return e, append(errs, aclErrs...)
+}
+
+// checkBalancing holds the limits of probes and timeouts ("LoadBalancerProbe Schema", "TCP idle timeout settings for Azure Load Balancer").
+func checkBalancing(d *Deployment, p *Probe, idle int, balancer string) *Error {
+	if balancer != "" && (d.InternalLoadBalancer == nil || d.InternalLoadBalancer.Name != balancer) {
+		return badRequest("The deployment has no internal load balancer named %s.", balancer)
+	}
+	if idle != 0 && (idle < 4 || idle > 30) {
+		return badRequest("The idle timeout is %d minutes; it can be from 4 to 30.", idle)
+	}
+	if p == nil {
+		return nil
+	}
+	p.IntervalInSeconds = orDefault(p.IntervalInSeconds, DefaultProbeInterval)
+	p.TimeoutInSeconds = orDefault(p.TimeoutInSeconds, DefaultProbeTimeout)
+	switch {
+	case p.Protocol != "http" && p.Protocol != "tcp":
+		return badRequest("The protocol of a probe is http or tcp, not %s.", shorten(p.Protocol))
+	case p.Protocol == "http" && p.Path == "":
+		return badRequest("An http probe needs a path.")
+	case p.Protocol == "tcp" && p.Path != "":
+		return badRequest("A tcp probe has no path.")
+	case p.IntervalInSeconds < 5:
+		return badRequest("The interval of a probe is %d seconds; the least is 5.", p.IntervalInSeconds)
+	case p.TimeoutInSeconds < 11:
+		return badRequest("The timeout of a probe is %d seconds; the least is 11.", p.TimeoutInSeconds)
+	}
+	return nil
 }
 
 // checkPublicPort refuses a public port that another endpoint of the deployment has, unless both are members of one load-balanced
-// set: then they share protocol, port, access control list and distribution mode.
-func checkPublicPort(d *Deployment, own []Endpoint, e Endpoint) *Error {
-	for _, other := range own {
-		if other.Protocol == e.Protocol && other.PublicPort == e.PublicPort {
+// set: then they share everything but the local port.
+func checkPublicPort(d *Deployment, i *Instance, e Endpoint) *Error {
+	sameSocket := func(other Endpoint) bool {
+		return other.Protocol == e.Protocol && other.PublicPort == e.PublicPort && other.InternalLoadBalancer == e.InternalLoadBalancer
+	}
+	for _, own := range i.Endpoints {
+		if sameSocket(own) {
 			return portInUse(e.PublicPort)
 		}
 	}
-	for _, i := range d.Instances {
-		for _, other := range i.Endpoints {
+	for _, machine := range d.Instances {
+		if machine == i {
+			continue
+		}
+		for _, other := range machine.Endpoints {
 			sameSet := e.LoadBalancedSet != "" && e.LoadBalancedSet == other.LoadBalancedSet
-			sameSocket := other.Protocol == e.Protocol && other.PublicPort == e.PublicPort
 			switch {
-			case sameSet && !sameSocket:
+			case sameSet && !sameSocket(other):
 				return badRequest("The members of the load-balanced set %s have the public port %d/%s; the endpoint %s has %d/%s.", e.LoadBalancedSet, other.PublicPort, other.Protocol, e.Name, e.PublicPort, e.Protocol)
-			case sameSocket && !sameSet:
-				return portInUse(e.PublicPort).WithHint("%s has it. To share it, give both endpoints the same loadBalancedSet.", i.Name)
-			case sameSet && other.Distribution != e.Distribution:
-				return badRequest("The distribution mode belongs to the load-balanced set %s: it is %s.", e.LoadBalancedSet, other.Distribution)
-			case sameSet && !sameACL(other.ACL, e.ACL):
-				return badRequest("The access control list belongs to the load-balanced set %s: all its members must have the same.", e.LoadBalancedSet)
+			case sameSocket(other) && !sameSet:
+				return portInUse(e.PublicPort).WithHint("%s has it. To share it, give both endpoints the same loadBalancedSet.", machine.Name)
+			case sameSet && !sameBalancing(other, e):
+				return badRequest("Probe, access control list, distribution mode, idle timeout and direct server return belong to the load-balanced set %s: all its members must have the same.", e.LoadBalancedSet)
 			}
 		}
 	}
 	return nil
+}
+
+// sameBalancing compares what belongs to a load-balanced set rather than to a member.
+func sameBalancing(a, b Endpoint) bool {
+	sameProbe := a.Probe == nil && b.Probe == nil || a.Probe != nil && b.Probe != nil && *a.Probe == *b.Probe
+	return sameProbe && sameACL(a.ACL, b.ACL) && a.Distribution == b.Distribution && a.IdleTimeoutInMinutes == b.IdleTimeoutInMinutes &&
+		a.DirectServerReturn == b.DirectServerReturn
+}
+
+// AddEndpoint adds an endpoint to a virtual machine.
+func (l *Lab) AddEndpoint(service, machine string, e VMEndpoint) error {
+	d, i, err := l.machine(service, machine)
+	if err != nil {
+		return err
+	}
+	return errors.Join(addEndpoint(d, i, e)...)
+}
+
+// DeleteEndpoint removes an endpoint of a virtual machine.
+func (l *Lab) DeleteEndpoint(service, machine, name string) error {
+	_, i, n, err := l.endpoint(service, machine, name)
+	if err != nil {
+		return err
+	}
+	i.Endpoints = slices.Delete(slices.Clone(i.Endpoints), n, n+1)
+	return nil
+}
+
+// UpdateEndpoint replaces an endpoint of a virtual machine. What belongs to its load-balanced set changes for all members.
+func (l *Lab) UpdateEndpoint(service, machine, name string, request VMEndpoint) error {
+	d, i, n, err := l.endpoint(service, machine, name)
+	if err != nil {
+		return err
+	}
+	e, errs := buildEndpoint(d, request)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if set := i.Endpoints[n].LoadBalancedSet; set != "" && set == e.LoadBalancedSet && e.PublicPort == i.Endpoints[n].PublicPort {
+		for _, m := range d.Instances {
+			m.Endpoints = slices.Clone(m.Endpoints)
+			for k := range m.Endpoints {
+				if m.Endpoints[k].LoadBalancedSet == set {
+					m.Endpoints[k].Probe, m.Endpoints[k].ACL, m.Endpoints[k].Distribution = e.Probe, e.ACL, e.Distribution
+					m.Endpoints[k].IdleTimeoutInMinutes, m.Endpoints[k].DirectServerReturn = e.IdleTimeoutInMinutes, e.DirectServerReturn
+				}
+			}
+		}
+	}
+	before := i.Endpoints
+	i.Endpoints = slices.Delete(slices.Clone(i.Endpoints), n, n+1)
+	if errs := addEndpoint(d, i, request); len(errs) > 0 {
+		i.Endpoints = before
+		return errors.Join(errs...)
+	}
+	return nil
+}
+
+// SetEndpointACL replaces the access control list of an endpoint, of its whole load-balanced set where it is in one.
+func (l *Lab) SetEndpointACL(service, instance, name string, rules []ACLRule) error {
+	s, err := l.existing(service)
+	if err != nil {
+		return err
+	}
+	acl, errs := checkACL(rules)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	for _, d := range s.Deployments() {
+		for _, i := range d.Instances {
+			n := slices.IndexFunc(i.Endpoints, func(e Endpoint) bool { return e.Name == name })
+			if i.Name != instance && i.ID != instance || n < 0 {
+				continue
+			}
+			set := i.Endpoints[n].LoadBalancedSet
+			for _, m := range d.Instances {
+				m.Endpoints = slices.Clone(m.Endpoints)
+				for k := range m.Endpoints {
+					if m == i && k == n || set != "" && m.Endpoints[k].LoadBalancedSet == set {
+						m.Endpoints[k].ACL = acl
+					}
+				}
+			}
+			return nil
+		}
+	}
+	return notFound("The cloud service %s has no instance %s with an endpoint %s.", service, instance, name)
+}
+
+// endpoint finds an endpoint of a virtual machine, or refuses.
+func (l *Lab) endpoint(service, machine, name string) (*Deployment, *Instance, int, *Error) {
+	d, i, err := l.machine(service, machine)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	var all []string
+	for n, e := range i.Endpoints {
+		if e.Name == name {
+			return d, i, n, nil
+		}
+		all = append(all, e.Name)
+	}
+	return nil, nil, 0, didYouMean(notFound("The virtual machine %s has no endpoint %s.", machine, name), name, all)
 }
 
 // sameACL compares without regard to where the rules are written.
@@ -97,13 +249,13 @@ func sameACL(a, b []ACLRule) bool {
 
 // automaticPort is the public port the platform picks: of the endpoint's set where there is one, else the lowest free one of the
 // dynamic range.
-func automaticPort(d *Deployment, own []Endpoint, e Endpoint) uint16 {
+func automaticPort(d *Deployment, i *Instance, e Endpoint) uint16 {
 	used := map[uint16]bool{}
-	for _, other := range own {
-		used[other.PublicPort] = true
+	for _, own := range i.Endpoints {
+		used[own.PublicPort] = true
 	}
-	for _, i := range d.Instances {
-		for _, other := range i.Endpoints {
+	for _, machine := range d.Instances {
+		for _, other := range machine.Endpoints {
 			if e.LoadBalancedSet != "" && e.LoadBalancedSet == other.LoadBalancedSet {
 				return other.PublicPort
 			}
@@ -153,30 +305,4 @@ func checkServices(services []Service) (errs []error) {
 		seen[at{s.Protocol, s.Port}] = true
 	}
 	return errs
-}
-
-// osFirewall are the rules a virtual machine's guest firewall starts with: the platform opens remote administration and nothing
-// else ("How to Set Up Endpoints to a Virtual Machine").
-func osFirewall(os OS) []GuestFirewallRule {
-	if os == Linux {
-		return []GuestFirewallRule{
-			defaultRule("SSH", "tcp", 22),
-			{Rule: guestfirewall.Rule{Name: "ICMP", Allow: true, Protocol: "icmp", Text: "default: allow icmp"}},
-		}
-	}
-	return []GuestFirewallRule{defaultRule("RemoteDesktop", "tcp", 3389), defaultRule("PowerShell", "tcp", 5986)}
-}
-
-// endpointFirewall is what the platform opens in a role instance for an input endpoint.
-func endpointFirewall(e Endpoint) GuestFirewallRule {
-	r := defaultRule("endpoint "+e.Name, string(e.Protocol), e.LocalPort)
-	r.Origin = e.Origin
-	return r
-}
-
-func defaultRule(name, protocol string, port uint16) GuestFirewallRule {
-	return GuestFirewallRule{Rule: guestfirewall.Rule{
-		Name: name, Allow: true, Protocol: protocol, LocalPorts: []emu.PortRange{{First: port, Last: port}},
-		Text: fmt.Sprintf("default %s: allow %s %d", name, protocol, port),
-	}}
 }

@@ -7,51 +7,95 @@ import (
 	"vnetlab/emu"
 )
 
-// Frontend is a public port of a deployment's VIP with the instances behind it.
+// Frontend is a port of a deployment's VIP, or of its internal load balancer, with the instances behind it.
 type Frontend struct {
 	Name         string // of the endpoint, or of the load-balanced set
+	Address      netip.Addr
+	Internal     bool // on the internal load balancer
 	Protocol     emu.Protocol
 	PublicPort   uint16
 	Distribution Distribution
 	ACL          []ACLRule // in the order of evaluation
-	Members      []Backend
-	Origin       Origin
+	Probe        *Probe
+	IdleTimeout  int // minutes
+	// DirectServerReturn leaves the destination address to the guest.
+	DirectServerReturn bool
+	Members            []Backend // running or not, healthy or not
+	Origin             Origin
 }
 
 // Backend is an instance behind a public port.
 type Backend struct {
 	Instance  *Instance
 	LocalPort uint16
+	ProbeID   string // of its health probe; empty: it serves while it runs
 }
 
-// Frontends lists the public ports of a deployment in the order in which they were made.
+// Frontends lists the public ports of a deployment in the order in which they were made. Without a VIP there are none but internal
+// ones.
 func (d *Deployment) Frontends() []Frontend {
 	var all []Frontend
 	for _, i := range d.Instances {
 		for _, e := range i.Endpoints {
-			at := slices.IndexFunc(all, func(f Frontend) bool { return f.Protocol == e.Protocol && f.PublicPort == e.PublicPort })
+			internal := e.InternalLoadBalancer != ""
+			at := slices.IndexFunc(all, func(f Frontend) bool {
+				return f.Protocol == e.Protocol && f.PublicPort == e.PublicPort && f.Internal == internal
+			})
 			if at < 0 {
 				at = len(all)
-				all = append(all, Frontend{
-					Name: orDefault(e.LoadBalancedSet, e.Name), Protocol: e.Protocol, PublicPort: e.PublicPort,
-					Distribution: e.Distribution, ACL: e.ACL, Origin: e.Origin,
-				})
+				f := Frontend{
+					Name: orDefault(e.LoadBalancedSet, e.Name), Address: d.VIP, Internal: internal, Protocol: e.Protocol, PublicPort: e.PublicPort,
+					Distribution: e.Distribution, ACL: e.ACL, Probe: e.Probe, IdleTimeout: orDefault(e.IdleTimeoutInMinutes, DefaultIdleTimeout),
+					DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,
+				}
+				if internal {
+					f.Address = d.InternalLoadBalancer.Address
+				}
+				all = append(all, f)
 			}
-			all[at].Members = append(all[at].Members, Backend{Instance: i, LocalPort: e.LocalPort})
+			member := Backend{Instance: i, LocalPort: e.LocalPort}
+			if e.Probe != nil {
+				member.ProbeID = i.ID + "/" + all[at].Name
+			}
+			all[at].Members = append(all[at].Members, member)
 		}
 	}
-	return all
+	return slices.DeleteFunc(all, func(f Frontend) bool { return !f.Address.IsValid() })
 }
 
-// Frontend finds the public port of a deployment.
-func (d *Deployment) Frontend(protocol emu.Protocol, port uint16) (Frontend, bool) {
+// Frontend finds a port of the deployment's VIP or, by its address, of its internal load balancer.
+func (d *Deployment) Frontend(address netip.Addr, protocol emu.Protocol, port uint16) (Frontend, bool) {
 	all := d.Frontends()
-	i := slices.IndexFunc(all, func(f Frontend) bool { return f.Protocol == protocol && f.PublicPort == port })
+	i := slices.IndexFunc(all, func(f Frontend) bool {
+		return f.Address == address && f.Protocol == protocol && f.PublicPort == port
+	})
 	if i < 0 {
 		return Frontend{}, false
 	}
 	return all[i], true
 }
+
+// Serving lists the members that get new connections: they run, and their health probe has a good answer.
+func (l *Lab) Serving(f Frontend) []Backend {
+	var all []Backend
+	for _, m := range f.Members {
+		if m.Instance.State == Running && (m.ProbeID == "" || l.healthy[m.ProbeID]) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// SetHealth records what the load balancer found out about a member.
+func (l *Lab) SetHealth(probeID string, healthy bool) {
+	if l.healthy == nil {
+		l.healthy = map[string]bool{}
+	}
+	l.healthy[probeID] = healthy
+}
+
+// Healthy tells whether the load balancer has a good answer of a member.
+func (l *Lab) Healthy(probeID string) bool { return l.healthy[probeID] }
 
 // Permits tells whether the access control list lets a client in, and the rule that decides; nil when no rule matches: then
 // everybody is let in unless some rule permits ("About Network Access Control Lists").

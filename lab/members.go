@@ -88,12 +88,21 @@ func (l *Lab) Members() []Member {
 	return all
 }
 
-// Instances lists the instances of all deployments, in the order of their creation.
+// Instances lists the instances of all deployments, whatever their state.
 func (l *Lab) Instances() []*Instance {
 	var all []*Instance
-	for _, s := range l.CloudServices {
-		if s.Production != nil {
-			all = append(all, s.Production.Instances...)
+	for _, d := range l.Deployments() {
+		all = append(all, d.Instances...)
+	}
+	return all
+}
+
+// Running lists the instances of the deployment that run.
+func (d *Deployment) Running() []*Instance {
+	var all []*Instance
+	for _, i := range d.Instances {
+		if i.State == Running {
+			all = append(all, i)
 		}
 	}
 	return all
@@ -110,8 +119,14 @@ func (l *Lab) Internet() []*InternetHost {
 // Find gives the member with a name: its short name, or SERVICE.NAME of an instance.
 func (l *Lab) Find(name string) (Member, bool) {
 	for _, m := range l.Members() {
-		if m.ID() == name || m.Instance != nil && m.Instance.Service+"."+m.Instance.Name == name {
+		if m.ID() == name {
 			return m, true
+		}
+	}
+	for _, i := range l.Instances() {
+		d := l.Deployment(i)
+		if i.Service+"."+i.Name == name || i.Service+"."+d.Name+"."+i.Name == name {
+			return Member{Instance: i}, true
 		}
 	}
 	return Member{}, false
@@ -125,20 +140,20 @@ func (l *Lab) memberNames() []string {
 	return all
 }
 
-// Namespace is the name of the namespace a member lives in.
+// Namespace is the name of the namespace a member lives in. An instance that doesn't run has none.
 func (l *Lab) Namespace(name string) (string, error) {
 	m, ok := l.Find(name)
 	if !ok {
 		return "", didYouMean(notFound("The lab %s has no instance, internet host or web site named %s.", l.Name, shorten(name)), name, l.memberNames())
 	}
+	if i := m.Instance; i != nil && i.State != Running {
+		return "", conflict("%s doesn't run: its state is %s.", name, i.State).WithHint("lab vm start %s", i.Name)
+	}
 	return m.ID(), nil
 }
 
 // Deployment is what an instance belongs to.
-func (l *Lab) Deployment(i *Instance) *Deployment {
-	s, _ := l.cloudService(i.Service)
-	return s.Production
-}
+func (l *Lab) Deployment(i *Instance) *Deployment { return i.deployment }
 
 // UsedLocations lists the locations that something of the lab is in, in the platform's order.
 func (l *Lab) UsedLocations() []string {
@@ -162,8 +177,10 @@ func (l *Lab) UsedLocations() []string {
 func (l *Lab) PublicNames() []emu.NameRecord {
 	var all []emu.NameRecord
 	for _, s := range l.CloudServices {
-		if s.Production != nil {
-			all = append(all, emu.NameRecord{Name: s.DNSName(), Address: s.Production.VIP})
+		for _, d := range s.Deployments() {
+			if d.VIP.IsValid() {
+				all = append(all, emu.NameRecord{Name: s.NameOf(d), Address: d.VIP})
+			}
 		}
 	}
 	for _, s := range l.WebSites {
@@ -182,6 +199,9 @@ func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
 			return target, nil
 		}
 		target.Address = m.Address()
+		if !target.Address.IsValid() {
+			return emu.Target{}, conflict("%s has no address: its state is %s.", t.Name, m.Instance.State).WithHint("lab vm start %s", m.Instance.Name)
+		}
 		return target, nil
 	}
 	if a, err := netip.ParseAddr(t.Name); err == nil {
@@ -202,8 +222,15 @@ func (l *Lab) NameOf(from string, a netip.Addr) string {
 		return ""
 	}
 	for _, s := range l.CloudServices {
-		if s.Production != nil && s.Production.VIP == a {
-			return s.DNSName()
+		for _, d := range s.Deployments() {
+			if d.VIP == a {
+				return s.NameOf(d)
+			}
+		}
+	}
+	for _, i := range l.Instances() {
+		if i.PublicIP == a {
+			return i.ID
 		}
 	}
 	viewer, _ := l.Find(from)
@@ -223,13 +250,12 @@ func (l *Lab) sameDomain(a, b Member) bool {
 	return l.Domain(a.Instance) == l.Domain(b.Instance)
 }
 
-// Domain names the isolation domain of an instance: its virtual network, or its cloud service where it is in none.
-func (l *Lab) Domain(i *Instance) string {
-	if d := l.Deployment(i); d.VirtualNetwork != "" {
-		return d.VirtualNetwork
-	}
-	return i.Service + ".cloudapp.net"
-}
+// Domain names the isolation domain of an instance.
+func (l *Lab) Domain(i *Instance) string { return l.Deployment(i).Domain() }
+
+// Domain names the isolation domain of a deployment: its virtual network, or its cloud service where it is in none. Both slots of a
+// service share the domain's edge, but outside a virtual network their instances don't reach each other.
+func (d *Deployment) Domain() string { return orDefault(d.VirtualNetwork, d.Service+".cloudapp.net") }
 
 // ParseTarget reads NAME:PORT or NAME:PORT/PROTOCOL.
 func ParseTarget(text string) (Target, error) {

@@ -194,3 +194,83 @@ func (n *VirtualNetwork) subnetNames() []string {
 	}
 	return out
 }
+
+// InUse tells whether a deployment is in the virtual network, and in the subnet where one is named.
+func (l *Lab) InUse(network, subnet string) bool {
+	return slices.ContainsFunc(l.Deployments(), func(d *Deployment) bool {
+		if d.VirtualNetwork != network {
+			return false
+		}
+		return subnet == "" || slices.ContainsFunc(d.Instances, func(i *Instance) bool { return i.Subnet == subnet }) ||
+			d.InternalLoadBalancer != nil && d.InternalLoadBalancer.Subnet == subnet
+	})
+}
+
+// DeleteVirtualNetwork removes a virtual network that no deployment is in.
+func (l *Lab) DeleteVirtualNetwork(name string) error {
+	n, ok := l.virtualNetwork(name)
+	if !ok {
+		return didYouMean(notFound("The virtual network %s does not exist.", shorten(name)), name, l.virtualNetworkNames())
+	}
+	if l.InUse(name, "") {
+		return conflict("The virtual network %s is in use: %s.", name, l.users(name)).WithHint("Delete these deployments first.")
+	}
+	l.VirtualNetworks = remove(l.VirtualNetworks, n)
+	return nil
+}
+
+// users names the cloud services with a deployment in a virtual network.
+func (l *Lab) users(network string) string {
+	var all []string
+	for _, d := range l.Deployments() {
+		if d.VirtualNetwork == network && !slices.Contains(all, d.Service) {
+			all = append(all, d.Service)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// UpdateVirtualNetwork replaces a virtual network, as the import of a network configuration does. What a deployment uses can't change: the
+// network's place, and each subnet with something in it ("Configure a virtual network using a network configuration file").
+func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
+	old, ok := l.virtualNetwork(n.Name)
+	if !ok {
+		return didYouMean(notFound("The virtual network %s does not exist.", shorten(n.Name)), n.Name, l.virtualNetworkNames()).At(n.Origin)
+	}
+	if l.InUse(n.Name, "") && (n.AffinityGroup != old.AffinityGroup || n.Location != old.Location) {
+		return conflict("The virtual network %s is in use and can't be bound to another affinity group or location.", n.Name).At(n.Origin)
+	}
+	for _, s := range old.Subnets {
+		if now, ok := n.Subnet(s.Name); l.InUse(n.Name, s.Name) && (!ok || now.AddressPrefix != s.AddressPrefix) {
+			return conflict("The subnet %s of the virtual network %s is in use and can't be changed.", s.Name, n.Name).At(n.Origin)
+		}
+	}
+	without := l.Clone()
+	without.VirtualNetworks = slices.DeleteFunc(without.VirtualNetworks, func(o *VirtualNetwork) bool { return o.Name == n.Name })
+	if err := without.CreateVirtualNetwork(n); err != nil {
+		return err
+	}
+	l.VirtualNetworks = slices.Clone(l.VirtualNetworks)
+	l.VirtualNetworks[slices.Index(l.VirtualNetworks, old)] = &n
+	return nil
+}
+
+// DeleteAffinityGroup removes an affinity group that nothing is in.
+func (l *Lab) DeleteAffinityGroup(name string) error {
+	g, ok := l.affinityGroup(name)
+	if !ok {
+		return didYouMean(notFound("The affinity group %s does not exist.", shorten(name)), name, l.affinityGroupNames())
+	}
+	for _, n := range l.VirtualNetworks {
+		if n.AffinityGroup == name {
+			return conflict("The affinity group %s is in use by the virtual network %s.", name, n.Name)
+		}
+	}
+	for _, s := range l.CloudServices {
+		if s.AffinityGroup == name {
+			return conflict("The affinity group %s is in use by the cloud service %s.", name, s.Name)
+		}
+	}
+	l.AffinityGroups = remove(l.AffinityGroups, g)
+	return nil
+}

@@ -18,12 +18,26 @@ type Lab struct {
 	Name            string
 	AffinityGroups  []*AffinityGroup
 	VirtualNetworks []*VirtualNetwork
+	ReservedIPs     []*ReservedIP
 	CloudServices   []*CloudService
 	WebSites        []*WebSite
 	InternetHosts   []*InternetHost
 	Expectations    []Expectation
 	// Exposure lists every VIP port that the internet is meant to reach; nil when the lab says nothing about it.
 	Exposure []ExposedPort
+
+	// healthy has the health probes that the load balancer got good answers to.
+	healthy map[string]bool
+	// created counts the deployments ever made, for identities that don't come back.
+	created int
+}
+
+// ReservedIP is a public address that stays with the subscription.
+type ReservedIP struct {
+	Name     string
+	Location string
+	Address  netip.Addr
+	Origin   Origin
 }
 
 // AffinityGroup is a placement scope in a location.
@@ -59,8 +73,54 @@ type CloudService struct {
 	Location      string
 	// VirtualNetwork is what the deployments of this service join.
 	VirtualNetwork string
-	Production     *Deployment // nil while the service is empty
+	Description    string
+	Production     *Deployment // nil while the slot is empty
+	Staging        *Deployment // of roles alone
 	Origin         Origin
+}
+
+// Slot is one of the two places for a deployment in a cloud service.
+type Slot string
+
+const (
+	Production Slot = "production"
+	Staging    Slot = "staging"
+)
+
+// Deployments lists the service's deployments, production first.
+func (s *CloudService) Deployments() []*Deployment {
+	var all []*Deployment
+	for _, d := range []*Deployment{s.Production, s.Staging} {
+		if d != nil {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// In gives the deployment of a slot; nil when it is empty.
+func (s *CloudService) In(slot Slot) *Deployment {
+	if slot == Staging {
+		return s.Staging
+	}
+	return s.Production
+}
+
+// SlotOf is where a deployment of the service is.
+func (s *CloudService) SlotOf(d *Deployment) Slot {
+	if d == s.Staging {
+		return Staging
+	}
+	return Production
+}
+
+// NameOf is where clients find a deployment of the service: production by the service's DNS name, staging by a name that is
+// hard to guess ("What is a cloud service").
+func (s *CloudService) NameOf(d *Deployment) string {
+	if s.SlotOf(d) == Staging {
+		return d.PrivateID + ".cloudapp.net"
+	}
+	return s.DNSName()
 }
 
 // DNSName is where clients find the service's VIP.
@@ -76,15 +136,30 @@ const (
 
 // Deployment is what runs in a slot of a cloud service, behind one VIP.
 type Deployment struct {
-	Name           string
-	Kind           DeploymentKind
-	VirtualNetwork string // empty: the deployment is its own boundary
-	VIP            netip.Addr
+	Service   string
+	Name      string
+	PrivateID string // 32 hexadecimal digits
+	Kind      DeploymentKind
+	// VirtualNetwork is what it joined when it was created; empty: the deployment is its own boundary.
+	VirtualNetwork string
+	// VIP is zero while no instance is allocated.
+	VIP        netip.Addr
+	ReservedIP string // whose address the VIP is
 	// Block is where the addresses of instances outside a virtual network come from.
-	Block      netip.Prefix
-	DNSServers []netip.Addr // override the virtual network's
-	Instances  []*Instance
-	Origin     Origin
+	Block                netip.Prefix
+	DNSServers           []netip.Addr // override the virtual network's
+	InternalLoadBalancer *InternalLoadBalancer
+	Roles                []Role // as deployed; the instances follow their count
+	Instances            []*Instance
+	Origin               Origin
+}
+
+// InternalLoadBalancer is a private VIP in a subnet of the deployment's virtual network.
+type InternalLoadBalancer struct {
+	Name    string
+	Subnet  string
+	Address netip.Addr
+	Origin  Origin
 }
 
 // OS decides the defaults of the guest firewall.
@@ -105,16 +180,64 @@ type Instance struct {
 	OS      OS
 	Subnet  string // in a virtual network
 	DIP     netip.Addr
-	// StaticAddress says that the DIP was asked for.
+	// StaticAddress says that the DIP was asked for; then it stays while the machine is deallocated.
 	StaticAddress bool
-	Endpoints     []Endpoint
-	// Firewall holds the guest firewall's rules, the defaults of the OS first; nil when the firewall is off.
+	State         InstanceState
+	// PublicIP is the instance's own public address, all of whose ports lead to it; zero: none.
+	PublicIP          netip.Addr
+	PublicIPName      string
+	Endpoints         []Endpoint
+	InternalEndpoints []InternalEndpoint
+	// Firewall holds the rules that were added to the guest firewall; FirewallRules has them all.
 	Firewall       []GuestFirewallRule
 	FirewallOff    bool
 	FirewallOrigin Origin
 	Services       []Service
 	Origin         Origin
+
+	deployment *Deployment // it belongs to
 }
+
+// InstanceState is what a virtual machine does, in the platform's words. Role instances run always.
+type InstanceState string
+
+const (
+	Running            InstanceState = "Running"
+	Stopped            InstanceState = "Stopped"               // the guest is shut down; its addresses stay
+	StoppedDeallocated InstanceState = "Stopped (Deallocated)" // its dynamic addresses are released
+)
+
+// Allocated tells whether the instance holds its place and addresses.
+func (i *Instance) Allocated() bool { return i.State != StoppedDeallocated }
+
+// InternalEndpoint is a port, or a range of ports, that only instances of the same deployment reach.
+type InternalEndpoint struct {
+	Name     string
+	Protocol string // tcp, udp; empty: any
+	Ports    emu.PortRange
+	// FromRoles are the only roles whose instances may connect, when Restricted.
+	FromRoles  []string
+	Restricted bool
+	Origin     Origin
+}
+
+// Probe is how the load balancer finds out whether a member serves ("LoadBalancerProbe Schema").
+type Probe struct {
+	Protocol          string // http or tcp
+	Port              uint16 // 0: the endpoint's local port
+	Path              string // of http
+	IntervalInSeconds int
+	TimeoutInSeconds  int
+}
+
+// The platform's defaults for probes, in seconds.
+const (
+	DefaultProbeInterval = 15
+	DefaultProbeTimeout  = 31
+)
+
+// DefaultIdleTimeout is how many minutes the load balancer remembers an idle connection unless told otherwise.
+const DefaultIdleTimeout = 4
 
 // Endpoint is a public port of an instance: of a virtual machine, or a role's input endpoint.
 type Endpoint struct {
@@ -125,7 +248,14 @@ type Endpoint struct {
 	LoadBalancedSet string // with it, members share the public port. Instances of a role share theirs always
 	Distribution    Distribution
 	ACL             []ACLRule
-	Origin          Origin
+	Probe           *Probe // nil: a member serves while it runs
+	// IdleTimeoutInMinutes is how long an idle connection is remembered, 4 to 30; 0: the default.
+	IdleTimeoutInMinutes int
+	// InternalLoadBalancer names the deployment's internal load balancer; then the port is on its private address.
+	InternalLoadBalancer string
+	// DirectServerReturn leaves the destination address as it is: the guest answers as the VIP.
+	DirectServerReturn bool
+	Origin             Origin
 }
 
 // Distribution is how the load balancer chooses a member for a new connection ("Load Balancer distribution mode", October 2014).

@@ -89,3 +89,23 @@ func (l *Lab) CreateInternetHost(h InternetHost) error {
 	l.InternetHosts = append(l.InternetHosts, &h)
 	return nil
 }
+
+// DeleteWebSite removes a web site.
+func (l *Lab) DeleteWebSite(name string) error {
+	s, ok := find(l.WebSites, func(s *WebSite) bool { return s.Name == name })
+	if !ok {
+		return didYouMean(notFound("The web site %s does not exist.", shorten(name)), name, names(l.WebSites, func(s *WebSite) string { return s.Name }))
+	}
+	l.WebSites = remove(l.WebSites, s)
+	return nil
+}
+
+// DeleteInternetHost removes an internet host.
+func (l *Lab) DeleteInternetHost(name string) error {
+	h, ok := find(l.InternetHosts, func(h *InternetHost) bool { return h.Name == name })
+	if !ok {
+		return didYouMean(notFound("The internet host %s does not exist.", shorten(name)), name, names(l.InternetHosts, func(h *InternetHost) string { return h.Name }))
+	}
+	l.InternetHosts = remove(l.InternetHosts, h)
+	return nil
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
@@ -103,7 +104,23 @@ func statement(s emu.Statement, vmap newVerdictMap) ([]expr.Any, error) {
 		}, nil
 	case emu.Distribute:
 		return distribute(s, vmap)
+	case emu.SetMark:
+		return []expr.Any{
+			&expr.Immediate{Register: unix.NFT_REG_1, Data: binaryutil.NativeEndian.PutUint32(s.Mark)},
+			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: unix.NFT_REG_1},
+		}, nil
+	case emu.MatchMark:
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: unix.NFT_REG_1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: binaryutil.NativeEndian.PutUint32(s.Mark)},
+		}, nil
 	case emu.DNAT:
+		if s.To.Port() == 0 {
+			return []expr.Any{
+				&expr.Immediate{Register: unix.NFT_REG_1, Data: s.To.Addr().AsSlice()},
+				&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1, RegAddrMax: unix.NFT_REG_1},
+			}, nil
+		}
 		return []expr.Any{
 			&expr.Immediate{Register: unix.NFT_REG_1, Data: s.To.Addr().AsSlice()},
 			&expr.Immediate{Register: unix.NFT_REG_2, Data: port(s.To.Port())},

@@ -89,7 +89,7 @@ func (b *builder) internet() {
 	routed := []netip.Prefix{single(lab.PublicResolver)}
 	for _, h := range b.lab.Internet() {
 		host := emu.Namespace{
-			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services),
+			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services, nil),
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}},
 		}
 		b.attach(&router, interfaceName("host-"+h.Name), &host, h.Address)
@@ -114,8 +114,18 @@ func (b *builder) datacenter(location string) {
 	dc, _ := b.network.Namespace(DatacenterName(location))
 	var public []netip.Prefix
 	for _, s := range b.lab.CloudServices {
-		if s.Production != nil && b.lab.LocationOf(s.AffinityGroup, s.Location) == location {
-			public = append(public, single(s.Production.VIP))
+		if b.lab.LocationOf(s.AffinityGroup, s.Location) != location {
+			continue
+		}
+		for _, d := range s.Deployments() {
+			if d.VIP.IsValid() {
+				public = append(public, single(d.VIP))
+			}
+			for _, i := range d.Running() {
+				if i.PublicIP.IsValid() {
+					public = append(public, single(i.PublicIP))
+				}
+			}
 		}
 	}
 	if b.hasWebSites(location) {
@@ -127,11 +137,11 @@ func (b *builder) datacenter(location string) {
 	dc.Ruleset = datacenterRules(lab.LocationBlock(location), public)
 }
 
-func services(all []lab.Service) []emu.Service {
+func services(all []lab.Service, env []string) []emu.Service {
 	var out []emu.Service
 	for _, s := range all {
 		out = append(out, emu.Service{
-			Name: serviceName(s), Port: s.Port, Protocol: s.Protocol, Command: s.Command, Dir: s.Dir, Origin: s.Origin,
+			Name: serviceName(s), Port: s.Port, Protocol: s.Protocol, Command: s.Command, Dir: s.Dir, Env: env, Origin: s.Origin,
 		})
 	}
 	return out

@@ -10,16 +10,18 @@ import (
 	"vnetlab/lab"
 )
 
-// domain is an isolation domain: a virtual network, or a deployment outside any.
+// domain is an isolation domain: a virtual network, or a cloud service with deployments outside any.
 type domain struct {
-	name     string // lab.Lab.Domain
-	port     string // of the datacenter
-	location string
-	origin   emu.Origin
-	subnets  []subnet
-	space    []netip.Prefix // what is inside
-	services []*lab.CloudService
-	servers  []netip.Addr // name servers of its own
+	name        string // lab.Deployment.Domain
+	port        string // of the datacenter
+	location    string
+	origin      emu.Origin
+	subnets     []subnet
+	space       []netip.Prefix // what is inside
+	deployments []*lab.Deployment
+	servers     []netip.Addr // name servers of its own
+	// separate is set where the deployments don't reach each other's instances.
+	separate bool
 }
 
 type subnet struct {
@@ -38,23 +40,39 @@ func domains(l *lab.Lab) []domain {
 		for _, s := range n.Subnets {
 			d.subnets = append(d.subnets, subnet{s.Name, s.AddressPrefix})
 		}
-		for _, s := range l.CloudServices {
-			if s.Production != nil && s.Production.VirtualNetwork == n.Name {
-				d.services = append(d.services, s)
+		for _, deployment := range l.Deployments() {
+			if deployment.VirtualNetwork == n.Name {
+				d.deployments = append(d.deployments, deployment)
 			}
 		}
 		all = append(all, d)
 	}
 	for _, s := range l.CloudServices {
-		if s.Production == nil || s.Production.VirtualNetwork != "" {
-			continue
+		d := domain{port: "s." + s.Name, location: l.LocationOf(s.AffinityGroup, s.Location), origin: s.Origin, separate: true}
+		for _, deployment := range s.Deployments() {
+			if deployment.VirtualNetwork != "" {
+				continue
+			}
+			d.name = deployment.Domain()
+			d.deployments = append(d.deployments, deployment)
+			d.subnets = append(d.subnets, subnet{deployment.Name, deployment.Block})
+			d.space = append(d.space, deployment.Block)
 		}
-		all = append(all, domain{
-			name: l.Domain(s.Production.Instances[0]), port: "s." + s.Name, location: l.LocationOf(s.AffinityGroup, s.Location), origin: s.Origin,
-			subnets: []subnet{{"instances", s.Production.Block}}, space: []netip.Prefix{s.Production.Block},
-			services: []*lab.CloudService{s},
-		})
+		if len(d.deployments) > 0 {
+			slices.SortFunc(d.deployments, func(a, b *lab.Deployment) int { return a.Block.Addr().Compare(b.Block.Addr()) })
+			all = append(all, d)
+		}
 	}
+	return all
+}
+
+// instances lists the running instances of the domain by their address.
+func (d domain) instances() []*lab.Instance {
+	var all []*lab.Instance
+	for _, deployment := range d.deployments {
+		all = append(all, deployment.Running()...)
+	}
+	slices.SortFunc(all, func(a, b *lab.Instance) int { return cmp.Or(a.DIP.Compare(b.DIP), cmp.Compare(a.ID, b.ID)) })
 	return all
 }
 
@@ -65,23 +83,34 @@ func (b *builder) edge(d domain) {
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
 	var public []netip.Addr
-	for _, s := range d.services {
-		public = append(public, s.Production.VIP)
-		edge.DNS.Views = append(edge.DNS.Views, hostNames(s))
+	for _, deployment := range d.deployments {
+		if deployment.VIP.IsValid() {
+			public = append(public, deployment.VIP)
+		}
+		for _, i := range deployment.Running() {
+			if i.PublicIP.IsValid() {
+				public = append(public, i.PublicIP)
+			}
+		}
+		if view := hostNames(deployment); len(view.Clients) > 0 {
+			edge.DNS.Views = append(edge.DNS.Views, view)
+		}
 	}
+	direct := b.directReturn(d)
 	for _, sub := range d.subnets {
-		b.subnet(&edge, d, sub)
+		b.subnet(&edge, d, sub, direct)
 	}
-	edge.Ruleset = edgeRules(d)
+	edge.Ruleset = b.edgeRules(d)
+	edge.HealthProbes = b.healthProbes(d)
 	b.connect(&edge, d.location, d.port, public)
 	b.add(edge)
 }
 
-// hostNames are the names that the instances of a cloud service have for each other. Instances of other services can't look them up,
+// hostNames are the names that the instances of a deployment have for each other. Instances of other services can't look them up,
 // not even in the same virtual network ("Name Resolution for VMs and Role Instances").
-func hostNames(s *lab.CloudService) emu.NameView {
-	view := emu.NameView{Domain: internalDomain(s.Name)}
-	for _, i := range s.Production.Instances {
+func hostNames(d *lab.Deployment) emu.NameView {
+	view := emu.NameView{Domain: internalDomain(d.Service)}
+	for _, i := range d.Running() {
 		view.Clients = append(view.Clients, i.DIP)
 		view.Records = append(view.Records, emu.NameRecord{Name: i.Name + "." + view.Domain, Address: i.DIP})
 	}
@@ -96,35 +125,70 @@ func internalDomain(service string) string { return service + ".internal.cloudap
 const leafSize = 256
 
 // subnet makes a bridge with the instances of the domain that are in the subnet.
-func (b *builder) subnet(edge *emu.Namespace, d domain, sub subnet) {
+func (b *builder) subnet(edge *emu.Namespace, d domain, sub subnet, direct map[*lab.Instance]netip.Addr) {
 	gateway := lab.Gateway(sub.prefix)
-	bridge := interfaceName("br-" + sub.name)
-	edge.Bridges = append(edge.Bridges, emu.Bridge{
-		Name: bridge, MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, sub.prefix.Bits())},
-	})
-	leaves := map[int][]emu.MAC{} // the stations behind each leaf bridge
-	for _, s := range d.services {
-		for _, i := range s.Production.Instances {
-			if !sub.prefix.Contains(i.DIP) {
-				continue
+	bridge := emu.Bridge{
+		Name: interfaceName("br-" + sub.name), MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, sub.prefix.Bits())},
+	}
+	balanced := map[*lab.Instance]bool{}
+	for _, deployment := range d.deployments {
+		// An internal load balancer has its address on the bridge, so that the edge answers for it.
+		if ilb := deployment.InternalLoadBalancer; ilb != nil && sub.prefix.Contains(ilb.Address) {
+			bridge.Addresses = append(bridge.Addresses, single(ilb.Address))
+		}
+		for _, f := range deployment.Frontends() {
+			for _, m := range f.Members {
+				if f.Internal {
+					balanced[m.Instance] = true
+				}
 			}
-			mac := emu.MACOf(i.DIP)
-			edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge, Address: i.DIP, MAC: mac})
-			port := &emu.BridgePort{Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: true}
-			if n := lab.Offset(sub.prefix, i.DIP) / leafSize; n > 0 {
-				port = &emu.BridgePort{Bridge: leafName(sub, n), Stations: []emu.MAC{mac}}
-				leaves[n] = append(leaves[n], mac)
-			}
-			b.instance(edge, port, gateway, sub.prefix, s, d, i)
 		}
 	}
+	leaves := map[int][]emu.MAC{} // the stations behind each leaf bridge
+	for _, i := range d.instances() {
+		if !sub.prefix.Contains(i.DIP) {
+			continue
+		}
+		mac := emu.MACOf(i.DIP)
+		edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge.Name, Address: i.DIP, MAC: mac})
+		port := &emu.BridgePort{Bridge: bridge.Name, Stations: []emu.MAC{mac}, ProxyARP: true}
+		if n := lab.Offset(sub.prefix, i.DIP) / leafSize; n > 0 {
+			port = &emu.BridgePort{Bridge: leafName(sub, n), Stations: []emu.MAC{mac}}
+			leaves[n] = append(leaves[n], mac)
+		}
+		host := b.instance(d, i, gateway, sub.prefix)
+		if balanced[i] {
+			host.Routes = append(host.Routes, throughGateway(sub.prefix, gateway)...)
+		}
+		if vip, ok := direct[i]; ok {
+			host.Loopback = []netip.Addr{vip}
+			edge.Routes = append(edge.Routes, emu.Route{Destination: single(vip), Gateway: i.DIP, Device: bridge.Name})
+		}
+		b.add(host)
+		b.link(
+			emu.LinkEnd{Namespace: edge.Name, Name: i.DIP.String(), MAC: mac.Variant(bridgePort), Port: port},
+			emu.LinkEnd{Namespace: i.ID, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(i.DIP, sub.prefix.Bits())}},
+		)
+	}
+	edge.Bridges = append(edge.Bridges, bridge)
 	numbers := make([]int, 0, len(leaves))
 	for n := range leaves {
 		numbers = append(numbers, n)
 	}
 	slices.Sort(numbers)
 	for _, n := range numbers {
-		b.leaf(edge, bridge, sub, n, leaves[n])
+		b.leaf(edge, bridge.Name, sub, n, leaves[n])
+	}
+}
+
+// throughGateway leads to the instance's own subnet by the gateway: a member of an internal load balancer answers clients next to it
+// through the edge, which translated the address they asked for.
+func throughGateway(subnet netip.Prefix, gateway netip.Addr) []emu.Route {
+	half := subnet.Bits() + 1
+	upper := lab.Nth(subnet, 1<<(32-half))
+	return []emu.Route{
+		{Destination: netip.PrefixFrom(subnet.Masked().Addr(), half), Gateway: gateway, Device: "eth0"},
+		{Destination: netip.PrefixFrom(upper, half), Gateway: gateway, Device: "eth0"},
 	}
 }
 
@@ -146,27 +210,24 @@ func (b *builder) leaf(edge *emu.Namespace, bridge string, sub subnet, n int, st
 	)
 }
 
-// instance makes the namespace of an instance and its cable. Its port of the bridge has the name of its address.
-func (b *builder) instance(edge *emu.Namespace, port *emu.BridgePort, gateway netip.Addr, prefix netip.Prefix, s *lab.CloudService, d domain, i *lab.Instance) {
-	servers := s.Production.DNSServers
+// instance makes the namespace of an instance.
+func (b *builder) instance(d domain, i *lab.Instance, gateway netip.Addr, prefix netip.Prefix) emu.Namespace {
+	deployment := b.lab.Deployment(i)
+	servers := deployment.DNSServers
 	if len(servers) == 0 {
 		servers = d.servers
 	}
 	if len(servers) == 0 {
 		servers = []netip.Addr{lab.PlatformResolver}
 	}
-	b.add(emu.Namespace{
+	return emu.Namespace{
 		Name: i.ID, Hostname: i.Name, Kind: emu.Host, Origin: i.Origin,
 		Routes:   []emu.Route{defaultRoute(gateway, "eth0", false)},
 		Hosts:    []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
-		Firewall: guestFirewall(i, prefix),
-		Resolver: emu.Resolver{Servers: servers, Search: []string{internalDomain(s.Name)}},
-		Services: services(i.Services),
-	})
-	b.link(
-		emu.LinkEnd{Namespace: edge.Name, Name: i.DIP.String(), MAC: emu.MACOf(i.DIP).Variant(bridgePort), Port: port},
-		emu.LinkEnd{Namespace: i.ID, Name: "eth0", MAC: emu.MACOf(i.DIP), Addresses: []netip.Prefix{netip.PrefixFrom(i.DIP, prefix.Bits())}},
-	)
+		Firewall: guestFirewall(i, b.lab.FirewallRules(i), prefix),
+		Resolver: emu.Resolver{Servers: servers, Search: []string{internalDomain(i.Service)}},
+		Services: services(i.Services, environment(deployment, i)),
+	}
 }
 
 // Variants of the MAC address that an IPv4 address gives, for what isn't the station with that address itself: a bridge takes frames
@@ -179,13 +240,3 @@ const (
 )
 
 func serviceName(s lab.Service) string { return fmt.Sprintf("%d-%s", s.Port, s.Protocol) }
-
-// byAddress sorts the instances of a domain.
-func (d domain) instances() []*lab.Instance {
-	var all []*lab.Instance
-	for _, s := range d.services {
-		all = append(all, s.Production.Instances...)
-	}
-	slices.SortFunc(all, func(a, b *lab.Instance) int { return cmp.Or(a.DIP.Compare(b.DIP), cmp.Compare(a.ID, b.ID)) })
-	return all
-}

@@ -66,7 +66,7 @@ func (b *builder) webSites(location string) {
 			continue
 		}
 		site := emu.Namespace{
-			Name: s.Name, Kind: emu.Host, Origin: s.Origin, Services: services(s.Services),
+			Name: s.Name, Kind: emu.Host, Origin: s.Origin, Services: services(s.Services, nil),
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PlatformResolver}},
 		}
 		b.attach(&edge, interfaceName("site-"+s.Name), &site, s.Address)

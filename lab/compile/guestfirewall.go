@@ -9,13 +9,13 @@ import (
 )
 
 // guestFirewall orders the rules as they take effect: block beats allow, allow beats the default, which blocks.
-func guestFirewall(i *lab.Instance, subnet netip.Prefix) *emu.Firewall {
+func guestFirewall(i *lab.Instance, rules []lab.GuestFirewallRule, subnet netip.Prefix) *emu.Firewall {
 	if i.FirewallOff {
 		return nil
 	}
 	f := &emu.Firewall{Default: i.FirewallOrigin}
 	for _, allow := range []bool{false, true} {
-		for n, r := range i.Firewall {
+		for n, r := range rules {
 			if r.Allow == allow && r.Inactive == "" {
 				f.Rules = append(f.Rules, firewallRules(FirewallRuleID(n), r, subnet)...)
 			}

@@ -82,15 +82,14 @@ func (p Prediction) String() string {
 
 // Predict tells what should happen to a connection from a member of the lab. It fails when a name is not of the lab.
 func Predict(l *lab.Lab, from string, target lab.Target) (Prediction, error) {
-	id, err := l.Namespace(from)
-	if err != nil {
+	if _, err := l.Namespace(from); err != nil {
 		return Prediction{}, err
 	}
 	wanted, err := l.EmuTarget(target)
 	if err != nil {
 		return Prediction{}, err
 	}
-	source, _ := l.Find(id)
+	source, _ := l.Find(from)
 	w := walk{lab: l, source: source, target: wanted}
 	if !w.target.Address.IsValid() {
 		address, known := w.lookUp()
@@ -121,7 +120,7 @@ func (w walk) lookUp() (address netip.Addr, known bool) {
 		if len(d.DNSServers) > 0 || network != nil && len(network.DNSServers) > 0 {
 			return netip.Addr{}, false
 		}
-		for _, neighbor := range d.Instances {
+		for _, neighbor := range d.Running() {
 			names = append(names, emu.NameRecord{Name: neighbor.Name + "." + i.Service + ".internal.cloudapp.net", Address: neighbor.DIP})
 		}
 	}
@@ -151,8 +150,15 @@ func (w walk) start() []Outcome {
 // fromInstance walks through the isolation domain of the source.
 func (w walk) fromInstance(i *lab.Instance) []Outcome {
 	a, d := w.target.Address, w.lab.Deployment(i)
-	edge := compile.EdgeName(w.lab.Domain(i))
-	subnets, space := []netip.Prefix{d.Block}, []netip.Prefix{d.Block}
+	edge := compile.EdgeName(d.Domain())
+	// Outside a virtual network a service's two deployments are in one domain, each with a block of its own.
+	var subnets []netip.Prefix
+	for _, other := range w.lab.Deployments() {
+		if other.Domain() == d.Domain() {
+			subnets = append(subnets, other.Block)
+		}
+	}
+	space := subnets
 	if n, ok := w.lab.VirtualNetwork(d.VirtualNetwork); ok {
 		subnets, space = nil, n.AddressSpace
 		for _, s := range n.Subnets {
@@ -162,26 +168,59 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 	if blocked, ok := w.platform(edge, subnets); ok {
 		return blocked
 	}
-	for _, s := range w.lab.CloudServices {
-		if p := s.Production; p != nil && p.VIP == a && w.lab.Domain(p.Instances[0]) == w.lab.Domain(i) {
-			return w.vip(s, d.VIP)
+	for _, other := range w.lab.Deployments() {
+		if other.Domain() != d.Domain() {
+			continue
+		}
+		if other.VIP.IsValid() && other.VIP == a {
+			return w.vip(other, d.VIP)
+		}
+		if ilb := other.InternalLoadBalancer; ilb != nil && ilb.Address == a {
+			return w.vip(other, i.DIP)
+		}
+		for _, m := range other.Running() {
+			if m.PublicIP == a {
+				return w.publicIP(m, d.VIP)
+			}
 		}
 	}
-	for _, other := range w.lab.Instances() {
-		if other.DIP == a && w.lab.Domain(other) == w.lab.Domain(i) {
-			return []Outcome{w.arrive(lab.Member{Instance: other}, w.target.Port, i.DIP)}
+	for _, other := range w.lab.Deployments() {
+		if other.Domain() != d.Domain() {
+			continue
+		}
+		for _, m := range other.Running() {
+			switch {
+			case m.DIP != a:
+			case other != d && d.VirtualNetwork == "":
+				return blocked(edge, compile.OtherDeployment)
+			default:
+				return []Outcome{w.arrive(lab.Member{Instance: m}, w.target.Port, i.DIP)}
+			}
 		}
 	}
 	own := slices.IndexFunc(subnets, func(p netip.Prefix) bool { return p.Contains(i.DIP) })
 	switch {
 	case own >= 0 && subnets[own].Contains(a): // nobody answers in the subnet: no rule is involved
 		return []Outcome{{Verdict: emu.Timeout}}
+	case d.VirtualNetwork == "" && contains(space, a):
+		return blocked(edge, compile.OtherDeployment)
 	case contains(space, a):
 		return blocked(edge, compile.NoInstance)
 	case contains(lab.PrivateSpace(), a):
-		return because(blocked(edge, compile.PrivateAddress), i.Origin, "%s is not in %s: private addresses have no route between networks", a, w.lab.Domain(i))
+		return because(blocked(edge, compile.PrivateAddress), i.Origin, "%s is not in %s: private addresses have no route between networks", a, d.Domain())
+	}
+	if i.PublicIP.IsValid() {
+		return w.public(i.PublicIP)
 	}
 	return w.public(d.VIP)
+}
+
+// publicIP walks to an instance by its own public address: all ports lead to it, its guest firewall decides.
+func (w walk) publicIP(i *lab.Instance, client netip.Addr) []Outcome {
+	if w.source.Instance == i {
+		return blocked(compile.EdgeName(w.lab.Domain(i)), compile.HairpinToSelf)
+	}
+	return []Outcome{w.arrive(lab.Member{Instance: i}, w.target.Port, client)}
 }
 
 // platform tells what the addresses of the edge itself answer: DNS, and nothing else.
@@ -216,9 +255,14 @@ func (w walk) fromWebSite(s *lab.WebSite) []Outcome {
 // public walks across the internet: every public address is reached the same way from everywhere.
 func (w walk) public(source netip.Addr) []Outcome {
 	a := w.target.Address
-	for _, s := range w.lab.CloudServices {
-		if s.Production != nil && s.Production.VIP == a {
-			return w.vip(s, source)
+	for _, d := range w.lab.Deployments() {
+		if d.VIP.IsValid() && d.VIP == a {
+			return w.vip(d, source)
+		}
+		for _, i := range d.Running() {
+			if i.PublicIP == a {
+				return w.publicIP(i, source)
+			}
 		}
 	}
 	for _, s := range w.lab.WebSites {
@@ -262,21 +306,31 @@ func (w walk) proxied() Outcome {
 	return Outcome{Verdict: emu.Open}
 }
 
-// vip walks through the load balancer of a service: its endpoint, its access control list, one of its members.
-func (w walk) vip(s *lab.CloudService, client netip.Addr) []Outcome {
-	edge := compile.EdgeName(w.lab.Domain(s.Production.Instances[0]))
-	f, ok := s.Production.Frontend(w.target.Protocol, w.target.Port)
+// vip walks through the load balancer of a deployment: its endpoint, its access control list, one of the members that serve.
+func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
+	edge := compile.EdgeName(d.Domain())
+	s, _ := w.lab.CloudService(d.Service)
+	f, ok := d.Frontend(w.target.Address, w.target.Protocol, w.target.Port)
 	if !ok {
-		return because(blocked(edge, compile.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.DNSName(), w.target.Port, w.target.Protocol)
+		return because(blocked(edge, compile.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.NameOf(d), w.target.Port, w.target.Protocol)
 	}
 	if permitted, rule := f.Permits(client); !permitted {
 		if rule == nil {
-			return blocked(edge, compile.ACLDefaultID(s.Name, f))
+			return blocked(edge, compile.ACLDefaultID(d, f))
 		}
-		return blocked(edge, compile.ACLRuleID(s.Name, f, *rule))
+		return blocked(edge, compile.ACLRuleID(d, f, *rule))
+	}
+	serving := w.lab.Serving(f)
+	switch {
+	case len(serving) == 0:
+		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: compile.NoBackendID(d, f)}}}
+	case f.DirectServerReturn && w.source.Instance != nil && w.lab.Deployment(w.source.Instance) == d:
+		return blocked(edge, compile.DirectReturnFromInside)
+	case f.DirectServerReturn:
+		serving = serving[:1]
 	}
 	var all []Outcome
-	for _, m := range f.Members {
+	for _, m := range serving {
 		if m.Instance == w.source.Instance {
 			all = append(all, blocked(edge, compile.HairpinToSelf)...)
 			continue
@@ -311,7 +365,7 @@ func (w walk) guestFirewall(i *lab.Instance, port uint16, source netip.Addr) (id
 		subnet = s.AddressPrefix
 	}
 	allowed := false
-	for n, r := range i.Firewall {
+	for n, r := range w.lab.FirewallRules(i) {
 		if !matches(r, w.target.Protocol, port, source, subnet) {
 			continue
 		}

@@ -1,0 +1,227 @@
+package lab
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// AddVirtualMachine adds a virtual machine to a cloud service: Create Virtual Machine Deployment for the first, Add Role for each
+// later one. It gets the lowest free address of its subnet; the first one gives the service its VIP.
+func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
+	s, err := l.existing(service)
+	if err != nil {
+		return err.At(vm.Origin)
+	}
+	var errs []error
+	refuse := func(err *Error) { errs = append(errs, err.At(vm.Origin)) }
+	vm.OS = orDefault(vm.OS, Windows)
+	if err := checkMachineName(vm); err != nil {
+		refuse(err)
+	}
+	d := s.Production
+	switch {
+	case d != nil && d.Kind != IaaS, s.Staging != nil:
+		refuse(slotOccupied(Production).WithHint("%s holds roles; virtual machines need a cloud service of their own.", s.Name))
+		return errors.Join(errs...)
+	case d != nil:
+		if err := checkLaterMachine(d, vm); err != nil {
+			refuse(err)
+		}
+	default:
+		if d, err = l.firstMachine(s, vm); err != nil {
+			refuse(err)
+			return errors.Join(errs...)
+		}
+	}
+	if len(d.Instances) >= maxVirtualMachines {
+		refuse(badRequest("The cloud service %s has %d virtual machines already, the most it can hold.", s.Name, maxVirtualMachines))
+	}
+	if slices.ContainsFunc(d.Instances, func(i *Instance) bool { return strings.EqualFold(i.Name, vm.Name) }) {
+		refuse(conflict("The cloud service %s has a virtual machine %s already.", s.Name, vm.Name))
+	}
+	instance := &Instance{
+		Name: vm.Name, Service: s.Name, OS: vm.OS, Subnet: vm.Subnet, StaticAddress: vm.StaticAddress.IsValid(), State: Running,
+		Firewall: vm.Firewall, FirewallOff: vm.FirewallOff, FirewallOrigin: orDefault(vm.FirewallOrigin, vm.Origin),
+		Services: vm.Services, PublicIPName: vm.PublicIPName, Origin: vm.Origin, deployment: d,
+	}
+	for _, e := range vm.Endpoints {
+		errs = append(errs, addEndpoint(d, instance, e)...)
+	}
+	errs = append(errs, checkServices(vm.Services)...)
+	if instance.DIP, err = l.assign(d, vm.Subnet, vm.StaticAddress); err != nil {
+		refuse(err)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	instance.ID = l.instanceID(d, vm.Name)
+	if s.Production == nil {
+		s.Production = d
+		s.VirtualNetwork = orDefault(s.VirtualNetwork, d.VirtualNetwork)
+		l.created++
+	}
+	d.Instances = append(d.Instances, instance)
+	l.allocateVIP(d)
+	if vm.PublicIPName != "" {
+		instance.PublicIP = l.freePublicAddress(l.location(d))
+	}
+	return nil
+}
+
+func checkMachineName(vm VirtualMachine) *Error {
+	if vm.OS == Windows {
+		if err := checkName("Windows virtual machine", vm.Name, windowsName, "1 to 15 letters, digits and hyphens"); err != nil {
+			return err
+		}
+		if onlyDigits.MatchString(vm.Name) {
+			return badRequest("The name %s of a Windows virtual machine can't be all digits.", vm.Name)
+		}
+		return nil
+	}
+	return checkName("virtual machine", vm.Name, linuxName, "1 to 63 letters, digits and hyphens")
+}
+
+// firstMachine makes the deployment that a service's first virtual machine brings, not in its slot yet.
+func (l *Lab) firstMachine(s *CloudService, vm VirtualMachine) (*Deployment, *Error) {
+	network := orDefault(vm.VirtualNetwork, s.VirtualNetwork)
+	if s.VirtualNetwork != "" && network != s.VirtualNetwork {
+		return nil, badRequest("The cloud service %s is meant for the virtual network %s, not %s.", s.Name, s.VirtualNetwork, network)
+	}
+	if network != "" {
+		if err := l.checkJoin(s, network); err != nil {
+			return nil, err
+		}
+	}
+	d := l.newDeployment(s.Name, s.Name, IaaS, network)
+	d.Origin = s.Origin
+	return d, l.settle(d, vm.ReservedIP, vm.InternalLoadBalancer)
+}
+
+// settle gives a new deployment what can be given at its creation alone.
+func (l *Lab) settle(d *Deployment, reserved string, balancer *InternalLoadBalancer) *Error {
+	if reserved != "" {
+		if err := l.checkReservation(d, reserved); err != nil {
+			return err
+		}
+		d.ReservedIP = reserved
+	}
+	if balancer == nil {
+		return nil
+	}
+	b := *balancer
+	if d.VirtualNetwork == "" && b.Address.IsValid() {
+		return badRequest("A static address of an internal load balancer needs a virtual network.")
+	}
+	address, err := l.assign(d, b.Subnet, b.Address)
+	if err != nil {
+		return err
+	}
+	if n, ok := l.virtualNetwork(d.VirtualNetwork); ok && n.AffinityGroup != "" {
+		return badRequest("The virtual network %s is bound to an affinity group; an internal load balancer needs one that is bound to a location.", n.Name)
+	}
+	b.Address = address
+	d.InternalLoadBalancer = &b
+	return nil
+}
+
+// checkLaterMachine refuses what can be said at the creation of a deployment alone. The platform's cmdlet only warned, and left the
+// virtual network out: "VNetName, DnsSettings, DeploymentLabel or DeploymentName Name can only be specified on new deployments."
+func checkLaterMachine(d *Deployment, vm VirtualMachine) *Error {
+	switch {
+	case vm.VirtualNetwork != "" && vm.VirtualNetwork != d.VirtualNetwork:
+		return badRequest("The deployment of %s is in %s; a virtual network can only be specified on new deployments.", d.Service, orDefault(d.VirtualNetwork, "no virtual network")).
+			WithHint("Create the virtual machine in another cloud service.")
+	case vm.ReservedIP != "" && vm.ReservedIP != d.ReservedIP:
+		return badRequest("A reserved IP is given to a deployment with its first virtual machine.").WithHint("lab reserved-ip associate %s %s", vm.ReservedIP, d.Service)
+	case vm.InternalLoadBalancer != nil:
+		return badRequest("An internal load balancer is given to a deployment with its first virtual machine.")
+	}
+	return nil
+}
+
+// ImplicitDescription is what the platform's tools wrote as description of a service that a virtual machine brought with it.
+func ImplicitDescription(now time.Time) string {
+	return "Implicitly created hosted service" + now.UTC().Format("2006-01-02 15:04")
+}
+
+// machine finds a virtual machine of a service, or refuses.
+func (l *Lab) machine(service, name string) (*Deployment, *Instance, *Error) {
+	s, err := l.existing(service)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Production == nil || s.Production.Kind != IaaS {
+		return nil, nil, notFound("The cloud service %s has no virtual machines.", service)
+	}
+	for _, i := range s.Production.Instances {
+		if i.Name == name {
+			return s.Production, i, nil
+		}
+	}
+	var all []string
+	for _, i := range s.Production.Instances {
+		all = append(all, i.Name)
+	}
+	return nil, nil, didYouMean(notFound("The role %s does not exist in the deployment of %s.", name, service), name, all)
+}
+
+// DeleteRole deletes a virtual machine. With the last one the deployment goes and its VIP is released; the cloud service stays.
+func (l *Lab) DeleteRole(service, name string) error {
+	d, i, err := l.machine(service, name)
+	if err != nil {
+		return err
+	}
+	d.Instances = remove(d.Instances, i)
+	if len(d.Instances) == 0 {
+		s, _ := l.cloudService(service)
+		s.Production = nil
+		return nil
+	}
+	l.releaseVIP(d)
+	return nil
+}
+
+// ShutdownRole stops a virtual machine. Deallocated it gives up its dynamic address and, if it was the last, the service's VIP; a shutdown
+// of the guest alone keeps both.
+func (l *Lab) ShutdownRole(service, name string, deallocate bool) error {
+	d, i, err := l.machine(service, name)
+	if err != nil {
+		return err
+	}
+	if !deallocate {
+		if i.State == StoppedDeallocated {
+			return conflict("The virtual machine %s is deallocated already.", name)
+		}
+		i.State = Stopped
+		return nil
+	}
+	i.State = StoppedDeallocated
+	i.PublicIP = netip.Addr{}
+	if !i.StaticAddress {
+		i.DIP = netip.Addr{}
+	}
+	l.releaseVIP(d)
+	return nil
+}
+
+// StartRole starts a stopped virtual machine. One that was deallocated takes the lowest free address.
+func (l *Lab) StartRole(service, name string) error {
+	d, i, err := l.machine(service, name)
+	if err != nil {
+		return err
+	}
+	if !i.DIP.IsValid() {
+		if i.DIP, err = l.assign(d, i.Subnet, netip.Addr{}); err != nil {
+			return err
+		}
+	}
+	i.State = Running
+	l.allocateVIP(d)
+	if i.PublicIPName != "" && !i.PublicIP.IsValid() {
+		i.PublicIP = l.freePublicAddress(l.location(d))
+	}
+	return nil
+}

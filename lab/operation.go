@@ -1,0 +1,259 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// Operation is one change of a lab, as the management API names it. A command, an entry of a lab file and a step of an apply are the same
+// operations.
+type Operation interface {
+	// Do changes the lab, or refuses. What it refuses it may have changed in part: Apply works on a copy.
+	Do(*Lab) error
+	// String is the operation as a person reads it.
+	String() string
+}
+
+// Apply gives the lab that operations make of l, which stays as it is. The first refusal ends it.
+func (l *Lab) Apply(operations ...Operation) (*Lab, error) {
+	next := l.Clone()
+	for _, o := range operations {
+		if err := o.Do(next); err != nil {
+			return nil, err
+		}
+	}
+	return next, nil
+}
+
+// The operations.
+type (
+	CreateAffinityGroupOp  struct{ AffinityGroup }
+	DeleteAffinityGroupOp  struct{ Name string }
+	CreateVirtualNetworkOp struct{ VirtualNetwork }
+	DeleteVirtualNetworkOp struct{ Name string }
+	UpdateVirtualNetworkOp struct{ VirtualNetwork }
+	CreateHostedServiceOp  struct{ HostedService }
+	DeleteHostedServiceOp  struct{ Name string }
+	// AddRoleOp adds a virtual machine. With a location or an affinity group it creates the cloud service that isn't there.
+	AddRoleOp struct {
+		Service        string
+		Location       string
+		AffinityGroup  string
+		Now            time.Time // for the description of an implicit service
+		VirtualMachine VirtualMachine
+	}
+	DeleteRoleOp   struct{ Service, Name string }
+	ShutdownRoleOp struct {
+		Service, Name   string
+		StayProvisioned bool
+	}
+	StartRoleOp   struct{ Service, Name string }
+	AddEndpointOp struct {
+		Service, VirtualMachine string
+		Endpoint                VMEndpoint
+	}
+	UpdateEndpointOp struct {
+		Service, VirtualMachine, Name string
+		Endpoint                      VMEndpoint
+	}
+	DeleteEndpointOp struct{ Service, VirtualMachine, Name string }
+	SetEndpointACLOp struct {
+		Service, Instance, Endpoint string
+		Rules                       []ACLRule
+	}
+	AddFirewallRuleOp struct {
+		Instance string
+		Rule     GuestFirewallRule
+	}
+	DeleteFirewallRuleOp struct{ Instance, Name string }
+	CreateDeploymentOp   struct {
+		Service    string
+		Deployment PackageDeployment
+	}
+	DeleteDeploymentOp struct {
+		Service string
+		Slot    Slot
+	}
+	SwapDeploymentOp struct{ Service string }
+	ScaleRoleOp      struct {
+		Service string
+		Slot    Slot
+		Role    string
+		Count   int
+	}
+	CreateReservedIPOp    struct{ ReservedIP }
+	DeleteReservedIPOp    struct{ Name string }
+	AssociateReservedIPOp struct {
+		Name, Service string
+		Slot          Slot
+	}
+	DisassociateReservedIPOp struct{ Name string }
+	CreateWebSiteOp          struct{ WebSite }
+	DeleteWebSiteOp          struct{ Name string }
+	CreateInternetHostOp     struct{ InternetHost }
+	DeleteInternetHostOp     struct{ Name string }
+)
+
+func (o CreateAffinityGroupOp) Do(l *Lab) error  { return l.CreateAffinityGroup(o.AffinityGroup) }
+func (o DeleteAffinityGroupOp) Do(l *Lab) error  { return l.DeleteAffinityGroup(o.Name) }
+func (o CreateVirtualNetworkOp) Do(l *Lab) error { return l.CreateVirtualNetwork(o.VirtualNetwork) }
+func (o DeleteVirtualNetworkOp) Do(l *Lab) error { return l.DeleteVirtualNetwork(o.Name) }
+func (o UpdateVirtualNetworkOp) Do(l *Lab) error { return l.UpdateVirtualNetwork(o.VirtualNetwork) }
+func (o CreateHostedServiceOp) Do(l *Lab) error  { return l.CreateHostedService(o.HostedService) }
+func (o DeleteHostedServiceOp) Do(l *Lab) error  { return l.DeleteHostedService(o.Name) }
+func (o AddRoleOp) Do(l *Lab) error {
+	if _, ok := l.cloudService(o.Service); !ok && (o.Location != "" || o.AffinityGroup != "") {
+		if err := l.CreateHostedService(HostedService{
+			Name: o.Service, Location: o.Location, AffinityGroup: o.AffinityGroup, Description: ImplicitDescription(o.Now), Origin: o.VirtualMachine.Origin,
+		}); err != nil {
+			return err
+		}
+	}
+	return l.AddVirtualMachine(o.Service, o.VirtualMachine)
+}
+func (o DeleteRoleOp) Do(l *Lab) error { return l.DeleteRole(o.Service, o.Name) }
+func (o ShutdownRoleOp) Do(l *Lab) error {
+	return l.ShutdownRole(o.Service, o.Name, !o.StayProvisioned)
+}
+func (o StartRoleOp) Do(l *Lab) error { return l.StartRole(o.Service, o.Name) }
+func (o AddEndpointOp) Do(l *Lab) error {
+	return l.AddEndpoint(o.Service, o.VirtualMachine, o.Endpoint)
+}
+func (o UpdateEndpointOp) Do(l *Lab) error {
+	return l.UpdateEndpoint(o.Service, o.VirtualMachine, o.Name, o.Endpoint)
+}
+func (o DeleteEndpointOp) Do(l *Lab) error {
+	return l.DeleteEndpoint(o.Service, o.VirtualMachine, o.Name)
+}
+func (o SetEndpointACLOp) Do(l *Lab) error {
+	return l.SetEndpointACL(o.Service, o.Instance, o.Endpoint, o.Rules)
+}
+func (o AddFirewallRuleOp) Do(l *Lab) error    { return l.AddFirewallRule(o.Instance, o.Rule) }
+func (o DeleteFirewallRuleOp) Do(l *Lab) error { return l.DeleteFirewallRule(o.Instance, o.Name) }
+func (o CreateDeploymentOp) Do(l *Lab) error   { return l.CreateDeployment(o.Service, o.Deployment) }
+func (o DeleteDeploymentOp) Do(l *Lab) error   { return l.DeleteDeployment(o.Service, o.Slot) }
+func (o SwapDeploymentOp) Do(l *Lab) error     { return l.SwapDeployment(o.Service) }
+func (o ScaleRoleOp) Do(l *Lab) error          { return l.ScaleRole(o.Service, o.Slot, o.Role, o.Count) }
+func (o CreateReservedIPOp) Do(l *Lab) error   { return l.CreateReservedIP(o.ReservedIP) }
+func (o DeleteReservedIPOp) Do(l *Lab) error   { return l.DeleteReservedIP(o.Name) }
+func (o AssociateReservedIPOp) Do(l *Lab) error {
+	return l.AssociateReservedIP(o.Name, o.Service, o.Slot)
+}
+func (o DisassociateReservedIPOp) Do(l *Lab) error {
+	return l.DisassociateReservedIP(o.Name)
+}
+func (o CreateWebSiteOp) Do(l *Lab) error      { return l.CreateWebSite(o.WebSite) }
+func (o DeleteWebSiteOp) Do(l *Lab) error      { return l.DeleteWebSite(o.Name) }
+func (o CreateInternetHostOp) Do(l *Lab) error { return l.CreateInternetHost(o.InternetHost) }
+func (o DeleteInternetHostOp) Do(l *Lab) error { return l.DeleteInternetHost(o.Name) }
+
+func (o CreateAffinityGroupOp) String() string {
+	return fmt.Sprintf("create affinity group %s in %s", o.Name, o.Location)
+}
+func (o DeleteAffinityGroupOp) String() string  { return "delete affinity group " + o.Name }
+func (o CreateVirtualNetworkOp) String() string { return "create virtual network " + o.Name }
+func (o DeleteVirtualNetworkOp) String() string { return "delete virtual network " + o.Name }
+func (o UpdateVirtualNetworkOp) String() string { return "change virtual network " + o.Name }
+func (o CreateHostedServiceOp) String() string  { return "create cloud service " + o.Name }
+func (o DeleteHostedServiceOp) String() string  { return "delete cloud service " + o.Name }
+func (o AddRoleOp) String() string {
+	return fmt.Sprintf("create virtual machine %s in %s", o.VirtualMachine.Name, o.Service)
+}
+func (o DeleteRoleOp) String() string {
+	return fmt.Sprintf("delete virtual machine %s of %s", o.Name, o.Service)
+}
+func (o ShutdownRoleOp) String() string {
+	return fmt.Sprintf("stop virtual machine %s of %s", o.Name, o.Service)
+}
+func (o StartRoleOp) String() string {
+	return fmt.Sprintf("start virtual machine %s of %s", o.Name, o.Service)
+}
+func (o AddEndpointOp) String() string {
+	return fmt.Sprintf("add endpoint %s to %s of %s", o.Endpoint.Name, o.VirtualMachine, o.Service)
+}
+func (o UpdateEndpointOp) String() string {
+	return fmt.Sprintf("change endpoint %s of %s of %s", o.Name, o.VirtualMachine, o.Service)
+}
+func (o DeleteEndpointOp) String() string {
+	return fmt.Sprintf("delete endpoint %s of %s of %s", o.Name, o.VirtualMachine, o.Service)
+}
+func (o SetEndpointACLOp) String() string {
+	return fmt.Sprintf("set the access control list of endpoint %s of %s of %s", o.Endpoint, o.Instance, o.Service)
+}
+func (o AddFirewallRuleOp) String() string {
+	return fmt.Sprintf("add firewall rule to %s: %s", o.Instance, o.Rule.Text)
+}
+func (o DeleteFirewallRuleOp) String() string {
+	return fmt.Sprintf("delete firewall rule of %s: %s", o.Instance, o.Name)
+}
+func (o CreateDeploymentOp) String() string {
+	return fmt.Sprintf("deploy to %s of %s", orDefault(o.Deployment.Slot, Production), o.Service)
+}
+func (o DeleteDeploymentOp) String() string {
+	return fmt.Sprintf("delete the %s deployment of %s", orDefault(o.Slot, Production), o.Service)
+}
+func (o SwapDeploymentOp) String() string { return "swap production and staging of " + o.Service }
+func (o ScaleRoleOp) String() string {
+	return fmt.Sprintf("scale %s of %s to %d instances", o.Role, o.Service, o.Count)
+}
+func (o CreateReservedIPOp) String() string { return "create reserved IP " + o.Name }
+func (o DeleteReservedIPOp) String() string { return "delete reserved IP " + o.Name }
+func (o AssociateReservedIPOp) String() string {
+	return fmt.Sprintf("associate reserved IP %s with %s", o.Name, o.Service)
+}
+func (o DisassociateReservedIPOp) String() string { return "disassociate reserved IP " + o.Name }
+func (o CreateWebSiteOp) String() string          { return "create web site " + o.Name }
+func (o DeleteWebSiteOp) String() string          { return "delete web site " + o.Name }
+func (o CreateInternetHostOp) String() string     { return "create internet host " + o.Name }
+func (o DeleteInternetHostOp) String() string     { return "delete internet host " + o.Name }
+
+// operations are the types by the name that JSON has for them: of the type, without Op.
+var operations = func() map[string]reflect.Type {
+	all := map[string]reflect.Type{}
+	for _, o := range []Operation{
+		CreateAffinityGroupOp{}, DeleteAffinityGroupOp{}, CreateVirtualNetworkOp{}, DeleteVirtualNetworkOp{}, UpdateVirtualNetworkOp{},
+		CreateHostedServiceOp{}, DeleteHostedServiceOp{}, AddRoleOp{}, DeleteRoleOp{}, ShutdownRoleOp{}, StartRoleOp{}, AddEndpointOp{},
+		UpdateEndpointOp{}, DeleteEndpointOp{}, SetEndpointACLOp{}, AddFirewallRuleOp{}, DeleteFirewallRuleOp{}, CreateDeploymentOp{},
+		DeleteDeploymentOp{}, SwapDeploymentOp{}, ScaleRoleOp{}, CreateReservedIPOp{}, DeleteReservedIPOp{}, AssociateReservedIPOp{},
+		DisassociateReservedIPOp{}, CreateWebSiteOp{}, DeleteWebSiteOp{}, CreateInternetHostOp{}, DeleteInternetHostOp{},
+	} {
+		t := reflect.TypeOf(o)
+		all[strings.TrimSuffix(t.Name(), "Op")] = t
+	}
+	return all
+}()
+
+// envelope is an operation in JSON: its name and what it takes.
+type envelope struct {
+	Operation  string          `json:"operation"`
+	Parameters json.RawMessage `json:"parameters"`
+}
+
+// MarshalOperation gives an operation as {"operation": NAME, "parameters": {…}}.
+func MarshalOperation(o Operation) ([]byte, error) {
+	parameters, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(envelope{strings.TrimSuffix(reflect.TypeOf(o).Name(), "Op"), parameters})
+}
+
+// UnmarshalOperation reads what MarshalOperation gives.
+func UnmarshalOperation(data []byte) (Operation, error) {
+	var e envelope
+	if err := json.Unmarshal(data, &e); err != nil {
+		return nil, err
+	}
+	t, ok := operations[e.Operation]
+	if !ok {
+		return nil, badRequest("There is no operation %s.", shorten(e.Operation))
+	}
+	v := reflect.New(t)
+	if err := json.Unmarshal(e.Parameters, v.Interface()); err != nil {
+		return nil, fmt.Errorf("%s: %w", e.Operation, err)
+	}
+	return v.Elem().Interface().(Operation), nil
+}

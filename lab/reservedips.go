@@ -1,0 +1,118 @@
+package lab
+
+import "net/netip"
+
+func (l *Lab) reservedIP(name string) (*ReservedIP, bool) {
+	return find(l.ReservedIPs, func(r *ReservedIP) bool { return r.Name == name })
+}
+
+func (l *Lab) reservedIPNames() []string {
+	return names(l.ReservedIPs, func(r *ReservedIP) string { return r.Name })
+}
+
+// UsedBy is the deployment whose VIP a reserved IP is; nil when it is free.
+func (l *Lab) UsedBy(r *ReservedIP) *Deployment {
+	for _, d := range l.Deployments() {
+		if d.ReservedIP == r.Name {
+			return d
+		}
+	}
+	return nil
+}
+
+// CreateReservedIP reserves a public address of a location. The address can't be chosen ("Reserved IP Overview").
+func (l *Lab) CreateReservedIP(r ReservedIP) error {
+	if err := checkName("reserved IP", r.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+		return err.At(r.Origin)
+	}
+	if _, ok := l.reservedIP(r.Name); ok {
+		return conflict("The reserved IP %s already exists.", r.Name).At(r.Origin)
+	}
+	if err := checkLocation(r.Location); err != nil {
+		return err.At(r.Origin)
+	}
+	if len(l.ReservedIPs) >= maxReservedIPs {
+		return badRequest("The subscription has %d reserved IPs already, the most it can have.", maxReservedIPs).At(r.Origin)
+	}
+	r.Address = l.freePublicAddress(r.Location)
+	l.ReservedIPs = append(l.ReservedIPs, &r)
+	return nil
+}
+
+// DeleteReservedIP gives an address back.
+func (l *Lab) DeleteReservedIP(name string) error {
+	r, err := l.existingReservedIP(name)
+	if err != nil {
+		return err
+	}
+	if d := l.UsedBy(r); d != nil {
+		return conflict("The reserved IP %s is in use by the deployment %s of %s.", name, d.Name, d.Service).
+			WithHint("lab reserved-ip disassociate %s", name)
+	}
+	l.ReservedIPs = remove(l.ReservedIPs, r)
+	return nil
+}
+
+func (l *Lab) existingReservedIP(name string) (*ReservedIP, *Error) {
+	if r, ok := l.reservedIP(name); ok {
+		return r, nil
+	}
+	return nil, didYouMean(notFound("The reserved IP %s does not exist.", shorten(name)), name, l.reservedIPNames())
+}
+
+// checkReservation refuses a reserved IP that a deployment can't have.
+func (l *Lab) checkReservation(d *Deployment, name string) *Error {
+	r, err := l.existingReservedIP(name)
+	if err != nil {
+		return err
+	}
+	if user := l.UsedBy(r); user != nil && user != d {
+		return conflict("The reserved IP %s is in use by the deployment %s of %s.", name, user.Name, user.Service)
+	}
+	if location := l.location(d); r.Location != location {
+		return badRequest("The reserved IP %s is in %s, the cloud service %s in %s.", name, r.Location, d.Service, location)
+	}
+	if n, ok := l.virtualNetwork(d.VirtualNetwork); ok && n.AffinityGroup != "" {
+		return badRequest("The virtual network %s is bound to an affinity group; a reserved IP needs one that is bound to a location.", n.Name)
+	}
+	return nil
+}
+
+// AssociateReservedIP makes a reserved IP the VIP of a service's deployment.
+func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
+	_, d, err := l.deployment(service, slot)
+	if err != nil {
+		return err
+	}
+	if err := l.checkReservation(d, name); err != nil {
+		return err
+	}
+	if d.ReservedIP != "" && d.ReservedIP != name {
+		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).WithHint("lab reserved-ip disassociate %s", d.ReservedIP)
+	}
+	d.ReservedIP = name
+	d.VIP = netip.Addr{}
+	l.allocateVIP(d)
+	return nil
+}
+
+// DisassociateReservedIP frees a reserved IP; its deployment gets another VIP. The address stays reserved.
+func (l *Lab) DisassociateReservedIP(name string) error {
+	r, err := l.existingReservedIP(name)
+	if err != nil {
+		return err
+	}
+	d := l.UsedBy(r)
+	if d == nil {
+		return conflict("The reserved IP %s is not in use.", name)
+	}
+	d.ReservedIP = ""
+	d.VIP = netip.Addr{}
+	for _, i := range d.Instances {
+		if i.Allocated() {
+			l.allocateVIP(d)
+			break
+		}
+	}
+	return nil
+}
