@@ -84,6 +84,19 @@ type (
 		Role    string
 		Count   int
 	}
+	UpgradeDeploymentOp struct {
+		Service    string
+		Deployment PackageDeployment
+	}
+	SetFirewallOp struct {
+		Instance string
+		Off      bool
+		Rules    []GuestFirewallRule
+	}
+	SetServicesOp struct {
+		Member   string
+		Services []Service
+	}
 	CreateReservedIPOp    struct{ ReservedIP }
 	DeleteReservedIPOp    struct{ Name string }
 	AssociateReservedIPOp struct {
@@ -137,6 +150,9 @@ func (o CreateDeploymentOp) Do(l *Lab) error   { return l.CreateDeployment(o.Ser
 func (o DeleteDeploymentOp) Do(l *Lab) error   { return l.DeleteDeployment(o.Service, o.Slot) }
 func (o SwapDeploymentOp) Do(l *Lab) error     { return l.SwapDeployment(o.Service) }
 func (o ScaleRoleOp) Do(l *Lab) error          { return l.ScaleRole(o.Service, o.Slot, o.Role, o.Count) }
+func (o UpgradeDeploymentOp) Do(l *Lab) error  { return l.UpgradeDeployment(o.Service, o.Deployment) }
+func (o SetFirewallOp) Do(l *Lab) error        { return l.SetFirewall(o.Instance, o.Off, o.Rules) }
+func (o SetServicesOp) Do(l *Lab) error        { return l.SetServices(o.Member, o.Services) }
 func (o CreateReservedIPOp) Do(l *Lab) error   { return l.CreateReservedIP(o.ReservedIP) }
 func (o DeleteReservedIPOp) Do(l *Lab) error   { return l.DeleteReservedIP(o.Name) }
 func (o AssociateReservedIPOp) Do(l *Lab) error {
@@ -199,6 +215,11 @@ func (o SwapDeploymentOp) String() string { return "swap production and staging 
 func (o ScaleRoleOp) String() string {
 	return fmt.Sprintf("scale %s of %s to %d instances", o.Role, o.Service, o.Count)
 }
+func (o UpgradeDeploymentOp) String() string {
+	return fmt.Sprintf("upgrade the %s deployment of %s", orDefault(o.Deployment.Slot, Production), o.Service)
+}
+func (o SetFirewallOp) String() string      { return "replace the guest firewall's rules of " + o.Instance }
+func (o SetServicesOp) String() string      { return "change what listens in " + o.Member }
 func (o CreateReservedIPOp) String() string { return "create reserved IP " + o.Name }
 func (o DeleteReservedIPOp) String() string { return "delete reserved IP " + o.Name }
 func (o AssociateReservedIPOp) String() string {
@@ -217,7 +238,7 @@ var operations = func() map[string]reflect.Type {
 		CreateAffinityGroupOp{}, DeleteAffinityGroupOp{}, CreateVirtualNetworkOp{}, DeleteVirtualNetworkOp{}, UpdateVirtualNetworkOp{},
 		CreateHostedServiceOp{}, DeleteHostedServiceOp{}, AddRoleOp{}, DeleteRoleOp{}, ShutdownRoleOp{}, StartRoleOp{}, AddEndpointOp{},
 		UpdateEndpointOp{}, DeleteEndpointOp{}, SetEndpointACLOp{}, AddFirewallRuleOp{}, DeleteFirewallRuleOp{}, CreateDeploymentOp{},
-		DeleteDeploymentOp{}, SwapDeploymentOp{}, ScaleRoleOp{}, CreateReservedIPOp{}, DeleteReservedIPOp{}, AssociateReservedIPOp{},
+		DeleteDeploymentOp{}, SwapDeploymentOp{}, ScaleRoleOp{}, UpgradeDeploymentOp{}, SetFirewallOp{}, SetServicesOp{}, CreateReservedIPOp{}, DeleteReservedIPOp{}, AssociateReservedIPOp{},
 		DisassociateReservedIPOp{}, CreateWebSiteOp{}, DeleteWebSiteOp{}, CreateInternetHostOp{}, DeleteInternetHostOp{},
 	} {
 		t := reflect.TypeOf(o)
