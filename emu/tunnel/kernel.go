@@ -38,7 +38,7 @@ func inKernel(s side) (_ io.Closer, err error) {
 	if err := s.configure(int(mark)); err != nil {
 		return nil, err
 	}
-	return made, kernel.RouteInto(s.namespace, s.Device, s.AllowedPrefixes)
+	return made, kernel.SetUp(s.namespace, s.Device)
 }
 
 // configure gives the device its keys and its peer.

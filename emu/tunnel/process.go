@@ -33,7 +33,7 @@ func inProcess(s side) (io.Closer, error) {
 	d := device.NewDevice(tunDevice{t}, &bind{namespace: s.namespace, address: s.Address}, silent)
 	err = d.IpcSet(s.settings())
 	if err == nil {
-		err = kernel.RouteInto(s.namespace, s.Device, s.AllowedPrefixes)
+		err = kernel.SetUp(s.namespace, s.Device)
 	}
 	if err == nil {
 		err = d.Up()

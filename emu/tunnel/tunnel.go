@@ -30,7 +30,7 @@ type side struct {
 	shared    wgtypes.Key
 }
 
-// maker makes one end; what it made before an error it takes away.
+// maker makes one end, which listens but has nothing routed into it. What it made before an error it takes away.
 type maker func(side) (io.Closer, error)
 
 // Open makes a tunnel between the namespaces a and b of its two ends. It is ready when Open returns; the ends greet each other with the
@@ -74,6 +74,12 @@ func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, make maker)
 			return nil, err
 		}
 		made = append(made, c)
+	}
+	// A greeting that nobody hears is repeated after five seconds, so no packet may come in before both ends listen.
+	for _, s := range ends {
+		if err := kernel.RouteInto(s.namespace, s.Device, s.AllowedPrefixes); err != nil {
+			return nil, err
+		}
 	}
 	return made, nil
 }
