@@ -101,4 +101,3 @@ func Predict(l *lab.Lab, from string, target lab.Target) (Prediction, error) {
 	}
 	return Prediction{Address: w.target.Address, Outcomes: w.start()}, nil
 }
-
