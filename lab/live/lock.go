@@ -57,7 +57,11 @@ func tryAcquire(name string, create bool) (*lock, error) {
 	}
 	for {
 		if create {
-			if err := os.MkdirAll(labDir(name), 0o700); err != nil {
+			err := os.MkdirAll(labDir(name), 0o700)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // another process removed the directory above in between
+			}
+			if err != nil {
 				return nil, fmt.Errorf("directory of lab %s: %w", name, err)
 			}
 		}
