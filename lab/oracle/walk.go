@@ -50,6 +50,8 @@ func (w walk) start() []Outcome {
 		return w.fromInstance(w.source.Instance)
 	case w.source.WebSite != nil:
 		return w.fromWebSite(w.source.WebSite)
+	case w.source.LocalHost != nil:
+		return w.fromSite(w.source.LocalHost)
 	}
 	return w.public(w.source.Address())
 }
@@ -104,6 +106,9 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 				return []Outcome{w.arrive(lab.Member{Instance: m}, w.target.Port, i.DIP)}
 			}
 		}
+	}
+	if outcome, ok := w.throughTunnel(d.VirtualNetwork, i.DIP); ok {
+		return outcome
 	}
 	own := slices.IndexFunc(subnets, func(p netip.Prefix) bool { return p.Contains(i.DIP) })
 	switch {
@@ -184,6 +189,16 @@ func (w walk) public(source netip.Addr) []Outcome {
 	for _, h := range w.lab.Internet() {
 		if h.Address == a {
 			return []Outcome{w.arrive(lab.Member{InternetHost: h}, w.target.Port, source)}
+		}
+	}
+	for _, n := range w.lab.LocalNetworks {
+		if n.VPNGatewayAddress == a {
+			return blocked(compile.SiteName(n), compile.NoEndpoint)
+		}
+	}
+	for _, n := range w.lab.VirtualNetworks {
+		if n.Gateway != nil && n.Gateway.Address == a {
+			return blocked(compile.EdgeName(n.Name), compile.PlatformPort)
 		}
 	}
 	if a == lab.PublicResolver {
