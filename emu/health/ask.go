@@ -109,7 +109,7 @@ func get(c *os.File, request *http.Request) error {
 	if err := request.Write(c); err != nil {
 		return fmt.Errorf("%s: %w", request.URL, err)
 	}
-	response, err := http.ReadResponse(bufio.NewReaderSize(io.LimitReader(c, maxHeader), 512), request) //nolint:bodyclose // see above
+	response, err := http.ReadResponse(bufio.NewReaderSize(io.LimitReader(c, maxHeader), 512), request)
 	if err != nil {
 		return fmt.Errorf("%s: %w", request.URL, err)
 	}

@@ -120,7 +120,11 @@ const (
 
 // subscribe opens a socket that hears the reports of a namespace.
 func subscribe(ns *kernel.Namespace) (*netlink.Conn, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: ns.FD()})
+	var conn *netlink.Conn
+	err := ns.Do(func() (err error) {
+		conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
