@@ -84,6 +84,19 @@ type (
 		Role    string
 		Count   int
 	}
+	UpgradeDeploymentOp struct {
+		Service    string
+		Deployment PackageDeployment
+	}
+	SetFirewallOp struct {
+		Instance string
+		Off      bool
+		Rules    []GuestFirewallRule
+	}
+	SetServicesOp struct {
+		Member   string
+		Services []Service
+	}
 	CreateReservedIPOp    struct{ ReservedIP }
 	DeleteReservedIPOp    struct{ Name string }
 	AssociateReservedIPOp struct {
@@ -91,10 +104,17 @@ type (
 		Slot          Slot
 	}
 	DisassociateReservedIPOp struct{ Name string }
-	CreateWebSiteOp          struct{ WebSite }
-	DeleteWebSiteOp          struct{ Name string }
-	CreateInternetHostOp     struct{ InternetHost }
-	DeleteInternetHostOp     struct{ Name string }
+	CreateLocalNetworkOp     struct{ LocalNetwork }
+	DeleteLocalNetworkOp     struct{ Name string }
+	CreateGatewayOp          struct {
+		Network string
+		Gateway VPNGateway
+	}
+	DeleteGatewayOp      struct{ Network string }
+	CreateWebSiteOp      struct{ WebSite }
+	DeleteWebSiteOp      struct{ Name string }
+	CreateInternetHostOp struct{ InternetHost }
+	DeleteInternetHostOp struct{ Name string }
 )
 
 func (o CreateAffinityGroupOp) Do(l *Lab) error  { return l.CreateAffinityGroup(o.AffinityGroup) }
@@ -137,6 +157,9 @@ func (o CreateDeploymentOp) Do(l *Lab) error   { return l.CreateDeployment(o.Ser
 func (o DeleteDeploymentOp) Do(l *Lab) error   { return l.DeleteDeployment(o.Service, o.Slot) }
 func (o SwapDeploymentOp) Do(l *Lab) error     { return l.SwapDeployment(o.Service) }
 func (o ScaleRoleOp) Do(l *Lab) error          { return l.ScaleRole(o.Service, o.Slot, o.Role, o.Count) }
+func (o UpgradeDeploymentOp) Do(l *Lab) error  { return l.UpgradeDeployment(o.Service, o.Deployment) }
+func (o SetFirewallOp) Do(l *Lab) error        { return l.SetFirewall(o.Instance, o.Off, o.Rules) }
+func (o SetServicesOp) Do(l *Lab) error        { return l.SetServices(o.Member, o.Services) }
 func (o CreateReservedIPOp) Do(l *Lab) error   { return l.CreateReservedIP(o.ReservedIP) }
 func (o DeleteReservedIPOp) Do(l *Lab) error   { return l.DeleteReservedIP(o.Name) }
 func (o AssociateReservedIPOp) Do(l *Lab) error {
@@ -145,6 +168,10 @@ func (o AssociateReservedIPOp) Do(l *Lab) error {
 func (o DisassociateReservedIPOp) Do(l *Lab) error {
 	return l.DisassociateReservedIP(o.Name)
 }
+func (o CreateLocalNetworkOp) Do(l *Lab) error { return l.CreateLocalNetwork(o.LocalNetwork) }
+func (o DeleteLocalNetworkOp) Do(l *Lab) error { return l.DeleteLocalNetwork(o.Name) }
+func (o CreateGatewayOp) Do(l *Lab) error      { return l.CreateGateway(o.Network, o.Gateway) }
+func (o DeleteGatewayOp) Do(l *Lab) error      { return l.DeleteGateway(o.Network) }
 func (o CreateWebSiteOp) Do(l *Lab) error      { return l.CreateWebSite(o.WebSite) }
 func (o DeleteWebSiteOp) Do(l *Lab) error      { return l.DeleteWebSite(o.Name) }
 func (o CreateInternetHostOp) Do(l *Lab) error { return l.CreateInternetHost(o.InternetHost) }
@@ -199,16 +226,27 @@ func (o SwapDeploymentOp) String() string { return "swap production and staging 
 func (o ScaleRoleOp) String() string {
 	return fmt.Sprintf("scale %s of %s to %d instances", o.Role, o.Service, o.Count)
 }
+func (o UpgradeDeploymentOp) String() string {
+	return fmt.Sprintf("upgrade the %s deployment of %s", orDefault(o.Deployment.Slot, Production), o.Service)
+}
+func (o SetFirewallOp) String() string      { return "replace the guest firewall's rules of " + o.Instance }
+func (o SetServicesOp) String() string      { return "change what listens in " + o.Member }
 func (o CreateReservedIPOp) String() string { return "create reserved IP " + o.Name }
 func (o DeleteReservedIPOp) String() string { return "delete reserved IP " + o.Name }
 func (o AssociateReservedIPOp) String() string {
 	return fmt.Sprintf("associate reserved IP %s with %s", o.Name, o.Service)
 }
 func (o DisassociateReservedIPOp) String() string { return "disassociate reserved IP " + o.Name }
-func (o CreateWebSiteOp) String() string          { return "create web site " + o.Name }
-func (o DeleteWebSiteOp) String() string          { return "delete web site " + o.Name }
-func (o CreateInternetHostOp) String() string     { return "create internet host " + o.Name }
-func (o DeleteInternetHostOp) String() string     { return "delete internet host " + o.Name }
+func (o CreateLocalNetworkOp) String() string     { return "create local network site " + o.Name }
+func (o DeleteLocalNetworkOp) String() string     { return "delete local network site " + o.Name }
+func (o CreateGatewayOp) String() string {
+	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Connections, ", "))
+}
+func (o DeleteGatewayOp) String() string      { return "delete the gateway of " + o.Network }
+func (o CreateWebSiteOp) String() string      { return "create web site " + o.Name }
+func (o DeleteWebSiteOp) String() string      { return "delete web site " + o.Name }
+func (o CreateInternetHostOp) String() string { return "create internet host " + o.Name }
+func (o DeleteInternetHostOp) String() string { return "delete internet host " + o.Name }
 
 // operations are the types by the name that JSON has for them: of the type, without Op.
 var operations = func() map[string]reflect.Type {
@@ -217,8 +255,9 @@ var operations = func() map[string]reflect.Type {
 		CreateAffinityGroupOp{}, DeleteAffinityGroupOp{}, CreateVirtualNetworkOp{}, DeleteVirtualNetworkOp{}, UpdateVirtualNetworkOp{},
 		CreateHostedServiceOp{}, DeleteHostedServiceOp{}, AddRoleOp{}, DeleteRoleOp{}, ShutdownRoleOp{}, StartRoleOp{}, AddEndpointOp{},
 		UpdateEndpointOp{}, DeleteEndpointOp{}, SetEndpointACLOp{}, AddFirewallRuleOp{}, DeleteFirewallRuleOp{}, CreateDeploymentOp{},
-		DeleteDeploymentOp{}, SwapDeploymentOp{}, ScaleRoleOp{}, CreateReservedIPOp{}, DeleteReservedIPOp{}, AssociateReservedIPOp{},
-		DisassociateReservedIPOp{}, CreateWebSiteOp{}, DeleteWebSiteOp{}, CreateInternetHostOp{}, DeleteInternetHostOp{},
+		DeleteDeploymentOp{}, SwapDeploymentOp{}, ScaleRoleOp{}, UpgradeDeploymentOp{}, SetFirewallOp{}, SetServicesOp{}, CreateReservedIPOp{}, DeleteReservedIPOp{}, AssociateReservedIPOp{},
+		DisassociateReservedIPOp{}, CreateLocalNetworkOp{}, DeleteLocalNetworkOp{}, CreateGatewayOp{}, DeleteGatewayOp{},
+		CreateWebSiteOp{}, DeleteWebSiteOp{}, CreateInternetHostOp{}, DeleteInternetHostOp{},
 	} {
 		t := reflect.TypeOf(o)
 		all[strings.TrimSuffix(t.Name(), "Op")] = t

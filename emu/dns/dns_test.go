@@ -284,3 +284,33 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestStopAndStart has the name server of a namespace end and begin again while a client stays connected, and the network change
+// meanwhile.
+func TestStopAndStart(t *testing.T) {
+	n := network()
+	state, s, l := start(t, n)
+	edge, _ := state.Namespace(kerneltest.Edge)
+	client, _ := state.Namespace(kerneltest.Host(0, 1))
+	for i := range 5 {
+		c, err := client.Dial(t.Context(), "tcp", netip.AddrPortFrom(platform, 53))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if out := dig(t, state, kerneltest.Host(0, 1), "+short", "contactsql.cloudapp.net"); !strings.Contains(out, "refused") {
+			t.Errorf("it answers after Close: %s", out)
+		}
+		n.PublicNames = []emu.NameRecord{{Name: "contactsql.cloudapp.net", Address: netip.AddrFrom4([4]byte{198, 18, 2, byte(i)})}}
+		s.Set(n)
+		if l, err = s.Listen(edge, []netip.Addr{platform}); err != nil {
+			t.Fatal(err)
+		}
+		if out := dig(t, state, kerneltest.Host(0, 1), "+short", "contactsql.cloudapp.net"); out != fmt.Sprintf("198.18.2.%d\n", i) {
+			t.Errorf("after another start: %s", out)
+		}
+	}
+}

@@ -31,7 +31,7 @@ func AddTUN(n *Namespace, device string) (fd int, err error) {
 	err = n.Do(func() (err error) {
 		fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 		if err != nil {
-			return &os.PathError{Op: "open", Path: "/dev/net/tun", Err: err}
+			return fmt.Errorf("open /dev/net/tun: %w; it comes with modprobe tun", err)
 		}
 		request, err := unix.NewIfreq(device)
 		if err == nil {
@@ -49,14 +49,22 @@ func AddTUN(n *Namespace, device string) (fd int, err error) {
 	return fd, nil
 }
 
-// RouteInto sets the device of a tunnel up and routes what is behind its other end into it. The routes end with the device.
-func RouteInto(n *Namespace, device string, destinations []netip.Prefix) error {
+// SetUp gives the device of a tunnel its MTU and sets it up.
+func SetUp(n *Namespace, device string) error {
 	return withHandle(n, "set up tunnel device "+device, func(h *netlink.Handle) error {
 		link, err := h.LinkByName(device)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(h.LinkSetMTU(link, emu.TunnelMTU), h.LinkSetUp(link)); err != nil {
+		return errors.Join(h.LinkSetMTU(link, emu.TunnelMTU), h.LinkSetUp(link))
+	})
+}
+
+// RouteInto routes what is behind the other end of a tunnel into its device, which is up. The routes end with the device.
+func RouteInto(n *Namespace, device string, destinations []netip.Prefix) error {
+	return withHandle(n, "route into "+device, func(h *netlink.Handle) error {
+		link, err := h.LinkByName(device)
+		if err != nil {
 			return err
 		}
 		for _, p := range destinations {

@@ -73,6 +73,9 @@ func TestAddTUN(t *testing.T) {
 	if _, err := AddTUN(n, "vpn-hq"); err == nil || !strings.Contains(err.Error(), "add TUN device vpn-hq in router") {
 		t.Error(err)
 	}
+	if err := SetUp(n, "vpn-hq"); err != nil {
+		t.Error(err)
+	}
 	if err := RouteInto(n, "vpn-hq", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}); err != nil {
 		t.Error(err)
 	}

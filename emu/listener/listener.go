@@ -30,6 +30,8 @@ type Answer struct {
 	Address  netip.Addr     `json:"address"`  // its own address, after any translation of the destination
 	Port     uint16         `json:"port"`
 	SeenAs   netip.AddrPort `json:"seenAs"` // where the connection or datagram came from, as the listener saw it
+	// Nonce is that of the [Question]; 0 without one. JSON has it as text: not every reader keeps 64 bits of a number.
+	Nonce uint64 `json:"nonce,omitzero,string"`
 }
 
 // String gives the answer for people, in one line.
@@ -117,9 +119,9 @@ func echo(instance string, conn *net.UDPConn) {
 	packets := ipv4.NewPacketConn(conn)
 	packets.SetControlMessage(ipv4.FlagDst, true) //nolint:errcheck // every Linux has it
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	buf := make([]byte, 1) // what it says doesn't matter
+	buf := make([]byte, MaxQuestion) // what else it says doesn't matter
 	for {
-		_, control, from, err := packets.ReadFrom(buf)
+		n, control, from, err := packets.ReadFrom(buf)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -128,6 +130,7 @@ func echo(instance string, conn *net.UDPConn) {
 		}
 		here, _ := netip.AddrFromSlice(control.Dst.To4())
 		a := Answer{Instance: instance, Address: here, Port: port, SeenAs: plain(from.(*net.UDPAddr).AddrPort())}
+		a.Nonce, _ = Nonce(buf[:n])
 		if text, err := json.Marshal(a); err == nil {
 			packets.WriteTo(append(text, '\n'), &ipv4.ControlMessage{Src: control.Dst}, from) //nolint:errcheck // as lossy as UDP is
 		}

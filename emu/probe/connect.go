@@ -13,6 +13,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
+	"vnetlab/internal/nonblocking"
 )
 
 // connection is an accepted connection of a probe. Close resets it, so that neither end and no router on the way keeps state.
@@ -45,7 +46,7 @@ func (e *droppedError) verdict() emu.Verdict {
 var errNoAnswer = errors.New("no answer")
 
 // connect connects from inside the namespace. No thread waits: the runtime's poller does.
-func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort) (*connection, error) {
+func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, limit time.Duration) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 	if err != nil {
 		return nil, err
 	}
-	f, err := p.bind(fd)
+	f, err := p.bind(fd, func() (*flight, error) { return p.flights.claim(to.Port()) })
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return nil, err
@@ -67,7 +68,7 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 	}
 	// Only now: a socket that is neither connected nor connecting counts as ready.
 	file := os.NewFile(uintptr(fd), "probe")
-	if err := p.wait(ctx, f, file); err != nil {
+	if err := wait(ctx, f, file, limit); err != nil {
 		defer release()
 		return nil, errors.Join(err, file.Close())
 	}
@@ -79,7 +80,7 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 }
 
 // bind marks the socket's packets and gives it a source port of its own.
-func (p *Prober) bind(fd int) (*flight, error) {
+func (p *Prober) bind(fd int, claim func() (*flight, error)) (*flight, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, emu.ProbeDSCP<<2); err != nil {
 		return nil, os.NewSyscallError("setsockopt IP_TOS", err)
 	}
@@ -87,7 +88,7 @@ func (p *Prober) bind(fd int) (*flight, error) {
 		return nil, os.NewSyscallError("setsockopt SO_LINGER", err)
 	}
 	for range lastPort - firstPort {
-		f, err := p.flights.claim()
+		f, err := claim()
 		if err != nil {
 			return nil, err
 		}
@@ -104,47 +105,22 @@ func (p *Prober) bind(fd int) (*flight, error) {
 }
 
 // wait waits until the connection is made, or can't be, or a report says it is dropped, or its time is up.
-func (p *Prober) wait(ctx context.Context, f *flight, file *os.File) error {
-	if err := file.SetDeadline(time.Now().Add(p.TimeLimit)); err != nil {
+func wait(ctx context.Context, f *flight, file *os.File, limit time.Duration) error {
+	if err := file.SetDeadline(time.Now().Add(limit)); err != nil {
 		return err
 	}
 	f.attach(file)
 	stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nobody waits
 	defer stop()
-	raw, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var outcome error
-	waited := raw.Write(func(fd uintptr) (done bool) {
-		done, outcome = connected(int(fd))
-		return done
-	})
+	err := nonblocking.WaitConnected(file)
 	switch r := f.reported(); {
-	case waited == nil && outcome == nil:
+	case err == nil:
 		f.detach()
 		return nil
 	case r != nil:
 		return &droppedError{*r}
-	case errors.Is(waited, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errNoAnswer
 	}
-	return errors.Join(outcome, waited)
-}
-
-// connected says whether connecting has ended, and how.
-func connected(fd int) (done bool, err error) {
-	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return true, os.NewSyscallError("getsockopt SO_ERROR", err)
-	}
-	if errno != 0 {
-		return true, os.NewSyscallError("connect", unix.Errno(errno))
-	}
-	if _, err := unix.Getpeername(fd); err == unix.ENOTCONN { //nolint:errorlint // an errno as it is
-		return false, nil
-	} else if err != nil {
-		return true, os.NewSyscallError("getpeername", err)
-	}
-	return true, nil
+	return err
 }

@@ -2,6 +2,9 @@ package probe
 
 import (
 	"errors"
+	"hash/maphash"
+	"math/rand/v2"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -18,12 +21,17 @@ const (
 // of a drop names the probe, whatever the translations on the way did to its addresses.
 type flights struct {
 	next  atomic.Uint32
+	seed  maphash.Seed
+	udp   [1 << 14]atomic.Uint32 // how often the pairs of a hash have claimed a port
 	ports [lastPort - firstPort + 1]atomic.Pointer[flight]
 }
 
-// flight is one attempt to connect.
+// flight is one attempt to connect, or to get an answer to a datagram.
 type flight struct {
 	port uint16
+	// nonce is in each datagram of a UDP probe; 0: TCP. Its first 16 bits are the port, so that a report names the probe even
+	// if the source port was translated.
+	nonce uint64
 
 	mu     sync.Mutex
 	file   *os.File // the socket, once the connection is under way
@@ -35,13 +43,37 @@ type report struct{ namespace, id string }
 
 var errNoPort = errors.New("all source ports of probes are in use: fewer probes at a time will help")
 
-// claim takes the next free port.
-func (f *flights) claim() (*flight, error) {
+// claim takes the next free port for a TCP connection to a port.
+func (f *flights) claim(to uint16) (*flight, error) {
+	return f.take(to, func(c *flight) uint32 { return f.next.Add(1) })
+}
+
+// claimUDP takes a free port for datagrams from a namespace to a target, one it has not had for as long as possible: routers and
+// firewalls remember the last exchange from the same port, for minutes, and let its packets pass whatever their rules are by now.
+func (f *flights) claimUDP(from string, to netip.AddrPort) (*flight, error) {
+	type pair struct {
+		from string
+		to   netip.AddrPort
+	}
+	hash := uint32(maphash.Comparable(f.seed, pair{from, to}))
+	count := &f.udp[hash%uint32(len(f.udp))]
+	return f.take(to.Port(), func(c *flight) uint32 {
+		c.nonce = rand.Uint64() >> 16
+		return hash + count.Add(1)
+	})
+}
+
+// take takes the first free port that next leads to. It is never the target's: such a socket would connect to itself, where the target is
+// in the same namespace.
+func (f *flights) take(to uint16, next func(*flight) uint32) (*flight, error) {
 	c := &flight{}
 	for range f.ports {
-		i := f.next.Add(1) % uint32(len(f.ports))
+		i := next(c) % uint32(len(f.ports))
 		c.port = firstPort + uint16(i)
-		if f.ports[i].CompareAndSwap(nil, c) {
+		if c.nonce != 0 {
+			c.nonce |= uint64(c.port) << 48
+		}
+		if c.port != to && f.ports[i].CompareAndSwap(nil, c) {
 			return c, nil
 		}
 	}
@@ -50,12 +82,12 @@ func (f *flights) claim() (*flight, error) {
 
 func (f *flights) release(c *flight) { f.ports[c.port-firstPort].Store(nil) }
 
-// deliver hands a report to the flight of the port, if there is one.
-func (f *flights) deliver(port uint16, r report) {
+// deliver hands the report of a packet to its flight, if that is still under way.
+func (f *flights) deliver(port uint16, nonce uint64, r report) {
 	if port < firstPort || port > lastPort {
 		return
 	}
-	if c := f.ports[port-firstPort].Load(); c != nil {
+	if c := f.ports[port-firstPort].Load(); c != nil && c.nonce == nonce {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.report == nil {
@@ -73,6 +105,17 @@ func (c *flight) attach(file *os.File) {
 	if c.report != nil {
 		c.wake()
 	}
+}
+
+// waitUntil sets the end of waiting on the socket, unless a report has ended it already.
+func (c *flight) waitUntil(t time.Time) (ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.report != nil {
+		return false
+	}
+	c.file.SetDeadline(t) //nolint:errcheck // its owner calls
+	return true
 }
 
 // detach keeps a late report from disturbing a connection that was accepted.

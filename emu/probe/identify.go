@@ -22,7 +22,7 @@ import (
 // identify adds to an open connection who accepted it and under which source address. A built-in listener is asked; a program
 // gets no byte that it might not understand: there the kernel knows the accepted socket.
 func (p *Prober) identify(c *connection, t *topology, ends []end, host string, o *emu.Observation) {
-	if t.builtIn(ends, host) {
+	if t.builtIn(ends, emu.TCP, host) {
 		a, err := c.ask(host, p.AnswerLimit)
 		if err != nil {
 			o.Detail = fmt.Sprintf("accepted, but the built-in listener did not say who it is: %v", err)

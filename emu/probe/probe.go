@@ -1,14 +1,17 @@
-// Package probe finds out by real TCP connections who can reach whom in a lab, and why not.
+// Package probe finds out by real connections who can reach whom in a lab, and why not.
 //
-// A probe is a connection from a socket in the namespace where it starts; the kernel carries it like any other. What it adds is
-// proof: its packets are marked with [emu.ProbeDSCP], each rule that drops such a packet reports so, and the report names the
-// probe by its source port. Without that proof a connection that gets no answer is a timeout, never blocked.
+// A probe is a TCP connection or a UDP datagram from a socket in the namespace where it starts; the kernel carries it like any
+// other. What it adds is proof: its packets are marked with [emu.ProbeDSCP], each rule that drops such a packet reports so, and
+// the report names the probe by its source port or by the nonce in the datagram. Without that proof a probe that gets no answer
+// is a timeout, never blocked.
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -24,7 +27,7 @@ import (
 // Its methods may be called from many goroutines at once.
 type Prober struct {
 	// TimeLimit is how long one attempt to connect may take: 3 seconds, unless it is set before the first probe. A probe
-	// that got neither answer nor report tries once more.
+	// that got neither answer nor report tries once more. A UDP probe has as long for all its attempts: silence is common there.
 	TimeLimit time.Duration
 	// AnswerLimit is how long a built-in listener may take to say who it is: 2 seconds, unless it is set before the first probe.
 	AnswerLimit time.Duration
@@ -38,7 +41,7 @@ type Prober struct {
 
 // New makes a prober for a network whose running namespaces it finds by their names.
 func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)) *Prober {
-	p := &Prober{TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, namespaces: namespaces}
+	p := &Prober{flights: flights{seed: maphash.MakeSeed()}, TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, namespaces: namespaces}
 	p.reports.deliver = p.flights.deliver
 	p.topology.Store(newTopology(network))
 	return p
@@ -55,18 +58,18 @@ func (p *Prober) Close() error {
 	return p.reports.keep(func(string) (*kernel.Namespace, bool) { return nil, false })
 }
 
-// Probe connects from a namespace to the target and says what became of it. It never fails: what goes wrong here is the
-// verdict [emu.Error].
+// Probe connects from a namespace to the target and says what became of it. Over UDP it sends the target a small datagram, again
+// until something comes back: any answer is [emu.Open], an ICMP port unreachable [emu.Refused]. It never fails: what goes wrong here is
+// the verdict [emu.Error].
 func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.Observation {
 	t := p.topology.Load()
+	target.Protocol = cmp.Or(target.Protocol, emu.TCP)
 	ns, ok := p.namespaces(from)
 	switch {
 	case !ok:
 		return failed(netip.Addr{}, fmt.Sprintf("there is no namespace %q to start from", from))
-	case target.Protocol == emu.UDP:
-		return failed(target.Address, "UDP probes are not available: only TCP answers whether a connection was accepted")
-	case target.Protocol != emu.TCP && target.Protocol != "":
-		return failed(target.Address, fmt.Sprintf("a probe is TCP, not %q", target.Protocol))
+	case target.Protocol != emu.TCP && target.Protocol != emu.UDP:
+		return failed(target.Address, fmt.Sprintf("a probe is TCP or UDP, not %q", target.Protocol))
 	case target.Port == 0:
 		return failed(target.Address, "a probe needs a port from 1 to 65535")
 	}
@@ -82,11 +85,15 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 	}
 
 	to := netip.AddrPortFrom(address, target.Port)
-	ends := t.ends(from, to)
+	ends := t.ends(from, target.Protocol, to)
 	if err := p.listen(t, ends); err != nil {
 		return failed(address, err.Error())
 	}
-	o, again := p.attempt(ctx, t, ns, to, ends, target.Name)
+	limit := p.TimeLimit
+	if target.Protocol == emu.UDP {
+		limit /= 2
+	}
+	o, again := p.attempt(ctx, t, ns, to, ends, target, limit)
 	if !again {
 		return o
 	}
@@ -97,7 +104,7 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 		return failed(address, err.Error())
 	}
 	overflows := neighbourOverflows()
-	o, _ = p.attempt(ctx, t, ns, to, ends, target.Name)
+	o, _ = p.attempt(ctx, t, ns, to, ends, target, limit)
 	if o.Verdict == emu.Timeout && neighbourOverflows() > overflows {
 		return failed(address, "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
 	}
@@ -118,22 +125,36 @@ func lookUp(ctx context.Context, ns *kernel.Namespace, s *emu.Namespace, target 
 	return dns.Lookup(ctx, ns, s.Resolver, s.Hosts, target.Name)
 }
 
-// attempt connects once. Again says that it got no answer at all, so another attempt makes sense.
-func (p *Prober) attempt(ctx context.Context, t *topology, ns *kernel.Namespace, to netip.AddrPort, ends []end, host string) (o emu.Observation, again bool) {
+// attempt connects or exchanges datagrams once. Again says that it got no answer at all, so another attempt makes sense.
+func (p *Prober) attempt(ctx context.Context, t *topology, ns *kernel.Namespace, to netip.AddrPort, ends []end, target emu.Target, limit time.Duration) (o emu.Observation, again bool) {
 	o.Address = to.Addr()
-	c, err := p.connect(ctx, ns, to)
-	if err != nil {
-		o.Verdict, o.Detail, again = explain(ctx, err, to, p.TimeLimit)
-		var dropped *droppedError
-		if errors.As(err, &dropped) {
-			o.By = t.rule(dropped.namespace, dropped.id)
+	if target.Protocol == emu.UDP {
+		d, err := p.exchange(ctx, ns, to, limit)
+		if err != nil {
+			return t.unanswered(ctx, err, to, p.TimeLimit)
 		}
-		return o, again
+		d.heard(&o, t.builtIn(ends, emu.UDP, ""))
+		return o, false
+	}
+	c, err := p.connect(ctx, ns, to, limit)
+	if err != nil {
+		return t.unanswered(ctx, err, to, limit)
 	}
 	defer c.Close()
 	o.Verdict, o.RTT = emu.Open, c.rtt
-	p.identify(c, t, ends, host, &o)
+	p.identify(c, t, ends, target.Name, &o)
 	return o, false
+}
+
+// unanswered gives the observation of an attempt that got no answer.
+func (t *topology) unanswered(ctx context.Context, err error, to netip.AddrPort, limit time.Duration) (o emu.Observation, again bool) {
+	o.Address = to.Addr()
+	o.Verdict, o.Detail, again = explain(ctx, err, to, limit)
+	var dropped *droppedError
+	if errors.As(err, &dropped) {
+		o.By = t.rule(dropped.namespace, dropped.id)
+	}
+	return o, again
 }
 
 // listen makes sure that whoever could drop packets on the way to the ends is heard: each namespace with a rule set, since the
@@ -185,6 +206,8 @@ func explain(ctx context.Context, err error, to netip.AddrPort, limit time.Durat
 		return dropped.verdict(), "", false
 	case ctx.Err() != nil:
 		return emu.Error, fmt.Sprintf("the probe was cancelled: %v", context.Cause(ctx)), false
+	case errors.Is(err, errSilence):
+		return emu.Timeout, fmt.Sprintf("UDP: no answer; a silent service looks the same (nothing came from %s within %s, and no rule reported a drop)", to, limit), true
 	case errors.Is(err, errNoAnswer), errors.Is(err, unix.ETIMEDOUT):
 		return emu.Timeout, fmt.Sprintf("no answer from %s within %s, and no rule reported a drop", to, limit), true
 	case errors.Is(err, unix.ECONNREFUSED):

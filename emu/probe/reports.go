@@ -12,11 +12,12 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
+	"vnetlab/emu/listener"
 )
 
 // reports listens in namespaces for the reports of rules that drop the packets of probes: the kernel's NFLOG messages.
 type reports struct {
-	deliver func(port uint16, r report)
+	deliver func(port uint16, nonce uint64, r report)
 
 	mu   sync.RWMutex
 	open map[string]*reporter
@@ -83,8 +84,8 @@ func (r *reports) read(namespace string, conn *netlink.Conn) {
 			break
 		}
 		for _, m := range messages {
-			if port, id, ok := parseReport(m.Data); ok {
-				r.deliver(port, report{namespace, id})
+			if port, nonce, id, ok := parseReport(m.Data); ok {
+				r.deliver(port, nonce, report{namespace, id})
 			}
 		}
 	}
@@ -112,14 +113,18 @@ const (
 )
 
 const (
-	copyRange  = 64      // bytes: the IP and TCP headers
+	copyRange  = 128     // bytes: the IP and TCP headers, or the IP and UDP headers with the question
 	bufferSize = 512     // bytes the kernel reserves for one report
 	queueSize  = 1 << 20 // bytes of reports that may wait, at most
 )
 
 // subscribe opens a socket that hears the reports of a namespace.
 func subscribe(ns *kernel.Namespace) (*netlink.Conn, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: ns.FD()})
+	var conn *netlink.Conn
+	err := ns.Do(func() (err error) {
+		conn, err = netlink.Dial(unix.NETLINK_NETFILTER, nil)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -143,15 +148,16 @@ func subscribe(ns *kernel.Namespace) (*netlink.Conn, error) {
 	return conn, nil
 }
 
-// parseReport reads an NFLOG message: the id of the rule, and the source port of the probe whose SYN was dropped.
-func parseReport(data []byte) (port uint16, id string, ok bool) {
+// parseReport reads an NFLOG message: the id of the rule, and the source port of the probe whose SYN or datagram was dropped, of the latter
+// with its nonce.
+func parseReport(data []byte) (port uint16, nonce uint64, id string, ok bool) {
 	const nfgenmsg = 4
 	if len(data) < nfgenmsg {
-		return 0, "", false
+		return 0, 0, "", false
 	}
 	attributes, err := netlink.NewAttributeDecoder(data[nfgenmsg:])
 	if err != nil {
-		return 0, "", false
+		return 0, 0, "", false
 	}
 	var packet []byte
 	for attributes.Next() {
@@ -163,25 +169,32 @@ func parseReport(data []byte) (port uint16, id string, ok bool) {
 		}
 	}
 	if attributes.Err() != nil || id == "" {
-		return 0, "", false
+		return 0, 0, "", false
 	}
-	port, ok = probePort(packet)
-	return port, id, ok
+	port, nonce, ok = probeOf(packet)
+	return port, nonce, id, ok
 }
 
-// probePort gives the TCP source port of an IPv4 packet if it is the first of a probe: a SYN that carries ProbeDSCP.
-func probePort(p []byte) (uint16, bool) {
-	const protocol, tcp, flags, syn, ack = 9, unix.IPPROTO_TCP, 13, 0x02, 0x10
-	if len(p) < 20 || p[0]>>4 != 4 || p[1]>>2 != emu.ProbeDSCP || p[protocol] != tcp {
-		return 0, false
+// probeOf tells which probe an IPv4 packet belongs to, if it carries ProbeDSCP and is a SYN, which has the probe's source port, or a
+// datagram with a nonce, which has the port it was sent from.
+func probeOf(p []byte) (port uint16, nonce uint64, ok bool) {
+	const protocol, flags, syn, ack, udpHeader = 9, 13, 0x02, 0x10, 8
+	if len(p) < 20 || p[0]>>4 != 4 || p[1]>>2 != emu.ProbeDSCP {
+		return 0, 0, false
 	}
 	header := int(p[0]&0x0f) * 4
-	if header < 20 || len(p) < header+20 {
-		return 0, false
+	if header < 20 || len(p) < header+udpHeader {
+		return 0, 0, false
 	}
-	p = p[header:]
-	if p[flags]&(syn|ack) != syn {
-		return 0, false
+	switch above := p[header:]; p[protocol] {
+	case unix.IPPROTO_TCP:
+		if len(above) < 20 || above[flags]&(syn|ack) != syn {
+			return 0, 0, false
+		}
+		return binary.BigEndian.Uint16(above), 0, true
+	case unix.IPPROTO_UDP:
+		nonce, ok = listener.Nonce(above[udpHeader:])
+		return uint16(nonce >> 48), nonce, ok
 	}
-	return binary.BigEndian.Uint16(p), true
+	return 0, 0, false
 }

@@ -140,10 +140,10 @@ func destinations(chains map[string]*emu.Chain, name string, seen map[string]boo
 	return all
 }
 
-// ends lists where a TCP connection that starts in a namespace may arrive. Where several namespaces have an address, because
+// ends lists where a connection or datagram that starts in a namespace may arrive. Where several namespaces have an address, because
 // networks overlap, those count that are linked to the same router as the start of the connection, or to the router that
 // translated it; if none is, all of them.
-func (t *topology) ends(from string, to netip.AddrPort) []end {
+func (t *topology) ends(from string, protocol emu.Protocol, to netip.AddrPort) []end {
 	type leg struct {
 		to   netip.AddrPort
 		near []string
@@ -152,7 +152,7 @@ func (t *topology) ends(from string, to netip.AddrPort) []end {
 	seen := map[netip.AddrPort]bool{to: true}
 	for legs := []leg{{to, t.near(from)}}; len(legs) > 0; legs = legs[1:] {
 		l := legs[0]
-		for _, tr := range t.translated[socket{l.to.Addr(), emu.TCP, l.to.Port()}] {
+		for _, tr := range t.translated[socket{l.to.Addr(), protocol, l.to.Port()}] {
 			if !seen[tr.to] {
 				seen[tr.to] = true
 				legs = append(legs, leg{tr.to, []string{tr.router}})
@@ -191,17 +191,18 @@ func (t *topology) ownersNear(a netip.Addr, near []string) []string {
 	return some
 }
 
-// builtIn says whether a built-in listener, and nothing else, may get an HTTP request for the host sent to one of the ends.
-func (t *topology) builtIn(ends []end, host string) bool {
+// builtIn says whether a built-in listener, and nothing else, may get what is sent to one of the ends: over TCP an HTTP request for the
+// host.
+func (t *topology) builtIn(ends []end, protocol emu.Protocol, host string) bool {
 	for _, e := range ends {
 		s := t.namespaces[e.namespace]
-		if p := proxyAt(s, e.at); p != nil {
+		if p := proxyAt(s, e.at); p != nil && protocol == emu.TCP {
 			if !t.builtInBehind(s.Name, p, host) {
 				return false
 			}
 			continue
 		}
-		i := slices.IndexFunc(s.Services, func(v emu.Service) bool { return v.Protocol == emu.TCP && v.Port == e.at.Port() })
+		i := slices.IndexFunc(s.Services, func(v emu.Service) bool { return v.Protocol == protocol && v.Port == e.at.Port() })
 		if i < 0 || !s.Services[i].BuiltIn() {
 			return false
 		}
@@ -214,13 +215,13 @@ func (t *topology) builtInBehind(namespace string, p *emu.HTTPProxy, host string
 	if i < 0 {
 		return false
 	}
-	behind := t.ends(namespace, p.Routes[i].Backend)
+	behind := t.ends(namespace, emu.TCP, p.Routes[i].Backend)
 	for _, e := range behind {
 		if proxyAt(t.namespaces[e.namespace], e.at) != nil {
 			return false // a proxy behind a proxy could be this one
 		}
 	}
-	return t.builtIn(behind, host)
+	return t.builtIn(behind, emu.TCP, host)
 }
 
 // proxyAt finds the proxy that listens at an address of the namespace.

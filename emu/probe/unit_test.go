@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/listener"
 )
 
 // overlapping has two edges with a host of the same address behind each.
@@ -70,11 +71,11 @@ func TestEnds(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			topology := newTopology(c.network)
-			got := topology.ends(c.from, at(c.to))
+			got := topology.ends(c.from, emu.TCP, at(c.to))
 			if !slices.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
-			if b := topology.builtIn(got, c.host); b != c.builtIn {
+			if b := topology.builtIn(got, emu.TCP, c.host); b != c.builtIn {
 				t.Errorf("built in: %t", b)
 			}
 		})
@@ -94,7 +95,7 @@ func TestEndsOfLoops(t *testing.T) {
 			{Name: "b", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: a}, emu.Distribute{Chains: []string{"a", "gone"}}}}}},
 		},
 	}}}}
-	if got := newTopology(n).ends("edge", a); len(got) != 0 {
+	if got := newTopology(n).ends("edge", emu.TCP, a); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
 }
@@ -128,7 +129,7 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 	var f flights
 	seen := map[uint16]*flight{}
 	for range lastPort - firstPort + 1 {
-		c, err := f.claim()
+		c, err := f.claim(1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,18 +138,22 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 		}
 		seen[c.port] = c
 	}
-	if _, err := f.claim(); !errors.Is(err, errNoPort) {
+	if _, err := f.claim(1); !errors.Is(err, errNoPort) {
 		t.Errorf("all are taken: %v", err)
 	}
 	f.release(seen[25000])
-	c, err := f.claim()
+	if _, err := f.claim(25000); !errors.Is(err, errNoPort) {
+		t.Errorf("a connection to itself: %v", err)
+	}
+	c, err := f.claim(1)
 	if err != nil || c.port != 25000 {
 		t.Fatalf("%d, %v", c.port, err)
 	}
-	f.deliver(25000, report{"edge", "first"})
-	f.deliver(25000, report{"edge", "second"})
-	f.deliver(1, report{})
-	f.deliver(lastPort+1, report{})
+	f.deliver(25000, 1, report{"edge", "a datagram's"})
+	f.deliver(25000, 0, report{"edge", "first"})
+	f.deliver(25000, 0, report{"edge", "second"})
+	f.deliver(1, 0, report{})
+	f.deliver(lastPort+1, 0, report{})
 	if got := c.reported(); got == nil || got.id != "first" {
 		t.Errorf("reported %v", got)
 	}
@@ -160,7 +165,7 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 // A report may come before the socket is known: the kernel drops the packet while connect is still under way.
 func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 	var f flights
-	c, err := f.claim()
+	c, err := f.claim(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +175,7 @@ func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	f.deliver(c.port, report{"edge", "x"})
+	f.deliver(c.port, 0, report{"edge", "x"})
 	c.attach(r)
 	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
@@ -198,28 +203,38 @@ func nflog(t testing.TB, prefix string, packet []byte) []byte {
 }
 
 func TestParseReport(t *testing.T) {
-	udp := syn(emu.ProbeDSCP, 5, 2, 20000)
-	udp[9] = unix.IPPROTO_UDP
+	const nonce = 20002<<48 | 7
+	udp := func(dscp byte, text []byte) []byte {
+		p := syn(dscp, 5, 2, 40000)[:28]
+		p[9] = unix.IPPROTO_UDP
+		return append(p, text...)
+	}
+	question := listener.Question(nonce, 5000)
 	for _, c := range []struct {
 		name string
 		data []byte
 		port uint16
 		ok   bool
 	}{
+		{"datagram", nflog(t, "id", udp(emu.ProbeDSCP, question)), 20002, true},
+		{"DNS query", nflog(t, "id", udp(emu.ProbeDSCP, listener.Question(nonce, 53))), 20002, true},
+		{"datagram of somebody", nflog(t, "id", udp(0, question)), 0, false},
+		{"datagram without nonce", nflog(t, "id", udp(emu.ProbeDSCP, []byte("hello"))), 0, false},
+		{"datagram, cut off", nflog(t, "id", udp(emu.ProbeDSCP, question[:20])), 0, false},
+		{"empty datagram", nflog(t, "id", udp(emu.ProbeDSCP, nil)), 0, false},
 		{"SYN", nflog(t, "id", syn(emu.ProbeDSCP, 5, 2, 20000)), 20000, true},
 		{"SYN with ECN", nflog(t, "id", syn(emu.ProbeDSCP, 5, 0xc2, 20000)), 20000, true},
 		{"IP options", nflog(t, "id", syn(emu.ProbeDSCP, 8, 2, 20001)), 20001, true},
 		{"SYN-ACK", nflog(t, "id", syn(emu.ProbeDSCP, 5, 0x12, 20000)), 0, false},
 		{"RST", nflog(t, "id", syn(emu.ProbeDSCP, 5, 4, 20000)), 0, false},
 		{"not a probe", nflog(t, "id", syn(0, 5, 2, 20000)), 0, false},
-		{"UDP", nflog(t, "id", udp), 0, false},
 		{"no id", nflog(t, "", syn(emu.ProbeDSCP, 5, 2, 20000)), 0, false},
 		{"cut off", nflog(t, "id", syn(emu.ProbeDSCP, 5, 2, 20000)[:30]), 0, false},
 		{"no packet", nflog(t, "id", nil), 0, false},
 		{"empty", nil, 0, false},
 	} {
-		port, id, ok := parseReport(c.data)
-		if ok != c.ok || ok && (id != "id" || port != c.port) {
+		port, nonce, id, ok := parseReport(c.data)
+		if ok != c.ok || ok && (id != "id" || port != c.port) || nonce != 0 && uint16(nonce>>48) != port {
 			t.Errorf("%s: %d %q %t", c.name, port, id, ok)
 		}
 	}
@@ -228,9 +243,12 @@ func TestParseReport(t *testing.T) {
 func FuzzParseReport(f *testing.F) {
 	f.Add(nflog(f, "id", syn(emu.ProbeDSCP, 5, 2, 20000)))
 	f.Add(nflog(f, "id", syn(emu.ProbeDSCP, 15, 2, 20000)[:62]))
+	datagram := syn(emu.ProbeDSCP, 5, 2, 20000)[:28]
+	datagram[9] = unix.IPPROTO_UDP
+	f.Add(nflog(f, "id", append(datagram, listener.Question(1, 53)...)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, id, ok := parseReport(data); ok && id == "" {
+		if _, _, id, ok := parseReport(data); ok && id == "" {
 			t.Error("a report without id")
 		}
 	})
@@ -274,6 +292,7 @@ func TestExplain(t *testing.T) {
 		{"report", t.Context(), &droppedError{report{"edge", "acl"}}, verdict{emu.Blocked, false}, ""},
 		{"report of no backend", t.Context(), &droppedError{report{"edge", emu.NoBackendPrefix + "x"}}, verdict{emu.NoBackend, false}, ""},
 		{"silence", t.Context(), errNoAnswer, verdict{emu.Timeout, true}, "no answer from 10.0.2.4:80 within 3s"},
+		{"silence of UDP", t.Context(), errSilence, verdict{emu.Timeout, true}, "UDP: no answer; a silent service looks the same (nothing came from 10.0.2.4:80 within 3s"},
 		{"refused", t.Context(), os.NewSyscallError("connect", unix.ECONNREFUSED), verdict{emu.Refused, false}, ""},
 		{"no host", t.Context(), unix.EHOSTUNREACH, verdict{emu.Timeout, false}, "no host answers at 10.0.2.4 (EHOSTUNREACH)"},
 		{"no route", t.Context(), unix.ENETUNREACH, verdict{emu.Timeout, false}, "no route leads to 10.0.2.4 (ENETUNREACH)"},

@@ -93,8 +93,12 @@ type lab struct {
 
 func start(t *testing.T) *lab {
 	t.Helper()
+	return startNetwork(t, network())
+}
+
+func startNetwork(t *testing.T, n *emu.Network) *lab {
+	t.Helper()
 	kerneltest.RequireRoot(t)
-	n := network()
 	s, err := kernel.Apply(t.Context(), n, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -116,19 +120,24 @@ func (l *lab) namespace(name string) *kernel.Namespace {
 	return n
 }
 
-// contents is all that the namespaces have, with routing rules and tables.
-func (l *lab) contents() string {
+// contents is all that the namespaces have, with routing rules and tables, in lines.
+func (l *lab) contents() []string {
 	l.Helper()
 	o, err := kernel.Observe(l.Context(), l.state)
 	if err != nil {
 		l.Fatal(err)
 	}
-	var b strings.Builder
+	var all []string
 	for _, n := range l.state.Namespaces() {
-		b.WriteString(n.Name + "\n" + strings.Join(o.Lines(n.Name), "\n") + "\n")
-		for _, what := range []string{"rule", "route show table all", "-details link"} {
-			args := append([]string{"-oneline"}, strings.Fields(what)...)
-			cmd := exec.Command("ip", args...)
+		keep := func(lines []string) {
+			slices.Sort(lines)
+			for _, line := range lines {
+				all = append(all, n.Name+": "+line)
+			}
+		}
+		keep(o.Lines(n.Name))
+		for _, what := range []string{"rule", "route show table all"} {
+			cmd := exec.Command("ip", append([]string{"-oneline"}, strings.Fields(what)...)...)
 			var out bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := n.Start(cmd); err != nil {
@@ -137,12 +146,10 @@ func (l *lab) contents() string {
 			if err := cmd.Wait(); err != nil {
 				l.Fatalf("ip %s: %v %s", what, err, out.String())
 			}
-			lines := strings.Split(out.String(), "\n")
-			slices.Sort(lines)
-			b.WriteString(strings.Join(lines, "\n") + "\n")
+			keep(strings.Split(out.String(), "\n"))
 		}
 	}
-	return b.String()
+	return all
 }
 
 // ways are the makers that work here: the process's always, the kernel's where it has WireGuard.
@@ -162,6 +169,12 @@ func ways(t *testing.T) map[string]maker {
 	switch {
 	case err == nil:
 		all["kernel"] = inKernel
+		all["mixed"] = func(s side) (end, error) {
+			if s.Namespace == left {
+				return inKernel(s)
+			}
+			return inProcess(s)
+		}
 	case errors.Is(err, errors.ErrUnsupported):
 		t.Log("this kernel has no WireGuard:", err)
 	default:

@@ -5,12 +5,13 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
@@ -53,8 +54,8 @@ func TestTunnel(t *testing.T) {
 			if _, err := l.exchange(parts[0], parts[1], secret, 300*time.Millisecond); err == nil {
 				t.Error("the hosts reach each other although the tunnel is closed")
 			}
-			if after := l.contents(); after != before {
-				t.Errorf("closing left something.\nbefore:\n%s\nafter:\n%s", before, after)
+			if d := cmp.Diff(before, l.contents()); d != "" {
+				t.Error("closing left something:", d)
 			}
 			settled(t, goroutines+1) // the sniffer
 		})
@@ -130,6 +131,12 @@ func (l *lab) same(tunnels ...emu.Tunnel) {
 
 // What fails says where and why, and leaves nothing.
 func TestOpenFails(t *testing.T) {
+	for name, way := range ways(t) {
+		t.Run(name, func(t *testing.T) { openFails(t, way) })
+	}
+}
+
+func openFails(t *testing.T, way maker) {
 	l := start(t)
 	before, goroutines := l.contents(), runtime.NumGoroutine()
 	taken, err := l.namespace(right).ListenUDP(netip.AddrPortFrom(parts[1].public, 999))
@@ -155,7 +162,7 @@ func TestOpenFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			bad := between()
 			test.change(&bad)
-			c, err := open(t.Context(), l.namespace(left), l.namespace(right), bad, inProcess)
+			c, err := open(t.Context(), l.namespace(left), l.namespace(right), bad, way)
 			if err == nil {
 				t.Fatal(errors.Join(errors.New("it opened"), c.Close()))
 			}
@@ -169,18 +176,46 @@ func TestOpenFails(t *testing.T) {
 	if _, err := Open(ctx, l.namespace(left), l.namespace(right), between()); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if after := l.contents(); after != before {
-		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	if d := cmp.Diff(before, l.contents()); d != "" {
+		t.Error("something is left:", d)
 	}
 	settled(t, goroutines)
 }
 
+// A tunnel whose packets don't pass is none.
+func TestNothingPasses(t *testing.T) {
+	n := network()
+	middle, _ := n.Namespace(internet)
+	middle.Ruleset = &emu.Ruleset{Table: "closed", Chains: []emu.Chain{{Name: "forward", Hook: emu.ForwardHook}}}
+	for name, way := range ways(t) {
+		t.Run(name, func(t *testing.T) {
+			l := startNetwork(t, n)
+			before := l.contents()
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			_, err := open(ctx, l.namespace(left), l.namespace(right), between(), way)
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "UDP between 65.52.0.9:51820 of left and 131.107.0.9:51821 of right doesn't pass") {
+				t.Error(err)
+			}
+			if d := cmp.Diff(before, l.contents()); d != "" {
+				t.Error("something is left:", d)
+			}
+		})
+	}
+}
+
 // The set opens and closes what changed and nothing else, and goes back when something fails.
 func TestSet(t *testing.T) {
+	for name, way := range ways(t) {
+		t.Run(name, func(t *testing.T) { useSet(t, way) })
+	}
+}
+
+func useSet(t *testing.T, way maker) {
 	l := start(t)
 	set := NewSet(l.state.Namespace)
 	opened := 0
-	set.make = func(s side) (io.Closer, error) { opened++; return inProcess(s) }
+	set.make = func(s side) (end, error) { opened++; return way(s) }
 	change := func(want ...emu.Tunnel) {
 		t.Helper()
 		if err := set.Change(t.Context(), want); err != nil {
@@ -249,6 +284,9 @@ func TestKeysAreNew(t *testing.T) {
 	}
 	if first[0].private == again[0].private || first[0].private == first[1].private || first[0].shared == again[0].shared {
 		t.Error("keys repeat")
+	}
+	if first[0].greets == first[1].greets {
+		t.Error("one end must greet, the other not")
 	}
 	if first[0].public != first[1].private.PublicKey() || first[1].public != first[0].private.PublicKey() || first[0].shared != first[1].shared {
 		t.Error("the ends don't know each other")

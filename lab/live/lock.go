@@ -55,9 +55,14 @@ func tryAcquire(name string, create bool) (*lock, error) {
 	if create {
 		flags |= os.O_CREATE
 	}
-	for {
+	for try := 0; ; try++ {
 		if create {
-			if err := os.MkdirAll(labDir(name), 0o700); err != nil {
+			err := os.MkdirAll(labDir(name), 0o700)
+			// Another process may remove the directory, or the one above, while this one makes it.
+			if removed := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist); removed && try < 1000 {
+				continue
+			}
+			if err != nil {
 				return nil, fmt.Errorf("directory of lab %s: %w", name, err)
 			}
 		}

@@ -1,0 +1,359 @@
+package lab_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/guestfirewall"
+)
+
+// inhabited is world with two virtual machines behind a load-balanced set, a role in both slots and reserved addresses.
+func inhabited(t testing.TB) *lab.Lab {
+	t.Helper()
+	l := world(t)
+	must(t, l.CreateReservedIP(lab.ReservedIP{Name: "kept", Location: "East US"}))
+	must(t, l.AddVirtualMachine("standalone", vm("a", member("web", endpoint("web", 80, 8080)), endpoint("ssh", 2201, 22))))
+	must(t, l.AddVirtualMachine("standalone", vm("b", member("web", endpoint("web", 80, 8080)))))
+	must(t, l.AddVirtualMachine("contactsql", inSubnet(vm("sql1"), "BackEnd")))
+	must(t, l.CreateHostedService(lab.HostedService{Name: "shop", Location: "East US"}))
+	must(t, l.CreateDeployment("shop", lab.PackageDeployment{Roles: []lab.Role{role("Web", 2, "", 80)}}))
+	must(t, l.CreateDeployment("shop", lab.PackageDeployment{Slot: lab.Staging, Roles: []lab.Role{role("Web", 1, "", 80)}}))
+	must(t, l.CreateInternetHost(lab.InternetHost{Name: "laptop"}))
+	return l
+}
+
+func address(t testing.TB, l *lab.Lab, member string) netip.Addr {
+	t.Helper()
+	m, ok := l.Find(member)
+	if !ok {
+		t.Fatalf("there is no %s", member)
+	}
+	return m.Address()
+}
+
+func TestStopAndStart(t *testing.T) {
+	l := inhabited(t)
+	s, _ := l.CloudService("standalone")
+	vip, a, b := s.Production.VIP, address(t, l, "a"), address(t, l, "b")
+
+	must(t, l.ShutdownRole("standalone", "a", false))
+	if address(t, l, "a") != a || s.Production.VIP != vip {
+		t.Error("a guest that is shut down lost an address")
+	}
+	must(t, l.ShutdownRole("standalone", "a", true))
+	if address(t, l, "a").IsValid() {
+		t.Error("a deallocated machine kept its dynamic address")
+	}
+	if s.Production.VIP != vip {
+		t.Error("the VIP is gone while a machine is allocated")
+	}
+	must(t, l.ShutdownRole("standalone", "b", true))
+	if s.Production.VIP.IsValid() {
+		t.Error("the VIP stays although no machine is allocated")
+	}
+	for _, r := range l.PublicNames() {
+		if r.Name == "standalone.cloudapp.net" {
+			t.Error("the service has an address without a VIP")
+		}
+	}
+	must(t, l.StartRole("standalone", "b"))
+	if address(t, l, "b") != a || !s.Production.VIP.IsValid() {
+		t.Errorf("the first to start has %s, want the lowest free address %s, and a VIP", address(t, l, "b"), a)
+	}
+	must(t, l.StartRole("standalone", "a"))
+	if address(t, l, "a") != b {
+		t.Errorf("the second to start has %s, want %s", address(t, l, "a"), b)
+	}
+}
+
+func TestReservedIPSurvives(t *testing.T) {
+	l := inhabited(t)
+	s, _ := l.CloudService("standalone")
+	reserved := l.ReservedIPs[0].Address
+	must(t, l.AssociateReservedIP("kept", "standalone", ""))
+	must(t, l.ShutdownRole("standalone", "a", true))
+	must(t, l.ShutdownRole("standalone", "b", true))
+	if s.Production.VIP != reserved {
+		t.Errorf("the VIP is %s, want the reserved %s", s.Production.VIP, reserved)
+	}
+	must(t, l.DeleteRole("standalone", "a"))
+	must(t, l.DeleteRole("standalone", "b"))
+	if s.Production != nil {
+		t.Error("the deployment outlives its last machine")
+	}
+	if l.UsedBy(l.ReservedIPs[0]) != nil || l.ReservedIPs[0].Address != reserved {
+		t.Error("the reserved IP is lost or in use")
+	}
+	must(t, l.AssociateReservedIP("kept", "shop", lab.Production))
+	must(t, l.DisassociateReservedIP("kept"))
+	if shop, _ := l.CloudService("shop"); shop.Production.VIP == reserved {
+		t.Error("the VIP stays reserved")
+	}
+	must(t, l.DeleteReservedIP("kept"))
+}
+
+func TestSwap(t *testing.T) {
+	l := inhabited(t)
+	s, _ := l.CloudService("shop")
+	first, second := s.Production, s.Staging
+	public, staging := first.VIP, second.VIP
+	must(t, l.SwapDeployment("shop"))
+	if s.Production != second || s.Staging != first || second.VIP != public || first.VIP != staging {
+		t.Error("the swap didn't exchange deployments and VIPs")
+	}
+	if s.NameOf(first) != first.PrivateID+".cloudapp.net" || len(first.PrivateID) != 32 {
+		t.Errorf("staging is called %s", s.NameOf(first))
+	}
+}
+
+func TestScale(t *testing.T) {
+	l := inhabited(t)
+	first := address(t, l, "Web_IN_0")
+	must(t, l.ScaleRole("shop", "", "Web", 4))
+	must(t, l.ScaleRole("shop", "", "Web", 1))
+	if _, ok := l.Find("Web_IN_1"); ok {
+		t.Error("an instance too many")
+	}
+	if address(t, l, "Web_IN_0") != first {
+		t.Error("scaling moved an instance")
+	}
+}
+
+func TestInternalEndpoints(t *testing.T) {
+	l := world(t)
+	worker := role("Worker", 2, "")
+	worker.InternalEndpoints = []lab.InternalEndpoint{
+		{Name: "Fixed", Protocol: "tcp", Ports: emu.PortRange{First: 7000, Last: 7010}},
+		{Name: "Dynamic", Protocol: "udp"},
+		{Name: "ForWeb", Protocol: "tcp", Ports: emu.PortRange{First: 9, Last: 9}, Restricted: true, FromRoles: []string{"Web"}},
+	}
+	worker.InstanceInputEndpoints = []lab.InstanceInputEndpoint{{Name: "Debug", Protocol: emu.TCP, LocalPort: 22, Public: emu.PortRange{First: 10100, Last: 10102}}}
+	must(t, l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{role("Web", 1, "", 80), worker}}))
+	m, _ := l.Find("Worker_IN_1")
+	if e := m.Instance.Endpoints[0]; e.PublicPort != 10101 || e.LocalPort != 22 {
+		t.Errorf("the second instance has the public port %d", e.PublicPort)
+	}
+	var got []string
+	for _, r := range l.FirewallRules(m.Instance) {
+		got = append(got, r.String())
+	}
+	want := []string{
+		"allow tcp 22",
+		"allow tcp 7000-7010 from 100.64.0.4,100.64.0.5,100.64.0.6",
+		"allow udp 20000 from 100.64.0.4,100.64.0.5,100.64.0.6",
+		"allow tcp 9 from 100.64.0.4",
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if err := l.ScaleRole("standalone", "", "Worker", 4); err == nil {
+		t.Error("more instances than public ports")
+	}
+}
+
+// TestOperationRefusals holds each refusal of a change, with its text, and that it changed nothing.
+func TestOperationRefusals(t *testing.T) {
+	stranger := vm("new")
+	stranger.VirtualNetwork = "SampleNetwork"
+	for _, tt := range []struct {
+		operation lab.Operation
+		text      string
+	}{
+		{lab.DeleteHostedServiceOp{Name: "standalone"}, "ConflictError: The cloud service standalone has a deployment."},
+		{lab.DeleteHostedServiceOp{Name: "nowhere"}, "ResourceNotFound: The hosted service does not exist."},
+		{lab.DeleteVirtualNetworkOp{Name: "SampleNetwork"}, "ConflictError: The virtual network SampleNetwork is in use: contactsql."},
+		{lab.DeleteAffinityGroupOp{Name: "west"}, "ConflictError: The affinity group west is in use by the virtual network SampleNetwork."},
+		{lab.UpdateVirtualNetworkOp{VirtualNetwork: lab.VirtualNetwork{
+			Name: "SampleNetwork", AffinityGroup: "west", AddressSpace: prefixes("10.0.0.0/16"),
+			Subnets: []lab.Subnet{{Name: "BackEnd", AddressPrefix: prefix("10.0.3.0/29")}},
+		}}, "ConflictError: The subnet BackEnd of the virtual network SampleNetwork is in use and can't be changed."},
+		{lab.AddRoleOp{Service: "standalone", VirtualMachine: stranger}, "BadRequest: The deployment of standalone is in no virtual network; a virtual network can only be specified on new deployments."},
+		{lab.AddRoleOp{Service: "nowhere", VirtualMachine: vm("c")}, "ResourceNotFound: The hosted service does not exist."},
+		{lab.AddRoleOp{Service: "shop", VirtualMachine: vm("c")}, "ConflictError: The specified deployment slot Production is occupied."},
+		{lab.AddRoleOp{Service: "standalone", VirtualMachine: vm("c", endpoint("web", 80, 80))}, "BadRequest: Port 80 is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment."},
+		{lab.DeleteRoleOp{Service: "standalone", Name: "z"}, "ResourceNotFound: The role z does not exist in the deployment of standalone."},
+		{lab.AddEndpointOp{Service: "standalone", VirtualMachine: "a", Endpoint: endpoint("more", 80, 81)}, "BadRequest: Port 80 is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment."},
+		{lab.AddEndpointOp{Service: "standalone", VirtualMachine: "a", Endpoint: endpoint("more", 81, 22)}, "BadRequest: Local Port 22 for endpoint more is already in use by one of the other endpoints in this role. Ensure that the local port numbers are unique across endpoints within a role."},
+		{lab.UpdateEndpointOp{Service: "standalone", VirtualMachine: "a", Name: "ssh", Endpoint: endpoint("ssh", 80, 22)}, "BadRequest: Port 80 is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment."},
+		{lab.DeleteEndpointOp{Service: "standalone", VirtualMachine: "a", Name: "none"}, "ResourceNotFound: The virtual machine a has no endpoint none."},
+		{lab.CreateDeploymentOp{Service: "shop", Deployment: lab.PackageDeployment{Slot: lab.Staging, Roles: []lab.Role{role("Web", 1, "", 80)}}}, "ConflictError: The specified deployment slot Staging is occupied."},
+		{lab.CreateDeploymentOp{Service: "standalone", Deployment: lab.PackageDeployment{Slot: lab.Staging, Roles: []lab.Role{role("Web", 1, "", 80)}}}, "ConflictError: The specified deployment slot Production is occupied."},
+		{lab.SwapDeploymentOp{Service: "standalone"}, "ResourceNotFound: The cloud service standalone has no staging deployment."},
+		{lab.ScaleRoleOp{Service: "shop", Slot: "", Role: "Web", Count: 0}, "BadRequest: The role Web has no instance."},
+		{lab.CreateReservedIPOp{ReservedIP: lab.ReservedIP{Name: "kept", Location: "East US"}}, "ConflictError: The reserved IP kept already exists."},
+		{lab.AssociateReservedIPOp{Name: "kept", Service: "contactsql", Slot: ""}, "BadRequest: The reserved IP kept is in East US, the cloud service contactsql in West US."},
+		{lab.DisassociateReservedIPOp{Name: "kept"}, "ConflictError: The reserved IP kept is not in use."},
+		{lab.DeleteFirewallRuleOp{Instance: "a", Name: "none"}, "ResourceNotFound: The guest firewall of a has no added rule 'none'."},
+	} {
+		t.Run(tt.operation.String(), func(t *testing.T) {
+			l := inhabited(t)
+			before := fingerprint(l)
+			_, err := l.Apply(tt.operation)
+			var refusal *lab.Error
+			if !errors.As(err, &refusal) || refusal.Error() != tt.text {
+				t.Errorf("got  %v\nwant %s", err, tt.text)
+			}
+			if fingerprint(l) != before {
+				t.Error("the refusal changed the lab")
+			}
+		})
+	}
+	t.Run("swap with different endpoints", func(t *testing.T) {
+		l := inhabited(t)
+		must(t, l.DeleteDeployment("shop", lab.Staging))
+		must(t, l.CreateDeployment("shop", lab.PackageDeployment{Slot: lab.Staging, Roles: []lab.Role{role("Web", 1, "", 80, 81)}}))
+		if err := l.SwapDeployment("shop"); err == nil || !strings.Contains(err.Error(), "different number of endpoints") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestOperationsAreJSON(t *testing.T) {
+	rule, err := guestfirewall.Parse("allow tcp 80 from 10.0.0.0/8")
+	must(t, err)
+	for _, o := range []lab.Operation{
+		lab.AddRoleOp{Service: "s", Location: "West US", Now: time.Unix(0, 0).UTC(), VirtualMachine: vm("a", endpoint("e", 1, 2))},
+		lab.AddFirewallRuleOp{Instance: "a", Rule: lab.GuestFirewallRule{Rule: rule}},
+		lab.CreateVirtualNetworkOp{VirtualNetwork: lab.VirtualNetwork{Name: "n", AddressSpace: prefixes("10.0.0.0/8")}},
+		lab.SetEndpointACLOp{Service: "s", Instance: "a", Endpoint: "e", Rules: acl(1, 2)},
+		lab.SwapDeploymentOp{Service: "s"},
+	} {
+		data, err := lab.MarshalOperation(o)
+		must(t, err)
+		back, err := lab.UnmarshalOperation(data)
+		must(t, err)
+		again, err := lab.MarshalOperation(back)
+		must(t, err)
+		if string(again) != string(data) || fmt.Sprintf("%T", back) != fmt.Sprintf("%T", o) {
+			t.Errorf("%s became %s", data, again)
+		}
+	}
+	if _, err := lab.UnmarshalOperation([]byte(`{"operation":"Explode"}`)); err == nil {
+		t.Error("an unknown operation is not refused")
+	}
+}
+
+func TestImplicitService(t *testing.T) {
+	l := world(t)
+	now := time.Date(2012, 5, 7, 23, 12, 0, 0, time.UTC)
+	l, err := l.Apply(lab.AddRoleOp{Service: "quick", Location: "West US", Now: now, VirtualMachine: vm("quick")})
+	must(t, err)
+	s, ok := l.CloudService("quick")
+	if !ok || s.Description != "Implicitly created hosted service2012-05-07 23:12" {
+		t.Errorf("the implicit service is %+v", s)
+	}
+	l, err = l.Apply(lab.DeleteRoleOp{Service: "quick", Name: "quick"})
+	must(t, err)
+	if s, ok := l.CloudService("quick"); !ok || s.Production != nil {
+		t.Error("the service went with its machine, or kept its deployment")
+	}
+}
+
+// TestReconcile holds that the operations it gives lead from any lab to any other, or that it refuses.
+func TestReconcile(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		from, to := randomLab(t, rt), randomLab(t, rt)
+		operations, err := lab.Reconcile(from, to)
+		if err != nil {
+			var refusal *lab.Error
+			if !errors.As(err, &refusal) {
+				rt.Fatalf("refused without a code: %v", err)
+			}
+			return
+		}
+		got, err := from.Apply(operations...)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if again, err := lab.Reconcile(got, to); err != nil || len(again) > 0 {
+			rt.Fatalf("after %v there is still to do: %v %v", operations, again, err)
+		}
+	})
+}
+
+func TestReconcileRefusals(t *testing.T) {
+	running := inhabited(t)
+	for _, tt := range []struct {
+		name string
+		edit func(*lab.Lab)
+		text string
+	}{
+		{"service into a network", func(l *lab.Lab) {
+			must(t, l.DeleteRole("standalone", "a"))
+			must(t, l.DeleteRole("standalone", "b"))
+			must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
+				Name: "East", Location: "East US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{{Name: "s", AddressPrefix: prefix("10.0.0.0/24")}},
+			}))
+			a := inSubnet(vm("a"), "s")
+			a.VirtualNetwork = "East"
+			must(t, l.AddVirtualMachine("standalone", a))
+		}, "an existing deployment can't be moved to the virtual network East"},
+		{"service elsewhere", func(l *lab.Lab) {
+			must(t, l.DeleteDeployment("shop", lab.Production))
+			must(t, l.DeleteDeployment("shop", lab.Staging))
+			must(t, l.DeleteHostedService("shop"))
+			must(t, l.CreateHostedService(lab.HostedService{Name: "shop", Location: "West US"}))
+		}, "bound to East US for life"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			wanted := inhabited(t)
+			tt.edit(wanted)
+			if _, err := lab.Reconcile(running, wanted); err == nil || !strings.Contains(err.Error(), tt.text) {
+				t.Errorf("got %v, want …%s…", err, tt.text)
+			}
+		})
+	}
+}
+
+// randomLab does operations at random in world; what is refused doesn't happen.
+func randomLab(t testing.TB, rt *rapid.T) *lab.Lab {
+	l := world(t)
+	_ = l.CreateInternetHost(lab.InternetHost{Name: "laptop"})
+	name := rapid.SampledFrom([]string{"a", "b", "c"})
+	port := rapid.SampledFrom([]uint16{22, 80, 81})
+	for range rapid.IntRange(0, 12).Draw(rt, "operations") {
+		var o lab.Operation
+		switch rapid.IntRange(0, 11).Draw(rt, "operation") {
+		case 0:
+			o = lab.AddRoleOp{Service: "standalone", VirtualMachine: vm(name.Draw(rt, "name"), endpoint("e", port.Draw(rt, "public"), 80))}
+		case 1:
+			o = lab.AddRoleOp{Service: "contactsql", VirtualMachine: inSubnet(vm(name.Draw(rt, "name")), "FrontEnd")}
+		case 2:
+			o = lab.DeleteRoleOp{Service: "standalone", Name: name.Draw(rt, "name")}
+		case 3:
+			o = lab.AddEndpointOp{Service: "standalone", VirtualMachine: name.Draw(rt, "name"), Endpoint: endpoint("f", port.Draw(rt, "public"), 443)}
+		case 4:
+			o = lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "shop", Location: "East US"}}
+		case 5:
+			slot := rapid.SampledFrom([]lab.Slot{lab.Production, lab.Staging}).Draw(rt, "slot")
+			o = lab.CreateDeploymentOp{Service: "shop", Deployment: lab.PackageDeployment{Slot: slot, Name: string(slot), Roles: []lab.Role{role("Web", rapid.IntRange(1, 3).Draw(rt, "count"), "", port.Draw(rt, "public"))}}}
+		case 6:
+			o = lab.SetFirewallOp{Instance: name.Draw(rt, "name"), Off: rapid.Bool().Draw(rt, "off")}
+		case 7:
+			o = lab.CreateWebSiteOp{WebSite: lab.WebSite{Name: "site", Location: rapid.SampledFrom([]string{"West US", "East US"}).Draw(rt, "location")}}
+		case 8:
+			o = lab.DeleteDeploymentOp{Service: "shop", Slot: lab.Staging}
+		case 9:
+			o = lab.CreateReservedIPOp{ReservedIP: lab.ReservedIP{Name: "kept", Location: "East US"}}
+		case 10:
+			o = lab.AssociateReservedIPOp{Name: "kept", Service: "standalone", Slot: ""}
+		case 11:
+			o = lab.UpdateVirtualNetworkOp{VirtualNetwork: lab.VirtualNetwork{
+				Name: "SampleNetwork", AffinityGroup: "west", AddressSpace: prefixes("10.0.0.0/16"),
+				Subnets: []lab.Subnet{{Name: "FrontEnd", AddressPrefix: prefix("10.0.1.0/24")}, {Name: "Other", AddressPrefix: prefix("10.0.9.0/24")}},
+			}}
+		}
+		if next, err := l.Apply(o); err == nil {
+			l = next
+		}
+	}
+	return l
+}

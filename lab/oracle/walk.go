@@ -1,0 +1,328 @@
+package oracle
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/compile"
+)
+
+// walk follows one connection.
+type walk struct {
+	lab    *lab.Lab
+	source lab.Member
+	target emu.Target // with an address
+}
+
+// lookUp asks for the target's name where the connection starts. It is not known what a name server of the user's own answers.
+func (w walk) lookUp() (address netip.Addr, known bool) {
+	names := w.lab.PublicNames()
+	if i := w.source.Instance; i != nil {
+		d := w.lab.Deployment(i)
+		network, _ := w.lab.VirtualNetwork(d.VirtualNetwork)
+		if len(d.DNSServers) > 0 || network != nil && len(network.DNSServers) > 0 {
+			return netip.Addr{}, false
+		}
+		for _, neighbor := range d.Running() {
+			names = append(names, emu.NameRecord{Name: neighbor.Name + "." + i.Service + ".internal.cloudapp.net", Address: neighbor.DIP})
+		}
+	}
+	for _, r := range names {
+		if strings.EqualFold(r.Name, strings.TrimSuffix(w.target.Name, ".")) {
+			return r.Address, true
+		}
+	}
+	return netip.Addr{}, true
+}
+
+// start takes the first step: to the source itself, or out of it.
+func (w walk) start() []Outcome {
+	a := w.target.Address
+	if a == w.source.Address() || a.IsLoopback() {
+		return []Outcome{w.listen(w.source, w.target.Port, a)}
+	}
+	switch {
+	case w.source.Instance != nil:
+		return w.fromInstance(w.source.Instance)
+	case w.source.WebSite != nil:
+		return w.fromWebSite(w.source.WebSite)
+	case w.source.LocalHost != nil:
+		return w.fromSite(w.source.LocalHost)
+	}
+	return w.public(w.source.Address())
+}
+
+// fromInstance walks through the isolation domain of the source.
+func (w walk) fromInstance(i *lab.Instance) []Outcome {
+	a, d := w.target.Address, w.lab.Deployment(i)
+	edge := compile.EdgeName(d.Domain())
+	// Outside a virtual network a service's two deployments are in one domain, each with a block of its own.
+	var subnets []netip.Prefix
+	for _, other := range w.lab.Deployments() {
+		if other.Domain() == d.Domain() {
+			subnets = append(subnets, other.Block)
+		}
+	}
+	space := subnets
+	if n, ok := w.lab.VirtualNetwork(d.VirtualNetwork); ok {
+		subnets, space = nil, n.AddressSpace
+		for _, s := range n.Subnets {
+			subnets = append(subnets, s.AddressPrefix)
+		}
+	}
+	if blocked, ok := w.platform(edge, subnets); ok {
+		return blocked
+	}
+	for _, other := range w.lab.Deployments() {
+		if other.Domain() != d.Domain() {
+			continue
+		}
+		if other.VIP.IsValid() && other.VIP == a {
+			return w.vip(other, d.VIP)
+		}
+		if ilb := other.InternalLoadBalancer; ilb != nil && ilb.Address == a {
+			return w.vip(other, i.DIP)
+		}
+		for _, m := range other.Running() {
+			if m.PublicIP == a {
+				return w.publicIP(m, d.VIP)
+			}
+		}
+	}
+	for _, other := range w.lab.Deployments() {
+		if other.Domain() != d.Domain() {
+			continue
+		}
+		for _, m := range other.Running() {
+			switch {
+			case m.DIP != a:
+			case other != d && d.VirtualNetwork == "":
+				return blocked(edge, compile.OtherDeployment)
+			default:
+				return []Outcome{w.arrive(lab.Member{Instance: m}, w.target.Port, i.DIP)}
+			}
+		}
+	}
+	if outcome, ok := w.throughTunnel(d.VirtualNetwork, i.DIP); ok {
+		return outcome
+	}
+	own := slices.IndexFunc(subnets, func(p netip.Prefix) bool { return p.Contains(i.DIP) })
+	switch {
+	case own >= 0 && subnets[own].Contains(a): // nobody answers in the subnet: no rule is involved
+		return []Outcome{{Verdict: emu.Timeout}}
+	case d.VirtualNetwork == "" && contains(space, a):
+		return blocked(edge, compile.OtherDeployment)
+	case contains(space, a):
+		return blocked(edge, compile.NoInstance)
+	case contains(lab.PrivateSpace(), a):
+		return because(blocked(edge, compile.PrivateAddress), i.Origin, "%s is not in %s: private addresses have no route between networks", a, d.Domain())
+	}
+	if i.PublicIP.IsValid() {
+		return w.public(i.PublicIP)
+	}
+	return w.public(d.VIP)
+}
+
+// publicIP walks to an instance by its own public address: all ports lead to it, its guest firewall decides.
+func (w walk) publicIP(i *lab.Instance, client netip.Addr) []Outcome {
+	if w.source.Instance == i {
+		return blocked(compile.EdgeName(w.lab.Domain(i)), compile.HairpinToSelf)
+	}
+	return []Outcome{w.arrive(lab.Member{Instance: i}, w.target.Port, client)}
+}
+
+// platform tells what the addresses of the edge itself answer: DNS, and nothing else.
+func (w walk) platform(edge string, subnets []netip.Prefix) ([]Outcome, bool) {
+	a := w.target.Address
+	if a == lab.PlatformResolver && w.target.Port == 53 {
+		return []Outcome{{Verdict: emu.Open}}, true
+	}
+	isGateway := func(p netip.Prefix) bool { return lab.Gateway(p) == a }
+	if a == lab.PlatformResolver || slices.ContainsFunc(subnets, isGateway) {
+		return blocked(edge, compile.PlatformPort), true
+	}
+	return nil, false
+}
+
+// fromWebSite walks out of the web sites of a location, by any of their shared addresses.
+func (w walk) fromWebSite(s *lab.WebSite) []Outcome {
+	edge := compile.WebSitesEdgeName(s.Location)
+	if outcome, ok := w.platform(edge, nil); ok {
+		return outcome
+	}
+	if contains(lab.PrivateSpace(), w.target.Address) {
+		return because(blocked(edge, compile.PrivateAddress), s.Origin, "a web site is in no virtual network: %s has no route", w.target.Address)
+	}
+	var all []Outcome
+	for _, source := range lab.WebSitesOutbound(s.Location) {
+		all = append(all, w.public(source)...)
+	}
+	return all
+}
+
+// public walks across the internet: every public address is reached the same way from everywhere.
+func (w walk) public(source netip.Addr) []Outcome {
+	a := w.target.Address
+	for _, d := range w.lab.Deployments() {
+		if d.VIP.IsValid() && d.VIP == a {
+			return w.vip(d, source)
+		}
+		for _, i := range d.Running() {
+			if i.PublicIP == a {
+				return w.publicIP(i, source)
+			}
+		}
+	}
+	for _, s := range w.lab.WebSites {
+		edge := compile.WebSitesEdgeName(s.Location)
+		switch {
+		case a == lab.WebSitesInbound(s.Location) && w.target.Port == lab.HTTPPort:
+			return []Outcome{w.proxied()}
+		case a == lab.WebSitesInbound(s.Location) || slices.Contains(lab.WebSitesOutbound(s.Location), a):
+			return blocked(edge, compile.NoEndpoint)
+		}
+	}
+	for _, h := range w.lab.Internet() {
+		if h.Address == a {
+			return []Outcome{w.arrive(lab.Member{InternetHost: h}, w.target.Port, source)}
+		}
+	}
+	for _, n := range w.lab.LocalNetworks {
+		if n.VPNGatewayAddress == a {
+			return blocked(compile.SiteName(n), compile.NoEndpoint)
+		}
+	}
+	for _, n := range w.lab.VirtualNetworks {
+		if n.Gateway != nil && n.Gateway.Address == a {
+			return blocked(compile.EdgeName(n.Name), compile.PlatformPort)
+		}
+	}
+	if a == lab.PublicResolver {
+		if w.target.Port == 53 {
+			return []Outcome{{Verdict: emu.Open}}
+		}
+		return []Outcome{{Verdict: emu.Refused}}
+	}
+	if contains(lab.PrivateSpace(), a) {
+		return blocked(compile.Internet, compile.PrivateAddress)
+	}
+	for _, location := range w.lab.UsedLocations() {
+		if lab.LocationBlock(location).Contains(a) {
+			return blocked(compile.DatacenterName(location), compile.NoDeployment)
+		}
+	}
+	return blocked(compile.Internet, compile.NobodyThere)
+}
+
+// proxied is the answer of the reverse proxy of the web sites, which knows the site by the host name asked for.
+func (w walk) proxied() Outcome {
+	for _, s := range w.lab.WebSites {
+		if strings.EqualFold(s.DNSName(), w.target.Name) && (lab.Member{WebSite: s}).Listens(emu.TCP, lab.HTTPPort) {
+			return Outcome{Verdict: emu.Open, AnsweredBy: s.Name}
+		}
+	}
+	return Outcome{Verdict: emu.Open}
+}
+
+// vip walks through the load balancer of a deployment: its endpoint, its access control list, one of the members that serve.
+func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
+	edge := compile.EdgeName(d.Domain())
+	s, _ := w.lab.CloudService(d.Service)
+	f, ok := d.Frontend(w.target.Address, w.target.Protocol, w.target.Port)
+	if !ok {
+		return because(blocked(edge, compile.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.NameOf(d), w.target.Port, w.target.Protocol)
+	}
+	if permitted, rule := f.Permits(client); !permitted {
+		if rule == nil {
+			return blocked(edge, compile.ACLDefaultID(d, f))
+		}
+		return blocked(edge, compile.ACLRuleID(d, f, *rule))
+	}
+	serving := w.lab.Serving(f)
+	switch {
+	case len(serving) == 0:
+		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: compile.NoBackendID(d, f)}}}
+	case f.DirectServerReturn && w.source.Instance != nil && w.lab.Deployment(w.source.Instance) == d:
+		return blocked(edge, compile.DirectReturnFromInside)
+	case f.DirectServerReturn:
+		serving = serving[:1]
+	}
+	var all []Outcome
+	for _, m := range serving {
+		if m.Instance == w.source.Instance {
+			all = append(all, blocked(edge, compile.HairpinToSelf)...)
+			continue
+		}
+		all = append(all, w.arrive(lab.Member{Instance: m.Instance}, m.LocalPort, client))
+	}
+	return all
+}
+
+// arrive is the last step: the guest firewall, then whoever listens.
+func (w walk) arrive(m lab.Member, port uint16, source netip.Addr) Outcome {
+	if i := m.Instance; i != nil && !i.FirewallOff {
+		if id, dropped := w.guestFirewall(i, port, source); dropped {
+			return Outcome{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: i.ID, ID: id}}
+		}
+	}
+	return w.listen(m, port, source)
+}
+
+func (w walk) listen(m lab.Member, port uint16, source netip.Addr) Outcome {
+	if m.Listens(w.target.Protocol, port) {
+		return Outcome{Verdict: emu.Open, AnsweredBy: m.ID(), SeenAs: source}
+	}
+	return Outcome{Verdict: emu.Refused}
+}
+
+// guestFirewall lets the rules decide: block over allow over the default, which blocks ("Windows Firewall with Advanced Security").
+func (w walk) guestFirewall(i *lab.Instance, port uint16, source netip.Addr) (id string, dropped bool) {
+	subnet := w.lab.Deployment(i).Block
+	if n, ok := w.lab.VirtualNetwork(w.lab.Deployment(i).VirtualNetwork); ok {
+		s, _ := n.Subnet(i.Subnet)
+		subnet = s.AddressPrefix
+	}
+	allowed := false
+	for n, r := range w.lab.FirewallRules(i) {
+		if !matches(r, w.target.Protocol, port, source, subnet) {
+			continue
+		}
+		if !r.Allow {
+			return compile.FirewallRuleID(n), true
+		}
+		allowed = true
+	}
+	return emu.FirewallDefault, !allowed
+}
+
+func matches(r lab.GuestFirewallRule, protocol emu.Protocol, port uint16, source netip.Addr, subnet netip.Prefix) bool {
+	if r.Inactive != "" || r.Protocol != "" && r.Protocol != string(protocol) {
+		return false
+	}
+	if len(r.LocalPorts) > 0 && !slices.ContainsFunc(r.LocalPorts, func(p emu.PortRange) bool { return p.First <= port && port <= p.Last }) {
+		return false
+	}
+	inRange := func(p [2]netip.Addr) bool { return p[0].Compare(source) <= 0 && source.Compare(p[1]) <= 0 }
+	return r.AnyRemote() || contains(r.Remote, source) || slices.ContainsFunc(r.RemoteRanges, inRange) ||
+		r.LocalSubnet && subnet.Contains(source)
+}
+
+func contains(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// because says why in terms of the resources.
+func because(outcomes []Outcome, o lab.Origin, format string, args ...any) []Outcome {
+	for _, outcome := range outcomes {
+		outcome.By.Text, outcome.By.Origin = fmt.Sprintf(format, args...), o
+	}
+	return outcomes
+}
+
+func blocked(namespace, id string) []Outcome {
+	return []Outcome{{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: namespace, ID: id}}}
+}

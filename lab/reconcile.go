@@ -1,0 +1,328 @@
+package lab
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Reconcile gives the operations that make the running lab what the wanted one is, or the platform's refusal of a change that can't be made.
+// Nothing is changed. What is expected of the lab is not a resource: see TakeExpectations.
+func Reconcile(running, wanted *Lab) ([]Operation, error) {
+	r := &reconciler{running: running, wanted: wanted}
+	r.removals()
+	gateways := r.gateways()
+	r.networks()
+	r.operations = append(r.operations, gateways...)
+	r.services()
+	r.others()
+	if r.err != nil {
+		return nil, r.err
+	}
+	if _, err := running.Apply(r.operations...); err != nil {
+		return nil, err
+	}
+	return r.operations, nil
+}
+
+// TakeExpectations gives the lab with the expectations of another one.
+func (l *Lab) TakeExpectations(from *Lab) *Lab {
+	next := l.Clone()
+	next.Expectations, next.Exposure = from.Expectations, from.Exposure
+	return next
+}
+
+type reconciler struct {
+	running, wanted *Lab
+	operations      []Operation
+	err             error
+}
+
+func (r *reconciler) do(o Operation) { r.operations = append(r.operations, o) }
+
+func (r *reconciler) refuse(err *Error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// removals take away what isn't wanted, users before what they use.
+func (r *reconciler) removals() {
+	for _, s := range r.running.CloudServices {
+		w, wanted := r.wanted.cloudService(s.Name)
+		for _, d := range s.Deployments() {
+			slot := s.SlotOf(d)
+			var to *Deployment
+			if wanted {
+				to = w.In(slot)
+			}
+			r.removeDeployment(s, slot, d, to)
+		}
+		if !wanted {
+			r.do(DeleteHostedServiceOp{s.Name})
+		}
+	}
+	for _, s := range r.running.WebSites {
+		if w, ok := find(r.wanted.WebSites, func(o *WebSite) bool { return o.Name == s.Name }); !ok || w.Location != s.Location {
+			r.do(DeleteWebSiteOp{s.Name})
+		}
+	}
+	for _, h := range r.running.InternetHosts {
+		if w, ok := find(r.wanted.InternetHosts, func(o *InternetHost) bool { return o.Name == h.Name }); !ok || w.Address != h.Address {
+			r.do(DeleteInternetHostOp{h.Name})
+		}
+	}
+	for _, x := range r.running.ReservedIPs {
+		w, ok := r.wanted.reservedIP(x.Name)
+		user := r.running.UsedBy(x)
+		switch {
+		case ok && w.Location != x.Location:
+			r.refuse(conflict("The reserved IP %s is in %s and can't be moved.", x.Name, x.Location).At(w.Origin))
+		case user != nil && (!ok || !sameUser(user, r.wanted.UsedBy(w))):
+			r.do(DisassociateReservedIPOp{x.Name})
+		}
+		if !ok {
+			r.do(DeleteReservedIPOp{x.Name})
+		}
+	}
+}
+
+func sameUser(a, b *Deployment) bool { return b != nil && a.Service == b.Service }
+
+func (r *reconciler) removeDeployment(s *CloudService, slot Slot, d, to *Deployment) {
+	if d.Kind == PaaS {
+		if to == nil || to.Kind != PaaS {
+			r.do(DeleteDeploymentOp{s.Name, slot})
+		}
+		return
+	}
+	for _, i := range d.Instances {
+		if to == nil || to.Kind != IaaS || !slices.ContainsFunc(to.Instances, func(o *Instance) bool { return o.Name == i.Name }) {
+			r.do(DeleteRoleOp{s.Name, i.Name})
+			continue
+		}
+		w := to.machine(i.Name)
+		for _, e := range i.Endpoints {
+			if !slices.ContainsFunc(w.Endpoints, func(o Endpoint) bool { return o.Name == e.Name }) {
+				r.do(DeleteEndpointOp{s.Name, i.Name, e.Name})
+			}
+		}
+	}
+}
+
+func (d *Deployment) machine(name string) *Instance {
+	i := slices.IndexFunc(d.Instances, func(i *Instance) bool { return i.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return d.Instances[i]
+}
+
+// gateways take away gateways and sites that aren't wanted as they are; sites come back before gateways do.
+func (r *reconciler) gateways() (create []Operation) {
+	changedSites := map[string]bool{}
+	for _, n := range r.running.LocalNetworks {
+		w, ok := r.wanted.localNetwork(n.Name)
+		changedSites[n.Name] = !ok || !sameSite(n, w)
+	}
+	for _, n := range r.running.VirtualNetworks {
+		w, ok := r.wanted.virtualNetwork(n.Name)
+		keep := ok && n.Gateway != nil && w.Gateway != nil && slices.Equal(n.Gateway.Connections, w.Gateway.Connections) &&
+			!slices.ContainsFunc(n.Gateway.Connections, func(c string) bool { return changedSites[c] })
+		if n.Gateway != nil && !keep {
+			r.do(DeleteGatewayOp{n.Name})
+		}
+		if ok && w.Gateway != nil && !keep {
+			create = append(create, CreateGatewayOp{n.Name, VPNGateway{Connections: w.Gateway.Connections, Origin: w.Gateway.Origin}})
+		}
+	}
+	for _, w := range r.wanted.VirtualNetworks {
+		if _, ok := r.running.virtualNetwork(w.Name); !ok && w.Gateway != nil {
+			create = append(create, CreateGatewayOp{w.Name, VPNGateway{Connections: w.Gateway.Connections, Origin: w.Gateway.Origin}})
+		}
+	}
+	for _, n := range r.running.LocalNetworks {
+		if changedSites[n.Name] {
+			r.do(DeleteLocalNetworkOp{n.Name})
+		}
+	}
+	for _, w := range r.wanted.LocalNetworks {
+		if _, ok := r.running.localNetwork(w.Name); !ok || changedSites[w.Name] {
+			r.do(CreateLocalNetworkOp{*w})
+		}
+	}
+	return create
+}
+
+func sameSite(a, b *LocalNetwork) bool {
+	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress &&
+		slices.EqualFunc(a.Hosts, b.Hosts, func(x, y *LocalHost) bool {
+			return x.Name == y.Name && x.Address == y.Address && reflect.DeepEqual(serviceSettings(x.Services), serviceSettings(y.Services))
+		})
+}
+
+// networks change affinity groups and virtual networks.
+func (r *reconciler) networks() {
+	for _, n := range r.running.VirtualNetworks {
+		if _, ok := r.wanted.virtualNetwork(n.Name); !ok {
+			r.do(DeleteVirtualNetworkOp{n.Name})
+		}
+	}
+	for _, g := range r.running.AffinityGroups {
+		w, ok := r.wanted.affinityGroup(g.Name)
+		switch {
+		case !ok:
+			r.do(DeleteAffinityGroupOp{g.Name})
+		case w.Location != g.Location:
+			r.refuse(conflict("The affinity group %s is in %s and can't be moved.", g.Name, g.Location).At(w.Origin))
+		}
+	}
+	for _, g := range r.wanted.AffinityGroups {
+		if _, ok := r.running.affinityGroup(g.Name); !ok {
+			r.do(CreateAffinityGroupOp{*g})
+		}
+	}
+	for _, n := range r.wanted.VirtualNetworks {
+		old, ok := r.running.virtualNetwork(n.Name)
+		switch {
+		case !ok:
+			r.do(CreateVirtualNetworkOp{*n})
+		case !reflect.DeepEqual(networkSettings(*old), networkSettings(*n)):
+			r.do(UpdateVirtualNetworkOp{*n})
+		}
+	}
+	for _, x := range r.wanted.ReservedIPs {
+		if _, ok := r.running.reservedIP(x.Name); !ok {
+			r.do(CreateReservedIPOp{ReservedIP{Name: x.Name, Location: x.Location, Origin: x.Origin}})
+		}
+	}
+}
+
+// services change cloud services and what is in them.
+func (r *reconciler) services() {
+	for _, w := range r.wanted.CloudServices {
+		s, ok := r.running.cloudService(w.Name)
+		if !ok {
+			r.do(CreateHostedServiceOp{HostedService{
+				Name: w.Name, AffinityGroup: w.AffinityGroup, Location: w.Location, VirtualNetwork: w.VirtualNetwork, Description: w.Description, Origin: w.Origin,
+			}})
+			s = &CloudService{Name: w.Name}
+		} else if s.AffinityGroup != w.AffinityGroup || s.Location != w.Location {
+			r.refuse(conflict("The cloud service %s is bound to %s for life.", s.Name, orDefault(s.AffinityGroup, s.Location)).
+				WithHint("Delete the cloud service and create it anew.").At(w.Origin))
+			continue
+		}
+		for _, to := range w.Deployments() {
+			slot := w.SlotOf(to)
+			d := s.In(slot)
+			if d != nil && d.Kind != to.Kind {
+				d = nil // removed before
+			}
+			if d != nil && d.VirtualNetwork != to.VirtualNetwork {
+				// No operation of the platform moves a deployment ("Virtual Network FAQ").
+				r.refuse(badRequest("The deployment of %s is in %s; an existing deployment can't be moved to %s.", s.Name, networkName(d.VirtualNetwork), networkName(to.VirtualNetwork)).
+					WithHint("Delete the deployment and create it anew.").At(to.Origin))
+				continue
+			}
+			if to.Kind == PaaS {
+				r.roles(w.Name, slot, d, to)
+			} else {
+				r.machines(w.Name, d, to)
+			}
+			if to.ReservedIP != "" && d != nil && d.ReservedIP != to.ReservedIP {
+				r.do(AssociateReservedIPOp{to.ReservedIP, w.Name, slot})
+			}
+		}
+	}
+}
+
+func networkName(name string) string {
+	if name == "" {
+		return "no virtual network"
+	}
+	return "the virtual network " + name
+}
+
+// roles deploy, upgrade or scale.
+func (r *reconciler) roles(service string, slot Slot, d, to *Deployment) {
+	request := PackageDeployment{
+		Name: to.Name, Slot: slot, VirtualNetwork: to.VirtualNetwork, DNSServers: to.DNSServers, ReservedIP: to.ReservedIP,
+		InternalLoadBalancer: to.InternalLoadBalancer, Roles: to.Roles, Origin: to.Origin,
+	}
+	if d == nil {
+		r.do(CreateDeploymentOp{service, request})
+		return
+	}
+	if !reflect.DeepEqual(roleSettings(d.Roles), roleSettings(to.Roles)) || !slices.Equal(d.DNSServers, to.DNSServers) {
+		r.do(UpgradeDeploymentOp{service, request})
+		return
+	}
+	for n, role := range to.Roles {
+		if d.Roles[n].InstanceCount != role.InstanceCount {
+			r.do(ScaleRoleOp{service, slot, role.Name, role.InstanceCount})
+		}
+	}
+}
+
+// machines create virtual machines and change those that are there.
+func (r *reconciler) machines(service string, d, to *Deployment) {
+	for n, w := range to.Instances {
+		var i *Instance
+		if d != nil {
+			i = d.machine(w.Name)
+		}
+		if i == nil {
+			vm := machineRequest(w)
+			if d == nil && n == 0 {
+				vm.ReservedIP, vm.InternalLoadBalancer = to.ReservedIP, to.InternalLoadBalancer
+			}
+			r.do(AddRoleOp{Service: service, VirtualMachine: vm})
+			continue
+		}
+		if i.OS != w.OS || i.Subnet != w.Subnet || w.StaticAddress && i.DIP != w.DIP || i.StaticAddress != w.StaticAddress || i.PublicIPName != w.PublicIPName {
+			r.refuse(conflict("Operating system, subnet and addresses of the virtual machine %s can't be changed while it exists.", w.Name).
+				WithHint("Delete it and create it anew: lab vm delete %s", i.ID).At(w.Origin))
+			continue
+		}
+		r.endpoints(service, i, w)
+		if i.FirewallOff != w.FirewallOff || !reflect.DeepEqual(ruleTexts(i.Firewall), ruleTexts(w.Firewall)) {
+			r.do(SetFirewallOp{i.ID, w.FirewallOff, w.Firewall})
+		}
+		if !reflect.DeepEqual(serviceSettings(i.Services), serviceSettings(w.Services)) {
+			r.do(SetServicesOp{i.ID, w.Services})
+		}
+	}
+}
+
+func (r *reconciler) endpoints(service string, i, w *Instance) {
+	for _, e := range w.Endpoints {
+		n := slices.IndexFunc(i.Endpoints, func(o Endpoint) bool { return o.Name == e.Name })
+		switch {
+		case n < 0:
+			r.do(AddEndpointOp{service, i.Name, endpointRequest(e)})
+		case !reflect.DeepEqual(endpointSettings(i.Endpoints[n]), endpointSettings(e)):
+			r.do(UpdateEndpointOp{service, i.Name, e.Name, endpointRequest(e)})
+		}
+	}
+}
+
+// others change web sites and internet hosts.
+func (r *reconciler) others() {
+	for _, w := range r.wanted.WebSites {
+		s, ok := find(r.running.WebSites, func(o *WebSite) bool { return o.Name == w.Name && o.Location == w.Location })
+		switch {
+		case !ok:
+			r.do(CreateWebSiteOp{WebSite{Name: w.Name, Location: w.Location, Services: w.Services, Origin: w.Origin}})
+		case !reflect.DeepEqual(serviceSettings(s.Services), serviceSettings(w.Services)):
+			r.do(SetServicesOp{w.Name, w.Services})
+		}
+	}
+	for _, w := range r.wanted.InternetHosts {
+		h, ok := find(r.running.InternetHosts, func(o *InternetHost) bool { return o.Name == w.Name && o.Address == w.Address })
+		switch {
+		case !ok:
+			r.do(CreateInternetHostOp{*w})
+		case !reflect.DeepEqual(serviceSettings(h.Services), serviceSettings(w.Services)):
+			r.do(SetServicesOp{w.Name, w.Services})
+		}
+	}
+}

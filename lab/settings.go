@@ -1,0 +1,206 @@
+package lab
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// What follows gives resources without the places they were written at, to compare them, and as the requests that would create them.
+
+func networkSettings(n VirtualNetwork) VirtualNetwork {
+	n.Origin, n.Gateway = Origin{}, nil
+	n.Subnets = slices.Clone(n.Subnets)
+	for i := range n.Subnets {
+		n.Subnets[i].Origin = Origin{}
+	}
+	if len(n.DNSServers) == 0 {
+		n.DNSServers = nil
+	}
+	return n
+}
+
+func endpointSettings(e Endpoint) Endpoint {
+	e.Origin = Origin{}
+	e.ACL = aclSettings(e.ACL)
+	return e
+}
+
+func aclSettings(rules []ACLRule) []ACLRule {
+	var all []ACLRule
+	for _, r := range rules {
+		r.Origin = Origin{}
+		all = append(all, r)
+	}
+	return all
+}
+
+func serviceSettings(services []Service) []Service {
+	var all []Service
+	for _, s := range services {
+		s.Origin = Origin{}
+		all = append(all, s)
+	}
+	return all
+}
+
+func ruleTexts(rules []GuestFirewallRule) []string {
+	all := []string{}
+	for _, r := range rules {
+		all = append(all, r.Text)
+	}
+	return all
+}
+
+// roleSettings are all of the roles but how many instances they have.
+func roleSettings(roles []Role) []Role {
+	var all []Role
+	for _, r := range roles {
+		r.Origin, r.FirewallOrigin, r.InstanceCount = Origin{}, Origin{}, 0
+		r.Services = serviceSettings(r.Services)
+		var inputs []InputEndpoint
+		for _, e := range r.InputEndpoints {
+			e.Origin, e.ACL = Origin{}, aclSettings(e.ACL)
+			inputs = append(inputs, e)
+		}
+		var instanceInputs []InstanceInputEndpoint
+		for _, e := range r.InstanceInputEndpoints {
+			e.Origin = Origin{}
+			instanceInputs = append(instanceInputs, e)
+		}
+		var internal []InternalEndpoint
+		for _, e := range r.InternalEndpoints {
+			e.Origin = Origin{}
+			internal = append(internal, e)
+		}
+		var firewall []GuestFirewallRule
+		for _, f := range r.Firewall {
+			f.Origin = Origin{}
+			firewall = append(firewall, f)
+		}
+		r.InputEndpoints, r.InstanceInputEndpoints, r.InternalEndpoints, r.Firewall = inputs, instanceInputs, internal, firewall
+		all = append(all, r)
+	}
+	return all
+}
+
+// machineRequest asks for a virtual machine like this one.
+func machineRequest(i *Instance) VirtualMachine {
+	vm := VirtualMachine{
+		Name: i.Name, OS: i.OS, Subnet: i.Subnet, PublicIPName: i.PublicIPName, Firewall: i.Firewall, FirewallOff: i.FirewallOff,
+		FirewallOrigin: i.FirewallOrigin, Services: i.Services, Origin: i.Origin,
+	}
+	if i.StaticAddress {
+		vm.StaticAddress = i.DIP
+	}
+	for _, e := range i.Endpoints {
+		vm.Endpoints = append(vm.Endpoints, endpointRequest(e))
+	}
+	return vm
+}
+
+func endpointRequest(e Endpoint) VMEndpoint {
+	return VMEndpoint(e)
+}
+
+// SetFirewall replaces the added rules of an instance's guest firewall, or turns it off.
+func (l *Lab) SetFirewall(instance string, off bool, rules []GuestFirewallRule) error {
+	i, err := l.instance(instance)
+	if err != nil {
+		return err
+	}
+	i.FirewallOff, i.Firewall = off, rules
+	return nil
+}
+
+// SetServices replaces what listens in a member of the lab.
+func (l *Lab) SetServices(member string, services []Service) error {
+	m, ok := l.Find(member)
+	if !ok {
+		_, err := l.Namespace(member)
+		return err
+	}
+	for _, err := range checkServices(services) {
+		return err
+	}
+	switch {
+	case m.Instance != nil:
+		m.Instance.Services = services
+	case m.LocalHost != nil:
+		site := l.SiteOf(m.LocalHost)
+		changed, changedSite := *m.LocalHost, *site
+		changed.Services = services
+		changedSite.Hosts = slices.Clone(site.Hosts)
+		replace(changedSite.Hosts, m.LocalHost, &changed)
+		replace(l.LocalNetworks, site, &changedSite)
+	case m.InternetHost != nil:
+		changed := *m.InternetHost
+		changed.Services = services
+		replace(l.InternetHosts, m.InternetHost, &changed)
+	default:
+		changed := *m.WebSite
+		changed.Services = services
+		replace(l.WebSites, m.WebSite, &changed)
+	}
+	return nil
+}
+
+func replace[T any](all []*T, old, now *T) {
+	if i := slices.Index(all, old); i >= 0 {
+		all[i] = now
+	}
+}
+
+// UpgradeDeployment replaces the roles of a deployment in place: the VIP stays, and an instance whose role stays keeps its address (MSDN
+// "Upgrade Deployment").
+func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
+	s, d, err := l.deployment(service, p.Slot)
+	if err != nil {
+		return err.At(p.Origin)
+	}
+	if d.Kind != PaaS {
+		return slotOccupied(orDefault(p.Slot, Production)).WithHint("%s holds virtual machines.", s.Name).At(p.Origin)
+	}
+	if p.VirtualNetwork != d.VirtualNetwork {
+		return badRequest("The deployment of %s is in %s; an upgrade can't move it to %s.", s.Name, networkName(d.VirtualNetwork), networkName(p.VirtualNetwork)).At(p.Origin)
+	}
+	vip, reserved, id, block, balancer := d.VIP, d.ReservedIP, d.PrivateID, d.Block, d.InternalLoadBalancer
+	before := map[string]netip.Addr{}
+	for _, i := range d.Instances {
+		before[i.Name+" "+i.Subnet] = i.DIP
+	}
+	if p.Slot == Staging {
+		s.Staging = nil
+	} else {
+		s.Production = nil
+	}
+	p.Name, p.ReservedIP, p.InternalLoadBalancer = orDefault(p.Name, d.Name), "", nil
+	if err := l.CreateDeployment(service, p); err != nil {
+		return err
+	}
+	now := s.In(orDefault(p.Slot, Production))
+	now.VIP, now.ReservedIP, now.PrivateID, now.InternalLoadBalancer = vip, reserved, id, balancer
+	if now.VirtualNetwork == "" && now.Block != block {
+		for _, i := range now.Instances {
+			i.DIP = Nth(block, Offset(now.Block, i.DIP))
+		}
+		now.Block = block
+	}
+	keepAddresses(now, before)
+	return nil
+}
+
+// keepAddresses gives the instances that were there before their addresses back. Whoever has one of them takes the other's.
+func keepAddresses(d *Deployment, before map[string]netip.Addr) {
+	for _, i := range d.Instances {
+		address, ok := before[i.Name+" "+i.Subnet]
+		if !ok || address == i.DIP {
+			continue
+		}
+		for _, other := range d.Instances {
+			if other.DIP == address {
+				other.DIP = i.DIP
+			}
+		}
+		i.DIP = address
+	}
+}
