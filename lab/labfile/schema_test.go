@@ -203,6 +203,7 @@ func corpus() []form {
 		{"expectation", "lab: a\ninternetHosts: [{name: h}, {name: i}]\nexpect: [%s]", []string{
 			"{from: h, to: 'i:80', verdict: open}", "{from: h, to: i:80, verdict: refused}", "{from: h, to: 'i:80/tcp', verdict: blocked, name: x, real: true}", "{from: h, to: 'i:80', seenAs: h}",
 			"{from: h, to: 'i:80', answeredBy: [i]}", "{from: h, to: 'i:80', http: {}}", "{from: h, to: 'i:80', http: {path: /a, status: 404, contains: x}, real: false}",
+			"{from: h, to: 'i:53/udp', verdict: refused}",
 		}, []string{
 			"{}", "{from: h, to: 'i:80'}", "{from: h, verdict: open}", "{to: 'i:80', verdict: open}", "{from: h, to: 80, verdict: open}", "{from: h, to: 'i:80', verdict: opened}", "{from: h, to: 'i:80', verdict: timeout}",
 			"{from: h, to: 'i:80', verdict: error}", "{from: h, to: 'i:80', answeredBy: []}", "{from: h, to: 'i:80', answeredBy: i}", "{from: h, to: 'i:80', verdict: open, real: 'yes'}",
@@ -210,7 +211,7 @@ func corpus() []form {
 			"{from: [h], to: 'i:80', verdict: open}",
 		}},
 		{"exposure", "lab: a\ncloudServices: [{name: abc, location: West US}]\nexposure: [%s]", []string{
-			"abc.cloudapp.net:80", "'abc.cloudapp.net:80/tcp', 'abc.cloudapp.net:81'",
+			"abc.cloudapp.net:80", "'abc.cloudapp.net:80/tcp', 'abc.cloudapp.net:81'", "abc.cloudapp.net:53/udp",
 		}, []string{"80", "{a: b}", "''", "~", "[abc.cloudapp.net:80]"}},
 		{"step", "lab: a\nsteps: [%s]", []string{
 			"{run: lab vm delete v}", "{run: lab  show}", "{run: lab vm delete v, fails: BadRequest}", "{run: lab vm delete v, fails: BadRequest, message: in use}",
