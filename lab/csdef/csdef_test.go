@@ -177,7 +177,7 @@ func TestReadEverything(t *testing.T) {
 	if diff := cmp.Diff(wantUnsupported, d.Unsupported().Error()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if got := noteText(d.WithoutEffect()); strings.Count(got, "\n") != 18 || !strings.Contains(got, "s:6:7 <AllowAllTraffic> has no effect") || !strings.Contains(got, `s:12:51 port of <InternalEndpoint name="Tcp">`) || !strings.Contains(got, "s:28:5 <Certificates> of role \"Web1\"") {
+	if got := noteText(d.WithoutEffect()); strings.Count(got, "\n") != 19 || !strings.Contains(got, `s:13:51 <FixedPortRange> of endpoint "Any" opens nothing`) || !strings.Contains(got, "s:6:7 <AllowAllTraffic> has no effect") || !strings.Contains(got, `s:12:51 port of <InternalEndpoint name="Tcp">`) || !strings.Contains(got, "s:28:5 <Certificates> of role \"Web1\"") {
 		t.Errorf("without effect:\n%s", got)
 	}
 }

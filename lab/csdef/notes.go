@@ -56,6 +56,13 @@ func (d *Definition) noteRole(e *element) {
 		if i.Child("FixedPort") != nil || i.Child("FixedPortRange") != nil {
 			d.attributeWithoutEffect(i, "port")
 		}
+		if i.Get("protocol") != "any" {
+			continue
+		}
+		for _, ports := range i.Children {
+			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: ports.Origin, Text: fmt.Sprintf(
+				"<%s> of endpoint %.60q opens nothing beyond the protocol any, which is any port", ports.Name, i.Get("name"))})
+		}
 	}
 }
 
