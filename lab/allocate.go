@@ -108,6 +108,11 @@ func (l *Lab) freePublicAddress(location string) netip.Addr {
 	for _, r := range l.ReservedIPs {
 		used[r.Address] = true
 	}
+	for _, n := range l.VirtualNetworks {
+		if n.Gateway != nil {
+			used[n.Gateway.Address] = true
+		}
+	}
 	for _, d := range l.Deployments() {
 		used[d.VIP] = true
 		for _, i := range d.Instances {
@@ -187,6 +192,13 @@ func (l *Lab) named(id string) bool {
 	for _, s := range l.WebSites {
 		if s.Name == id {
 			return true
+		}
+	}
+	for _, n := range l.LocalNetworks {
+		for _, h := range n.Hosts {
+			if h.Name == id {
+				return true
+			}
 		}
 	}
 	return false

@@ -13,6 +13,7 @@ func (l *Lab) Clone() *Lab {
 	c.ReservedIPs = slices.Clone(l.ReservedIPs)
 	c.WebSites = slices.Clone(l.WebSites)
 	c.InternetHosts = slices.Clone(l.InternetHosts)
+	c.LocalNetworks = slices.Clone(l.LocalNetworks)
 	c.Expectations = slices.Clone(l.Expectations)
 	c.Exposure = slices.Clone(l.Exposure)
 	c.healthy = maps.Clone(l.healthy)

@@ -20,6 +20,7 @@ type Member struct {
 	Instance     *Instance
 	InternetHost *InternetHost
 	WebSite      *WebSite
+	LocalHost    *LocalHost
 }
 
 // ID is the member's name in the lab, and of its namespace.
@@ -29,6 +30,8 @@ func (m Member) ID() string {
 		return m.Instance.ID
 	case m.InternetHost != nil:
 		return m.InternetHost.Name
+	case m.LocalHost != nil:
+		return m.LocalHost.Name
 	}
 	return m.WebSite.Name
 }
@@ -40,6 +43,8 @@ func (m Member) Address() netip.Addr {
 		return m.Instance.DIP
 	case m.InternetHost != nil:
 		return m.InternetHost.Address
+	case m.LocalHost != nil:
+		return m.LocalHost.Address
 	}
 	return m.WebSite.Address
 }
@@ -51,6 +56,8 @@ func (m Member) Services() []Service {
 		return m.Instance.Services
 	case m.InternetHost != nil:
 		return m.InternetHost.Services
+	case m.LocalHost != nil:
+		return m.LocalHost.Services
 	}
 	return m.WebSite.Services
 }
@@ -69,6 +76,8 @@ func (m Member) Describe() string {
 		return "a virtual machine of " + m.Instance.Service
 	case m.InternetHost != nil:
 		return "an internet host"
+	case m.LocalHost != nil:
+		return "an on-premises host"
 	}
 	return "a web site"
 }
@@ -84,6 +93,11 @@ func (l *Lab) Members() []Member {
 	}
 	for _, s := range l.WebSites {
 		all = append(all, Member{WebSite: s})
+	}
+	for _, n := range l.LocalNetworks {
+		for _, h := range n.Hosts {
+			all = append(all, Member{LocalHost: h})
+		}
 	}
 	return all
 }
@@ -242,12 +256,21 @@ func (l *Lab) NameOf(from string, a netip.Addr) string {
 	return a.String()
 }
 
-// sameDomain tells whether two members are instances in one isolation domain.
+// sameDomain tells whether two members are in one isolation domain, or in two that a gateway joins.
 func (l *Lab) sameDomain(a, b Member) bool {
-	if a.Instance == nil || b.Instance == nil {
-		return false
+	x, y := l.domain(a), l.domain(b)
+	return x != "" && y != "" && l.joined(x, y)
+}
+
+// domain names the isolation domain of a member; internet hosts and web sites are in none.
+func (l *Lab) domain(m Member) string {
+	switch {
+	case m.Instance != nil:
+		return l.Domain(m.Instance)
+	case m.LocalHost != nil:
+		return siteDomain(l.SiteOf(m.LocalHost))
 	}
-	return l.Domain(a.Instance) == l.Domain(b.Instance)
+	return ""
 }
 
 // Domain names the isolation domain of an instance.

@@ -87,6 +87,7 @@ func (l *Lab) LocationOf(affinityGroup, location string) string {
 // CreateVirtualNetwork adds a virtual network site, as Set Network Configuration does for each site of the file.
 func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
 	var errs []error
+	n.Gateway = nil
 	refuse := func(err *Error) { errs = append(errs, err.At(n.Origin)) }
 	if err := checkName("virtual network", n.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
 		refuse(err)
@@ -250,9 +251,19 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 	if err := without.CreateVirtualNetwork(n); err != nil {
 		return err
 	}
-	l.VirtualNetworks = slices.Clone(l.VirtualNetworks)
-	l.VirtualNetworks[slices.Index(l.VirtualNetworks, old)] = &n
+	n.Gateway = old.Gateway
+	if n.Gateway != nil {
+		if err := without.regate(n); err != nil {
+			return err
+		}
+	}
+	replace(l.VirtualNetworks, old, &n)
 	return nil
+}
+
+// regate checks that a changed network can have the gateway it has; l has the network without one.
+func (l *Lab) regate(n VirtualNetwork) error {
+	return l.CreateGateway(n.Name, VPNGateway{Connections: n.Gateway.Connections, Origin: n.Origin})
 }
 
 // DeleteAffinityGroup removes an affinity group that nothing is in.

@@ -104,10 +104,17 @@ type (
 		Slot          Slot
 	}
 	DisassociateReservedIPOp struct{ Name string }
-	CreateWebSiteOp          struct{ WebSite }
-	DeleteWebSiteOp          struct{ Name string }
-	CreateInternetHostOp     struct{ InternetHost }
-	DeleteInternetHostOp     struct{ Name string }
+	CreateLocalNetworkOp     struct{ LocalNetwork }
+	DeleteLocalNetworkOp     struct{ Name string }
+	CreateGatewayOp          struct {
+		Network string
+		Gateway VPNGateway
+	}
+	DeleteGatewayOp      struct{ Network string }
+	CreateWebSiteOp      struct{ WebSite }
+	DeleteWebSiteOp      struct{ Name string }
+	CreateInternetHostOp struct{ InternetHost }
+	DeleteInternetHostOp struct{ Name string }
 )
 
 func (o CreateAffinityGroupOp) Do(l *Lab) error  { return l.CreateAffinityGroup(o.AffinityGroup) }
@@ -161,6 +168,10 @@ func (o AssociateReservedIPOp) Do(l *Lab) error {
 func (o DisassociateReservedIPOp) Do(l *Lab) error {
 	return l.DisassociateReservedIP(o.Name)
 }
+func (o CreateLocalNetworkOp) Do(l *Lab) error { return l.CreateLocalNetwork(o.LocalNetwork) }
+func (o DeleteLocalNetworkOp) Do(l *Lab) error { return l.DeleteLocalNetwork(o.Name) }
+func (o CreateGatewayOp) Do(l *Lab) error      { return l.CreateGateway(o.Network, o.Gateway) }
+func (o DeleteGatewayOp) Do(l *Lab) error      { return l.DeleteGateway(o.Network) }
 func (o CreateWebSiteOp) Do(l *Lab) error      { return l.CreateWebSite(o.WebSite) }
 func (o DeleteWebSiteOp) Do(l *Lab) error      { return l.DeleteWebSite(o.Name) }
 func (o CreateInternetHostOp) Do(l *Lab) error { return l.CreateInternetHost(o.InternetHost) }
@@ -226,10 +237,16 @@ func (o AssociateReservedIPOp) String() string {
 	return fmt.Sprintf("associate reserved IP %s with %s", o.Name, o.Service)
 }
 func (o DisassociateReservedIPOp) String() string { return "disassociate reserved IP " + o.Name }
-func (o CreateWebSiteOp) String() string          { return "create web site " + o.Name }
-func (o DeleteWebSiteOp) String() string          { return "delete web site " + o.Name }
-func (o CreateInternetHostOp) String() string     { return "create internet host " + o.Name }
-func (o DeleteInternetHostOp) String() string     { return "delete internet host " + o.Name }
+func (o CreateLocalNetworkOp) String() string     { return "create local network site " + o.Name }
+func (o DeleteLocalNetworkOp) String() string     { return "delete local network site " + o.Name }
+func (o CreateGatewayOp) String() string {
+	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Connections, ", "))
+}
+func (o DeleteGatewayOp) String() string      { return "delete the gateway of " + o.Network }
+func (o CreateWebSiteOp) String() string      { return "create web site " + o.Name }
+func (o DeleteWebSiteOp) String() string      { return "delete web site " + o.Name }
+func (o CreateInternetHostOp) String() string { return "create internet host " + o.Name }
+func (o DeleteInternetHostOp) String() string { return "delete internet host " + o.Name }
 
 // operations are the types by the name that JSON has for them: of the type, without Op.
 var operations = func() map[string]reflect.Type {
@@ -239,7 +256,8 @@ var operations = func() map[string]reflect.Type {
 		CreateHostedServiceOp{}, DeleteHostedServiceOp{}, AddRoleOp{}, DeleteRoleOp{}, ShutdownRoleOp{}, StartRoleOp{}, AddEndpointOp{},
 		UpdateEndpointOp{}, DeleteEndpointOp{}, SetEndpointACLOp{}, AddFirewallRuleOp{}, DeleteFirewallRuleOp{}, CreateDeploymentOp{},
 		DeleteDeploymentOp{}, SwapDeploymentOp{}, ScaleRoleOp{}, UpgradeDeploymentOp{}, SetFirewallOp{}, SetServicesOp{}, CreateReservedIPOp{}, DeleteReservedIPOp{}, AssociateReservedIPOp{},
-		DisassociateReservedIPOp{}, CreateWebSiteOp{}, DeleteWebSiteOp{}, CreateInternetHostOp{}, DeleteInternetHostOp{},
+		DisassociateReservedIPOp{}, CreateLocalNetworkOp{}, DeleteLocalNetworkOp{}, CreateGatewayOp{}, DeleteGatewayOp{},
+		CreateWebSiteOp{}, DeleteWebSiteOp{}, CreateInternetHostOp{}, DeleteInternetHostOp{},
 	} {
 		t := reflect.TypeOf(o)
 		all[strings.TrimSuffix(t.Name(), "Op")] = t

@@ -10,7 +10,9 @@ import (
 func Reconcile(running, wanted *Lab) ([]Operation, error) {
 	r := &reconciler{running: running, wanted: wanted}
 	r.removals()
+	gateways := r.gateways()
 	r.networks()
+	r.operations = append(r.operations, gateways...)
 	r.services()
 	r.others()
 	if r.err != nil {
@@ -113,6 +115,49 @@ func (d *Deployment) machine(name string) *Instance {
 		return nil
 	}
 	return d.Instances[i]
+}
+
+// gateways take away gateways and sites that aren't wanted as they are; sites come back before gateways do.
+func (r *reconciler) gateways() (create []Operation) {
+	changedSites := map[string]bool{}
+	for _, n := range r.running.LocalNetworks {
+		w, ok := r.wanted.localNetwork(n.Name)
+		changedSites[n.Name] = !ok || !sameSite(n, w)
+	}
+	for _, n := range r.running.VirtualNetworks {
+		w, ok := r.wanted.virtualNetwork(n.Name)
+		keep := ok && n.Gateway != nil && w.Gateway != nil && slices.Equal(n.Gateway.Connections, w.Gateway.Connections) &&
+			!slices.ContainsFunc(n.Gateway.Connections, func(c string) bool { return changedSites[c] })
+		if n.Gateway != nil && !keep {
+			r.do(DeleteGatewayOp{n.Name})
+		}
+		if ok && w.Gateway != nil && !keep {
+			create = append(create, CreateGatewayOp{n.Name, VPNGateway{Connections: w.Gateway.Connections, Origin: w.Gateway.Origin}})
+		}
+	}
+	for _, w := range r.wanted.VirtualNetworks {
+		if _, ok := r.running.virtualNetwork(w.Name); !ok && w.Gateway != nil {
+			create = append(create, CreateGatewayOp{w.Name, VPNGateway{Connections: w.Gateway.Connections, Origin: w.Gateway.Origin}})
+		}
+	}
+	for _, n := range r.running.LocalNetworks {
+		if changedSites[n.Name] {
+			r.do(DeleteLocalNetworkOp{n.Name})
+		}
+	}
+	for _, w := range r.wanted.LocalNetworks {
+		if _, ok := r.running.localNetwork(w.Name); !ok || changedSites[w.Name] {
+			r.do(CreateLocalNetworkOp{*w})
+		}
+	}
+	return create
+}
+
+func sameSite(a, b *LocalNetwork) bool {
+	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress &&
+		slices.EqualFunc(a.Hosts, b.Hosts, func(x, y *LocalHost) bool {
+			return x.Name == y.Name && x.Address == y.Address && reflect.DeepEqual(serviceSettings(x.Services), serviceSettings(y.Services))
+		})
 }
 
 // networks change affinity groups and virtual networks.

@@ -22,6 +22,7 @@ type Lab struct {
 	CloudServices   []*CloudService
 	WebSites        []*WebSite
 	InternetHosts   []*InternetHost
+	LocalNetworks   []*LocalNetwork
 	Expectations    []Expectation
 	// Exposure lists every VIP port that the internet is meant to reach; nil when the lab says nothing about it.
 	Exposure []ExposedPort
@@ -55,6 +56,7 @@ type VirtualNetwork struct {
 	AddressSpace  []netip.Prefix
 	Subnets       []Subnet
 	DNSServers    []netip.Addr // none: the platform's own resolver
+	Gateway       *VPNGateway  // nil: none. Given by CreateGateway alone
 	Origin        Origin
 }
 

@@ -8,7 +8,7 @@ import (
 // What follows gives resources without the places they were written at, to compare them, and as the requests that would create them.
 
 func networkSettings(n VirtualNetwork) VirtualNetwork {
-	n.Origin = Origin{}
+	n.Origin, n.Gateway = Origin{}, nil
 	n.Subnets = slices.Clone(n.Subnets)
 	for i := range n.Subnets {
 		n.Subnets[i].Origin = Origin{}
@@ -125,6 +125,13 @@ func (l *Lab) SetServices(member string, services []Service) error {
 	switch {
 	case m.Instance != nil:
 		m.Instance.Services = services
+	case m.LocalHost != nil:
+		site := l.SiteOf(m.LocalHost)
+		changed, changedSite := *m.LocalHost, *site
+		changed.Services = services
+		changedSite.Hosts = slices.Clone(site.Hosts)
+		replace(changedSite.Hosts, m.LocalHost, &changed)
+		replace(l.LocalNetworks, site, &changedSite)
 	case m.InternetHost != nil:
 		changed := *m.InternetHost
 		changed.Services = services

@@ -62,32 +62,38 @@ func (l *Lab) CreateInternetHost(h InternetHost) error {
 	if errs := checkServices(h.Services); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	taken := func(a netip.Addr) bool {
-		return a == PublicResolver || a == anybodyAddress ||
-			slices.ContainsFunc(l.InternetHosts, func(o *InternetHost) bool { return o.Address == a })
+	address, err := l.internetAddress(h.Address)
+	if err != nil {
+		return err.At(h.Origin)
 	}
-	if h.Address.IsValid() {
-		inSpace := slices.ContainsFunc(internetSpace, func(p netip.Prefix) bool { return assignable(p, h.Address) })
-		switch {
-		case !inSpace:
-			return badRequest("The address %s is not in the internet of the lab (%s).", h.Address, joinPrefixes(internetSpace)).
-				WithHint("Choose one of these, or leave the address out.").At(h.Origin)
-		case taken(h.Address):
-			return badRequest("The address %s is in use.", h.Address).At(h.Origin)
-		}
-	} else {
-		for _, p := range internetSpace {
-			if a, ok := firstFree(p, taken); ok {
-				h.Address = a
-				break
-			}
-		}
-		if !h.Address.IsValid() {
-			return badRequest("The internet of the lab is full: no free address is left in %s.", joinPrefixes(internetSpace)).At(h.Origin)
-		}
-	}
+	h.Address = address
 	l.InternetHosts = append(l.InternetHosts, &h)
 	return nil
+}
+
+// internetAddress is an address on the internet of the lab: the one asked for, or the lowest free one.
+func (l *Lab) internetAddress(wanted netip.Addr) (netip.Addr, *Error) {
+	taken := func(a netip.Addr) bool {
+		return a == PublicResolver || a == anybodyAddress ||
+			slices.ContainsFunc(l.InternetHosts, func(o *InternetHost) bool { return o.Address == a }) ||
+			slices.ContainsFunc(l.LocalNetworks, func(n *LocalNetwork) bool { return n.VPNGatewayAddress == a })
+	}
+	if !wanted.IsValid() {
+		for _, p := range internetSpace {
+			if a, ok := firstFree(p, taken); ok {
+				return a, nil
+			}
+		}
+		return netip.Addr{}, badRequest("The internet of the lab is full: no free address is left in %s.", joinPrefixes(internetSpace))
+	}
+	switch {
+	case !slices.ContainsFunc(internetSpace, func(p netip.Prefix) bool { return assignable(p, wanted) }):
+		return netip.Addr{}, badRequest("The address %s is not in the internet of the lab (%s).", wanted, joinPrefixes(internetSpace)).
+			WithHint("Choose one of these, or leave the address out.")
+	case taken(wanted):
+		return netip.Addr{}, badRequest("The address %s is in use.", wanted)
+	}
+	return wanted, nil
 }
 
 // DeleteWebSite removes a web site.

@@ -57,25 +57,29 @@ func TestTranslatedSourcePort(t *testing.T) {
 	}
 }
 
-// TestReportersAreLight has a namespace's socket for reports cost a fraction of what an instance may, in this process.
-func TestReportersAreLight(t *testing.T) {
+// BenchmarkReporters gives what a namespace's socket for reports costs in this process: bytes, and the time to open it.
+func BenchmarkReporters(b *testing.B) {
 	const count = 200
 	n, _ := crowd(1, count, kerneltest.Port)
-	_, p := start(t, n)
 	memory := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return m.HeapInuse + m.StackInuse
 	}
-	before, begun := memory(), time.Now()
-	if err := p.listenEverywhere(p.topology.Load()); err != nil {
-		t.Fatal(err)
-	}
-	took := time.Since(begun)
-	each := (int64(memory()) - int64(before)) / count
-	t.Logf("%d bytes and %s each", each, took/count)
-	if each > 15<<10 {
-		t.Errorf("a namespace costs %d bytes", each)
+	for b.Loop() {
+		b.StopTimer()
+		_, p := start(b, n)
+		before := memory()
+		b.StartTimer()
+		if err := p.listenEverywhere(p.topology.Load()); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		b.ReportMetric(float64(int64(memory())-int64(before))/count, "B/namespace")
+		if err := p.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
 	}
 }

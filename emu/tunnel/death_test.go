@@ -39,12 +39,14 @@ func openAndWait() error {
 	}
 	a, _ := s.Namespace(left)
 	b, _ := s.Namespace(right)
-	if _, err := open(context.Background(), a, b, between(), inProcess); err != nil {
+	c, err := open(context.Background(), a, b, between(), inProcess)
+	if err != nil {
 		return err
 	}
 	fmt.Println("open", a.FD())
 	_, err = os.Stdin.Read(make([]byte, 1))
-	return err
+	// Nothing is closed before, not by the garbage collector either: the end of the process must do.
+	return errors.Join(err, c.Close(), s.Close())
 }
 
 // A killed process takes its tunnels along, even where somebody else holds a namespace of theirs.

@@ -93,8 +93,12 @@ type lab struct {
 
 func start(t *testing.T) *lab {
 	t.Helper()
+	return startNetwork(t, network())
+}
+
+func startNetwork(t *testing.T, n *emu.Network) *lab {
+	t.Helper()
 	kerneltest.RequireRoot(t)
-	n := network()
 	s, err := kernel.Apply(t.Context(), n, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +169,7 @@ func ways(t *testing.T) map[string]maker {
 	switch {
 	case err == nil:
 		all["kernel"] = inKernel
-		all["mixed"] = func(s side) (io.Closer, error) {
+		all["mixed"] = func(s side) (end, error) {
 			if s.Namespace == left {
 				return inKernel(s)
 			}

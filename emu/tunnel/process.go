@@ -3,22 +3,23 @@ package tunnel
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
 )
 
 // inProcess makes an end that wireguard-go serves in this process.
-func inProcess(s side) (io.Closer, error) {
+func inProcess(s side) (end, error) {
 	fd, err := kernel.AddTUN(s.namespace, s.Device)
 	if err != nil {
 		return nil, err
@@ -42,8 +43,45 @@ func inProcess(s side) (io.Closer, error) {
 		d.Close()
 		return nil, fmt.Errorf("WireGuard device %s of %s: %w", s.Device, s.Namespace, err)
 	}
-	return closer(func() error { d.Close(); return nil }), nil
+	return processEnd{d}, nil
 }
+
+type processEnd struct{ *device.Device }
+
+func (e processEnd) Close() error {
+	e.Device.Close()
+	return nil
+}
+
+func (e processEnd) met() (bool, error) {
+	status, err := e.IpcGet()
+	for line := range strings.Lines(status) {
+		if at, ok := strings.CutPrefix(line, "last_handshake_time_sec="); ok {
+			return strings.TrimSpace(at) != "0", err
+		}
+	}
+	return false, err
+}
+
+// settings are what wireguard-go reads: its configuration protocol.
+func (s side) settings() string {
+	var b strings.Builder
+	line := func(key string, value any) { fmt.Fprintf(&b, "%s=%v\n", key, value) }
+	line("private_key", hexadecimal(s.private))
+	line("listen_port", s.Port)
+	line("public_key", hexadecimal(s.public))
+	line("preshared_key", hexadecimal(s.shared))
+	line("endpoint", s.peer)
+	if s.greets {
+		line("persistent_keepalive_interval", int(keepalive.Seconds()))
+	}
+	for _, p := range s.AllowedPrefixes {
+		line("allowed_ip", p)
+	}
+	return b.String()
+}
+
+func hexadecimal(k wgtypes.Key) string { return fmt.Sprintf("%x", k[:]) }
 
 // tunDevice knows its MTU: asking the kernel is for those inside the namespace.
 type tunDevice struct{ tun.Device }

@@ -12,7 +12,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"strings"
+	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
@@ -28,19 +28,35 @@ type side struct {
 	private   wgtypes.Key
 	public    wgtypes.Key // of the other end
 	shared    wgtypes.Key
+	greets    bool // first, and again before the keys are too old
+}
+
+// end is one end of a tunnel.
+type end interface {
+	io.Closer
+	// met says whether the two ends have agreed on keys.
+	met() (bool, error)
 }
 
 // maker makes one end, which listens but has nothing routed into it. What it made before an error it takes away.
-type maker func(side) (io.Closer, error)
+type maker func(side) (end, error)
 
-// Open makes a tunnel between the namespaces a and b of its two ends. It is ready when Open returns; the ends greet each other with the
-// first packet. Closing it takes away the devices and with them the routes.
+const (
+	// keepalive is the interval in which one end of each tunnel sends something. It so is the one that greets, always: when both do at
+	// once, neither understands the other's answer, and five seconds pass until the next attempt.
+	keepalive = 25 * time.Second
+	// patience is how long the ends may take to meet; they need a few milliseconds.
+	patience = 10 * time.Second
+)
+
+// Open makes a tunnel between the namespaces a and b of its two ends. When it returns, the ends have met and the tunnel carries packets.
+// Closing it takes away the devices and with them the routes.
 func Open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel) (io.Closer, error) {
 	return open(ctx, a, b, t, best)
 }
 
 // best encrypts in the kernel where that is possible.
-func best(s side) (io.Closer, error) {
+func best(s side) (end, error) {
 	c, err := inKernel(s)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return inProcess(s)
@@ -48,7 +64,7 @@ func best(s side) (io.Closer, error) {
 	return c, err
 }
 
-func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, make maker) (_ io.Closer, err error) {
+func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, way maker) (_ io.Closer, err error) {
 	if err := emu.CheckTunnels([]emu.Tunnel{t}); err != nil {
 		return nil, err
 	}
@@ -62,6 +78,7 @@ func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, make maker)
 			err = errors.Join(fmt.Errorf("tunnel %s: %w", t.ID, err), made.Close())
 		}
 	}()
+	var greeted end
 	for _, s := range ends {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -69,13 +86,18 @@ func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, make maker)
 		if err := s.checkPath(); err != nil {
 			return nil, err
 		}
-		c, err := make(s)
+		e, err := way(s)
 		if err != nil {
 			return nil, err
 		}
-		made = append(made, c)
+		made = append(made, e)
+		if !s.greets {
+			greeted = e // and last to know that all is well
+		}
 	}
-	// A greeting that nobody hears is repeated after five seconds, so no packet may come in before both ends listen.
+	if err := meet(ctx, greeted); err != nil {
+		return nil, fmt.Errorf("UDP between %s of %s and %s of %s doesn't pass: %w", t.A.Listen(), t.A.Namespace, t.B.Listen(), t.B.Namespace, err)
+	}
 	for _, s := range ends {
 		if err := kernel.RouteInto(s.namespace, s.Device, s.AllowedPrefixes); err != nil {
 			return nil, err
@@ -84,6 +106,23 @@ func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, make maker)
 	return made, nil
 }
 
+// meet waits until the ends have met.
+func meet(ctx context.Context, e end) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		if met, err := e.met(); met || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// sides gives both ends, the one that waits to be greeted first.
 func sides(a, b *kernel.Namespace, t emu.Tunnel) ([2]side, error) {
 	var all [2]side
 	keyA, errA := wgtypes.GeneratePrivateKey()
@@ -92,8 +131,8 @@ func sides(a, b *kernel.Namespace, t emu.Tunnel) ([2]side, error) {
 	if err := errors.Join(errA, errB, errShared); err != nil {
 		return all, err
 	}
-	all[0] = side{TunnelEnd: t.A, namespace: a, peer: t.B.Listen(), private: keyA, public: keyB.PublicKey(), shared: shared}
-	all[1] = side{TunnelEnd: t.B, namespace: b, peer: t.A.Listen(), private: keyB, public: keyA.PublicKey(), shared: shared}
+	all[0] = side{TunnelEnd: t.B, namespace: b, peer: t.A.Listen(), private: keyB, public: keyA.PublicKey(), shared: shared}
+	all[1] = side{TunnelEnd: t.A, namespace: a, peer: t.B.Listen(), private: keyA, public: keyB.PublicKey(), shared: shared, greets: true}
 	return all, nil
 }
 
@@ -123,20 +162,3 @@ func (all closers) Close() error {
 type closer func() error
 
 func (f closer) Close() error { return f() }
-
-// settings are what the process's WireGuard reads: its configuration protocol.
-func (s side) settings() string {
-	var b strings.Builder
-	line := func(key string, value any) { fmt.Fprintf(&b, "%s=%v\n", key, value) }
-	line("private_key", hexadecimal(s.private))
-	line("listen_port", s.Port)
-	line("public_key", hexadecimal(s.public))
-	line("preshared_key", hexadecimal(s.shared))
-	line("endpoint", s.peer)
-	for _, p := range s.AllowedPrefixes {
-		line("allowed_ip", p)
-	}
-	return b.String()
-}
-
-func hexadecimal(k wgtypes.Key) string { return fmt.Sprintf("%x", k[:]) }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -183,6 +182,28 @@ func openFails(t *testing.T, way maker) {
 	settled(t, goroutines)
 }
 
+// A tunnel whose packets don't pass is none.
+func TestNothingPasses(t *testing.T) {
+	n := network()
+	middle, _ := n.Namespace(internet)
+	middle.Ruleset = &emu.Ruleset{Table: "closed", Chains: []emu.Chain{{Name: "forward", Hook: emu.ForwardHook}}}
+	for name, way := range ways(t) {
+		t.Run(name, func(t *testing.T) {
+			l := startNetwork(t, n)
+			before := l.contents()
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			_, err := open(ctx, l.namespace(left), l.namespace(right), between(), way)
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "UDP between 65.52.0.9:51820 of left and 131.107.0.9:51821 of right doesn't pass") {
+				t.Error(err)
+			}
+			if d := cmp.Diff(before, l.contents()); d != "" {
+				t.Error("something is left:", d)
+			}
+		})
+	}
+}
+
 // The set opens and closes what changed and nothing else, and goes back when something fails.
 func TestSet(t *testing.T) {
 	for name, way := range ways(t) {
@@ -194,7 +215,7 @@ func useSet(t *testing.T, way maker) {
 	l := start(t)
 	set := NewSet(l.state.Namespace)
 	opened := 0
-	set.make = func(s side) (io.Closer, error) { opened++; return way(s) }
+	set.way = func(s side) (end, error) { opened++; return way(s) }
 	change := func(want ...emu.Tunnel) {
 		t.Helper()
 		if err := set.Change(t.Context(), want); err != nil {
@@ -263,6 +284,9 @@ func TestKeysAreNew(t *testing.T) {
 	}
 	if first[0].private == again[0].private || first[0].private == first[1].private || first[0].shared == again[0].shared {
 		t.Error("keys repeat")
+	}
+	if first[0].greets == first[1].greets {
+		t.Error("one end must greet, the other not")
 	}
 	if first[0].public != first[1].private.PublicKey() || first[1].public != first[0].private.PublicKey() || first[0].shared != first[1].shared {
 		t.Error("the ends don't know each other")

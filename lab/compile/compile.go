@@ -36,9 +36,10 @@ func Network(l *lab.Lab) *emu.Network {
 		b.datacenter(location)
 		b.webSites(location)
 	}
-	for _, d := range domains(l) {
+	for _, d := range b.domains() {
 		b.edge(d)
 	}
+	b.tunnels()
 	b.network.Sort()
 	return b.network
 }
@@ -69,15 +70,15 @@ func (b *builder) cable(ends cableEnds, up *emu.Namespace, port string, down *em
 }
 
 // attach joins a host with one address to a router, without a subnet between them.
-func (b *builder) attach(router *emu.Namespace, port string, host *emu.Namespace, address netip.Addr) {
+func (b *builder) attach(router *emu.Namespace, port string, host *emu.Namespace, device string, address netip.Addr) {
 	b.link(
 		emu.LinkEnd{Namespace: router.Name, Name: port, MAC: emu.MACOf(hostGateway), Addresses: []netip.Prefix{single(hostGateway)}},
-		emu.LinkEnd{Namespace: host.Name, Name: "eth0", MAC: emu.MACOf(address), Addresses: []netip.Prefix{single(address)}},
+		emu.LinkEnd{Namespace: host.Name, Name: device, MAC: emu.MACOf(address), Addresses: []netip.Prefix{single(address)}},
 	)
 	router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: port, Address: address, MAC: emu.MACOf(address)})
 	router.Routes = append(router.Routes, emu.Route{Destination: single(address), Device: port})
-	host.Neighbors = append(host.Neighbors, emu.Neighbor{Device: "eth0", Address: hostGateway, MAC: emu.MACOf(hostGateway)})
-	host.Routes = append(host.Routes, defaultRoute(hostGateway, "eth0", true))
+	host.Neighbors = append(host.Neighbors, emu.Neighbor{Device: device, Address: hostGateway, MAC: emu.MACOf(hostGateway)})
+	host.Routes = append(host.Routes, defaultRoute(hostGateway, device, true))
 }
 
 // internet makes the internet, its name server and its hosts.
@@ -92,9 +93,13 @@ func (b *builder) internet() {
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services, nil),
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}},
 		}
-		b.attach(&router, interfaceName("host-"+h.Name), &host, h.Address)
+		b.attach(&router, interfaceName("host-"+h.Name), &host, "eth0", h.Address)
 		routed = append(routed, single(h.Address))
 		b.add(host)
+	}
+	for _, n := range b.lab.LocalNetworks {
+		b.site(&router, n)
+		routed = append(routed, single(n.VPNGatewayAddress))
 	}
 	for _, location := range b.lab.UsedLocations() {
 		block := lab.LocationBlock(location)
@@ -126,6 +131,11 @@ func (b *builder) datacenter(location string) {
 					public = append(public, single(i.PublicIP))
 				}
 			}
+		}
+	}
+	for _, n := range b.lab.VirtualNetworks {
+		if n.Gateway != nil && b.lab.LocationOf(n.AffinityGroup, n.Location) == location {
+			public = append(public, single(n.Gateway.Address))
 		}
 	}
 	if b.hasWebSites(location) {

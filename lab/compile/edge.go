@@ -20,6 +20,8 @@ type domain struct {
 	space       []netip.Prefix // what is inside
 	deployments []*lab.Deployment
 	servers     []netip.Addr // name servers of its own
+	gateway     netip.Addr   // public address of the virtual network's gateway; zero: none
+	peers       []string     // what the gateway joins it to
 	// separate is set where the deployments don't reach each other's instances.
 	separate bool
 }
@@ -30,12 +32,16 @@ type subnet struct {
 }
 
 // domains lists the isolation domains: virtual networks first, each in the order of creation.
-func domains(l *lab.Lab) []domain {
+func (b *builder) domains() []domain {
 	var all []domain
+	l := b.lab
 	for _, n := range l.VirtualNetworks {
 		d := domain{
 			name: n.Name, port: n.Name, location: l.LocationOf(n.AffinityGroup, n.Location), origin: n.Origin,
 			space: n.AddressSpace, servers: n.DNSServers,
+		}
+		if n.Gateway != nil {
+			d.gateway, d.peers = n.Gateway.Address, b.peers(n.Name)
 		}
 		for _, s := range n.Subnets {
 			d.subnets = append(d.subnets, subnet{s.Name, s.AddressPrefix})
@@ -83,6 +89,10 @@ func (b *builder) edge(d domain) {
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
 	var public []netip.Addr
+	if d.gateway.IsValid() {
+		edge.Loopback = append(edge.Loopback, d.gateway)
+		public = append(public, d.gateway)
+	}
 	for _, deployment := range d.deployments {
 		if deployment.VIP.IsValid() {
 			public = append(public, deployment.VIP)

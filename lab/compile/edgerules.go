@@ -76,7 +76,7 @@ func (b *builder) edgeRules(d domain) *emu.Ruleset {
 			{Statements: []emu.Statement{emu.Dispatch{Map: endpoints.Name}}},
 		}, own...)},
 		emu.Chain{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
-			[]emu.Rule{accept(emu.MatchEstablished{})}, dnsRules(),
+			[]emu.Rule{accept(emu.MatchEstablished{})}, dnsRules(), tunnelInput(d.gateway, d.peers),
 			emu.DropRules(NoEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
 				emu.MatchPrefixSet{Of: emu.Destination, Set: "internal-load-balancers"}),
 			platformPort(),
@@ -136,6 +136,7 @@ func (b *builder) forwardRules(d domain) []emu.Rule {
 	}
 	rules = append(rules, slices.Concat(
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "instances"})},
+		intoTunnels(d.peers),
 		emu.DropRules(NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 		emu.DropRules(PrivateAddress, boundary, d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
 	)...)

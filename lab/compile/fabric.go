@@ -69,7 +69,7 @@ func (b *builder) webSites(location string) {
 			Name: s.Name, Kind: emu.Host, Origin: s.Origin, Services: services(s.Services, nil),
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PlatformResolver}},
 		}
-		b.attach(&edge, interfaceName("site-"+s.Name), &site, s.Address)
+		b.attach(&edge, interfaceName("site-"+s.Name), &site, "eth0", s.Address)
 		proxy.Routes = append(proxy.Routes, emu.HTTPProxyRoute{Host: s.DNSName(), Backend: netip.AddrPortFrom(s.Address, lab.HTTPPort)})
 		b.add(site)
 	}

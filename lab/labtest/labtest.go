@@ -89,3 +89,83 @@ func Rule(t testing.TB, text string, line int) lab.GuestFirewallRule {
 }
 
 func at(line int) lab.Origin { return lab.Origin{File: "lab.yaml", Line: line} }
+
+// Connected is a lab with what Everything has not: both slots of a service, internal and instance input endpoints, health probes, an
+// internal load balancer, direct server return, a reserved and an instance's own public address, stopped machines, and a gateway that joins
+// two virtual networks and an on-premises site.
+func Connected(t testing.TB) *lab.Lab {
+	t.Helper()
+	l, err := lab.New("connected", lab.Origin{})
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(err)
+	network := func(name, location, space, data, gateway string) {
+		do(l.CreateVirtualNetwork(lab.VirtualNetwork{
+			Name: name, Location: location, AddressSpace: []netip.Prefix{netip.MustParsePrefix(space)},
+			Subnets: []lab.Subnet{{Name: "Data", AddressPrefix: netip.MustParsePrefix(data)}, {Name: "GatewaySubnet", AddressPrefix: netip.MustParsePrefix(gateway)}},
+		}))
+	}
+	network("West", "West US", "10.1.0.0/16", "10.1.1.0/24", "10.1.255.0/29")
+	network("East", "East US", "10.2.0.0/16", "10.2.1.0/24", "10.2.255.0/29")
+	do(l.CreateReservedIP(lab.ReservedIP{Name: "kept", Location: "West US"}))
+	do(l.CreateHostedService(lab.HostedService{Name: "data", Location: "West US", VirtualNetwork: "West"}))
+	probe := &lab.Probe{Protocol: "tcp", Port: 9042}
+	for i, name := range []string{"data1", "data2", "data3"} {
+		do(l.AddVirtualMachine("data", lab.VirtualMachine{
+			Name: name, OS: lab.Linux, Subnet: "Data", ReservedIP: "kept", Services: Listen(9042, 1433),
+			InternalLoadBalancer: first(i == 0, &lab.InternalLoadBalancer{Name: "inside", Subnet: "Data", Address: netip.MustParseAddr("10.1.1.100")}),
+			Firewall:             []lab.GuestFirewallRule{Rule(t, "allow tcp 9042,1433", 1)},
+			Endpoints: []lab.VMEndpoint{
+				{Name: "cql", PublicPort: 9042, LocalPort: 9042, LoadBalancedSet: "cql", Probe: probe, IdleTimeoutInMinutes: 10},
+				{Name: "cql-inside", PublicPort: 9043, LocalPort: 9042, LoadBalancedSet: "cql-inside", InternalLoadBalancer: "inside"},
+				{Name: "listener", PublicPort: 1433, LocalPort: 1433, LoadBalancedSet: "listener", DirectServerReturn: true},
+			},
+		}))
+	}
+	do(l.ShutdownRole("data", "data3", false))
+	do(l.CreateHostedService(lab.HostedService{Name: "clients", Location: "West US", VirtualNetwork: "West"}))
+	do(l.AddVirtualMachine("clients", lab.VirtualMachine{Name: "client1", OS: lab.Linux, Subnet: "Data", PublicIPName: "own", Services: Listen(22, 5000)}))
+	do(l.CreateHostedService(lab.HostedService{Name: "branch", Location: "East US", VirtualNetwork: "East"}))
+	do(l.AddVirtualMachine("branch", lab.VirtualMachine{Name: "branch1", OS: lab.Linux, Subnet: "Data", Services: Listen(22)}))
+	do(l.AddVirtualMachine("branch", lab.VirtualMachine{Name: "branch2", OS: lab.Linux, Subnet: "Data"}))
+	do(l.ShutdownRole("branch", "branch2", true))
+	do(l.CreateLocalNetwork(lab.LocalNetwork{
+		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24"), netip.MustParsePrefix("192.168.20.0/24")},
+		Hosts: []*lab.LocalHost{{Name: "desk", Services: Listen(445)}, {Name: "printer"}},
+	}))
+	do(l.CreateGateway("West", lab.VPNGateway{Connections: []string{"hq", "East"}}))
+	do(l.CreateGateway("East", lab.VPNGateway{Connections: []string{"West"}}))
+
+	worker := lab.Role{
+		Name: "Worker", InstanceCount: 2, Services: Listen(7000, 7001, 22),
+		InstanceInputEndpoints: []lab.InstanceInputEndpoint{{Name: "Debug", Protocol: emu.TCP, LocalPort: 22, Public: emu.PortRange{First: 10100, Last: 10109}}},
+		InternalEndpoints: []lab.InternalEndpoint{
+			{Name: "Gossip", Protocol: "tcp", Ports: emu.PortRange{First: 7000, Last: 7000}},
+			{Name: "Admin", Protocol: "tcp", Ports: emu.PortRange{First: 7001, Last: 7001}, Restricted: true, FromRoles: []string{"Web"}},
+		},
+	}
+	web := lab.Role{Name: "Web", InstanceCount: 2, Services: Listen(80), InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}}}
+	do(l.CreateHostedService(lab.HostedService{Name: "shop", Location: "East US"}))
+	for _, slot := range []lab.Slot{lab.Production, lab.Staging} {
+		do(l.CreateDeployment("shop", lab.PackageDeployment{Slot: slot, Roles: []lab.Role{web, worker}}))
+	}
+	do(l.CreateHostedService(lab.HostedService{Name: "asleep", Location: "East US"}))
+	do(l.AddVirtualMachine("asleep", lab.VirtualMachine{Name: "asleep1", Endpoints: []lab.VMEndpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
+	do(l.ShutdownRole("asleep", "asleep1", true))
+	do(l.CreateHostedService(lab.HostedService{Name: "napping", Location: "East US"}))
+	do(l.AddVirtualMachine("napping", lab.VirtualMachine{Name: "nap1", Endpoints: []lab.VMEndpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
+	do(l.ShutdownRole("napping", "nap1", false))
+	do(l.CreateInternetHost(lab.InternetHost{Name: "laptop"}))
+	return l
+}
+
+func first(yes bool, b *lab.InternalLoadBalancer) *lab.InternalLoadBalancer {
+	if yes {
+		return b
+	}
+	return nil
+}

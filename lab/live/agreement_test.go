@@ -31,6 +31,16 @@ func TestPacketsAgreeWithTheOracle(t *testing.T) {
 	}
 }
 
+// TestPacketsAgreeInAConnectedLab does so where networks are joined, some machines are stopped and one is unhealthy.
+func TestPacketsAgreeInAConnectedLab(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	l := labtest.Connected(t)
+	l.SetHealth("data1/cql", true) // data2 isn't healthy, data3 doesn't run
+	for _, b := range disagreements(t, l) {
+		t.Error(b)
+	}
+}
+
 // TestPacketsAgreeInRandomLabs does the same in labs that nobody thought of.
 func TestPacketsAgreeInRandomLabs(t *testing.T) {
 	kerneltest.RequireRoot(t)
@@ -56,10 +66,20 @@ func disagreements(t *testing.T, l *lab.Lab) (bad []string) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	return disagreementsIn(t, e, l)
+}
+
+// disagreementsIn lists where packets and oracle differ in a lab that runs already.
+func disagreementsIn(t *testing.T, e *emulator.Emulator, l *lab.Lab) (bad []string) {
+	t.Helper()
+	ctx := context.Background()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 32)
 	for _, from := range l.Members() {
+		if _, err := l.Namespace(from.ID()); err != nil {
+			continue // it doesn't run
+		}
 		for _, target := range targets(l) {
 			wg.Add(1)
 			slots <- struct{}{}
@@ -95,6 +115,9 @@ func disagreements(t *testing.T, l *lab.Lab) (bad []string) {
 // that mean something or nothing.
 func targets(l *lab.Lab) (all []lab.Target) {
 	add := func(name string, ports map[uint16]bool) {
+		if _, err := l.EmuTarget(lab.Target{Name: name}); err != nil {
+			return // it has no address
+		}
 		for p := range ports {
 			all = append(all, lab.Target{Name: name, Port: p, Protocol: emu.TCP})
 		}
@@ -107,18 +130,37 @@ func targets(l *lab.Lab) (all []lab.Target) {
 		add(m.ID(), ports)
 	}
 	for _, s := range l.CloudServices {
-		ports := map[uint16]bool{9: true}
-		if s.Production != nil {
-			for _, f := range s.Production.Frontends() {
-				ports[f.PublicPort] = true
+		for _, d := range s.Deployments() {
+			ports, inside := map[uint16]bool{9: true}, map[uint16]bool{9: true}
+			for _, f := range d.Frontends() {
+				if f.Internal {
+					inside[f.PublicPort] = true
+				} else {
+					ports[f.PublicPort] = true
+				}
 			}
-			for _, i := range s.Production.Instances {
+			for _, i := range d.Instances {
 				for _, listens := range i.Services {
 					ports[listens.Port] = true
 				}
+				if i.PublicIP.IsValid() {
+					add(i.PublicIP.String(), ports)
+				}
+			}
+			add(s.NameOf(d), ports)
+			if d.InternalLoadBalancer != nil {
+				add(d.InternalLoadBalancer.Address.String(), inside)
 			}
 		}
-		add(s.DNSName(), ports)
+	}
+	for _, n := range l.LocalNetworks {
+		add(n.VPNGatewayAddress.String(), map[uint16]bool{80: true})
+		add(lab.Gateway(n.AddressSpace[0]).String(), map[uint16]bool{80: true})
+	}
+	for _, n := range l.VirtualNetworks {
+		if n.Gateway != nil {
+			add(n.Gateway.Address.String(), map[uint16]bool{80: true})
+		}
 	}
 	for _, name := range []string{"168.63.129.16", "192.0.2.53", "198.18.0.200", "203.0.113.99", "8.8.8.8", "10.0.1.1", "10.0.77.7", "172.16.0.4", "nobody.cloudapp.net"} {
 		add(name, map[uint16]bool{53: true, 80: true})

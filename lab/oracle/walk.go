@@ -45,11 +45,18 @@ func (w walk) start() []Outcome {
 	if a == w.source.Address() || a.IsLoopback() {
 		return []Outcome{w.listen(w.source, w.target.Port, a)}
 	}
+	if i := w.source.Instance; i != nil {
+		if vip, ok := w.lab.DirectReturnAddress(i); ok && vip == a {
+			return []Outcome{w.listen(w.source, w.target.Port, a)}
+		}
+	}
 	switch {
 	case w.source.Instance != nil:
 		return w.fromInstance(w.source.Instance)
 	case w.source.WebSite != nil:
 		return w.fromWebSite(w.source.WebSite)
+	case w.source.LocalHost != nil:
+		return w.fromSite(w.source.LocalHost)
 	}
 	return w.public(w.source.Address())
 }
@@ -104,6 +111,9 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 				return []Outcome{w.arrive(lab.Member{Instance: m}, w.target.Port, i.DIP)}
 			}
 		}
+	}
+	if outcome, ok := w.throughTunnel(d.VirtualNetwork, i.DIP); ok {
+		return outcome
 	}
 	own := slices.IndexFunc(subnets, func(p netip.Prefix) bool { return p.Contains(i.DIP) })
 	switch {
@@ -186,6 +196,16 @@ func (w walk) public(source netip.Addr) []Outcome {
 			return []Outcome{w.arrive(lab.Member{InternetHost: h}, w.target.Port, source)}
 		}
 	}
+	for _, n := range w.lab.LocalNetworks {
+		if n.VPNGatewayAddress == a {
+			return blocked(compile.SiteName(n), compile.NoEndpoint)
+		}
+	}
+	for _, n := range w.lab.VirtualNetworks {
+		if n.Gateway != nil && n.Gateway.Address == a {
+			return blocked(compile.EdgeName(n.Name), compile.PlatformPort)
+		}
+	}
 	if a == lab.PublicResolver {
 		if w.target.Port == 53 {
 			return []Outcome{{Verdict: emu.Open}}
@@ -249,6 +269,12 @@ func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
 
 // arrive is the last step: the guest firewall, then whoever listens.
 func (w walk) arrive(m lab.Member, port uint16, source netip.Addr) Outcome {
+	if i := m.Instance; i != nil {
+		// The guest takes a packet from an address of its own for a forgery.
+		if vip, ok := w.lab.DirectReturnAddress(i); ok && vip == source {
+			return Outcome{Verdict: emu.Timeout}
+		}
+	}
 	if i := m.Instance; i != nil && !i.FirewallOff {
 		if id, dropped := w.guestFirewall(i, port, source); dropped {
 			return Outcome{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: i.ID, ID: id}}

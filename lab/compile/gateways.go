@@ -1,0 +1,158 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+)
+
+// firstTunnelPort is the UDP port of a namespace's first tunnel.
+const firstTunnelPort = 51820
+
+// lanBridge is the bridge of an on-premises site.
+const lanBridge = "br-lan"
+
+// SiteName is the namespace of an on-premises site's VPN device.
+func SiteName(n *lab.LocalNetwork) string { return "site." + strings.ToLower(n.Name) }
+
+// tunnels joins the edges of connected networks and the VPN devices of sites.
+func (b *builder) tunnels() {
+	ports := map[string]uint16{}
+	end := func(namespace, peer string, address netip.Addr, behindPeer []netip.Prefix) emu.TunnelEnd {
+		ports[namespace]++
+		return emu.TunnelEnd{
+			Namespace: namespace, Device: tunnelDevice(peer), Address: address, Port: firstTunnelPort + ports[namespace] - 1,
+			AllowedPrefixes: masked(behindPeer),
+		}
+	}
+	for _, c := range b.lab.Connections() {
+		n := c.Network
+		if site := c.LocalNetwork; site != nil {
+			b.network.Tunnels = append(b.network.Tunnels, emu.Tunnel{
+				ID: n.Name + "-" + site.Name,
+				A:  end(EdgeName(n.Name), site.Name, n.Gateway.Address, site.AddressSpace),
+				B:  end(SiteName(site), n.Name, site.VPNGatewayAddress, n.AddressSpace),
+			})
+			continue
+		}
+		other := c.VirtualNetwork
+		b.network.Tunnels = append(b.network.Tunnels, emu.Tunnel{
+			ID: n.Name + "-" + other.Name,
+			A:  end(EdgeName(n.Name), other.Name, n.Gateway.Address, other.AddressSpace),
+			B:  end(EdgeName(other.Name), n.Name, other.Gateway.Address, n.AddressSpace),
+		})
+	}
+}
+
+func masked(all []netip.Prefix) []netip.Prefix {
+	out := make([]netip.Prefix, len(all))
+	for i, p := range all {
+		out[i] = p.Masked()
+	}
+	return out
+}
+
+func tunnelDevice(peer string) string { return interfaceName("vpn-" + peer) }
+
+// peers names the networks that a network, virtual or local, is connected to.
+func (b *builder) peers(name string) []string {
+	var all []string
+	for _, c := range b.lab.Connections() {
+		other := ""
+		if c.LocalNetwork != nil {
+			other = c.LocalNetwork.Name
+		} else {
+			other = c.VirtualNetwork.Name
+		}
+		switch name {
+		case c.Network.Name:
+			all = append(all, other)
+		case other:
+			all = append(all, c.Network.Name)
+		}
+	}
+	return all
+}
+
+// tunnelInput lets the tunnels' own packets in.
+func tunnelInput(at netip.Addr, peers []string) []emu.Rule {
+	var rules []emu.Rule
+	for i := range peers {
+		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
+			emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
+	}
+	return rules
+}
+
+// intoTunnels lets packets out to the networks behind the tunnels.
+func intoTunnels(peers []string) []emu.Rule {
+	var rules []emu.Rule
+	for _, p := range peers {
+		rules = append(rules, accept(emu.MatchOutput{Device: tunnelDevice(p)}))
+	}
+	return rules
+}
+
+// site makes an on-premises site: its VPN device is a router between the internet and the hosts.
+func (b *builder) site(internet *emu.Namespace, n *lab.LocalNetwork) {
+	lan := n.AddressSpace[0].Masked()
+	gateway := lab.Gateway(lan)
+	router := emu.Namespace{
+		Name: SiteName(n), Kind: emu.Router, Origin: n.Origin,
+		Bridges: []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}},
+	}
+	var hosts []netip.Prefix
+	for _, h := range n.Hosts {
+		mac := emu.MACOf(h.Address)
+		router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: lanBridge, Address: h.Address, MAC: mac})
+		b.add(emu.Namespace{
+			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
+			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
+		})
+		b.link(
+			emu.LinkEnd{Namespace: router.Name, Name: h.Address.String(), MAC: mac.Variant(bridgePort), Port: &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true}},
+			emu.LinkEnd{Namespace: h.Name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(h.Address, lan.Bits())}},
+		)
+		hosts = append(hosts, single(h.Address))
+	}
+	router.Ruleset = b.siteRules(n, hosts)
+	b.attach(internet, interfaceName("site-"+n.Name), &router, uplink, n.VPNGatewayAddress)
+	b.add(router)
+}
+
+func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Ruleset {
+	sortPrefixes(hosts)
+	peers := b.peers(n.Name)
+	nothing := fmt.Sprintf("nothing of the site %s is on the internet", n.Name)
+	return &emu.Ruleset{
+		Table: "site",
+		Prefixes: []emu.PrefixSet{
+			{Name: "hosts", Elements: hosts},
+			{Name: "space", Elements: masked(n.AddressSpace)},
+			{Name: "private", Elements: lab.PrivateSpace()},
+		},
+		Chains: []emu.Chain{
+			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
+				[]emu.Rule{accept(emu.MatchEstablished{})}, tunnelInput(n.VPNGatewayAddress, peers),
+				emu.DropRules(NoEndpoint, nothing, n.Origin),
+			)},
+			{Name: "forward", Hook: emu.ForwardHook, Rules: slices.Concat(
+				[]emu.Rule{accept(emu.MatchEstablished{})},
+				emu.DropRules(NoEndpoint, nothing, n.Origin, emu.MatchInput{Device: uplink}),
+				[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "hosts"})},
+				intoTunnels(peers),
+				emu.DropRules(NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
+				emu.DropRules(PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+				[]emu.Rule{accept(emu.MatchOutput{Device: uplink})},
+			)},
+			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
+				Comment:    "the site has one public address",
+				Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNAT{To: n.VPNGatewayAddress}},
+			}}},
+		},
+	}
+}

@@ -1,0 +1,247 @@
+package lab
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// LocalNetwork is an on-premises site: its address space behind a VPN device, and hosts in it.
+type LocalNetwork struct {
+	Name              string
+	AddressSpace      []netip.Prefix
+	VPNGatewayAddress netip.Addr // public; zero in a request: the lowest free one
+	Hosts             []*LocalHost
+	Origin            Origin
+}
+
+// LocalHost is a machine of an on-premises site.
+type LocalHost struct {
+	Name     string
+	Address  netip.Addr // zero in a request: the lowest free one
+	Services []Service
+	Origin   Origin
+}
+
+// VPNGateway joins a virtual network to local network sites and to other virtual networks.
+type VPNGateway struct {
+	Address netip.Addr // public
+	// Connections name local network sites and virtual networks. Two virtual networks are joined when each names the other.
+	Connections []string
+	Origin      Origin
+}
+
+const maxConnections = 10 // of a gateway ("Configure a VNet to VNet connection")
+
+func (l *Lab) localNetwork(name string) (*LocalNetwork, bool) {
+	return find(l.LocalNetworks, func(n *LocalNetwork) bool { return n.Name == name })
+}
+
+// CreateLocalNetwork adds an on-premises site with its hosts.
+func (l *Lab) CreateLocalNetwork(n LocalNetwork) error {
+	var errs []error
+	refuse := func(err *Error) { errs = append(errs, err.At(n.Origin)) }
+	if err := checkName("local network site", n.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+		refuse(err)
+	}
+	_, isLocal := l.localNetwork(n.Name)
+	if _, isVirtual := l.virtualNetwork(n.Name); isLocal || isVirtual {
+		refuse(conflict("A network named %s already exists.", n.Name))
+	}
+	if len(n.AddressSpace) == 0 {
+		refuse(badRequest("The local network site %s has no address space.", n.Name))
+	}
+	for i, p := range n.AddressSpace {
+		if err := checkAddressSpace(p); err != nil {
+			refuse(badRequest("The address space of %s is not valid: %v.", n.Name, err))
+		} else if p.Bits() > 29 {
+			refuse(badRequest("The address prefix %s of %s is too small; the smallest is a /29.", p, n.Name))
+		}
+		for _, q := range n.AddressSpace[:i] {
+			if p.Overlaps(q) {
+				refuse(badRequest("The address prefixes %s and %s of %s overlap.", q, p, n.Name))
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	address, err := l.internetAddress(n.VPNGatewayAddress)
+	if err != nil {
+		return err.At(n.Origin)
+	}
+	n.VPNGatewayAddress = address
+	requests := n.Hosts
+	n.Hosts = nil
+	for _, h := range requests {
+		if err := l.addLocalHost(&n, *h); err != nil {
+			return err.At(h.Origin)
+		}
+	}
+	l.LocalNetworks = append(l.LocalNetworks, &n)
+	return nil
+}
+
+// addLocalHost adds a host to a site that isn't in the lab yet. Hosts are in the first prefix of its address space.
+func (l *Lab) addLocalHost(n *LocalNetwork, h LocalHost) *Error {
+	if err := checkName("host", h.Name, linuxName, "1 to 63 letters, digits and hyphens"); err != nil {
+		return err
+	}
+	if err := l.checkFree(h.Name); err != nil {
+		return err
+	}
+	for _, err := range checkServices(h.Services) {
+		return err.(*Error) //nolint:errorlint,forcetypeassert // checkServices gives nothing else
+	}
+	taken := func(a netip.Addr) bool {
+		return slices.ContainsFunc(n.Hosts, func(o *LocalHost) bool { return o.Address == a })
+	}
+	if slices.ContainsFunc(n.Hosts, func(o *LocalHost) bool { return o.Name == h.Name }) {
+		return conflict("The site %s has a host %s already.", n.Name, h.Name)
+	}
+	lan := n.AddressSpace[0]
+	if !h.Address.IsValid() {
+		h.Address, _ = firstFree(lan, taken)
+	}
+	if !h.Address.IsValid() || !assignable(lan, h.Address) || taken(h.Address) {
+		return badRequest("The host %s of %s can't have an address of %s: it is taken, reserved or none is left.", h.Name, n.Name, lan)
+	}
+	n.Hosts = append(n.Hosts, &h)
+	return nil
+}
+
+// DeleteLocalNetwork removes a site that no gateway is connected to.
+func (l *Lab) DeleteLocalNetwork(name string) error {
+	n, ok := l.localNetwork(name)
+	if !ok {
+		return didYouMean(notFound("The local network site %s does not exist.", shorten(name)), name, names(l.LocalNetworks, func(n *LocalNetwork) string { return n.Name }))
+	}
+	for _, v := range l.VirtualNetworks {
+		if v.Gateway != nil && slices.Contains(v.Gateway.Connections, name) {
+			return conflict("The local network site %s is connected to the virtual network %s.", name, v.Name)
+		}
+	}
+	l.LocalNetworks = remove(l.LocalNetworks, n)
+	return nil
+}
+
+// CreateGateway gives a virtual network a gateway with connections. The network needs a subnet named GatewaySubnet, and the address
+// spaces of all that is joined must not overlap ("Configure a VNet to VNet connection").
+func (l *Lab) CreateGateway(network string, g VPNGateway) error {
+	n, ok := l.virtualNetwork(network)
+	if !ok {
+		return didYouMean(notFound("The virtual network %s does not exist.", shorten(network)), network, l.virtualNetworkNames()).At(g.Origin)
+	}
+	if n.Gateway != nil {
+		return conflict("The virtual network %s has a gateway already.", network).At(g.Origin)
+	}
+	if _, ok := n.Subnet(gatewaySubnet); !ok {
+		return badRequest("The virtual network %s has no subnet named %s.", network, gatewaySubnet).At(g.Origin)
+	}
+	if len(g.Connections) > maxConnections {
+		return badRequest("The gateway of %s has %d connections; the most is %d.", network, len(g.Connections), maxConnections).At(g.Origin)
+	}
+	joined := map[string][]netip.Prefix{network: n.AddressSpace}
+	for _, c := range g.Connections {
+		space, ok := l.spaceOf(c)
+		if !ok || c == network {
+			candidates := append(l.virtualNetworkNames(), names(l.LocalNetworks, func(n *LocalNetwork) string { return n.Name })...)
+			return didYouMean(badRequest("The gateway of %s has a connection to %s, which is neither a local network site nor another virtual network.", network, shorten(c)), c, candidates).At(g.Origin)
+		}
+		for other, prefixes := range joined {
+			if p, q, overlap := overlapping(prefixes, space); overlap {
+				return badRequest("The address spaces of %s (%s) and %s (%s) overlap: they can't be joined.", other, p, c, q).At(g.Origin)
+			}
+		}
+		joined[c] = space
+	}
+	changed := *n
+	g.Address = l.freePublicAddress(l.LocationOf(n.AffinityGroup, n.Location))
+	changed.Gateway = &g
+	replace(l.VirtualNetworks, n, &changed)
+	return nil
+}
+
+// DeleteGateway takes a virtual network's gateway away.
+func (l *Lab) DeleteGateway(network string) error {
+	n, ok := l.virtualNetwork(network)
+	if !ok || n.Gateway == nil {
+		return notFound("The virtual network %s has no gateway.", shorten(network))
+	}
+	changed := *n
+	changed.Gateway = nil
+	replace(l.VirtualNetworks, n, &changed)
+	return nil
+}
+
+// spaceOf is the address space of a network, virtual or local.
+func (l *Lab) spaceOf(name string) ([]netip.Prefix, bool) {
+	if n, ok := l.virtualNetwork(name); ok {
+		return n.AddressSpace, true
+	}
+	if n, ok := l.localNetwork(name); ok {
+		return n.AddressSpace, true
+	}
+	return nil, false
+}
+
+func overlapping(a, b []netip.Prefix) (p, q netip.Prefix, overlap bool) {
+	for _, p := range a {
+		for _, q := range b {
+			if p.Overlaps(q) {
+				return p, q, true
+			}
+		}
+	}
+	return netip.Prefix{}, netip.Prefix{}, false
+}
+
+// Connection is a tunnel between a virtual network and a local network site, or between two virtual networks.
+type Connection struct {
+	Network        *VirtualNetwork
+	LocalNetwork   *LocalNetwork // or
+	VirtualNetwork *VirtualNetwork
+}
+
+// Connections lists the connections that are up: those to sites, and those between virtual networks that name each other.
+func (l *Lab) Connections() []Connection {
+	var all []Connection
+	for i, n := range l.VirtualNetworks {
+		if n.Gateway == nil {
+			continue
+		}
+		for _, name := range n.Gateway.Connections {
+			if site, ok := l.localNetwork(name); ok {
+				all = append(all, Connection{Network: n, LocalNetwork: site})
+			}
+		}
+		for _, other := range l.VirtualNetworks[i+1:] {
+			if other.Gateway != nil && slices.Contains(n.Gateway.Connections, other.Name) && slices.Contains(other.Gateway.Connections, n.Name) {
+				all = append(all, Connection{Network: n, VirtualNetwork: other})
+			}
+		}
+	}
+	return all
+}
+
+// SiteOf is the site of an on-premises host.
+func (l *Lab) SiteOf(h *LocalHost) *LocalNetwork {
+	n, _ := find(l.LocalNetworks, func(n *LocalNetwork) bool { return slices.Contains(n.Hosts, h) })
+	return n
+}
+
+// joined tells whether two domains are one, or connected by a gateway.
+func (l *Lab) joined(a, b string) bool {
+	return a == b || slices.ContainsFunc(l.Connections(), func(c Connection) bool {
+		x, y := c.Network.Name, ""
+		if c.LocalNetwork != nil {
+			y = siteDomain(c.LocalNetwork)
+		} else {
+			y = c.VirtualNetwork.Name
+		}
+		return x == a && y == b || x == b && y == a
+	})
+}
+
+func siteDomain(n *LocalNetwork) string { return "site." + strings.ToLower(n.Name) }

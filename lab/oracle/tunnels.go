@@ -1,0 +1,88 @@
+package oracle
+
+import (
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/compile"
+)
+
+// throughTunnel walks from a network, virtual or local, into one that a gateway joins it to. The source address stays.
+func (w walk) throughTunnel(from string, source netip.Addr) ([]Outcome, bool) {
+	for _, c := range w.lab.Connections() {
+		switch {
+		case c.LocalNetwork != nil && c.Network.Name == from && contains(c.LocalNetwork.AddressSpace, w.target.Address):
+			return w.intoSite(c.LocalNetwork, source), true
+		case c.LocalNetwork != nil && c.LocalNetwork.Name == from && contains(c.Network.AddressSpace, w.target.Address):
+			return w.intoNetwork(c.Network, source), true
+		case c.VirtualNetwork != nil && c.Network.Name == from && contains(c.VirtualNetwork.AddressSpace, w.target.Address):
+			return w.intoNetwork(c.VirtualNetwork, source), true
+		case c.VirtualNetwork != nil && c.VirtualNetwork.Name == from && contains(c.Network.AddressSpace, w.target.Address):
+			return w.intoNetwork(c.Network, source), true
+		}
+	}
+	return nil, false
+}
+
+// intoSite arrives in an on-premises site.
+func (w walk) intoSite(n *lab.LocalNetwork, source netip.Addr) []Outcome {
+	for _, h := range n.Hosts {
+		if h.Address == w.target.Address {
+			return []Outcome{w.arrive(lab.Member{LocalHost: h}, w.target.Port, source)}
+		}
+	}
+	if lab.Gateway(n.AddressSpace[0]) == w.target.Address {
+		return blocked(compile.SiteName(n), compile.NoEndpoint)
+	}
+	return blocked(compile.SiteName(n), compile.NoInstance)
+}
+
+// intoNetwork arrives in a virtual network.
+func (w walk) intoNetwork(n *lab.VirtualNetwork, source netip.Addr) []Outcome {
+	edge := compile.EdgeName(n.Name)
+	isGateway := func(s lab.Subnet) bool { return lab.Gateway(s.AddressPrefix) == w.target.Address }
+	if slices.ContainsFunc(n.Subnets, isGateway) {
+		return blocked(edge, compile.PlatformPort)
+	}
+	for _, d := range w.lab.Deployments() {
+		if d.VirtualNetwork != n.Name {
+			continue
+		}
+		if ilb := d.InternalLoadBalancer; ilb != nil && ilb.Address == w.target.Address {
+			return w.vip(d, source)
+		}
+		for _, i := range d.Running() {
+			if i.DIP == w.target.Address {
+				return []Outcome{w.arrive(lab.Member{Instance: i}, w.target.Port, source)}
+			}
+		}
+	}
+	return blocked(edge, compile.NoInstance)
+}
+
+// fromSite walks out of an on-premises site: to a neighbour, through a tunnel, or to the internet.
+func (w walk) fromSite(h *lab.LocalHost) []Outcome {
+	n := w.lab.SiteOf(h)
+	router, lan := compile.SiteName(n), n.AddressSpace[0]
+	for _, other := range n.Hosts {
+		if other.Address == w.target.Address {
+			return []Outcome{w.arrive(lab.Member{LocalHost: other}, w.target.Port, h.Address)}
+		}
+	}
+	if outcome, ok := w.throughTunnel(n.Name, h.Address); ok {
+		return outcome
+	}
+	switch a := w.target.Address; {
+	case a == lab.Gateway(lan) || a == n.VPNGatewayAddress:
+		return blocked(router, compile.NoEndpoint)
+	case lan.Contains(a):
+		return []Outcome{{Verdict: emu.Timeout}}
+	case contains(n.AddressSpace, a):
+		return blocked(router, compile.NoInstance)
+	case contains(lab.PrivateSpace(), a):
+		return blocked(router, compile.PrivateAddress)
+	}
+	return w.public(n.VPNGatewayAddress)
+}
