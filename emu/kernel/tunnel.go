@@ -173,7 +173,7 @@ func wantedTunnel(f *facts, e emu.TunnelEnd) {
 
 // tunnelFeatures are what gateways need beyond the rest of a lab: one of the two.
 func tunnelFeatures(privileged bool) []Feature {
-	in := func(make func(*Namespace) error) func() (string, error) {
+	in := func(add func(*Namespace) error) func() (string, error) {
 		return func() (_ string, err error) {
 			if !privileged {
 				return "", errors.New("not tried: it needs the privileges")
@@ -183,7 +183,7 @@ func tunnelFeatures(privileged bool) []Feature {
 				return "", err
 			}
 			defer func() { err = errors.Join(err, n.Close()) }()
-			return "", make(n)
+			return "", add(n)
 		}
 	}
 	return []Feature{

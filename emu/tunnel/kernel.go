@@ -2,7 +2,6 @@ package tunnel
 
 import (
 	"errors"
-	"fmt"
 	"net"
 
 	"golang.zx2c4.com/wireguard/wgctrl"
@@ -25,8 +24,8 @@ func inKernel(s side) (_ end, err error) {
 	made := closers{closer(func() error { return kernel.RemoveLink(s.namespace, s.Device) })}
 	defer func() {
 		if err != nil {
-			// What fails from here on is no reason to do without the kernel: %v hides the cause.
-			err = errors.Join(fmt.Errorf("WireGuard in the kernel: %v", err), made.Close())
+			// What fails from here on is no reason to do without the kernel, so its cause is not for errors.Is.
+			err = errors.Join(errors.New("WireGuard in the kernel: "+err.Error()), made.Close())
 		}
 	}()
 	mark := uint32(markBase + int(s.Port))

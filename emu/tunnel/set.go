@@ -15,7 +15,7 @@ import (
 // Set are the open tunnels of a running network. Its methods may be called from many goroutines at once.
 type Set struct {
 	namespace func(string) (*kernel.Namespace, bool)
-	make      maker
+	way       maker
 
 	mu   sync.Mutex
 	open []entry
@@ -28,7 +28,7 @@ type entry struct {
 
 // NewSet makes an empty set for the namespaces of a network.
 func NewSet(namespace func(string) (*kernel.Namespace, bool)) *Set {
-	return &Set{namespace: namespace, make: best}
+	return &Set{namespace: namespace, way: best}
 }
 
 // Change closes the open tunnels that are not wanted and opens the wanted that are not open; those that stay the same are not touched.
@@ -82,7 +82,7 @@ func (s *Set) add(ctx context.Context, t emu.Tunnel) (entry, error) {
 	if !hasA || !hasB {
 		return entry{}, fmt.Errorf("tunnel %s: there is no namespace %s or no %s", t.ID, t.A.Namespace, t.B.Namespace)
 	}
-	c, err := open(ctx, a, b, t, s.make)
+	c, err := open(ctx, a, b, t, s.way)
 	if err != nil {
 		return entry{}, err
 	}

@@ -64,7 +64,7 @@ func best(s side) (end, error) {
 	return c, err
 }
 
-func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, make maker) (_ io.Closer, err error) {
+func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, way maker) (_ io.Closer, err error) {
 	if err := emu.CheckTunnels([]emu.Tunnel{t}); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, make maker)
 		if err := s.checkPath(); err != nil {
 			return nil, err
 		}
-		e, err := make(s)
+		e, err := way(s)
 		if err != nil {
 			return nil, err
 		}

@@ -215,7 +215,7 @@ func useSet(t *testing.T, way maker) {
 	l := start(t)
 	set := NewSet(l.state.Namespace)
 	opened := 0
-	set.make = func(s side) (end, error) { opened++; return way(s) }
+	set.way = func(s side) (end, error) { opened++; return way(s) }
 	change := func(want ...emu.Tunnel) {
 		t.Helper()
 		if err := set.Change(t.Context(), want); err != nil {
