@@ -30,6 +30,7 @@ type Row struct {
 	VIP, Direct, HAProxy float64
 	// ToDirect and ToHAProxy are medians of the ratios of each run, in which both met the same machine.
 	ToDirect, ToHAProxy float64
+	ToFewest            float64 // the VIP's figure with the fewest endpoints; 0 for that itself
 }
 
 func main() {
@@ -132,15 +133,20 @@ func measure(ctx context.Context, runs int, haproxy string, counts []int) (rows 
 	for _, n := range counts {
 		name := func(kind string) string { return fmt.Sprintf("%s %d", kind, n) }
 		for _, figure := range figureNames {
-			row := func(from string, vip, direct, haproxy []float64) Row {
+			row := func(from string, vip, fewest, direct, haproxy []float64) Row {
+				toFewest := 0.0
+				if n != counts[0] {
+					toFewest = medianRatio(vip, fewest)
+				}
 				return Row{
-					From: from, Endpoints: n, Figure: figure, VIP: median(vip), Direct: median(direct), HAProxy: median(haproxy),
+					ToFewest: toFewest,
+					From:     from, Endpoints: n, Figure: figure, VIP: median(vip), Direct: median(direct), HAProxy: median(haproxy),
 					ToDirect: medianRatio(vip, direct), ToHAProxy: medianRatio(vip, haproxy),
 				}
 			}
 			rows = append(rows,
-				row("internet", all[name("vip")][figure], all["direct"][figure], all[name("haproxy")][figure]),
-				row("instance", all[name("inside vip")][figure], all[name("inside direct")][figure], nil))
+				row("internet", all[name("vip")][figure], all[fmt.Sprintf("vip %d", counts[0])][figure], all["direct"][figure], all[name("haproxy")][figure]),
+				row("instance", all[name("inside vip")][figure], all[fmt.Sprintf("inside vip %d", counts[0])][figure], all[name("inside direct")][figure], nil))
 		}
 	}
 	return rows, nil
