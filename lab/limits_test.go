@@ -9,6 +9,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/guestfirewall"
 )
 
 // TestLimits holds that a limit of the platform can be reached, and that one more is refused.
@@ -288,5 +289,23 @@ func TestDeallocatedMachineKeepsItsStaticAddress(t *testing.T) {
 	must(t, l.StartRole("contactsql", "a"))
 	if a.Address() != m.StaticAddress || !a.Instance.PublicIP.IsValid() {
 		t.Errorf("started, a has %v and the public address %v", a.Address(), a.Instance.PublicIP)
+	}
+}
+
+func TestDeleteFirewallRules(t *testing.T) {
+	l := inhabited(t)
+	for _, text := range []string{
+		`netsh advfirewall firewall add rule name=web dir=in action=allow protocol=tcp localport=80`,
+		`netsh advfirewall firewall add rule name=web dir=in action=allow protocol=tcp localport=81`, "allow tcp 82", "allow tcp 83",
+	} {
+		r, err := guestfirewall.Parse(text)
+		must(t, err)
+		must(t, l.AddFirewallRule("a", lab.GuestFirewallRule{Rule: r}))
+	}
+	must(t, l.DeleteFirewallRule("a", "web"))
+	must(t, l.DeleteFirewallRule("a", "allow tcp 82"))
+	a, _ := l.Find("a")
+	if left := a.Instance.Firewall; len(left) != 1 || left[0].Text != "allow tcp 83" {
+		t.Errorf("left are %v", left)
 	}
 }
