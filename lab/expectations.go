@@ -29,8 +29,8 @@ func (l *Lab) Expect(e Expectation) error {
 		_, err := l.Namespace(name)
 		check(err)
 	}
-	if e.To.Protocol == emu.UDP {
-		check(badRequest("UDP is not probed by this version of vnetlab.").WithHint("Expect a tcp port."))
+	if e.To.Protocol == emu.UDP && e.HTTP != nil {
+		check(badRequest("HTTP is asked for over tcp, not udp."))
 	}
 	if !slices.Contains(emu.Verdicts, e.Verdict) {
 		check(badRequest("%s is not a verdict.", shorten(string(e.Verdict))))
@@ -70,9 +70,6 @@ func (l *Lab) ExpectExposure(ports []ExposedPort) error {
 		if _, exists := l.cloudService(service); !ok || !exists {
 			dnsNames := names(l.CloudServices, (*CloudService).DNSName)
 			errs = append(errs, didYouMean(notFound("%s is not the DNS name of a cloud service of this lab.", shorten(p.Name)), p.Name, dnsNames).At(p.Origin))
-		}
-		if p.Protocol == emu.UDP {
-			errs = append(errs, badRequest("UDP is not probed by this version of vnetlab.").WithHint("List tcp ports.").At(p.Origin))
 		}
 	}
 	if len(errs) > 0 {

@@ -86,6 +86,20 @@ func (l *Lab) Serving(f Frontend) []Backend {
 	return all
 }
 
+// DirectReturnAddress is the VIP that an instance has as an address of its own, because it is the first serving member of an endpoint with direct
+// server return.
+func (l *Lab) DirectReturnAddress(i *Instance) (netip.Addr, bool) {
+	for _, f := range i.deployment.Frontends() {
+		if !f.DirectServerReturn || f.Internal {
+			continue
+		}
+		if serving := l.Serving(f); len(serving) > 0 && serving[0].Instance == i {
+			return f.Address, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
 // SetHealth records what the load balancer found out about a member.
 func (l *Lab) SetHealth(probeID string, healthy bool) {
 	if l.healthy == nil {

@@ -2,8 +2,9 @@ package kernel
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -15,24 +16,41 @@ import (
 // seconds later.
 const activeWithin = 30 * time.Second
 
+// questionsAtOnce keeps the descriptions of devices, 4 KiB each, within the receive buffer of a socket.
+const questionsAtOnce = 20
+
 // waitActive returns when the devices with the given indexes carry packets. A link that is set up before its other end waits for the
 // kernel to notice the carrier, and only then its queue, and the bridge it is a port of, take packets; till then they are lost.
+//
+// Since Linux 6.8 asking for a device makes the kernel look at its carrier at once. So each is asked for, rather than all listed.
 func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) error {
+	withoutStatistics := nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics))
+	idle := slices.Sorted(maps.Keys(devices))
+	slices.Reverse(idle) // the ports before their bridges, mostly
 	start := time.Now()
 	for pause := time.Duration(0); ; pause = min(2*pause+time.Millisecond, 50*time.Millisecond) {
-		idle, err := inactive(s, devices)
-		if err == nil && len(idle) == 0 {
+		active := map[int]bool{}
+		questions := make([]request, len(idle))
+		for i, index := range idle {
+			questions[i] = newRequest("look at "+devices[index], unix.RTM_GETLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), withoutStatistics)
+			questions[i].answer = func(m []byte) error {
+				attrs, err := parseAttributes(m[unix.SizeofIfInfomsg:])
+				state := attrs[unix.IFLA_OPERSTATE]
+				active[index] = len(state) > 0 && state[0] == netlink.OperUp
+				return err
+			}
+		}
+		for part := range slices.Chunk(questions, questionsAtOnce) {
+			if err := s.do(part...); err != nil {
+				return err
+			}
+		}
+		idle = slices.DeleteFunc(idle, func(index int) bool { return active[index] })
+		if len(idle) == 0 {
 			return nil
 		}
-		if err != nil && !errors.Is(err, errInterrupted) {
-			return err
-		}
 		if time.Since(start) > activeWithin {
-			return fmt.Errorf("links carry no packets %s after they were set up, %d of %d: %w", activeWithin, len(idle), len(devices), err)
-		}
-		// Since Linux 6.8 asking for a device makes the kernel look at its carrier. Otherwise it looks at a hundred a second.
-		if err := s.do(idle...); err != nil {
-			return err
+			return fmt.Errorf("%d of %d links carry no packets %s after they were set up, %s is one", len(idle), len(devices), activeWithin, devices[idle[0]])
 		}
 		select {
 		case <-ctx.Done():
@@ -40,31 +58,6 @@ func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) err
 		case <-time.After(pause):
 		}
 	}
-}
-
-// inactive gives a question for each of the devices that don't carry packets.
-func inactive(s *routeSocket, devices map[int]string) ([]request, error) {
-	withoutStatistics := nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics))
-	links, err := s.dump(unix.RTM_GETLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), withoutStatistics)
-	if err != nil {
-		return nil, err
-	}
-	var idle []request
-	for _, m := range links {
-		index := int(nl.DeserializeIfInfomsg(m).Index)
-		name, awaited := devices[index]
-		if !awaited {
-			continue
-		}
-		attrs, err := parseAttributes(m[unix.SizeofIfInfomsg:])
-		if err != nil {
-			return nil, err
-		}
-		if state := attrs[unix.IFLA_OPERSTATE]; len(state) == 0 || state[0] != netlink.OperUp {
-			idle = append(idle, newRequest("look at "+name, unix.RTM_GETLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), withoutStatistics))
-		}
-	}
-	return idle, nil
 }
 
 // awaited are the devices of the namespace that become active only with their other ends: the links made from here, and the bridges

@@ -66,8 +66,9 @@ type place struct {
 	// index has the number of each device. The numbers are chosen beforehand, so that no request must wait for the answer to
 	// another.
 	index map[string]int
-	ends  []linkEnd // of the links of this namespace
-	near  []link    // the links that are made from this namespace
+	was   map[string]int // index before an update
+	ends  []linkEnd      // of the links of this namespace
+	near  []link         // the links that are made from this namespace
 }
 
 type link struct{ near, far linkEnd }
@@ -224,7 +225,7 @@ func (p *place) create() (err error) {
 		requests = append(requests, addAddress("lo", p.index["lo"], hostPrefix(addr)))
 	}
 	for _, b := range p.want.Bridges {
-		requests = append(requests, newBridge(b, p.index[b.Name]))
+		requests = append(requests, newBridge(b, p.index[b.Name]), setMTU(b, p.index[b.Name]))
 		for _, addr := range b.Addresses {
 			requests = append(requests, addAddress(b.Name, p.index[b.Name], addr))
 		}
@@ -283,21 +284,7 @@ func (a *application) connect(ctx context.Context, p *place) error {
 func (p *place) finish() error {
 	var requests []request
 	for _, e := range p.ends {
-		if e.far {
-			requests = append(requests, linkUp(e.Name, e.index))
-		}
-		if e.Port != nil {
-			if e.far {
-				requests = append(requests, setMaster(e.Name, e.index, e.master))
-			}
-			requests = append(requests, setPort(e.Name, e.index, e.Port))
-			for _, mac := range e.Port.Stations {
-				requests = append(requests, addStation(e.Name, e.index, mac))
-			}
-		}
-		for _, addr := range e.Addresses {
-			requests = append(requests, addAddress(e.Name, e.index, addr))
-		}
+		requests = append(requests, e.requests()...)
 	}
 	for _, n := range p.want.Neighbors {
 		if p.index[n.Device] == 0 {
@@ -331,11 +318,12 @@ func (a *application) step() {
 
 // state is what there is by now.
 func (a *application) state() *State {
-	s := &State{byName: map[string]*Namespace{}}
+	s := &State{byName: map[string]*Namespace{}, devices: map[string]map[string]int{}, next: firstLater}
 	for _, p := range a.places {
 		if p.ns != nil {
 			s.namespaces = append(s.namespaces, p.ns)
 			s.byName[p.want.Name] = p.ns
+			s.devices[p.want.Name] = p.index
 		}
 	}
 	return s

@@ -20,6 +20,8 @@ import (
 type request struct {
 	*nl.NetlinkRequest
 	what string
+	// answer, of a question, takes the object that was asked for.
+	answer func(object []byte) error
 }
 
 func newRequest(what string, proto, flags int, parts ...nl.NetlinkRequestData) request {
@@ -27,7 +29,7 @@ func newRequest(what string, proto, flags int, parts ...nl.NetlinkRequestData) r
 	for _, p := range parts {
 		r.AddData(p)
 	}
-	return request{r, what}
+	return request{NetlinkRequest: r, what: what}
 }
 
 const create = unix.NLM_F_CREATE | unix.NLM_F_EXCL
@@ -62,8 +64,13 @@ func newBridge(b emu.Bridge, index int) request {
 	return newRequest("add bridge "+b.Name, unix.RTM_NEWLINK, create, linkInfo(unix.AF_UNSPEC, index, flags, flags),
 		nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(b.Name)),
 		nl.NewRtAttr(unix.IFLA_ADDRESS, b.MAC[:]),
-		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(emu.MTU)),
 		info)
+}
+
+// setMTU sets the MTU of a bridge. One that it was made with would be lost with its last port.
+func setMTU(b emu.Bridge, index int) request {
+	return newRequest("set the MTU of bridge "+b.Name, unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0),
+		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(emu.MTU)))
 }
 
 // linkEnd is one end of a veth pair with the places it goes to.
@@ -108,6 +115,27 @@ func newVeth(near, far linkEnd) request {
 	return r
 }
 
+// requests complete an end of a link that has been made.
+func (e linkEnd) requests() []request {
+	var all []request
+	if e.far {
+		all = append(all, linkUp(e.Name, e.index))
+	}
+	if e.Port != nil {
+		if e.far {
+			all = append(all, setMaster(e.Name, e.index, e.master))
+		}
+		all = append(all, setPort(e.Name, e.index, e.Port))
+		for _, mac := range e.Port.Stations {
+			all = append(all, addStation(e.Name, e.index, mac))
+		}
+	}
+	for _, addr := range e.Addresses {
+		all = append(all, addAddress(e.Name, e.index, addr))
+	}
+	return all
+}
+
 // portFlag is a switch of a bridge port.
 type portFlag struct {
 	attribute uint16
@@ -145,8 +173,15 @@ func addStation(name string, index int, mac emu.MAC) request {
 		nl.NewRtAttr(unix.NDA_LLADDR, mac[:]))
 }
 
-func addNeighbor(n emu.Neighbor, index int) request {
-	return newRequest(fmt.Sprintf("add neighbour %s on %s", n.Address, n.Device), unix.RTM_NEWNEIGH, create,
+func addNeighbor(n emu.Neighbor, index int) request { return newNeighbor(n, index, create) }
+
+// setNeighbor adds the neighbour or gives it another MAC address.
+func setNeighbor(n emu.Neighbor, index int) request {
+	return newNeighbor(n, index, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+}
+
+func newNeighbor(n emu.Neighbor, index, flags int) request {
+	return newRequest(fmt.Sprintf("add neighbour %s on %s", n.Address, n.Device), unix.RTM_NEWNEIGH, flags,
 		&netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index), State: unix.NUD_PERMANENT},
 		nl.NewRtAttr(unix.NDA_DST, n.Address.AsSlice()),
 		nl.NewRtAttr(unix.NDA_LLADDR, n.MAC[:]))
@@ -174,7 +209,22 @@ func broadcast(p netip.Prefix) []byte {
 	return last
 }
 
-func addRoute(r emu.Route, index int) request {
+func addRoute(r emu.Route, index int) request { return newRoute(r, index, create) }
+
+// setRoute puts the route in the place of the one to the same destination.
+func setRoute(r emu.Route, index int) request {
+	return newRoute(r, index, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+}
+
+func newRoute(r emu.Route, index, flags int) request {
+	return routeRequest(fmt.Sprintf("add route to %s", r.Destination), unix.RTM_NEWROUTE, flags, r, index)
+}
+
+func deleteRoute(r emu.Route, index int) request {
+	return routeRequest(fmt.Sprintf("delete route to %s", r.Destination), unix.RTM_DELROUTE, 0, r, index)
+}
+
+func routeRequest(what string, proto, flags int, r emu.Route, index int) request {
 	m := nl.NewRtMsg()
 	m.Family, m.Dst_len, m.Scope = unix.AF_INET, uint8(r.Destination.Bits()), unix.RT_SCOPE_LINK
 	if r.Gateway.IsValid() {
@@ -183,13 +233,52 @@ func addRoute(r emu.Route, index int) request {
 	if r.OnLink {
 		m.Flags = unix.RTNH_F_ONLINK
 	}
-	q := newRequest(fmt.Sprintf("add route to %s", r.Destination), unix.RTM_NEWROUTE, create, m,
+	q := newRequest(what, proto, flags, m,
 		nl.NewRtAttr(unix.RTA_DST, r.Destination.Addr().AsSlice()))
 	if r.Gateway.IsValid() {
 		q.AddData(nl.NewRtAttr(unix.RTA_GATEWAY, r.Gateway.AsSlice()))
 	}
 	q.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
 	return q
+}
+
+func deleteNeighbor(n emu.Neighbor, index int) request {
+	return newRequest(fmt.Sprintf("delete neighbour %s on %s", n.Address, n.Device), unix.RTM_DELNEIGH, 0,
+		&netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index)}, nl.NewRtAttr(unix.NDA_DST, n.Address.AsSlice()))
+}
+
+func deleteAddress(name string, index int, a netip.Prefix) request {
+	m := nl.NewIfAddrmsg(unix.AF_INET)
+	m.Index, m.Prefixlen = uint32(index), uint8(a.Bits())
+	return newRequest(fmt.Sprintf("delete address %s of %s", a, name), unix.RTM_DELADDR, 0, m,
+		nl.NewRtAttr(unix.IFA_LOCAL, a.Addr().AsSlice()))
+}
+
+func deleteLink(name string, index int) request {
+	return newRequest("delete link "+name, unix.RTM_DELLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0))
+}
+
+// doomedGroup is the group of devices that are about to be deleted. The kernel waits once for all of a group.
+const doomedGroup = 0x7e57
+
+func setGroup(name string, index int, group uint32) request {
+	return newRequest(fmt.Sprintf("set the group of %s", name), unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0),
+		nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(group)))
+}
+
+func deleteGroup(group uint32) request {
+	return newRequest("delete links", unix.RTM_DELLINK, 0, linkInfo(unix.AF_UNSPEC, 0, 0, 0),
+		nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(group)))
+}
+
+// setBridge gives a bridge the MAC address and the flags that it should have.
+func setBridge(b emu.Bridge, index int) request {
+	flags := uint32(0)
+	if len(b.Addresses) == 0 {
+		flags = unix.IFF_NOARP
+	}
+	return newRequest("set bridge "+b.Name, unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, flags, unix.IFF_NOARP),
+		nl.NewRtAttr(unix.IFLA_ADDRESS, b.MAC[:]))
 }
 
 // hostPrefix gives the /32 of an address.

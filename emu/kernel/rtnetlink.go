@@ -79,11 +79,17 @@ func (s *routeSocket) batch(requests []request) error {
 			if int(h.Len) > len(in) || h.Seq-first >= uint32(len(requests)) {
 				return fmt.Errorf("unexpected netlink message of type %d", h.Type)
 			}
-			if h.Type == unix.NLMSG_ERROR { // an object that was asked for comes before
+			r, m := requests[h.Seq-first], in[unix.NLMSG_HDRLEN:h.Len]
+			var err error
+			switch {
+			case h.Type == unix.NLMSG_ERROR:
 				answered++
-				if err := ackError(h, in[unix.NLMSG_HDRLEN:h.Len]); err != nil {
-					errs = append(errs, fmt.Errorf("%s: %w", requests[h.Seq-first].what, err))
-				}
+				err = ackError(h, m)
+			case r.answer != nil: // comes before
+				err = r.answer(m)
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", r.what, err))
 			}
 			in = in[min(len(in), (int(h.Len)+3)&^3):]
 		}

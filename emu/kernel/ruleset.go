@@ -95,13 +95,8 @@ func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 	table := c.AddTable(tableOf(r))
 	chains := slices.Clone(r.Chains)
 	slices.SortStableFunc(chains, func(a, b emu.Chain) int { return hooked(a) - hooked(b) })
-	for _, ch := range chains {
-		chain, ok := hooks[ch.Hook]
-		if !ok && ch.Hook != emu.NoHook {
-			return fmt.Errorf("chain %s: unknown hook %q", ch.Name, ch.Hook)
-		}
-		chain.Name, chain.Table = ch.Name, table
-		c.AddChain(&chain)
+	if err := addChains(c, table, chains); err != nil {
+		return err
 	}
 	for _, p := range r.Timeouts {
 		if err := addTimeout(c, table, p); err != nil {
@@ -115,16 +110,50 @@ func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 		}
 	}
 	for _, ch := range chains {
-		for i, rule := range ch.Rules {
-			exprs, err := expressions(rule, func(vmap []nftables.SetElement) (*nftables.Set, error) {
-				s := &nftables.Set{Table: table, Anonymous: true, Constant: true, IsMap: true, KeyType: nftables.TypeInteger, DataType: nftables.TypeVerdict}
-				return s, addSet(c, s, vmap)
-			})
-			if err != nil {
-				return fmt.Errorf("chain %s, rule %d: %w", ch.Name, i+1, err)
-			}
-			c.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: ch.Name}, Exprs: exprs, UserData: comment(rule)})
+		if err := addRules(c, table, ch); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func addChains(c *nftables.Conn, table *nftables.Table, chains []emu.Chain) error {
+	for _, ch := range chains {
+		chain, ok := hooks[ch.Hook]
+		if !ok && ch.Hook != emu.NoHook {
+			return fmt.Errorf("chain %s: unknown hook %q", ch.Name, ch.Hook)
+		}
+		chain.Name, chain.Table = ch.Name, table
+		c.AddChain(&chain)
+	}
+	return nil
+}
+
+// addRules queues the rules of a chain, after those that it has.
+func addRules(c *nftables.Conn, table *nftables.Table, ch emu.Chain) error {
+	chain := &nftables.Chain{Name: ch.Name, Table: table}
+	for i, rule := range ch.Rules {
+		if err := addRule(c, chain, rule, 0); err != nil {
+			return fmt.Errorf("rule %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// addRule queues a rule before the one with the handle, or without one as the last of its chain.
+func addRule(c *nftables.Conn, chain *nftables.Chain, rule emu.Rule, before uint64) error {
+	exprs, err := expressions(rule, func(vmap []nftables.SetElement) (*nftables.Set, error) {
+		s := &nftables.Set{Table: chain.Table, Anonymous: true, Constant: true, IsMap: true, KeyType: nftables.TypeInteger, DataType: nftables.TypeVerdict}
+		return s, addSet(c, s, vmap)
+	})
+	if err != nil {
+		return fmt.Errorf("chain %s: %w", chain.Name, err)
+	}
+	r := &nftables.Rule{Table: chain.Table, Chain: chain, Position: before, Exprs: exprs, UserData: comment(rule)}
+	if before == 0 {
+		c.AddRule(r)
+	} else {
+		c.InsertRule(r)
 	}
 	return nil
 }

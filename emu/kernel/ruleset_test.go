@@ -50,6 +50,7 @@ func everyStatement() *emu.Ruleset {
 			}},
 			{Name: "post", Hook: emu.SNATHook, Rules: []emu.Rule{
 				with(emu.MatchOutput{Device: "fifteen-bytes-x"}, emu.MatchPrefixSet{Of: emu.Source, Set: "spaces"}, emu.SNATByMap{Map: "vips"}),
+				with(emu.MatchMark{Mark: 0x102}, emu.SNAT{To: addr("198.18.0.5")}),
 				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
 			}},
 			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
@@ -68,7 +69,10 @@ func everyStatement() *emu.Ruleset {
 				with(emu.Distribute{By: emu.AddressPair, Chains: []string{"two"}}),
 			}},
 			{Name: "one", Rules: []emu.Rule{with(tcp, emu.SetTimeout{Policy: "idle-4"}), with(emu.MatchProtocol{Protocol: "udp"}, emu.SetTimeout{Policy: "idle-udp"}), with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
-			{Name: "two"},
+			{Name: "two", Rules: []emu.Rule{
+				with(emu.SetMark{Mark: 0x102}),
+				with(emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), 0)}),
+			}},
 		},
 	}
 }

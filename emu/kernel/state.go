@@ -2,30 +2,53 @@ package kernel
 
 import (
 	"errors"
+	"slices"
+	"sync"
+
+	"github.com/coreos/go-iptables/iptables"
 )
 
 // State is a network that the kernel has. It holds the namespaces open.
 type State struct {
+	updating sync.Mutex // held by the one update that goes on
+	iptables *iptables.IPTables
+
+	mu         sync.RWMutex // guards what is below
 	namespaces []*Namespace
 	byName     map[string]*Namespace
+	// devices has the number of each device that was made, by namespace.
+	devices map[string]map[string]int
+	next    int // number of devices that an update makes
 }
+
+// firstLater is the number of the first device that an update makes. What others make gets lower numbers from the kernel, also devices
+// that the network doesn't have, such as tunnels.
+const firstLater = 1 << 16
 
 // Namespace finds a namespace by its name.
 func (s *State) Namespace(name string) (*Namespace, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	n, ok := s.byName[name]
 	return n, ok
 }
 
-// Namespaces gives all namespaces in the order of the network. The slice is not for changing.
-func (s *State) Namespaces() []*Namespace { return s.namespaces }
+// Namespaces gives all namespaces in the order of the network.
+func (s *State) Namespaces() []*Namespace {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.namespaces)
+}
 
 // Close lets go of all namespaces. The kernel destroys each that no process and no socket holds any more, with all that is in
 // it, some time later; see WaitUntilGone.
 func (s *State) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var errs []error
 	for _, n := range s.namespaces {
 		errs = append(errs, n.Close())
 	}
-	s.namespaces, s.byName = nil, nil
+	s.namespaces, s.byName, s.devices = nil, nil, nil
 	return errors.Join(errs...)
 }

@@ -29,6 +29,8 @@ var (
 		// A gateway in its own subnet must not tell hosts of a shorter way: every packet passes its rules.
 		{"ipv4/conf/all/send_redirects", "0"},
 		{"ipv4/conf/default/send_redirects", "0"},
+		// The end of an address is not the end of the others of its subnet.
+		{"ipv4/conf/all/promote_secondaries", "1"},
 		// Packets within a subnet are bridged, and the rules of the router are not for them.
 		{"bridge/bridge-nf-call-iptables", "0"},
 		unlimitedICMP,

@@ -44,7 +44,7 @@ func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
 	if err != nil {
 		var failed *startError
 		if errors.As(err, &failed) {
-			return failed.code, fmt.Errorf("%s: %w", in.spec.Name, err)
+			return failed.code, fmt.Errorf("%s: %w", in.name, err)
 		}
 		return -1, err
 	}
@@ -144,13 +144,13 @@ func (r *running) wait(ctx context.Context, polite syscall.Signal) (*unix.WaitSt
 // lost explains why the init's socket closed.
 func (r *running) lost(err error) error {
 	if r.in.ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", r.in.spec.Name, ErrClosed)
+		return fmt.Errorf("%s: %w", r.in.name, ErrClosed)
 	}
 	select {
 	case <-r.init.ended:
-		return fmt.Errorf("%s: %w", r.in.spec.Name, r.init.err)
+		return fmt.Errorf("%s: %w", r.in.name, r.init.err)
 	case <-time.After(time.Second):
-		return fmt.Errorf("%s: %w", r.in.spec.Name, err)
+		return fmt.Errorf("%s: %w", r.in.name, err)
 	}
 }
 

@@ -36,7 +36,7 @@ var ErrClosed = errors.New("the instance is closed")
 // Instance runs the programs of one namespace.
 type Instance struct {
 	ns   *kernel.Namespace
-	spec emu.Namespace
+	name string
 	opts Options
 
 	ctx    context.Context // ends with Close
@@ -44,6 +44,7 @@ type Instance struct {
 	loops  sync.WaitGroup // of programs
 
 	mu       sync.Mutex
+	spec     emu.Namespace
 	init     *initProcess // nil: none yet, or it ended
 	programs []*program
 }
@@ -58,9 +59,17 @@ type Options struct {
 
 // New makes an instance that runs nothing yet, and has no process.
 func New(ns *kernel.Namespace, spec emu.Namespace, opts Options) *Instance {
-	in := &Instance{ns: ns, spec: spec, opts: opts}
+	in := &Instance{ns: ns, name: spec.Name, spec: spec, opts: opts}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	return in
+}
+
+// SetSpec tells the instance what its namespace has become. What runs already keeps its environment, and the names and name servers that
+// it found; a program that starts again has the new environment, an instance that is restarted the new files.
+func (in *Instance) SetSpec(spec emu.Namespace) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.spec = spec
 }
 
 // environment is that of everything that runs in the instance; in a list of equal names the last one counts.
@@ -69,7 +78,7 @@ func (in *Instance) environment(more ...string) []string {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root",
 		"LANG=C.UTF-8",
-		"INSTANCE=" + in.spec.Name,
+		"INSTANCE=" + in.name,
 	}
 	return slices.Concat(env, in.opts.Env, more)
 }
@@ -93,7 +102,7 @@ func (in *Instance) Close() error {
 		select {
 		case <-init.ended:
 		case <-time.After(5 * time.Second):
-			return fmt.Errorf("%s: its processes don't end (PID %d)", in.spec.Name, init.cmd.Process.Pid)
+			return fmt.Errorf("%s: its processes don't end (PID %d)", in.name, init.cmd.Process.Pid)
 		}
 	}
 	return nil
@@ -114,7 +123,7 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.ctx.Err() != nil {
-		return nil, fmt.Errorf("%s: %w", in.spec.Name, ErrClosed)
+		return nil, fmt.Errorf("%s: %w", in.name, ErrClosed)
 	}
 	if in.init != nil {
 		select {
@@ -137,7 +146,7 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 	}
 	init, err := startInit(in.ctx, in.ns, setup)
 	if err != nil {
-		return nil, fmt.Errorf("%s: start its init process: %w", in.spec.Name, err)
+		return nil, fmt.Errorf("%s: start its init process: %w", in.name, err)
 	}
 	in.init = init
 	return init, nil

@@ -60,31 +60,50 @@ type program struct {
 	service emu.Service
 	log     *Log
 
+	ctx    context.Context // ends with Stop, or with Close of the instance
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the program runs no more
+
 	mu     sync.Mutex
 	status ProgramStatus
 }
 
-// Run keeps the program of a service running until Close: its Command, given to sh -c, in the folder Dir, with PORT in its
-// environment beside what [Command] has. It returns at once; WaitListening tells when it serves, Programs how it does. A program
+// Run keeps the program of a service running until Stop or Close: its Command, given to sh -c, in the folder Dir, with its Env
+// and PORT in its environment beside what [Command] has. It returns at once; WaitListening tells when it serves, Programs how it does. A program
 // that ends is started again after 0.2 s, and up to 10 s if it goes on ending; what it leaves running in its session ends
 // with it.
 func (in *Instance) Run(service emu.Service) error {
 	if service.BuiltIn() {
-		return fmt.Errorf("%s: service %s has no command to run", in.spec.Name, service.Name)
+		return fmt.Errorf("%s: service %s has no command to run", in.name, service.Name)
 	}
-	p := &program{in: in, service: service, log: newLog()}
+	p := &program{in: in, service: service, log: newLog(), ended: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancel(in.ctx)
 	p.status = ProgramStatus{Service: service.Name, Port: service.Port, State: Starting, Since: time.Now()}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", in.spec.Name, ErrClosed)
+		return fmt.Errorf("%s: %w", in.name, ErrClosed)
 	}
 	if slices.ContainsFunc(in.programs, func(q *program) bool { return q.service.Name == service.Name }) {
-		return fmt.Errorf("%s: service %s runs already", in.spec.Name, service.Name)
+		return fmt.Errorf("%s: service %s runs already", in.name, service.Name)
 	}
 	in.programs = append(in.programs, p)
 	in.loops.Go(p.loop)
 	return nil
+}
+
+// Stop ends the program of a service, and forgets it and its log. It is asked to end (SIGTERM) and half a second later killed with all of
+// its session. Stop returns when that is done.
+func (in *Instance) Stop(service string) {
+	p := in.program(service)
+	if p == nil {
+		return
+	}
+	p.cancel()
+	<-p.ended
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.programs = slices.DeleteFunc(in.programs, func(q *program) bool { return q == p })
 }
 
 // Programs tells how the programs do, in the order in which they were started.
@@ -133,7 +152,9 @@ func (p *program) set(change func(s *ProgramStatus)) {
 
 // loop runs the program again and again until the instance is closed.
 func (p *program) loop() {
-	ctx := p.in.ctx
+	ctx := p.ctx
+	defer close(p.ended)
+	defer p.cancel()
 	defer p.log.close()
 	var delay time.Duration
 	for {
@@ -178,7 +199,7 @@ func (p *program) once(ctx context.Context) string {
 	}
 	r, err := p.in.start(startRequest{
 		Argv:       []string{"sh", "-c", p.service.Command},
-		Env:        p.in.environment("PORT=" + strconv.Itoa(int(p.service.Port))),
+		Env:        p.in.environment(append(p.in.envOf(p.service), "PORT="+strconv.Itoa(int(p.service.Port)))...),
 		Dir:        dir,
 		EndSession: true,
 	}, nil, in, in)
@@ -204,6 +225,18 @@ func (p *program) once(ctx context.Context) string {
 		return err.Error()
 	}
 	return exitText(*status)
+}
+
+// envOf gives what the environment of a service's program has beyond that of all: as it is now, not as it was when the service began.
+func (in *Instance) envOf(s emu.Service) []string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, now := range in.spec.Services {
+		if now.Name == s.Name {
+			return slices.Clone(now.Env)
+		}
+	}
+	return slices.Clone(s.Env)
 }
 
 // outputPipe makes a pipe whose reading end alone is non-blocking: a program must not be surprised by EAGAIN.

@@ -1,6 +1,8 @@
 package cscfg
 
 import (
+	"slices"
+
 	"vnetlab/emu"
 	"vnetlab/lab/csdef"
 	"vnetlab/lab/strictxml"
@@ -28,7 +30,7 @@ func (p places) at(element emu.Origin, attribute string) emu.Origin {
 }
 
 // Check holds a configuration against its service definition: both name the same service and the same roles, access control is for
-// input endpoints that exist, and in a virtual network each role has its address. The error is of type strictxml.Errors.
+// input endpoints that exist, in a virtual network each role has its address, and endpoints are on load balancers that are there. The error is of type strictxml.Errors.
 func (c *Configuration) Check(definition *csdef.Definition) error {
 	var errs strictxml.Errors
 	if c.ServiceName != definition.Name {
@@ -67,7 +69,23 @@ func (c *Configuration) Check(definition *csdef.Definition) error {
 		}
 		c.checkAccessControl(&errs, b)
 	}
+	c.checkLoadBalancers(&errs, definition)
 	return errs.Err()
+}
+
+func (c *Configuration) checkLoadBalancers(errs *strictxml.Errors, definition *csdef.Definition) {
+	var known []string
+	for _, b := range c.LoadBalancers {
+		known = append(known, b.Name)
+	}
+	for _, r := range definition.Roles {
+		for _, e := range r.InputEndpoints {
+			if e.LoadBalancer != "" && !slices.Contains(known, e.LoadBalancer) {
+				errs.Add(e.Origin, "the load balancer %.60q of endpoint %.60q is not in the service configuration", e.LoadBalancer, e.Name).
+					DidYouMean(e.LoadBalancer, known)
+			}
+		}
+	}
 }
 
 func (c *Configuration) checkEndpoint(errs *strictxml.Errors, b EndpointACL, role *csdef.Role) {

@@ -44,7 +44,7 @@ const everything = `<ServiceConfiguration serviceName="All" xmlns="http://schema
     <AddressAssignments>
       <ReservedIPs><ReservedIP name="kept"/></ReservedIPs>
       <InstanceAddress roleName="Web1">
-        <PublicIPs><PublicIP name="pub" idleTimeoutInMinutes="30" domainNameLabel="d"/></PublicIPs>
+        <PublicIPs><PublicIP name="pub" idleTimeoutInMinutes="30" domainNameLabel="d"/><PublicIP name="more"/></PublicIPs>
         <Subnets><Subnet name="A"/><Subnet name="B"/></Subnets>
       </InstanceAddress>
     </AddressAssignments>
@@ -113,7 +113,7 @@ func TestReadEverything(t *testing.T) {
 		EndpointACLs:       []EndpointACL{{Role: "Web1", Endpoint: "Https", AccessControl: "office"}},
 		DNSServers:         []DNSServer{{Name: "dns1", Address: netip.MustParseAddr("10.0.1.4")}},
 		VirtualNetworkSite: &Named{Name: "Net"},
-		InstanceAddresses:  []InstanceAddress{{Role: "Web1", Subnets: []Named{{Name: "A"}, {Name: "B"}}, PublicIPs: []Named{{Name: "pub"}}}},
+		InstanceAddresses:  []InstanceAddress{{Role: "Web1", Subnets: []Named{{Name: "A"}, {Name: "B"}}, PublicIPs: []Named{{Name: "pub"}, {Name: "more"}}}},
 		ReservedIPs:        []Named{{Name: "kept"}},
 		LoadBalancers:      []LoadBalancer{{Name: "inside", Subnet: "A", StaticAddress: netip.MustParseAddr("10.0.1.9")}},
 	}
@@ -128,9 +128,9 @@ func TestReadEverything(t *testing.T) {
 	}
 	const so, end = ": this version of vnetlab can't build ", "; remove it, and the lab is without it"
 	if diff := cmp.Diff(`s:2:21: vmName "web"`+so+"host names other than the platform's"+end+
-		"\n"+`s:7:20: load balancer "inside"`+so+"internal load balancers"+end+
-		"\n"+`s:9:20: reserved IP "kept"`+so+"reserved addresses"+end+
-		"\n"+`s:11:20: public IP "pub"`+so+"public addresses of instances"+end+
+		"\n"+`s:11:41: public IP "pub"`+so+"idle timeouts of instances' public addresses other than 4 minutes"+end+
+		"\n"+`s:11:67: domainNameLabel "d"`+so+"DNS names of instances"+end+
+		"\n"+`s:11:88: public IP "more"`+so+"several public addresses of an instance"+end+
 		"\n"+`s:12:36: subnet "B"`+so+"a role in several subnets"+end, c.Unsupported().Error()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -158,6 +158,7 @@ func TestErrors(t *testing.T) {
 		{everything, `order="100"`, `order="200"`, `s:21:15: order "200" is there already; the first is at line 20`},
 		{everything, `<EndpointAcls>`, `<EndpointAcls><EndpointAcl role="Web1" endpoint="Https" accessControl="x"/>`, `s:17:80: endpoint "Https" of role "Web1" has an access control already; the first is at line 17`},
 		{everything, `type="private"`, `type="public"`, `s:7:73: type is "public", expected private`},
+		{everything, `</LoadBalancers>`, `<LoadBalancer name="b"><FrontendIPConfiguration type="private"/></LoadBalancer></LoadBalancers>`, `s:7:156: a deployment can have one internal load balancer only; the first is at line 7`},
 		{everything, `<AccessControl name="office">`, `<AccessControl name="office">` + many50(), `s:70:9: access control "office" has 52 rules, an endpoint can have 50`},
 	} {
 		_, err := Read("s", []byte(strings.Replace(c.in, c.old, c.new, 1)))
@@ -210,6 +211,30 @@ s:15:5: role "Web1" has no <InstanceAddress> in virtual network "Net"; say in <A
 		}
 		if got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.new, got, c.want)
+		}
+	}
+}
+
+func TestCheckLoadBalancers(t *testing.T) {
+	cfg, err := Read("s", []byte(everything))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"inside":  "",
+		"insides": `d:2:36: the load balancer "insides" of endpoint "Https" is not in the service configuration; did you mean "inside"?`,
+	} {
+		d, err := csdef.Read("d", []byte(fmt.Sprintf(`<ServiceDefinition name="All" xmlns=%q>
+<WorkerRole name="Web1"><Endpoints><InputEndpoint name="Https" protocol="tcp" port="1" loadBalancer=%q/></Endpoints></WorkerRole></ServiceDefinition>`, csdef.Namespace, name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := cfg.Check(d); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
 	}
 }

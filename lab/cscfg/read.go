@@ -182,6 +182,9 @@ func (c *Configuration) readAddresses(network *element) {
 	c.ReservedIPs = names(assignments.Child("ReservedIPs").All("ReservedIP"))
 	balancers := network.Child("LoadBalancers").All("LoadBalancer")
 	strictxml.Unique(balancers, "name", "load balancer")
+	if len(balancers) > 1 {
+		balancers[1].Fail("a deployment can have one internal load balancer only").WithHint("the first is at line %d", balancers[0].Origin.Line)
+	}
 	for _, e := range balancers {
 		b := LoadBalancer{Name: e.Get("name"), Origin: e.Origin}
 		if f := e.Child("FrontendIPConfiguration"); f != nil {
@@ -252,15 +255,17 @@ func (c *Configuration) note(root, network *element) {
 		if subnets := i.Child("Subnets").All("Subnet"); len(subnets) > 1 {
 			cannotBuild(subnets[1].Origin, "subnet", subnets[1].Get("name"), "a role in several subnets")
 		}
-		for _, e := range i.Child("PublicIPs").All("PublicIP") {
-			cannotBuild(e.Origin, "public IP", e.Get("name"), "public addresses of instances")
+		for n, e := range i.Child("PublicIPs").All("PublicIP") {
+			if n > 0 {
+				cannotBuild(e.Origin, "public IP", e.Get("name"), "several public addresses of an instance")
+			}
+			if label := e.Get("domainNameLabel"); label != "" {
+				cannotBuild(e.At("domainNameLabel"), "domainNameLabel", label, "DNS names of instances")
+			}
+			if e.Int("idleTimeoutInMinutes", 4, 30, 4) != 4 {
+				cannotBuild(e.At("idleTimeoutInMinutes"), "public IP", e.Get("name"), "idle timeouts of instances' public addresses other than 4 minutes")
+			}
 		}
-	}
-	for _, e := range assignments.Child("ReservedIPs").All("ReservedIP") {
-		cannotBuild(e.Origin, "reserved IP", e.Get("name"), "reserved addresses")
-	}
-	for _, e := range network.Child("LoadBalancers").All("LoadBalancer") {
-		cannotBuild(e.Origin, "load balancer", e.Get("name"), "internal load balancers")
 	}
 	strictxml.SortNotes(c.withoutEffect)
 	c.unsupported.Sort()

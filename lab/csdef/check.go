@@ -127,9 +127,11 @@ func mustExist(e *element, attribute, what string, known []string) {
 	e.FailAt(attribute, "%s %.60q is not defined", what, name).DidYouMean(name, known)
 }
 
-// checkPorts refuses a public port that is taken already. The load balancer keeps TCP and UDP apart.
+// checkPorts refuses a public port that is taken already. The load balancer keeps TCP and UDP apart, and its public address from an
+// internal one.
 func (d *Definition) checkPorts(roles []*element) {
 	type taken struct {
+		internal  string // load balancer
 		transport emu.Protocol
 		port      uint16
 	}
@@ -137,7 +139,7 @@ func (d *Definition) checkPorts(roles []*element) {
 	for i := range d.Roles {
 		elements := roles[i].Child("Endpoints").All("InputEndpoint")
 		for j, e := range d.Roles[i].InputEndpoints {
-			key := taken{e.Transport(), e.Port}
+			key := taken{e.LoadBalancer, e.Transport(), e.Port}
 			if e.Port == 0 || e.Protocol == "" {
 				continue
 			}
@@ -154,7 +156,7 @@ func (d *Definition) checkPorts(roles []*element) {
 		elements := roles[i].Child("Endpoints").All("InstanceInputEndpoint")
 		for j, e := range d.Roles[i].InstanceInputEndpoints {
 			at := slices.IndexFunc(ports, func(t taken) bool {
-				return t.transport == e.Protocol && e.PublicPorts.First <= t.port && t.port <= e.PublicPorts.Last
+				return t.internal == "" && t.transport == e.Protocol && e.PublicPorts.First <= t.port && t.port <= e.PublicPorts.Last
 			})
 			if at >= 0 {
 				elements[j].Fail("the public ports %d to %d hold port %d, which is taken by %s", e.PublicPorts.First, e.PublicPorts.Last, ports[at].port, first[ports[at]])

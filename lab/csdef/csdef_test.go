@@ -3,6 +3,7 @@ package csdef
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -170,22 +171,13 @@ func TestReadEverything(t *testing.T) {
 	}
 	const so, end = ": this version of vnetlab can't build ", "; remove it, and the lab is without it"
 	wantUnsupported := strings.Join([]string{
-		`s:3:3: <NetworkTrafficRules>` + so + "rules between internal endpoints" + end,
-		`s:12:7: endpoint "Tcp"` + so + "internal endpoints" + end,
-		`s:13:7: endpoint "Any"` + so + "internal endpoints" + end,
-		`s:14:7: endpoint "Each"` + so + "instance input endpoints" + end,
-		`s:17:74: endpoint "Free" has an idleTimeoutInMinutes` + so + "idle timeouts other than 4 minutes" + end,
-		`s:17:144: endpoint "Free" has a loadBalancer` + so + "internal load balancers" + end,
 		`s:30:22: import "RemoteAccess"` + so + "the remote desktop endpoint that it brings" + end,
 		`s:30:57: import "RemoteForwarder"` + so + "the remote desktop endpoint that it brings" + end,
-		`s:32:130: endpoint "Https" has a loadBalancerProbe` + so + "custom health probes" + end,
-		`s:46:5: probe "p"` + so + "custom health probes" + end,
-		`s:47:5: probe "q"` + so + "custom health probes" + end,
 	}, "\n")
 	if diff := cmp.Diff(wantUnsupported, d.Unsupported().Error()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	if got := noteText(d.WithoutEffect()); strings.Count(got, "\n") != 16 || !strings.Contains(got, "s:28:5 <Certificates> of role \"Web1\"") {
+	if got := noteText(d.WithoutEffect()); strings.Count(got, "\n") != 19 || !strings.Contains(got, `s:13:51 <FixedPortRange> of endpoint "Any" opens nothing`) || !strings.Contains(got, "s:6:7 <AllowAllTraffic> has no effect") || !strings.Contains(got, `s:12:51 port of <InternalEndpoint name="Tcp">`) || !strings.Contains(got, "s:28:5 <Certificates> of role \"Web1\"") {
 		t.Errorf("without effect:\n%s", got)
 	}
 }
@@ -228,6 +220,87 @@ func TestErrors(t *testing.T) {
 		_, err := Read("s", []byte(strings.Replace(contactManager, c.old, c.new, 1)))
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%s -> %s:\n got %v\nwant %s", c.old, c.new, err, c.want)
+		}
+	}
+}
+
+func TestTrafficFrom(t *testing.T) {
+	read := func(rules string) *Definition {
+		t.Helper()
+		d, err := Read("s", []byte(`<ServiceDefinition name="X" xmlns="`+Namespace+`">
+<WorkerRole name="A"><Endpoints><InternalEndpoint name="E" protocol="tcp"/><InternalEndpoint name="F" protocol="tcp"/></Endpoints></WorkerRole>
+<WorkerRole name="B"/><WorkerRole name="C"/>`+rules+`</ServiceDefinition>`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	const e = `<Destinations><RoleEndpoint roleName="A" endpointName="E"/></Destinations>`
+	from := func(roles ...string) string {
+		source := `<OnlyAllowTrafficTo>` + e + `<WhenSource matches="AnyRule">`
+		for _, r := range roles {
+			source += `<FromRole roleName="` + r + `"/>`
+		}
+		return source + `</WhenSource></OnlyAllowTrafficTo>`
+	}
+	wrap := func(rules string) string { return `<NetworkTrafficRules>` + rules + `</NetworkTrafficRules>` }
+	const everybody = `<OnlyAllowTrafficTo>` + e + `<AllowAllTraffic/></OnlyAllowTrafficTo>`
+	both := strings.Replace(from("B"), e, e+`<AllowAllTraffic/>`, 1)
+	for name, c := range map[string]struct {
+		rules      string
+		roles      []string
+		restricted bool
+	}{
+		"no rules":                    {"", nil, false},
+		"empty rules":                 {wrap(""), nil, false},
+		"one role":                    {wrap(from("B")), []string{"B"}, true},
+		"two roles":                   {wrap(from("C", "B", "C")), []string{"C", "B"}, true},
+		"two rules":                   {wrap(from("B") + from("C")), []string{"B", "C"}, true},
+		"two elements":                {wrap(from("B")) + wrap(from("C", "B")), []string{"B", "C"}, true},
+		"everybody":                   {wrap(everybody), nil, false},
+		"a rule for everybody beside": {wrap(from("B") + everybody), nil, false},
+		"both in one rule":            {wrap(both), []string{"B"}, true},
+	} {
+		d := read(c.rules)
+		roles, restricted := d.TrafficFrom("A", "E")
+		if !slices.Equal(roles, c.roles) || restricted != c.restricted {
+			t.Errorf("%s: %v, %v", name, roles, restricted)
+		}
+		if roles, restricted := d.TrafficFrom("A", "F"); roles != nil || restricted {
+			t.Errorf("%s: the endpoint that no rule names: %v, %v", name, roles, restricted)
+		}
+	}
+}
+
+func TestInternalEndpoint(t *testing.T) {
+	for _, c := range []struct {
+		e         InternalEndpoint
+		ports     emu.PortRange
+		transport string
+	}{
+		{InternalEndpoint{Protocol: "http"}, emu.PortRange{}, "tcp"},
+		{InternalEndpoint{Protocol: "udp", Port: 53}, emu.PortRange{First: 53, Last: 53}, "udp"},
+		{InternalEndpoint{Protocol: "any"}, emu.PortRange{}, ""},
+		{InternalEndpoint{Protocol: "tcp", Port: 1, FixedPorts: emu.PortRange{First: 7, Last: 9}}, emu.PortRange{First: 7, Last: 9}, "tcp"},
+	} {
+		if c.e.Ports() != c.ports || c.e.Transport() != c.transport {
+			t.Errorf("%+v: %v, %q", c.e, c.e.Ports(), c.e.Transport())
+		}
+	}
+}
+
+// TestPortsOfTwoLoadBalancers holds that an internal load balancer has ports of its own.
+func TestPortsOfTwoLoadBalancers(t *testing.T) {
+	const format = `<ServiceDefinition name="X" xmlns="` + Namespace + `"><WorkerRole name="A"><Endpoints>
+<InputEndpoint name="a" protocol="tcp" port="80"/><InputEndpoint name="b" protocol="tcp" port="80" loadBalancer="%s"/><InputEndpoint name="c" protocol="tcp" port="81" loadBalancer="%s"/>
+<InstanceInputEndpoint name="d" protocol="tcp" localPort="1"><AllocatePublicPortFrom><FixedPortRange min="81" max="82"/></AllocatePublicPortFrom></InstanceInputEndpoint>
+</Endpoints></WorkerRole></ServiceDefinition>`
+	if _, err := Read("s", fmt.Appendf(nil, format, "inside", "inside")); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range [][2]string{{"", "inside"}, {"inside", ""}} {
+		if _, err := Read("s", fmt.Appendf(nil, format, bad[0], bad[1])); err == nil || !strings.Contains(err.Error(), "taken by") {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }

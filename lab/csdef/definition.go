@@ -3,6 +3,8 @@
 package csdef
 
 import (
+	"slices"
+
 	"vnetlab/emu"
 	"vnetlab/lab/strictxml"
 )
@@ -48,6 +50,38 @@ func (d *Definition) Role(name string) (*Role, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Probe finds a health probe by its name.
+func (d *Definition) Probe(name string) (*LoadBalancerProbe, bool) {
+	for i := range d.LoadBalancerProbes {
+		if d.LoadBalancerProbes[i].Name == name {
+			return &d.LoadBalancerProbes[i], true
+		}
+	}
+	return nil, false
+}
+
+// TrafficFrom tells which roles may use an internal endpoint. It is restricted to them when some of the NetworkTrafficRules name it;
+// several rules allow what each of them allows (MSDN "NetworkTrafficRules Schema"). Microsoft's examples have AllowAllTraffic and
+// WhenSource in one rule and mean the latter.
+func (d *Definition) TrafficFrom(role, endpoint string) (roles []string, restricted bool) {
+	for _, rule := range d.NetworkTrafficRules {
+		for _, to := range rule.Destinations {
+			if to.Role != role || to.Endpoint != endpoint {
+				continue
+			}
+			if len(rule.FromRoles) == 0 {
+				return nil, false
+			}
+			for _, from := range rule.FromRoles {
+				if !slices.Contains(roles, from.Name) {
+					roles = append(roles, from.Name)
+				}
+			}
+		}
+	}
+	return roles, len(roles) > 0
 }
 
 // RoleKind is web or worker.
@@ -121,10 +155,29 @@ func (e InputEndpoint) Transport() emu.Protocol {
 type InternalEndpoint struct {
 	Name     string
 	Protocol string // http, tcp, udp, any
-	Port     uint16 // load-balanced; 0: none
-	// FixedPorts are open on each instance; the zero range when the platform chooses a port.
+	Port     uint16 // the older way to fix a port; 0: not given
+	// FixedPorts are open on each instance; the zero range when there is neither <FixedPort> nor <FixedPortRange>.
 	FixedPorts emu.PortRange
 	Origin     emu.Origin
+}
+
+// Ports are what the definition says of the endpoint's ports; the zero range when the platform chooses one.
+func (e InternalEndpoint) Ports() emu.PortRange {
+	if e.FixedPorts.First != 0 {
+		return e.FixedPorts
+	}
+	return emu.PortRange{First: e.Port, Last: e.Port}
+}
+
+// Transport is the protocol of the endpoint's packets; empty: any.
+func (e InternalEndpoint) Transport() string {
+	switch e.Protocol {
+	case "any":
+		return ""
+	case "http":
+		return string(emu.TCP)
+	}
+	return e.Protocol
 }
 
 // InstanceInputEndpoint gives each instance a public port of its own.

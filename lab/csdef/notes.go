@@ -11,12 +11,13 @@ func (d *Definition) note(root *element) {
 	for _, a := range []string{"topologyChangeDiscovery", "upgradeDomainCount"} {
 		d.attributeWithoutEffect(root, a)
 	}
-	for _, p := range root.Child("LoadBalancerProbes").All("LoadBalancerProbe") {
-		d.cannotBuild(p, "", fmt.Sprintf("probe %.60q", p.Get("name")), "custom health probes")
-	}
-	for _, e := range root.All("NetworkTrafficRules") {
-		if len(e.Children) > 0 {
-			d.cannotBuild(e, "", "<NetworkTrafficRules>", "rules between internal endpoints")
+	for _, rules := range root.All("NetworkTrafficRules") {
+		for _, e := range rules.All("OnlyAllowTrafficTo") {
+			if all := e.Child("AllowAllTraffic"); all != nil && e.Child("WhenSource") != nil {
+				d.withoutEffect = append(d.withoutEffect, strictxml.Note{
+					Origin: all.Origin, Text: "<AllowAllTraffic> has no effect on the network beside <WhenSource>, which decides",
+				})
+			}
 		}
 	}
 	for _, e := range root.Children {
@@ -48,29 +49,20 @@ func (d *Definition) noteRole(e *element) {
 	}
 	endpoints := e.Child("Endpoints")
 	for _, i := range endpoints.All("InputEndpoint") {
-		d.noteInputEndpoint(i)
+		d.attributeWithoutEffect(i, "certificate")
+		d.attributeWithoutEffect(i, "ignoreRoleInstanceStatus")
 	}
 	for _, i := range endpoints.All("InternalEndpoint") {
-		d.cannotBuild(i, "", fmt.Sprintf("endpoint %.60q", i.Get("name")), "internal endpoints")
-	}
-	for _, i := range endpoints.All("InstanceInputEndpoint") {
-		d.cannotBuild(i, "", fmt.Sprintf("endpoint %.60q", i.Get("name")), "instance input endpoints")
-	}
-}
-
-func (d *Definition) noteInputEndpoint(e *element) {
-	what := fmt.Sprintf("endpoint %.60q", e.Get("name"))
-	for _, a := range []string{"certificate", "ignoreRoleInstanceStatus"} {
-		d.attributeWithoutEffect(e, a)
-	}
-	if e.Get("loadBalancerProbe") != "" {
-		d.cannotBuild(e, "loadBalancerProbe", what+" has a loadBalancerProbe", "custom health probes")
-	}
-	if e.Int("idleTimeoutInMinutes", 4, 30, 4) != 4 {
-		d.cannotBuild(e, "idleTimeoutInMinutes", what+" has an idleTimeoutInMinutes", "idle timeouts other than 4 minutes")
-	}
-	if e.Get("loadBalancer") != "" {
-		d.cannotBuild(e, "loadBalancer", what+" has a loadBalancer", "internal load balancers")
+		if i.Child("FixedPort") != nil || i.Child("FixedPortRange") != nil {
+			d.attributeWithoutEffect(i, "port")
+		}
+		if i.Get("protocol") != "any" {
+			continue
+		}
+		for _, ports := range i.Children {
+			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: ports.Origin, Text: fmt.Sprintf(
+				"<%s> of endpoint %.60q opens nothing beyond the protocol any, which is any port", ports.Name, i.Get("name"))})
+		}
 	}
 }
 

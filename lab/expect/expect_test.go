@@ -150,11 +150,12 @@ func TestExposureProbes(t *testing.T) {
 		"shopweb.cloudapp.net:80 listed",
 		"shopweb.cloudapp.net:81 listed",
 		"shopweb.cloudapp.net:8080", // somebody listens there
+		"shopweb.cloudapp.net:9000/udp",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if all := ExposureProbes(load(t, "exposure: []")); len(all) != 2 || all[0].Listed || all[0].Origin.Line != 7 {
+	if all := ExposureProbes(load(t, "exposure: []")); len(all) != 3 || all[0].Listed || all[0].Origin.Line != 7 {
 		t.Errorf("a closed world has %+v", all)
 	}
 }

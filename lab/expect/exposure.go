@@ -23,12 +23,14 @@ func ExposureProbes(l *lab.Lab) []ExposureProbe {
 	if l.Exposure == nil {
 		return nil
 	}
-	everywhere := map[uint16]bool{}
+	type socket struct {
+		protocol emu.Protocol
+		port     uint16
+	}
+	everywhere := map[socket]bool{}
 	for _, i := range l.Instances() {
 		for _, s := range i.Services {
-			if s.Protocol == emu.TCP {
-				everywhere[s.Port] = true
-			}
+			everywhere[socket{s.Protocol, s.Port}] = true
 		}
 	}
 	probes := map[lab.Target]*ExposureProbe{}
@@ -42,16 +44,14 @@ func ExposureProbes(l *lab.Lab) []ExposureProbe {
 		if s.Production == nil {
 			continue
 		}
-		for port := range everywhere {
-			add(lab.Target{Name: s.DNSName(), Port: port, Protocol: emu.TCP}, emu.Origin{})
+		for at := range everywhere {
+			add(lab.Target{Name: s.DNSName(), Port: at.port, Protocol: at.protocol}, emu.Origin{})
 		}
 		for _, i := range s.Production.Instances {
 			for _, e := range i.Endpoints {
-				if e.Protocol == emu.TCP {
-					p := add(lab.Target{Name: s.DNSName(), Port: e.PublicPort, Protocol: emu.TCP}, e.Origin)
-					if p.Origin.IsZero() {
-						p.Origin = e.Origin
-					}
+				p := add(lab.Target{Name: s.DNSName(), Port: e.PublicPort, Protocol: e.Protocol}, e.Origin)
+				if p.Origin.IsZero() {
+					p.Origin = e.Origin
 				}
 			}
 		}
@@ -65,7 +65,7 @@ func ExposureProbes(l *lab.Lab) []ExposureProbe {
 		all = append(all, *p)
 	}
 	slices.SortFunc(all, func(a, b ExposureProbe) int {
-		return cmp.Or(cmp.Compare(a.Target.Name, b.Target.Name), cmp.Compare(a.Target.Port, b.Target.Port))
+		return cmp.Or(cmp.Compare(a.Target.Name, b.Target.Name), cmp.Compare(a.Target.Port, b.Target.Port), cmp.Compare(a.Target.Protocol, b.Target.Protocol))
 	})
 	return all
 }

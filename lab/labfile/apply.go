@@ -13,15 +13,15 @@ import (
 type gone struct {
 	affinityGroups map[string]bool
 	networks       map[string]bool
+	reservedIPs    map[string]bool
 	names          map[string]bool // of instances, hosts and sites, and DNS names
-	roles          []string
-	anyNetwork     bool // a file of networks couldn't be read
-	anyName        bool // a service is so wrong that its instances' names aren't known
+	anyNetwork     bool            // a file of networks couldn't be read
+	anyName        bool            // a service is so wrong that its instances' names aren't known
 }
 
 // apply runs the operations in the order in which a person would have clicked.
 func (l *loader) apply() {
-	l.gone = gone{affinityGroups: map[string]bool{}, networks: map[string]bool{}, names: map[string]bool{}}
+	l.gone = gone{affinityGroups: map[string]bool{}, networks: map[string]bool{}, reservedIPs: map[string]bool{}, names: map[string]bool{}}
 	f := l.file
 	var err error
 	if l.lab, err = lab.New(f.Lab.Text, f.Lab.Origin); !l.accept(f.Lab.Origin, err) {
@@ -39,6 +39,13 @@ func (l *loader) apply() {
 	}
 	for _, n := range f.VirtualNetworks {
 		l.virtualNetwork(n)
+	}
+	for _, r := range f.ReservedIPs {
+		if l.broken[r.Origin] || !l.accept(r.Origin, l.lab.CreateReservedIP(lab.ReservedIP{
+			Name: string(r.Name), Location: string(r.Location), Origin: r.Origin,
+		})) {
+			l.gone.reservedIPs[string(r.Name)] = true
+		}
 	}
 	for _, s := range f.CloudServices {
 		l.cloudService(s)
@@ -60,6 +67,9 @@ func (l *loader) apply() {
 	}
 	if f.Exposure != nil {
 		l.exposure(f.Exposure)
+	}
+	for _, s := range f.Steps {
+		l.step(s)
 	}
 }
 
@@ -83,134 +93,6 @@ func (l *loader) virtualNetwork(n VirtualNetwork) {
 	if !l.accept(n.Origin, l.lab.CreateVirtualNetwork(request)) {
 		l.gone.networks[request.Name] = true
 	}
-}
-
-func (l *loader) cloudService(s CloudService) {
-	if l.broken[s.Origin] {
-		l.gone.anyName = true
-		return
-	}
-	_, networkExists := l.lab.VirtualNetwork(string(s.VirtualNetwork))
-	hidden := l.gone.networks[string(s.VirtualNetwork)] || l.gone.anyNetwork && s.VirtualNetwork != "" && !networkExists
-	if hidden || l.gone.affinityGroups[string(s.AffinityGroup)] || !l.accept(s.Origin, l.lab.CreateHostedService(lab.HostedService{
-		Name: string(s.Name), AffinityGroup: string(s.AffinityGroup), Location: string(s.Location),
-		VirtualNetwork: string(s.VirtualNetwork), Origin: s.Origin,
-	})) {
-		l.withoutService(s)
-		return
-	}
-	for _, vm := range s.VirtualMachines {
-		if !l.virtualMachine(s, vm) {
-			l.withoutMachine(s, vm)
-		}
-	}
-	if s.Production != nil && !l.deployment(s, s.Production) {
-		l.withoutRoles(s)
-	}
-}
-
-func (l *loader) withoutService(s CloudService) {
-	for _, vm := range s.VirtualMachines {
-		l.machine(vm) // it may be wrong on its own
-		l.withoutMachine(s, vm)
-	}
-	if s.Production != nil {
-		l.packageOf(s.Production) // likewise
-		l.withoutRoles(s)
-	}
-	l.gone.names[string(s.Name)+".cloudapp.net"] = true
-}
-
-func (l *loader) withoutMachine(s CloudService, vm VirtualMachine) {
-	l.gone.names[string(vm.Name)] = true
-	l.gone.names[string(s.Name+"."+vm.Name)] = true
-	// Without an instance the service may be without a VIP.
-	l.gone.names[string(s.Name)+".cloudapp.net"] = true
-}
-
-// withoutRoles leaves out role instances. Their names are in the definition, which may not be readable.
-func (l *loader) withoutRoles(s CloudService) {
-	l.gone.anyName = true
-	l.gone.names[string(s.Name)+".cloudapp.net"] = true
-}
-
-func (l *loader) virtualMachine(s CloudService, vm VirtualMachine) bool {
-	before := len(l.problems)
-	request, ok := l.machine(vm)
-	return ok && l.accept(vm.Origin, l.lab.AddVirtualMachine(string(s.Name), request)) && len(l.problems) == before
-}
-
-// machine reads what a virtual machine asks for; false when its part of the file is wrong.
-func (l *loader) machine(vm VirtualMachine) (request lab.VirtualMachine, ok bool) {
-	request = lab.VirtualMachine{
-		Name: string(vm.Name), OS: lab.OS(vm.OS), Subnet: string(vm.Subnet), StaticAddress: address(vm.StaticAddress), Origin: vm.Origin,
-	}
-	request.Firewall, request.FirewallOff, request.FirewallOrigin = l.firewall(vm.Firewall, vm.Origin)
-	if l.broken[vm.Origin] {
-		return request, false
-	}
-	listening := map[string]listener{}
-	for _, e := range vm.Endpoints {
-		request.Endpoints = append(request.Endpoints, lab.VMEndpoint{
-			Name: string(e.Name), Protocol: protocol(e.Protocol), PublicPort: uint16(e.PublicPort), LocalPort: uint16(e.LocalPort),
-			LoadBalancedSet: string(e.LoadBalancedSet), Distribution: lab.Distribution(e.Distribution), ACL: acl(e.ACL), Origin: e.Origin,
-		})
-		listening[string(e.Name)] = listener{protocol(e.Protocol), uint16(e.LocalPort)}
-	}
-	request.Services = l.services(vm.Services, listening, "virtual machine "+string(vm.Name))
-	return request, true
-}
-
-func acl(rules []ACLRule) (requested []lab.ACLRule) {
-	for _, r := range rules {
-		requested = append(requested, lab.ACLRule{
-			Order: int(r.Order), Permit: r.Action == "permit", RemoteSubnet: prefix(r.RemoteSubnet), Description: string(r.Description), Origin: r.Origin,
-		})
-	}
-	return requested
-}
-
-func (l *loader) expectation(e Expectation) {
-	if l.broken[e.Origin] {
-		return
-	}
-	target, err := lab.ParseTarget(e.To.Text)
-	if !l.accept(e.To.Origin, err) || l.hidden(string(e.From)) || l.hidden(target.Name) || l.hidden(string(e.SeenAs)) {
-		return
-	}
-	request := lab.Expectation{
-		Name: string(e.Name), From: string(e.From), To: target, Verdict: emu.Verdict(e.Verdict), SeenAs: string(e.SeenAs), Real: e.Real, Origin: e.Origin,
-	}
-	for _, name := range e.AnsweredBy {
-		if l.hidden(string(name)) {
-			return
-		}
-		request.AnsweredBy = append(request.AnsweredBy, string(name))
-	}
-	if request.Verdict == "" {
-		request.Verdict = emu.Open // seenAs, answeredBy and http need an answer
-	}
-	if e.HTTP != nil {
-		request.HTTP = &lab.HTTPExpectation{Path: string(e.HTTP.Path), Status: int(e.HTTP.Status), Contains: string(e.HTTP.Contains)}
-		if request.HTTP.Path == "" {
-			request.HTTP.Path = "/"
-		}
-		if request.HTTP.Status == 0 {
-			request.HTTP.Status = 200
-		}
-	}
-	l.accept(e.Origin, l.lab.Expect(request))
-}
-
-func (l *loader) exposure(items []Reference) {
-	ports := []lab.ExposedPort{}
-	for _, item := range items {
-		target, err := lab.ParseTarget(item.Text)
-		if l.accept(item.Origin, err) && !l.hidden(target.Name) {
-			ports = append(ports, lab.ExposedPort{Target: target, Origin: item.Origin})
-		}
-	}
-	l.accept(l.file.Origin, l.lab.ExpectExposure(ports))
 }
 
 // hidden says whether a name may be missing for a reason that has been told.

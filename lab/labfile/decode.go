@@ -31,6 +31,7 @@ type unit interface{ unit() }
 
 func (*File) unit()           {}
 func (*AffinityGroup) unit()  {}
+func (*ReservedIP) unit()     {}
 func (*VirtualNetwork) unit() {}
 func (*CloudService) unit()   {}
 func (*VirtualMachine) unit() {}
@@ -38,6 +39,7 @@ func (*Deployment) unit()     {}
 func (*WebSite) unit()        {}
 func (*InternetHost) unit()   {}
 func (*Expectation) unit()    {}
+func (*StepEntry) unit()      {}
 
 // checker is a type with rules about several of its keys.
 type checker interface {

@@ -12,14 +12,30 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// firstAutomaticPort is where the search for a local port begins that a definition leaves to the platform.
-const firstAutomaticPort = 20000
-
-// deployment creates the production deployment of a service.
-func (l *loader) deployment(s CloudService, d *Deployment) bool {
+// deployment creates the deployment of a service in a slot.
+func (l *loader) deployment(s CloudService, d *Deployment, slot lab.Slot) bool {
 	before := len(l.problems)
 	request, ok := l.packageOf(d)
+	request.Slot = slot
+	if slot == lab.Production {
+		l.reserve(s, &request)
+	}
 	return ok && l.accept(d.Origin, l.lab.CreateDeployment(string(s.Name), request)) && len(l.problems) == before
+}
+
+// reserve gives a deployment the reserved IP of its service. Its configuration may name it too.
+func (l *loader) reserve(s CloudService, request *lab.PackageDeployment) {
+	named := s.ReservedIP.Text
+	switch {
+	case named != "" && request.ReservedIP != "" && named != request.ReservedIP:
+		l.problems = append(l.problems, invalid(s.ReservedIP.Origin, "the reserved IP is %s here and %s in the service configuration", quoted(named), quoted(request.ReservedIP)).
+			hint("Keep one of the two."))
+	case named != "":
+		request.ReservedIP = named
+	}
+	if l.gone.reservedIPs[request.ReservedIP] {
+		request.ReservedIP = ""
+	}
 }
 
 // packageOf reads what a deployment asks for in its definition, its configuration and what the lab file says of its roles; false when
@@ -80,58 +96,56 @@ func (l *loader) unknownRoles(d *Deployment, definition *csdef.Definition) {
 }
 
 func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition, configuration *cscfg.Configuration) lab.PackageDeployment {
-	request := lab.PackageDeployment{Origin: d.Origin}
+	request := lab.PackageDeployment{Name: string(d.Name), Origin: d.Origin}
 	if configuration.VirtualNetworkSite != nil {
 		request.VirtualNetwork = configuration.VirtualNetworkSite.Name
 	}
 	for _, s := range configuration.DNSServers {
 		request.DNSServers = append(request.DNSServers, s.Address)
 	}
+	for _, r := range configuration.ReservedIPs {
+		request.ReservedIP = r.Name
+	}
+	for _, b := range configuration.LoadBalancers {
+		request.InternalLoadBalancer = &lab.InternalLoadBalancer{Name: b.Name, Subnet: b.Subnet, Address: b.StaticAddress, Origin: b.Origin}
+	}
 	for _, defined := range definition.Roles {
-		configured, _ := configuration.Role(defined.Name) // Check has found it
-		content := d.Roles[defined.Name]
-		role := lab.Role{Name: defined.Name, InstanceCount: configured.InstanceCount, Origin: defined.Origin}
-		place := content.Origin
-		if place.IsZero() {
-			place = defined.Origin
-		}
-		role.Firewall, role.FirewallOff, role.FirewallOrigin = l.firewall(content.Firewall, place)
-		if a, ok := configuration.InstanceAddress(defined.Name); ok && len(a.Subnets) > 0 {
-			role.Subnet = a.Subnets[0].Name
-		}
-		role.InputEndpoints = inputEndpoints(defined, configuration)
-		listening := map[string]listener{}
-		for _, e := range role.InputEndpoints {
-			listening[e.Name] = listener{e.Protocol, e.LocalPort}
-		}
-		role.Services = l.services(content.Services, listening, "role "+defined.Name)
-		request.Roles = append(request.Roles, role)
+		request.Roles = append(request.Roles, l.role(d, definition, configuration, defined))
 	}
 	return request
 }
 
-// inputEndpoints joins the endpoints of a role with their access control lists.
-func inputEndpoints(role csdef.Role, configuration *cscfg.Configuration) (requests []lab.InputEndpoint) {
-	taken := map[uint16]bool{}
-	for _, e := range role.InputEndpoints {
-		taken[e.LocalPort] = true
+// role joins what the three files say of a role.
+func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration *cscfg.Configuration, defined csdef.Role) lab.Role {
+	configured, _ := configuration.Role(defined.Name) // Check has found it
+	content := d.Roles[defined.Name]
+	role := lab.Role{Name: defined.Name, InstanceCount: configured.InstanceCount, Origin: defined.Origin}
+	place := content.Origin
+	if place.IsZero() {
+		place = defined.Origin
 	}
-	free := uint16(firstAutomaticPort)
-	for _, e := range role.InputEndpoints {
-		request := lab.InputEndpoint{
-			Name: e.Name, Protocol: e.Transport(), Port: e.Port, LocalPort: e.LocalPort,
-			Distribution: lab.Distribution(e.LoadBalancerDistribution), Origin: e.Origin,
+	role.Firewall, role.FirewallOff, role.FirewallOrigin = l.firewall(content.Firewall, place)
+	if a, ok := configuration.InstanceAddress(defined.Name); ok {
+		if len(a.Subnets) > 0 {
+			role.Subnet = a.Subnets[0].Name
 		}
-		if e.AutomaticLocalPort {
-			for taken[free] {
-				free++
-			}
-			request.LocalPort, taken[free] = free, true
+		if len(a.PublicIPs) > 0 {
+			role.PublicIPName = a.PublicIPs[0].Name
 		}
-		for _, r := range configuration.EndpointACL(role.Name, e.Name) {
-			request.ACL = append(request.ACL, lab.ACLRule(r))
-		}
-		requests = append(requests, request)
 	}
-	return requests
+	endpoints(&role, definition, configuration, defined)
+	listening := map[string]listener{}
+	for _, e := range role.InputEndpoints {
+		listening[e.Name] = listener{e.Protocol, e.LocalPort}
+	}
+	for _, e := range role.InstanceInputEndpoints {
+		listening[e.Name] = listener{e.Protocol, e.LocalPort}
+	}
+	for _, e := range role.InternalEndpoints {
+		if e.Ports.First != 0 {
+			listening[e.Name] = listener{protocol(Protocol(e.Protocol)), e.Ports.First}
+		}
+	}
+	role.Services = l.services(content.Services, listening, "role "+defined.Name)
+	return role
 }

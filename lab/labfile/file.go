@@ -6,19 +6,28 @@ import "vnetlab/emu"
 // come from them. The rules of names belong to the platform, whose operations refuse them: the tag pattern names them for the schema
 // alone. A blank field lists the keys that the format reserves for later versions.
 type File struct {
-	_ struct{} `later:"reservedIPs,localNetworks,steps"`
+	_ struct{} `later:"localNetworks,gateways"`
 
 	Lab                  Reference        `yaml:"lab" jsonschema:"required" pattern:"lab" doc:"Name of the lab: a lowercase letter, then up to 30 lowercase letters, digits and hyphens."`
 	Prepare              Text             `yaml:"prepare" doc:"Shell command that 'lab up --real' runs on the host, in the lab file's folder, before anything is built."`
 	AffinityGroups       []AffinityGroup  `yaml:"affinityGroups" doc:"Placement scopes, each in a location."`
 	NetworkConfiguration Reference        `yaml:"networkConfiguration" doc:"Path of a network configuration file (.netcfg), relative to this file."`
 	VirtualNetworks      []VirtualNetwork `yaml:"virtualNetworks" doc:"Virtual networks, created before the cloud services."`
+	ReservedIPs          []ReservedIP     `yaml:"reservedIPs" doc:"Public addresses that stay with the subscription, for cloud services to use."`
 	CloudServices        []CloudService   `yaml:"cloudServices" doc:"Cloud services, created in this order."`
 	WebSites             []WebSite        `yaml:"webSites" doc:"Web sites: NAME.azurewebsites.net. They can't join a virtual network."`
 	InternetHosts        []InternetHost   `yaml:"internetHosts" doc:"Machines on the public internet."`
 	Expect               []Expectation    `yaml:"expect" doc:"Who is expected to reach whom, and who not."`
 	Exposure             []Reference      `yaml:"exposure" doc:"Every VIP port that the internet can open, as DNSNAME:PORT[/tcp]; no other may be open."`
+	Steps                []StepEntry      `yaml:"steps" doc:"Commands on the running lab, one after the other, and what must come of each."`
 	Origin               emu.Origin       `yaml:"-"`
+}
+
+// ReservedIP is an item of reservedIPs. The platform chooses the address.
+type ReservedIP struct {
+	Name     Text       `yaml:"name" jsonschema:"required" pattern:"resource"`
+	Location Location   `yaml:"location" jsonschema:"required"`
+	Origin   emu.Origin `yaml:"-"`
 }
 
 // AffinityGroup is an item of affinityGroups.
@@ -30,6 +39,8 @@ type AffinityGroup struct {
 
 // VirtualNetwork is an item of virtualNetworks.
 type VirtualNetwork struct {
+	_ struct{} `later:"gateway"`
+
 	Name          Text        `yaml:"name" jsonschema:"required" pattern:"resource"`
 	AffinityGroup Text        `yaml:"affinityGroup" doc:"The affinity group the network is bound to; or location."`
 	Location      Location    `yaml:"location" doc:"The location the network is bound to; or affinityGroup."`
@@ -53,27 +64,37 @@ type DNSServer struct {
 	Origin  emu.Origin `yaml:"-"`
 }
 
-// CloudService is an item of cloudServices: it holds virtual machines, or a production deployment of roles, or nothing.
+// CloudService is an item of cloudServices: it holds virtual machines, or deployments of roles, or nothing.
 type CloudService struct {
-	_ struct{} `later:"reservedIP,staging"`
+	Name                 Text                  `yaml:"name" jsonschema:"required" pattern:"dns" doc:"NAME.cloudapp.net finds the service's VIP."`
+	AffinityGroup        Text                  `yaml:"affinityGroup" doc:"The affinity group the service is bound to for life; or location."`
+	Location             Location              `yaml:"location" doc:"The location the service is bound to for life; or affinityGroup."`
+	VirtualNetwork       Text                  `yaml:"virtualNetwork" doc:"The network that the service's instances join. Without one the service is its own boundary."`
+	ReservedIP           Reference             `yaml:"reservedIP" doc:"Reserved IP that is the VIP of the virtual machines or of the production deployment."`
+	InternalLoadBalancer *InternalLoadBalancer `yaml:"internalLoadBalancer" doc:"A private VIP for endpoints of the virtual machines. That of roles stands in their service configuration."`
+	VirtualMachines      []VirtualMachine      `yaml:"virtualMachines" doc:"Virtual machines, created in this order."`
+	Production           *Deployment           `yaml:"production" doc:"A package of web and worker roles in the production slot."`
+	Staging              *Deployment           `yaml:"staging" doc:"A package in the staging slot, with a VIP of its own; deployed after production."`
+	Origin               emu.Origin            `yaml:"-"`
+}
 
-	Name            Text             `yaml:"name" jsonschema:"required" pattern:"dns" doc:"NAME.cloudapp.net finds the service's VIP."`
-	AffinityGroup   Text             `yaml:"affinityGroup" doc:"The affinity group the service is bound to for life; or location."`
-	Location        Location         `yaml:"location" doc:"The location the service is bound to for life; or affinityGroup."`
-	VirtualNetwork  Text             `yaml:"virtualNetwork" doc:"The network that the service's instances join. Without one the service is its own boundary."`
-	VirtualMachines []VirtualMachine `yaml:"virtualMachines" doc:"Virtual machines, created in this order."`
-	Production      *Deployment      `yaml:"production" doc:"A package of web and worker roles in the production slot."`
-	Origin          emu.Origin       `yaml:"-"`
+// InternalLoadBalancer is a private VIP in the network of a cloud service.
+type InternalLoadBalancer struct {
+	Name          Text       `yaml:"name" jsonschema:"required" doc:"What endpoints call it."`
+	Subnet        Text       `yaml:"subnet" doc:"Subnet of the virtual network; nothing outside one."`
+	StaticAddress Address    `yaml:"staticAddress" doc:"The address to take in the subnet; without it the lowest free one."`
+	Origin        emu.Origin `yaml:"-"`
 }
 
 // VirtualMachine is an item of virtualMachines.
 type VirtualMachine struct {
-	_ struct{} `later:"publicIPs,instanceLevelPublicIP,networkSecurityGroup"`
+	_ struct{} `later:"networkSecurityGroup"`
 
 	Name          Text       `yaml:"name" jsonschema:"required" pattern:"machine"`
 	OS            OS         `yaml:"os" doc:"Decides the defaults of the guest firewall: windows allows RDP, linux allows SSH."`
 	Subnet        Text       `yaml:"subnet" doc:"Subnet of the service's virtual network."`
 	StaticAddress Address    `yaml:"staticAddress" doc:"The address to take in the subnet; without it the lowest free one."`
+	PublicIP      Text       `yaml:"publicIP" doc:"Name of a public address of the machine's own. All ports of it lead to the machine; endpoints aren't needed."`
 	Endpoints     []Endpoint `yaml:"endpoints"`
 	Firewall      *Firewall  `yaml:"firewall"`
 	Services      []Service  `yaml:"services"`
@@ -82,16 +103,28 @@ type VirtualMachine struct {
 
 // Endpoint is a public port of a virtual machine.
 type Endpoint struct {
-	_ struct{} `later:"probe,idleTimeoutInMinutes"`
+	Name                 Text         `yaml:"name" jsonschema:"required" pattern:"endpoint"`
+	Protocol             Protocol     `yaml:"protocol"`
+	PublicPort           Port         `yaml:"publicPort" doc:"Port of the VIP; without it the platform picks one."`
+	LocalPort            Port         `yaml:"localPort" jsonschema:"required" doc:"Port of the virtual machine."`
+	LoadBalancedSet      Text         `yaml:"loadBalancedSet" doc:"Endpoints of one set share their public port."`
+	Distribution         Distribution `yaml:"distribution" doc:"What decides which member of the set takes a connection: none is the 5-tuple."`
+	ACL                  []ACLRule    `yaml:"acl" doc:"Remote addresses that may or may not use the endpoint."`
+	Probe                *Probe       `yaml:"probe" doc:"How the load balancer finds out whether the machine serves; without it, it serves while it runs."`
+	IdleTimeoutInMinutes IdleTimeout  `yaml:"idleTimeoutInMinutes" doc:"How long the load balancer remembers an idle connection; 4 unless given."`
+	InternalLoadBalancer Text         `yaml:"internalLoadBalancer" doc:"Name of the service's internal load balancer: the port is on its address, not on the VIP."`
+	DirectServerReturn   bool         `yaml:"directServerReturn" doc:"The destination address stays the VIP, and the machine answers as the VIP."`
+	Origin               emu.Origin   `yaml:"-"`
+}
 
-	Name            Text         `yaml:"name" jsonschema:"required" pattern:"endpoint"`
-	Protocol        Protocol     `yaml:"protocol"`
-	PublicPort      Port         `yaml:"publicPort" doc:"Port of the VIP; without it the platform picks one."`
-	LocalPort       Port         `yaml:"localPort" jsonschema:"required" doc:"Port of the virtual machine."`
-	LoadBalancedSet Text         `yaml:"loadBalancedSet" doc:"Endpoints of one set share their public port."`
-	Distribution    Distribution `yaml:"distribution" doc:"What decides which member of the set takes a connection: none is the 5-tuple."`
-	ACL             []ACLRule    `yaml:"acl" doc:"Remote addresses that may or may not use the endpoint."`
-	Origin          emu.Origin   `yaml:"-"`
+// Probe is a health probe of the load balancer.
+type Probe struct {
+	Protocol          ProbeProtocol `yaml:"protocol" jsonschema:"required" doc:"http: the answer to a GET must be 200; tcp: the connection must open."`
+	Port              Port          `yaml:"port" doc:"Without it, the endpoint's local port."`
+	Path              HTTPPath      `yaml:"path" doc:"Path of an http probe."`
+	IntervalInSeconds ProbeInterval `yaml:"intervalInSeconds" doc:"15 unless given."`
+	TimeoutInSeconds  ProbeTimeout  `yaml:"timeoutInSeconds" doc:"How long good answers may fail to come; 31 unless given."`
+	Origin            emu.Origin    `yaml:"-"`
 }
 
 // ACLRule is a rule of an endpoint's access control list.
@@ -124,6 +157,7 @@ type HostService struct {
 
 // Deployment is a package of roles in a slot of a cloud service.
 type Deployment struct {
+	Name          DeploymentName  `yaml:"name" doc:"Without it the service's name, or staging in the staging slot."`
 	Definition    Reference       `yaml:"definition" jsonschema:"required" doc:"Path of the service definition (.csdef), relative to this file."`
 	Configuration Reference       `yaml:"configuration" jsonschema:"required" doc:"Path of the service configuration (.cscfg), relative to this file."`
 	Roles         map[string]Role `yaml:"roles" doc:"What the package would have contained, by the name of the role."`
@@ -165,6 +199,16 @@ type Expectation struct {
 	HTTP       *HTTP      `yaml:"http"`
 	Real       *bool      `yaml:"real" doc:"true: checked with --real only; false: without it only."`
 	Origin     emu.Origin `yaml:"-"`
+}
+
+// StepEntry is an item of steps: a command on the running lab and what must come of it. Without fails, it must succeed.
+type StepEntry struct {
+	Run      Command       `yaml:"run" jsonschema:"required" doc:"A command line of lab. The lab is that of the file."`
+	Fails    ErrorCode     `yaml:"fails" doc:"The code of the error with which the command must fail, such as BadRequest."`
+	Message  Text          `yaml:"message" doc:"Text that must be in the error's message."`
+	Expect   []Expectation `yaml:"expect" doc:"What is expected after the command."`
+	Exposure []Reference   `yaml:"exposure" doc:"Every VIP port that the internet can open after the command."`
+	Origin   emu.Origin    `yaml:"-"`
 }
 
 // HTTP is what an HTTP GET must give.

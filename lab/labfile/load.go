@@ -28,6 +28,8 @@ type Loaded struct {
 	Dir string
 	// Prepare is a shell command that runs on the host before the lab is built with real programs; empty: nothing is to be done.
 	Prepare string
+	// Steps are commands on the running lab and what must come of each, in order.
+	Steps []Step
 	// Notes tell of what was read and has no effect on the network.
 	Notes []Note
 }
@@ -45,13 +47,13 @@ func Load(path string, opts Options) (*Loaded, error) {
 	if err := l.load(); err != nil {
 		return nil, err
 	}
-	return &Loaded{Lab: l.lab, Dir: l.dir, Prepare: string(l.file.Prepare), Notes: l.notes}, nil
+	return &Loaded{Lab: l.lab, Dir: l.dir, Prepare: string(l.file.Prepare), Steps: l.steps, Notes: l.notes}, nil
 }
 
 // loader applies one file.
 type loader struct {
 	opts     Options
-	path     string // as the user gave it
+	path     string // as the user gave it; empty when a file of the platform is read by itself
 	dir      string
 	file     *File
 	broken   map[emu.Origin]bool
@@ -59,6 +61,7 @@ type loader struct {
 	sources  sources
 	problems Errors
 	notes    []Note
+	steps    []Step
 	gone     gone
 }
 
@@ -155,8 +158,11 @@ func (l *loader) reference(r Reference, kind string) (shown string, data []byte,
 	}
 	data, err := read(path)
 	if err != nil {
-		l.problems = append(l.problems, invalid(r.Origin, "the %s %s can't be read: %v", kind, quoted(r.Text), err).
-			hint("Paths are relative to the folder of the lab file."))
+		p := invalid(r.Origin, "the %s %s can't be read: %v", kind, quoted(r.Text), err)
+		if l.path != "" {
+			p = p.hint("Paths are relative to the folder of the lab file.")
+		}
+		l.problems = append(l.problems, p)
 		return shown, nil, false
 	}
 	l.sources.add(shown, string(data))

@@ -12,11 +12,16 @@ func (l *loader) networkConfiguration(r Reference) {
 		l.gone.anyNetwork = true
 		return
 	}
-	for _, site := range (*configuration).VirtualNetworkSites {
-		if l.gone.affinityGroups[site.AffinityGroup] {
-			l.gone.networks[site.Name] = true
-			continue
+	for _, request := range virtualNetworks(*configuration) {
+		if l.gone.affinityGroups[request.AffinityGroup] || !l.accept(r.Origin, l.lab.CreateVirtualNetwork(request)) {
+			l.gone.networks[request.Name] = true
 		}
+	}
+}
+
+// virtualNetworks are the networks of a file as the platform is asked for them.
+func virtualNetworks(configuration *netcfg.NetworkConfiguration) (requests []lab.VirtualNetwork) {
+	for _, site := range configuration.VirtualNetworkSites {
 		request := lab.VirtualNetwork{Name: site.Name, AffinityGroup: site.AffinityGroup, Location: site.Location, Origin: site.Origin}
 		for _, p := range site.AddressSpace {
 			request.AddressSpace = append(request.AddressSpace, p.Prefix)
@@ -27,8 +32,18 @@ func (l *loader) networkConfiguration(r Reference) {
 		for _, s := range site.DNSServers {
 			request.DNSServers = append(request.DNSServers, s.Address)
 		}
-		if !l.accept(r.Origin, l.lab.CreateVirtualNetwork(request)) {
-			l.gone.networks[site.Name] = true
-		}
+		requests = append(requests, request)
 	}
+	return requests
+}
+
+// ReadNetworkConfiguration reads the virtual networks of a network configuration file (.netcfg). The error is an Errors with
+// everything that is wrong with the file by itself.
+func ReadNetworkConfiguration(file string) ([]lab.VirtualNetwork, error) {
+	l := &loader{sources: sources{}}
+	configuration := readXML(l, Reference{Text: file}, "network configuration", netcfg.Read)
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return virtualNetworks(*configuration), nil
 }

@@ -31,6 +31,13 @@ func (*Expectation) check(has func(string) bool) []string {
 	return []string{"the expectation says nothing: give it a verdict"}
 }
 
+func (*StepEntry) check(has func(string) bool) []string {
+	if has("message") && !has("fails") {
+		return []string{"message is of an error: say with which code the command fails"}
+	}
+	return nil
+}
+
 func required(keys ...string) *jsonschema.Schema { return &jsonschema.Schema{Required: keys} }
 
 // JSONSchemaExtend adds the rules about several keys.
@@ -53,7 +60,29 @@ func (VirtualNetwork) JSONSchemaExtend(s *jsonschema.Schema) { exactlyOnePlace(s
 // JSONSchemaExtend adds the rules about several keys.
 func (CloudService) JSONSchemaExtend(s *jsonschema.Schema) {
 	exactlyOnePlace(s)
-	s.Not = required("virtualMachines", "production")
+	machines := required("virtualMachines")
+	s.Not = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{required("virtualMachines", "production"), required("virtualMachines", "staging")}}
+	s.DependentSchemas = map[string]*jsonschema.Schema{
+		"reservedIP":           {AnyOf: []*jsonschema.Schema{machines, required("production")}},
+		"internalLoadBalancer": machines,
+	}
+}
+
+// JSONSchemaExtend adds the rules about several keys.
+func (Probe) JSONSchemaExtend(s *jsonschema.Schema) {
+	protocol := func(name string) *jsonschema.Schema {
+		branch := &jsonschema.Schema{Properties: jsonschema.NewProperties()}
+		branch.Properties.Set("protocol", &jsonschema.Schema{Const: name})
+		return branch
+	}
+	http, tcp := protocol("http"), protocol("tcp")
+	http.Required, tcp.Not = []string{"path"}, required("path")
+	s.OneOf = []*jsonschema.Schema{http, tcp}
+}
+
+// JSONSchemaExtend adds the rules about several keys.
+func (StepEntry) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.DependentRequired = map[string][]string{"message": {"fails"}}
 }
 
 func exactlyOnePlace(s *jsonschema.Schema) {

@@ -12,19 +12,26 @@ import (
 // Scalars of the file. The schema of each is its rule: the decoder reads the same schema as an editor does. Its title completes
 // the sentence "... is not ...".
 type (
-	Text         string
-	Location     string
-	Address      string
-	Prefix       string
-	OS           string
-	Protocol     string
-	Distribution string
-	Action       string
-	Verdict      string
-	HTTPPath     string
-	Port         uint16
-	Order        uint16
-	HTTPStatus   uint16
+	Text           string
+	Location       string
+	Address        string
+	Prefix         string
+	OS             string
+	Protocol       string
+	Distribution   string
+	Action         string
+	Verdict        string
+	HTTPPath       string
+	ProbeProtocol  string
+	DeploymentName string
+	Command        string
+	ErrorCode      string
+	Port           uint16
+	Order          uint16
+	HTTPStatus     uint16
+	IdleTimeout    uint16
+	ProbeInterval  uint16
+	ProbeTimeout   uint16
 )
 
 const (
@@ -112,6 +119,41 @@ func (Order) JSONSchema() *jsonschema.Schema {
 // JSONSchema is a final status of HTTP.
 func (HTTPStatus) JSONSchema() *jsonschema.Schema {
 	return integer("an HTTP status from 200 to 599", "200", "599")
+}
+
+// JSONSchema lists the protocols of health probes.
+func (ProbeProtocol) JSONSchema() *jsonschema.Schema {
+	return oneOf("a protocol of probes", "http", "tcp")
+}
+
+// JSONSchema is what a deployment can be called: names of instances may be made of it.
+func (DeploymentName) JSONSchema() *jsonschema.Schema {
+	return matching("a name of letters, digits, hyphens and underscores", "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
+}
+
+// JSONSchema is a command line.
+func (Command) JSONSchema() *jsonschema.Schema {
+	return matching("a command such as lab vm delete sql1", "^lab +[^ ]")
+}
+
+// JSONSchema is a code of the platform's errors.
+func (ErrorCode) JSONSchema() *jsonschema.Schema {
+	return matching("an error code such as BadRequest", "^[A-Za-z][A-Za-z0-9]*$")
+}
+
+// JSONSchema is how long an idle connection is remembered.
+func (IdleTimeout) JSONSchema() *jsonschema.Schema {
+	return integer("a number of minutes from 4 to 30", "4", "30")
+}
+
+// JSONSchema is how often a probe asks.
+func (ProbeInterval) JSONSchema() *jsonschema.Schema {
+	return integer("a number of seconds from 5 to 65535", "5", "65535")
+}
+
+// JSONSchema is how long a probe waits for good answers.
+func (ProbeTimeout) JSONSchema() *jsonschema.Schema {
+	return integer("a number of seconds from 11 to 65535", "11", "65535")
 }
 
 // JSONSchema is a list of rules, or the word off.

@@ -98,11 +98,11 @@ func corpus() []form {
 		good, bad      []string
 	}{
 		{"file", "%s", []string{
-			"lab: a", "lab: a-1\naffinityGroups: []\nvirtualNetworks: []\ncloudServices: []\nwebSites: []\ninternetHosts: []\nexpect: []\nexposure: []",
+			"lab: a", "lab: a-1\naffinityGroups: []\nvirtualNetworks: []\nreservedIPs: []\ncloudServices: []\nwebSites: []\ninternetHosts: []\nexpect: []\nexposure: []\nsteps: []",
 			"lab: a\nprepare: npm ci --prefix web", `{"lab": "a"}`,
 		}, []string{
 			"[]", "text", "1", "~", "{}", "lab: ~", "lab: ''", "lab: 1", "lab: A", "lab: 1a", "lab: a_b", "lab: " + strings.Repeat("a", 32), "lab: [a]", "lab: {a: b}",
-			"lab: a\nunknown: 1", "lab: a\nreservedIPs: []", "lab: a\nsteps: []", "lab: a\nlocalNetworks: []", "lab: a\nexpect: ~", "lab: a\nexpect: {}", "lab: a\nexposure: off",
+			"lab: a\nunknown: 1", "lab: a\nreservedIPs: {}", "lab: a\nsteps: {}", "lab: a\nlocalNetworks: []", "lab: a\ngateways: []", "lab: a\nexpect: ~", "lab: a\nexpect: {}", "lab: a\nexposure: off",
 			"lab: a\nprepare: [a, b]", "lab: a\nprepare: ''", "lab: a\nnetworkConfiguration: 1", "lab: a\nLab: b",
 		}},
 		{"affinity group", "lab: a\naffinityGroups: [%s]", []string{
@@ -131,11 +131,24 @@ func corpus() []form {
 			"{name: n, location: West US, addressSpace: [10.0.0.0/16], subnets: [{name: s, addressPrefix: 10.0.0.0/24}], dnsServers: [10.0.0.4]}",
 			"{name: n, location: West US, addressSpace: [10.0.0.0/16], subnets: [{name: s, addressPrefix: 10.0.0.0/24}], dnsServers: [{name: d, address: 10.0.0.256}]}",
 		}},
+		{"reserved IP", "lab: a\nreservedIPs: [%s]", []string{
+			"{name: kept, location: West US}", "{name: A_b-1, location: North Europe}",
+		}, []string{
+			"{}", "kept", "{name: kept}", "{location: West US}", "{name: kept, location: Westeros}", "{name: 1, location: West US}", "{name: a/b, location: West US}",
+			"{name: kept, location: West US, address: 203.0.113.1}",
+		}},
 		{"cloud service", "lab: a\ncloudServices: [%s]", []string{
 			"{name: abc, location: West US}", "{name: a-1, location: West US, virtualMachines: []}",
+			"{name: abc, location: West US, virtualMachines: [{name: v}], internalLoadBalancer: {name: inside}}",
 		}, []string{
 			"{name: abc}", "{name: ab, location: West US}", "{name: Abc, location: West US}", "{name: -abc, location: West US}", "{location: West US}",
-			"{name: abc, location: West US, affinityGroup: g}", "{name: abc, location: West US, staging: {}}", "{name: abc, location: West US, reservedIP: x}",
+			"{name: abc, location: West US, affinityGroup: g}", "{name: abc, location: West US, staging: {}}", "{name: abc, location: West US, reservedIP: x}", "{name: abc, location: West US, reservedIP: 1, virtualMachines: [{name: v}]}",
+			"{name: abc, location: West US, internalLoadBalancer: {name: x}}", "{name: abc, location: West US, internalLoadBalancer: {}, virtualMachines: [{name: v}]}",
+			"{name: abc, location: West US, internalLoadBalancer: inside, virtualMachines: [{name: v}]}",
+			"{name: abc, location: West US, internalLoadBalancer: {name: x, staticAddress: 10.0.0}, virtualMachines: [{name: v}]}",
+			"{name: abc, location: West US, virtualMachines: [{name: v}], staging: {definition: a, configuration: b}}",
+			"{name: abc, location: West US, production: {name: a/b, definition: a, configuration: b}}",
+			"{name: abc, location: West US, reservedIP: x, staging: {definition: a, configuration: b}}",
 			"{name: abc, location: West US, virtualMachines: {}}", "{name: abc, location: West US, production: {}}", "{name: abc, location: West US, production: []}",
 			"{name: abc, location: West US, production: {definition: a.csdef}}", "{name: abc, location: West US, production: {definition: 1, configuration: 2}}",
 			"{name: abc, location: West US, virtualMachines: [{name: v}], production: {definition: a, configuration: b}}",
@@ -145,23 +158,31 @@ func corpus() []form {
 		}},
 		{"virtual machine", "lab: a\ncloudServices: [{name: abc, location: West US, virtualMachines: [%s]}]", []string{
 			"{name: v}", "{name: v-1, os: windows}", "{name: " + strings.Repeat("v", 63) + ", os: linux}", "{name: v, endpoints: [], services: [], firewall: []}",
-			"{name: v, firewall: off}", "{name: v, firewall: 'off'}", "{name: v, firewall: [allow tcp 80]}",
+			"{name: v, firewall: off}", "{name: v, firewall: 'off'}", "{name: v, firewall: [allow tcp 80]}", "{name: v, publicIP: own}",
 		}, []string{
 			"{}", "v", "{os: linux}", "{name: v/w}", "{name: v w}", "{name: -v}", "{name: " + strings.Repeat("v", 300) + ", os: linux}", "{name: v, os: Windows}", "{name: v, os: ~}",
 			"{name: v, firewall: on}", "{name: v, firewall: false}", "{name: v, firewall: ~}", "{name: v, firewall: {}}", "{name: v, firewall: [1]}", "{name: v, firewall: ['']}", "{name: v, firewall: [off, {}]}",
 			"{name: v, staticAddress: ''}", "{name: v, staticAddress: 1}", "{name: v, staticAddress: 10.0.0}", "{name: v, staticAddress: 10.0.0.4/24}", "{name: v, subnet: ''}", "{name: v, subnet: []}",
-			"{name: v, size: Small}",
+			"{name: v, size: Small}", "{name: v, publicIP: ''}", "{name: v, publicIP: [own]}", "{name: v, networkSecurityGroup: x}",
 		}},
 		{"endpoint", "lab: a\ncloudServices: [{name: abc, location: West US, virtualMachines: [{name: v, endpoints: [%s]}]}]", []string{
 			"{name: e, localPort: 80}", "{name: e, localPort: 65535, publicPort: 1, protocol: udp}", "{name: e, localPort: 80, loadBalancedSet: set, distribution: sourceIPProtocol}",
 			"{name: e, localPort: 80, acl: []}", "{name: e, localPort: 80, acl: [{order: 0, action: deny, remoteSubnet: 0.0.0.0/0}]}",
 			"{name: e, localPort: 80, acl: [{order: 1, action: permit, remoteSubnet: 10.0.0.0/8, description: x}]}",
+			"{name: e, localPort: 80, idleTimeoutInMinutes: 4}", "{name: e, localPort: 80, idleTimeoutInMinutes: 30}", "{name: e, localPort: 80, probe: {protocol: tcp}}",
+			"{name: e, localPort: 80, probe: {protocol: http, path: /, port: 81, intervalInSeconds: 5, timeoutInSeconds: 11}}",
+			"{name: e, localPort: 80, probe: {protocol: tcp, intervalInSeconds: 65535, timeoutInSeconds: 65535}}",
+			"{name: e, localPort: 80, publicPort: 80, directServerReturn: true}", "{name: e, localPort: 80, directServerReturn: false}",
 		}, []string{
 			"{name: e}", "{localPort: 80}", "{name: e, localPort: '80'}", "{name: e, localPort: 0}", "{name: e, localPort: 65536}", "{name: e, localPort: 80.5}", "{name: e, localPort: -1}",
 			"{name: e, localPort: 80, protocol: tcpip}", "{name: e, localPort: 80, protocol: TCP}", "{name: e, localPort: 80, distribution: random}", "{name: 1e, localPort: 80}",
 			"{name: e, localPort: 80, acl: [{action: deny, remoteSubnet: 0.0.0.0/0}]}", "{name: e, localPort: 80, acl: [{order: 0, action: allow, remoteSubnet: 0.0.0.0/0}]}",
 			"{name: e, localPort: 80, acl: [{order: 0, action: deny, remoteSubnet: any}]}", "{name: e, localPort: 80, acl: [{order: -1, action: deny, remoteSubnet: 0.0.0.0/0}]}",
-			"{name: e, localPort: 80, acl: {order: 0}}", "{name: e, localPort: 80, probe: {}}", "{name: e, localPort: 80, idleTimeoutInMinutes: 4}",
+			"{name: e, localPort: 80, acl: {order: 0}}", "{name: e, localPort: 80, probe: {}}", "{name: e, localPort: 80, idleTimeoutInMinutes: 3}",
+			"{name: e, localPort: 80, idleTimeoutInMinutes: 31}", "{name: e, localPort: 80, probe: tcp}", "{name: e, localPort: 80, probe: {protocol: https}}", "{name: e, localPort: 80, probe: {protocol: http}}",
+			"{name: e, localPort: 80, probe: {protocol: tcp, path: /}}", "{name: e, localPort: 80, probe: {protocol: http, path: x}}", "{name: e, localPort: 80, probe: {path: /}}",
+			"{name: e, localPort: 80, probe: {protocol: tcp, intervalInSeconds: 4}}", "{name: e, localPort: 80, probe: {protocol: tcp, timeoutInSeconds: 10}}",
+			"{name: e, localPort: 80, directServerReturn: 'yes'}", "{name: e, localPort: 80, internalLoadBalancer: ''}", "{name: e, localPort: 80, internalLoadBalancer: true}",
 		}},
 		{"service", "lab: a\ncloudServices: [{name: abc, location: West US, virtualMachines: [{name: v, endpoints: [{name: e, localPort: 80}], services: [%s]}]}]", []string{
 			"{port: 80}", "{port: 80, protocol: udp}", "{endpoint: e}", "{port: 80, real: ./x}", "{endpoint: e, run: ./x}",
@@ -182,6 +203,7 @@ func corpus() []form {
 		{"expectation", "lab: a\ninternetHosts: [{name: h}, {name: i}]\nexpect: [%s]", []string{
 			"{from: h, to: 'i:80', verdict: open}", "{from: h, to: i:80, verdict: refused}", "{from: h, to: 'i:80/tcp', verdict: blocked, name: x, real: true}", "{from: h, to: 'i:80', seenAs: h}",
 			"{from: h, to: 'i:80', answeredBy: [i]}", "{from: h, to: 'i:80', http: {}}", "{from: h, to: 'i:80', http: {path: /a, status: 404, contains: x}, real: false}",
+			"{from: h, to: 'i:53/udp', verdict: refused}",
 		}, []string{
 			"{}", "{from: h, to: 'i:80'}", "{from: h, verdict: open}", "{to: 'i:80', verdict: open}", "{from: h, to: 80, verdict: open}", "{from: h, to: 'i:80', verdict: opened}", "{from: h, to: 'i:80', verdict: timeout}",
 			"{from: h, to: 'i:80', verdict: error}", "{from: h, to: 'i:80', answeredBy: []}", "{from: h, to: 'i:80', answeredBy: i}", "{from: h, to: 'i:80', verdict: open, real: 'yes'}",
@@ -189,8 +211,16 @@ func corpus() []form {
 			"{from: [h], to: 'i:80', verdict: open}",
 		}},
 		{"exposure", "lab: a\ncloudServices: [{name: abc, location: West US}]\nexposure: [%s]", []string{
-			"abc.cloudapp.net:80", "'abc.cloudapp.net:80/tcp', 'abc.cloudapp.net:81'",
+			"abc.cloudapp.net:80", "'abc.cloudapp.net:80/tcp', 'abc.cloudapp.net:81'", "abc.cloudapp.net:53/udp",
 		}, []string{"80", "{a: b}", "''", "~", "[abc.cloudapp.net:80]"}},
+		{"step", "lab: a\nsteps: [%s]", []string{
+			"{run: lab vm delete v}", "{run: lab  show}", "{run: lab vm delete v, fails: BadRequest}", "{run: lab vm delete v, fails: BadRequest, message: in use}",
+			"{run: lab show, expect: [], exposure: []}", "{run: lab show, expect: [{from: nobody, to: 'nothing:80', verdict: open}], exposure: ['nothing.cloudapp.net:53/udp']}",
+		}, []string{
+			"{}", "lab show", "{run: ''}", "{run: lab}", "{run: 'lab '}", "{run: vm delete v}", "{run: labs show}", "{run: [lab, show]}", "{run: lab show, message: x}", "{run: lab show, fails: ''}",
+			"{run: lab show, fails: a b}", "{run: lab show, fails: 400}", "{run: lab show, fails: true}", "{run: lab show, expect: {}}", "{run: lab show, expect: [{from: a, to: 'b:80'}]}", "{run: lab show, expect: ~}",
+			"{run: lab show, exposure: off}", "{run: lab show, exposure: [80]}", "{run: lab show, name: x}",
+		}},
 	}
 	var all []form
 	for _, p := range places {

@@ -66,6 +66,13 @@ func disagreements(t *testing.T, l *lab.Lab) (bad []string) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	return disagreementsIn(t, e, l)
+}
+
+// disagreementsIn lists where packets and oracle differ in a lab that runs already.
+func disagreementsIn(t *testing.T, e *emulator.Emulator, l *lab.Lab) (bad []string) {
+	t.Helper()
+	ctx := context.Background()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 32)

@@ -1,0 +1,86 @@
+package emu
+
+// Edit is one line of an edit script: a line that two lists share, or one that only the old or the new one has.
+type Edit struct {
+	Old, New int // places in the lists, from 0; -1: not there
+}
+
+// maxEditCells bounds the table that EditScript fills, and so its time and memory.
+const maxEditCells = 4 << 20
+
+// EditScript gives the lines of both lists in one order, such that as many as possible are shared. Lists that differ over thousands of
+// lines share only what they begin and end with.
+func EditScript(from, to []string) []Edit {
+	head := 0
+	for head < min(len(from), len(to)) && from[head] == to[head] {
+		head++
+	}
+	tail := 0
+	for tail < min(len(from), len(to))-head && from[len(from)-1-tail] == to[len(to)-1-tail] {
+		tail++
+	}
+	script := make([]Edit, 0, max(len(from), len(to)))
+	for i := range head {
+		script = append(script, Edit{i, i})
+	}
+	for _, e := range middleScript(from[head:len(from)-tail], to[head:len(to)-tail]) {
+		if e.Old >= 0 {
+			e.Old += head
+		}
+		if e.New >= 0 {
+			e.New += head
+		}
+		script = append(script, e)
+	}
+	for i := tail; i > 0; i-- {
+		script = append(script, Edit{len(from) - i, len(to) - i})
+	}
+	return script
+}
+
+func middleScript(a, b []string) []Edit {
+	var script []Edit
+	i, j := 0, 0
+	if len(a)*len(b) <= maxEditCells {
+		shared := longestShared(a, b)
+		for i < len(a) && j < len(b) {
+			switch {
+			case a[i] == b[j]:
+				script = append(script, Edit{i, j})
+				i, j = i+1, j+1
+			case shared[i+1][j] >= shared[i][j+1]:
+				script = append(script, Edit{i, -1})
+				i++
+			default:
+				script = append(script, Edit{-1, j})
+				j++
+			}
+		}
+	}
+	for ; i < len(a); i++ {
+		script = append(script, Edit{i, -1})
+	}
+	for ; j < len(b); j++ {
+		script = append(script, Edit{-1, j})
+	}
+	return script
+}
+
+// longestShared gives for each pair of places how many lines the rests of both lists share.
+func longestShared(a, b []string) [][]int32 {
+	cells := make([]int32, (len(a)+1)*(len(b)+1))
+	rows := make([][]int32, len(a)+1)
+	for i := range rows {
+		rows[i] = cells[i*(len(b)+1):][:len(b)+1]
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				rows[i][j] = rows[i+1][j+1] + 1
+			} else {
+				rows[i][j] = max(rows[i+1][j], rows[i][j+1])
+			}
+		}
+	}
+	return rows
+}

@@ -1,0 +1,291 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"vnetlab/emu"
+)
+
+// Update changes the network that the kernel has into another one and touches only what differs; the change it gives says what that
+// was. Connections between what stays live on, and so do the counters of rules that stay. What is new is there before what led elsewhere
+// is gone, where both can be there at once.
+//
+// If something fails, or the context ends, what was done is undone. The error then says whether the network is as it was before.
+func (s *State) Update(ctx context.Context, from, to *emu.Network) (*emu.Change, error) {
+	s.updating.Lock()
+	defer s.updating.Unlock()
+	change := emu.Changes(from, to)
+	if change.IsEmpty() {
+		return change, nil
+	}
+	u := &update{state: s, change: change, old: byName(from), now: byName(to), places: map[string]*place{}, fresh: map[string]*place{}, next: s.next}
+	err := u.run(ctx)
+	if err == nil {
+		return change, errors.Join(u.closeSockets(), u.keep(to))
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	ctx = context.WithoutCancel(ctx)
+	u.takeBack(ctx)
+	if closeErr := u.closeSockets(); closeErr != nil {
+		err = errors.Join(err, closeErr)
+	}
+	left, diffErr := Diff(ctx, from, s)
+	left = withoutTunnels(left, from.Tunnels)
+	switch {
+	case diffErr != nil:
+		return nil, fmt.Errorf("%w; whether the network is as before is not known: %w", err, diffErr)
+	case len(left) > 0:
+		return nil, fmt.Errorf("%w; the network could not be made as before: %s", err, left[0])
+	}
+	return nil, fmt.Errorf("%w; the network is as before", err)
+}
+
+// withoutTunnels leaves out tunnels and what is routed into them: they are not made here.
+func withoutTunnels(all []Difference, tunnels []emu.Tunnel) []Difference {
+	return slices.DeleteFunc(all, func(d Difference) bool {
+		return slices.ContainsFunc(tunnels, func(t emu.Tunnel) bool {
+			return slices.ContainsFunc([]emu.TunnelEnd{t.A, t.B}, func(e emu.TunnelEnd) bool {
+				of := func(object string) bool { return d.Object == object || strings.HasPrefix(d.Object, object+" ") }
+				return d.Namespace == e.Namespace && (of(linkObject(e.Device)) ||
+					slices.ContainsFunc(e.AllowedPrefixes, func(p netip.Prefix) bool { return of(routeObject(p, 0)) }))
+			})
+		})
+	})
+}
+
+// update is one run of Update.
+type update struct {
+	state    *State
+	change   *emu.Change
+	old, now map[string]*emu.Namespace
+	places   map[string]*place // that exist and are touched
+	added    []*place
+	fresh    map[string]*place // those, by name
+	next     int               // number of the next device
+
+	mu   sync.Mutex
+	undo []func(context.Context) error // in the order of what was done
+}
+
+func byName(n *emu.Network) map[string]*emu.Namespace {
+	all := make(map[string]*emu.Namespace, len(n.Namespaces))
+	for i := range n.Namespaces {
+		all[n.Namespaces[i].Name] = &n.Namespaces[i]
+	}
+	return all
+}
+
+func (u *update) run(ctx context.Context) error {
+	if err := u.open(); err != nil {
+		return err
+	}
+	if err := u.number(); err != nil {
+		return err
+	}
+	if err := u.create(ctx); err != nil {
+		return err
+	}
+	plan, err := u.plan()
+	if err != nil {
+		return err
+	}
+	for _, ops := range [][]op{plan.early, plan.adds} {
+		if err := u.do(ctx, ops); err != nil {
+			return err
+		}
+	}
+	for _, p := range plan.near {
+		if err := waitActive(ctx, p.route, p.awaited()); err != nil {
+			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
+		}
+	}
+	if err := u.rules(ctx); err != nil {
+		return err
+	}
+	if err := u.do(ctx, plan.late); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// open finds the namespaces that are touched and opens a socket in each that exists.
+func (u *update) open() error {
+	names := map[string]bool{}
+	for _, c := range u.change.Changed {
+		names[c.Name] = true
+	}
+	for _, l := range slices.Concat(u.change.RemovedLinks, u.change.AddedLinks) {
+		names[l.A.Namespace], names[l.B.Namespace] = true, true
+	}
+	for _, name := range u.change.Added {
+		delete(names, name)
+		p := &place{want: u.now[name], index: map[string]int{"lo": 1}}
+		u.added = append(u.added, p)
+		u.fresh[name] = p
+	}
+	for _, name := range u.change.Removed {
+		names[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		n, ok := u.state.byName[name]
+		if !ok {
+			return fmt.Errorf("there is no namespace %s", name)
+		}
+		was := u.state.devices[name]
+		p := &place{want: u.now[name], ns: n, was: was, index: maps.Clone(was)}
+		u.places[name] = p
+		if err := n.Do(func() (err error) {
+			p.route, err = newRouteSocket()
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place gives a namespace of the new network.
+func (u *update) place(name string) *place {
+	if p, ok := u.fresh[name]; ok {
+		return p
+	}
+	return u.places[name]
+}
+
+// create makes the new namespaces with everything but what needs links.
+func (u *update) create(ctx context.Context) error {
+	var guarded []*place
+	for _, p := range u.added {
+		if p.want.Firewall != nil {
+			guarded = append(guarded, p)
+		}
+	}
+	u.done(func(context.Context) error {
+		var errs []error
+		for _, p := range u.added {
+			if p.ns != nil {
+				errs = append(errs, p.ns.Close())
+			}
+		}
+		return errors.Join(errs...)
+	})
+	if err := each(ctx, u.added, func(p *place) error {
+		err := p.create()
+		if err == nil && p.want.Ruleset != nil {
+			err = p.ns.loadRuleset(p.want.Ruleset)
+		}
+		if err != nil {
+			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
+		}
+		return nil
+	}, nil); err != nil || len(guarded) == 0 {
+		return err
+	}
+	r, err := newRestorer()
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(restorers)
+	for _, p := range guarded {
+		g.Go(func() error {
+			if err := r.load(ctx, p.ns, p.want.Firewall.String()); err != nil {
+				return fmt.Errorf("guest firewall of %s: %w", p.want.Name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// rules changes the rules of the namespaces that stay, each ruleset at once.
+func (u *update) rules(ctx context.Context) error {
+	g, groupCtx := errgroup.WithContext(ctx)
+	g.SetLimit(restorers)
+	for _, c := range u.change.Changed {
+		n := u.places[c.Name].ns
+		if r := c.Ruleset; r != nil {
+			if err := n.updateRuleset(r.From, r.To); err != nil {
+				return errors.Join(err, g.Wait())
+			}
+			u.done(func(context.Context) error { return n.updateRuleset(r.To, r.From) })
+		}
+		if f := c.Firewall; f != nil {
+			program, err := u.state.iptablesProgram()
+			if err != nil {
+				return errors.Join(err, g.Wait())
+			}
+			e := firewallEditor{n, program, u.done}
+			g.Go(func() error {
+				if err := e.change(groupCtx, f.From, f.To); err != nil {
+					return fmt.Errorf("guest firewall of %s: %w", n.Name, err)
+				}
+				return nil
+			})
+		}
+	}
+	return g.Wait()
+}
+
+// done notes how to undo what was done.
+func (u *update) done(undo func(context.Context) error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.undo = append(u.undo, undo)
+}
+
+// takeBack undoes as much as it can: who calls it looks at what is left.
+func (u *update) takeBack(ctx context.Context) {
+	for _, undo := range slices.Backward(u.undo) {
+		_ = undo(ctx)
+	}
+}
+
+// keep makes the state that of the new network, and lets go of the namespaces that it doesn't have.
+func (u *update) keep(to *emu.Network) error {
+	s := u.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, name := range u.change.Removed {
+		errs = append(errs, s.byName[name].Close())
+		delete(s.byName, name)
+		delete(s.devices, name)
+	}
+	for _, p := range u.added {
+		s.byName[p.want.Name] = p.ns
+	}
+	for _, n := range to.Namespaces {
+		if p := u.place(n.Name); p != nil {
+			s.devices[n.Name] = p.index
+		}
+	}
+	s.namespaces = make([]*Namespace, len(to.Namespaces))
+	for i := range to.Namespaces {
+		s.namespaces[i] = s.byName[to.Namespaces[i].Name]
+	}
+	s.next = u.next
+	return errors.Join(errs...)
+}
+
+func (u *update) closeSockets() error {
+	var errs []error
+	for _, p := range slices.Concat(slices.Collect(maps.Values(u.places)), u.added) {
+		if p.route != nil {
+			errs = append(errs, p.route.close())
+			p.route = nil
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,318 @@
+package kernel
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
+)
+
+// published is a network with an endpoint for each of the first hosts: port 1000+i of the VIP leads to host i of subnet 0.
+func published(subnets, hostsPer, endpoints int) *emu.Network {
+	n := kerneltest.Subnets(subnets, hostsPer)
+	edge, _ := n.Namespace(kerneltest.Edge)
+	tcp := emu.MatchProtocol{Protocol: "tcp"}
+	r := &emu.Ruleset{Table: "lab", Sockets: []emu.SocketMap{{Name: "endpoints"}}, Chains: []emu.Chain{
+		{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}},
+		{Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{
+			with(emu.MatchEstablished{}, emu.Counter{}, emu.Accept{}),
+			with(emu.MatchDNATed{}, emu.Counter{}, emu.Accept{}),
+			with(tcp, emu.MatchPort{Port: 1}, emu.Counter{}, emu.Drop{}),
+		}},
+	}}
+	for i := range endpoints {
+		chain := fmt.Sprintf("endpoint-%d", i)
+		r.Chains = append(r.Chains, emu.Chain{Name: chain, Rules: []emu.Rule{
+			with(tcp, emu.Counter{}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, i%hostsPer), kerneltest.Port)}),
+		}})
+		r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: uint16(1000 + i), Chain: chain})
+	}
+	edge.Ruleset = r
+	return n
+}
+
+var vip = addr("198.18.0.1")
+
+// echo answers each line with itself.
+func echo(t *testing.T, n *Namespace, at netip.AddrPort) {
+	t.Helper()
+	l, err := n.ListenTCP(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				io.Copy(c, c) //nolint:errcheck // ends with the connection
+			}()
+		}
+	}()
+}
+
+type connection struct {
+	net.Conn
+	answers *bufio.Reader
+}
+
+func connect(t *testing.T, from *Namespace, to netip.AddrPort) connection {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	c, err := from.Dial(ctx, "tcp4", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return connection{c, bufio.NewReader(c)}
+}
+
+// lives says something over the connection and waits for the answer.
+func (c connection) lives(t *testing.T, when string) {
+	t.Helper()
+	if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(c, when); err != nil {
+		t.Fatal(when, err)
+	}
+	if got, err := c.answers.ReadString('\n'); err != nil || got != when+"\n" {
+		t.Fatalf("%s: %q, %v", when, got, err)
+	}
+}
+
+// counts gives what the rules that match have counted.
+func counts(t *testing.T, n *Namespace, match, program string, args ...string) (all []int) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(match).FindAllStringSubmatch(run(t, n, "", program, args...), -1) {
+		v, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	if len(all) == 0 {
+		t.Fatalf("no rule %s", match)
+	}
+	return all
+}
+
+// What an update doesn't touch goes on: connections, direct and through an endpoint, and what rules have counted.
+func TestUpdateLeavesTheRest(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	from := published(2, 4, 3)
+	s := apply(t, from)
+	client, _ := s.Namespace(kerneltest.Host(1, 0))
+	server, _ := s.Namespace(kerneltest.Host(0, 0))
+	edge, _ := s.Namespace(kerneltest.Edge)
+	echo(t, server, netip.AddrPortFrom(kerneltest.Address(0, 0), kerneltest.Port))
+	neighbor, _ := s.Namespace(kerneltest.Host(0, 1))
+	direct := connect(t, neighbor, netip.AddrPortFrom(kerneltest.Address(0, 0), kerneltest.Port))
+	through := connect(t, client, netip.AddrPortFrom(vip, 1000))
+	lives := func(when string) {
+		t.Helper()
+		direct.lives(t, when)
+		through.lives(t, when)
+	}
+	lives("before")
+	forwarded := func() []int {
+		return counts(t, edge, `established,related counter packets (\d+)`, "nft", "list", "table", "ip", "lab")
+	}
+	translated := func() []int {
+		return counts(t, edge, `counter packets (\d+) bytes \d+ dnat to 10.0.0.4`, "nft", "list", "chain", "ip", "lab", "endpoint-0")
+	}
+	admitted := func() []int {
+		return counts(t, server, `(?m)^\[(\d+):\d+\] -A INPUT -p tcp -m tcp --dport 8080`, "iptables-save", "-c", "-t", "filter")
+	}
+	forwardedBefore, translatedBefore, admittedBefore := forwarded(), translated(), admitted()
+	if forwardedBefore[0] == 0 || translatedBefore[0] == 0 || admittedBefore[0] == 0 {
+		t.Fatal(forwardedBefore, translatedBefore, admittedBefore)
+	}
+	update := func(to *emu.Network) *emu.Change {
+		t.Helper()
+		change, err := s.Update(t.Context(), from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := differences(t, to, s); got != "" {
+			t.Fatal(got)
+		}
+		from = to
+		return change
+	}
+
+	// Instances come and go, rules before and after those that count, endpoints.
+	to := published(2, 5, 4)
+	ruleset(to).Chains[1].Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{})}, ruleset(to).Chains[1].Rules[:2]...)
+	firewall(to, server.Name).Rules = append([]emu.FirewallRule{{ID: "first", Comment: "block icmp", Drop: true, Protocol: "icmp"}}, firewall(to, server.Name).Rules[:2]...)
+	change := update(to)
+	if diff := cmp.Diff([]string{kerneltest.Host(0, 4), kerneltest.Host(1, 4)}, change.Added); diff != "" || len(change.Removed) != 0 {
+		t.Error(change.Removed, diff)
+	}
+	lives("after additions")
+	again := connect(t, client, netip.AddrPortFrom(vip, 1000))
+	again.lives(t, "new")
+	echo(t, namespace(t, s, kerneltest.Host(0, 3)), netip.AddrPortFrom(kerneltest.Address(0, 3), kerneltest.Port))
+	connect(t, namespace(t, s, kerneltest.Host(1, 4)), netip.AddrPortFrom(vip, 1003)).lives(t, "the new endpoint, from the new host")
+	if f, tr, a := forwarded(), translated(), admitted(); f[0] < forwardedBefore[0] || tr[0] != translatedBefore[0]+1 || a[0] != admittedBefore[0]+1 {
+		t.Errorf("counted %d, %d, %d; before %d, %d, %d", f, tr, a, forwardedBefore, translatedBefore, admittedBefore)
+	}
+
+	change = update(published(2, 4, 2))
+	if diff := cmp.Diff([]string{kerneltest.Host(0, 4), kerneltest.Host(1, 4)}, change.Removed); diff != "" {
+		t.Error(diff)
+	}
+	lives("after removals")
+	// An endpoint leads elsewhere, and then ends: its connections stay.
+	to = published(2, 4, 2)
+	ruleset(to).Sockets[0].Elements[0].Chain = "endpoint-1"
+	update(to)
+	lives("the endpoint leads elsewhere")
+	update(published(2, 4, 0))
+	lives("the endpoint is gone")
+	// Without a firewall, and with one.
+	to = published(2, 4, 0)
+	host, _ := to.Namespace(server.Name)
+	host.Firewall = nil
+	update(to)
+	lives("without firewall")
+	update(published(2, 4, 0))
+	lives("with firewall")
+}
+
+// A tunnel that is missing while the network changes is the concern of others.
+func TestUpdateFailsWithTunnels(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	from, to := published(1, 2, 1), published(1, 2, 1)
+	from.Tunnels = []emu.Tunnel{{ID: "vpn", A: emu.TunnelEnd{Namespace: kerneltest.Edge, Device: "vpn0", AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/24")}}, B: emu.TunnelEnd{Namespace: kerneltest.Host(0, 0), Device: "vpn0"}}}
+	s := apply(t, from)
+	ruleset(to).Chains[1].Rules[0].Statements = []emu.Statement{emu.MatchPairSet{Set: "unknown"}}
+	if _, err := s.Update(t.Context(), from, to); err == nil || !strings.HasSuffix(err.Error(), "; the network is as before") {
+		t.Error(err)
+	}
+}
+
+func ruleset(n *emu.Network) *emu.Ruleset {
+	edge, _ := n.Namespace(kerneltest.Edge)
+	return edge.Ruleset
+}
+
+func firewall(n *emu.Network, host string) *emu.Firewall {
+	h, _ := n.Namespace(host)
+	return h.Firewall
+}
+
+func namespace(t *testing.T, s *State, name string) *Namespace {
+	t.Helper()
+	n, ok := s.Namespace(name)
+	if !ok {
+		t.Fatal("there is no namespace ", name)
+	}
+	return n
+}
+
+// Updates leave no descriptor.
+func TestUpdateLeavesNoDescriptor(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	a, b := published(1, 2, 1), published(1, 3, 2)
+	s := apply(t, a)
+	before := 0
+	for i := range 6 {
+		for _, step := range [][2]*emu.Network{{a, b}, {b, a}} {
+			if _, err := s.Update(t.Context(), step[0], step[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i == 1 {
+			before = descriptors(t)
+		}
+	}
+	if after := descriptors(t); after > before {
+		t.Errorf("%d descriptors, before %d", after, before)
+	}
+}
+
+// One more of something costs the same in a small and in a large network.
+func BenchmarkUpdate(b *testing.B) {
+	kerneltest.RequireRoot(b)
+	for _, subnets := range []int{1, 40} {
+		const hostsPer = 25
+		network := func() *emu.Network { return published(subnets, hostsPer, subnets*hostsPer) }
+		from := network()
+		s, err := Apply(context.Background(), from, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, tt := range []struct {
+			name string
+			more func(*emu.Network)
+		}{
+			{"instance", func(n *emu.Network) {
+				more := kerneltest.Subnets(1, hostsPer+1)
+				name := kerneltest.Host(0, hostsPer)
+				host, _ := more.Namespace(name)
+				n.Namespaces = append(n.Namespaces, *host)
+				for _, l := range more.Links {
+					if l.B.Namespace == name {
+						n.Links = append(n.Links, l)
+					}
+				}
+				n.Sort()
+			}},
+			{"endpoint", func(n *emu.Network) {
+				r := ruleset(n)
+				r.Chains = append(r.Chains, emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, 0), 1)})}})
+				r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: 9, Chain: "more"})
+			}},
+			{"firewall rule", func(n *emu.Network) {
+				f := firewall(n, kerneltest.Host(0, 0))
+				f.Rules = append(f.Rules, emu.FirewallRule{ID: "more", Protocol: "tcp", Ports: []emu.PortRange{{First: 9, Last: 9}}})
+			}},
+		} {
+			to := network()
+			tt.more(to)
+			b.Run(fmt.Sprintf("%s/%d", tt.name, subnets*hostsPer), func(b *testing.B) {
+				var back time.Duration
+				for b.Loop() {
+					if _, err := s.Update(context.Background(), from, to); err != nil {
+						b.Fatal(err)
+					}
+					b.StopTimer()
+					start := time.Now()
+					if _, err := s.Update(context.Background(), to, from); err != nil {
+						b.Fatal(err)
+					}
+					back += time.Since(start)
+					b.StartTimer()
+				}
+				b.ReportMetric(float64(back.Nanoseconds())/float64(b.N), "ns/removal")
+			})
+		}
+		b.Run(fmt.Sprintf("data alone/%d", subnets*hostsPer), func(b *testing.B) {
+			to := network()
+			for b.Loop() {
+				emu.Changes(from, to)
+			}
+		})
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

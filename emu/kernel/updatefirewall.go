@@ -1,0 +1,176 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-iptables/iptables"
+	"github.com/google/nftables"
+
+	"vnetlab/emu"
+)
+
+const (
+	filterTable = "filter"
+	input       = "INPUT"
+)
+
+// iptablesProgram finds iptables at the first guest firewall that changes.
+func (s *State) iptablesProgram() (_ *iptables.IPTables, err error) {
+	if s.iptables == nil {
+		s.iptables, err = newIptables()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("guest firewalls need iptables: %w", err)
+	}
+	return s.iptables, nil
+}
+
+// firewallEditor changes the guest firewall of a namespace.
+type firewallEditor struct {
+	*Namespace
+	program *iptables.IPTables
+	done    func(undo func(context.Context) error)
+}
+
+// change changes one firewall into another; nil: there is none.
+func (e *firewallEditor) change(ctx context.Context, from, to *emu.Firewall) error {
+	switch {
+	case to == nil:
+		e.done(func(ctx context.Context) error { return e.load(ctx, from) })
+		return e.clear()
+	case from == nil:
+		e.done(func(context.Context) error { return e.clear() })
+		return e.load(ctx, to)
+	}
+	return e.edit(ctx, from.Lines(), to.Lines())
+}
+
+func (e *firewallEditor) load(ctx context.Context, f *emu.Firewall) error {
+	r, err := newRestorer()
+	if err != nil {
+		return err
+	}
+	return r.load(ctx, e.Namespace, f.String())
+}
+
+// clear ends the firewall. Of the iptables that works by nftables no table is left, and so no trace; of the older one an empty table.
+func (e *firewallEditor) clear() error {
+	return e.Do(func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		tables, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4)
+		if err != nil {
+			return err
+		}
+		for _, t := range tables {
+			if t.Name == filterTable {
+				c.DelTable(t)
+				return c.Flush()
+			}
+		}
+		older, err := os.ReadFile("/proc/thread-self/net/ip_tables_names")
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !slices.Contains(strings.Fields(string(older)), filterTable) {
+			return nil // asking iptables would make the table
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.program.ChangePolicy(filterTable, input, "ACCEPT"); err != nil {
+			return err
+		}
+		return e.program.ClearChain(filterTable, input)
+	})
+}
+
+// edit inserts the rules that are new and then deletes those that are gone, one by one, so that what stays is never without its rule.
+func (e *firewallEditor) edit(ctx context.Context, from, to []string) error {
+	script := emu.EditScript(from, to)
+	for i, s := range script { // before each rule stand all others of the script
+		if s.Old < 0 {
+			if err := e.insert(ctx, i+1, to[s.New]); err != nil {
+				return err
+			}
+		}
+	}
+	for i, s := range slices.Backward(script) {
+		if s.New < 0 {
+			if err := e.remove(ctx, i+1, from[s.Old]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *firewallEditor) insert(ctx context.Context, place int, line string) error {
+	if err := e.run(ctx, place, line, true); err != nil {
+		return err
+	}
+	e.done(func(ctx context.Context) error { return e.run(ctx, place, line, false) })
+	return nil
+}
+
+func (e *firewallEditor) remove(ctx context.Context, place int, line string) error {
+	if err := e.run(ctx, place, line, false); err != nil {
+		return err
+	}
+	e.done(func(ctx context.Context) error { return e.run(ctx, place, line, true) })
+	return nil
+}
+
+// run inserts or deletes a rule at a place, counted from 1.
+func (e *firewallEditor) run(ctx context.Context, place int, line string, insert bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := e.Do(func() error {
+		if insert {
+			return e.program.Insert(filterTable, input, place, arguments(strings.TrimPrefix(line, "-A INPUT "))...)
+		}
+		return e.program.DeleteById(filterTable, input, place)
+	})
+	if err != nil {
+		return fmt.Errorf("rule %d, %q: %s", place, line, oneLine(err.Error()))
+	}
+	return nil
+}
+
+// arguments splits a line of iptables-save, with its quotes.
+func arguments(line string) []string {
+	var all []string
+	var word strings.Builder
+	quoted, escaped, started := false, false, false
+	for _, c := range line {
+		switch {
+		case escaped:
+			word.WriteRune(c)
+			escaped = false
+		case c == '\\':
+			escaped = true
+		case c == '"':
+			quoted, started = !quoted, true
+		case c == ' ' && !quoted:
+			if started {
+				all = append(all, word.String())
+			}
+			word.Reset()
+			started = false
+			continue
+		default:
+			word.WriteRune(c)
+		}
+		started = true
+	}
+	if started {
+		all = append(all, word.String())
+	}
+	return all
+}

@@ -1,0 +1,291 @@
+package kernel
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+)
+
+// op is one step of an update in the links, addresses, neighbours or routes of a namespace; nil: nothing to do.
+type op struct {
+	at       *place
+	do, undo *request
+}
+
+// plan is the steps of an update. What makes room for something new comes early, everything else that is to go comes late.
+type plan struct {
+	early, adds, late []op
+	near              []*place // where links are made
+}
+
+// planner puts an update's changes into their order.
+type planner struct {
+	*update
+	plan
+	newDevices  map[deviceAt]bool
+	newStations map[station]bool
+	makesRoom   map[deviceAt]bool // devices that are deleted early
+}
+
+type deviceAt struct{ namespace, device string }
+
+type station struct {
+	namespace, bridge string
+	mac               emu.MAC
+}
+
+// do carries out the steps in their order, as many in one write as there are one after the other in a namespace.
+func (u *update) do(ctx context.Context, ops []op) error {
+	for len(ops) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := 1
+		for n < len(ops) && ops[n].at == ops[0].at {
+			n++
+		}
+		part, p := ops[:n], ops[0].at
+		ops = ops[n:]
+		u.done(func(context.Context) error {
+			for _, o := range slices.Backward(part) {
+				if o.undo != nil {
+					_ = p.route.do(*o.undo) // it may never have been done
+				}
+			}
+			return nil
+		})
+		var requests []request
+		for _, o := range part {
+			if o.do != nil {
+				requests = append(requests, *o.do)
+			}
+		}
+		if err := p.route.do(requests...); err != nil {
+			return fmt.Errorf("namespace %s: %w", p.ns.Name, err)
+		}
+	}
+	return nil
+}
+
+func step(at *place, do, undo request) op { return op{at, &do, &undo} }
+
+// reverse gives the steps that undo others, in the order for that.
+func reverse(ops []op) []op {
+	var all []op
+	for _, o := range slices.Backward(ops) {
+		all = append(all, op{o.at, o.undo, o.do})
+	}
+	return all
+}
+
+// number gives the new devices their numbers.
+func (u *update) number() error {
+	for _, l := range u.change.RemovedLinks {
+		for _, e := range []emu.LinkEnd{l.A, l.B} {
+			delete(u.places[e.Namespace].index, e.Name)
+		}
+	}
+	add := func(p *place, device string) error {
+		if p.was == nil {
+			return p.number(device)
+		}
+		if p.index[device] != 0 {
+			return fmt.Errorf("%s has two devices %s", p.want.Name, device)
+		}
+		p.index[device] = u.next
+		u.next++
+		return nil
+	}
+	for _, p := range u.added {
+		for _, b := range p.want.Bridges {
+			if err := add(p, b.Name); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range u.change.Changed {
+		p := u.places[c.Name]
+		for _, b := range c.RemovedBridges {
+			delete(p.index, b.Name)
+		}
+		for _, b := range c.AddedBridges {
+			if err := add(p, b.Name); err != nil {
+				return err
+			}
+		}
+	}
+	for _, l := range u.change.AddedLinks {
+		for _, e := range []emu.LinkEnd{l.A, l.B} {
+			p := u.place(e.Namespace)
+			if p == nil || p.want == nil {
+				return fmt.Errorf("link %s: there is no namespace %s", e.Name, e.Namespace)
+			}
+			if err := add(p, e.Name); err != nil {
+				return err
+			}
+			if e.Port != nil && p.index[e.Port.Bridge] == 0 {
+				return fmt.Errorf("link %s of %s: there is no bridge %s", e.Name, e.Namespace, e.Port.Bridge)
+			}
+		}
+	}
+	return nil
+}
+
+// plan orders the changes.
+func (u *update) plan() (plan, error) {
+	p := &planner{update: u, newDevices: map[deviceAt]bool{}, newStations: map[station]bool{}, makesRoom: map[deviceAt]bool{}}
+	p.lookAhead()
+	p.removeRoutes(true)
+	p.removeLinks(true)
+	p.removeBridges(true)
+	p.addBridges()
+	p.addLinks()
+	if err := p.addRoutes(); err != nil {
+		return plan{}, err
+	}
+	p.removeRoutes(false)
+	p.removeLinks(false)
+	p.removeBridges(false)
+	return p.plan, nil
+}
+
+// lookAhead finds out which devices must make room for new ones: those of the same name, and ports with a station that moves to another.
+func (p *planner) lookAhead() {
+	ends := func(l emu.Link, each func(emu.LinkEnd)) {
+		each(l.A)
+		each(l.B)
+	}
+	for _, l := range p.change.AddedLinks {
+		ends(l, func(e emu.LinkEnd) {
+			p.newDevices[deviceAt{e.Namespace, e.Name}] = true
+			if e.Port != nil {
+				for _, mac := range e.Port.Stations {
+					p.newStations[station{e.Namespace, e.Port.Bridge, mac}] = true
+				}
+			}
+		})
+	}
+	for _, c := range p.change.Changed {
+		for _, b := range c.AddedBridges {
+			p.newDevices[deviceAt{c.Name, b.Name}] = true
+		}
+		for _, b := range c.RemovedBridges {
+			if p.newDevices[deviceAt{c.Name, b.Name}] {
+				p.makesRoom[deviceAt{c.Name, b.Name}] = true
+			}
+		}
+	}
+	for _, l := range p.change.RemovedLinks {
+		room := false
+		ends(l, func(e emu.LinkEnd) {
+			room = room || p.newDevices[deviceAt{e.Namespace, e.Name}]
+			if e.Port != nil {
+				for _, mac := range e.Port.Stations {
+					room = room || p.newStations[station{e.Namespace, e.Port.Bridge, mac}]
+				}
+			}
+		})
+		if room {
+			ends(l, func(e emu.LinkEnd) { p.makesRoom[deviceAt{e.Namespace, e.Name}] = true })
+		}
+	}
+}
+
+// remove adds steps to the early or to the late ones.
+func (p *planner) remove(early bool, ops ...op) {
+	if early {
+		p.plan.early = append(p.plan.early, ops...)
+		return
+	}
+	p.late = append(p.late, ops...)
+}
+
+// link gives the ends of a link with the numbers of its devices, the one that makes it first.
+func (u *update) link(l emu.Link, index func(*place) map[string]int, at func(string) *place) (near, far linkEnd, here, there *place) {
+	end := func(e emu.LinkEnd) (linkEnd, *place) {
+		p := at(e.Namespace)
+		end := linkEnd{LinkEnd: e, index: index(p)[e.Name], home: p.ns}
+		if e.Port != nil {
+			end.master = index(p)[e.Port.Bridge]
+		}
+		return end, p
+	}
+	near, here = end(l.A)
+	far, there = end(l.B)
+	if near.Port == nil && far.Port != nil {
+		near, far, here, there = far, near, there, here
+	}
+	far.far = true
+	return near, far, here, there
+}
+
+// endSteps completes an end of a link; it ends with its link.
+func endSteps(at *place, e linkEnd) []op {
+	var ops []op
+	only := func(do request) { ops = append(ops, op{at: at, do: &do}) }
+	for _, do := range e.requests() {
+		only(do)
+	}
+	return ops
+}
+
+func (p *planner) removeLinks(early bool) {
+	was := func(p *place) map[string]int { return p.was }
+	old := func(name string) *place { return p.places[name] }
+	var completed, made, doomed []op
+	var groups []*place
+	for _, l := range p.change.RemovedLinks {
+		if p.makesRoom[deviceAt{l.A.Namespace, l.A.Name}] != early {
+			continue
+		}
+		near, far, here, there := p.link(l, was, old)
+		completed = append(completed, slices.Concat(endSteps(here, near), endSteps(there, far))...)
+		create := newVeth(near, far)
+		made = append(made, op{at: here, do: &create})
+		doomed = append(doomed, step(here, setGroup(near.Name, near.index, doomedGroup), setGroup(near.Name, near.index, 0)))
+		if !slices.Contains(groups, here) {
+			groups = append(groups, here)
+		}
+	}
+	byPlace(completed)
+	byPlace(made)
+	byPlace(doomed)
+	p.remove(early, reverse(completed)...) // nothing to do: it goes with the link
+	p.remove(early, reverse(made)...)
+	p.remove(early, doomed...)
+	for _, at := range groups {
+		do := deleteGroup(doomedGroup)
+		p.remove(early, op{at: at, do: &do})
+	}
+}
+
+// byPlace puts the steps of each namespace together, and leaves them in their order.
+func byPlace(ops []op) {
+	slices.SortStableFunc(ops, func(a, b op) int { return strings.Compare(a.at.ns.Name, b.at.ns.Name) })
+}
+
+func (p *planner) addLinks() {
+	index := func(p *place) map[string]int { return p.index }
+	var made, completed []op
+	for _, l := range p.change.AddedLinks {
+		near, far, here, there := p.link(l, index, p.place)
+		made = append(made, step(here, newVeth(near, far), deleteLink(near.Name, near.index)))
+		completed = append(completed, slices.Concat(endSteps(here, near), endSteps(there, far))...)
+		if len(here.near) == 0 {
+			p.near = append(p.near, here)
+		}
+		here.near = append(here.near, link{near, far})
+		here.ends, there.ends = append(here.ends, near), append(there.ends, far)
+	}
+	byPlace(made)
+	byPlace(completed)
+	p.adds = append(append(p.adds, made...), completed...)
+}
+
+func addressStep(at *place, device string, index int, a netip.Prefix) op {
+	return step(at, addAddress(device, index, a), deleteAddress(device, index, a))
+}

@@ -1,0 +1,246 @@
+package kernel
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+)
+
+// addBridges adds bridges, and addresses to bridges and the loopback. (Bridges of new namespaces are there already.)
+func (p *planner) addBridges() {
+	for _, c := range p.change.Changed {
+		at := p.places[c.Name]
+		for _, a := range c.AddedLoopback {
+			p.adds = append(p.adds, addressStep(at, "lo", at.index["lo"], hostPrefix(a)))
+		}
+		for _, b := range c.AddedBridges {
+			index := at.index[b.Name]
+			mtu := setMTU(b, index)
+			p.adds = append(p.adds, step(at, newBridge(b, index), deleteLink(b.Name, index)), op{at: at, do: &mtu})
+			for _, a := range b.Addresses {
+				p.adds = append(p.adds, addressStep(at, b.Name, index, a))
+			}
+		}
+		for _, b := range c.ChangedBridges {
+			p.changeBridge(at, b)
+		}
+	}
+}
+
+func (p *planner) changeBridge(at *place, b emu.BridgeChange) {
+	index := at.index[b.To.Name]
+	// What comes first here is undone last.
+	if bare(emu.BridgeChange{From: b.To, To: b.From}) {
+		for _, r := range p.old[at.want.Name].Routes {
+			if r.Device == b.From.Name {
+				undo := newRoute(r, index, create)
+				p.adds = append(p.adds, op{at: at, undo: &undo})
+			}
+		}
+	}
+	if losesNeighbors(b) {
+		p.adds = append(p.adds, p.oldNeighbors(at, b.From.Name)...)
+		p.adds = append(p.adds, step(at, setBridge(b.To, index), setBridge(b.From, index)))
+		for _, n := range at.want.Neighbors {
+			if n.Device == b.To.Name {
+				do := setNeighbor(n, index)
+				p.adds = append(p.adds, op{at: at, do: &do})
+			}
+		}
+	}
+	for _, a := range b.To.Addresses {
+		if !slices.Contains(b.From.Addresses, a) {
+			p.adds = append(p.adds, addressStep(at, b.To.Name, index, a))
+		}
+	}
+}
+
+// oldNeighbors restores the neighbours of a bridge when what follows is undone.
+func (p *planner) oldNeighbors(at *place, bridge string) []op {
+	var ops []op
+	for _, n := range p.old[at.want.Name].Neighbors {
+		if n.Device == bridge {
+			undo := setNeighbor(n, at.was[bridge])
+			ops = append(ops, op{at: at, undo: &undo})
+		}
+	}
+	return ops
+}
+
+// removeBridges removes bridges, and addresses of bridges and the loopback.
+func (p *planner) removeBridges(early bool) {
+	for _, c := range p.change.Changed {
+		at := p.places[c.Name]
+		for _, b := range c.RemovedBridges {
+			if p.makesRoom[deviceAt{c.Name, b.Name}] != early {
+				continue
+			}
+			index := at.was[b.Name]
+			for _, a := range slices.Backward(b.Addresses) {
+				undo := addAddress(b.Name, index, a)
+				p.remove(early, op{at: at, undo: &undo})
+			}
+			mtu := setMTU(b, index)
+			p.remove(early, op{at: at, undo: &mtu}, step(at, deleteLink(b.Name, index), newBridge(b, index)))
+		}
+		for _, b := range c.ChangedBridges {
+			// With its last address a device loses its routes and neighbours, so that the new ones must come later.
+			if bare(b) != early {
+				continue
+			}
+			if early {
+				p.remove(early, p.oldNeighbors(at, b.From.Name)...)
+			}
+			for _, a := range b.From.Addresses {
+				if !slices.Contains(b.To.Addresses, a) {
+					p.remove(early, reverse([]op{addressStep(at, b.To.Name, at.was[b.To.Name], a)})...)
+				}
+			}
+		}
+		if early {
+			continue
+		}
+		for _, a := range c.RemovedLoopback {
+			p.remove(early, reverse([]op{addressStep(at, "lo", at.index["lo"], hostPrefix(a))})...)
+		}
+	}
+}
+
+// losesNeighbors says whether the kernel forgets the neighbours of the bridge: with its MAC address, and when it begins or ends to answer
+// ARP requests.
+func losesNeighbors(b emu.BridgeChange) bool {
+	return b.From.MAC != b.To.MAC || (len(b.From.Addresses) == 0) != (len(b.To.Addresses) == 0)
+}
+
+// losesRoutes says whether the routes of a device end before others come.
+func (p *planner) losesRoutes(c emu.NamespaceChange, device string) bool {
+	return p.makesRoom[deviceAt{c.Name, device}] || slices.ContainsFunc(c.ChangedBridges, func(b emu.BridgeChange) bool { return b.To.Name == device && bare(b) })
+}
+
+// bare says whether a bridge loses its last address.
+func bare(b emu.BridgeChange) bool { return len(b.From.Addresses) > 0 && len(b.To.Addresses) == 0 }
+
+// neighborKey is what two neighbours of a namespace can't share.
+type neighborKey struct {
+	device  string
+	address netip.Addr
+}
+
+func keyOf(n emu.Neighbor) neighborKey { return neighborKey{n.Device, n.Address} }
+
+// removeRoutes removes routes and neighbours. Where there is another one in the place of the old, it takes the place instead.
+func (p *planner) removeRoutes(early bool) {
+	for _, name := range p.change.Removed { // nothing to do: they go with the namespace
+		at := p.places[name]
+		for _, r := range p.old[name].Routes {
+			if p.makesRoom[deviceAt{name, r.Device}] == early {
+				undo := newRoute(r, at.was[r.Device], create)
+				p.remove(early, op{at: at, undo: &undo})
+			}
+		}
+		for _, n := range p.old[name].Neighbors {
+			if p.makesRoom[deviceAt{name, n.Device}] == early {
+				undo := setNeighbor(n, at.was[n.Device])
+				p.remove(early, op{at: at, undo: &undo})
+			}
+		}
+	}
+	for _, c := range p.change.Changed {
+		at := p.places[c.Name]
+		destinations, addresses := map[netip.Prefix]bool{}, map[neighborKey]bool{}
+		for _, r := range c.AddedRoutes {
+			destinations[r.Destination] = true
+		}
+		for _, n := range c.AddedNeighbors {
+			addresses[keyOf(n)] = true
+		}
+		for _, r := range c.RemovedRoutes {
+			if gone := p.losesRoutes(c, r.Device); gone == early && (gone || !destinations[r.Destination]) {
+				p.remove(early, step(at, deleteRoute(r, at.was[r.Device]), newRoute(r, at.was[r.Device], create)))
+			}
+		}
+		for _, b := range c.ChangedBridges {
+			if !early || !bare(b) {
+				continue
+			}
+			for _, r := range p.old[c.Name].Routes {
+				if r.Device == b.From.Name && !slices.Contains(c.RemovedRoutes, r) {
+					undo := newRoute(r, at.was[r.Device], create)
+					p.remove(early, op{at: at, undo: &undo})
+				}
+			}
+		}
+		for _, n := range c.RemovedNeighbors {
+			if slices.ContainsFunc(c.ChangedBridges, func(b emu.BridgeChange) bool { return b.To.Name == n.Device && losesNeighbors(b) }) {
+				continue // lost already
+			}
+			if gone := p.makesRoom[deviceAt{c.Name, n.Device}]; gone == early && (gone || !addresses[keyOf(n)]) {
+				p.remove(early, step(at, deleteNeighbor(n, at.was[n.Device]), setNeighbor(n, at.was[n.Device])))
+			}
+		}
+	}
+}
+
+// addRoutes adds neighbours and routes.
+func (p *planner) addRoutes() error {
+	for _, at := range p.added {
+		if err := p.addRoutesOf(at, emu.NamespaceChange{AddedRoutes: at.want.Routes, AddedNeighbors: at.want.Neighbors}); err != nil {
+			return err
+		}
+	}
+	for _, c := range p.change.Changed {
+		if err := p.addRoutesOf(p.places[c.Name], c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *planner) addRoutesOf(at *place, c emu.NamespaceChange) error {
+	neighbors, routes := map[neighborKey]emu.Neighbor{}, map[netip.Prefix]emu.Route{} // whose place is taken
+	for _, n := range c.RemovedNeighbors {
+		if !p.makesRoom[deviceAt{c.Name, n.Device}] {
+			neighbors[keyOf(n)] = n
+		}
+	}
+	for _, r := range c.RemovedRoutes {
+		if !p.losesRoutes(c, r.Device) {
+			routes[r.Destination] = r
+		}
+	}
+	for _, n := range c.AddedNeighbors {
+		index := at.index[n.Device]
+		if index == 0 {
+			return fmt.Errorf("namespace %s: neighbour %s: there is no device %s", at.want.Name, n.Address, n.Device)
+		}
+		undo := deleteNeighbor(n, index)
+		if old, ok := neighbors[keyOf(n)]; ok {
+			undo = setNeighbor(old, index)
+		}
+		p.adds = append(p.adds, step(at, setNeighbor(n, index), undo))
+	}
+	for _, b := range c.ChangedBridges {
+		if !bare(b) {
+			continue
+		}
+		for _, r := range at.want.Routes {
+			if r.Device == b.To.Name && !slices.Contains(c.AddedRoutes, r) {
+				p.adds = append(p.adds, step(at, addRoute(r, at.index[r.Device]), deleteRoute(r, at.index[r.Device])))
+			}
+		}
+	}
+	for _, r := range c.AddedRoutes {
+		index := at.index[r.Device]
+		if index == 0 {
+			return fmt.Errorf("namespace %s: route to %s: there is no device %s", at.want.Name, r.Destination, r.Device)
+		}
+		if old, ok := routes[r.Destination]; ok {
+			p.adds = append(p.adds, step(at, setRoute(r, index), setRoute(old, at.was[old.Device])))
+			continue
+		}
+		p.adds = append(p.adds, step(at, addRoute(r, index), deleteRoute(r, index)))
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package labfile
+
+import (
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/cscfg"
+	"vnetlab/lab/csdef"
+)
+
+// firstAutomaticPort is where the search for a local port begins that a definition leaves to the platform.
+const firstAutomaticPort = 20000
+
+// endpoints gives a role its endpoints: as defined, with the access control lists of the configuration, and with ports where the
+// definition leaves them to the platform. Each of these is another one, so that a program can listen on all of them.
+func endpoints(role *lab.Role, definition *csdef.Definition, configuration *cscfg.Configuration, defined csdef.Role) {
+	free := freePorts(defined)
+	for _, e := range defined.InputEndpoints {
+		request := lab.InputEndpoint{
+			Name: e.Name, Protocol: e.Transport(), Port: e.Port, LocalPort: e.LocalPort,
+			Distribution: lab.Distribution(e.LoadBalancerDistribution), IdleTimeoutInMinutes: e.IdleTimeoutInMinutes,
+			InternalLoadBalancer: e.LoadBalancer, Origin: e.Origin,
+		}
+		if e.AutomaticLocalPort {
+			request.LocalPort = free()
+		}
+		// Without a probe of its own an endpoint has the platform's, which follows the state of the instance.
+		if p, ok := definition.Probe(e.LoadBalancerProbe); ok {
+			request.Probe = &lab.Probe{
+				Protocol: p.Protocol, Port: p.Port, Path: p.Path, IntervalInSeconds: p.IntervalInSeconds, TimeoutInSeconds: p.TimeoutInSeconds,
+			}
+		}
+		for _, r := range configuration.EndpointACL(defined.Name, e.Name) {
+			request.ACL = append(request.ACL, lab.ACLRule(r))
+		}
+		role.InputEndpoints = append(role.InputEndpoints, request)
+	}
+	for _, e := range defined.InstanceInputEndpoints {
+		role.InstanceInputEndpoints = append(role.InstanceInputEndpoints, lab.InstanceInputEndpoint{
+			Name: e.Name, Protocol: e.Protocol, LocalPort: e.LocalPort, Public: e.PublicPorts, Origin: e.Origin,
+		})
+	}
+	for _, e := range defined.InternalEndpoints {
+		request := lab.InternalEndpoint{Name: e.Name, Protocol: e.Transport(), Ports: e.Ports(), Origin: e.Origin}
+		if request.Ports.First == 0 && request.Protocol != "" {
+			port := free()
+			request.Ports = emu.PortRange{First: port, Last: port}
+		}
+		request.FromRoles, request.Restricted = definition.TrafficFrom(defined.Name, e.Name)
+		role.InternalEndpoints = append(role.InternalEndpoints, request)
+	}
+}
+
+// freePorts gives one port after the other that no endpoint of a role has. Where ranges cover all ports, it is the first all the same.
+func freePorts(role csdef.Role) func() uint16 {
+	var taken []emu.PortRange
+	for _, e := range role.InputEndpoints {
+		taken = append(taken, emu.PortRange{First: e.LocalPort, Last: e.LocalPort})
+	}
+	for _, e := range role.InstanceInputEndpoints {
+		taken = append(taken, emu.PortRange{First: e.LocalPort, Last: e.LocalPort})
+	}
+	for _, e := range role.InternalEndpoints {
+		taken = append(taken, e.Ports())
+	}
+	next := uint16(firstAutomaticPort)
+	return func() uint16 {
+		for range 1 << 16 {
+			port := next
+			if next++; next == 0 {
+				next = 1
+			}
+			if !within(port, taken) {
+				return port
+			}
+		}
+		return firstAutomaticPort
+	}
+}
+
+func within(port uint16, ranges []emu.PortRange) bool {
+	for _, r := range ranges {
+		if r.First <= port && port <= r.Last {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadDeployment reads what is deployed to a slot of a cloud service: a service definition (.csdef) and its configuration (.cscfg).
+// There is no package: a built-in listener stands for the program behind each endpoint. The error is an Errors with everything that is
+// wrong with the files by themselves.
+func ReadDeployment(service, definition, configuration string, slot lab.Slot) (lab.PackageDeployment, error) {
+	l := &loader{sources: sources{}}
+	request, _ := l.packageOf(&Deployment{Definition: Reference{Text: definition}, Configuration: Reference{Text: configuration}})
+	if err := l.err(); err != nil {
+		return lab.PackageDeployment{}, err
+	}
+	request.Slot = slot
+	if slot != lab.Staging {
+		request.Name = service
+	}
+	for i := range request.Roles {
+		listenEverywhere(&request.Roles[i])
+	}
+	return request, nil
+}
+
+// listenEverywhere puts a built-in listener on each endpoint of a role, on the first port where it has several.
+func listenEverywhere(role *lab.Role) {
+	seen := map[listener]bool{}
+	add := func(at listener, origin emu.Origin) {
+		if !seen[at] && at.port != 0 {
+			seen[at] = true
+			role.Services = append(role.Services, lab.Service{Port: at.port, Protocol: at.protocol, Origin: origin})
+		}
+	}
+	for _, e := range role.InputEndpoints {
+		add(listener{e.Protocol, e.LocalPort}, e.Origin)
+	}
+	for _, e := range role.InstanceInputEndpoints {
+		add(listener{e.Protocol, e.LocalPort}, e.Origin)
+	}
+	for _, e := range role.InternalEndpoints {
+		add(listener{protocol(Protocol(e.Protocol)), e.Ports.First}, e.Origin)
+	}
+}

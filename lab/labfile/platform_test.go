@@ -1,0 +1,185 @@
+package labfile
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+)
+
+func TestLoadBalanced(t *testing.T) {
+	loaded := load(t, "testdata/good/balanced.yaml", Options{})
+	service, _ := loaded.Lab.CloudService("front")
+	d := service.Production
+	if d.ReservedIP != "kept" || d.VIP != loaded.Lab.ReservedIPs[0].Address {
+		t.Errorf("the VIP is %v, of %q", d.VIP, d.ReservedIP)
+	}
+	if b := d.InternalLoadBalancer; b == nil || b.Name != "inside" || b.Address != netip.MustParseAddr("10.0.0.100") {
+		t.Errorf("the internal load balancer is %+v", b)
+	}
+	web1 := instance(t, loaded.Lab, "web1")
+	if web1.PublicIPName != "own" || !web1.PublicIP.IsValid() {
+		t.Errorf("web1 is %+v", web1)
+	}
+	web, sql, dns := web1.Endpoints[0], web1.Endpoints[1], web1.Endpoints[2]
+	if web.IdleTimeoutInMinutes != 30 || *web.Probe != (lab.Probe{Protocol: "http", Port: 8081, Path: "/health", IntervalInSeconds: 5, TimeoutInSeconds: 11}) {
+		t.Errorf("endpoint web is %+v, %+v", web, web.Probe)
+	}
+	if sql.InternalLoadBalancer != "inside" || *sql.Probe != (lab.Probe{Protocol: "tcp", IntervalInSeconds: 15, TimeoutInSeconds: 31}) {
+		t.Errorf("endpoint sql is %+v, %+v", sql, sql.Probe)
+	}
+	if !dns.DirectServerReturn || dns.Protocol != emu.UDP || dns.Probe != nil {
+		t.Errorf("endpoint dns is %+v", dns)
+	}
+	if len(instance(t, loaded.Lab, "web2").Endpoints) != 1 {
+		t.Error("web2 lacks its endpoint")
+	}
+}
+
+func TestLoadSteps(t *testing.T) {
+	const file = "testdata/good/balanced.yaml"
+	loaded := load(t, file, Options{})
+	at := func(line, column int) emu.Origin { return emu.Origin{File: file, Line: line, Column: column} }
+	want := []Step{
+		{
+			Origin: at(42, 5), Command: "lab vm create web3 --service front --subnet s --endpoint tcp:80:80",
+			Fails: "BadRequest", Message: "Port 80 is already in use",
+		},
+		{
+			Origin: at(45, 5), Command: "lab vm create web4 --service front --subnet s --endpoint tcp:81:80",
+			Expect: []lab.Expectation{
+				{From: "laptop", To: lab.Target{Name: "front.cloudapp.net", Port: 81, Protocol: emu.TCP}, Verdict: emu.Refused, Origin: at(47, 9)},
+				{
+					From: "laptop", To: lab.Target{Name: "web4", Port: 80, Protocol: emu.TCP}, Verdict: emu.Open, AnsweredBy: []string{"web4"},
+					HTTP: &lab.HTTPExpectation{Path: "/", Status: 200}, Origin: at(48, 9),
+				},
+			},
+			Exposure: &[]lab.ExposedPort{
+				{Target: lab.Target{Name: "front.cloudapp.net", Port: 80, Protocol: emu.TCP}, Origin: at(49, 16)},
+				{Target: lab.Target{Name: "front.cloudapp.net", Port: 53, Protocol: emu.UDP}, Origin: at(49, 41)},
+			},
+		},
+		{Origin: at(50, 5), Command: "lab vm delete web4", Exposure: &[]lab.ExposedPort{}},
+		{Origin: at(51, 5), Command: "lab show"},
+	}
+	if diff := cmp.Diff(want, loaded.Steps); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(loaded.Lab.Expectations) != 0 || loaded.Lab.Exposure != nil {
+		t.Error("what steps expect is expected of the lab as it starts")
+	}
+}
+
+func TestLoadSlots(t *testing.T) {
+	loaded := load(t, "testdata/good/slots.yaml", Options{})
+	service, _ := loaded.Lab.CloudService("shop")
+	production, staging := service.Production, service.Staging
+	if production.Name != "first" || production.ReservedIP != "kept" || staging.Name != "staging" || staging.ReservedIP != "staged" {
+		t.Errorf("production is %s with %s, staging %s with %s", production.Name, production.ReservedIP, staging.Name, staging.ReservedIP)
+	}
+	if a := production.InternalLoadBalancer.Address; a != netip.MustParseAddr("10.0.0.100") {
+		t.Errorf("the internal load balancer is at %v", a)
+	}
+	web := instance(t, loaded.Lab, "Web_IN_0")
+	if web.PublicIPName != "own" || !web.PublicIP.IsValid() || web.Services[0].Port != firstAutomaticPort {
+		t.Errorf("Web is %+v", web)
+	}
+	if e := web.Endpoints[0]; e.IdleTimeoutInMinutes != 30 || *e.Probe != (lab.Probe{Protocol: "http", Port: 8080, Path: "/health", IntervalInSeconds: 5, TimeoutInSeconds: 11}) {
+		t.Errorf("endpoint HttpIn is %+v, %+v", e, e.Probe)
+	}
+	if e := web.Endpoints[1]; e.Probe != nil {
+		t.Errorf("endpoint Plain has the probe %+v, not the platform's own", e.Probe)
+	}
+	worker := instance(t, loaded.Lab, "Worker_IN_1")
+	sql, debug := worker.Endpoints[0], worker.Endpoints[1]
+	if sql.InternalLoadBalancer != "inside" || sql.Probe.Protocol != "tcp" || sql.Distribution != lab.DistributeSourceIP || debug.PublicPort != 10001 || debug.LocalPort != 20000 {
+		t.Errorf("public endpoints of Worker are %+v", worker.Endpoints)
+	}
+	type internal struct {
+		protocol   string
+		ports      emu.PortRange
+		from       string
+		restricted bool
+	}
+	var got []internal
+	for _, e := range worker.InternalEndpoints {
+		got = append(got, internal{e.Protocol, e.Ports, strings.Join(e.FromRoles, " "), e.Restricted})
+	}
+	want := []internal{
+		{"tcp", emu.PortRange{First: 7000, Last: 7001}, "", false},
+		{"tcp", emu.PortRange{First: 20001, Last: 20001}, "Web", true}, // 20000 is another endpoint's
+		{"udp", emu.PortRange{First: 53, Last: 53}, "", false},
+		{"", emu.PortRange{}, "", false},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("internal endpoints of Worker are %+v", got)
+	}
+	var ports []string
+	for _, s := range worker.Services {
+		ports = append(ports, fmt.Sprintf("%d/%s", s.Port, s.Protocol))
+	}
+	if text := strings.Join(ports, " "); text != "20000/tcp 7000/tcp 20001/tcp 53/udp 1433/tcp" {
+		t.Errorf("Worker listens on %s", text)
+	}
+}
+
+func TestReadDeployment(t *testing.T) {
+	const definition, configuration = "testdata/good/slots/Shop.csdef", "testdata/good/slots/Staging.cscfg"
+	request, err := ReadDeployment("shop", definition, configuration, lab.Staging)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if request.Slot != lab.Staging || request.Name != "" || request.ReservedIP != "staged" || request.VirtualNetwork != "net" || len(request.Roles) != 2 {
+		t.Errorf("got %+v", request)
+	}
+	if worker := request.Roles[1]; worker.InstanceCount != 2 || len(worker.Services) != 5 || worker.Services[4] != (lab.Service{Port: 53, Protocol: emu.UDP, Origin: worker.InternalEndpoints[2].Origin}) {
+		t.Errorf("the role is %+v", worker)
+	}
+	before := load(t, "testdata/good/slots.yaml", Options{}).Lab
+	after, err := before.Apply(lab.DeleteDeploymentOp{Service: "shop", Slot: lab.Staging}, lab.CreateDeploymentOp{Service: "shop", Deployment: request})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if service, _ := after.CloudService("shop"); len(service.Staging.Instances) != 4 {
+		t.Errorf("%d instances", len(service.Staging.Instances))
+	}
+
+	for _, c := range []struct{ definition, configuration, want string }{
+		{"nowhere.csdef", configuration, `the service definition "nowhere.csdef" can't be read: no such file or directory`},
+		{definition, t.TempDir(), "can't be read: it is a folder"},
+		{configuration, configuration, configuration + ":1:1: the root element is <ServiceConfiguration>, expected <ServiceDefinition>"},
+		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Mismatch.cscfg", "testdata/bad/platform/Mismatch.cscfg:2:9: "},
+		{"testdata/bad/platform/Unsupported.csdef", "testdata/bad/platform/Service.cscfg", "testdata/bad/platform/Unsupported.csdef:6:22: "},
+	} {
+		_, err := ReadDeployment("shop", c.definition, c.configuration, lab.Production)
+		var wrong Errors
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "lab file") {
+			t.Errorf("%s, %s: got %v", c.definition, c.configuration, err)
+		}
+	}
+}
+
+func TestReadNetworkConfiguration(t *testing.T) {
+	networks, err := ReadNetworkConfiguration("testdata/good/platform/NetworkConfig.netcfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(networks) != 1 || networks[0].Name != "SampleNetwork" || len(networks[0].Subnets) == 0 {
+		t.Errorf("got %+v", networks)
+	}
+	for file, want := range map[string]string{
+		"nowhere":                              `the network configuration "nowhere" can't be read: no such file or directory`,
+		"testdata/bad/platform/Network.netcfg": "testdata/bad/platform/Network.netcfg:5:9: ",
+	} {
+		if _, err := ReadNetworkConfiguration(file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", file, err)
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package labfile
+
+import (
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+)
+
+func (l *loader) cloudService(s CloudService) {
+	if l.broken[s.Origin] {
+		l.gone.anyName = true
+		return
+	}
+	_, networkExists := l.lab.VirtualNetwork(string(s.VirtualNetwork))
+	hidden := l.gone.networks[string(s.VirtualNetwork)] || l.gone.anyNetwork && s.VirtualNetwork != "" && !networkExists
+	if hidden || l.gone.affinityGroups[string(s.AffinityGroup)] || !l.accept(s.Origin, l.lab.CreateHostedService(lab.HostedService{
+		Name: string(s.Name), AffinityGroup: string(s.AffinityGroup), Location: string(s.Location),
+		VirtualNetwork: string(s.VirtualNetwork), Origin: s.Origin,
+	})) {
+		l.withoutService(s)
+		return
+	}
+	l.withoutUse(s)
+	l.virtualMachines(s)
+	if s.Production != nil && !l.deployment(s, s.Production, lab.Production) {
+		l.withoutRoles(s)
+	}
+	if s.Staging != nil && !l.deployment(s, s.Staging, lab.Staging) {
+		l.gone.anyName = true // its instances' names are in the definition, which may not be readable
+	}
+}
+
+// withoutUse refuses what a service says of a deployment that it doesn't have.
+func (l *loader) withoutUse(s CloudService) {
+	if s.ReservedIP.Text != "" && len(s.VirtualMachines) == 0 && s.Production == nil {
+		l.problems = append(l.problems, invalid(s.ReservedIP.Origin, "the cloud service %s has no deployment to give the reserved IP to", s.Name).
+			hint("It needs virtualMachines or production."))
+	}
+	if b := s.InternalLoadBalancer; b != nil && len(s.VirtualMachines) == 0 {
+		l.problems = append(l.problems, invalid(b.Origin, "the cloud service %s has no virtual machines to give the internal load balancer to", s.Name).
+			hint("That of roles stands in their service configuration."))
+	}
+}
+
+// reservation is the reserved IP of a service; empty when it couldn't be made and that has been told.
+func (l *loader) reservation(s CloudService) string {
+	if l.gone.reservedIPs[s.ReservedIP.Text] {
+		return ""
+	}
+	return s.ReservedIP.Text
+}
+
+func (l *loader) withoutService(s CloudService) {
+	for _, vm := range s.VirtualMachines {
+		l.machine(vm) // it may be wrong on its own
+		l.withoutMachine(s, vm)
+	}
+	for _, d := range []*Deployment{s.Production, s.Staging} {
+		if d != nil {
+			l.packageOf(d) // likewise
+			l.withoutRoles(s)
+		}
+	}
+	l.gone.names[string(s.Name)+".cloudapp.net"] = true
+}
+
+func (l *loader) withoutMachine(s CloudService, vm VirtualMachine) {
+	l.gone.names[string(vm.Name)] = true
+	l.gone.names[string(s.Name+"."+vm.Name)] = true
+	// Without an instance the service may be without a VIP.
+	l.gone.names[string(s.Name)+".cloudapp.net"] = true
+}
+
+// withoutRoles leaves out role instances. Their names are in the definition, which may not be readable.
+func (l *loader) withoutRoles(s CloudService) {
+	l.gone.anyName = true
+	l.gone.names[string(s.Name)+".cloudapp.net"] = true
+}
+
+// virtualMachines adds the machines of a service. The first brings the deployment, and with it what is the deployment's.
+func (l *loader) virtualMachines(s CloudService) {
+	reservedIP, balancer, lost := l.reservation(s), internalLoadBalancer(s.InternalLoadBalancer), false
+	for _, vm := range s.VirtualMachines {
+		request, ok := l.machine(vm)
+		if !ok || lost && slices.ContainsFunc(request.Endpoints, func(e lab.VMEndpoint) bool { return e.InternalLoadBalancer != "" }) {
+			l.withoutMachine(s, vm)
+			continue
+		}
+		request.ReservedIP, request.InternalLoadBalancer = reservedIP, balancer
+		before := len(l.problems)
+		if !l.accept(vm.Origin, l.lab.AddVirtualMachine(string(s.Name), request)) {
+			l.withoutMachine(s, vm)
+			if l.blame(s, request, l.problems[before:]) {
+				reservedIP, balancer, lost = "", nil, balancer != nil
+			}
+		}
+		if service, _ := l.lab.CloudService(string(s.Name)); service.Production != nil {
+			reservedIP, balancer = "", nil
+		}
+	}
+}
+
+// blame finds out whether a machine was refused for what its service says of the deployment. Then the problems get the place of that
+// and, the machine being innocent, the next one needn't hear the same.
+func (l *loader) blame(s CloudService, request lab.VirtualMachine, problems []Problem) (guilty bool) {
+	try := func(place emu.Origin) {
+		err := l.lab.Clone().AddVirtualMachine(string(s.Name), request)
+		for i, p := range problems {
+			if err == nil || !strings.Contains(err.Error(), p.Message) {
+				problems[i].Origin, problems[i].place, guilty = place, place, true
+			}
+		}
+	}
+	if request.ReservedIP != "" {
+		request.ReservedIP = ""
+		try(s.ReservedIP.Origin)
+	}
+	if request.InternalLoadBalancer != nil && !guilty {
+		request.InternalLoadBalancer = nil
+		for i := range request.Endpoints {
+			request.Endpoints[i].InternalLoadBalancer = ""
+		}
+		try(s.InternalLoadBalancer.Origin)
+	}
+	return guilty
+}
+
+func internalLoadBalancer(b *InternalLoadBalancer) *lab.InternalLoadBalancer {
+	if b == nil {
+		return nil
+	}
+	return &lab.InternalLoadBalancer{Name: string(b.Name), Subnet: string(b.Subnet), Address: address(b.StaticAddress), Origin: b.Origin}
+}
+
+// machine reads what a virtual machine asks for; false when its part of the file is wrong.
+func (l *loader) machine(vm VirtualMachine) (request lab.VirtualMachine, ok bool) {
+	request = lab.VirtualMachine{
+		Name: string(vm.Name), OS: lab.OS(vm.OS), Subnet: string(vm.Subnet), StaticAddress: address(vm.StaticAddress),
+		PublicIPName: string(vm.PublicIP), Origin: vm.Origin,
+	}
+	request.Firewall, request.FirewallOff, request.FirewallOrigin = l.firewall(vm.Firewall, vm.Origin)
+	if l.broken[vm.Origin] {
+		return request, false
+	}
+	listening := map[string]listener{}
+	for _, e := range vm.Endpoints {
+		request.Endpoints = append(request.Endpoints, lab.VMEndpoint{
+			Name: string(e.Name), Protocol: protocol(e.Protocol), PublicPort: uint16(e.PublicPort), LocalPort: uint16(e.LocalPort),
+			LoadBalancedSet: string(e.LoadBalancedSet), Distribution: lab.Distribution(e.Distribution), ACL: acl(e.ACL), Probe: probe(e.Probe),
+			IdleTimeoutInMinutes: int(e.IdleTimeoutInMinutes), InternalLoadBalancer: string(e.InternalLoadBalancer),
+			DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,
+		})
+		listening[string(e.Name)] = listener{protocol(e.Protocol), uint16(e.LocalPort)}
+	}
+	request.Services = l.services(vm.Services, listening, "virtual machine "+string(vm.Name))
+	return request, true
+}
+
+func acl(rules []ACLRule) (requested []lab.ACLRule) {
+	for _, r := range rules {
+		requested = append(requested, lab.ACLRule{
+			Order: int(r.Order), Permit: r.Action == "permit", RemoteSubnet: prefix(r.RemoteSubnet), Description: string(r.Description), Origin: r.Origin,
+		})
+	}
+	return requested
+}
+
+func probe(p *Probe) *lab.Probe {
+	if p == nil {
+		return nil
+	}
+	return &lab.Probe{
+		Protocol: string(p.Protocol), Port: uint16(p.Port), Path: string(p.Path),
+		IntervalInSeconds: int(p.IntervalInSeconds), TimeoutInSeconds: int(p.TimeoutInSeconds),
+	}
+}

@@ -1,0 +1,147 @@
+package netcfg
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"vnetlab/lab"
+)
+
+const written = `<?xml version="1.0" encoding="UTF-8"?>
+<NetworkConfiguration xmlns="http://schemas.microsoft.com/ServiceHosting/2011/07/NetworkConfiguration">
+  <VirtualNetworkConfiguration>
+    <Dns>
+      <DnsServers>
+        <DnsServer name="dns-10.0.2.20" IPAddress="10.0.2.20"></DnsServer>
+      </DnsServers>
+    </Dns>
+    <VirtualNetworkSites>
+      <VirtualNetworkSite name="SampleNetwork" AffinityGroup="contacts-west">
+        <AddressSpace>
+          <AddressPrefix>10.0.0.0/16</AddressPrefix>
+        </AddressSpace>
+        <Subnets>
+          <Subnet name="FrontEnd">
+            <AddressPrefix>10.0.1.0/24</AddressPrefix>
+          </Subnet>
+        </Subnets>
+        <DnsServersRef>
+          <DnsServerRef name="dns-10.0.2.20"></DnsServerRef>
+        </DnsServersRef>
+      </VirtualNetworkSite>
+      <VirtualNetworkSite name="Other" Location="West US">
+        <AddressSpace>
+          <AddressPrefix>192.168.0.0/16</AddressPrefix>
+        </AddressSpace>
+      </VirtualNetworkSite>
+    </VirtualNetworkSites>
+  </VirtualNetworkConfiguration>
+</NetworkConfiguration>
+`
+
+func TestWrite(t *testing.T) {
+	var b bytes.Buffer
+	err := WriteNetworkConfiguration(&b, []lab.VirtualNetwork{
+		{
+			Name: "SampleNetwork", AffinityGroup: "contacts-west", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+			Subnets:    []lab.Subnet{{Name: "FrontEnd", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")}},
+			DNSServers: []netip.Addr{netip.MustParseAddr("10.0.2.20"), netip.MustParseAddr("10.0.2.20")},
+		},
+		{Name: "Other", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(written, b.String()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// network draws a virtual network; whether its prefixes fit together is of no interest here.
+func network(name string) *rapid.Generator[lab.VirtualNetwork] {
+	address := rapid.Custom(func(t *rapid.T) netip.Addr {
+		return netip.AddrFrom4([4]byte{10, rapid.Byte().Draw(t, "b"), rapid.Byte().Draw(t, "c"), rapid.Byte().Draw(t, "d")})
+	})
+	prefixes := rapid.Custom(func(t *rapid.T) netip.Prefix {
+		return netip.PrefixFrom(address.Draw(t, "address"), rapid.IntRange(8, 29).Draw(t, "bits")).Masked()
+	})
+	return rapid.Custom(func(t *rapid.T) lab.VirtualNetwork {
+		n := lab.VirtualNetwork{Name: name, AddressSpace: rapid.SliceOfN(prefixes, 1, 3).Draw(t, "address space")}
+		if rapid.Bool().Draw(t, "in a group") {
+			n.AffinityGroup = rapid.StringMatching(`[A-Za-z][A-Za-z0-9_-]{0,20}`).Draw(t, "group")
+		} else {
+			n.Location = rapid.SampledFrom(lab.Locations).Draw(t, "location")
+		}
+		for i := range rapid.IntRange(0, 3).Draw(t, "subnets") {
+			n.Subnets = append(n.Subnets, lab.Subnet{Name: fmt.Sprintf("subnet<&\"%d", i), AddressPrefix: prefixes.Draw(t, "subnet")})
+		}
+		n.DNSServers = rapid.SliceOfNDistinct(address, -1, 3, rapid.ID).Draw(t, "name servers")
+		return n
+	})
+}
+
+// TestRoundTrip holds that what is exported can be imported again and is the same.
+func TestRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var want []lab.VirtualNetwork
+		for i := range rapid.IntRange(0, 4).Draw(t, "networks") {
+			want = append(want, network(fmt.Sprintf("net%d", i)).Draw(t, "network"))
+		}
+		var b bytes.Buffer
+		if err := WriteNetworkConfiguration(&b, want); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Read("n", b.Bytes())
+		if err != nil || c.Unsupported() != nil {
+			t.Fatalf("%v %v\n%s", err, c.Unsupported(), b.String())
+		}
+		var got []lab.VirtualNetwork
+		for _, site := range c.VirtualNetworkSites {
+			n := lab.VirtualNetwork{Name: site.Name, AffinityGroup: site.AffinityGroup, Location: site.Location}
+			for _, p := range site.AddressSpace {
+				n.AddressSpace = append(n.AddressSpace, p.Prefix)
+			}
+			for _, s := range site.Subnets {
+				n.Subnets = append(n.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix})
+			}
+			for _, s := range site.DNSServers {
+				n.DNSServers = append(n.DNSServers, s.Address)
+			}
+			got = append(got, n)
+		}
+		if diff := cmp.Diff(want, got, ignore, cmp.Transformer("empty", func(all []netip.Addr) []string {
+			out := []string{}
+			for _, a := range all {
+				out = append(out, a.String())
+			}
+			return out
+		})); diff != "" {
+			t.Fatalf("-want +got\n%s", diff)
+		}
+	})
+}
+
+type fullDisk struct{ room int }
+
+func (f *fullDisk) Write(p []byte) (int, error) {
+	if len(p) > f.room {
+		return 0, errors.New("no space left on device")
+	}
+	f.room -= len(p)
+	return len(p), nil
+}
+
+func TestWriteFails(t *testing.T) {
+	for room := range 200 {
+		if err := WriteNetworkConfiguration(&fullDisk{room}, nil); err == nil && room < 180 || err != nil && !strings.Contains(err.Error(), "no space left") {
+			t.Errorf("with room for %d bytes: %v", room, err)
+		}
+	}
+}
