@@ -433,6 +433,49 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 	asWanted(t, c)
 }
 
+// When up returns, the load balancer knows who serves.
+func TestUpWithHealthProbes(t *testing.T) {
+	setUp(t)
+	text := strings.ReplaceAll(withProgram(shop, ""), "loadBalancedSet: web}",
+		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 5, timeoutInSeconds: 11}}")
+	c := up(t, write(t, "shop", text))
+	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
+	info, err := c.Lab(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range info.CloudServices[1].Endpoints[0].Members {
+		if !m.Serving || m.Health == nil || !m.Health.Healthy {
+			t.Errorf("member %+v, health %+v", m, m.Health)
+		}
+	}
+	asWanted(t, c)
+}
+
+// A gateway joins a running network to a site, and takes it apart.
+func TestGatewayOperations(t *testing.T) {
+	setUp(t)
+	text := strings.Replace(shop, "      - {name: BackEnd,", "      - {name: GatewaySubnet, addressPrefix: 10.0.9.0/29}\n      - {name: BackEnd,", 1)
+	c := up(t, write(t, "shop", text))
+	do(t, c, lab.CreateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{
+		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Hosts: []*lab.LocalHost{{Name: "desk"}},
+	}})
+	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
+	isSeen(t, c, "desk", "web1:80", emu.Open)
+	info, err := c.Lab(t.Context())
+	if err != nil || len(info.LocalNetworks) != 1 || len(info.LocalNetworks[0].Hosts) != 1 || info.VirtualNetworks[0].Gateway == nil {
+		t.Errorf("%+v, %v", info, err)
+	}
+	do(t, c, lab.DeleteGatewayOp{Network: "Net"})
+	p, err := c.Probe(t.Context(), ProbeRequest{From: "desk", To: "web1:80"})
+	if err != nil || p.Verdict == emu.Open || !p.Agrees {
+		t.Errorf("without the gateway: %+v, %v", p, err)
+	}
+	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
+	isSeen(t, c, "desk", "web1:80", emu.Open)
+	do(t, c, lab.DeleteGatewayOp{Network: "Net"}, lab.DeleteLocalNetworkOp{Name: "hq"})
+}
+
 func TestForward(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "shop", shop))
