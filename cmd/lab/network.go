@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -120,7 +121,15 @@ file doesn't have are deleted. All of it happens, or none: what is in use can't 
 		if err != nil {
 			return err
 		}
-		wanted, err := labfile.ReadNetworkConfiguration(args[0])
+		// What is wrong is told with the path as it was typed; the places that the lab keeps are absolute.
+		if _, err := labfile.ReadNetworkConfiguration(args[0]); err != nil {
+			return err
+		}
+		path, err := filepath.Abs(args[0])
+		if err != nil {
+			return err
+		}
+		wanted, err := labfile.ReadNetworkConfiguration(path)
 		if err != nil {
 			return err
 		}
