@@ -23,6 +23,8 @@ type app struct {
 	stdout, stderr *output
 	format         string // of the flag --output
 	lab            string // of the flag --lab
+	// files are stdin, stdout and stderr of commands inside instances; nil: those of this process.
+	files []*os.File
 }
 
 const (

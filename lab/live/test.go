@@ -128,6 +128,15 @@ func (s *server) askOnce(ctx context.Context, l *lab.Lab, from string, to lab.Ta
 type TestRequest struct {
 	// File is a lab file, with the name of the running lab, whose expectations are checked; empty: the lab's own.
 	File string `json:"file,omitempty"`
+	// Given is checked instead of what a file says.
+	Given *Given `json:"given,omitempty"`
+}
+
+// Given is what is expected of the lab at one moment, in the middle of changes.
+type Given struct {
+	Expectations []lab.Expectation `json:"expectations"`
+	// Exposure lists every VIP port that the internet is meant to reach; nil: nothing is said about it.
+	Exposure *[]lab.ExposedPort `json:"exposure"`
 }
 
 // testMessage is a line of the answer to a test: a finished case, in the order of the file, or at the end the result.
@@ -144,7 +153,7 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &req) {
 		return
 	}
-	expectations, err := s.expectations(req.File)
+	expectations, err := s.expectations(req)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -163,12 +172,25 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// expectations gives the lab whose expectations count: this one, or that of a file.
-func (s *server) expectations(file string) (*lab.Lab, error) {
-	if file == "" {
-		return s.now().lab, nil
+// expectations gives the lab whose expectations count: this one, that of a file, or this one with others.
+func (s *server) expectations(req TestRequest) (*lab.Lab, error) {
+	switch {
+	case req.Given != nil:
+		l := *s.now().lab
+		l.Expectations, l.Exposure = nil, nil
+		for _, e := range req.Given.Expectations {
+			if err := l.Expect(e); err != nil {
+				return nil, err
+			}
+		}
+		if req.Given.Exposure == nil {
+			return &l, nil
+		}
+		return &l, l.ExpectExposure(*req.Given.Exposure)
+	case req.File != "":
+		return s.load(req.File)
 	}
-	return s.load(file)
+	return s.now().lab, nil
 }
 
 // load reads another file of this lab.
