@@ -17,7 +17,7 @@ type Frontend struct {
 	Distribution Distribution
 	ACL          []ACLRule // in the order of evaluation
 	Probe        *Probe
-	IdleTimeout  int // minutes
+	IdleTimeout  int // minutes; 0: not given
 	// DirectServerReturn leaves the destination address to the guest.
 	DirectServerReturn bool
 	Members            []Backend // running or not, healthy or not
@@ -45,7 +45,7 @@ func (d *Deployment) Frontends() []Frontend {
 				at = len(all)
 				f := Frontend{
 					Name: orDefault(e.LoadBalancedSet, e.Name), Address: d.VIP, Internal: internal, Protocol: e.Protocol, PublicPort: e.PublicPort,
-					Distribution: e.Distribution, ACL: e.ACL, Probe: e.Probe, IdleTimeout: orDefault(e.IdleTimeoutInMinutes, DefaultIdleTimeout),
+					Distribution: e.Distribution, ACL: e.ACL, Probe: e.Probe, IdleTimeout: e.IdleTimeoutInMinutes,
 					DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,
 				}
 				if internal {

@@ -269,7 +269,7 @@ func balancing(e live.EndpointInfo) string {
 		}
 		text += strings.TrimRight(" "+p.Path, " ")
 	}
-	if e.IdleTimeoutInMinutes != 0 && e.IdleTimeoutInMinutes != lab.DefaultIdleTimeout {
+	if e.IdleTimeoutInMinutes != 0 {
 		text += fmt.Sprintf("; idle %d min", e.IdleTimeoutInMinutes)
 	}
 	if e.DirectServerReturn {

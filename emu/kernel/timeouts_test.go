@@ -1,7 +1,10 @@
 package kernel
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -67,6 +70,17 @@ func TestTimeoutPolicy(t *testing.T) {
 	if left, ok := expiry(t, edge); !ok || left > 2*time.Second {
 		t.Errorf("remembered for %s, %t, instead of 2 s", left, ok)
 	}
+	time.Sleep(4 * time.Second)
+	if err := short.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(short, "late"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := short.answers.ReadString('\n'); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a forgotten connection goes on: %q, %v", got, err)
+	}
+	c.lives(t, "to the end")
 }
 
 // A protocol that has no policy is refused before the kernel is asked.
