@@ -1,11 +1,9 @@
 package emu
 
 import (
-	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // Change is what turns one network into another.
@@ -172,12 +170,10 @@ func namespaceChange(from, to *Namespace, gone map[string]bool) (NamespaceChange
 	}
 	c.DNS = !reflect.DeepEqual(from.DNS, to.DNS)
 	c.Proxies = !reflect.DeepEqual(from.Proxies, to.Proxies)
-	c.Services = !slices.EqualFunc(from.Services, to.Services, func(a, b Service) bool {
-		a.Origin, b.Origin = Origin{}, Origin{}
-		return reflect.DeepEqual(a, b)
-	})
+	c.Services = !slices.EqualFunc(from.Services, to.Services, func(a, b Service) bool { return a.Same(b) && slices.Equal(a.Env, b.Env) })
 	c.HealthProbes = !reflect.DeepEqual(from.HealthProbes, to.HealthProbes)
-	c.Files = from.HostName() != to.HostName() || !slices.Equal(from.Hosts, to.Hosts) || !reflect.DeepEqual(from.Resolver, to.Resolver)
+	c.Files = from.HostName() != to.HostName() || !slices.Equal(from.Hosts, to.Hosts) ||
+		!slices.Equal(from.Resolver.Servers, to.Resolver.Servers) || !slices.Equal(from.Resolver.Search, to.Resolver.Search)
 	if reflect.ValueOf(c).IsZero() {
 		return c, false
 	}
@@ -187,6 +183,9 @@ func namespaceChange(from, to *Namespace, gone map[string]bool) (NamespaceChange
 
 // setDifference gives what only one of two lists has. What is lost is removed and, if the new list has it, added.
 func setDifference[T comparable](from, to []T, lost func(T) bool) (removed, added []T) {
+	if slices.Equal(from, to) && !slices.ContainsFunc(from, lost) {
+		return nil, nil // as nearly all are in a change of a large network
+	}
 	kept := make(map[T]bool, len(from))
 	for _, v := range from {
 		if !lost(v) {
@@ -252,95 +251,12 @@ func equalFirewalls(a, b *Firewall) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return slices.EqualFunc(a.Rules, b.Rules, func(a, b FirewallRule) bool {
-		a.Origin, b.Origin = Origin{}, Origin{}
-		return reflect.DeepEqual(a, b)
-	})
+	return slices.EqualFunc(a.Rules, b.Rules, equalFirewallRules)
 }
 
-// String gives the change line by line: what is removed after a minus, what is added after a plus.
-func (c *Change) String() string {
-	p := changePrinter{}
-	lines(&p, '-', "namespace ", c.Removed, func(s string) string { return s })
-	lines(&p, '+', "namespace ", c.Added, func(s string) string { return s })
-	lines(&p, '-', "", c.RemovedLinks, linkText)
-	lines(&p, '+', "", c.AddedLinks, linkText)
-	tunnel := func(t Tunnel) string {
-		return fmt.Sprintf("tunnel %s between %s and %s", t.ID, t.A.Namespace, t.B.Namespace)
-	}
-	lines(&p, '-', "", c.RemovedTunnels, tunnel)
-	lines(&p, '+', "", c.AddedTunnels, tunnel)
-	for i := range c.Changed {
-		p.namespace(&c.Changed[i])
-	}
-	if c.PublicNames {
-		p.line('~', "public names")
-	}
-	return p.String()
-}
-
-func linkText(l Link) string { return l.A.Namespace + ": " + linkLine(l.A, l.B) }
-
-type changePrinter struct{ strings.Builder }
-
-func (p *changePrinter) line(mark byte, text string) {
-	fmt.Fprintf(p, "%c %s\n", mark, strings.TrimRight(text, " "))
-}
-
-func lines[T any](p *changePrinter, mark byte, prefix string, all []T, text func(T) string) {
-	for _, v := range all {
-		p.line(mark, prefix+text(v))
-	}
-}
-
-func (p *changePrinter) namespace(c *NamespaceChange) {
-	in := c.Name + ": "
-	loopback := func(a netip.Addr) string { return fmt.Sprintf("address %s on lo", a) }
-	bridge := func(b Bridge) string { return fmt.Sprintf("bridge %s %s %s", b.Name, b.MAC, join(b.Addresses)) }
-	neighbor := func(n Neighbor) string { return fmt.Sprintf("neighbour %s %s on %s", n.Address, n.MAC, n.Device) }
-	lines(p, '-', in, c.RemovedLoopback, loopback)
-	lines(p, '+', in, c.AddedLoopback, loopback)
-	lines(p, '-', in, c.RemovedBridges, bridge)
-	lines(p, '+', in, c.AddedBridges, bridge)
-	for _, b := range c.ChangedBridges {
-		p.line('-', in+bridge(b.From))
-		p.line('+', in+bridge(b.To))
-	}
-	lines(p, '-', in, c.RemovedRoutes, Route.String)
-	lines(p, '+', in, c.AddedRoutes, Route.String)
-	lines(p, '-', in, c.RemovedNeighbors, neighbor)
-	lines(p, '+', in, c.AddedNeighbors, neighbor)
-	if r := c.Ruleset; r != nil {
-		p.texts(in, r.From == nil, r.To == nil, func() string { return r.From.String() }, func() string { return r.To.String() })
-	}
-	if f := c.Firewall; f != nil {
-		p.texts(in, f.From == nil, f.To == nil, func() string { return f.From.String() }, func() string { return f.To.String() })
-	}
-	for _, o := range []struct {
-		differs bool
-		what    string
-	}{{c.DNS, "name server"}, {c.Proxies, "HTTP proxies"}, {c.Services, "services"}, {c.HealthProbes, "health probes"}, {c.Files, "host name, hosts, resolver"}} {
-		if o.differs {
-			p.line('~', in+o.what)
-		}
-	}
-}
-
-// texts prints the lines in which two texts differ.
-func (p *changePrinter) texts(in string, noFrom, noTo bool, from, to func() string) {
-	var a, b []string
-	if !noFrom {
-		a = strings.Split(strings.TrimSpace(from()), "\n")
-	}
-	if !noTo {
-		b = strings.Split(strings.TrimSpace(to()), "\n")
-	}
-	for _, e := range EditScript(a, b) {
-		switch {
-		case e.New < 0:
-			p.line('-', in+strings.TrimSpace(a[e.Old]))
-		case e.Old < 0:
-			p.line('+', in+strings.TrimSpace(b[e.New]))
-		}
-	}
+// equalFirewallRules compares all but the place. A change of a large network asks it of every rule; reflection would take ten times as
+// long.
+func equalFirewallRules(a, b FirewallRule) bool {
+	return a.ID == b.ID && a.Comment == b.Comment && a.Drop == b.Drop && a.Protocol == b.Protocol && slices.Equal(a.Ports, b.Ports) &&
+		a.From == b.From && a.FromTo == b.FromTo
 }

@@ -17,7 +17,7 @@ type Frontend struct {
 	Distribution Distribution
 	ACL          []ACLRule // in the order of evaluation
 	Probe        *Probe
-	IdleTimeout  int // minutes
+	IdleTimeout  int // minutes; 0: not given
 	// DirectServerReturn leaves the destination address to the guest.
 	DirectServerReturn bool
 	Members            []Backend // running or not, healthy or not
@@ -45,7 +45,7 @@ func (d *Deployment) Frontends() []Frontend {
 				at = len(all)
 				f := Frontend{
 					Name: orDefault(e.LoadBalancedSet, e.Name), Address: d.VIP, Internal: internal, Protocol: e.Protocol, PublicPort: e.PublicPort,
-					Distribution: e.Distribution, ACL: e.ACL, Probe: e.Probe, IdleTimeout: orDefault(e.IdleTimeoutInMinutes, DefaultIdleTimeout),
+					Distribution: e.Distribution, ACL: e.ACL, Probe: e.Probe, IdleTimeout: e.IdleTimeoutInMinutes,
 					DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,
 				}
 				if internal {
@@ -84,6 +84,20 @@ func (l *Lab) Serving(f Frontend) []Backend {
 		}
 	}
 	return all
+}
+
+// DirectReturnAddress is the VIP that an instance has as an address of its own, because it is the first serving member of an endpoint with direct
+// server return.
+func (l *Lab) DirectReturnAddress(i *Instance) (netip.Addr, bool) {
+	for _, f := range i.deployment.Frontends() {
+		if !f.DirectServerReturn || f.Internal {
+			continue
+		}
+		if serving := l.Serving(f); len(serving) > 0 && serving[0].Instance == i {
+			return f.Address, true
+		}
+	}
+	return netip.Addr{}, false
 }
 
 // SetHealth records what the load balancer found out about a member.

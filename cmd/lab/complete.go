@@ -112,10 +112,8 @@ func (a *app) completeProbe(cmd *cobra.Command, args []string, word string) ([]s
 // targets lists the ports of endpoints and services.
 func targets(info live.Info) []string {
 	var all []string
-	for _, c := range info.CloudServices {
-		for _, e := range c.Endpoints {
-			all = append(all, fmt.Sprintf("%s:%d", c.DNSName, e.PublicPort))
-		}
+	for _, e := range allEndpoints(info) {
+		all = append(all, fmt.Sprintf("%s:%d", e.DNSName, e.PublicPort))
 	}
 	for _, h := range hosts(info) {
 		for _, s := range h.Services {
@@ -131,9 +129,5 @@ func targets(info live.Info) []string {
 
 // hosts lists instances, web sites and internet hosts.
 func hosts(info live.Info) []live.HostInfo {
-	var all []live.HostInfo
-	for _, c := range info.CloudServices {
-		all = append(all, c.Instances...)
-	}
-	return slices.Concat(all, info.WebSites, info.InternetHosts)
+	return slices.Concat(instances(info), info.WebSites, info.InternetHosts)
 }

@@ -55,7 +55,12 @@ func (a *app) inside(cmd *cobra.Command, instance string, argv []string) error {
 	if err != nil {
 		return err
 	}
-	status, err := client.ExecHere(cmd.Context(), live.ExecRequest{Instance: instance, Argv: argv})
+	status, err := 0, error(nil)
+	if request := (live.ExecRequest{Instance: instance, Argv: argv}); a.files == nil {
+		status, err = client.ExecHere(cmd.Context(), request)
+	} else {
+		status, err = client.Exec(cmd.Context(), request, a.files[0], a.files[1], a.files[2])
+	}
 	if err != nil && status > 0 {
 		return &failure{status: status, code: "Error", message: err.Error(), err: err}
 	}

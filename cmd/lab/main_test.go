@@ -92,6 +92,7 @@ func asLab(args ...string) *exec.Cmd {
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"exits": exits, "json": jsonValue, "nobody": nobody, "interrupt": interrupt,
+		"eventually": eventually, "forwards": forwards,
 	}
 }
 

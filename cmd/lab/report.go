@@ -12,23 +12,32 @@ const exposurePrefix = "exposure "
 
 // printResult shows what came of a lab's expectations: a line each with the verdict and the rule behind it, then the exposure.
 func (a *app) printResult(r expect.Result, p places) {
-	var expectations, exposure []expect.Case
+	var expectations, exposure, steps []expect.Case
 	for _, c := range r.Cases {
-		if strings.HasPrefix(c.Name, exposurePrefix) {
+		switch {
+		case isStep(c):
+			steps = append(steps, c)
+		case strings.HasPrefix(c.Name, exposurePrefix):
 			exposure = append(exposure, c)
-		} else {
+		default:
 			expectations = append(expectations, c)
 		}
 	}
-	// All in one table, so that the columns of both parts are aligned.
-	rows := table{}
-	for _, c := range append(expectations, exposure...) {
-		rows.add(a.caseRow(c, p)...)
-	}
-	lines := rows.lines()
+	// In one table, so that the columns of both parts are aligned.
+	lines := a.caseLines(append(expectations, exposure...), p)
 	a.printCases("Expectations", lines[:len(expectations)], expectations, p)
 	a.printCases("Exposure: the ports of each VIP, tried from the internet", lines[len(expectations):], exposure, p)
+	a.printCases("Steps", a.caseLines(steps, p), steps, p)
 	a.stdout.printf("\n%s\n", a.counts(r.Passed, r.Failed))
+}
+
+// caseLines gives a line for each case.
+func (a *app) caseLines(cases []expect.Case, p places) []string {
+	rows := table{}
+	for _, c := range cases {
+		rows.add(a.caseRow(c, p)...)
+	}
+	return rows.lines()
 }
 
 func (a *app) printCases(title string, lines []string, cases []expect.Case, p places) {

@@ -23,6 +23,8 @@ type app struct {
 	stdout, stderr *output
 	format         string // of the flag --output
 	lab            string // of the flag --lab
+	// files are stdin, stdout and stderr of commands inside instances; nil: those of this process.
+	files []*os.File
 }
 
 const (
@@ -96,6 +98,7 @@ privileges do not suffice; 130 interrupted.`,
 		&cobra.Group{ID: fileGroup, Title: "Lab files:"},
 		&cobra.Group{ID: labGroup, Title: "Labs:"},
 		&cobra.Group{ID: insideGroup, Title: "A running lab:"},
+		&cobra.Group{ID: manageGroup, Title: "Management of a running lab:"},
 		&cobra.Group{ID: aboutGroup, Title: "About:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
@@ -106,7 +109,8 @@ privileges do not suffice; 130 interrupted.`,
 	}
 	add(fileGroup, a.validate(), a.plan(), a.schema(), a.scenarios())
 	add(labGroup, a.run(), a.up(), a.test(), a.down(), a.ls())
-	add(insideGroup, a.show(), a.probe(), a.exec(), a.shell(), a.logs())
+	add(insideGroup, a.show(), a.probe(), a.exec(), a.shell(), a.logs(), a.forward())
+	add(manageGroup, append(a.management(), a.apply())...)
 	add(aboutGroup, a.doctor(), a.version())
 	root.AddCommand(supervise())
 	root.SetHelpCommandGroupID(aboutGroup)
@@ -121,6 +125,7 @@ const (
 	fileGroup   = "file"
 	labGroup    = "lab"
 	insideGroup = "inside"
+	manageGroup = "manage"
 	aboutGroup  = "about"
 )
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/lab"
 	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
@@ -53,8 +54,15 @@ func (a *app) showResource(info live.Info, name string) error {
 			return a.detail(c, func() { a.printService(c) })
 		}
 	}
+	for _, r := range info.ReservedIPs {
+		if r.Name == name {
+			one := live.Info{ReservedIPs: []live.ReservedIPInfo{r}}
+			t := a.reservedIPTable(one)
+			return a.detail(r, func() { t.print(a.stdout) })
+		}
+	}
 	for _, h := range hosts(info) {
-		if h.Name == name || h.DNSName == name || h.CloudService+"."+h.Name == name {
+		if h.Name == name || h.DNSName == name || called(h, name) {
 			return a.detail(h, func() { a.printHost(info, h) })
 		}
 	}
@@ -79,6 +87,7 @@ func resourceNames(info live.Info) []string {
 	for _, c := range info.CloudServices {
 		names = append(names, c.Name)
 	}
+	names = append(names, reservedIPs(info, nil)...)
 	for _, h := range hosts(info) {
 		names = append(names, h.Name)
 	}
@@ -94,6 +103,7 @@ func (a *app) printLab(info live.Info) {
 			t.print(o)
 		}
 	}
+	section(a.affinityGroupTable(info))
 	t := table{}
 	t.head(o, "VIRTUAL NETWORK", "LOCATION", "ADDRESS SPACE", "SUBNETS")
 	for _, n := range info.VirtualNetworks {
@@ -101,28 +111,35 @@ func (a *app) printLab(info live.Info) {
 	}
 	section(t)
 
+	section(a.reservedIPTable(info))
+
 	t = table{}
 	t.head(o, "CLOUD SERVICE", "DNS NAME", "VIP", "DEPLOYMENT", "NETWORK")
 	for _, c := range info.CloudServices {
-		t.add(c.Name, c.DNSName, address(c.VIP), deployment(c), orDash(c.VirtualNetwork))
-	}
-	section(t)
-
-	t = table{}
-	t.head(o, "ENDPOINT", "PUBLIC", "LOCAL PORT", "INSTANCES")
-	for _, c := range info.CloudServices {
-		for _, e := range c.Endpoints {
-			t.add(e.Name, fmt.Sprintf("%s:%d/%s", c.DNSName, e.PublicPort, e.Protocol), fmt.Sprint(e.LocalPort), strings.Join(e.Instances, ", "))
+		if len(c.Deployments) == 0 {
+			t.add(c.Name, c.DNSName, "-", "none", orDash(c.VirtualNetwork))
+		}
+		for _, d := range c.Deployments {
+			slot := ""
+			if d.Slot != lab.Production {
+				slot = " in " + string(d.Slot)
+			}
+			t.add(c.Name, d.DNSName, address(d.VIP)+parenthesis(d.ReservedIP), contents(d)+slot, orDash(d.VirtualNetwork))
 		}
 	}
 	section(t)
 
 	t = table{}
-	t.head(o, "INSTANCE", "CLOUD SERVICE", "DIP", "SUBNET", "OS", "SERVICES")
-	for _, c := range info.CloudServices {
-		for _, h := range c.Instances {
-			t.add(h.Name, c.Name, address(h.Address), orDash(h.Subnet), string(h.OS), services(h))
-		}
+	t.head(o, endpointTitles...)
+	for _, e := range allEndpoints(info) {
+		a.addEndpoint(&t, e)
+	}
+	section(t)
+
+	t = table{}
+	t.head(o, "INSTANCE", "CLOUD SERVICE", "DIP", "STATE", "SUBNET", "PUBLIC IP", "OS", "SERVICES")
+	for _, h := range instances(info) {
+		t.add(h.Name, h.CloudService, address(h.Address), a.state(h), orDash(h.Subnet), address(h.PublicIP), string(h.OS), services(h))
 	}
 	section(t)
 
@@ -149,9 +166,11 @@ func (a *app) printNetwork(info live.Info, n live.VirtualNetworkInfo) {
 	for _, s := range n.Subnets {
 		var inside []string
 		for _, c := range info.CloudServices {
-			for _, h := range c.Instances {
-				if c.VirtualNetwork == n.Name && h.Subnet == s.Name {
-					inside = append(inside, h.Name)
+			for _, d := range c.Deployments {
+				for _, h := range d.Instances {
+					if d.VirtualNetwork == n.Name && h.Subnet == s.Name {
+						inside = append(inside, h.Name)
+					}
 				}
 			}
 		}
@@ -166,15 +185,23 @@ func (a *app) printService(c live.CloudServiceInfo) {
 	t.add("DNS name", c.DNSName)
 	t.add("VIP", address(c.VIP))
 	t.add("location", c.Location)
-	t.add("deployment", deployment(c))
-	t.add("virtual network", orDash(c.VirtualNetwork))
-	for _, e := range c.Endpoints {
-		t.add("endpoint "+e.Name, fmt.Sprintf("%d/%s to port %d of %s", e.PublicPort, e.Protocol, e.LocalPort, strings.Join(e.Instances, ", ")))
+	if c.AffinityGroup != "" {
+		t.add("affinity group", c.AffinityGroup)
 	}
-	for _, h := range c.Instances {
-		t.add("instance "+h.Name, strings.TrimSpace(address(h.Address)+"  "+services(h)))
+	if c.Description != "" {
+		t.add("description", c.Description)
+	}
+	if len(c.Deployments) == 0 {
+		t.add("deployment", "none")
+		t.add("virtual network", orDash(c.VirtualNetwork))
 	}
 	t.print(a.stdout)
+	for _, d := range c.Deployments {
+		t := table{}
+		a.addDeployment(&t, d)
+		a.stdout.printf("\n")
+		t.print(a.stdout)
+	}
 }
 
 func (a *app) printHost(info live.Info, h live.HostInfo) {
@@ -198,20 +225,18 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 	optional("cloud service", h.CloudService)
 	optional("role", h.Role)
 	optional("OS", string(h.OS))
+	optional("state", string(h.State))
 	if h.CloudService != "" {
-		t.add("DIP", address(h.Address))
+		t.add("DIP", address(h.Address)+parenthesis(map[bool]string{true: "static"}[h.Static]))
 	} else {
 		t.add("address", address(h.Address))
 	}
 	optional("subnet", h.Subnet)
-	for _, c := range info.CloudServices {
-		for _, e := range c.Endpoints {
-			for _, name := range e.Instances {
-				if name == h.Name {
-					t.add("endpoint "+e.Name, fmt.Sprintf("%s:%d/%s to port %d", c.DNSName, e.PublicPort, e.Protocol, e.LocalPort))
-				}
-			}
-		}
+	if h.PublicIP.IsValid() {
+		t.add("public IP", address(h.PublicIP))
+	}
+	for _, e := range endpointsOf(info, h) {
+		t.add("endpoint "+e.Name, fmt.Sprintf("%s:%d/%s to port %d", e.DNSName, e.PublicPort, e.Protocol, e.LocalPort))
 	}
 	for _, s := range h.Services {
 		text := s.String()
@@ -230,20 +255,6 @@ func services(h live.HostInfo) string {
 		texts[i] = fmt.Sprintf("%d/%s %s", s.Port, s.Protocol, s)
 	}
 	return strings.Join(texts, ", ")
-}
-
-func deployment(c live.CloudServiceInfo) string {
-	if c.Kind == "" {
-		return "none"
-	}
-	kind := c.Kind
-	if kind == "roles" {
-		kind = "role instances"
-	}
-	if len(c.Instances) == 1 {
-		kind = strings.TrimSuffix(kind, "s")
-	}
-	return fmt.Sprintf("%d %s", len(c.Instances), kind)
 }
 
 func subnets(n live.VirtualNetworkInfo) string {

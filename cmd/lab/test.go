@@ -15,7 +15,7 @@ func (a *app) test() *cobra.Command {
 		Use:   "test [FILE...]",
 		Short: "Check what a running lab expects",
 		Long: `Try every connection that the lab expects something of, and every port of its VIPs that the internet might find open. With files,
-the expectations of those are checked; they must describe the same lab.
+the expectations of those are checked; they must describe the same lab. After them come the steps of the lab file, which change the lab.
 
 The exit status is 3 when an expectation failed.`,
 		Args: want(0, -1, ""),
@@ -96,7 +96,12 @@ func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error)
 func (a *app) testFile(cmd *cobra.Command, client *live.Client, file string) (expect.Result, error) {
 	p := a.progress(client.Name)
 	defer p.clear()
-	return client.Test(cmd.Context(), live.TestRequest{File: file}, func(c expect.Case) { p.line(client.Name + "  " + c.Name) })
+	finished := func(c expect.Case) { p.line(client.Name + "  " + c.Name) }
+	result, err := client.Test(cmd.Context(), live.TestRequest{File: file}, finished)
+	if err != nil {
+		return result, err
+	}
+	return result, runSteps(cmd.Context(), client, file, &result, finished)
 }
 
 // printResults writes what came of labs that were tested, in the chosen format. In text each has been printed already but for

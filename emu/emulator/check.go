@@ -8,5 +8,7 @@ import (
 
 // Diff tells where the kernel differs from what is wanted, whoever made the difference.
 func (e *Emulator) Diff(ctx context.Context) ([]kernel.Difference, error) {
-	return kernel.Diff(ctx, e.network, e.state)
+	e.change.Lock()
+	defer e.change.Unlock()
+	return kernel.Diff(ctx, e.made, e.state)
 }

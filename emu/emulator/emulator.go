@@ -9,20 +9,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"vnetlab/emu"
 	"vnetlab/emu/dns"
+	"vnetlab/emu/health"
 	"vnetlab/emu/kernel"
-	"vnetlab/emu/listener"
 	"vnetlab/emu/probe"
 	"vnetlab/emu/process"
+	"vnetlab/emu/tunnel"
 )
 
 // Options are what Start needs beyond the network.
@@ -33,6 +30,9 @@ type Options struct {
 	Env []string
 	// Keep are folders that programs see although they are below /tmp or /run.
 	Keep []string
+	// HealthChanged is told when the target of a health probe begins or ceases to serve; nil: nobody is. It must not wait for a method that
+	// changes the emulator.
+	HealthChanged func(id string, healthy bool)
 }
 
 // Progress tells how far Start is: a stage, and the steps of it that are done.
@@ -48,20 +48,26 @@ const (
 	CheckStage    = "checking what the kernel made"
 	ServicesStage = "starting services"
 	ProgramsStage = "waiting for programs to listen"
+	HealthStage   = "asking who is healthy"
 )
 
 // Emulator is a running network. Its methods may be called from many goroutines at once.
 type Emulator struct {
-	network *emu.Network
 	opts    Options
 	state   *kernel.State
 	names   *dns.Server
 	prober  *probe.Prober
+	health  *health.Checker
+	tunnels *tunnel.Set
 
-	mu        sync.Mutex
-	closers   []io.Closer
-	instances map[string]*process.Instance // of the namespaces that run or ran something
-	closed    bool
+	network atomic.Pointer[emu.Network]
+
+	change sync.Mutex   // held by who changes the network
+	made   *emu.Network // what the kernel has
+
+	mu     sync.Mutex
+	guests map[string]*guest // by their namespaces
+	closed bool
 }
 
 // Start makes a network and returns when it is complete: each rule is in the kernel, each service listens. Report is told how far it is, from
@@ -77,22 +83,33 @@ func Start(ctx context.Context, network *emu.Network, opts Options, report func(
 	if err != nil {
 		return nil, err
 	}
-	e := &Emulator{network: network, opts: opts, state: state, names: dns.New(network), instances: map[string]*process.Instance{}}
+	e := &Emulator{opts: opts, state: state, names: dns.New(network), made: network, guests: map[string]*guest{}}
+	e.network.Store(network)
 	e.prober = probe.New(network, state.Namespace)
+	e.health = health.New(state.Namespace, opts.HealthChanged)
+	e.tunnels = tunnel.NewSet(state.Namespace)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())
 		}
 	}()
+	if err := e.tunnels.Change(ctx, network.Tunnels); err != nil {
+		return nil, err
+	}
 	report(Progress{CheckStage, 0, 1})
 	if err := e.check(ctx); err != nil {
 		return nil, err
 	}
 	report(Progress{CheckStage, 1, 1})
-	if err := e.serve(ctx, report); err != nil {
+	started, err := e.open(ctx, network, func(done, total int) { report(Progress{ServicesStage, done, total}) })
+	if err != nil {
 		return nil, err
 	}
-	return e, e.runPrograms(ctx, report)
+	if err := started.wait(ctx, opts.ListenTimeout, func(done, total int) { report(Progress{ProgramsStage, done, total}) }); err != nil {
+		return nil, err
+	}
+	e.health.Set(network)
+	return e, e.waitHealth(ctx, func(done, total int) { report(Progress{HealthStage, done, total}) })
 }
 
 // differencesShown is how many differences an error cites.
@@ -114,163 +131,16 @@ func (e *Emulator) check(ctx context.Context) error {
 	return errors.New(text)
 }
 
-// openers is how many namespaces get their sockets at the same time.
-const openers = 8
-
-// serve opens the sockets of name servers, built-in listeners and proxies.
-func (e *Emulator) serve(ctx context.Context, report func(Progress)) error {
-	total := 0
-	for _, s := range e.network.Namespaces {
-		total += len(s.Services) + len(s.Proxies)
-		if s.DNS != nil {
-			total++
-		}
-	}
-	var mu sync.Mutex
-	done := 0
-	step := func(c io.Closer) {
-		e.keep(c)
-		mu.Lock()
-		defer mu.Unlock()
-		done++
-		report(Progress{ServicesStage, done, total})
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(openers)
-	for i := range e.network.Namespaces {
-		spec := &e.network.Namespaces[i]
-		if spec.DNS == nil && len(spec.Services) == 0 && len(spec.Proxies) == 0 {
-			continue
-		}
-		group.Go(func() error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return e.serveNamespace(spec, step)
-		})
-	}
-	return group.Wait()
-}
-
-func (e *Emulator) serveNamespace(spec *emu.Namespace, step func(io.Closer)) error {
-	ns, ok := e.state.Namespace(spec.Name)
-	if !ok {
-		return fmt.Errorf("there is no namespace %s", spec.Name)
-	}
-	if spec.DNS != nil {
-		c, err := e.names.Listen(ns, spec.DNS.Addresses)
-		if err != nil {
-			return err
-		}
-		step(c)
-	}
-	for _, s := range spec.Services {
-		if s.BuiltIn() {
-			c, err := listener.Serve(ns, s)
-			if err != nil {
-				return err
-			}
-			step(c)
-			continue
-		}
-		in, err := e.instance(spec.Name)
-		if err == nil {
-			err = in.Run(s)
-		}
-		if err != nil {
-			return err
-		}
-		step(nil)
-	}
-	for _, p := range spec.Proxies {
-		c, err := listener.ServeProxy(ns, p)
-		if err != nil {
-			return err
-		}
-		step(c)
-	}
-	return nil
-}
-
-// runPrograms waits until every program listens; they were started with the rest.
-func (e *Emulator) runPrograms(ctx context.Context, report func(Progress)) error {
-	type waiting struct {
-		in      *process.Instance
-		service emu.Service
-	}
-	var all []waiting
-	for _, spec := range e.network.Namespaces {
-		for _, s := range spec.Services {
-			if s.BuiltIn() {
-				continue
-			}
-			in, err := e.instance(spec.Name)
-			if err != nil {
-				return err
-			}
-			all = append(all, waiting{in, s})
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, e.opts.ListenTimeout)
-	defer cancel()
-	var done atomic.Int32
-	var mu sync.Mutex
-	report(Progress{ProgramsStage, 0, len(all)})
-	errs := make([]error, len(all))
-	var group sync.WaitGroup
-	for i, w := range all {
-		group.Go(func() {
-			errs[i] = w.in.WaitListening(ctx, w.service)
-			mu.Lock()
-			defer mu.Unlock()
-			report(Progress{ProgramsStage, int(done.Add(1)), len(all)})
-		})
-	}
-	group.Wait()
-	return errors.Join(errs...) // all that don't listen, not just the first
-}
-
-// keep remembers what Close must close; nil is nothing.
-func (e *Emulator) keep(c io.Closer) {
-	if c == nil {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.closers = append(e.closers, c)
-}
-
-// instance gives what runs programs in a namespace.
-func (e *Emulator) instance(namespace string) (*process.Instance, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if in := e.instances[namespace]; in != nil {
-		return in, nil
-	}
-	spec, known := e.network.Namespace(namespace)
-	ns, running := e.state.Namespace(namespace)
-	switch {
-	case e.closed:
-		return nil, process.ErrClosed
-	case !known || !running:
-		return nil, fmt.Errorf("there is no namespace %s", namespace)
-	}
-	in := process.New(ns, *spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep})
-	e.instances[namespace] = in
-	return in, nil
-}
-
 // StopPrograms ends all programs and commands: each is asked to end and killed if it doesn't. It returns when none is left, or
 // with an error when ctx ends.
 func (e *Emulator) StopPrograms(ctx context.Context) error {
 	e.mu.Lock()
 	e.closed = true
-	instances := make([]*process.Instance, 0, len(e.instances))
-	for _, in := range e.instances {
-		instances = append(instances, in)
+	var instances []*process.Instance
+	for _, g := range e.guests {
+		if g.instance != nil {
+			instances = append(instances, g.instance)
+		}
 	}
 	e.mu.Unlock()
 	stopped := make(chan error, 1)
@@ -293,24 +163,27 @@ func (e *Emulator) StopPrograms(ctx context.Context) error {
 
 // Close ends everything: programs, services, and at last the namespaces with what is in them, which the kernel destroys some time later.
 func (e *Emulator) Close() error {
-	errs := []error{e.StopPrograms(context.Background())}
+	errs := []error{e.health.Close(), e.StopPrograms(context.Background())}
+	e.change.Lock()
+	defer e.change.Unlock()
 	e.mu.Lock()
-	closers := slices.Clone(e.closers)
-	e.closers = nil
+	guests := e.guests
+	e.guests = map[string]*guest{}
 	e.mu.Unlock()
-	for _, c := range closers {
-		errs = append(errs, c.Close())
+	for _, g := range guests {
+		errs = append(errs, g.closeSockets())
 	}
-	return errors.Join(append(errs, e.prober.Close(), e.names.Close(), e.state.Close())...)
+	return errors.Join(append(errs, e.tunnels.Close(), e.prober.Close(), e.names.Close(), e.state.Close())...)
 }
 
 // Network is the wanted state of what runs. It is not for changing.
-func (e *Emulator) Network() *emu.Network { return e.network }
+func (e *Emulator) Network() *emu.Network { return e.network.Load() }
 
 // Namespaces lists the names of all namespaces.
 func (e *Emulator) Namespaces() []string {
-	names := make([]string, len(e.network.Namespaces))
-	for i, s := range e.network.Namespaces {
+	network := e.Network()
+	names := make([]string, len(network.Namespaces))
+	for i, s := range network.Namespaces {
 		names[i] = s.Name
 	}
 	return names

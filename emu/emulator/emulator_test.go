@@ -19,6 +19,9 @@ import (
 
 func TestMain(m *testing.M) {
 	process.MaybeInit()
+	if os.Getenv("TEST_SERVER") == "lines" {
+		panic(serveLines())
+	}
 	if os.Getenv("TEST_SERVER") != "" {
 		panic(serveForTest())
 	}

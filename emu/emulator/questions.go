@@ -19,6 +19,23 @@ func (e *Emulator) Probe(ctx context.Context, from string, target emu.Target) em
 	return e.prober.Probe(ctx, from, target)
 }
 
+// Dial connects from a namespace to a target over TCP, as a program there would: it looks the name up there, if it has to.
+func (e *Emulator) Dial(ctx context.Context, from string, target emu.Target) (net.Conn, error) {
+	ns, ok := e.state.Namespace(from)
+	spec, known := e.Network().Namespace(from)
+	if !ok || !known {
+		return nil, fmt.Errorf("there is no namespace %s to start from", from)
+	}
+	address := target.Address
+	if !address.IsValid() {
+		var err error
+		if address, err = dns.Lookup(ctx, ns, spec.Resolver, spec.Hosts, target.Name); err != nil {
+			return nil, err
+		}
+	}
+	return ns.Dial(ctx, "tcp4", netip.AddrPortFrom(address, target.Port))
+}
+
 const (
 	httpTimeout = 10 * time.Second
 	maxHTTPBody = 1 << 20 // bytes; the rest of a page is not read
@@ -29,21 +46,8 @@ const (
 func (e *Emulator) HTTPGet(ctx context.Context, from string, target emu.Target, path string) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, httpTimeout)
 	defer cancel()
-	ns, ok := e.state.Namespace(from)
-	spec, known := e.network.Namespace(from)
-	if !ok || !known {
-		return 0, nil, fmt.Errorf("there is no namespace %s to start from", from)
-	}
-	address := target.Address
-	if !address.IsValid() {
-		if address, err = dns.Lookup(ctx, ns, spec.Resolver, spec.Hosts, target.Name); err != nil {
-			return 0, nil, err
-		}
-	}
 	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return ns.Dial(ctx, "tcp4", netip.AddrPortFrom(address, target.Port))
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return e.Dial(ctx, from, target) },
 		DisableKeepAlives: true,
 	}
 	client := &http.Client{

@@ -32,12 +32,9 @@ func (s ServiceStatus) String() string {
 // Services tells how every service does, in the order of the network.
 func (e *Emulator) Services() []ServiceStatus {
 	var all []ServiceStatus
-	for _, spec := range e.network.Namespaces {
+	for _, spec := range e.Network().Namespaces {
 		programs := map[string]process.ProgramStatus{}
-		e.mu.Lock()
-		in := e.instances[spec.Name]
-		e.mu.Unlock()
-		if in != nil {
+		if in := e.instanceOf(spec.Name); in != nil {
 			for _, p := range in.Programs() {
 				programs[p.Service] = p
 			}
@@ -82,7 +79,7 @@ func (e *Emulator) Logs(ctx context.Context, namespace, service string, last int
 
 // programNamed finds a service that is a program, by its name or its port.
 func (e *Emulator) programNamed(namespace, service string) (string, error) {
-	spec, ok := e.network.Namespace(namespace)
+	spec, ok := e.Network().Namespace(namespace)
 	if !ok {
 		return "", fmt.Errorf("there is no namespace %s", namespace)
 	}

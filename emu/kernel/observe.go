@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -26,7 +25,7 @@ type Observation struct {
 }
 
 // Diff reads the network back from the kernel and gives every difference from what is wanted: what is missing, what is there
-// beyond it, and what is otherwise. Counters don't count, and tunnels and their routes are for those who made them.
+// beyond it, and what is otherwise. Counters don't count.
 func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error) {
 	wanted, err := wantedFacts(want)
 	if err != nil {
@@ -36,7 +35,6 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 	if err != nil {
 		return nil, err
 	}
-	found.withoutTunnels(want.Tunnels)
 	var all []Difference
 	for _, n := range want.Namespaces {
 		f, ok := found.namespaces[n.Name]
@@ -52,21 +50,6 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 		}
 	}
 	return all, nil
-}
-
-// withoutTunnels leaves out what belongs to tunnels.
-func (o *Observation) withoutTunnels(tunnels []emu.Tunnel) {
-	for _, t := range tunnels {
-		for _, e := range []emu.TunnelEnd{t.A, t.B} {
-			f, ok := o.namespaces[e.Namespace]
-			if !ok {
-				continue
-			}
-			maps.DeleteFunc(f.objects, func(object string, p properties) bool {
-				return object == linkObject(e.Device) || p["device"] == e.Device && strings.HasPrefix(object, "route ")
-			})
-		}
-	}
 }
 
 // Observe reads back everything that Apply makes.

@@ -41,8 +41,10 @@ func (s *State) Namespaces() []*Namespace {
 }
 
 // Close lets go of all namespaces. The kernel destroys each that no process and no socket holds any more, with all that is in
-// it, some time later; see WaitUntilGone.
+// it, some time later; see WaitUntilGone. It waits for an update that goes on.
 func (s *State) Close() error {
+	s.updating.Lock()
+	defer s.updating.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error

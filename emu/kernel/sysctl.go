@@ -33,6 +33,8 @@ var (
 		{"ipv4/conf/all/promote_secondaries", "1"},
 		// Packets within a subnet are bridged, and the rules of the router are not for them.
 		{"bridge/bridge-nf-call-iptables", "0"},
+		// A connection that was forgotten is over: its later packets don't begin it anew in the middle.
+		{"netfilter/nf_conntrack_tcp_loose", "0"},
 		unlimitedICMP,
 	}
 )

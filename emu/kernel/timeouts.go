@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -42,7 +43,6 @@ func addTimeout(c *nftables.Conn, t *nftables.Table, p emu.TimeoutPolicy) error 
 	return nil
 }
 
-// deleteTimeout asks by name and type alone: the kernel doesn't take the empty data that the library sends along.
 func deleteTimeout(c *nftables.Conn, t *nftables.Table, name string) {
 	c.DeleteObject(&nftables.NamedObj{Table: t, Name: name, Type: nftables.ObjTypeCtTimeout})
 }
@@ -116,7 +116,7 @@ func timeoutsAlone(policies []emu.TimeoutPolicy) *emu.Ruleset {
 
 // explainTimeouts tells an error of a ruleset that comes from a kernel without timeout policies.
 func explainTimeouts(r *emu.Ruleset, loadErr error) error {
-	if len(r.Timeouts) == 0 {
+	if errno := unix.Errno(0); len(r.Timeouts) == 0 || !errors.As(loadErr, &errno) {
 		return loadErr
 	}
 	n, err := newNamespace("probe", func() error { return nil })

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -39,6 +41,7 @@ func (s *State) Update(ctx context.Context, from, to *emu.Network) (*emu.Change,
 		err = errors.Join(err, closeErr)
 	}
 	left, diffErr := Diff(ctx, from, s)
+	left = withoutTunnels(left, from.Tunnels)
 	switch {
 	case diffErr != nil:
 		return nil, fmt.Errorf("%w; whether the network is as before is not known: %w", err, diffErr)
@@ -46,6 +49,19 @@ func (s *State) Update(ctx context.Context, from, to *emu.Network) (*emu.Change,
 		return nil, fmt.Errorf("%w; the network could not be made as before: %s", err, left[0])
 	}
 	return nil, fmt.Errorf("%w; the network is as before", err)
+}
+
+// withoutTunnels leaves out tunnels and what is routed into them: they are not made here.
+func withoutTunnels(all []Difference, tunnels []emu.Tunnel) []Difference {
+	return slices.DeleteFunc(all, func(d Difference) bool {
+		return slices.ContainsFunc(tunnels, func(t emu.Tunnel) bool {
+			return slices.ContainsFunc([]emu.TunnelEnd{t.A, t.B}, func(e emu.TunnelEnd) bool {
+				of := func(object string) bool { return d.Object == object || strings.HasPrefix(d.Object, object+" ") }
+				return d.Namespace == e.Namespace && (of(linkObject(e.Device)) ||
+					slices.ContainsFunc(e.AllowedPrefixes, func(p netip.Prefix) bool { return of(routeObject(p, 0)) }))
+			})
+		})
+	})
 }
 
 // update is one run of Update.

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -194,6 +195,18 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 	lives("without firewall")
 	update(published(2, 4, 0))
 	lives("with firewall")
+}
+
+// A tunnel that is missing while the network changes is the concern of others.
+func TestUpdateFailsWithTunnels(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	from, to := published(1, 2, 1), published(1, 2, 1)
+	from.Tunnels = []emu.Tunnel{{ID: "vpn", A: emu.TunnelEnd{Namespace: kerneltest.Edge, Device: "vpn0", AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/24")}}, B: emu.TunnelEnd{Namespace: kerneltest.Host(0, 0), Device: "vpn0"}}}
+	s := apply(t, from)
+	ruleset(to).Chains[1].Rules[0].Statements = []emu.Statement{emu.MatchPairSet{Set: "unknown"}}
+	if _, err := s.Update(t.Context(), from, to); err == nil || !strings.HasSuffix(err.Error(), "; the network is as before") {
+		t.Error(err)
+	}
 }
 
 func ruleset(n *emu.Network) *emu.Ruleset {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -190,6 +191,22 @@ func TestUpdateGivesWhatIsWanted(t *testing.T) {
 	})
 }
 
+// ending is a context that ends when it has been looked at some times.
+type ending struct {
+	context.Context
+	mu    sync.Mutex
+	after int
+}
+
+func (e *ending) Err() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.after--; e.after < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
 // An update that fails, wherever it does, leaves the network as it was, and the next one works.
 func TestUpdateFailsWithoutTrace(t *testing.T) {
 	kerneltest.RequireRoot(t)
@@ -229,9 +246,13 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 		spoilt.Namespaces = slices.Clone(to.Namespaces)
 		spoil[kind](&spoilt, &spoilt.Namespaces[rapid.IntRange(0, len(to.Namespaces)-1).Draw(rt, "where")])
 		ctx, cancel := t.Context(), context.CancelFunc(func() {})
-		if rapid.IntRange(0, 3).Draw(rt, "cancel") == 0 {
+		switch rapid.IntRange(0, 3).Draw(rt, "end of the context") {
+		case 0:
 			spoilt = *to
 			ctx, cancel = context.WithTimeout(ctx, time.Duration(rapid.IntRange(0, 20).Draw(rt, "milliseconds"))*time.Millisecond)
+		case 1:
+			spoilt = *to
+			ctx = &ending{Context: context.Background(), after: rapid.IntRange(0, 30).Draw(rt, "steps")}
 		}
 		_, err = s.Update(ctx, from, &spoilt)
 		cancel()

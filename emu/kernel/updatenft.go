@@ -46,6 +46,7 @@ type rulesetChange struct {
 	from, to *emu.Ruleset
 	// renewed are the timeout policies of the same name that differ. The kernel can't change one; so the rules that set it are renewed too.
 	renewed map[string]bool
+	gone    []*nftables.Chain
 	handles func(chain string) ([]uint64, error) // of its rules
 }
 
@@ -74,10 +75,7 @@ func (n *Namespace) changeRuleset(c *nftables.Conn, from, to *emu.Ruleset) (err 
 	if err != nil {
 		return err
 	}
-	if err := r.sets(add); err != nil {
-		return err
-	}
-	return nil
+	return r.sets(add)
 }
 
 // additions are what is queued after all that goes.
@@ -113,7 +111,9 @@ func (r *rulesetChange) chains() (additions, error) {
 	}
 	for _, c := range r.from.Chains {
 		if _, gone := old[c.Name]; gone {
-			r.FlushChain(&nftables.Chain{Table: r.table, Name: c.Name})
+			chain := &nftables.Chain{Table: r.table, Name: c.Name}
+			r.FlushChain(chain)
+			r.gone = append(r.gone, chain)
 		}
 	}
 	return add, nil
@@ -206,10 +206,8 @@ func (r *rulesetChange) sets(add additions) error {
 			r.DelSet(&s.Set)
 		}
 	}
-	for _, c := range r.from.Chains {
-		if !slices.ContainsFunc(r.to.Chains, func(d emu.Chain) bool { return c.Name == d.Name && c.Hook == d.Hook }) {
-			r.DelChain(&nftables.Chain{Table: r.table, Name: c.Name})
-		}
+	for _, c := range r.gone {
+		r.DelChain(c)
 	}
 	for _, p := range r.from.Timeouts {
 		if !slices.Contains(r.to.Timeouts, p) {
@@ -285,7 +283,12 @@ func elementChanges(from, to filledSet) (gone, come []nftables.SetElement) {
 }
 
 // elementKey tells the end of an interval from the start of another.
-func elementKey(e nftables.SetElement) string { return fmt.Sprintf("%x %t", e.Key, e.IntervalEnd) }
+func elementKey(e nftables.SetElement) string {
+	if e.IntervalEnd {
+		return string(e.Key) + "end"
+	}
+	return string(e.Key)
+}
 
 func keyAlone(e nftables.SetElement) nftables.SetElement {
 	return nftables.SetElement{Key: e.Key, IntervalEnd: e.IntervalEnd}

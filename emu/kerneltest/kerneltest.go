@@ -15,21 +15,30 @@ var programs = []string{"ip", "bridge", "nft", "iptables", "iptables-restore"}
 // failure: there the test must run.
 func RequireRoot(t testing.TB) {
 	t.Helper()
-	var missing []string
 	if os.Geteuid() != 0 {
-		missing = append(missing, "root")
+		lacks(t, "root")
 	}
-	for _, p := range programs {
+	RequirePrograms(t, programs...)
+}
+
+// RequirePrograms does so where a program is missing.
+func RequirePrograms(t testing.TB, names ...string) {
+	t.Helper()
+	var missing []string
+	for _, p := range names {
 		if _, err := exec.LookPath(p); err != nil {
 			missing = append(missing, p)
 		}
 	}
-	if len(missing) == 0 {
-		return
+	if len(missing) > 0 {
+		lacks(t, strings.Join(missing, ", "))
 	}
-	lack := "needs " + strings.Join(missing, ", ")
+}
+
+func lacks(t testing.TB, what string) {
+	t.Helper()
 	if os.Getenv("CI") != "" {
-		t.Fatal(lack)
+		t.Fatal("needs " + what)
 	}
-	t.Skip(lack)
+	t.Skip("needs " + what)
 }

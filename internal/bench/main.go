@@ -1,5 +1,6 @@
 // Command bench measures `lab up` and `lab down` beside a program that makes the same kernel objects and nothing else, and
-// beside Mininet, all-pairs probes, and memory, in one run on one machine, and prints a table. scripts/bench installs what it
+// beside Mininet, operations on running labs, connections through VIPs beside HAProxy, all-pairs probes, and memory, in one run on
+// one machine, and prints a table. scripts/bench installs what it
 // needs and starts it.
 package main
 
@@ -24,6 +25,8 @@ func main() {
 	flag.StringVar(&b.mininet, "mininet", "", "a program that times Mininet with the number of hosts it is given")
 	flag.IntVar(&b.mininetHosts, "mininet-hosts", 100, "hosts of the Mininet")
 	flag.StringVar(&b.probes, "probes", "", "a program that prints the result of the Go benchmark of a sweep")
+	flag.StringVar(&b.vip, "vip", "", "the program that measures connections through VIPs")
+	flag.StringVar(&b.haproxy, "haproxy", "", "the haproxy to measure beside them")
 	flag.Parse()
 	for s := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(s)
@@ -43,6 +46,7 @@ type bench struct {
 	runs, mininetHosts         int
 	sizes                      []int
 	lab, bare, mininet, probes string
+	vip, haproxy               string
 	dir                        string // for lab files and the state of the labs
 }
 
@@ -70,7 +74,7 @@ func (b *bench) run(output string) (err error) {
 		perInstance := (labs[large].rss - labs[small].rss) / float64(large-small)
 		t.add(fmt.Sprintf("supervisor memory per instance, from %d to %d", small, large), kib(perInstance), fmt.Sprintf("in all at %d: %s", large, kib(labs[large].rss)), "", "under 50 KiB")
 	}
-	besideErr := b.beside(&t, labs) // the table is worth having without them
+	besideErr := errors.Join(b.timeOperations(&t), b.timeVIPs(&t), b.beside(&t, labs)) // the table is worth having without them
 	text := t.String() + "\n" + machine(b.runs)
 	if output != "" {
 		if err := os.WriteFile(output, []byte(text), 0o644); err != nil {

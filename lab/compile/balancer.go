@@ -32,13 +32,17 @@ func (b *builder) healthProbes(d domain) (all []emu.HealthProbe) {
 	return all
 }
 
-// directReturn gives the members that answer as the VIP themselves: the first serving one of each endpoint with direct server return.
+// directReturn gives the members that answer as the VIP themselves.
 func (b *builder) directReturn(d domain) map[*lab.Instance]netip.Addr {
 	all := map[*lab.Instance]netip.Addr{}
 	for _, deployment := range d.deployments {
-		for _, f := range deployment.Frontends() {
-			if serving := b.lab.Serving(f); f.DirectServerReturn && !f.Internal && len(serving) > 0 {
-				all[serving[0].Instance] = f.Address
+		direct := func(f lab.Frontend) bool { return f.DirectServerReturn && !f.Internal }
+		if !slices.ContainsFunc(deployment.Frontends(), direct) {
+			continue
+		}
+		for _, i := range deployment.Running() {
+			if vip, ok := b.lab.DirectReturnAddress(i); ok {
+				all[i] = vip
 			}
 		}
 	}

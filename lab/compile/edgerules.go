@@ -239,7 +239,7 @@ func aclRules(d *lab.Deployment, f lab.Frontend, rule *lab.ACLRule, permit bool,
 // translate leads a new connection to a member.
 func translate(f lab.Frontend, m lab.Backend) emu.Rule {
 	statements := []emu.Statement{emu.MatchProtocol{Protocol: string(f.Protocol)}}
-	if f.IdleTimeout != lab.DefaultIdleTimeout {
+	if f.IdleTimeout != 0 {
 		statements = append(statements, emu.SetTimeout{Policy: timeoutPolicy(f)})
 	}
 	if !f.Internal {
@@ -267,7 +267,7 @@ func timeoutPolicies(f lab.Frontend, made map[int]bool) []emu.TimeoutPolicy {
 	if f.Protocol == emu.UDP {
 		key = -key
 	}
-	if f.IdleTimeout == lab.DefaultIdleTimeout || made[key] {
+	if f.IdleTimeout == 0 || made[key] {
 		return nil
 	}
 	made[key] = true

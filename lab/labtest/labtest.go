@@ -128,9 +128,13 @@ func Connected(t testing.TB) *lab.Lab {
 	}
 	do(l.ShutdownRole("data", "data3", false))
 	do(l.CreateHostedService(lab.HostedService{Name: "clients", Location: "West US", VirtualNetwork: "West"}))
-	do(l.AddVirtualMachine("clients", lab.VirtualMachine{Name: "client1", OS: lab.Linux, Subnet: "Data", PublicIPName: "own", Services: Listen(22, 5000)}))
+	do(l.AddVirtualMachine("clients", lab.VirtualMachine{Name: "client1", OS: lab.Linux, Subnet: "Data", PublicIPName: "own", Services: append(Listen(22, 5000), udp(5060))}))
 	do(l.CreateHostedService(lab.HostedService{Name: "branch", Location: "East US", VirtualNetwork: "East"}))
-	do(l.AddVirtualMachine("branch", lab.VirtualMachine{Name: "branch1", OS: lab.Linux, Subnet: "Data", Services: Listen(22)}))
+	do(l.AddVirtualMachine("branch", lab.VirtualMachine{
+		Name: "branch1", OS: lab.Linux, Subnet: "Data", Services: append(Listen(22), udp(5060)),
+		Firewall:  []lab.GuestFirewallRule{Rule(t, "allow udp 5060-5061 from 203.0.113.0/24,10.1.0.0/16", 2)},
+		Endpoints: []lab.VMEndpoint{{Name: "sip", Protocol: emu.UDP, PublicPort: 5060, LocalPort: 5060}, {Name: "none", Protocol: emu.UDP, PublicPort: 5061, LocalPort: 5061}},
+	}))
 	do(l.AddVirtualMachine("branch", lab.VirtualMachine{Name: "branch2", OS: lab.Linux, Subnet: "Data"}))
 	do(l.ShutdownRole("branch", "branch2", true))
 	do(l.CreateLocalNetwork(lab.LocalNetwork{
@@ -159,9 +163,11 @@ func Connected(t testing.TB) *lab.Lab {
 	do(l.CreateHostedService(lab.HostedService{Name: "napping", Location: "East US"}))
 	do(l.AddVirtualMachine("napping", lab.VirtualMachine{Name: "nap1", Endpoints: []lab.VMEndpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
 	do(l.ShutdownRole("napping", "nap1", false))
-	do(l.CreateInternetHost(lab.InternetHost{Name: "laptop"}))
+	do(l.CreateInternetHost(lab.InternetHost{Name: "laptop", Services: []lab.Service{udp(53)}}))
 	return l
 }
+
+func udp(port uint16) lab.Service { return lab.Service{Port: port, Protocol: emu.UDP} }
 
 func first(yes bool, b *lab.InternalLoadBalancer) *lab.InternalLoadBalancer {
 	if yes {

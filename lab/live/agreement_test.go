@@ -66,6 +66,13 @@ func disagreements(t *testing.T, l *lab.Lab) (bad []string) {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	return disagreementsIn(t, e, l)
+}
+
+// disagreementsIn lists where packets and oracle differ in a lab that runs already.
+func disagreementsIn(t *testing.T, e *emulator.Emulator, l *lab.Lab) (bad []string) {
+	t.Helper()
+	ctx := context.Background()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 32)
@@ -153,6 +160,33 @@ func targets(l *lab.Lab) (all []lab.Target) {
 	for _, n := range l.VirtualNetworks {
 		if n.Gateway != nil {
 			add(n.Gateway.Address.String(), map[uint16]bool{80: true})
+		}
+	}
+	for n := range all {
+		if all[n].Port == 9 { // the port nobody listens on, over UDP too
+			t := all[n]
+			t.Protocol = emu.UDP
+			all = append(all, t)
+		}
+	}
+	addUDP := func(name string, port uint16) {
+		if _, err := l.EmuTarget(lab.Target{Name: name}); err == nil {
+			all = append(all, lab.Target{Name: name, Port: port, Protocol: emu.UDP})
+		}
+	}
+	for _, m := range l.Members() {
+		for _, s := range m.Services() {
+			if s.Protocol == emu.UDP {
+				addUDP(m.ID(), s.Port)
+			}
+		}
+	}
+	for _, d := range l.Deployments() {
+		s, _ := l.CloudService(d.Service)
+		for _, f := range d.Frontends() {
+			if f.Protocol == emu.UDP {
+				addUDP(s.NameOf(d), f.PublicPort)
+			}
 		}
 	}
 	for _, name := range []string{"168.63.129.16", "192.0.2.53", "198.18.0.200", "203.0.113.99", "8.8.8.8", "10.0.1.1", "10.0.77.7", "172.16.0.4", "nobody.cloudapp.net"} {

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -20,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/process"
+	"vnetlab/lab"
 	"vnetlab/lab/expect"
 )
 
@@ -201,29 +201,12 @@ func (c *Client) Logs(ctx context.Context, r LogsRequest, w io.Writer) error {
 // Exec runs a command in an instance, with these descriptors, and gives its exit code like a shell. When ctx ends, so does the
 // command. The terminal of the calling process is lent by [terminal.Run]: it calls Exec with what to pass.
 func (c *Client) Exec(ctx context.Context, r ExecRequest, stdin, stdout, stderr *os.File) (int, error) {
-	conn, err := c.dial(ctx)
+	conn, in, err := c.upgrade(ctx, "/v1/exec", execProtocol)
 	if err != nil {
 		return -1, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://lab/v1/exec", http.NoBody)
-	if err != nil {
-		return -1, err
-	}
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", execProtocol)
-	in := bufio.NewReader(conn)
-	if err := req.Write(conn); err != nil {
-		return -1, c.broken(err)
-	}
-	response, err := http.ReadResponse(in, req)
-	if err != nil {
-		return -1, c.broken(err)
-	}
-	if response.StatusCode != http.StatusSwitchingProtocols {
-		return -1, readError(response)
-	}
 	if err := process.SendFiles(conn, r, stdin, stdout, stderr); err != nil {
 		return -1, c.broken(err)
 	}
@@ -238,6 +221,29 @@ func (c *Client) Exec(ctx context.Context, r ExecRequest, stdin, stdout, stderr 
 		return a.Exit, a.Error
 	}
 	return a.Exit, nil
+}
+
+// Do does operations on the lab, in order and as one change: all of them happen, or none. A refusal of the platform is an *Error with its
+// code.
+func (c *Client) Do(ctx context.Context, operations ...lab.Operation) (result ChangeResult, err error) {
+	raw := make([]json.RawMessage, len(operations))
+	for i, o := range operations {
+		if raw[i], err = lab.MarshalOperation(o); err != nil {
+			return result, err
+		}
+	}
+	return result, c.call(ctx, http.MethodPost, "/v1/operations", raw, &result)
+}
+
+// Apply makes the lab what a file says, as one change: all of the difference, or nothing of it. It gives the operations that make the
+// difference; with DryRun it does no more than that.
+func (c *Client) Apply(ctx context.Context, r ApplyRequest) (result ChangeResult, err error) {
+	return result, c.call(ctx, http.MethodPost, "/v1/apply", r, &result)
+}
+
+// Restart ends all that runs in an instance and starts its services again.
+func (c *Client) Restart(ctx context.Context, instance string) (result ChangeResult, err error) {
+	return result, c.call(ctx, http.MethodPost, "/v1/restart", RestartRequest{instance}, &result)
 }
 
 // stop asks the lab to end; it does so some time later.

@@ -3,7 +3,6 @@ package live
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -32,23 +31,12 @@ type execAnswer struct {
 const execProtocol = "vnetlab-exec"
 
 func (s *server) exec(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Upgrade") != execProtocol {
-		refuse(w, &Error{HTTPStatus: http.StatusUpgradeRequired, Message: "exec passes descriptors: it needs the upgrade to " + execProtocol})
-		return
-	}
-	c, _, err := http.NewResponseController(w).Hijack()
+	conn, err := upgrade(w, r, execProtocol)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	defer c.Close()
-	conn, ok := c.(*net.UnixConn)
-	if !ok {
-		return
-	}
-	if _, err := fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", execProtocol); err != nil {
-		return
-	}
+	defer conn.Close()
 	var req ExecRequest
 	files, err := process.ReceiveFiles(conn, &req)
 	if err != nil {
@@ -89,8 +77,9 @@ func (s *server) run(conn *net.UnixConn, req ExecRequest, files []*os.File) (int
 
 // namespace finds a member of the lab, or a namespace of its fabric.
 func (s *server) namespace(name string) (string, error) {
-	if _, ok := s.network.Namespace(name); ok {
+	now := s.now()
+	if _, ok := now.network.Namespace(name); ok {
 		return name, nil
 	}
-	return s.lab.Namespace(name)
+	return now.lab.Namespace(name)
 }

@@ -26,20 +26,55 @@ type Summary struct {
 // Info is what a running lab consists of, as its users see it.
 type Info struct {
 	Summary
+	AffinityGroups  []AffinityGroupInfo  `json:"affinityGroups"`
+	ReservedIPs     []ReservedIPInfo     `json:"reservedIPs"`
 	VirtualNetworks []VirtualNetworkInfo `json:"virtualNetworks"`
 	CloudServices   []CloudServiceInfo   `json:"cloudServices"`
 	WebSites        []HostInfo           `json:"webSites"`
 	InternetHosts   []HostInfo           `json:"internetHosts"`
+	LocalNetworks   []LocalNetworkInfo   `json:"localNetworks"`
 	// Fabric names the namespaces that carry packets between the others.
 	Fabric []string `json:"fabric"`
 }
 
+// AffinityGroupInfo is an affinity group.
+type AffinityGroupInfo struct {
+	Name     string `json:"name"`
+	Location string `json:"location"`
+}
+
+// ReservedIPInfo is a public address that stays with the lab.
+type ReservedIPInfo struct {
+	Name         string     `json:"name"`
+	Location     string     `json:"location"`
+	Address      netip.Addr `json:"address"`
+	CloudService string     `json:"cloudService,omitempty"` // that uses it, with
+	Deployment   string     `json:"deployment,omitempty"`
+}
+
 // VirtualNetworkInfo is a virtual network with its subnets.
 type VirtualNetworkInfo struct {
-	Name         string         `json:"name"`
-	Location     string         `json:"location"`
-	AddressSpace []netip.Prefix `json:"addressSpace"`
-	Subnets      []SubnetInfo   `json:"subnets"`
+	Name          string         `json:"name"`
+	AffinityGroup string         `json:"affinityGroup,omitempty"`
+	Location      string         `json:"location"`
+	AddressSpace  []netip.Prefix `json:"addressSpace"`
+	Subnets       []SubnetInfo   `json:"subnets"`
+	DNSServers    []netip.Addr   `json:"dnsServers"`
+	Gateway       *GatewayInfo   `json:"gateway,omitempty"`
+}
+
+// GatewayInfo joins a virtual network to sites and other networks.
+type GatewayInfo struct {
+	Address     netip.Addr `json:"address"`     // public
+	Connections []string   `json:"connections"` // names of local network sites and virtual networks
+}
+
+// LocalNetworkInfo is an on-premises site.
+type LocalNetworkInfo struct {
+	Name              string         `json:"name"`
+	AddressSpace      []netip.Prefix `json:"addressSpace"`
+	VPNGatewayAddress netip.Addr     `json:"vpnGatewayAddress,omitzero"`
+	Hosts             []HostInfo     `json:"hosts"`
 }
 
 // SubnetInfo is a subnet of a virtual network.
@@ -48,121 +83,133 @@ type SubnetInfo struct {
 	AddressPrefix netip.Prefix `json:"addressPrefix"`
 }
 
-// CloudServiceInfo is a cloud service with its instances.
+// CloudServiceInfo is a cloud service with its deployments. Kind, VIP, Endpoints and Instances are those of production.
 type CloudServiceInfo struct {
-	Name           string         `json:"name"`
-	DNSName        string         `json:"dnsName"`
-	VIP            netip.Addr     `json:"vip,omitzero"` // none while the service is empty
-	Location       string         `json:"location"`
-	Kind           string         `json:"kind,omitempty"` // "virtual machines" or "roles"
-	VirtualNetwork string         `json:"virtualNetwork,omitempty"`
-	Endpoints      []EndpointInfo `json:"endpoints"`
-	Instances      []HostInfo     `json:"instances"`
+	Name           string           `json:"name"`
+	DNSName        string           `json:"dnsName"`
+	Description    string           `json:"description,omitempty"`
+	VIP            netip.Addr       `json:"vip,omitzero"` // none while the service is empty
+	AffinityGroup  string           `json:"affinityGroup,omitempty"`
+	Location       string           `json:"location"`
+	Kind           string           `json:"kind,omitempty"` // "virtual machines" or "roles"
+	VirtualNetwork string           `json:"virtualNetwork,omitempty"`
+	Endpoints      []EndpointInfo   `json:"endpoints"`
+	Instances      []HostInfo       `json:"instances"`
+	Deployments    []DeploymentInfo `json:"deployments"` // production first
 }
 
-// EndpointInfo is a public port of a cloud service.
+// DeploymentInfo is what runs in a slot of a cloud service.
+type DeploymentInfo struct {
+	Slot           lab.Slot   `json:"slot"`
+	Name           string     `json:"name"`
+	PrivateID      string     `json:"privateId"`
+	DNSName        string     `json:"dnsName"`
+	Kind           string     `json:"kind"` // "virtual machines" or "roles"
+	VIP            netip.Addr `json:"vip,omitzero"`
+	ReservedIP     string     `json:"reservedIP,omitempty"`
+	VirtualNetwork string     `json:"virtualNetwork,omitempty"`
+	// InternalLoadBalancer is a private VIP in the virtual network.
+	InternalLoadBalancer *InternalLoadBalancerInfo `json:"internalLoadBalancer,omitempty"`
+	Roles                []RoleInfo                `json:"roles"`
+	Endpoints            []EndpointInfo            `json:"endpoints"`
+	Instances            []HostInfo                `json:"instances"`
+}
+
+// InternalLoadBalancerInfo is a private VIP.
+type InternalLoadBalancerInfo struct {
+	Name    string     `json:"name"`
+	Subnet  string     `json:"subnet,omitempty"`
+	Address netip.Addr `json:"address"`
+}
+
+// RoleInfo is a role of a deployment.
+type RoleInfo struct {
+	Name      string `json:"name"`
+	Instances int    `json:"instances"`
+}
+
+// EndpointInfo is a public port of a deployment, or a port of its internal load balancer.
 type EndpointInfo struct {
-	Name       string       `json:"name"`
+	Name       string       `json:"name"` // of the endpoint, or of the load-balanced set
 	Protocol   emu.Protocol `json:"protocol"`
+	Address    netip.Addr   `json:"address,omitzero"` // none while nothing of the deployment is allocated
+	Internal   bool         `json:"internal,omitempty"`
 	PublicPort uint16       `json:"publicPort"`
 	LocalPort  uint16       `json:"localPort"`
 	Instances  []string     `json:"instances"` // behind it
+	Members    []MemberInfo `json:"members"`   // likewise
+	// Distribution is none, sourceIP or sourceIPProtocol.
+	Distribution         lab.Distribution `json:"distribution"`
+	Probe                *ProbeInfo       `json:"probe,omitempty"`
+	IdleTimeoutInMinutes int              `json:"idleTimeoutInMinutes"`
+	DirectServerReturn   bool             `json:"directServerReturn,omitempty"`
+	ACL                  []ACLRuleInfo    `json:"acl"`
+}
+
+// MemberInfo is an instance behind an endpoint.
+type MemberInfo struct {
+	Instance  string `json:"instance"`
+	LocalPort uint16 `json:"localPort"`
+	// Serving says that it gets new connections: it runs, and its health probe, if it has one, is answered.
+	Serving bool `json:"serving"`
+	// Health is what the health probe found out; nil where there is none, or the instance doesn't run.
+	Health *emulator.Health `json:"health,omitempty"`
+}
+
+// ProbeInfo is how the load balancer finds out whether members serve.
+type ProbeInfo struct {
+	Protocol          string `json:"protocol"`
+	Port              uint16 `json:"port,omitempty"` // 0: the local port
+	Path              string `json:"path,omitempty"`
+	IntervalInSeconds int    `json:"intervalInSeconds"`
+	TimeoutInSeconds  int    `json:"timeoutInSeconds"`
+}
+
+// ACLRuleInfo is a rule of an endpoint's access control list.
+type ACLRuleInfo struct {
+	Order        int          `json:"order"`
+	Action       string       `json:"action"` // permit or deny
+	RemoteSubnet netip.Prefix `json:"remoteSubnet"`
+	Description  string       `json:"description,omitempty"`
+}
+
+// FirewallRuleInfo is a rule of a guest firewall.
+type FirewallRuleInfo struct {
+	Name     string `json:"name,omitempty"`
+	Text     string `json:"text"`               // as it was written
+	Rule     string `json:"rule"`               // in the short form
+	Inactive string `json:"inactive,omitempty"` // why it never matches
+	Added    bool   `json:"added"`              // not by the platform
 }
 
 // HostInfo is an instance, a web site or an internet host.
 type HostInfo struct {
-	Name         string                   `json:"name"`
-	DNSName      string                   `json:"dnsName,omitempty"` // of a web site
-	Address      netip.Addr               `json:"address"`           // of an instance: its DIP
-	CloudService string                   `json:"cloudService,omitempty"`
-	Role         string                   `json:"role,omitempty"`
-	OS           lab.OS                   `json:"os,omitempty"`
-	Subnet       string                   `json:"subnet,omitempty"`
-	Services     []emulator.ServiceStatus `json:"services"`
+	Name         string            `json:"name"`
+	DNSName      string            `json:"dnsName,omitempty"` // of a web site
+	Location     string            `json:"location,omitempty"`
+	Address      netip.Addr        `json:"address,omitzero"` // of an instance: its DIP, none while it is deallocated
+	Static       bool              `json:"static,omitempty"` // the DIP was asked for
+	PublicIP     netip.Addr        `json:"publicIP,omitzero"`
+	CloudService string            `json:"cloudService,omitempty"`
+	Deployment   string            `json:"deployment,omitempty"`
+	Slot         lab.Slot          `json:"slot,omitempty"`
+	HostName     string            `json:"hostName,omitempty"` // of an instance, in its cloud service
+	Role         string            `json:"role,omitempty"`
+	OS           lab.OS            `json:"os,omitempty"`
+	Subnet       string            `json:"subnet,omitempty"`
+	State        lab.InstanceState `json:"state,omitempty"`
+	// Firewall are the rules of an instance; none while FirewallOff.
+	Firewall    []FirewallRuleInfo       `json:"firewall,omitempty"`
+	FirewallOff bool                     `json:"firewallOff,omitempty"`
+	Endpoints   []InstanceEndpointInfo   `json:"endpoints,omitempty"`
+	Services    []emulator.ServiceStatus `json:"services"`
 }
 
-// summary describes the lab in short.
-func (s *server) summary() Summary {
-	sum := Summary{
-		Name: s.lab.Name, File: s.file, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
-		Instances: len(s.lab.Instances()), Namespaces: len(s.network.Namespaces), Links: len(s.network.Links),
-	}
-	for _, m := range s.lab.Members() {
-		sum.Services += len(m.Services())
-	}
-	return sum
-}
-
-// info describes the lab in full.
-func (s *server) info() Info {
-	info := Info{
-		Summary:         s.summary(),
-		VirtualNetworks: []VirtualNetworkInfo{}, CloudServices: []CloudServiceInfo{},
-		WebSites: []HostInfo{}, InternetHosts: []HostInfo{},
-	}
-	statuses := map[string][]emulator.ServiceStatus{}
-	for _, status := range s.emu.Services() {
-		statuses[status.Namespace] = append(statuses[status.Namespace], status)
-	}
-	for _, v := range s.lab.VirtualNetworks {
-		n := VirtualNetworkInfo{Name: v.Name, Location: s.lab.LocationOf(v.AffinityGroup, v.Location), AddressSpace: v.AddressSpace, Subnets: []SubnetInfo{}}
-		for _, sub := range v.Subnets {
-			n.Subnets = append(n.Subnets, SubnetInfo{sub.Name, sub.AddressPrefix})
-		}
-		info.VirtualNetworks = append(info.VirtualNetworks, n)
-	}
-	for _, c := range s.lab.CloudServices {
-		info.CloudServices = append(info.CloudServices, s.cloudServiceInfo(c, statuses))
-	}
-	for _, m := range s.lab.Members() {
-		h := hostInfo(m, statuses)
-		switch {
-		case m.WebSite != nil:
-			h.DNSName = m.WebSite.DNSName()
-			info.WebSites = append(info.WebSites, h)
-		case m.InternetHost != nil:
-			info.InternetHosts = append(info.InternetHosts, h)
-		}
-	}
-	for _, n := range s.network.Namespaces {
-		if n.Kind == emu.Router {
-			info.Fabric = append(info.Fabric, n.Name)
-		}
-	}
-	return info
-}
-
-func (s *server) cloudServiceInfo(c *lab.CloudService, statuses map[string][]emulator.ServiceStatus) CloudServiceInfo {
-	info := CloudServiceInfo{
-		Name: c.Name, DNSName: c.DNSName(), Location: s.lab.LocationOf(c.AffinityGroup, c.Location),
-		VirtualNetwork: c.VirtualNetwork, Endpoints: []EndpointInfo{}, Instances: []HostInfo{},
-	}
-	d := c.Production
-	if d == nil {
-		return info
-	}
-	info.VIP, info.Kind, info.VirtualNetwork = d.VIP, string(d.Kind), d.VirtualNetwork
-	for _, f := range d.Frontends() {
-		e := EndpointInfo{Name: f.Name, Protocol: f.Protocol, PublicPort: f.PublicPort, Instances: []string{}}
-		for _, b := range f.Members {
-			e.LocalPort = b.LocalPort
-			e.Instances = append(e.Instances, b.Instance.ID)
-		}
-		info.Endpoints = append(info.Endpoints, e)
-	}
-	for _, i := range d.Instances {
-		info.Instances = append(info.Instances, hostInfo(lab.Member{Instance: i}, statuses))
-	}
-	return info
-}
-
-func hostInfo(m lab.Member, statuses map[string][]emulator.ServiceStatus) HostInfo {
-	h := HostInfo{Name: m.ID(), Address: m.Address(), Services: statuses[m.ID()]}
-	if h.Services == nil {
-		h.Services = []emulator.ServiceStatus{}
-	}
-	if i := m.Instance; i != nil {
-		h.CloudService, h.Role, h.OS, h.Subnet = i.Service, i.Role, i.OS, i.Subnet
-	}
-	return h
+// InstanceEndpointInfo is an endpoint by the name that the instance has for it.
+type InstanceEndpointInfo struct {
+	Name            string       `json:"name"`
+	Protocol        emu.Protocol `json:"protocol"`
+	PublicPort      uint16       `json:"publicPort"`
+	LocalPort       uint16       `json:"localPort"`
+	LoadBalancedSet string       `json:"loadBalancedSet,omitempty"`
 }

@@ -29,6 +29,22 @@ func makeLinks(lab string, pid int, descriptors map[string]int) error {
 	return nil
 }
 
+// updateLinks names the namespaces that a change added, and no longer those that it removed.
+func updateLinks(lab string, pid int, removed, added []string, descriptor func(string) int) error {
+	var errs []error
+	for _, name := range removed {
+		link := filepath.Join(netnsDir(), lab+"."+name)
+		if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to, fmt.Sprintf("/proc/%d/fd/", pid)) {
+			errs = append(errs, os.Remove(link))
+		}
+	}
+	descriptors := map[string]int{}
+	for _, name := range added {
+		descriptors[name] = descriptor(name)
+	}
+	return errors.Join(append(errs, makeLinks(lab, pid, descriptors))...)
+}
+
 func makeLink(link, target string) error {
 	for try := 0; ; try++ {
 		err := os.Symlink(target, link)

@@ -24,12 +24,16 @@ func (s *server) httpServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/lab", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.info()) })
 	mux.HandleFunc("GET /v1/summary", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.summary()) })
-	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.network) })
+	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.now().network) })
 	mux.HandleFunc("GET /v1/diff", s.diff)
 	mux.HandleFunc("POST /v1/probe", s.probe)
 	mux.HandleFunc("POST /v1/test", s.test)
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("POST /v1/exec", s.exec)
+	mux.HandleFunc("POST /v1/forward", s.forward)
+	mux.HandleFunc("POST /v1/operations", s.operations)
+	mux.HandleFunc("POST /v1/apply", s.apply)
+	mux.HandleFunc("POST /v1/restart", s.restart)
 	mux.HandleFunc("POST /v1/down", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, struct{}{})
 		s.stop()
@@ -66,7 +70,7 @@ type DiffResult struct {
 // logs prints the output of a program, and with follow goes on as it is written.
 func (s *server) logs(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	namespace, err := s.lab.Namespace(q.Get("instance"))
+	namespace, err := s.now().lab.Namespace(q.Get("instance"))
 	if err != nil {
 		refuse(w, err)
 		return

@@ -11,14 +11,13 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"vnetlab/emu"
 	"vnetlab/emu/emulator"
-	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
 )
@@ -61,12 +60,15 @@ func (r *oneByteReader) Read(p []byte) (int, error) { return r.file.Read(p[:min(
 // server is a running lab.
 type server struct {
 	start   startMessage
-	file    string // absolute
 	began   time.Time
-	lab     *lab.Lab
-	network *emu.Network
 	emu     *emulator.Emulator
 	control net.Listener
+
+	state      atomic.Pointer[state]
+	changing   sync.Mutex    // held by who makes a change, from the lab to the packets
+	packets    sync.RWMutex  // held while packets change; for reading by who must know that they don't
+	generation atomic.Uint64 // odd while packets change
+	healthWake chan struct{} // something about health may have changed
 
 	stopOnce sync.Once
 	stopping chan struct{} // closed when the lab is to end
@@ -75,7 +77,7 @@ type server struct {
 // build makes the lab. When the starter dies meanwhile, so does this process, and with it all that was built.
 func build(conn *os.File, start startMessage) (*server, error) {
 	confirmed := make(chan struct{})
-	s := &server{start: start, began: time.Now(), stopping: make(chan struct{})}
+	s := &server{start: start, began: time.Now(), stopping: make(chan struct{}), healthWake: make(chan struct{}, 1)}
 	go s.followStarter(conn, confirmed)
 	if err := isolate(start.Name); err != nil {
 		return nil, err
@@ -93,9 +95,11 @@ func build(conn *os.File, start startMessage) (*server, error) {
 	if loaded.Lab.Name != start.Name {
 		return nil, fmt.Errorf("%s was changed while the lab started: it is now named %s", start.Path, loaded.Lab.Name)
 	}
-	s.file, s.lab, s.network = file, loaded.Lab, compile.Network(loaded.Lab)
-	s.emu, err = emulator.Start(context.Background(), s.network, emulator.Options{ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}},
-		func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
+	s.state.Store(&state{lab: loaded.Lab, network: compile.Network(loaded.Lab), file: file})
+	opts := emulator.Options{
+		ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}, HealthChanged: func(string, bool) { s.wakeHealth() },
+	}
+	s.emu, err = emulator.Start(context.Background(), s.now().network, opts, func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +113,10 @@ func build(conn *os.File, start startMessage) (*server, error) {
 	if err := makeLinks(start.Name, start.HostPID, descriptors); err != nil {
 		return nil, err
 	}
+	if err := s.followHealth(); err != nil {
+		return nil, err
+	}
+	go s.watchHealth()
 	tell(conn, progressMessage{Ready: true})
 	<-confirmed
 	return s, nil

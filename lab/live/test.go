@@ -61,7 +61,7 @@ func (s *server) probe(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	p, o, err := s.ask(r.Context(), req.From, target)
+	l, p, o, err := s.ask(r.Context(), req.From, target)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -70,7 +70,7 @@ func (s *server) probe(w http.ResponseWriter, r *http.Request) {
 	answer(w, ProbeResult{
 		From: req.From, To: req.To, Address: o.Address, Port: target.Port, Protocol: target.Protocol,
 		Verdict: o.Verdict, By: o.By,
-		SeenAs: s.lab.NameOf(o.AnsweredBy, o.SeenAs), SeenAsAddress: o.SeenAs, AnsweredBy: o.AnsweredBy,
+		SeenAs: l.NameOf(o.AnsweredBy, o.SeenAs), SeenAsAddress: o.SeenAs, AnsweredBy: o.AnsweredBy,
 		RTTMicros: o.RTT.Microseconds(), Detail: o.Detail,
 		Predicted: predicted(p, o), Agrees: difference == "", Difference: difference,
 	})
@@ -91,17 +91,32 @@ func predicted(p oracle.Prediction, o emu.Observation) *Prediction {
 	return &Prediction{best.Verdict, best.By}
 }
 
-// ask asks model and packets.
-func (s *server) ask(ctx context.Context, from string, to lab.Target) (p oracle.Prediction, o emu.Observation, err error) {
-	namespace, err := s.lab.Namespace(from)
+// ask asks model and packets. Where they differ because the lab was changed meanwhile, it asks again and keeps changes away until it has
+// the answer. It gives the lab that was asked about.
+func (s *server) ask(ctx context.Context, from string, to lab.Target) (*lab.Lab, oracle.Prediction, emu.Observation, error) {
+	generation := s.generation.Load()
+	l := s.now().lab
+	p, o, err := s.askOnce(ctx, l, from, to)
+	if generation%2 == 0 && generation == s.generation.Load() || err == nil && p.Agrees(o) {
+		return l, p, o, err
+	}
+	s.packets.RLock()
+	defer s.packets.RUnlock()
+	l = s.now().lab
+	p, o, err = s.askOnce(ctx, l, from, to)
+	return l, p, o, err
+}
+
+func (s *server) askOnce(ctx context.Context, l *lab.Lab, from string, to lab.Target) (p oracle.Prediction, o emu.Observation, err error) {
+	namespace, err := l.Namespace(from)
 	if err != nil {
 		return p, o, err
 	}
-	target, err := s.lab.EmuTarget(to)
+	target, err := l.EmuTarget(to)
 	if err != nil {
 		return p, o, err
 	}
-	if p, err = oracle.Predict(s.lab, from, to); err != nil {
+	if p, err = oracle.Predict(l, from, to); err != nil {
 		return p, o, err
 	}
 	o = s.emu.Probe(ctx, namespace, target)
@@ -113,6 +128,15 @@ func (s *server) ask(ctx context.Context, from string, to lab.Target) (p oracle.
 type TestRequest struct {
 	// File is a lab file, with the name of the running lab, whose expectations are checked; empty: the lab's own.
 	File string `json:"file,omitempty"`
+	// Given is checked instead of what a file says.
+	Given *Given `json:"given,omitempty"`
+}
+
+// Given is what is expected of the lab at one moment, in the middle of changes.
+type Given struct {
+	Expectations []lab.Expectation `json:"expectations"`
+	// Exposure lists every VIP port that the internet is meant to reach; nil: nothing is said about it.
+	Exposure *[]lab.ExposedPort `json:"exposure"`
 }
 
 // testMessage is a line of the answer to a test: a finished case, in the order of the file, or at the end the result.
@@ -129,14 +153,14 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 	if !read(w, r, &req) {
 		return
 	}
-	expectations, err := s.expectations(req.File)
+	expectations, err := s.expectations(req)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
-	result := expect.Result{Lab: s.lab.Name, Cases: []expect.Case{}}
+	result := expect.Result{Lab: s.start.Name, Cases: []expect.Case{}}
 	for c := range inOrder(r.Context(), s.cases(expectations)) {
 		result.Add(c)
 		if out.Encode(testMessage{Case: &c}) != nil || flush() != nil {
@@ -148,11 +172,29 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// expectations gives the lab whose expectations count: this one, or that of a file.
-func (s *server) expectations(file string) (*lab.Lab, error) {
-	if file == "" {
-		return s.lab, nil
+// expectations gives the lab whose expectations count: this one, that of a file, or this one with others.
+func (s *server) expectations(req TestRequest) (*lab.Lab, error) {
+	switch {
+	case req.Given != nil:
+		l := *s.now().lab
+		l.Expectations, l.Exposure = nil, nil
+		for _, e := range req.Given.Expectations {
+			if err := l.Expect(e); err != nil {
+				return nil, err
+			}
+		}
+		if req.Given.Exposure == nil {
+			return &l, nil
+		}
+		return &l, l.ExpectExposure(*req.Given.Exposure)
+	case req.File != "":
+		return s.load(req.File)
 	}
+	return s.now().lab, nil
+}
+
+// load reads another file of this lab.
+func (s *server) load(file string) (*lab.Lab, error) {
 	if !filepath.IsAbs(file) {
 		return nil, &Error{HTTPStatus: http.StatusBadRequest, Message: file + " is not an absolute path"}
 	}
@@ -160,10 +202,10 @@ func (s *server) expectations(file string) (*lab.Lab, error) {
 	if err != nil {
 		return nil, &Error{HTTPStatus: http.StatusBadRequest, Message: err.Error()}
 	}
-	if loaded.Lab.Name != s.lab.Name {
+	if loaded.Lab.Name != s.start.Name {
 		return nil, &Error{HTTPStatus: http.StatusBadRequest,
-			Message: fmt.Sprintf("%s describes the lab %s, but %s is running", file, loaded.Lab.Name, s.lab.Name),
-			Hint:    "lab test --lab " + loaded.Lab.Name + " " + file}
+			Message: fmt.Sprintf("%s describes the lab %s, but %s is running", file, loaded.Lab.Name, s.start.Name),
+			Hint:    "lab ls shows which labs run; --lab NAME chooses one"}
 	}
 	return loaded.Lab, nil
 }
@@ -181,7 +223,7 @@ func (s *server) cases(l *lab.Lab) []check {
 		all = append(all, func(ctx context.Context) expect.Case { return s.checkExpectation(ctx, e) })
 	}
 	// Whether a port is exposed is a question about the lab that runs; which should be, one about the file.
-	running := *s.lab
+	running := *s.now().lab
 	running.Exposure = l.Exposure
 	for _, x := range expect.ExposureProbes(&running) {
 		all = append(all, func(ctx context.Context) expect.Case { return s.checkExposure(ctx, x) })
@@ -234,35 +276,39 @@ const answerTries = 64
 
 func (s *server) checkExpectation(ctx context.Context, e lab.Expectation) expect.Case {
 	var seen []emu.Observation
+	var about *lab.Lab
 	tries := answerTries * max(1, (len(e.AnsweredBy)+1)/2)
 	for {
-		p, o, err := s.ask(ctx, e.From, e.To)
+		l, p, o, err := s.ask(ctx, e.From, e.To)
 		if err != nil {
 			return expect.Case{Name: expect.Name(e), Expected: string(e.Verdict), Verdict: emu.Error, Message: err.Error(), Origin: e.Origin}
 		}
+		if l != about { // what another lab answered says nothing of this one
+			about, seen = l, nil
+		}
 		seen = append(seen, o)
-		if expect.Acceptable(s.lab, e, p, o) && !expect.Satisfied(s.lab, e, seen) && len(seen) < tries {
+		if expect.Acceptable(l, e, p, o) && !expect.Satisfied(l, e, seen) && len(seen) < tries {
 			continue
 		}
-		c := expect.Judge(s.lab, e, p, seen)
+		c := expect.Judge(l, e, p, seen)
 		if c.Passed && e.HTTP != nil {
-			s.checkHTTP(ctx, e, &c)
+			s.checkHTTP(ctx, l, e, &c)
 		}
 		return c
 	}
 }
 
 // checkHTTP adds to a case whose connection was accepted what comes of an HTTP request.
-func (s *server) checkHTTP(ctx context.Context, e lab.Expectation, c *expect.Case) {
+func (s *server) checkHTTP(ctx context.Context, l *lab.Lab, e lab.Expectation, c *expect.Case) {
 	fail := func(format string, args ...any) {
 		c.Passed, c.Message = false, fmt.Sprintf("GET %s: ", e.HTTP.Path)+fmt.Sprintf(format, args...)
 	}
-	namespace, err := s.lab.Namespace(e.From)
+	namespace, err := l.Namespace(e.From)
 	if err != nil {
 		fail("%v", err)
 		return
 	}
-	target, err := s.lab.EmuTarget(e.To)
+	target, err := l.EmuTarget(e.To)
 	if err != nil {
 		fail("%v", err)
 		return
@@ -282,8 +328,8 @@ func (s *server) checkHTTP(ctx context.Context, e lab.Expectation, c *expect.Cas
 // checkExposure asks from the internet hosts of the lab until one finds the port open: an access control list narrows an exposure, it
 // doesn't hide it.
 func (s *server) checkExposure(ctx context.Context, x expect.ExposureProbe) (c expect.Case) {
-	for _, h := range s.lab.Internet() {
-		p, o, err := s.ask(ctx, h.Name, x.Target)
+	for _, h := range s.now().lab.Internet() {
+		_, p, o, err := s.ask(ctx, h.Name, x.Target)
 		if err != nil {
 			o = emu.Observation{Verdict: emu.Error, Detail: err.Error()}
 		}

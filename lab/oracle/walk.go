@@ -45,6 +45,11 @@ func (w walk) start() []Outcome {
 	if a == w.source.Address() || a.IsLoopback() {
 		return []Outcome{w.listen(w.source, w.target.Port, a)}
 	}
+	if i := w.source.Instance; i != nil {
+		if vip, ok := w.lab.DirectReturnAddress(i); ok && vip == a {
+			return []Outcome{w.listen(w.source, w.target.Port, a)}
+		}
+	}
 	switch {
 	case w.source.Instance != nil:
 		return w.fromInstance(w.source.Instance)
@@ -264,6 +269,12 @@ func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
 
 // arrive is the last step: the guest firewall, then whoever listens.
 func (w walk) arrive(m lab.Member, port uint16, source netip.Addr) Outcome {
+	if i := m.Instance; i != nil {
+		// The guest takes a packet from an address of its own for a forgery.
+		if vip, ok := w.lab.DirectReturnAddress(i); ok && vip == source {
+			return Outcome{Verdict: emu.Timeout}
+		}
+	}
 	if i := m.Instance; i != nil && !i.FirewallOff {
 		if id, dropped := w.guestFirewall(i, port, source); dropped {
 			return Outcome{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: i.ID, ID: id}}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab"
+	"vnetlab/lab/live"
+)
+
+func (a *app) acl() *cobra.Command {
+	return noun("acl", "Set and show access control lists of endpoints",
+		`Access control lists of endpoints: which remote addresses may use them. Rules are tried in ascending order; where one permits, everything else
+is denied, and where all deny, everything else is permitted.`,
+		a.aclSet(), a.aclShow())
+}
+
+func (a *app) aclSet() *cobra.Command {
+	none := false
+	cmd := &cobra.Command{
+		Use:   "set SERVICE|VM ENDPOINT RULE...",
+		Short: "Replace the access control list of an endpoint",
+		Long: `Replace the access control list of an endpoint of a virtual machine, or of a cloud service's role. All members of a load-balanced set get
+the same. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
+		Example: `  sudo lab acl set sql1 sql "100 permit 203.0.113.0/24" "200 deny 0.0.0.0/0"
+  sudo lab acl set sql1 sql --none`,
+		Args:              want(2, -1, "a cloud service or a virtual machine, an endpoint and rules"),
+		ValidArgsFunction: a.names(machinesAndServices, endpointNames),
+	}
+	cmd.Flags().BoolVar(&none, "none", false, "take the access control list away")
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error) {
+		if none == (len(args) > 2) {
+			return nil, usage("%s needs rules, or --none to take them away", cmd.CommandPath()).orHint(cmd.UseLine())
+		}
+		rules, err := parseACL(args[2:])
+		if err != nil {
+			return nil, err
+		}
+		info, err := client.Lab(cmd.Context())
+		if err != nil {
+			return nil, err
+		}
+		h, err := endpointOwner(info, args[0], args[1])
+		return lab.SetEndpointACLOp{Service: h.CloudService, Instance: h.Name, Endpoint: args[1], Rules: rules}, err
+	})
+}
+
+// endpointOwner finds an instance with an endpoint: the one that is named, or the first of the cloud service that is.
+func endpointOwner(info live.Info, name, endpoint string) (live.HostInfo, error) {
+	candidates := []live.HostInfo{}
+	if h, err := findInstance(info, name); err == nil {
+		candidates = append(candidates, h)
+	} else if c, err := findService(info, name); err == nil {
+		candidates = slices.DeleteFunc(instances(info), func(h live.HostInfo) bool { return h.CloudService != c.Name })
+	} else {
+		return live.HostInfo{}, missing(info, "virtual machine and no cloud service", name, machinesAndServices(info, nil))
+	}
+	for _, h := range candidates {
+		if slices.ContainsFunc(h.Endpoints, func(e live.InstanceEndpointInfo) bool { return e.Name == endpoint }) {
+			return h, nil
+		}
+	}
+	return live.HostInfo{}, missing(info, "endpoint of "+name, endpoint, endpointNames(info, []string{name}))
+}
+
+// aclAnswer is the access control list of an endpoint, as JSON.
+type aclAnswer struct {
+	CloudService string             `json:"cloudService"`
+	Slot         lab.Slot           `json:"slot"`
+	Endpoint     string             `json:"endpoint"`
+	Rules        []live.ACLRuleInfo `json:"rules"`
+}
+
+func (a *app) aclShow() *cobra.Command {
+	return a.question(&cobra.Command{
+		Use:               "show SERVICE|VM [ENDPOINT]",
+		Short:             "Show access control lists",
+		Example:           "  sudo lab acl show sql1 sql",
+		Args:              want(1, 2, "a cloud service or a virtual machine, and an endpoint"),
+		ValidArgsFunction: a.names(machinesAndServices, endpointNames),
+	}, func(info live.Info, args []string) error {
+		endpoints, err := endpointsAbout(info, args[:1])
+		if err != nil {
+			return err
+		}
+		if len(args) > 1 {
+			if _, err := endpointOwner(info, args[0], args[1]); err != nil {
+				return err
+			}
+		}
+		all := []aclAnswer{}
+		t := table{}
+		t.head(a.stdout, "ENDPOINT", "ORDER", "ACTION", "REMOTE SUBNET", "DESCRIPTION")
+		for _, e := range endpoints {
+			if len(args) > 1 && e.Name != args[1] {
+				continue
+			}
+			all = append(all, aclAnswer{e.CloudService, e.Slot, e.Name, e.ACL})
+			for _, r := range e.ACL {
+				t.add(e.Name, strconv.Itoa(r.Order), r.Action, r.RemoteSubnet.String(), r.Description)
+			}
+		}
+		return a.list(all, t, fmt.Sprintf("%s has no access control rule: everybody may connect", args[len(args)-1]))
+	})
+}
+
+// aclRules turns what is known of rules back into what is asked for.
+func aclRules(known []live.ACLRuleInfo) []lab.ACLRule {
+	var all []lab.ACLRule
+	for _, r := range known {
+		all = append(all, lab.ACLRule{Order: r.Order, Permit: r.Action == "permit", RemoteSubnet: r.RemoteSubnet, Description: r.Description})
+	}
+	return all
+}

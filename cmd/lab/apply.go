@@ -1,0 +1,95 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/labfile"
+	"vnetlab/lab/live"
+)
+
+func (a *app) apply() *cobra.Command {
+	dryRun := false
+	cmd := &cobra.Command{
+		Use:   "apply FILE",
+		Short: "Make a running lab what a changed lab file says",
+		Long: `Make a running lab what a lab file says: the operations that lead there are printed, then done, all of them or none. Instances that the file
+leaves alone keep their programs and connections. What the platform forbids, such as moving a deployed service into a virtual network, is refused
+before anything happens. With --dry-run the operations are printed alone.`,
+		Example: "  sudo lab apply --dry-run lab.yaml\n  sudo lab apply lab.yaml",
+		Args:    want(1, 1, "a lab file"),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, client, err := a.appliedTo(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			request := live.ApplyRequest{File: path, DryRun: true}
+			plan, err := client.Apply(cmd.Context(), request)
+			if err != nil {
+				return err
+			}
+			switch {
+			case dryRun:
+				return a.printPlan(plan, true)
+			case a.format == textFormat:
+				if err := a.printPlan(plan, false); err != nil {
+					return err
+				}
+			}
+			request.DryRun = false
+			done, err := client.Apply(cmd.Context(), request)
+			if err != nil {
+				return err
+			}
+			if a.format == jsonFormat {
+				return a.stdout.json(done)
+			}
+			// What was done is what was planned, unless somebody else changed the lab meanwhile.
+			if len(done.Operations) > 0 {
+				a.stdout.printf("%s  %s\n", a.stdout.green("done"), plural(len(done.Operations), "operation"))
+			}
+			done.Operations = nil
+			return a.printChange(done, "done")
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be done and do nothing")
+	return a.asks(a.answers(cmd))
+}
+
+// appliedTo reads a lab file and finds the running lab that it describes.
+func (a *app) appliedTo(cmd *cobra.Command, arg string) (path string, client *live.Client, err error) {
+	if err = needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
+		return "", nil, err
+	}
+	if path, err = labFile(arg); err != nil {
+		return "", nil, err
+	}
+	loaded, err := labfile.Load(path, labfile.Options{})
+	if err != nil {
+		return "", nil, err
+	}
+	if a.lab == "" {
+		a.lab = loaded.Lab.Name
+	}
+	if client, err = live.Find(a.lab); err != nil {
+		return "", nil, err
+	}
+	path, err = filepath.Abs(path)
+	return path, client, err
+}
+
+// printPlan says what will be done.
+func (a *app) printPlan(plan live.ChangeResult, alone bool) error {
+	if len(plan.Operations) == 0 && a.format == textFormat {
+		a.stderr.printf("the lab is as the file says\n")
+	}
+	what := "will"
+	if alone {
+		what = "would"
+	}
+	return a.printChange(plan, what)
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab"
+	"vnetlab/lab/labfile"
+	"vnetlab/lab/live"
+)
+
+func (a *app) deployment() *cobra.Command {
+	return noun("deployment", "Create, swap, scale and delete deployments of roles",
+		`Deployments of web and worker roles in the slots of a cloud service. Virtual machines bring their own deployment: lab vm create.`,
+		a.deploymentCreate(), a.deploymentDelete(), a.deploymentSwap(), a.deploymentScale(), a.deploymentList(), a.deploymentShow())
+}
+
+func (a *app) deploymentCreate() *cobra.Command {
+	var definition, configuration, slot, name string
+	cmd := &cobra.Command{
+		Use:   "create SERVICE",
+		Short: "Deploy roles to a slot of a cloud service",
+		Long: `Deploy the roles of a service definition (.csdef) to a slot of a cloud service, as its configuration (.cscfg) says. There is no package: a
+built-in listener stands behind each endpoint.`,
+		Example: `  sudo lab deployment create contactmanager --definition ServiceDefinition.csdef --configuration ServiceConfiguration.Cloud.cscfg
+  sudo lab deployment create contactmanager --slot staging --definition v2.csdef --configuration v2.cscfg`,
+		Args:              want(1, 1, "a cloud service"),
+		ValidArgsFunction: a.names(cloudServices),
+	}
+	cmd.Flags().StringVar(&definition, "definition", "", "service definition (.csdef)")
+	cmd.Flags().StringVar(&configuration, "configuration", "", "service configuration (.cscfg)")
+	cmd.Flags().StringVar(&name, "name", "", "name of the deployment (default that of the service, or staging)")
+	slotFlag(cmd, &slot)
+	for flag, extension := range map[string]string{"definition": "csdef", "configuration": "cscfg"} {
+		if err := cmd.MarkFlagFilename(flag, extension); err != nil {
+			panic(err)
+		}
+	}
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		if definition == "" || configuration == "" {
+			return nil, usage("%s needs --definition and --configuration", cmd.CommandPath()).orHint(cmd.UseLine())
+		}
+		request, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
+		if err != nil {
+			return nil, err
+		}
+		if name != "" {
+			request.Name = name
+		}
+		return lab.CreateDeploymentOp{Service: args[0], Deployment: request}, nil
+	})
+}
+
+func (a *app) deploymentDelete() *cobra.Command {
+	slot := ""
+	cmd := &cobra.Command{
+		Use:               "delete SERVICE",
+		Short:             "Delete the deployment in a slot",
+		Long:              `Delete the deployment in a slot of a cloud service with all its instances, and release its VIP unless that is reserved.`,
+		Example:           "  sudo lab deployment delete contactmanager --slot staging",
+		Args:              want(1, 1, "a cloud service"),
+		ValidArgsFunction: a.names(cloudServices),
+	}
+	slotFlag(cmd, &slot)
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		return lab.DeleteDeploymentOp{Service: args[0], Slot: lab.Slot(slot)}, nil
+	})
+}
+
+func (a *app) deploymentSwap() *cobra.Command {
+	return a.operation(&cobra.Command{
+		Use:   "swap SERVICE",
+		Short: "Swap production and staging",
+		Long: `Swap the VIPs of production and staging: what was staged answers at the service's DNS name from now on. Established connections go on.
+Both must have the same number of endpoints; without a production deployment, staging becomes production.`,
+		Example:           "  sudo lab deployment swap contactmanager",
+		Args:              want(1, 1, "a cloud service"),
+		ValidArgsFunction: a.names(cloudServices),
+	}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		return lab.SwapDeploymentOp{Service: args[0]}, nil
+	})
+}
+
+func (a *app) deploymentScale() *cobra.Command {
+	slot := ""
+	cmd := &cobra.Command{
+		Use:               "scale SERVICE ROLE COUNT",
+		Short:             "Change how many instances a role has",
+		Example:           "  sudo lab deployment scale contactmanager Web 3",
+		Args:              want(3, 3, "a cloud service, a role and a number of instances"),
+		ValidArgsFunction: a.names(cloudServices, roleNames),
+	}
+	slotFlag(cmd, &slot)
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		count, err := strconv.Atoi(args[2])
+		if err != nil {
+			return nil, usage("%q is not a number of instances", args[2])
+		}
+		return lab.ScaleRoleOp{Service: args[0], Slot: lab.Slot(slot), Role: args[1], Count: count}, nil
+	})
+}
+
+// deploymentAnswer is a deployment with its service, as JSON.
+type deploymentAnswer struct {
+	CloudService string `json:"cloudService"`
+	live.DeploymentInfo
+}
+
+func (a *app) deploymentList() *cobra.Command {
+	return a.question(&cobra.Command{
+		Use:               "list",
+		Short:             "List the deployments",
+		Example:           "  sudo lab deployment list",
+		Args:              want(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}, func(info live.Info, _ []string) error {
+		all := []deploymentAnswer{}
+		t := table{}
+		t.head(a.stdout, "CLOUD SERVICE", "SLOT", "DEPLOYMENT", "DNS NAME", "VIP", "RESERVED IP", "NETWORK", "CONTENTS")
+		for _, c := range info.CloudServices {
+			for _, d := range c.Deployments {
+				all = append(all, deploymentAnswer{c.Name, d})
+				t.add(c.Name, string(d.Slot), d.Name, d.DNSName, address(d.VIP), orDash(d.ReservedIP), orDash(d.VirtualNetwork), contents(d))
+			}
+		}
+		return a.list(all, t, "there is no deployment")
+	})
+}
+
+func (a *app) deploymentShow() *cobra.Command {
+	slot := ""
+	cmd := &cobra.Command{
+		Use:               "show SERVICE",
+		Short:             "Show the deployment in a slot",
+		Example:           "  sudo lab deployment show contactmanager --slot staging",
+		Args:              want(1, 1, "a cloud service"),
+		ValidArgsFunction: a.names(cloudServices),
+	}
+	slotFlag(cmd, &slot)
+	return a.question(cmd, func(info live.Info, args []string) error {
+		c, err := findService(info, args[0])
+		if err != nil {
+			return err
+		}
+		for _, d := range c.Deployments {
+			if string(d.Slot) == slot {
+				return a.detail(deploymentAnswer{c.Name, d}, func() {
+					t := table{}
+					t.add("cloud service", c.Name)
+					a.addDeployment(&t, d)
+					t.print(a.stdout)
+				})
+			}
+		}
+		return &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf("The cloud service %s has no %s deployment.", c.Name, slot)}
+	})
+}
+
+// addDeployment describes a deployment in rows of name and value.
+func (a *app) addDeployment(t *table, d live.DeploymentInfo) {
+	t.add("deployment", fmt.Sprintf("%s in %s: %s", d.Name, d.Slot, contents(d)))
+	t.add("DNS name", d.DNSName)
+	t.add("VIP", address(d.VIP)+parenthesis(d.ReservedIP))
+	t.add("virtual network", orDash(d.VirtualNetwork))
+	if b := d.InternalLoadBalancer; b != nil {
+		t.add("internal load balancer", strings.TrimSpace(fmt.Sprintf("%s %s %s", b.Name, b.Address, b.Subnet)))
+	}
+	for _, r := range d.Roles {
+		t.add("role "+r.Name, plural(r.Instances, "instance"))
+	}
+	for _, e := range d.Endpoints {
+		t.add("endpoint "+e.Name, fmt.Sprintf("%d/%s to port %d of %s%s", e.PublicPort, e.Protocol, e.LocalPort, strings.Join(members(e), ", "), balancing(e)))
+	}
+	for _, h := range d.Instances {
+		state := ""
+		if stopped(h) {
+			state = a.state(h) + "  "
+		}
+		t.add("instance "+h.Name, strings.TrimSpace(address(h.Address)+"  "+state+services(h)))
+	}
+}
+
+// contents says what a deployment consists of.
+func contents(d live.DeploymentInfo) string {
+	if d.Kind != string(lab.PaaS) {
+		return plural(len(d.Instances), "virtual machine")
+	}
+	return plural(len(d.Instances), "role instance")
+}
+
+func parenthesis(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}

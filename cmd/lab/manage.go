@@ -1,0 +1,189 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab"
+	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
+)
+
+// The management operations on a running lab: a noun, a verb, and what they are about. Each verb that changes something is one operation
+// of package lab.
+
+// management lists the nouns.
+func (a *app) management() []*cobra.Command {
+	return []*cobra.Command{
+		a.vm(), a.service(), a.deployment(), a.endpoint(), a.acl(), a.firewall(), a.network(), a.affinityGroup(), a.reservedIP(), a.site(),
+	}
+}
+
+// noun is a command that has others below it and does nothing itself.
+func noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Long:  long,
+		Args:  cobra.ArbitraryArgs,
+		// Otherwise an unknown flag would be told before the unknown verb.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			var names []string
+			for _, c := range verbs {
+				names = append(names, c.Name())
+			}
+			return usage("%s has no verb %q", cmd.CommandPath(), args[0]).
+				orHint(spelling.DidYouMean(args[0], names), "the verbs are "+strings.Join(names, ", "))
+		},
+	}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// operation makes a verb that changes the lab.
+func (a *app) operation(cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error)) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := a.client(cmd)
+		if err != nil {
+			return err
+		}
+		o, err := operation(cmd, args, client)
+		if err != nil {
+			return err
+		}
+		return a.do(cmd, client, o)
+	}
+	return a.asks(a.answers(cmd))
+}
+
+// question makes a verb that tells something about the lab.
+func (a *app) question(cmd *cobra.Command, answer func(info live.Info, args []string) error) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := a.client(cmd)
+		if err != nil {
+			return err
+		}
+		info, err := client.Lab(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return answer(info, args)
+	}
+	return a.asks(a.answers(cmd))
+}
+
+// do does operations on the running lab as one change and says what was done.
+func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Operation) error {
+	result, err := client.Do(cmd.Context(), operations...)
+	if err != nil {
+		return err
+	}
+	return a.printChange(result, "done")
+}
+
+// thenPorts tells a person the public ports that the platform picked in an operation on a virtual machine.
+func (a *app) thenPorts(cmd *cobra.Command, picked func(args []string) (machine string, is func(endpoint string) bool)) {
+	cmd.PostRunE = func(cmd *cobra.Command, args []string) error {
+		machine, is := picked(args)
+		if a.format != textFormat || is == nil {
+			return nil
+		}
+		info := a.known(cmd)
+		h, err := findMachine(info, machine)
+		if err != nil {
+			return nil // somebody was quick to delete it
+		}
+		for _, e := range endpointsOf(info, h) {
+			if is(e.Name) {
+				a.stdout.printf("      %s is %s:%d/%s\n", e.Name, e.DNSName, e.PublicPort, e.Protocol)
+			}
+		}
+		return nil
+	}
+}
+
+// printChange says what was done, or would be.
+func (a *app) printChange(result live.ChangeResult, what string) error {
+	if a.format == jsonFormat {
+		return a.stdout.json(result)
+	}
+	for _, o := range result.Operations {
+		a.stdout.printf("%s  %s\n", a.stdout.green(what), o)
+	}
+	for _, w := range result.Warnings {
+		a.stderr.printf("%s %s\n", a.stderr.red("warning:"), w)
+	}
+	return nil
+}
+
+// list answers with a table or, as JSON, with what it was made of. Nothing is said to a person in a table without rows.
+func (a *app) list(values any, t table, nothing string) error {
+	switch {
+	case a.format == jsonFormat:
+		return a.stdout.json(values)
+	case len(t.rows) < 2:
+		a.stderr.printf("%s\n", nothing)
+	default:
+		t.print(a.stdout)
+	}
+	return nil
+}
+
+// missing is the refusal of a name that the lab doesn't have.
+func missing(info live.Info, kind, name string, names []string) error {
+	err := &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf("The lab %s has no %s named '%.64s'.", info.Name, kind, name)}
+	if near := spelling.DidYouMean(name, names); near != "" {
+		return err.WithHint("%s", near)
+	}
+	if len(names) > 0 && len(names) <= 20 {
+		return err.WithHint("There is: %s.", strings.Join(names, ", "))
+	}
+	return err
+}
+
+// names is a completion of the arguments of a verb: for each, the names that it may have.
+func (a *app) names(choices ...func(info live.Info, args []string) []string) completion {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) >= len(choices) || choices[len(args)] == nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return choices[len(args)](a.known(cmd), args), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// flagNames completes the value of a flag with names of the lab.
+func (a *app) flagNames(cmd *cobra.Command, flag string, choices func(info live.Info, args []string) []string) {
+	complete := func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return choices(a.known(cmd), args), cobra.ShellCompDirectiveNoFileComp
+	}
+	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
+		panic(err) // the flag is not there
+	}
+}
+
+// placeFlags adds the flags that say where something is, one of which is needed.
+func (a *app) placeFlags(cmd *cobra.Command, location, affinityGroup *string) {
+	locationFlag(cmd, location)
+	cmd.Flags().StringVar(affinityGroup, "affinity-group", "", "affinity group to create it in")
+	a.flagNames(cmd, "affinity-group", affinityGroups)
+}
+
+func locationFlag(cmd *cobra.Command, location *string) {
+	cmd.Flags().StringVar(location, "location", "", "location to create it in, such as \"West US\"")
+	register(cmd, "location", lab.Locations...)
+}
+
+// slotFlag adds the flag --slot.
+func slotFlag(cmd *cobra.Command, slot *string) {
+	slots := []string{string(lab.Production), string(lab.Staging)}
+	*slot = slots[0]
+	cmd.Flags().Var(&choice{value: slot, of: slots}, "slot", "slot of the deployment: production or staging")
+	register(cmd, "slot", slots...)
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/spf13/cobra"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/live"
+)
+
+func TestParseEndpoint(t *testing.T) {
+	for text, want := range map[string]lab.VMEndpoint{
+		"tcp:57500:1433":                {Protocol: emu.TCP, PublicPort: 57500, LocalPort: 1433},
+		"UDP::53":                       {Protocol: emu.UDP, LocalPort: 53},
+		"tcp:80:8080,name=http,set=web": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 8080, Name: "http", LoadBalancedSet: "web"},
+		"tcp:80:80,distribution=sourceIP,idle=30": {
+			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, Distribution: lab.DistributeSourceIP, IdleTimeoutInMinutes: 30,
+		},
+		"tcp:80:80,probe=tcp": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, Probe: &lab.Probe{Protocol: "tcp"}},
+		"tcp:80:80,timeout=11,probe=http:8080:/health?a:b": {
+			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
+			Probe: &lab.Probe{Protocol: "http", Port: 8080, Path: "/health?a:b", TimeoutInSeconds: 11},
+		},
+		"tcp:80:80,internal=ilb,dsr": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, InternalLoadBalancer: "ilb", DirectServerReturn: true},
+	} {
+		got, err := parseEndpoint(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", text, diff)
+		}
+	}
+	for _, text := range []string{
+		"", "80", "tcp:80", "tcp:80:", "tcp:0:80", "tcp:80:0", "tcp:65536:80", "icmp:80:80", "tcp:80:80:80", "tcp:80:80,", "tcp:80:80,set", "tcp:80:80,idle=x",
+		"tcp:80:80,idle=-4", "tcp:80:80,distribution=random", "tcp:80:80,probe=http", "tcp:80:80,probe=tcp:/x", "tcp:80:80,probe=http:0:/x",
+		"tcp:80:80,interval=5", "tcp:80:80,colour=red", "tcp:+80:80",
+	} {
+		var wrong *failure
+		if _, err := parseEndpoint(text); !errors.As(err, &wrong) || wrong.status != exitUsage || wrong.hint == "" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestParseACL(t *testing.T) {
+	want := []lab.ACLRule{
+		{Order: 100, Permit: true, RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"), Description: "the office"},
+		{Order: 200, RemoteSubnet: netip.MustParsePrefix("0.0.0.0/0")},
+		{Order: 300, RemoteSubnet: netip.MustParsePrefix("198.51.100.7/32")},
+	}
+	got, err := parseACL([]string{"100 permit 203.0.113.0/24 the office", "200", "deny", "0.0.0.0/0", " 300  deny 198.51.100.7"})
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); err != nil || diff != "" {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+	for _, args := range [][]string{{""}, {"100"}, {"100", "permit"}, {"100 allow 0.0.0.0/0"}, {"x deny 0.0.0.0/0"}, {"100 deny x"}, {"100", "deny", "x y"}} {
+		if rules, err := parseACL(args); err == nil {
+			t.Errorf("%q: %v", args, rules)
+		}
+	}
+}
+
+// What the shell makes of a rule as it is typed is put together again.
+func TestParseFirewallRule(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		name string
+		rule string
+	}{
+		{[]string{"allow tcp 1433 from localsubnet"}, "", "allow tcp 1433 from localsubnet"},
+		{[]string{"allow", "tcp", "80,443"}, "", "allow tcp 80,443"},
+		{strings.Split("netsh advfirewall firewall add rule|name=SQL Server|dir=in|action=block|protocol=TCP|localport=1433", "|"), "SQL Server", "block tcp 1433"},
+		{
+			append(strings.Fields("netsh advfirewall firewall add rule"), "name=SQL Server", "dir=in", "action=allow", "protocol=TCP", "localport=1433"),
+			"SQL Server", "allow tcp 1433",
+		},
+		{strings.Split("New-NetFirewallRule|-DisplayName|SQL Server|-Direction|Inbound|-Protocol|TCP|-LocalPort|1433|-Action|Allow", "|"), "SQL Server", "allow tcp 1433"},
+	} {
+		if c.name != "" && strings.Contains(c.args[0], " ") {
+			c.args = append(strings.Fields(c.args[0]), c.args[1:]...)
+		}
+		got, err := parseFirewallRule(c.args)
+		if err != nil || got.Name != c.name || got.String() != c.rule {
+			t.Errorf("%q: %q, %s, %v", c.args, got.Name, got, err)
+		}
+	}
+	if _, err := parseFirewallRule([]string{"allow", "tcp", "x"}); err == nil {
+		t.Error("a rule with port x")
+	}
+}
+
+func FuzzParseEndpoint(f *testing.F) {
+	for _, seed := range []string{"tcp:57500:1433", "udp::53,name=dns", "tcp:80:80,probe=http:8080:/x,interval=5,timeout=11,idle=4", "tcp:1:1,dsr"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := parseEndpoint(text)
+		if err == nil && (e.LocalPort == 0 || e.Protocol != emu.TCP && e.Protocol != emu.UDP) {
+			t.Errorf("%q: %+v", text, e)
+		}
+	})
+}
+
+// Importing what was exported changes nothing.
+func TestReplaceNetworks(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	here := func(name string) live.VirtualNetworkInfo {
+		return live.VirtualNetworkInfo{
+			Name: name, Location: "West US", AddressSpace: []netip.Prefix{prefix("10.0.0.0/8")}, DNSServers: []netip.Addr{},
+			Subnets: []live.SubnetInfo{{Name: "s", AddressPrefix: prefix("10.0.0.0/24")}},
+		}
+	}
+	info := live.Info{VirtualNetworks: []live.VirtualNetworkInfo{here("gone"), here("same"), here("other")}}
+	same, other, more := requestOf(here("same")), requestOf(here("other")), requestOf(here("more"))
+	same.Origin = lab.Origin{File: "x", Line: 1}
+	other.Subnets[0].AddressPrefix = prefix("10.0.1.0/24")
+	var got []string
+	for _, o := range replaceNetworks(info, []lab.VirtualNetwork{more, other, same}) {
+		got = append(got, o.String())
+	}
+	want := []string{"delete virtual network gone", "create virtual network more", "change virtual network other"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Every verb says what it does, has an example that names it, and completes its arguments.
+func TestManagementHelp(t *testing.T) {
+	a := &app{stdout: newOutput(io.Discard), stderr: newOutput(io.Discard)}
+	root := a.root()
+	var verbs []*cobra.Command
+	for _, c := range root.Commands() {
+		if c.GroupID == manageGroup && !c.HasSubCommands() || c.Name() == "forward" {
+			verbs = append(verbs, c)
+		}
+		if c.GroupID == manageGroup {
+			if c.Long == "" {
+				t.Errorf("%s has no description", c.CommandPath())
+			}
+			verbs = append(verbs, c.Commands()...)
+		}
+	}
+	if len(verbs) < 40 {
+		t.Errorf("%d verbs", len(verbs))
+	}
+	for _, c := range verbs {
+		if c.Short == "" || !strings.Contains(c.Example, "sudo "+c.CommandPath()) {
+			t.Errorf("%s: %q, %q", c.CommandPath(), c.Short, c.Example)
+		}
+		if c.ValidArgsFunction == nil || c.Args == nil {
+			t.Errorf("%s: arguments aren't checked or completed", c.CommandPath())
+		}
+		if c.Flags().Lookup("lab") == nil {
+			t.Errorf("%s has no --lab", c.CommandPath())
+		}
+		for _, line := range strings.Split(c.Example, "\n") {
+			if w := len(line); w > 160 {
+				t.Errorf("%s: an example of %d columns", c.CommandPath(), w)
+			}
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kballard/go-shellquote"
+	"github.com/spf13/cobra"
+
+	"vnetlab/emu"
+	"vnetlab/lab/expect"
+	"vnetlab/lab/labfile"
+	"vnetlab/lab/live"
+)
+
+// The steps of a lab file: commands of lab, run in this process against the running lab, with what must come of each.
+
+// stepName begins the names of the cases of steps.
+var stepName = regexp.MustCompile(`^step \d+: `)
+
+func isStep(c expect.Case) bool { return stepName.MatchString(c.Name) }
+
+// stepDone is the verdict on a step whose command did what it should; one that failed has the code of its error.
+const stepDone emu.Verdict = "done"
+
+// runSteps runs the steps of a lab file, or of the file that the lab has, and adds their cases to a result.
+func runSteps(ctx context.Context, client *live.Client, file string, result *expect.Result, finished func(expect.Case)) error {
+	summary, err := client.Summary(ctx)
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		file = summary.File
+	}
+	loaded, err := labfile.Load(file, labfile.Options{Real: summary.Real})
+	if err != nil || len(loaded.Steps) == 0 {
+		return err
+	}
+	return inFolder(loaded.Dir, func() error {
+		for n, step := range loaded.Steps {
+			prefix := fmt.Sprintf("step %d: ", n+1)
+			add := func(c expect.Case) {
+				c.Name = prefix + c.Name
+				result.Add(c)
+				finished(c)
+			}
+			add(runStep(ctx, client, step))
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := expectAfter(ctx, client, step, add); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// inFolder does something in a folder: the paths in a step are relative to that of the lab file.
+func inFolder(dir string, do func() error) error {
+	before, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if err := os.Chdir(dir); err != nil {
+		return err
+	}
+	return errors.Join(do(), os.Chdir(before))
+}
+
+// expectAfter checks what is expected after a step. What can't be asked, because a name is unknown by then, is a case that fails.
+func expectAfter(ctx context.Context, client *live.Client, step labfile.Step, add func(expect.Case)) error {
+	if len(step.Expect) == 0 && step.Exposure == nil {
+		return nil
+	}
+	result, err := client.Test(ctx, live.TestRequest{Given: &live.Given{Expectations: step.Expect, Exposure: step.Exposure}}, nil)
+	var refused *live.Error
+	switch {
+	case errors.As(err, &refused):
+		place := emu.Origin{File: refused.File, Line: refused.Line, Column: refused.Column}
+		if place.IsZero() {
+			place = step.Origin
+		}
+		add(expect.Case{Name: "what is expected", Verdict: emu.Error, Message: refused.Error(), Origin: place})
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, c := range result.Cases {
+		add(c)
+	}
+	return nil
+}
+
+// runStep runs the command of a step and judges what came of it.
+func runStep(ctx context.Context, client *live.Client, step labfile.Step) expect.Case {
+	c := expect.Case{Name: step.Command, Passed: true, Expected: string(stepDone), Verdict: stepDone, Origin: step.Origin}
+	if step.Fails != "" {
+		c.Expected = step.Fails
+	}
+	fail := func(format string, args ...any) { c.Passed, c.Message = false, fmt.Sprintf(format, args...) }
+	output, err := command(ctx, client.Name, step.Command)
+	if err == nil {
+		if step.Fails != "" {
+			fail("expected the error %s, but the command was done", step.Fails)
+		}
+		return c
+	}
+	info := errorInfos(err)[0]
+	c.Verdict = emu.Verdict(info.Code)
+	var status exitStatus
+	if errors.As(err, &status) && output != "" {
+		info.Message += ": " + output
+	}
+	switch {
+	case step.Fails == "":
+		fail("%s", info.Message)
+	case step.Fails != info.Code:
+		fail("expected the error %s, got %s: %s", step.Fails, info.Code, info.Message)
+	case !strings.Contains(info.Message, step.Message):
+		fail("the message of the error doesn't contain %q: %s", step.Message, info.Message)
+	}
+	return c
+}
+
+// command runs a command line of lab on the running lab and gives what it printed.
+func command(ctx context.Context, name, line string) (string, error) {
+	words, err := shellquote.Split(line)
+	if err != nil || len(words) < 2 || words[0] != "lab" {
+		return "", usage("%q is not a command line of lab", line)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return "", err
+	}
+	defer null.Close()
+	printed, err := os.CreateTemp("", "lab-step-")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(printed.Name())
+	defer printed.Close()
+	var text bytes.Buffer
+	a := &app{stdout: newOutput(&text), stderr: newOutput(&text), format: textFormat, files: []*os.File{null, printed, printed}}
+	root := a.root()
+	verb, _, err := root.Find(words[1:])
+	if err != nil || verb == root || !stepMay(verb) {
+		return "", usage("%q is no command for a step", line).orHint("a step manages the lab, or is lab show, probe or exec")
+	}
+	a.lab = name // a flag of the command may still say another
+	root.SetArgs(words[1:])
+	root.SetOut(&text)
+	root.SetErr(&text)
+	err = root.ExecuteContext(ctx)
+	if _, wrong := printed.Seek(0, io.SeekStart); wrong != nil {
+		return "", errors.Join(err, wrong)
+	}
+	if _, wrong := io.Copy(&text, io.LimitReader(printed, 1<<16)); wrong != nil {
+		return "", errors.Join(err, wrong)
+	}
+	return strings.TrimSpace(text.String()), err
+}
+
+// stepMay says whether a verb can be a step: not one that starts, tests or ends labs, or goes on until it is interrupted.
+func stepMay(verb *cobra.Command) bool {
+	for verb.HasParent() && verb.Parent().HasParent() {
+		verb = verb.Parent()
+	}
+	return verb.GroupID == manageGroup || slices.Contains([]string{"show", "probe", "exec"}, verb.Name())
+}

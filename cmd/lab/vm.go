@@ -1,0 +1,237 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab"
+	"vnetlab/lab/live"
+)
+
+func (a *app) vm() *cobra.Command {
+	return noun("vm", "Create, delete, stop and start virtual machines", `Virtual machines of a running lab. A machine is named as in lab show, or as SERVICE.NAME.`,
+		a.vmCreate(), a.vmDelete(), a.vmList(), a.vmShow(), a.vmStop(), a.vmStart(), a.vmRestart())
+}
+
+func (a *app) vmCreate() *cobra.Command {
+	var request struct {
+		service, location, affinityGroup, network, subnet, address, os, reservedIP, publicIP, run string
+		endpoints, listen, firewall                                                               []string
+	}
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Create a virtual machine",
+		Long: `Create a virtual machine in a cloud service. Without --service, but with --location or --affinity-group, the platform creates a cloud
+service with the name of the machine, and leaves it behind when the machine is deleted.
+
+An endpoint is written PROTO:PUBLIC:LOCAL; without a public port the platform picks one. Behind it may stand name=NAME, set=NAME (a
+load-balanced set), idle=MINUTES, distribution=none|sourceIP|sourceIPProtocol, probe=tcp[:PORT] or probe=http[:PORT]:/PATH with
+interval=SECONDS and timeout=SECONDS, each after a comma.
+
+--listen starts the built-in listener on a port; it opens nothing in the guest firewall, which --firewall does.`,
+		Example: `  sudo lab vm create sql3 --service contactsql --subnet data --listen 1433 --firewall "allow tcp 1433"
+  sudo lab vm create web1 --location "West US" --os linux --endpoint tcp:80:8080,name=http --listen 8080
+  sudo lab vm create web2 --service web1 --endpoint tcp::22,name=ssh --listen 8000 --run "python3 -m http.server 8000"`,
+		Args:              want(1, 1, "the name of the virtual machine"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&request.service, "service", "", "cloud service of the machine")
+	a.flagNames(cmd, "service", cloudServices)
+	a.placeFlags(cmd, &request.location, &request.affinityGroup)
+	flags.StringVar(&request.network, "network", "", "virtual network for the deployment; with the first machine of a service alone")
+	a.flagNames(cmd, "network", networks)
+	flags.StringVar(&request.subnet, "subnet", "", "subnet of the virtual network")
+	a.flagNames(cmd, "subnet", subnetNames)
+	flags.StringVar(&request.address, "static-address", "", "address to take in the subnet (default the lowest free one)")
+	flags.Var(&choice{value: &request.os, of: []string{string(lab.Windows), string(lab.Linux)}}, "os", "defaults of the guest firewall: windows or linux (default windows)")
+	register(cmd, "os", string(lab.Windows), string(lab.Linux))
+	flags.StringArrayVar(&request.endpoints, "endpoint", nil, "endpoint, as PROTO:PUBLIC:LOCAL[,set=NAME][,…]; may be repeated")
+	flags.StringArrayVar(&request.listen, "listen", nil, "port to listen on, as PORT or PORT/udp; may be repeated")
+	flags.StringVar(&request.run, "run", "", "program that listens on the first --listen instead of the built-in listener")
+	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated")
+	flags.StringVar(&request.reservedIP, "reserved-ip", "", "reserved IP for the VIP; with the first machine of a service alone")
+	a.flagNames(cmd, "reserved-ip", reservedIPs)
+	flags.StringVar(&request.publicIP, "public-ip", "", "name of a public address of the machine's own")
+	var o lab.AddRoleOp
+	a.thenPorts(cmd, func([]string) (string, func(string) bool) {
+		return o.Service + "." + o.VirtualMachine.Name, func(endpoint string) bool {
+			return slices.ContainsFunc(o.VirtualMachine.Endpoints, func(e lab.VMEndpoint) bool { return e.Name == endpoint && e.PublicPort == 0 })
+		}
+	})
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		if request.service == "" && request.location == "" && request.affinityGroup == "" {
+			return nil, usage("%s needs a cloud service for the machine", cmd.CommandPath()).
+				orHint("--service SERVICE, or --location or --affinity-group for a new one")
+		}
+		o = lab.AddRoleOp{Service: request.service, Location: request.location, AffinityGroup: request.affinityGroup, Now: time.Now()}
+		if o.Service == "" {
+			o.Service = strings.ToLower(args[0])
+		}
+		vm := lab.VirtualMachine{
+			Name: args[0], OS: lab.OS(request.os), VirtualNetwork: request.network, Subnet: request.subnet,
+			ReservedIP: request.reservedIP, PublicIPName: request.publicIP,
+		}
+		dir, err := os.Getwd()
+		if err != nil {
+			return nil, err
+		}
+		if vm.StaticAddress, err = parseAddress("static-address", request.address); err != nil {
+			return nil, err
+		}
+		if vm.Endpoints, err = parseEndpoints(request.endpoints); err != nil {
+			return nil, err
+		}
+		if vm.Services, err = parseListeners(request.listen, request.run, dir); err != nil {
+			return nil, err
+		}
+		for _, text := range request.firewall {
+			rule, err := parseFirewallRule([]string{text})
+			if err != nil {
+				return nil, err
+			}
+			a.tellInactive(rule)
+			vm.Firewall = append(vm.Firewall, rule)
+		}
+		o.VirtualMachine = vm
+		return o, nil
+	})
+}
+
+func (a *app) vmDelete() *cobra.Command {
+	return a.machineOperation(&cobra.Command{
+		Use:   "delete NAME",
+		Short: "Delete a virtual machine",
+		Long: `Delete a virtual machine with its endpoints. The last one of a cloud service takes the deployment and the VIP with it; the cloud service
+stays.`,
+		Example: "  sudo lab vm delete sql3",
+	}, func(service, name string) lab.Operation { return lab.DeleteRoleOp{Service: service, Name: name} })
+}
+
+func (a *app) vmStop() *cobra.Command {
+	stay := false
+	cmd := &cobra.Command{
+		Use:   "stop NAME",
+		Short: "Stop a virtual machine",
+		Long: `Stop a virtual machine and release what it holds: its address, unless that is static, and with the last machine of a cloud service the VIP,
+unless that is reserved. With --stay-provisioned only the guest is shut down, and keeps both.`,
+		Example: "  sudo lab vm stop sql1\n  sudo lab vm stop sql1 --stay-provisioned",
+	}
+	cmd.Flags().BoolVar(&stay, "stay-provisioned", false, "shut down the guest and keep its addresses")
+	return a.machineOperation(cmd, func(service, name string) lab.Operation {
+		return lab.ShutdownRoleOp{Service: service, Name: name, StayProvisioned: stay}
+	})
+}
+
+func (a *app) vmStart() *cobra.Command {
+	return a.machineOperation(&cobra.Command{
+		Use:     "start NAME",
+		Short:   "Start a virtual machine that is stopped",
+		Long:    `Start a virtual machine that is stopped. One that was deallocated takes the lowest address that is free in its subnet.`,
+		Example: "  sudo lab vm start sql1",
+	}, func(service, name string) lab.Operation { return lab.StartRoleOp{Service: service, Name: name} })
+}
+
+// machineOperation makes a verb about one virtual machine.
+func (a *app) machineOperation(cmd *cobra.Command, operation func(service, name string) lab.Operation) *cobra.Command {
+	cmd.Args = want(1, 1, "the name of a virtual machine")
+	cmd.ValidArgsFunction = a.names(machineNames)
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error) {
+		service, name, err := a.machineName(cmd, client, args[0])
+		return operation(service, name), err
+	})
+}
+
+func (a *app) vmRestart() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:               "restart NAME",
+		Short:             "Restart a virtual machine",
+		Long:              `End all that runs in a virtual machine and start its services again. Its addresses stay.`,
+		Example:           "  sudo lab vm restart sql1",
+		Args:              want(1, 1, "the name of a virtual machine"),
+		ValidArgsFunction: a.names(machineNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			info, err := client.Lab(cmd.Context())
+			if err != nil {
+				return err
+			}
+			h, err := findMachine(info, args[0])
+			if err != nil {
+				return err
+			}
+			result, err := client.Restart(cmd.Context(), h.Name)
+			if err != nil {
+				return err
+			}
+			return a.printChange(result, "done")
+		},
+	}
+	return a.asks(a.answers(cmd))
+}
+
+func (a *app) vmList() *cobra.Command {
+	return a.question(&cobra.Command{
+		Use:               "list [SERVICE]",
+		Short:             "List the virtual machines",
+		Example:           "  sudo lab vm list\n  sudo lab vm list contactsql --output json",
+		Args:              want(0, 1, "a cloud service"),
+		ValidArgsFunction: a.names(cloudServices),
+	}, func(info live.Info, args []string) error {
+		if len(args) > 0 {
+			if _, err := findService(info, args[0]); err != nil {
+				return err
+			}
+		}
+		all := []live.HostInfo{}
+		t := table{}
+		t.head(a.stdout, "VIRTUAL MACHINE", "CLOUD SERVICE", "DIP", "STATE", "SUBNET", "PUBLIC IP", "OS", "SERVICES")
+		for _, h := range machines(info) {
+			if len(args) > 0 && h.CloudService != args[0] {
+				continue
+			}
+			all = append(all, h)
+			t.add(h.Name, h.CloudService, address(h.Address), a.state(h), orDash(h.Subnet), address(h.PublicIP), string(h.OS), services(h))
+		}
+		return a.list(all, t, "there is no virtual machine")
+	})
+}
+
+func (a *app) vmShow() *cobra.Command {
+	return a.question(&cobra.Command{
+		Use:               "show NAME",
+		Short:             "Show a virtual machine",
+		Example:           "  sudo lab vm show sql1",
+		Args:              want(1, 1, "the name of a virtual machine"),
+		ValidArgsFunction: a.names(machineNames),
+	}, func(info live.Info, args []string) error {
+		h, err := findMachine(info, args[0])
+		if err != nil {
+			return err
+		}
+		return a.detail(h, func() { a.printHost(info, h) })
+	})
+}
+
+// state shows the state of an instance.
+func (a *app) state(h live.HostInfo) string {
+	if stopped(h) {
+		return a.stdout.red(string(h.State))
+	}
+	return string(h.State)
+}
+
+// tellInactive remarks on a firewall rule that never matches.
+func (a *app) tellInactive(r lab.GuestFirewallRule) {
+	if r.Inactive != "" {
+		a.stderr.printf("%s\n", fmt.Sprintf("the rule %s has no effect: %s", r.Text, r.Inactive))
+	}
+}

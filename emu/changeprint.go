@@ -1,0 +1,94 @@
+package emu
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// String gives the change line by line: what is removed after a minus, what is added after a plus.
+func (c *Change) String() string {
+	p := changePrinter{}
+	lines(&p, '-', "namespace ", c.Removed, func(s string) string { return s })
+	lines(&p, '+', "namespace ", c.Added, func(s string) string { return s })
+	lines(&p, '-', "", c.RemovedLinks, linkText)
+	lines(&p, '+', "", c.AddedLinks, linkText)
+	tunnel := func(t Tunnel) string {
+		return fmt.Sprintf("tunnel %s between %s and %s", t.ID, t.A.Namespace, t.B.Namespace)
+	}
+	lines(&p, '-', "", c.RemovedTunnels, tunnel)
+	lines(&p, '+', "", c.AddedTunnels, tunnel)
+	for i := range c.Changed {
+		p.namespace(&c.Changed[i])
+	}
+	if c.PublicNames {
+		p.line('~', "public names")
+	}
+	return p.String()
+}
+
+func linkText(l Link) string { return l.A.Namespace + ": " + linkLine(l.A, l.B) }
+
+type changePrinter struct{ strings.Builder }
+
+func (p *changePrinter) line(mark byte, text string) {
+	fmt.Fprintf(p, "%c %s\n", mark, strings.TrimRight(text, " "))
+}
+
+func lines[T any](p *changePrinter, mark byte, prefix string, all []T, text func(T) string) {
+	for _, v := range all {
+		p.line(mark, prefix+text(v))
+	}
+}
+
+func (p *changePrinter) namespace(c *NamespaceChange) {
+	in := c.Name + ": "
+	loopback := func(a netip.Addr) string { return fmt.Sprintf("address %s on lo", a) }
+	bridge := func(b Bridge) string { return fmt.Sprintf("bridge %s %s %s", b.Name, b.MAC, join(b.Addresses)) }
+	neighbor := func(n Neighbor) string { return fmt.Sprintf("neighbour %s %s on %s", n.Address, n.MAC, n.Device) }
+	lines(p, '-', in, c.RemovedLoopback, loopback)
+	lines(p, '+', in, c.AddedLoopback, loopback)
+	lines(p, '-', in, c.RemovedBridges, bridge)
+	lines(p, '+', in, c.AddedBridges, bridge)
+	for _, b := range c.ChangedBridges {
+		p.line('-', in+bridge(b.From))
+		p.line('+', in+bridge(b.To))
+	}
+	lines(p, '-', in, c.RemovedRoutes, Route.String)
+	lines(p, '+', in, c.AddedRoutes, Route.String)
+	lines(p, '-', in, c.RemovedNeighbors, neighbor)
+	lines(p, '+', in, c.AddedNeighbors, neighbor)
+	if r := c.Ruleset; r != nil {
+		p.texts(in, r.From == nil, r.To == nil, func() string { return r.From.String() }, func() string { return r.To.String() })
+	}
+	if f := c.Firewall; f != nil {
+		p.texts(in, f.From == nil, f.To == nil, func() string { return f.From.String() }, func() string { return f.To.String() })
+	}
+	for _, o := range []struct {
+		differs bool
+		what    string
+	}{{c.DNS, "name server"}, {c.Proxies, "HTTP proxies"}, {c.Services, "services"}, {c.HealthProbes, "health probes"}, {c.Files, "host name, hosts, resolver"}} {
+		if o.differs {
+			p.line('~', in+o.what)
+		}
+	}
+}
+
+// texts prints the lines in which two texts differ.
+func (p *changePrinter) texts(in string, noFrom, noTo bool, from, to func() string) {
+	var a, b []string
+	if !noFrom {
+		a = strings.Split(strings.TrimSpace(from()), "\n")
+	}
+	if !noTo {
+		b = strings.Split(strings.TrimSpace(to()), "\n")
+	}
+	for _, e := range EditScript(a, b) {
+		switch {
+		case e.New < 0:
+			p.line('-', in+strings.TrimSpace(a[e.Old]))
+		case e.Old < 0:
+			p.line('+', in+strings.TrimSpace(b[e.New]))
+		}
+	}
+}

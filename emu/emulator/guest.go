@@ -1,0 +1,269 @@
+package emulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kernel"
+	"vnetlab/emu/listener"
+	"vnetlab/emu/process"
+)
+
+// guest is what this process serves and runs in one namespace. Its fields belong to e.mu.
+type guest struct {
+	sockets  map[string]io.Closer // by the names of their items
+	instance *process.Instance    // nil: nothing was ever run
+	leaving  bool                 // the namespace is about to go: nothing more is started
+}
+
+func (g *guest) closeSockets() error {
+	var errs []error
+	for _, c := range g.sockets {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// item is one thing that is served in a namespace.
+type item struct {
+	name    string // unique in the namespace
+	value   any    // where it differs, it is something else that is served
+	service emu.Service
+	open    func(*Emulator, *kernel.Namespace) (io.Closer, error) // nil: it is the program of the service
+}
+
+// items lists what is to be served in a namespace.
+func items(spec *emu.Namespace) []item {
+	var all []item
+	if spec == nil {
+		return nil
+	}
+	if spec.DNS != nil {
+		addresses := spec.DNS.Addresses // whose names they answer is no matter of the sockets
+		all = append(all, item{name: "dns", value: addresses, open: func(e *Emulator, ns *kernel.Namespace) (io.Closer, error) {
+			return e.names.Listen(ns, addresses)
+		}})
+	}
+	for _, s := range spec.Services {
+		value := s
+		// A line that moved in a file makes no other service, and a program is not started again because it has other peers.
+		value.Origin, value.Env = emu.Origin{}, nil
+		i := item{name: "service " + s.Name, value: value, service: s}
+		if s.BuiltIn() {
+			i.open = func(_ *Emulator, ns *kernel.Namespace) (io.Closer, error) { return listener.Serve(ns, s) }
+		}
+		all = append(all, i)
+	}
+	for _, p := range spec.Proxies {
+		// Its routes change while it listens.
+		all = append(all, item{name: proxyItem(p), open: func(_ *Emulator, ns *kernel.Namespace) (io.Closer, error) {
+			return listener.ServeProxy(ns, p)
+		}})
+	}
+	return all
+}
+
+func proxyItem(p emu.HTTPProxy) string { return "proxy " + p.Listen.String() }
+
+// missing lists the items of a that b doesn't have.
+func missing(a, b []item) []item {
+	has := make(map[string]any, len(b))
+	for _, i := range b {
+		has[i.name] = i.value
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(i item) bool {
+		value, ok := has[i.name]
+		return ok && reflect.DeepEqual(value, i.value)
+	})
+}
+
+// started are programs that were started.
+type started []startedProgram
+
+type startedProgram struct {
+	in      *process.Instance
+	service emu.Service
+}
+
+// wait returns when all listen; the error names all that don't.
+func (s started) wait(ctx context.Context, limit time.Duration, report func(done, total int)) error {
+	if len(s) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var mu sync.Mutex
+	done := 0
+	report(0, len(s))
+	errs := make([]error, len(s))
+	var group sync.WaitGroup
+	for i, p := range s {
+		group.Go(func() {
+			errs[i] = p.in.WaitListening(ctx, p.service)
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			report(done, len(s))
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// openers is how many namespaces get their sockets at the same time.
+const openers = 8
+
+// open serves all of a network.
+func (e *Emulator) open(ctx context.Context, network *emu.Network, report func(done, total int)) (started, error) {
+	total := 0
+	var all []turn
+	for i := range network.Namespaces {
+		t := turn{to: &network.Namespaces[i]}
+		if n := len(items(t.to)); n > 0 {
+			total += n
+			all = append(all, t)
+		}
+	}
+	var mu sync.Mutex
+	done := 0
+	return e.openItems(ctx, all, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		report(done, total)
+	})
+}
+
+// openItems opens what the turns bring.
+func (e *Emulator) openItems(ctx context.Context, turns []turn, step func()) (all started, err error) {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(openers)
+	for _, t := range turns {
+		group.Go(func() error {
+			for _, i := range missing(items(t.to), items(t.from)) {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				in, err := e.openItem(t.to, i)
+				if err != nil {
+					return err
+				}
+				if in != nil {
+					mu.Lock()
+					all = append(all, startedProgram{in, i.service})
+					mu.Unlock()
+				}
+				step()
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	return all, err
+}
+
+// openItem opens one item. Of a program it gives what runs it. What is open already stays as it is.
+func (e *Emulator) openItem(spec *emu.Namespace, i item) (*process.Instance, error) {
+	ns, ok := e.state.Namespace(spec.Name)
+	if !ok {
+		return nil, fmt.Errorf("there is no namespace %s", spec.Name)
+	}
+	if i.open == nil {
+		in, err := e.instanceIn(ns, spec)
+		if err != nil {
+			return nil, err
+		}
+		if _, running := in.Logs(i.service.Name); running {
+			return in, nil
+		}
+		return in, in.Run(i.service)
+	}
+	if e.isOpen(spec.Name, i.name) {
+		return nil, nil
+	}
+	c, err := i.open(e, ns)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.guest(spec.Name).sockets[i.name] = c
+	return nil, nil
+}
+
+func (e *Emulator) isOpen(namespace, item string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.guest(namespace).sockets[item] != nil
+}
+
+// closeItem closes one item of a namespace, if it is open.
+func (e *Emulator) closeItem(namespace string, i item) error {
+	e.mu.Lock()
+	g := e.guest(namespace)
+	c, in := g.sockets[i.name], g.instance
+	delete(g.sockets, i.name)
+	e.mu.Unlock()
+	switch {
+	case c != nil:
+		return c.Close()
+	case i.open == nil && in != nil:
+		in.Stop(i.service.Name)
+	}
+	return nil
+}
+
+// guest gives what is in a namespace; e.mu is held.
+func (e *Emulator) guest(namespace string) *guest {
+	g := e.guests[namespace]
+	if g == nil {
+		g = &guest{sockets: map[string]io.Closer{}}
+		e.guests[namespace] = g
+	}
+	return g
+}
+
+// instance gives what runs programs in a namespace.
+func (e *Emulator) instance(namespace string) (*process.Instance, error) {
+	spec, known := e.Network().Namespace(namespace)
+	ns, running := e.state.Namespace(namespace)
+	if !known || !running {
+		return nil, fmt.Errorf("there is no namespace %s", namespace)
+	}
+	return e.instanceIn(ns, spec)
+}
+
+func (e *Emulator) instanceIn(ns *kernel.Namespace, spec *emu.Namespace) (*process.Instance, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g := e.guest(spec.Name)
+	switch {
+	case e.closed:
+		return nil, process.ErrClosed
+	case g.leaving:
+		return nil, fmt.Errorf("%s is just being taken down", spec.Name)
+	case g.instance == nil:
+		g.instance = process.New(ns, *spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep})
+	}
+	return g.instance, nil
+}
+
+// instanceOf gives what runs programs in a namespace; nil when nothing was ever run there.
+func (e *Emulator) instanceOf(namespace string) *process.Instance {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if g := e.guests[namespace]; g != nil {
+		return g.instance
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package emulator
+
+import (
+	"context"
+	"time"
+
+	"vnetlab/emu/health"
+)
+
+// Health is what is known of the target of a health probe.
+type Health = health.State
+
+// Health tells what is known of the targets of all health probes.
+func (e *Emulator) Health() []Health { return e.health.States() }
+
+// Healthy says whether the target of a health probe serves.
+func (e *Emulator) Healthy(id string) bool {
+	healthy, _ := e.health.Healthy(id)
+	return healthy
+}
+
+// healthPatience is how long Start waits for the first answers to health probes. A target that is silent for longer is down.
+const healthPatience = 2 * time.Second
+
+// waitHealth returns when every health probe had its first answer or failed for the first time.
+func (e *Emulator) waitHealth(ctx context.Context, report func(done, total int)) error {
+	last := -1
+	deadline := time.Now().Add(healthPatience)
+	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		states, known := e.health.States(), 0
+		for _, s := range states {
+			if s.Known {
+				known++
+			}
+		}
+		if known != last && len(states) > 0 {
+			report(known, len(states))
+			last = known
+		}
+		if known == len(states) || time.Now().After(deadline) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}

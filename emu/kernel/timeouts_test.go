@@ -1,0 +1,93 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
+)
+
+// expiry gives how long the router will remember the connections of the VIP, the one that ends first.
+func expiry(t *testing.T, n *Namespace) (time.Duration, bool) {
+	t.Helper()
+	var flows []*netlink.ConntrackFlow
+	if err := n.Do(func() (err error) {
+		flows, err = netlink.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	least, found := time.Duration(0), false
+	for _, f := range flows {
+		if a, _ := netip.AddrFromSlice(f.Forward.DstIP.To4()); a != vip {
+			continue
+		}
+		if left := time.Duration(f.TimeOut) * time.Second; !found || left < least {
+			least, found = left, true
+		}
+	}
+	return least, found
+}
+
+// A connection through an endpoint is forgotten after the time of its policy, and each has that of the time it began.
+func TestTimeoutPolicy(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	network := func(seconds int) *emu.Network {
+		n := published(2, 1, 1)
+		r := ruleset(n)
+		r.Timeouts = []emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: seconds}}
+		c := &r.Chains[2]
+		c.Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle"})}, c.Rules...)
+		return n
+	}
+	from := network(240)
+	s := apply(t, from)
+	edge, client := namespace(t, s, kerneltest.Edge), namespace(t, s, kerneltest.Host(1, 0))
+	echo(t, namespace(t, s, kerneltest.Host(0, 0)), netip.AddrPortFrom(kerneltest.Address(0, 0), kerneltest.Port))
+	c := connect(t, client, netip.AddrPortFrom(vip, 1000))
+	c.lives(t, "before")
+	if left, ok := expiry(t, edge); !ok || left <= 200*time.Second || left > 240*time.Second {
+		t.Errorf("remembered for %s, %t, instead of 240 s", left, ok)
+	}
+	to := network(2)
+	if _, err := s.Update(t.Context(), from, to); err != nil {
+		t.Fatal(err)
+	}
+	if got := differences(t, to, s); got != "" {
+		t.Error(got)
+	}
+	c.lives(t, "after")
+	short := connect(t, client, netip.AddrPortFrom(vip, 1000))
+	short.lives(t, "new")
+	if left, ok := expiry(t, edge); !ok || left > 2*time.Second {
+		t.Errorf("remembered for %s, %t, instead of 2 s", left, ok)
+	}
+	time.Sleep(4 * time.Second)
+	if err := short.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(short, "late"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := short.answers.ReadString('\n'); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a forgotten connection goes on: %q, %v", got, err)
+	}
+	c.lives(t, "to the end")
+}
+
+// A protocol that has no policy is refused before the kernel is asked.
+func TestTimeoutOfUnknownProtocol(t *testing.T) {
+	n := empty(t, "router")
+	r := &emu.Ruleset{Table: "lab", Timeouts: []emu.TimeoutPolicy{{Name: "idle", Protocol: "sctp", Seconds: 1}}}
+	if err := n.loadRuleset(r); err == nil || err.Error() != `load the nftables table lab: ct timeout idle: unknown protocol "sctp"` {
+		t.Error(err)
+	}
+}

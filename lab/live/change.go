@@ -1,0 +1,226 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"vnetlab/emu"
+	"vnetlab/emu/emulator"
+	"vnetlab/lab"
+	"vnetlab/lab/compile"
+)
+
+// state is what a lab is at one moment. It never changes: a change makes another one.
+type state struct {
+	lab     *lab.Lab
+	network *emu.Network
+	file    string // absolute path of the lab file
+}
+
+// now gives what the lab is.
+func (s *server) now() *state { return s.state.Load() }
+
+// errNoChange says that there is nothing to change.
+var errNoChange = errors.New("nothing to change")
+
+// change makes the lab what next makes of it, packets and all, or leaves it as it is. Next sees the lab as it is and gives another one, and
+// the file whose lab that is. Changes that come at the same time are made one after the other.
+func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, error)) (emulator.Change, error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	old := s.now()
+	l, file, err := next(old.lab, old.file)
+	if err != nil {
+		return emulator.Change{}, err
+	}
+	now := &state{lab: l, network: compile.Network(l), file: file}
+	if forgetHealth(old, now) {
+		now.network = compile.Network(l)
+	}
+	c, err := s.replace(now)
+	if err != nil {
+		return c, err
+	}
+	if err := updateLinks(s.start.Name, s.start.HostPID, c.Removed, c.Added, s.emu.NamespaceFD); err != nil {
+		fmt.Fprintln(os.Stderr, err) // tcpdump and its kin don't find a namespace by name; the lab is as it should be
+	}
+	return c, nil
+}
+
+// forgetHealth forgets the answers to health probes that ask something else from now on, or didn't exist before; it says whether there
+// were any.
+func forgetHealth(old, now *state) (forgotten bool) {
+	known := healthProbes(old.network)
+	for id, p := range healthProbes(now.network) {
+		if now.lab.Healthy(id) && known[id] != p {
+			now.lab.SetHealth(id, false)
+			forgotten = true
+		}
+	}
+	return forgotten
+}
+
+func healthProbes(n *emu.Network) map[string]emu.HealthProbe {
+	all := map[string]emu.HealthProbe{}
+	for _, s := range n.Namespaces {
+		for _, p := range s.HealthProbes {
+			p.Interval, p.Timeout = 0, 0 // when it asks doesn't matter
+			all[p.ID] = p
+		}
+	}
+	return all
+}
+
+// replace changes the packets. Who asks packets meanwhile can know by generation that they changed under the question.
+func (s *server) replace(now *state) (emulator.Change, error) {
+	s.packets.Lock()
+	defer s.packets.Unlock()
+	s.generation.Add(1)
+	defer s.generation.Add(1)
+	// Whoever asked may hang up; a change that has begun is made.
+	c, err := s.emu.Update(context.Background(), now.network)
+	if err != nil {
+		return c, fmt.Errorf("the kernel refuses the change: %w", err)
+	}
+	s.state.Store(now)
+	s.wakeHealth() // what is new may have had its answer already
+	return c, nil
+}
+
+// ChangeResult tells what a change has done.
+type ChangeResult struct {
+	// Operations are what was done, as a person reads it, in order. Of a dry run: what would be done.
+	Operations []string `json:"operations"`
+	// Warnings tell what isn't as it should be although the change was made: a program that doesn't listen.
+	Warnings []string `json:"warnings"`
+}
+
+// operations does operations in order, all of them or none.
+func (s *server) operations(w http.ResponseWriter, r *http.Request) {
+	var raw []json.RawMessage
+	if !read(w, r, &raw) {
+		return
+	}
+	var operations []lab.Operation
+	for _, text := range raw {
+		o, err := lab.UnmarshalOperation(text)
+		if err != nil {
+			refuse(w, badRequest(err))
+			return
+		}
+		operations = append(operations, o)
+	}
+	c, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
+		next, err := l.Apply(operations...)
+		return next, file, err
+	})
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, s.changed(r.Context(), operations, c))
+}
+
+// badRequest is the error for a request that can't be read; a platform error stays what it is.
+func badRequest(err error) error {
+	var platform *lab.Error
+	if errors.As(err, &platform) {
+		return err
+	}
+	return &Error{HTTPStatus: http.StatusBadRequest, Message: err.Error()}
+}
+
+// changed waits until the programs that a change started listen, and tells what was done.
+func (s *server) changed(ctx context.Context, operations []lab.Operation, c emulator.Change) ChangeResult {
+	result := ChangeResult{Operations: texts(operations), Warnings: []string{}}
+	if err := c.Wait(ctx); err != nil {
+		result.Warnings = append(result.Warnings, err.Error())
+	}
+	return result
+}
+
+// RestartRequest says what to restart.
+type RestartRequest struct {
+	Instance string `json:"instance"`
+}
+
+// restart ends all that runs in an instance and starts its services again.
+func (s *server) restart(w http.ResponseWriter, r *http.Request) {
+	var req RestartRequest
+	if !read(w, r, &req) {
+		return
+	}
+	c, err := s.restartInstance(req.Instance)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	result := s.changed(r.Context(), nil, c)
+	result.Operations = append(result.Operations, "restart "+req.Instance)
+	answer(w, result)
+}
+
+func (s *server) restartInstance(name string) (emulator.Change, error) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	namespace, err := s.now().lab.Namespace(name)
+	if err != nil {
+		return emulator.Change{}, err
+	}
+	s.packets.Lock()
+	defer s.packets.Unlock()
+	s.generation.Add(1)
+	defer s.generation.Add(1)
+	return s.emu.Restart(context.Background(), namespace)
+}
+
+// wakeHealth has followHealth look again; it never waits.
+func (s *server) wakeHealth() {
+	select {
+	case s.healthWake <- struct{}{}:
+	default:
+	}
+}
+
+// healthRetry is how long a change of health that the kernel refused waits for its next try.
+const healthRetry = time.Second
+
+// watchHealth brings what health probes find out to the load balancer, until the lab ends. Many answers at once are one change.
+func (s *server) watchHealth() {
+	for {
+		select {
+		case <-s.stopping:
+			return
+		case <-s.healthWake:
+		}
+		if err := s.followHealth(); err != nil {
+			fmt.Fprintln(os.Stderr, "health probes:", err)
+			time.AfterFunc(healthRetry, s.wakeHealth)
+		}
+	}
+}
+
+// followHealth makes the load balancer's members those that answered their probes.
+func (s *server) followHealth() error {
+	_, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
+		states := s.emu.Health()
+		if !slices.ContainsFunc(states, func(h emulator.Health) bool { return l.Healthy(h.ID) != h.Healthy }) {
+			return nil, "", errNoChange
+		}
+		next := l.Clone()
+		for _, h := range states {
+			next.SetHealth(h.ID, h.Healthy)
+		}
+		return next, file, nil
+	})
+	if errors.Is(err, errNoChange) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,530 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/labtest"
+)
+
+// asWanted checks that the kernel has what the lab wants.
+func asWanted(t *testing.T, c *Client) {
+	t.Helper()
+	if d, err := c.Diff(t.Context()); err != nil || len(d.Differences) > 0 {
+		t.Fatalf("the kernel differs: %v, %v", d.Differences, err)
+	}
+}
+
+func do(t *testing.T, c *Client, operations ...lab.Operation) ChangeResult {
+	t.Helper()
+	result, err := c.Do(t.Context(), operations...)
+	if err != nil {
+		t.Fatalf("%v: %v", operations, err)
+	}
+	if len(result.Operations) != len(operations) || result.Operations[0] != operations[0].String() || len(result.Warnings) > 0 {
+		t.Errorf("%v gives %+v", operations, result)
+	}
+	asWanted(t, c)
+	return result
+}
+
+// isSeen checks what packets say, and that the model says the same.
+func isSeen(t *testing.T, c *Client, from, to string, want emu.Verdict) ProbeResult {
+	t.Helper()
+	p, err := c.Probe(t.Context(), ProbeRequest{From: from, To: to})
+	if err != nil || p.Verdict != want || !p.Agrees {
+		t.Errorf("%s -> %s: %s (%s), want %s; %s %v", from, to, p.Verdict, p.Detail, want, p.Difference, err)
+	}
+	return p
+}
+
+func showText(t *testing.T, c *Client) string {
+	t.Helper()
+	info, err := c.Lab(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func rule(t *testing.T, text string) lab.GuestFirewallRule {
+	t.Helper()
+	r, err := guestfirewall.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lab.GuestFirewallRule{Rule: r}
+}
+
+func machine(name, subnet string, endpoints ...lab.VMEndpoint) lab.VirtualMachine {
+	r, _ := guestfirewall.Parse("allow tcp 80")
+	return lab.VirtualMachine{
+		Name: name, Subnet: subnet, Endpoints: endpoints, Firewall: []lab.GuestFirewallRule{{Rule: r}}, Services: labtest.Listen(80),
+	}
+}
+
+// TestOperations does one operation of each kind on a running lab and looks at packets before and after.
+func TestOperations(t *testing.T) {
+	setUp(t)
+	c := up(t, write(t, "shop", shop))
+	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
+
+	do(t, c, lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "lonely", Location: "East US"}})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:80", emu.Unresolved)
+	do(t, c, lab.AddRoleOp{Service: "lonely", VirtualMachine: machine("vm1", "", lab.VMEndpoint{Name: "http", PublicPort: 8080, LocalPort: 80})})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Open)
+	isSeen(t, c, "vm1", "shopweb.cloudapp.net:80", emu.Open)
+	links, err := os.ReadDir(netnsDir())
+	if err != nil || !slices.ContainsFunc(links, func(e os.DirEntry) bool { return e.Name() == "shop.vm1" }) {
+		t.Errorf("named namespaces %v, %v", links, err)
+	}
+
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked)
+	do(t, c, lab.AddEndpointOp{Service: "lonely", VirtualMachine: "vm1", Endpoint: lab.VMEndpoint{Name: "more", PublicPort: 8081, LocalPort: 81}})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked) // by the guest firewall
+	do(t, c, lab.AddFirewallRuleOp{Instance: "vm1", Rule: rule(t, "allow tcp 81")})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Refused)
+	do(t, c, lab.DeleteFirewallRuleOp{Instance: "vm1", Name: "allow tcp 81"})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked)
+	do(t, c, lab.UpdateEndpointOp{Service: "lonely", VirtualMachine: "vm1", Name: "more", Endpoint: lab.VMEndpoint{Name: "more", PublicPort: 8082, LocalPort: 81}})
+	do(t, c, lab.DeleteEndpointOp{Service: "lonely", VirtualMachine: "vm1", Name: "more"})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8082", emu.Blocked)
+	do(t, c, lab.SetEndpointACLOp{Service: "lonely", Instance: "vm1", Endpoint: "http", Rules: []lab.ACLRule{
+		{Order: 1, RemoteSubnet: netip.MustParsePrefix("0.0.0.0/0")},
+	}})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Blocked)
+	do(t, c, lab.SetEndpointACLOp{Service: "lonely", Instance: "vm1", Endpoint: "http"})
+
+	do(t, c, lab.CreateReservedIPOp{ReservedIP: lab.ReservedIP{Name: "kept", Location: "East US"}})
+	do(t, c, lab.AssociateReservedIPOp{Name: "kept", Service: "lonely"})
+	info, err := c.Lab(t.Context())
+	if err != nil || len(info.ReservedIPs) != 1 || info.ReservedIPs[0].CloudService != "lonely" {
+		t.Errorf("reserved IPs %+v, %v", info.ReservedIPs, err)
+	}
+	if p := isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Open); len(info.ReservedIPs) == 1 && p.Address != info.ReservedIPs[0].Address {
+		t.Errorf("the VIP is %s", p.Address)
+	}
+	do(t, c, lab.DisassociateReservedIPOp{Name: "kept"}, lab.DeleteReservedIPOp{Name: "kept"})
+
+	do(t, c, lab.ShutdownRoleOp{Service: "lonely", Name: "vm1"})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Unresolved)
+	if _, err := c.Probe(t.Context(), ProbeRequest{From: "vm1", To: "laptop:80"}); err == nil {
+		t.Error("a machine that is stopped asks")
+	}
+	do(t, c, lab.StartRoleOp{Service: "lonely", Name: "vm1"})
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Open)
+	if r, err := c.Restart(t.Context(), "vm1"); err != nil || !slices.Equal(r.Operations, []string{"restart vm1"}) {
+		t.Errorf("restart gives %+v, %v", r, err)
+	}
+	isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Open)
+
+	do(t, c, lab.CreateVirtualNetworkOp{VirtualNetwork: lab.VirtualNetwork{
+		Name: "Other", Location: "East US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+		Subnets: []lab.Subnet{{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")}},
+	}})
+	do(t, c, lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "roles", Location: "East US", VirtualNetwork: "Other"}})
+	role := lab.Role{
+		Name: "Web", InstanceCount: 1, Subnet: "a", Services: labtest.Listen(80),
+		InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
+	}
+	do(t, c, lab.CreateDeploymentOp{Service: "roles", Deployment: lab.PackageDeployment{VirtualNetwork: "Other", Roles: []lab.Role{role}}})
+	do(t, c, lab.CreateDeploymentOp{Service: "roles", Deployment: lab.PackageDeployment{Slot: lab.Staging, VirtualNetwork: "Other", Roles: []lab.Role{role}}})
+	before := isSeen(t, c, "laptop", "roles.cloudapp.net:80", emu.Open)
+	do(t, c, lab.SwapDeploymentOp{Service: "roles"})
+	after := isSeen(t, c, "laptop", "roles.cloudapp.net:80", emu.Open)
+	if before.Address != after.Address || before.AnsweredBy == after.AnsweredBy {
+		t.Errorf("swap: from %s by %s to %s by %s", before.Address, before.AnsweredBy, after.Address, after.AnsweredBy)
+	}
+	do(t, c, lab.ScaleRoleOp{Service: "roles", Slot: lab.Production, Role: "Web", Count: 3})
+	do(t, c, lab.ScaleRoleOp{Service: "roles", Slot: lab.Production, Role: "Web", Count: 1})
+	do(t, c, lab.DeleteDeploymentOp{Service: "roles", Slot: lab.Staging})
+	do(t, c, lab.CreateWebSiteOp{WebSite: lab.WebSite{Name: "site", Location: "West US", Services: labtest.Listen(80)}})
+	isSeen(t, c, "laptop", "site.azurewebsites.net:80", emu.Open)
+	do(t, c, lab.CreateWebSiteOp{WebSite: lab.WebSite{Name: "site2", Location: "West US", Services: labtest.Listen(80)}})
+	isSeen(t, c, "laptop", "site2.azurewebsites.net:80", emu.Open)
+	do(t, c, lab.CreateInternetHostOp{InternetHost: lab.InternetHost{Name: "phone"}})
+	isSeen(t, c, "phone", "roles.cloudapp.net:80", emu.Open)
+	do(t, c, lab.DeleteInternetHostOp{Name: "phone"}, lab.DeleteWebSiteOp{Name: "site"})
+	do(t, c, lab.CreateAffinityGroupOp{AffinityGroup: lab.AffinityGroup{Name: "east", Location: "East US"}})
+	do(t, c, lab.DeleteAffinityGroupOp{Name: "east"})
+
+	// All that is taken away again leaves the lab as it began.
+	do(t, c, lab.DeleteRoleOp{Service: "lonely", Name: "vm1"}, lab.DeleteHostedServiceOp{Name: "lonely"}, lab.DeleteWebSiteOp{Name: "site2"},
+		lab.DeleteDeploymentOp{Service: "roles"}, lab.DeleteHostedServiceOp{Name: "roles"}, lab.DeleteVirtualNetworkOp{Name: "Other"})
+	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
+	isSeen(t, c, "web1", "db:1433", emu.Open)
+	network, err := c.Network(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Down(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if links, _ := os.ReadDir(netnsDir()); len(links) > 0 {
+		t.Errorf("left: %v", links)
+	}
+	fresh, err := up(t, write(t, "shop", shop)).Network(t.Context())
+	if err != nil || plain(t, network) != plain(t, fresh) {
+		t.Errorf("the network is not that of a fresh start: %v\n%s\n%s", err, plain(t, network), plain(t, fresh))
+	}
+}
+
+// plain gives a network without the places in files that it comes from.
+func plain(t *testing.T, network json.RawMessage) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(network, &v); err != nil {
+		t.Fatal(err)
+	}
+	var strip func(any)
+	strip = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			delete(v, "origin")
+			delete(v, "default") // the place of a firewall
+			for _, e := range v {
+				strip(e)
+			}
+		case []any:
+			for _, e := range v {
+				strip(e)
+			}
+		}
+	}
+	strip(v)
+	text, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A refusal, of the first operation or the last, changes nothing.
+func TestRefusedOperationsChangeNothing(t *testing.T) {
+	setUp(t)
+	c := up(t, write(t, "shop", shop))
+	before := showText(t, c)
+	service := lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "new", Location: "West US"}}
+	for _, tt := range []struct {
+		operations []lab.Operation
+		code, text string
+	}{
+		{[]lab.Operation{service, service}, "ConflictError", "already"},
+		{[]lab.Operation{lab.DeleteHostedServiceOp{Name: "shopweb"}}, "", ""},
+		{[]lab.Operation{service, lab.DeleteVirtualNetworkOp{Name: "Net"}}, "", ""},
+		{[]lab.Operation{lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.VMEndpoint{Name: "x", PublicPort: 80, LocalPort: 81})}},
+			"BadRequest", "Port 80 is already in use"},
+		{[]lab.Operation{service, lab.DeleteRoleOp{Service: "shopweb", Name: "web1"}, lab.DeleteRoleOp{Service: "shopweb", Name: "web3"}}, "ResourceNotFound", "web3"},
+	} {
+		_, err := c.Do(t.Context(), tt.operations...)
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Code == "" || refused.HTTPStatus < 400 || tt.code != "" && refused.Code != tt.code ||
+			!strings.Contains(refused.Message, tt.text) {
+			t.Errorf("%v gives %#v", tt.operations, err)
+		}
+		if now := showText(t, c); now != before {
+			t.Errorf("after the refusal of %v the lab is %s\nbefore it was %s", tt.operations, now, before)
+		}
+		asWanted(t, c)
+	}
+	for _, body := range []any{"nonsense", []any{map[string]any{"operation": "Explode", "parameters": nil}}, []any{3}} {
+		if err := c.call(t.Context(), http.MethodPost, "/v1/operations", body, nil); err == nil || err.(*Error).HTTPStatus != http.StatusBadRequest {
+			t.Errorf("%v gives %#v", body, err)
+		}
+	}
+	if _, err := c.Restart(t.Context(), "nobody"); err == nil {
+		t.Error("nobody is restarted")
+	}
+}
+
+// What an operation doesn't concern keeps its programs and connections.
+func TestOperationsLeaveTheRestAlone(t *testing.T) {
+	setUp(t)
+	c := up(t, write(t, "shop", withProgram(shop, "")))
+	var before strings.Builder
+	page := func() string {
+		t.Helper()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- c.Forward(ctx, l, ForwardRequest{To: "shopweb.cloudapp.net:80"}, func(err error) { t.Error(err) })
+		}()
+		defer func() { cancel(); <-done }()
+		r, err := http.Get("http://" + l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		body, _ := io.ReadAll(r.Body)
+		return string(body)
+	}
+	if p := page(); !strings.Contains(p, "hello from web1") && !strings.Contains(p, "web2") {
+		t.Errorf("a page through the VIP is %q", p)
+	}
+	_ = before
+
+	// A connection through the VIP's set, held open over all the changes.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go c.Forward(ctx, l, ForwardRequest{From: "laptop", To: "shopweb.cloudapp.net:80"}, nil) //nolint:errcheck // it ends with ctx
+	held, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if _, err := io.WriteString(held, "GET / HTTP/1.1\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	info, err := c.Lab(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := info.CloudServices[1].Instances[0].Services[0].Program
+	do(t, c, lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.VMEndpoint{Name: "http", PublicPort: 80, LocalPort: 80, LoadBalancedSet: "web"})})
+	do(t, c, lab.AddFirewallRuleOp{Instance: "web1", Rule: rule(t, "allow tcp 443")})
+	do(t, c, lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web1", Endpoint: lab.VMEndpoint{Name: "https", PublicPort: 443, LocalPort: 443}})
+	do(t, c, lab.DeleteRoleOp{Service: "shopweb", Name: "web3"})
+	if _, err := io.WriteString(held, "Host: shop\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	held.SetReadDeadline(time.Now().Add(5 * time.Second)) //nolint:errcheck // a TCP connection has deadlines
+	if answer, err := io.ReadAll(held); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") {
+		t.Errorf("the connection that was open gets %q, %v", answer, err)
+	}
+	info, err = c.Lab(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := info.CloudServices[1].Instances[0].Services[0].Program; program == nil || now == nil || *now != *program {
+		t.Errorf("the program was %+v and is %+v", program, now)
+	}
+}
+
+// Commands that come at once all happen, or are refused.
+func TestConcurrentOperations(t *testing.T) {
+	setUp(t)
+	c := up(t, write(t, "shop", shop))
+	const commands = 20
+	errs := make([]error, commands)
+	var group sync.WaitGroup
+	for i := range commands {
+		group.Go(func() {
+			port := uint16(8000 + i/2) // each port is asked for twice
+			name := fmt.Sprintf("e%d", i)
+			_, errs[i] = c.Do(t.Context(), lab.AddEndpointOp{
+				Service: "shopweb", VirtualMachine: "web1", Endpoint: lab.VMEndpoint{Name: name, PublicPort: port, LocalPort: uint16(9000 + i)},
+			})
+		})
+		group.Go(func() { // nobody who asks meanwhile sees model and packets differ
+			if p, err := c.Probe(t.Context(), ProbeRequest{From: "laptop", To: fmt.Sprintf("shopweb.cloudapp.net:%d", 8000+i/2)}); err != nil || !p.Agrees {
+				t.Errorf("%+v, %v", p, err)
+			}
+		})
+	}
+	group.Wait()
+	done := 0
+	for _, err := range errs {
+		var refused *Error
+		switch {
+		case err == nil:
+			done++
+		case !errors.As(err, &refused) || refused.Code != "BadRequest":
+			t.Errorf("refused: %v", err)
+		}
+	}
+	info, err := c.Lab(t.Context())
+	if err != nil || done != commands/2 || len(info.CloudServices[1].Endpoints) != 1+done {
+		t.Errorf("%d were done, the endpoints are %+v, %v", done, info.CloudServices[1].Endpoints, err)
+	}
+	asWanted(t, c)
+}
+
+// A member whose program ends leaves the load balancer, and comes back with it.
+func TestHealthFollowsTheProgram(t *testing.T) {
+	setUp(t)
+	c := up(t, write(t, "shop", withProgram(shop, "[ ! -e /tmp/broken ] || exec sleep 1000; ")))
+	e := lab.VMEndpoint{
+		Name: "probed", PublicPort: 8080, LocalPort: 80, LoadBalancedSet: "probed",
+		Probe: &lab.Probe{Protocol: "tcp", Port: 80, IntervalInSeconds: 5, TimeoutInSeconds: 11},
+	}
+	do(t, c, lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web1", Name: "http"}, lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web2", Name: "http"},
+		lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web1", Endpoint: e}, lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web2", Endpoint: e})
+	answered := func() (all []string) {
+		t.Helper()
+		for range 40 {
+			p := isSeen(t, c, "laptop", "shopweb.cloudapp.net:8080", emu.Open)
+			if p.AnsweredBy == "" {
+				p.AnsweredBy = "web1" // its program doesn't say
+			}
+			all = append(all, p.AnsweredBy)
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	members := func() (all []string) {
+		t.Helper()
+		info, err := c.Lab(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range info.CloudServices[1].Endpoints[0].Members {
+			if m.Serving && m.Health != nil {
+				all = append(all, m.Instance)
+			}
+		}
+		return all
+	}
+	await := func(want ...string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !slices.Equal(members(), want); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("members %v, want %v", members(), want)
+			}
+		}
+		if got := answered(); !slices.Equal(got, want) {
+			t.Errorf("%v answer, want %v", got, want)
+		}
+	}
+	sh := func(command string) {
+		t.Helper()
+		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer null.Close()
+		if exit, err := c.Exec(t.Context(), ExecRequest{Instance: "web1", Argv: []string{"sh", "-c", command}}, null, null, os.Stderr); err != nil || exit != 0 {
+			t.Fatalf("%s: %d, %v", command, exit, err)
+		}
+	}
+	await("web1", "web2")
+	sh("touch /tmp/broken; pkill server")
+	await("web2")
+	asWanted(t, c)
+	sh("rm /tmp/broken; pkill sleep")
+	await("web1", "web2")
+	asWanted(t, c)
+}
+
+// When up returns, the load balancer knows who serves.
+func TestUpWithHealthProbes(t *testing.T) {
+	setUp(t)
+	text := strings.ReplaceAll(withProgram(shop, ""), "loadBalancedSet: web}",
+		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 5, timeoutInSeconds: 11}}")
+	c := up(t, write(t, "shop", text))
+	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
+	info, err := c.Lab(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range info.CloudServices[1].Endpoints[0].Members {
+		if !m.Serving || m.Health == nil || !m.Health.Healthy {
+			t.Errorf("member %+v, health %+v", m, m.Health)
+		}
+	}
+	asWanted(t, c)
+}
+
+// A gateway joins a running network to a site, and takes it apart.
+func TestGatewayOperations(t *testing.T) {
+	setUp(t)
+	text := strings.Replace(shop, "      - {name: BackEnd,", "      - {name: GatewaySubnet, addressPrefix: 10.0.9.0/29}\n      - {name: BackEnd,", 1)
+	c := up(t, write(t, "shop", text))
+	do(t, c, lab.CreateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{
+		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Hosts: []*lab.LocalHost{{Name: "desk"}},
+	}})
+	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
+	isSeen(t, c, "desk", "web1:80", emu.Open)
+	info, err := c.Lab(t.Context())
+	if err != nil || len(info.LocalNetworks) != 1 || len(info.LocalNetworks[0].Hosts) != 1 || info.VirtualNetworks[0].Gateway == nil {
+		t.Errorf("%+v, %v", info, err)
+	}
+	do(t, c, lab.DeleteGatewayOp{Network: "Net"})
+	p, err := c.Probe(t.Context(), ProbeRequest{From: "desk", To: "web1:80"})
+	if err != nil || p.Verdict == emu.Open || !p.Agrees {
+		t.Errorf("without the gateway: %+v, %v", p, err)
+	}
+	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
+	isSeen(t, c, "desk", "web1:80", emu.Open)
+	do(t, c, lab.DeleteGatewayOp{Network: "Net"}, lab.DeleteLocalNetworkOp{Name: "hq"})
+}
+
+func TestForward(t *testing.T) {
+	setUp(t)
+	c := up(t, write(t, "shop", shop))
+	for _, r := range []ForwardRequest{{"nobody", "web1:80"}, {"", "nobody:80"}, {"", "web1"}, {"", "web1:53/udp"}} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Forward(t.Context(), l, r, nil); err == nil {
+			t.Errorf("%+v is forwarded", r)
+		}
+	}
+	get := func(r ForwardRequest) (string, error) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		failed, done := make(chan error, 1), make(chan error, 1)
+		go func() { done <- c.Forward(ctx, l, r, func(err error) { failed <- err }) }()
+		defer func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("%+v ends with %v", r, err)
+			}
+		}()
+		response, err := http.Get("http://" + l.Addr().String())
+		if err != nil {
+			return "", <-failed
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return string(body), err
+	}
+	for _, tt := range []struct {
+		r    ForwardRequest
+		want string
+	}{
+		{ForwardRequest{To: "shopweb.cloudapp.net:80"}, "saw you as 203.0.113."},
+		{ForwardRequest{From: "web1", To: "db:1433"}, "saw you as 10.0.1.4"},
+	} {
+		if page, err := get(tt.r); err != nil || !strings.Contains(page, tt.want) {
+			t.Errorf("%+v gives %q, %v", tt.r, page, err)
+		}
+	}
+	if page, err := get(ForwardRequest{From: "web1", To: "laptop:80"}); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("where nobody listens: %q, %v", page, err)
+	}
+	if _, err := os.Stat(filepath.Join(RunDir(), "shop")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,187 @@
+package live
+
+import (
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+	"vnetlab/emu/emulator"
+	"vnetlab/lab"
+)
+
+// describer puts a lab in words.
+type describer struct {
+	*state
+	services map[string][]emulator.ServiceStatus // by namespace
+	health   map[string]*emulator.Health         // by probe
+}
+
+// summary describes the lab in short.
+func (s *server) summary() Summary {
+	now := s.now()
+	sum := Summary{
+		Name: now.lab.Name, File: now.file, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
+		Instances: len(now.lab.Instances()), Namespaces: len(now.network.Namespaces), Links: len(now.network.Links),
+	}
+	for _, m := range now.lab.Members() {
+		sum.Services += len(m.Services())
+	}
+	return sum
+}
+
+// info describes the lab in full.
+func (s *server) info() Info {
+	d := describer{s.now(), map[string][]emulator.ServiceStatus{}, map[string]*emulator.Health{}}
+	for _, status := range s.emu.Services() {
+		d.services[status.Namespace] = append(d.services[status.Namespace], status)
+	}
+	for _, h := range s.emu.Health() {
+		d.health[h.ID] = &h
+	}
+	info := Info{
+		Summary: s.summary(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
+		VirtualNetworks: []VirtualNetworkInfo{}, CloudServices: []CloudServiceInfo{}, WebSites: []HostInfo{}, InternetHosts: []HostInfo{},
+		LocalNetworks: []LocalNetworkInfo{},
+	}
+	for _, g := range d.lab.AffinityGroups {
+		info.AffinityGroups = append(info.AffinityGroups, AffinityGroupInfo{g.Name, g.Location})
+	}
+	for _, r := range d.lab.ReservedIPs {
+		reserved := ReservedIPInfo{Name: r.Name, Location: r.Location, Address: r.Address}
+		if user := d.lab.UsedBy(r); user != nil {
+			reserved.CloudService, reserved.Deployment = user.Service, user.Name
+		}
+		info.ReservedIPs = append(info.ReservedIPs, reserved)
+	}
+	for _, v := range d.lab.VirtualNetworks {
+		n := VirtualNetworkInfo{
+			Name: v.Name, AffinityGroup: v.AffinityGroup, Location: d.lab.LocationOf(v.AffinityGroup, v.Location), AddressSpace: v.AddressSpace,
+			Subnets: []SubnetInfo{}, DNSServers: append([]netip.Addr{}, v.DNSServers...),
+		}
+		if g := v.Gateway; g != nil {
+			n.Gateway = &GatewayInfo{g.Address, append([]string{}, g.Connections...)}
+		}
+		for _, sub := range v.Subnets {
+			n.Subnets = append(n.Subnets, SubnetInfo{sub.Name, sub.AddressPrefix})
+		}
+		info.VirtualNetworks = append(info.VirtualNetworks, n)
+	}
+	for _, c := range d.lab.CloudServices {
+		info.CloudServices = append(info.CloudServices, d.cloudService(c))
+	}
+	for _, site := range d.lab.WebSites {
+		h := d.host(lab.Member{WebSite: site})
+		h.DNSName, h.Location = site.DNSName(), site.Location
+		info.WebSites = append(info.WebSites, h)
+	}
+	for _, h := range d.lab.Internet() {
+		info.InternetHosts = append(info.InternetHosts, d.host(lab.Member{InternetHost: h}))
+	}
+	for _, n := range d.lab.LocalNetworks {
+		site := LocalNetworkInfo{n.Name, n.AddressSpace, n.VPNGatewayAddress, []HostInfo{}}
+		for _, h := range n.Hosts {
+			site.Hosts = append(site.Hosts, d.host(lab.Member{LocalHost: h}))
+		}
+		info.LocalNetworks = append(info.LocalNetworks, site)
+	}
+	for _, n := range d.network.Namespaces {
+		if n.Kind == emu.Router {
+			info.Fabric = append(info.Fabric, n.Name)
+		}
+	}
+	return info
+}
+
+func (d describer) cloudService(c *lab.CloudService) CloudServiceInfo {
+	info := CloudServiceInfo{
+		Name: c.Name, DNSName: c.DNSName(), Description: c.Description, AffinityGroup: c.AffinityGroup,
+		Location: d.lab.LocationOf(c.AffinityGroup, c.Location), VirtualNetwork: c.VirtualNetwork,
+		Endpoints: []EndpointInfo{}, Instances: []HostInfo{}, Deployments: []DeploymentInfo{},
+	}
+	for _, deployment := range c.Deployments() {
+		one := d.deployment(c, deployment)
+		info.Deployments = append(info.Deployments, one)
+		if deployment == c.Production {
+			info.VIP, info.Kind, info.VirtualNetwork = one.VIP, one.Kind, one.VirtualNetwork
+			info.Endpoints, info.Instances = one.Endpoints, one.Instances
+		}
+	}
+	return info
+}
+
+func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) DeploymentInfo {
+	info := DeploymentInfo{
+		Slot: c.SlotOf(of), Name: of.Name, PrivateID: of.PrivateID, DNSName: c.NameOf(of), Kind: string(of.Kind), VIP: of.VIP,
+		ReservedIP: of.ReservedIP, VirtualNetwork: of.VirtualNetwork, Roles: []RoleInfo{}, Endpoints: []EndpointInfo{}, Instances: []HostInfo{},
+	}
+	if b := of.InternalLoadBalancer; b != nil {
+		info.InternalLoadBalancer = &InternalLoadBalancerInfo{b.Name, b.Subnet, b.Address}
+	}
+	for _, r := range of.Roles {
+		role := RoleInfo{Name: r.Name}
+		for _, i := range of.Instances {
+			if i.Role == r.Name {
+				role.Instances++
+			}
+		}
+		info.Roles = append(info.Roles, role)
+	}
+	for _, f := range of.Frontends() {
+		info.Endpoints = append(info.Endpoints, d.endpoint(f))
+	}
+	for _, i := range of.Instances {
+		h := d.host(lab.Member{Instance: i})
+		h.Deployment, h.Slot = of.Name, info.Slot
+		info.Instances = append(info.Instances, h)
+	}
+	return info
+}
+
+func (d describer) endpoint(f lab.Frontend) EndpointInfo {
+	e := EndpointInfo{
+		Name: f.Name, Protocol: f.Protocol, Address: f.Address, Internal: f.Internal, PublicPort: f.PublicPort, Instances: []string{},
+		Members: []MemberInfo{}, Distribution: f.Distribution, IdleTimeoutInMinutes: f.IdleTimeout, DirectServerReturn: f.DirectServerReturn,
+		ACL: []ACLRuleInfo{},
+	}
+	serving := map[*lab.Instance]bool{}
+	for _, b := range d.lab.Serving(f) {
+		serving[b.Instance] = true
+	}
+	for _, b := range f.Members {
+		e.LocalPort = b.LocalPort
+		e.Instances = append(e.Instances, b.Instance.ID)
+		e.Members = append(e.Members, MemberInfo{b.Instance.ID, b.LocalPort, serving[b.Instance], d.health[b.ProbeID]})
+	}
+	if p := f.Probe; p != nil {
+		e.Probe = &ProbeInfo{p.Protocol, p.Port, p.Path, p.IntervalInSeconds, p.TimeoutInSeconds}
+	}
+	for _, r := range f.ACL {
+		action := "deny"
+		if r.Permit {
+			action = "permit"
+		}
+		e.ACL = append(e.ACL, ACLRuleInfo{r.Order, action, r.RemoteSubnet, r.Description})
+	}
+	return e
+}
+
+func (d describer) host(m lab.Member) HostInfo {
+	h := HostInfo{Name: m.ID(), Address: m.Address(), Services: d.services[m.ID()]}
+	if h.Services == nil {
+		h.Services = []emulator.ServiceStatus{}
+	}
+	i := m.Instance
+	if i == nil {
+		return h
+	}
+	h.CloudService, h.HostName, h.Role, h.OS, h.Subnet = i.Service, i.Name, i.Role, i.OS, i.Subnet
+	h.Static, h.PublicIP, h.State, h.FirewallOff = i.StaticAddress, i.PublicIP, i.State, i.FirewallOff
+	for _, r := range d.lab.FirewallRules(i) {
+		added := slices.ContainsFunc(i.Firewall, func(own lab.GuestFirewallRule) bool { return own.Name == r.Name && own.Text == r.Text })
+		h.Firewall = append(h.Firewall, FirewallRuleInfo{r.Name, r.Text, r.String(), r.Inactive, added})
+	}
+	for _, e := range i.Endpoints {
+		h.Endpoints = append(h.Endpoints, InstanceEndpointInfo{e.Name, e.Protocol, e.PublicPort, e.LocalPort, e.LoadBalancedSet})
+	}
+	return h
+}

@@ -1,0 +1,75 @@
+package oracle_test
+
+import (
+	"testing"
+
+	"vnetlab/lab"
+	"vnetlab/lab/labtest"
+	"vnetlab/lab/oracle"
+)
+
+// TestConnectedTruthTable goes on where TestTruthTable ends: slots, internal and instance input endpoints, probes, internal load
+// balancing, direct server return, public addresses of instances, stopped machines and gateways.
+func TestConnectedTruthTable(t *testing.T) {
+	l := labtest.Connected(t)
+	l.SetHealth("data1/cql", true) // data2 isn't healthy, data3 doesn't run
+	const (
+		shop = "edge.shop.cloudapp.net"
+		west = "edge.West"
+	)
+	for _, tt := range []struct{ name, from, to, want string }{
+		{"probe: only healthy members serve", "laptop", "data.cloudapp.net:9042", "open by data1, seen as 203.0.113.5"},
+		{"probe: nobody runs", "laptop", "napping.cloudapp.net:80", "no-backend by edge.napping.cloudapp.net no-backend:napping:napping:web"},
+		{"released VIP", "laptop", "asleep.cloudapp.net:80", "unresolved"},
+		{"stopped machine", "laptop", "data3:9042", "blocked by internet private-address"},
+
+		{"direct server return", "laptop", "data.cloudapp.net:1433", "open by data1, seen as 203.0.113.5"},
+		{"direct server return from another service", "client1", "data.cloudapp.net:1433", "open by data1, seen as 198.18.0.17"},
+		{"direct server return from the same service", "data2", "data.cloudapp.net:1433", "blocked by " + west + " direct-return-from-inside"},
+
+		{"internal load balancer", "client1", "10.1.1.100:9043", "open by data1, seen as 10.1.1.7, or open by data2, seen as 10.1.1.7"},
+		{"internal load balancer without endpoint", "client1", "10.1.1.100:9042", "blocked by " + west + " no-endpoint"},
+		{"internal load balancer from a member", "data1", "10.1.1.100:9043", "blocked by " + west + " hairpin-to-self, or open by data2, seen as 10.1.1.4"},
+		{"internal load balancer from the premises", "desk", "10.1.1.100:9043", "open by data1, seen as 192.168.10.4, or open by data2, seen as 192.168.10.4"},
+		{"internal endpoint is not on the VIP", "laptop", "data.cloudapp.net:9043", "blocked by " + west + " no-endpoint"},
+
+		{"own public address: every port", "laptop", "198.18.0.18:22", "open by client1, seen as 203.0.113.5"},
+		{"own public address: the guest firewall", "laptop", "198.18.0.18:5000", "blocked by client1 firewall-default"},
+		{"own public address from the same network", "data1", "198.18.0.18:22", "open by client1, seen as 198.18.0.16"},
+		{"own public address from itself", "client1", "198.18.0.18:22", "blocked by " + west + " hairpin-to-self"},
+
+		{"instance input endpoint of the first", "laptop", "shop.cloudapp.net:10100", "open by Worker_IN_0, seen as 203.0.113.5"},
+		{"instance input endpoint of the second", "laptop", "shop.cloudapp.net:10101", "open by Worker_IN_1, seen as 203.0.113.5"},
+		{"instance input endpoint of nobody", "laptop", "shop.cloudapp.net:10102", "blocked by " + shop + " no-endpoint"},
+		{"internal endpoint from the internet", "laptop", "shop.cloudapp.net:7000", "blocked by " + shop + " no-endpoint"},
+		{"internal endpoint from another role", "Web_IN_0", "Worker_IN_0:7000", "open by Worker_IN_0, seen as 100.64.12.4"},
+		{"internal endpoint from the same role", "Worker_IN_1", "Worker_IN_0:7000", "open by Worker_IN_0, seen as 100.64.12.7"},
+		{"network traffic rule: named role", "Web_IN_0", "Worker_IN_0:7001", "open by Worker_IN_0, seen as 100.64.12.4"},
+		{"network traffic rule: another role", "Worker_IN_1", "Worker_IN_0:7001", "blocked by Worker_IN_0 firewall-default"},
+		{"staging to production", "shop.Web_IN_0", "Worker_IN_0:7000", "blocked by " + shop + " other-deployment"},
+		{"staging to production by the VIP", "shop.Web_IN_0", "shop.cloudapp.net:10100", "open by Worker_IN_0, seen as 198.18.16.19"},
+
+		{"network to network", "branch1", "data1:9042", "open by data1, seen as 10.2.1.4"},
+		{"network to premises", "data1", "desk:445", "open by desk, seen as 10.1.1.4"},
+		{"premises to network", "desk", "data1:9042", "open by data1, seen as 192.168.10.4"},
+		{"guest firewall behind the tunnel", "branch1", "data1:9", "blocked by data1 firewall-default"},
+		{"no transit", "desk", "branch1:22", "blocked by site.hq private-address"},
+		{"no transit back", "branch1", "desk:445", "blocked by edge.East private-address"},
+		{"gateway address", "laptop", "198.18.0.19:500", "blocked by " + west + " platform-port"},
+		{"premises from the internet", "laptop", "203.0.113.4:445", "blocked by site.hq no-endpoint"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			target, err := lab.ParseTarget(tt.to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := oracle.Predict(l, tt.from, target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.String() != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
