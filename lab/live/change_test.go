@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -261,7 +260,6 @@ func TestRefusedOperationsChangeNothing(t *testing.T) {
 func TestOperationsLeaveTheRestAlone(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "shop", withProgram(shop, "")))
-	var before strings.Builder
 	page := func() string {
 		t.Helper()
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -285,7 +283,6 @@ func TestOperationsLeaveTheRestAlone(t *testing.T) {
 	if p := page(); !strings.Contains(p, "hello from web1") && !strings.Contains(p, "web2") {
 		t.Errorf("a page through the VIP is %q", p)
 	}
-	_ = before
 
 	// A connection through the VIP's set, held open over all the changes.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -365,166 +362,4 @@ func TestConcurrentOperations(t *testing.T) {
 		t.Errorf("%d were done, the endpoints are %+v, %v", done, info.CloudServices[1].Endpoints, err)
 	}
 	asWanted(t, c)
-}
-
-// A member whose program ends leaves the load balancer, and comes back with it.
-func TestHealthFollowsTheProgram(t *testing.T) {
-	setUp(t)
-	c := up(t, write(t, "shop", withProgram(shop, "[ ! -e /tmp/broken ] || exec sleep 1000; ")))
-	e := lab.VMEndpoint{
-		Name: "probed", PublicPort: 8080, LocalPort: 80, LoadBalancedSet: "probed",
-		Probe: &lab.Probe{Protocol: "tcp", Port: 80, IntervalInSeconds: 5, TimeoutInSeconds: 11},
-	}
-	do(t, c, lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web1", Name: "http"}, lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web2", Name: "http"},
-		lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web1", Endpoint: e}, lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web2", Endpoint: e})
-	answered := func() (all []string) {
-		t.Helper()
-		for range 40 {
-			p := isSeen(t, c, "laptop", "shopweb.cloudapp.net:8080", emu.Open)
-			if p.AnsweredBy == "" {
-				p.AnsweredBy = "web1" // its program doesn't say
-			}
-			all = append(all, p.AnsweredBy)
-		}
-		slices.Sort(all)
-		return slices.Compact(all)
-	}
-	members := func() (all []string) {
-		t.Helper()
-		info, err := c.Lab(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range info.CloudServices[1].Endpoints[0].Members {
-			if m.Serving && m.Health != nil {
-				all = append(all, m.Instance)
-			}
-		}
-		return all
-	}
-	await := func(want ...string) {
-		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); !slices.Equal(members(), want); time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("members %v, want %v", members(), want)
-			}
-		}
-		if got := answered(); !slices.Equal(got, want) {
-			t.Errorf("%v answer, want %v", got, want)
-		}
-	}
-	sh := func(command string) {
-		t.Helper()
-		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer null.Close()
-		if exit, err := c.Exec(t.Context(), ExecRequest{Instance: "web1", Argv: []string{"sh", "-c", command}}, null, null, os.Stderr); err != nil || exit != 0 {
-			t.Fatalf("%s: %d, %v", command, exit, err)
-		}
-	}
-	await("web1", "web2")
-	sh("touch /tmp/broken; pkill server")
-	await("web2")
-	asWanted(t, c)
-	sh("rm /tmp/broken; pkill sleep")
-	await("web1", "web2")
-	asWanted(t, c)
-}
-
-// When up returns, the load balancer knows who serves.
-func TestUpWithHealthProbes(t *testing.T) {
-	setUp(t)
-	text := strings.ReplaceAll(withProgram(shop, ""), "loadBalancedSet: web}",
-		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 5, timeoutInSeconds: 11}}")
-	c := up(t, write(t, "shop", text))
-	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
-	info, err := c.Lab(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range info.CloudServices[1].Endpoints[0].Members {
-		if !m.Serving || m.Health == nil || !m.Health.Healthy {
-			t.Errorf("member %+v, health %+v", m, m.Health)
-		}
-	}
-	asWanted(t, c)
-}
-
-// A gateway joins a running network to a site, and takes it apart.
-func TestGatewayOperations(t *testing.T) {
-	setUp(t)
-	text := strings.Replace(shop, "      - {name: BackEnd,", "      - {name: GatewaySubnet, addressPrefix: 10.0.9.0/29}\n      - {name: BackEnd,", 1)
-	c := up(t, write(t, "shop", text))
-	do(t, c, lab.CreateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{
-		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Hosts: []*lab.LocalHost{{Name: "desk"}},
-	}})
-	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
-	isSeen(t, c, "desk", "web1:80", emu.Open)
-	info, err := c.Lab(t.Context())
-	if err != nil || len(info.LocalNetworks) != 1 || len(info.LocalNetworks[0].Hosts) != 1 || info.VirtualNetworks[0].Gateway == nil {
-		t.Errorf("%+v, %v", info, err)
-	}
-	do(t, c, lab.DeleteGatewayOp{Network: "Net"})
-	p, err := c.Probe(t.Context(), ProbeRequest{From: "desk", To: "web1:80"})
-	if err != nil || p.Verdict == emu.Open || !p.Agrees {
-		t.Errorf("without the gateway: %+v, %v", p, err)
-	}
-	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
-	isSeen(t, c, "desk", "web1:80", emu.Open)
-	do(t, c, lab.DeleteGatewayOp{Network: "Net"}, lab.DeleteLocalNetworkOp{Name: "hq"})
-}
-
-func TestForward(t *testing.T) {
-	setUp(t)
-	c := up(t, write(t, "shop", shop))
-	for _, r := range []ForwardRequest{{"nobody", "web1:80"}, {"", "nobody:80"}, {"", "web1"}, {"", "web1:53/udp"}} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Forward(t.Context(), l, r, nil); err == nil {
-			t.Errorf("%+v is forwarded", r)
-		}
-	}
-	get := func(r ForwardRequest) (string, error) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		failed, done := make(chan error, 1), make(chan error, 1)
-		go func() { done <- c.Forward(ctx, l, r, func(err error) { failed <- err }) }()
-		defer func() {
-			cancel()
-			if err := <-done; err != nil {
-				t.Errorf("%+v ends with %v", r, err)
-			}
-		}()
-		response, err := http.Get("http://" + l.Addr().String())
-		if err != nil {
-			return "", <-failed
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		return string(body), err
-	}
-	for _, tt := range []struct {
-		r    ForwardRequest
-		want string
-	}{
-		{ForwardRequest{To: "shopweb.cloudapp.net:80"}, "saw you as 203.0.113."},
-		{ForwardRequest{From: "web1", To: "db:1433"}, "saw you as 10.0.1.4"},
-	} {
-		if page, err := get(tt.r); err != nil || !strings.Contains(page, tt.want) {
-			t.Errorf("%+v gives %q, %v", tt.r, page, err)
-		}
-	}
-	if page, err := get(ForwardRequest{From: "web1", To: "laptop:80"}); err == nil || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("where nobody listens: %q, %v", page, err)
-	}
-	if _, err := os.Stat(filepath.Join(RunDir(), "shop")); err != nil {
-		t.Error(err)
-	}
 }
