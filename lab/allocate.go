@@ -127,6 +127,26 @@ func (l *Lab) freePublicAddress(location string) netip.Addr {
 	}
 }
 
+// maxPublicIPs is how many instances of a subscription have public addresses of their own ("Instance-Level Public IP").
+const maxPublicIPs = 5
+
+// checkPublicIPs refuses more public addresses of instances' own than the subscription or the deployment's network can have.
+func (l *Lab) checkPublicIPs(d *Deployment, more int) *Error {
+	if n, ok := l.virtualNetwork(d.VirtualNetwork); ok && n.AffinityGroup != "" {
+		return badRequest("The virtual network %s is bound to an affinity group; an instance-level public IP needs one that is bound to a location.", n.Name)
+	}
+	have := 0
+	for _, i := range l.Instances() {
+		if i.PublicIPName != "" {
+			have++
+		}
+	}
+	if have+more > maxPublicIPs {
+		return badRequest("The subscription would have %d instance-level public IPs; the most is %d.", have+more, maxPublicIPs)
+	}
+	return nil
+}
+
 // location is where a deployment runs.
 func (l *Lab) location(d *Deployment) string {
 	s, _ := l.cloudService(d.Service)

@@ -145,6 +145,11 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 		}
 	}
 	role.InternalEndpoints = withPorts(role)
+	if role.PublicIPName != "" {
+		if err := l.checkPublicIPs(d, role.InstanceCount); err != nil {
+			refuse(role.Origin, err)
+		}
+	}
 	errs = append(errs, checkServices(role.Services)...)
 	d.Roles = append(d.Roles, role)
 	for range role.InstanceCount {
@@ -290,6 +295,11 @@ func (l *Lab) ScaleRole(service string, slot Slot, role string, count int) error
 	for _, e := range d.Roles[n].InstanceInputEndpoints {
 		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < count {
 			return badRequest("The endpoint %s has %d public ports for %d instances of %s.", e.Name, span, count, role)
+		}
+	}
+	if more := count - d.Roles[n].InstanceCount; d.Roles[n].PublicIPName != "" && more > 0 {
+		if err := l.checkPublicIPs(d, more); err != nil {
+			return err
 		}
 	}
 	have := 0

@@ -273,20 +273,23 @@ func TestSwapWithoutProduction(t *testing.T) {
 
 func TestDeallocatedMachineKeepsItsStaticAddress(t *testing.T) {
 	l := world(t)
-	m := inSubnet(vm("a"), "FrontEnd")
-	m.StaticAddress, m.PublicIPName = netip.MustParseAddr("10.0.1.9"), "own"
-	must(t, l.AddVirtualMachine("contactsql", m))
-	must(t, l.ShutdownRole("contactsql", "a", true))
+	must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
+		Name: "Regional", Location: "East US", AddressSpace: prefixes("10.7.0.0/16"), Subnets: []lab.Subnet{{Name: "s", AddressPrefix: prefix("10.7.1.0/24")}},
+	}))
+	m := inSubnet(vm("a"), "s")
+	m.VirtualNetwork, m.StaticAddress, m.PublicIPName = "Regional", netip.MustParseAddr("10.7.1.9"), "own"
+	must(t, l.AddVirtualMachine("standalone", m))
+	must(t, l.ShutdownRole("standalone", "a", true))
 	a, _ := l.Find("a")
 	if a.Address() != m.StaticAddress || a.Instance.PublicIP.IsValid() {
 		t.Errorf("a has %v and the public address %v", a.Address(), a.Instance.PublicIP)
 	}
-	other := inSubnet(vm("b"), "FrontEnd")
+	other := inSubnet(vm("b"), "s")
 	other.StaticAddress = m.StaticAddress
-	if l.AddVirtualMachine("contactsql", other) == nil {
+	if l.AddVirtualMachine("standalone", other) == nil {
 		t.Error("another machine has the address")
 	}
-	must(t, l.StartRole("contactsql", "a"))
+	must(t, l.StartRole("standalone", "a"))
 	if a.Address() != m.StaticAddress || !a.Instance.PublicIP.IsValid() {
 		t.Errorf("started, a has %v and the public address %v", a.Address(), a.Instance.PublicIP)
 	}
@@ -307,5 +310,22 @@ func TestDeleteFirewallRules(t *testing.T) {
 	a, _ := l.Find("a")
 	if left := a.Instance.Firewall; len(left) != 1 || left[0].Text != "allow tcp 83" {
 		t.Errorf("left are %v", left)
+	}
+}
+
+func TestInstanceLevelPublicIPs(t *testing.T) {
+	l := world(t)
+	with := func(name string) lab.VirtualMachine {
+		m := vm(name)
+		m.PublicIPName = "own"
+		return m
+	}
+	for n := range 5 {
+		must(t, l.AddVirtualMachine("standalone", with(fmt.Sprint("vm", n))))
+	}
+	for service, m := range map[string]lab.VirtualMachine{"standalone": with("more"), "contactsql": inSubnet(with("inside"), "FrontEnd")} {
+		if err := l.AddVirtualMachine(service, m); err == nil || !strings.Contains(err.Error(), "instance-level public IP") {
+			t.Errorf("%s in %s: got %v", m.Name, service, err)
+		}
 	}
 }

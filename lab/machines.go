@@ -54,6 +54,11 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 	if instance.DIP, err = l.assign(d, vm.Subnet, vm.StaticAddress); err != nil {
 		refuse(err)
 	}
+	if vm.PublicIPName != "" {
+		if err := l.checkPublicIPs(d, 1); err != nil {
+			refuse(err)
+		}
+	}
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}

@@ -1,6 +1,7 @@
 package expect
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -160,6 +161,54 @@ func TestExposureProbes(t *testing.T) {
 	}
 }
 
+// TestExposureOfStaging holds that a staging deployment is exposed under a name that is known beforehand.
+func TestExposureOfStaging(t *testing.T) {
+	deployment := func(slot lab.Slot) lab.PackageDeployment {
+		return lab.PackageDeployment{Slot: slot, Roles: []lab.Role{{
+			Name: "Web", InstanceCount: 1, Services: []lab.Service{{Port: 8080, Protocol: emu.TCP}},
+			InputEndpoints: []lab.InputEndpoint{{Name: "Http", Protocol: emu.TCP, Port: 80, LocalPort: 8080}},
+		}}}
+	}
+	l, err := lab.New("slots", lab.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err = l.Apply(
+		lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "shop", Location: "West US"}},
+		lab.CreateDeploymentOp{Service: "shop", Deployment: deployment(lab.Production)},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := []lab.ExposedPort{
+		{Target: lab.Target{Name: "shop.cloudapp.net", Port: 80, Protocol: emu.TCP}}, {Target: lab.Target{Name: "shop.staging", Port: 80, Protocol: emu.TCP}},
+	}
+	if err := l.Clone().ExpectExposure(listed); err == nil || !strings.Contains(err.Error(), "shop.staging") {
+		t.Errorf("without a staging deployment: %v", err)
+	}
+	if l, err = l.Apply(lab.CreateDeploymentOp{Service: "shop", Deployment: deployment(lab.Staging)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.ExpectExposure(listed); err != nil {
+		t.Fatal(err)
+	}
+	private := l.CloudServices[0].Staging.PrivateID + ".cloudapp.net"
+	want := []string{
+		"shop.cloudapp.net: shop.cloudapp.net:80 true", "shop.cloudapp.net: shop.cloudapp.net:8080 false",
+		"shop.staging: " + private + ":80 true", "shop.staging: " + private + ":8080 false",
+	}
+	var got []string
+	for _, p := range ExposureProbes(l) {
+		got = append(got, fmt.Sprintf("%s: %s %v", p.Name, p.Target, p.Listed))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if c := JudgeExposure(ExposureProbes(l)[2], "laptop", says(emu.Observation{Verdict: emu.Open}), emu.Observation{Verdict: emu.Open}); !c.Passed || c.Name != "exposure shop.staging:80/tcp" {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestJudgeExposure(t *testing.T) {
 	target := lab.Target{Name: "shopweb.cloudapp.net", Port: 80, Protocol: emu.TCP}
 	for _, tt := range []struct {
@@ -180,7 +229,7 @@ func TestJudgeExposure(t *testing.T) {
 		{false, emu.Error, false},
 	} {
 		o := emu.Observation{Verdict: tt.verdict}
-		c := JudgeExposure(ExposureProbe{Target: target, Listed: tt.listed}, "laptop", says(o), o)
+		c := JudgeExposure(ExposureProbe{Name: target.Name, Target: target, Listed: tt.listed}, "laptop", says(o), o)
 		if c.Passed != tt.passes || c.Passed != (c.Message == "") || c.Name != "exposure shopweb.cloudapp.net:80/tcp" {
 			t.Errorf("listed %v, %s: %+v", tt.listed, tt.verdict, c)
 		}

@@ -12,13 +12,17 @@ import (
 
 // ExposureProbe is one VIP port that the closed world asks about.
 type ExposureProbe struct {
+	// Name is the service's DNS name or, for a staging deployment, CloudService.StagingName: that stays the same from one deployment to
+	// the next, while the DNS name in Target doesn't.
+	Name   string
 	Target lab.Target
 	Listed bool // it is meant to be open
 	Origin emu.Origin
 }
 
 // ExposureProbes lists every port that the internet could find open on a VIP of the lab: the public port of each endpoint and, in case a
-// VIP lets through what it shouldn't, each port that an instance of the lab listens on. A lab that says nothing about its exposure has none.
+// VIP lets through what it shouldn't, each port that an instance of the lab listens on. A staging deployment is as public as production: its
+// open ports must be listed too, as SERVICE.staging:PORT. A lab that says nothing about its exposure has none.
 func ExposureProbes(l *lab.Lab) []ExposureProbe {
 	if l.Exposure == nil {
 		return nil
@@ -34,30 +38,39 @@ func ExposureProbes(l *lab.Lab) []ExposureProbe {
 		}
 	}
 	probes := map[lab.Target]*ExposureProbe{}
-	add := func(t lab.Target, o emu.Origin) *ExposureProbe {
+	add := func(name string, t lab.Target, o emu.Origin) *ExposureProbe {
 		if probes[t] == nil {
-			probes[t] = &ExposureProbe{Target: t, Origin: o}
+			probes[t] = &ExposureProbe{Name: name, Target: t}
+		}
+		if probes[t].Origin.IsZero() {
+			probes[t].Origin = o
 		}
 		return probes[t]
 	}
+	staging := map[string]string{} // DNS names
 	for _, s := range l.CloudServices {
-		if s.Production == nil {
-			continue
-		}
-		for at := range everywhere {
-			add(lab.Target{Name: s.DNSName(), Port: at.port, Protocol: at.protocol}, emu.Origin{})
-		}
-		for _, i := range s.Production.Instances {
-			for _, e := range i.Endpoints {
-				p := add(lab.Target{Name: s.DNSName(), Port: e.PublicPort, Protocol: e.Protocol}, e.Origin)
-				if p.Origin.IsZero() {
-					p.Origin = e.Origin
+		for _, d := range s.Deployments() {
+			name, dnsName := s.DNSName(), s.NameOf(d)
+			if s.SlotOf(d) == lab.Staging {
+				name = s.StagingName()
+				staging[name] = dnsName
+			}
+			for at := range everywhere {
+				add(name, lab.Target{Name: dnsName, Port: at.port, Protocol: at.protocol}, emu.Origin{})
+			}
+			for _, i := range d.Instances {
+				for _, e := range i.Endpoints {
+					add(name, lab.Target{Name: dnsName, Port: e.PublicPort, Protocol: e.Protocol}, e.Origin)
 				}
 			}
 		}
 	}
 	for _, e := range l.Exposure {
-		p := add(e.Target, e.Origin)
+		name, target := e.Name, e.Target
+		if dnsName, ok := staging[name]; ok {
+			target.Name = dnsName
+		}
+		p := add(name, target, e.Origin)
 		p.Listed, p.Origin = true, e.Origin
 	}
 	all := make([]ExposureProbe, 0, len(probes))
@@ -65,7 +78,7 @@ func ExposureProbes(l *lab.Lab) []ExposureProbe {
 		all = append(all, *p)
 	}
 	slices.SortFunc(all, func(a, b ExposureProbe) int {
-		return cmp.Or(cmp.Compare(a.Target.Name, b.Target.Name), cmp.Compare(a.Target.Port, b.Target.Port), cmp.Compare(a.Target.Protocol, b.Target.Protocol))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Target.Port, b.Target.Port), cmp.Compare(a.Target.Protocol, b.Target.Protocol))
 	})
 	return all
 }
@@ -73,7 +86,7 @@ func ExposureProbes(l *lab.Lab) []ExposureProbe {
 // JudgeExposure compares what an internet host, from, saw of a VIP port with the lab's list.
 func JudgeExposure(x ExposureProbe, from string, p oracle.Prediction, o emu.Observation) Case {
 	c := Case{
-		Name:     fmt.Sprintf("exposure %s:%d/%s", x.Target.Name, x.Target.Port, x.Target.Protocol),
+		Name:     fmt.Sprintf("exposure %s:%d/%s", x.Name, x.Target.Port, x.Target.Protocol),
 		Expected: NotOpen, Verdict: o.Verdict, By: o.By, Origin: x.Origin,
 	}
 	if x.Listed {

@@ -23,10 +23,7 @@ type gone struct {
 func (l *loader) apply() {
 	l.gone = gone{affinityGroups: map[string]bool{}, networks: map[string]bool{}, reservedIPs: map[string]bool{}, names: map[string]bool{}}
 	f := l.file
-	var err error
-	if l.lab, err = lab.New(f.Lab.Text, f.Lab.Origin); !l.accept(f.Lab.Origin, err) {
-		l.lab = &lab.Lab{Name: "unnamed"} // for the sake of the other problems
-	}
+	l.name()
 	for _, g := range f.AffinityGroups {
 		if l.broken[g.Origin] || !l.accept(g.Origin, l.lab.CreateAffinityGroup(lab.AffinityGroup{
 			Name: string(g.Name), Location: string(g.Location), Origin: g.Origin,
@@ -34,12 +31,14 @@ func (l *loader) apply() {
 			l.gone.affinityGroups[string(g.Name)] = true
 		}
 	}
+	var imported Networks
 	if f.NetworkConfiguration.Text != "" {
-		l.networkConfiguration(f.NetworkConfiguration)
+		imported = l.networkConfiguration(f.NetworkConfiguration)
 	}
 	for _, n := range f.VirtualNetworks {
 		l.virtualNetwork(n)
 	}
+	l.connect(imported)
 	for _, r := range f.ReservedIPs {
 		if l.broken[r.Origin] || !l.accept(r.Origin, l.lab.CreateReservedIP(lab.ReservedIP{
 			Name: string(r.Name), Location: string(r.Location), Origin: r.Origin,
@@ -70,6 +69,16 @@ func (l *loader) apply() {
 	}
 	for _, s := range f.Steps {
 		l.step(s)
+	}
+}
+
+// name begins the lab, unless the decoder has refused its name.
+func (l *loader) name() {
+	l.lab = &lab.Lab{Name: "unnamed"} // for the sake of the other problems
+	if n := l.file.Lab; n.Text != "" {
+		if named, err := lab.New(n.Text, n.Origin); l.accept(n.Origin, err) {
+			l.lab = named
+		}
 	}
 }
 

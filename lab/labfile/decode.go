@@ -33,6 +33,7 @@ func (*File) unit()           {}
 func (*AffinityGroup) unit()  {}
 func (*ReservedIP) unit()     {}
 func (*VirtualNetwork) unit() {}
+func (*LocalNetwork) unit()   {}
 func (*CloudService) unit()   {}
 func (*VirtualMachine) unit() {}
 func (*Deployment) unit()     {}

@@ -6,19 +6,18 @@ import "vnetlab/emu"
 // come from them. The rules of names belong to the platform, whose operations refuse them: the tag pattern names them for the schema
 // alone. A blank field lists the keys that the format reserves for later versions.
 type File struct {
-	_ struct{} `later:"localNetworks,gateways"`
-
 	Lab                  Reference        `yaml:"lab" jsonschema:"required" pattern:"lab" doc:"Name of the lab: a lowercase letter, then up to 30 lowercase letters, digits and hyphens."`
 	Prepare              Text             `yaml:"prepare" doc:"Shell command that 'lab up --real' runs on the host, in the lab file's folder, before anything is built."`
 	AffinityGroups       []AffinityGroup  `yaml:"affinityGroups" doc:"Placement scopes, each in a location."`
 	NetworkConfiguration Reference        `yaml:"networkConfiguration" doc:"Path of a network configuration file (.netcfg), relative to this file."`
 	VirtualNetworks      []VirtualNetwork `yaml:"virtualNetworks" doc:"Virtual networks, created before the cloud services."`
+	LocalNetworks        []LocalNetwork   `yaml:"localNetworks" doc:"On-premises sites that gateways of virtual networks can connect to."`
 	ReservedIPs          []ReservedIP     `yaml:"reservedIPs" doc:"Public addresses that stay with the subscription, for cloud services to use."`
 	CloudServices        []CloudService   `yaml:"cloudServices" doc:"Cloud services, created in this order."`
 	WebSites             []WebSite        `yaml:"webSites" doc:"Web sites: NAME.azurewebsites.net. They can't join a virtual network."`
 	InternetHosts        []InternetHost   `yaml:"internetHosts" doc:"Machines on the public internet."`
 	Expect               []Expectation    `yaml:"expect" doc:"Who is expected to reach whom, and who not."`
-	Exposure             []Reference      `yaml:"exposure" doc:"Every VIP port that the internet can open, as DNSNAME:PORT[/tcp]; no other may be open."`
+	Exposure             []Reference      `yaml:"exposure" doc:"Every VIP port that the internet can open, as DNSNAME:PORT[/tcp], for a staging deployment SERVICE.staging:PORT[/tcp]; no other may be open."`
 	Steps                []StepEntry      `yaml:"steps" doc:"Commands on the running lab, one after the other, and what must come of each."`
 	Origin               emu.Origin       `yaml:"-"`
 }
@@ -39,14 +38,13 @@ type AffinityGroup struct {
 
 // VirtualNetwork is an item of virtualNetworks.
 type VirtualNetwork struct {
-	_ struct{} `later:"gateway"`
-
 	Name          Text        `yaml:"name" jsonschema:"required" pattern:"resource"`
 	AffinityGroup Text        `yaml:"affinityGroup" doc:"The affinity group the network is bound to; or location."`
 	Location      Location    `yaml:"location" doc:"The location the network is bound to; or affinityGroup."`
 	AddressSpace  []Prefix    `yaml:"addressSpace" jsonschema:"required,minItems=1"`
 	Subnets       []Subnet    `yaml:"subnets" jsonschema:"required,minItems=1"`
 	DNSServers    []DNSServer `yaml:"dnsServers" doc:"Name servers of the network's instances; none means the platform's own."`
+	Gateway       *Gateway    `yaml:"gateway" doc:"Joins the network to others. It needs a subnet named GatewaySubnet."`
 	Origin        emu.Origin  `yaml:"-"`
 }
 
@@ -62,6 +60,29 @@ type DNSServer struct {
 	Name    Text       `yaml:"name" jsonschema:"required" doc:"A label; nothing looks it up."`
 	Address Address    `yaml:"address" jsonschema:"required"`
 	Origin  emu.Origin `yaml:"-"`
+}
+
+// Gateway is the VPN gateway of a virtual network. The platform chooses its address.
+type Gateway struct {
+	Connections []Text     `yaml:"connections" doc:"Local networks and other virtual networks. Two virtual networks are joined when each names the other."`
+	Origin      emu.Origin `yaml:"-"`
+}
+
+// LocalNetwork is an item of localNetworks: a site on the customer's premises.
+type LocalNetwork struct {
+	Name              Text        `yaml:"name" jsonschema:"required" pattern:"resource"`
+	AddressSpace      []Prefix    `yaml:"addressSpace" jsonschema:"required,minItems=1" doc:"Hosts are in the first prefix."`
+	VPNGatewayAddress Address     `yaml:"vpnGatewayAddress" doc:"Public address of the site's VPN device, in 203.0.113.0/24 or its kin; without it the lowest free one."`
+	Hosts             []LocalHost `yaml:"hosts"`
+	Origin            emu.Origin  `yaml:"-"`
+}
+
+// LocalHost is a machine of an on-premises site.
+type LocalHost struct {
+	Name     Text          `yaml:"name" jsonschema:"required" pattern:"machine"`
+	Address  Address       `yaml:"address" doc:"In the first prefix of the site; without it the lowest free one."`
+	Services []HostService `yaml:"services"`
+	Origin   emu.Origin    `yaml:"-"`
 }
 
 // CloudService is an item of cloudServices: it holds virtual machines, or deployments of roles, or nothing.
@@ -146,7 +167,7 @@ type Service struct {
 	Origin   emu.Origin `yaml:"-"`
 }
 
-// HostService is something that listens in a web site or an internet host, which have no endpoints.
+// HostService is something that listens in a web site, an internet host or an on-premises host, which have no endpoints.
 type HostService struct {
 	Port     Port       `yaml:"port" jsonschema:"required"`
 	Protocol Protocol   `yaml:"protocol"`
@@ -191,10 +212,10 @@ type InternetHost struct {
 // expect the verdict open.
 type Expectation struct {
 	Name       Text       `yaml:"name" doc:"What the expectation is called in results."`
-	From       Text       `yaml:"from" jsonschema:"required" doc:"Instance, internet host or web site where the connection starts."`
-	To         Reference  `yaml:"to" jsonschema:"required" doc:"NAME:PORT, with /udp for UDP. NAME is an instance, an internet host, a web site, a DNS name or an address."`
+	From       Text       `yaml:"from" jsonschema:"required" doc:"Instance, internet host, on-premises host or web site where the connection starts."`
+	To         Reference  `yaml:"to" jsonschema:"required" doc:"NAME:PORT, with /udp for UDP. NAME is an instance, a host, a web site, a DNS name or an address."`
 	Verdict    Verdict    `yaml:"verdict"`
-	SeenAs     Text       `yaml:"seenAs" doc:"Whose address the other side sees: an instance, internet host or web site, or a DNS name for its VIP."`
+	SeenAs     Text       `yaml:"seenAs" doc:"Whose address the other side sees: an instance, host or web site, or a DNS name for its VIP."`
 	AnsweredBy []Text     `yaml:"answeredBy" jsonschema:"minItems=1" doc:"Each of these must answer at least once."`
 	HTTP       *HTTP      `yaml:"http"`
 	Real       *bool      `yaml:"real" doc:"true: checked with --real only; false: without it only."`

@@ -83,7 +83,10 @@ func (l *loader) load() error {
 	}
 	f, d := decode(l.path, text)
 	l.file, l.broken, l.problems = f, d.broken, d.problems
-	if !l.broken[f.Origin] {
+	if l.broken[f.Origin] {
+		// What the file lacks would be missed all over; the lab's name depends on nothing.
+		l.name()
+	} else {
 		l.apply()
 	}
 	return l.err()

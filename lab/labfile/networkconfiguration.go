@@ -1,49 +1,118 @@
 package labfile
 
 import (
+	"slices"
+
 	"vnetlab/lab"
 	"vnetlab/lab/netcfg"
 )
 
-// networkConfiguration creates the virtual networks of the platform's own file, as importing it in the portal did.
-func (l *loader) networkConfiguration(r Reference) {
+// Networks is what a network configuration file asks for, in the order in which it can be created.
+type Networks struct {
+	VirtualNetworks []lab.VirtualNetwork
+	LocalNetworks   []lab.LocalNetwork // without hosts: the file has none
+	Gateways        []lab.CreateGatewayOp
+	// Notes tell of what was read and has no effect on the network.
+	Notes []Note
+}
+
+// networkConfiguration creates the virtual networks of the platform's own file, as importing it in the portal did, and gives all that
+// the file asks for.
+func (l *loader) networkConfiguration(r Reference) Networks {
 	configuration := readXML(l, r, "network configuration", netcfg.Read)
 	if configuration == nil {
 		l.gone.anyNetwork = true
-		return
+		return Networks{}
 	}
-	for _, request := range virtualNetworks(*configuration) {
+	all := networks(*configuration)
+	for _, request := range all.VirtualNetworks {
 		if l.gone.affinityGroups[request.AffinityGroup] || !l.accept(r.Origin, l.lab.CreateVirtualNetwork(request)) {
 			l.gone.networks[request.Name] = true
 		}
 	}
+	return all
 }
 
-// virtualNetworks are the networks of a file as the platform is asked for them.
-func virtualNetworks(configuration *netcfg.NetworkConfiguration) (requests []lab.VirtualNetwork) {
-	for _, site := range configuration.VirtualNetworkSites {
-		request := lab.VirtualNetwork{Name: site.Name, AffinityGroup: site.AffinityGroup, Location: site.Location, Origin: site.Origin}
+// networks are the networks of a file as the platform is asked for them. A local network site that stands for a virtual network is
+// that network.
+func networks(configuration *netcfg.NetworkConfiguration) (all Networks) {
+	standsFor := map[string]string{}
+	for _, site := range configuration.LocalNetworkSites {
+		if site.VirtualNetworkSite != "" {
+			standsFor[site.Name] = site.VirtualNetworkSite
+			continue
+		}
+		request := lab.LocalNetwork{Name: site.Name, VPNGatewayAddress: site.VPNGatewayAddress, Origin: site.Origin}
 		for _, p := range site.AddressSpace {
 			request.AddressSpace = append(request.AddressSpace, p.Prefix)
 		}
-		for _, s := range site.Subnets {
-			request.Subnets = append(request.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix, Origin: s.Origin})
-		}
-		for _, s := range site.DNSServers {
-			request.DNSServers = append(request.DNSServers, s.Address)
-		}
-		requests = append(requests, request)
+		all.LocalNetworks = append(all.LocalNetworks, request)
 	}
-	return requests
+	for _, site := range configuration.VirtualNetworkSites {
+		all.VirtualNetworks = append(all.VirtualNetworks, virtualNetwork(site))
+		if site.Gateway == nil {
+			continue
+		}
+		gateway := lab.VPNGateway{Origin: site.Gateway.Origin}
+		for _, c := range site.Gateway.Connections {
+			name := c.LocalNetworkSite
+			if network, ok := standsFor[name]; ok {
+				name = network
+			}
+			if !slices.Contains(gateway.Connections, name) {
+				gateway.Connections = append(gateway.Connections, name)
+			}
+		}
+		all.Gateways = append(all.Gateways, lab.CreateGatewayOp{Network: site.Name, Gateway: gateway})
+	}
+	return all
 }
 
-// ReadNetworkConfiguration reads the virtual networks of a network configuration file (.netcfg). The error is an Errors with
-// everything that is wrong with the file by itself.
-func ReadNetworkConfiguration(file string) ([]lab.VirtualNetwork, error) {
+func virtualNetwork(site netcfg.VirtualNetworkSite) lab.VirtualNetwork {
+	request := lab.VirtualNetwork{Name: site.Name, AffinityGroup: site.AffinityGroup, Location: site.Location, Origin: site.Origin}
+	for _, p := range site.AddressSpace {
+		request.AddressSpace = append(request.AddressSpace, p.Prefix)
+	}
+	for _, s := range site.Subnets {
+		request.Subnets = append(request.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix, Origin: s.Origin})
+	}
+	for _, s := range site.DNSServers {
+		request.DNSServers = append(request.DNSServers, s.Address)
+	}
+	return request
+}
+
+// ReadNetworks reads a network configuration file (.netcfg). The error is an Errors with everything that is wrong with the file by
+// itself.
+func ReadNetworks(file string) (Networks, error) {
 	l := &loader{sources: sources{}}
 	configuration := readXML(l, Reference{Text: file}, "network configuration", netcfg.Read)
 	if err := l.err(); err != nil {
+		return Networks{}, err
+	}
+	all := networks(*configuration)
+	all.Notes = l.notes
+	return all, nil
+}
+
+// ReadNetworkConfiguration reads the virtual networks of a network configuration file (.netcfg) that has nothing but virtual networks. The
+// error is an Errors with everything that is wrong with the file by itself, and with the local network sites and gateways that would be
+// left out.
+func ReadNetworkConfiguration(file string) ([]lab.VirtualNetwork, error) {
+	all, err := ReadNetworks(file)
+	if err != nil {
 		return nil, err
 	}
-	return virtualNetworks(*configuration), nil
+	var left Errors
+	const hint = "Remove it from the file, or load the file with networkConfiguration in a lab file."
+	for _, n := range all.LocalNetworks {
+		left = append(left, invalid(n.Origin, "the local network site %s would be left out: virtual networks alone are read here", quoted(n.Name)).hint(hint))
+	}
+	for _, g := range all.Gateways {
+		left = append(left, invalid(g.Gateway.Origin, "the gateway of %s would be left out: virtual networks alone are read here", quoted(g.Network)).hint(hint))
+	}
+	if len(left) > 0 {
+		return nil, left.sorted()
+	}
+	return all.VirtualNetworks, nil
 }

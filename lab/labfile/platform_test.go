@@ -43,6 +43,57 @@ func TestLoadBalanced(t *testing.T) {
 	}
 }
 
+func TestLoadGateways(t *testing.T) {
+	const file = "testdata/good/site-to-site.yaml"
+	loaded := load(t, file, Options{})
+	l := loaded.Lab
+	west, _ := l.VirtualNetwork("West")
+	if g := west.Gateway; g == nil || !slices.Equal(g.Connections, []string{"hq", "South", "Branch"}) || !g.Address.IsValid() || g.Origin != (emu.Origin{File: file, Line: 11, Column: 14}) {
+		t.Errorf("the gateway of West is %+v", g)
+	}
+	hq, branch := l.LocalNetworks[1], l.LocalNetworks[0]
+	if hq.Name != "hq" || hq.VPNGatewayAddress != netip.MustParseAddr("203.0.113.20") || len(hq.Hosts) != 2 || hq.Origin.Line != 18 {
+		t.Errorf("hq is %+v", hq)
+	}
+	if desk, printer := hq.Hosts[0], hq.Hosts[1]; !desk.Address.IsValid() || desk.Services[0].Port != 445 || printer.Address != netip.MustParseAddr("192.168.10.50") || printer.Origin.Line != 23 {
+		t.Errorf("its hosts are %+v and %+v", desk, printer)
+	}
+	if branch.Name != "Branch" || branch.VPNGatewayAddress != netip.MustParseAddr("203.0.113.10") || branch.Origin.File != "testdata/good/platform/Joined.netcfg" {
+		t.Errorf("Branch is %+v", branch)
+	}
+	var joined []string
+	for _, c := range l.Connections() {
+		if c.LocalNetwork != nil {
+			joined = append(joined, c.Network.Name+" "+c.LocalNetwork.Name)
+		} else {
+			joined = append(joined, c.Network.Name+" "+c.VirtualNetwork.Name)
+		}
+	}
+	slices.Sort(joined)
+	if want := []string{"East Branch", "East North", "West Branch", "West South", "West hq"}; !slices.Equal(joined, want) {
+		t.Errorf("joined are %q, want %q", joined, want)
+	}
+	if len(loaded.Notes) != 2 || !strings.Contains(loaded.Notes[0].Text, "stands for the virtual network") {
+		t.Errorf("notes are %+v", loaded.Notes)
+	}
+}
+
+func TestReadNetworks(t *testing.T) {
+	all, err := ReadNetworks("testdata/good/platform/Joined.netcfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all.VirtualNetworks) != 2 || len(all.LocalNetworks) != 1 || len(all.Notes) != 2 || len(all.Gateways) != 2 ||
+		!slices.Equal(all.Gateways[0].Gateway.Connections, []string{"Branch", "North"}) || !slices.Equal(all.Gateways[1].Gateway.Connections, []string{"East"}) {
+		t.Errorf("got %+v", all)
+	}
+	_, err = ReadNetworkConfiguration("testdata/good/platform/Joined.netcfg")
+	var wrong Errors
+	if !errors.As(err, &wrong) || len(wrong) != 3 || !strings.Contains(err.Error(), `Joined.netcfg:4:7: the local network site "Branch" would be left out`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestLoadSteps(t *testing.T) {
 	const file = "testdata/good/balanced.yaml"
 	loaded := load(t, file, Options{})

@@ -98,11 +98,11 @@ func corpus() []form {
 		good, bad      []string
 	}{
 		{"file", "%s", []string{
-			"lab: a", "lab: a-1\naffinityGroups: []\nvirtualNetworks: []\nreservedIPs: []\ncloudServices: []\nwebSites: []\ninternetHosts: []\nexpect: []\nexposure: []\nsteps: []",
+			"lab: a", "lab: a-1\naffinityGroups: []\nvirtualNetworks: []\nlocalNetworks: []\nreservedIPs: []\ncloudServices: []\nwebSites: []\ninternetHosts: []\nexpect: []\nexposure: []\nsteps: []",
 			"lab: a\nprepare: npm ci --prefix web", `{"lab": "a"}`,
 		}, []string{
 			"[]", "text", "1", "~", "{}", "lab: ~", "lab: ''", "lab: 1", "lab: A", "lab: 1a", "lab: a_b", "lab: " + strings.Repeat("a", 32), "lab: [a]", "lab: {a: b}",
-			"lab: a\nunknown: 1", "lab: a\nreservedIPs: {}", "lab: a\nsteps: {}", "lab: a\nlocalNetworks: []", "lab: a\ngateways: []", "lab: a\nexpect: ~", "lab: a\nexpect: {}", "lab: a\nexposure: off",
+			"lab: a\nunknown: 1", "lab: a\nreservedIPs: {}", "lab: a\nsteps: {}", "lab: a\nlocalNetworks: {}", "lab: a\ngateways: []", "lab: a\nexpect: ~", "lab: a\nexpect: {}", "lab: a\nexposure: off",
 			"lab: a\nprepare: [a, b]", "lab: a\nprepare: ''", "lab: a\nnetworkConfiguration: 1", "lab: a\nLab: b",
 		}},
 		{"affinity group", "lab: a\naffinityGroups: [%s]", []string{
@@ -130,6 +130,21 @@ func corpus() []form {
 			"{name: n, location: West US, addressSpace: ['fd00::/64'], subnets: [{name: s, addressPrefix: 10.0.0.0/24}]}",
 			"{name: n, location: West US, addressSpace: [10.0.0.0/16], subnets: [{name: s, addressPrefix: 10.0.0.0/24}], dnsServers: [10.0.0.4]}",
 			"{name: n, location: West US, addressSpace: [10.0.0.0/16], subnets: [{name: s, addressPrefix: 10.0.0.0/24}], dnsServers: [{name: d, address: 10.0.0.256}]}",
+		}},
+		{"gateway", "lab: a\nvirtualNetworks: [{name: n, location: West US, addressSpace: [10.0.0.0/16], subnets: [{name: GatewaySubnet, addressPrefix: 10.0.0.0/29}], gateway: %s}, " +
+			"{name: m, location: East US, addressSpace: [10.1.0.0/16], subnets: [{name: s, addressPrefix: 10.1.0.0/29}]}]\nlocalNetworks: [{name: hq, addressSpace: [192.168.0.0/24]}]", []string{
+			"{}", "{connections: []}", "{connections: [hq]}", "{connections: [m, hq]}",
+		}, []string{
+			"~", "[]", "[hq]", "hq", "{connections: hq}", "{connections: {}}", "{connections: ['']}", "{connections: [1]}", "{connections: [hq], address: 203.0.113.1}", "{profile: Small}",
+		}},
+		{"local network", "lab: a\nlocalNetworks: [%s]", []string{
+			"{name: hq, addressSpace: [192.168.10.0/24]}", "{name: hq, addressSpace: [192.168.10.0/24, 192.168.20.0/24], vpnGatewayAddress: 203.0.113.10, hosts: []}",
+			"{name: A_b-1, addressSpace: [192.168.10.0/24], hosts: [{name: desk}, {name: printer, address: 192.168.10.10, services: [{port: 80}, {port: 53, protocol: udp}]}]}",
+		}, []string{
+			"{}", "hq", "{name: hq}", "{addressSpace: [192.168.10.0/24]}", "{name: hq, addressSpace: []}", "{name: hq, addressSpace: 192.168.10.0/24}", "{name: hq, addressSpace: [192.168.10.0]}",
+			"{name: 1, addressSpace: [192.168.10.0/24]}", "{name: a/b, addressSpace: [192.168.10.0/24]}", "{name: hq, addressSpace: [192.168.10.0/24], vpnGatewayAddress: vpn}", "{name: hq, addressSpace: [192.168.10.0/24], location: West US}",
+			"{name: hq, addressSpace: [192.168.10.0/24], hosts: [desk]}", "{name: hq, addressSpace: [192.168.10.0/24], hosts: [{}]}", "{name: hq, addressSpace: [192.168.10.0/24], hosts: [{name: d/e}]}",
+			"{name: hq, addressSpace: [192.168.10.0/24], hosts: [{name: d, services: [{endpoint: e}]}]}", "{name: hq, addressSpace: [192.168.10.0/24], hosts: [{name: d, address: 192.168.10.0/24}]}",
 		}},
 		{"reserved IP", "lab: a\nreservedIPs: [%s]", []string{
 			"{name: kept, location: West US}", "{name: A_b-1, location: North Europe}",

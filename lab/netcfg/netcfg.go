@@ -20,8 +20,12 @@ type NetworkConfiguration struct {
 	VirtualNetworkSites []VirtualNetworkSite // in file order
 	Origin              emu.Origin
 
-	unsupported strictxml.Errors
+	withoutEffect []strictxml.Note
+	unsupported   strictxml.Errors
 }
+
+// WithoutEffect lists what was accepted but has no effect on the network, in file order.
+func (c *NetworkConfiguration) WithoutEffect() []strictxml.Note { return c.withoutEffect }
 
 // Unsupported lists what is right for the platform but can't be built by this version of vnetlab, in file order. A lab must not go
 // on without it.
@@ -39,7 +43,10 @@ type LocalNetworkSite struct {
 	Name              string
 	AddressSpace      []Prefix
 	VPNGatewayAddress netip.Addr // zero: none
-	Origin            emu.Origin
+	// VirtualNetworkSite is the virtual network of the same file that the site stands for: the one with exactly its address space
+	// ("Configure a VNet to VNet connection"). Empty: it is on the customer's premises.
+	VirtualNetworkSite string
+	Origin             emu.Origin
 }
 
 // VirtualNetworkSite is a virtual network, in an affinity group or a location: exactly one of the two is not empty.

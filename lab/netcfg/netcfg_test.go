@@ -2,6 +2,7 @@ package netcfg
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -95,9 +96,55 @@ func TestReadFull(t *testing.T) {
 			t.Errorf("place %s, want %s", got, want)
 		}
 	}
-	if diff := cmp.Diff(`n.netcfg:6:7: local network site "YourCorpHQ": this version of vnetlab can't build local networks; remove it, and the lab is without it
-n.netcfg:20:9: gateway of virtual network site "YourVirtualNetwork": this version of vnetlab can't build gateways; remove it, and the lab is without it`, c.Unsupported().Error()); diff != "" {
+	if c.Unsupported() != nil || c.WithoutEffect() != nil {
+		t.Error(c.Unsupported(), c.WithoutEffect())
+	}
+}
+
+func TestUnsupported(t *testing.T) {
+	in := strings.Replace(full, "IPsec", "Dedicated", 1)
+	in = strings.Replace(in, "<Gateway>", "<Gateway><VPNClientAddressPool><AddressPrefix>10.9.0.0/24</AddressPrefix></VPNClientAddressPool>", 1)
+	c, err := Read("n", []byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(`n:20:40: gateway of virtual network site "YourVirtualNetwork": this version of vnetlab can't build point-to-site connections; remove it, and the lab is without it
+n:22:13: gateway of virtual network site "YourVirtualNetwork": this version of vnetlab can't build dedicated connections (ExpressRoute); remove it, and the lab is without it`, c.Unsupported().Error()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestStandIns holds that a site with exactly the address space of a virtual network stands for it.
+func TestStandIns(t *testing.T) {
+	site := func(name string, prefixes ...string) string {
+		return fmt.Sprintf(`<LocalNetworkSite name=%q><AddressSpace><AddressPrefix>%s</AddressPrefix></AddressSpace><VPNGatewayAddress>203.0.113.9</VPNGatewayAddress></LocalNetworkSite>`,
+			name, strings.Join(prefixes, "</AddressPrefix><AddressPrefix>"))
+	}
+	in := strings.Replace(small, "<LocalNetworkSites/>", "<LocalNetworkSites>"+
+		site("ToSample", "172.16.0.0/12", "10.0.0.0/8")+site("Part", "10.0.0.0/8")+site("Desk", "10.0.0.0/9", "172.16.0.0/12")+"</LocalNetworkSites>", 1)
+	c, err := Read("n", []byte(in))
+	if err != nil || c.Unsupported() != nil {
+		t.Fatal(err, c.Unsupported())
+	}
+	for i, want := range []string{"SampleNetwork", "", ""} {
+		if got := c.LocalNetworkSites[i]; got.VirtualNetworkSite != want {
+			t.Errorf("%s stands for %q", got.Name, got.VirtualNetworkSite)
+		}
+	}
+	if all := c.WithoutEffect(); len(all) != 1 || !strings.Contains(all[0].Text, `"ToSample" has no effect: it stands for the virtual network "SampleNetwork"`) {
+		t.Errorf("%v", all)
+	}
+
+	twin := `<VirtualNetworkSite name="Twin" Location="West US"><AddressSpace><AddressPrefix>172.16.0.0/12</AddressPrefix><AddressPrefix>10.0.0.0/8</AddressPrefix></AddressSpace></VirtualNetworkSite></VirtualNetworkSites>`
+	in = strings.Replace(in, "</VirtualNetworkSites>", twin, 1)
+	if c, err = Read("n", []byte(in)); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Unsupported(); len(got) != 1 || !strings.HasSuffix(got.Error(), "it can't be told which it stands for; give it the name of one of them: SampleNetwork, Twin") {
+		t.Error(got)
+	}
+	if c, err = Read("n", []byte(strings.Replace(in, "ToSample", "Twin", 1))); err != nil || c.Unsupported() != nil || c.LocalNetworkSites[0].VirtualNetworkSite != "Twin" {
+		t.Error(err, c.Unsupported(), c.LocalNetworkSites[0])
 	}
 }
 

@@ -85,6 +85,7 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
+	c.standIns()
 	c.note()
 	return c, nil
 }
@@ -193,18 +194,4 @@ func mustExist(ref *element, what string, known []string) {
 	if name := ref.Get("name"); name != "" && !slices.Contains(known, name) {
 		ref.FailAt("name", "%s %.60q is not defined", what, name).DidYouMean(name, known)
 	}
-}
-
-// note collects what can't be built.
-func (c *NetworkConfiguration) note() {
-	const hint = "remove it, and the lab is without it"
-	for _, l := range c.LocalNetworkSites {
-		c.unsupported.Add(l.Origin, "local network site %.60q: this version of vnetlab can't build local networks", l.Name).WithHint(hint)
-	}
-	for _, v := range c.VirtualNetworkSites {
-		if v.Gateway != nil {
-			c.unsupported.Add(v.Gateway.Origin, "gateway of virtual network site %.60q: this version of vnetlab can't build gateways", v.Name).WithHint(hint)
-		}
-	}
-	c.unsupported.Sort()
 }

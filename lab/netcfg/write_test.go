@@ -64,6 +64,92 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+const writtenGateways = `<?xml version="1.0" encoding="UTF-8"?>
+<NetworkConfiguration xmlns="http://schemas.microsoft.com/ServiceHosting/2011/07/NetworkConfiguration">
+  <VirtualNetworkConfiguration>
+    <LocalNetworkSites>
+      <LocalNetworkSite name="hq">
+        <AddressSpace>
+          <AddressPrefix>192.168.10.0/24</AddressPrefix>
+        </AddressSpace>
+        <VPNGatewayAddress>203.0.113.10</VPNGatewayAddress>
+      </LocalNetworkSite>
+      <LocalNetworkSite name="East">
+        <AddressSpace>
+          <AddressPrefix>10.1.0.0/16</AddressPrefix>
+        </AddressSpace>
+      </LocalNetworkSite>
+      <LocalNetworkSite name="West">
+        <AddressSpace>
+          <AddressPrefix>10.0.0.0/16</AddressPrefix>
+        </AddressSpace>
+        <VPNGatewayAddress>198.51.100.4</VPNGatewayAddress>
+      </LocalNetworkSite>
+    </LocalNetworkSites>
+    <VirtualNetworkSites>
+      <VirtualNetworkSite name="West" Location="West US">
+        <AddressSpace>
+          <AddressPrefix>10.0.0.0/16</AddressPrefix>
+        </AddressSpace>
+        <Gateway>
+          <ConnectionsToLocalNetwork>
+            <LocalNetworkSiteRef name="hq">
+              <Connection type="IPsec"></Connection>
+            </LocalNetworkSiteRef>
+            <LocalNetworkSiteRef name="East">
+              <Connection type="IPsec"></Connection>
+            </LocalNetworkSiteRef>
+          </ConnectionsToLocalNetwork>
+        </Gateway>
+      </VirtualNetworkSite>
+      <VirtualNetworkSite name="East" Location="East US">
+        <AddressSpace>
+          <AddressPrefix>10.1.0.0/16</AddressPrefix>
+        </AddressSpace>
+        <Gateway>
+          <ConnectionsToLocalNetwork>
+            <LocalNetworkSiteRef name="West">
+              <Connection type="IPsec"></Connection>
+            </LocalNetworkSiteRef>
+          </ConnectionsToLocalNetwork>
+        </Gateway>
+      </VirtualNetworkSite>
+      <VirtualNetworkSite name="Alone" Location="East US">
+        <AddressSpace>
+          <AddressPrefix>10.1.0.0/16</AddressPrefix>
+        </AddressSpace>
+        <Gateway></Gateway>
+      </VirtualNetworkSite>
+    </VirtualNetworkSites>
+  </VirtualNetworkConfiguration>
+</NetworkConfiguration>
+`
+
+func TestWriteGateways(t *testing.T) {
+	var b bytes.Buffer
+	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
+	err := WriteNetworkConfiguration(&b, []lab.VirtualNetwork{
+		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"), Gateway: &lab.VPNGateway{Address: netip.MustParseAddr("198.51.100.4"), Connections: []string{"hq", "East"}}},
+		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{Connections: []string{"West"}}},
+		{Name: "Alone", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{}},
+	}, lab.LocalNetwork{Name: "hq", AddressSpace: space("192.168.10.0/24"), VPNGatewayAddress: netip.MustParseAddr("203.0.113.10"), Hosts: []*lab.LocalHost{{Name: "desk"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(writtenGateways, b.String()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	c, err := Read("n", b.Bytes())
+	if err != nil || c.Unsupported() != nil {
+		t.Fatal(err, c.Unsupported())
+	}
+	for i, want := range []string{"", "East", "West"} {
+		if got := c.LocalNetworkSites[i]; got.VirtualNetworkSite != want {
+			t.Errorf("%s stands for %q", got.Name, got.VirtualNetworkSite)
+		}
+	}
+}
+
 // network draws a virtual network; whether its prefixes fit together is of no interest here.
 func network(name string) *rapid.Generator[lab.VirtualNetwork] {
 	address := rapid.Custom(func(t *rapid.T) netip.Addr {

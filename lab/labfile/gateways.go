@@ -1,0 +1,81 @@
+package labfile
+
+import (
+	"slices"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+)
+
+// connect creates the local networks, and then the gateways that join them and the virtual networks: first those of the platform's own
+// file.
+func (l *loader) connect(imported Networks) {
+	place := l.file.NetworkConfiguration.Origin
+	for _, n := range imported.LocalNetworks {
+		l.localNetwork(place, n)
+	}
+	for _, n := range l.file.LocalNetworks {
+		request := l.localNetworkRequest(n)
+		if l.broken[n.Origin] {
+			l.withoutLocalNetwork(request)
+			continue
+		}
+		l.localNetwork(n.Origin, request)
+	}
+	for _, g := range imported.Gateways {
+		l.gateway(place, g)
+	}
+	for _, n := range l.file.VirtualNetworks {
+		if n.Gateway == nil {
+			continue
+		}
+		g := lab.CreateGatewayOp{Network: string(n.Name), Gateway: lab.VPNGateway{Origin: n.Gateway.Origin}}
+		for _, c := range n.Gateway.Connections {
+			g.Gateway.Connections = append(g.Gateway.Connections, string(c))
+		}
+		l.gateway(n.Gateway.Origin, g)
+	}
+}
+
+func (l *loader) localNetworkRequest(n LocalNetwork) lab.LocalNetwork {
+	request := lab.LocalNetwork{Name: string(n.Name), VPNGatewayAddress: address(n.VPNGatewayAddress), Origin: n.Origin}
+	for _, p := range n.AddressSpace {
+		request.AddressSpace = append(request.AddressSpace, prefix(p))
+	}
+	for _, h := range n.Hosts {
+		request.Hosts = append(request.Hosts, &lab.LocalHost{
+			Name: string(h.Name), Address: address(h.Address), Services: l.hostServices(h.Services), Origin: h.Origin,
+		})
+	}
+	return request
+}
+
+func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
+	if !l.accept(place, l.lab.CreateLocalNetwork(request)) {
+		l.withoutLocalNetwork(request)
+	}
+}
+
+func (l *loader) withoutLocalNetwork(n lab.LocalNetwork) {
+	l.gone.networks[n.Name] = true
+	for _, h := range n.Hosts {
+		if _, taken := l.lab.Find(h.Name); !taken {
+			l.gone.names[h.Name] = true
+		}
+	}
+}
+
+// gateway creates a gateway, unless it is known why it can't be.
+func (l *loader) gateway(place emu.Origin, g lab.CreateGatewayOp) {
+	if slices.ContainsFunc(append([]string{g.Network}, g.Gateway.Connections...), l.networkHidden) {
+		return
+	}
+	l.accept(place, l.lab.CreateGateway(g.Network, g.Gateway))
+}
+
+// networkHidden says whether a network may be missing for a reason that has been told.
+func (l *loader) networkHidden(name string) bool {
+	_, isVirtual := l.lab.VirtualNetwork(name)
+	isLocal := slices.ContainsFunc(l.lab.LocalNetworks, func(n *lab.LocalNetwork) bool { return n.Name == name })
+	return !isVirtual && !isLocal && (l.gone.networks[name] || l.gone.anyNetwork)
+}
