@@ -127,7 +127,11 @@ func targets(info live.Info) []string {
 	return all
 }
 
-// hosts lists instances, web sites and internet hosts.
+// hosts lists instances, web sites, internet hosts and those of on-premises sites.
 func hosts(info live.Info) []live.HostInfo {
-	return slices.Concat(instances(info), info.WebSites, info.InternetHosts)
+	all := slices.Concat(instances(info), info.WebSites, info.InternetHosts)
+	for _, n := range info.LocalNetworks {
+		all = append(all, n.Hosts...)
+	}
+	return all
 }

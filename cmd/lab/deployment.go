@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -43,6 +44,17 @@ built-in listener stands behind each endpoint.`,
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
 		if definition == "" || configuration == "" {
 			return nil, usage("%s needs --definition and --configuration", cmd.CommandPath()).orHint(cmd.UseLine())
+		}
+		// What is wrong is told with the paths as they were typed; the places that the lab keeps are absolute.
+		if _, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot)); err != nil {
+			return nil, err
+		}
+		for _, path := range []*string{&definition, &configuration} {
+			full, err := filepath.Abs(*path)
+			if err != nil {
+				return nil, err
+			}
+			*path = full
 		}
 		request, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
 		if err != nil {

@@ -18,7 +18,8 @@ import (
 // management lists the nouns.
 func (a *app) management() []*cobra.Command {
 	return []*cobra.Command{
-		a.vm(), a.service(), a.deployment(), a.endpoint(), a.acl(), a.firewall(), a.network(), a.affinityGroup(), a.reservedIP(), a.site(),
+		a.vm(), a.service(), a.deployment(), a.endpoint(), a.acl(), a.firewall(), a.network(), a.localNetwork(), a.gateway(), a.affinityGroup(),
+		a.reservedIP(), a.site(),
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // The words in which arguments say something longer.
 
-const endpointForm = "PROTO:PUBLIC:LOCAL[,name=NAME][,set=NAME][,idle=MINUTES][,distribution=MODE][,probe=tcp[:PORT]|http[:PORT]:PATH][,interval=SECONDS][,timeout=SECONDS]"
+const endpointForm = "PROTO:PUBLIC:LOCAL[,name=NAME][,set=NAME][,idle=MINUTES][,distribution=MODE][,probe=tcp[:PORT]|http[:PORT]:PATH][,interval=SECONDS][,timeout=SECONDS][,internal=NAME][,dsr]"
 
 // parseEndpoint reads an endpoint such as tcp:57500:1433 or tcp:80:8080,set=web. An empty public port is left to the platform.
 func parseEndpoint(text string) (lab.VMEndpoint, error) {
@@ -75,6 +75,29 @@ func parseEndpoint(text string) (lab.VMEndpoint, error) {
 		return wrong("interval and timeout are those of a probe, and there is none")
 	}
 	return e, nil
+}
+
+// parseBalancer reads an internal load balancer, NAME[,subnet=SUBNET][,address=ADDRESS]; nothing is none.
+func parseBalancer(text string) (*lab.InternalLoadBalancer, error) {
+	if text == "" {
+		return nil, nil
+	}
+	items := strings.Split(text, ",")
+	b := &lab.InternalLoadBalancer{Name: items[0]}
+	for _, item := range items[1:] {
+		switch key, value, _ := strings.Cut(item, "="); key {
+		case "subnet":
+			b.Subnet = value
+		case "address":
+			var err error
+			if b.Address, err = parseAddress("internal-load-balancer", value); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, usage("--internal-load-balancer: there is no %q", key).orHint("write NAME[,subnet=SUBNET][,address=ADDRESS]")
+		}
+	}
+	return b, nil
 }
 
 // parseProbe reads tcp, tcp:PORT, http:/PATH or http:PORT:/PATH.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,12 +39,9 @@ func (a *app) networkCreate() *cobra.Command {
 	cmd.Flags().StringSliceVar(&servers, "dns", nil, "DNS server that instances ask instead of the platform's; may be repeated")
 	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
 		request.Name = args[0]
-		for _, text := range spaces {
-			p, err := netip.ParsePrefix(text)
-			if err != nil {
-				return nil, usage("--address-space: %q is not a prefix", text).orHint("write it like 10.1.0.0/16")
-			}
-			request.AddressSpace = append(request.AddressSpace, p)
+		var err error
+		if request.AddressSpace, err = parseSpaces(spaces); err != nil {
+			return nil, err
 		}
 		for _, text := range servers {
 			address, err := parseAddress("dns", text)
@@ -52,7 +50,6 @@ func (a *app) networkCreate() *cobra.Command {
 			}
 			request.DNSServers = append(request.DNSServers, address)
 		}
-		var err error
 		request.Subnets, err = parseSubnets(subnets)
 		return lab.CreateVirtualNetworkOp{VirtualNetwork: request}, err
 	})
@@ -120,7 +117,15 @@ file doesn't have are deleted. All of it happens, or none: what is in use can't 
 		if err != nil {
 			return err
 		}
-		wanted, err := labfile.ReadNetworkConfiguration(args[0])
+		// What is wrong is told with the path as it was typed; the places that the lab keeps are absolute.
+		if _, err := labfile.ReadNetworkConfiguration(args[0]); err != nil {
+			return err
+		}
+		path, err := filepath.Abs(args[0])
+		if err != nil {
+			return err
+		}
+		wanted, err := labfile.ReadNetworkConfiguration(path)
 		if err != nil {
 			return err
 		}

@@ -111,6 +111,8 @@ func (a *app) printLab(info live.Info) {
 	}
 	section(t)
 
+	section(a.localNetworkTable(info))
+	section(a.gatewayTable(info))
 	section(a.reservedIPTable(info))
 
 	t = table{}

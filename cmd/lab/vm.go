@@ -20,8 +20,8 @@ func (a *app) vm() *cobra.Command {
 
 func (a *app) vmCreate() *cobra.Command {
 	var request struct {
-		service, location, affinityGroup, network, subnet, address, os, reservedIP, publicIP, run string
-		endpoints, listen, firewall                                                               []string
+		service, location, affinityGroup, network, subnet, address, os, reservedIP, publicIP, balancer, run string
+		endpoints, listen, firewall                                                                         []string
 	}
 	cmd := &cobra.Command{
 		Use:   "create NAME",
@@ -31,7 +31,7 @@ service with the name of the machine, and leaves it behind when the machine is d
 
 An endpoint is written PROTO:PUBLIC:LOCAL; without a public port the platform picks one. Behind it may stand name=NAME, set=NAME (a
 load-balanced set), idle=MINUTES, distribution=none|sourceIP|sourceIPProtocol, probe=tcp[:PORT] or probe=http[:PORT]:/PATH with
-interval=SECONDS and timeout=SECONDS, each after a comma.
+interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal load balancer) and dsr (direct server return), each after a comma.
 
 --listen starts the built-in listener on a port; it opens nothing in the guest firewall, which --firewall does.`,
 		Example: `  sudo lab vm create sql3 --service contactsql --subnet data --listen 1433 --firewall "allow tcp 1433"
@@ -57,6 +57,7 @@ interval=SECONDS and timeout=SECONDS, each after a comma.
 	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated")
 	flags.StringVar(&request.reservedIP, "reserved-ip", "", "reserved IP for the VIP; with the first machine of a service alone")
 	a.flagNames(cmd, "reserved-ip", reservedIPs)
+	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; with the first machine of a service alone")
 	flags.StringVar(&request.publicIP, "public-ip", "", "name of a public address of the machine's own")
 	var o lab.AddRoleOp
 	a.thenPorts(cmd, func([]string) (string, func(string) bool) {
@@ -82,6 +83,9 @@ interval=SECONDS and timeout=SECONDS, each after a comma.
 			return nil, err
 		}
 		if vm.StaticAddress, err = parseAddress("static-address", request.address); err != nil {
+			return nil, err
+		}
+		if vm.InternalLoadBalancer, err = parseBalancer(request.balancer); err != nil {
 			return nil, err
 		}
 		if vm.Endpoints, err = parseEndpoints(request.endpoints); err != nil {
