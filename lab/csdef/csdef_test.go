@@ -86,7 +86,7 @@ func TestReadContactManager(t *testing.T) {
 		Roles: []Role{{
 			Kind: Web, Name: "ContactManager.Web", VMSize: "Small", HasSites: true,
 			InputEndpoints: []InputEndpoint{{
-				Name: "HttpIn", Protocol: "http", Port: 80, LocalPort: 80, IdleTimeoutInMinutes: 4, LoadBalancerDistribution: "none",
+				Name: "HttpIn", Protocol: "http", Port: 80, LocalPort: 80, LoadBalancerDistribution: "none",
 			}},
 			Sites:   []Site{{Name: "Web", Bindings: []Binding{{Name: "HttpIn", EndpointName: "HttpIn"}}}},
 			Imports: []Named{{Name: "Diagnostics"}},
@@ -143,9 +143,9 @@ func TestReadEverything(t *testing.T) {
 				InputEndpoints: []InputEndpoint{
 					{
 						Name: "Https", Protocol: "https", Port: 8443, LocalPort: 443, Certificate: "tls", IgnoreRoleInstanceStatus: true, LoadBalancerProbe: "p",
-						IdleTimeoutInMinutes: 4, LoadBalancerDistribution: "none",
+						LoadBalancerDistribution: "none",
 					},
-					{Name: "Dns", Protocol: "udp", Port: 443, LocalPort: 443, IdleTimeoutInMinutes: 4, LoadBalancerDistribution: "none"},
+					{Name: "Dns", Protocol: "udp", Port: 443, LocalPort: 443, LoadBalancerDistribution: "none"},
 				},
 				Sites:                 []Site{{Name: "A", Bindings: []Binding{{Name: "b", EndpointName: "Https", HostHeader: "www.example.org"}}}},
 				StartupTasks:          []Task{{CommandLine: "open.cmd", ExecutionContext: "elevated", TaskType: "background"}},

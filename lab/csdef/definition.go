@@ -137,7 +137,7 @@ type InputEndpoint struct {
 	Certificate              string
 	IgnoreRoleInstanceStatus bool
 	LoadBalancerProbe        string
-	IdleTimeoutInMinutes     int    // 4 when not given
+	IdleTimeoutInMinutes     int    // 0 when not given
 	LoadBalancerDistribution string // none when not given, sourceIP, sourceIPProtocol
 	LoadBalancer             string // of the service configuration: an internal one
 	Origin                   emu.Origin

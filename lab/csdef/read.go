@@ -172,7 +172,7 @@ func readInputEndpoint(e *element) InputEndpoint {
 		Certificate:              e.Get("certificate"),
 		IgnoreRoleInstanceStatus: e.Bool("ignoreRoleInstanceStatus", false),
 		LoadBalancerProbe:        e.Get("loadBalancerProbe"),
-		IdleTimeoutInMinutes:     e.Int("idleTimeoutInMinutes", 4, 30, 4),
+		IdleTimeoutInMinutes:     e.Int("idleTimeoutInMinutes", 4, 30, 0),
 		LoadBalancerDistribution: e.OneOf("loadBalancerDistribution", "none", "none", "sourceIP", "sourceIPProtocol"),
 		LoadBalancer:             e.Get("loadBalancer"),
 		Origin:                   e.Origin,
