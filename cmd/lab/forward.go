@@ -63,10 +63,11 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 		a.stdout.printf("%s leads to %s in the lab %s\n", listener.Addr(), request.To, client.Name)
 	}}
 	err = client.Forward(forwarding, told, request, func(err error) {
-		a.stderr.printf("%s\n", a.text(err))
 		if _, ended := live.Dial(client.Name); ended != nil {
 			cancel(ended)
+			return
 		}
+		a.stderr.printf("%s\n", a.text(err))
 	})
 	if err != nil {
 		return err
