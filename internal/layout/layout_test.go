@@ -123,7 +123,7 @@ func forbidden(pkg, imported string) string {
 		return "scenarios are data"
 	case within(pkg, "cmd") && within(ours, "emu") && ours != "emu":
 		return "cmd reaches the emulator through lab/live alone"
-	case bench && within(ours, "emu") && ours != "emu":
+	case within(pkg, "internal/bench/bare") && within(ours, "emu") && ours != "emu":
 		return "what a benchmark compares with the emulator doesn't use it"
 	}
 	return ""
