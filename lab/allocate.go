@@ -13,7 +13,7 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	taken := l.takenIn(d)
+	taken := l.takenIn(d, block)
 	if static.IsValid() {
 		switch {
 		case d.VirtualNetwork == "":
@@ -60,12 +60,14 @@ func (l *Lab) blockOf(d *Deployment, subnet string) (netip.Prefix, string, *Erro
 
 const gatewaySubnet = "GatewaySubnet"
 
-// takenIn tells which addresses are in use in the isolation domain of a deployment: its virtual network, or itself.
-func (l *Lab) takenIn(d *Deployment) func(netip.Addr) bool {
+// takenIn tells which addresses of a block are in use in the isolation domain of a deployment: its virtual network, or itself.
+func (l *Lab) takenIn(d *Deployment, block netip.Prefix) func(netip.Addr) bool {
 	taken := map[netip.Addr]bool{}
 	collect := func(d *Deployment) {
 		for _, i := range d.Instances {
-			taken[i.DIP] = true
+			if block.Contains(i.DIP) { // a subnet has few of the addresses of a large network
+				taken[i.DIP] = true
+			}
 		}
 		if d.InternalLoadBalancer != nil {
 			taken[d.InternalLoadBalancer.Address] = true

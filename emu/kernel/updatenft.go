@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -176,8 +177,9 @@ func (r *rulesetChange) edit(was, now emu.Chain, add *additions) error {
 
 // sets queues the elements, sets, chains and policies that go, and then all that comes.
 func (r *rulesetChange) sets(add additions) error {
+	from, to := r.differingSets()
 	old := map[string]filledSet{}
-	for _, s := range setsOf(r.from) {
+	for _, s := range from {
 		old[s.Name] = s
 	}
 	var made []filledSet
@@ -186,7 +188,7 @@ func (r *rulesetChange) sets(add additions) error {
 		elements []nftables.SetElement
 	}
 	var grown []more
-	for _, s := range setsOf(r.to) {
+	for _, s := range to {
 		s.Table = r.table
 		was, ok := old[s.Name]
 		if !ok || !sameType(&was.Set, &s.Set) {
@@ -200,7 +202,7 @@ func (r *rulesetChange) sets(add additions) error {
 		}
 		grown = append(grown, more{s.Set, come})
 	}
-	for _, s := range setsOf(r.from) {
+	for _, s := range from {
 		if _, gone := old[s.Name]; gone {
 			s.Table = r.table
 			r.DelSet(&s.Set)
@@ -241,6 +243,38 @@ func (r *rulesetChange) sets(add additions) error {
 		}
 	}
 	return nil
+}
+
+// differingSets gives the sets of both rulesets but for those that they have alike, which are most of a large one.
+func (r *rulesetChange) differingSets() (from, to []filledSet) {
+	var a, b emu.Ruleset
+	a.Prefixes, b.Prefixes = differing(r.from.Prefixes, r.to.Prefixes, func(s emu.PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements })
+	a.Pairs, b.Pairs = differing(r.from.Pairs, r.to.Pairs, func(s emu.PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements })
+	a.Addresses, b.Addresses = differing(r.from.Addresses, r.to.Addresses, func(m emu.AddressMap) (string, []emu.AddressMapElement) { return m.Name, m.Elements })
+	a.Sockets, b.Sockets = differing(r.from.Sockets, r.to.Sockets, func(m emu.SocketMap) (string, []emu.SocketMapElement) { return m.Name, m.Elements })
+	return setsOf(&a), setsOf(&b)
+}
+
+func differing[S any, E comparable](from, to []S, parts func(S) (name string, elements []E)) (a, b []S) {
+	had := make(map[string][]E, len(from))
+	for _, s := range from {
+		name, elements := parts(s)
+		had[name] = elements
+	}
+	same := map[string]bool{}
+	for _, s := range to {
+		name, elements := parts(s)
+		if was, ok := had[name]; ok && slices.Equal(was, elements) {
+			same[name] = true
+		}
+	}
+	changed := func(all []S) []S {
+		return slices.DeleteFunc(slices.Clone(all), func(s S) bool {
+			name, _ := parts(s)
+			return same[name]
+		})
+	}
+	return changed(from), changed(to)
 }
 
 func sameType(a, b *nftables.Set) bool {

@@ -30,7 +30,10 @@ const uplink = "wan" // an edge's or a datacenter's interface towards the intern
 
 // Network gives the network of a lab.
 func Network(l *lab.Lab) *emu.Network {
-	b := &builder{lab: l, network: &emu.Network{PublicNames: l.PublicNames()}}
+	n := len(l.Members()) // most namespaces and most links are theirs
+	b := &builder{lab: l, network: &emu.Network{
+		PublicNames: l.PublicNames(), Namespaces: make([]emu.Namespace, 0, n), Links: make([]emu.Link, 0, n),
+	}}
 	b.internet()
 	for _, location := range b.lab.UsedLocations() {
 		b.datacenter(location)

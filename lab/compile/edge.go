@@ -19,9 +19,10 @@ type domain struct {
 	subnets     []subnet
 	space       []netip.Prefix // what is inside
 	deployments []*lab.Deployment
-	servers     []netip.Addr // name servers of its own
-	gateway     netip.Addr   // public address of the virtual network's gateway; zero: none
-	peers       []string     // what the gateway joins it to
+	running     []*lab.Instance // of all deployments, by their address
+	servers     []netip.Addr    // name servers of its own
+	gateway     netip.Addr      // public address of the virtual network's gateway; zero: none
+	peers       []string        // what the gateway joins it to
 	// separate is set where the deployments don't reach each other's instances.
 	separate bool
 }
@@ -69,13 +70,16 @@ func (b *builder) domains() []domain {
 			all = append(all, d)
 		}
 	}
+	for i := range all {
+		all[i].running = running(all[i].deployments)
+	}
 	return all
 }
 
-// instances lists the running instances of the domain by their address.
-func (d domain) instances() []*lab.Instance {
+// running lists the running instances of deployments by their address.
+func running(deployments []*lab.Deployment) []*lab.Instance {
 	var all []*lab.Instance
-	for _, deployment := range d.deployments {
+	for _, deployment := range deployments {
 		all = append(all, deployment.Running()...)
 	}
 	slices.SortFunc(all, func(a, b *lab.Instance) int { return cmp.Or(a.DIP.Compare(b.DIP), cmp.Compare(a.ID, b.ID)) })
@@ -106,9 +110,9 @@ func (b *builder) edge(d domain) {
 			edge.DNS.Views = append(edge.DNS.Views, view)
 		}
 	}
-	direct := b.directReturn(d)
+	direct, balanced := b.directReturn(d), internallyBalanced(d)
 	for _, sub := range d.subnets {
-		b.subnet(&edge, d, sub, direct)
+		b.subnet(&edge, d, sub, direct, balanced)
 	}
 	edge.Ruleset = b.edgeRules(d)
 	edge.HealthProbes = b.healthProbes(d)
@@ -135,27 +139,19 @@ func internalDomain(service string) string { return service + ".internal.cloudap
 const leafSize = 256
 
 // subnet makes a bridge with the instances of the domain that are in the subnet.
-func (b *builder) subnet(edge *emu.Namespace, d domain, sub subnet, direct map[*lab.Instance]netip.Addr) {
+func (b *builder) subnet(edge *emu.Namespace, d domain, sub subnet, direct map[*lab.Instance]netip.Addr, balanced map[*lab.Instance]bool) {
 	gateway := lab.Gateway(sub.prefix)
 	bridge := emu.Bridge{
 		Name: interfaceName("br-" + sub.name), MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, sub.prefix.Bits())},
 	}
-	balanced := map[*lab.Instance]bool{}
 	for _, deployment := range d.deployments {
 		// An internal load balancer has its address on the bridge, so that the edge answers for it.
 		if ilb := deployment.InternalLoadBalancer; ilb != nil && sub.prefix.Contains(ilb.Address) {
 			bridge.Addresses = append(bridge.Addresses, single(ilb.Address))
 		}
-		for _, f := range deployment.Frontends() {
-			for _, m := range f.Members {
-				if f.Internal {
-					balanced[m.Instance] = true
-				}
-			}
-		}
 	}
 	leaves := map[int][]emu.MAC{} // the stations behind each leaf bridge
-	for _, i := range d.instances() {
+	for _, i := range d.running {
 		if !sub.prefix.Contains(i.DIP) {
 			continue
 		}
@@ -189,6 +185,24 @@ func (b *builder) subnet(edge *emu.Namespace, d domain, sub subnet, direct map[*
 	for _, n := range numbers {
 		b.leaf(edge, bridge.Name, sub, n, leaves[n])
 	}
+}
+
+// internallyBalanced has the instances behind internal load balancers.
+func internallyBalanced(d domain) map[*lab.Instance]bool {
+	all := map[*lab.Instance]bool{}
+	for _, deployment := range d.deployments {
+		if deployment.InternalLoadBalancer == nil {
+			continue
+		}
+		for _, f := range deployment.Frontends() {
+			for _, m := range f.Members {
+				if f.Internal {
+					all[m.Instance] = true
+				}
+			}
+		}
+	}
+	return all
 }
 
 // throughGateway leads to the instance's own subnet by the gateway: a member of an internal load balancer answers clients next to it

@@ -47,7 +47,7 @@ func (b *builder) edgeRules(d domain) *emu.Ruleset {
 			}
 		}
 	}
-	for _, i := range d.instances() {
+	for _, i := range d.running {
 		dips = append(dips, single(i.DIP))
 		if vip := b.lab.Deployment(i).VIP; vip.IsValid() {
 			sources.Elements = append(sources.Elements, emu.AddressMapElement{Key: i.DIP, Value: vip})
@@ -106,7 +106,7 @@ func (b *builder) forwardRules(d domain) []emu.Rule {
 	boundary := "outside " + d.name + ": private addresses have no route"
 	rules := []emu.Rule{accept(emu.MatchEstablished{})}
 	direct := b.directReturn(d)
-	for _, i := range d.instances() {
+	for _, i := range d.running {
 		vip, ok := direct[i]
 		if !ok {
 			continue
@@ -140,7 +140,7 @@ func (b *builder) forwardRules(d domain) []emu.Rule {
 		emu.DropRules(NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 		emu.DropRules(PrivateAddress, boundary, d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
 	)...)
-	for _, i := range d.instances() {
+	for _, i := range d.running {
 		if i.PublicIP.IsValid() {
 			rules = append(rules, accept(emu.MatchPrefix{Of: emu.Source, Prefix: single(i.DIP)}, emu.MatchOutput{Device: uplink}))
 		}

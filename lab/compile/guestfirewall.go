@@ -13,7 +13,7 @@ func guestFirewall(i *lab.Instance, rules []lab.GuestFirewallRule, subnet netip.
 	if i.FirewallOff {
 		return nil
 	}
-	f := &emu.Firewall{Default: i.FirewallOrigin}
+	f := &emu.Firewall{Default: i.FirewallOrigin, Rules: slices.Grow([]emu.FirewallRule(nil), len(rules))}
 	for _, allow := range []bool{false, true} {
 		for n, r := range rules {
 			if r.Allow == allow && r.Inactive == "" {

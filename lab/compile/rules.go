@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"vnetlab/emu"
@@ -39,7 +40,7 @@ func NoBackendID(d *lab.Deployment, f lab.Frontend) string {
 }
 
 // FirewallRuleID names the nth rule of an instance's guest firewall, from 0.
-func FirewallRuleID(n int) string { return fmt.Sprintf("firewall-%d", n+1) }
+func FirewallRuleID(n int) string { return "firewall-" + strconv.Itoa(n+1) }
 
 // EdgeName is the namespace at the edge of an isolation domain (lab.Lab.Domain).
 func EdgeName(domain string) string { return "edge." + domain }
