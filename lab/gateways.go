@@ -115,7 +115,7 @@ func (l *Lab) addLocalHost(n *LocalNetwork, h LocalHost) *Error {
 func (l *Lab) DeleteLocalNetwork(name string) error {
 	n, ok := l.localNetwork(name)
 	if !ok {
-		return didYouMean(notFound("The local network site %s does not exist.", shorten(name)), name, names(l.LocalNetworks, func(n *LocalNetwork) string { return n.Name }))
+		return didYouMean(notFound("The local network site %s does not exist.", shorten(name)), name, l.localNetworkNames())
 	}
 	for _, v := range l.VirtualNetworks {
 		if v.Gateway != nil && slices.Contains(v.Gateway.Connections, name) {
@@ -124,6 +124,42 @@ func (l *Lab) DeleteLocalNetwork(name string) error {
 	}
 	l.LocalNetworks = remove(l.LocalNetworks, n)
 	return nil
+}
+
+// UpdateLocalNetwork replaces the address space and the VPN device's address of a site, as the import of a network configuration does. The
+// hosts of the site stay, and so does the device's address where none is asked for.
+func (l *Lab) UpdateLocalNetwork(n LocalNetwork) error {
+	old, ok := l.localNetwork(n.Name)
+	if !ok {
+		return didYouMean(notFound("The local network site %s does not exist.", shorten(n.Name)), n.Name, l.localNetworkNames()).At(n.Origin)
+	}
+	n.Hosts = old.Hosts
+	if !n.VPNGatewayAddress.IsValid() {
+		n.VPNGatewayAddress = old.VPNGatewayAddress
+	}
+	next := l.Clone()
+	next.LocalNetworks = remove(next.LocalNetworks, old)
+	if err := next.CreateLocalNetwork(n); err != nil {
+		return err
+	}
+	for _, v := range l.VirtualNetworks {
+		if v.Gateway == nil || !slices.Contains(v.Gateway.Connections, n.Name) {
+			continue
+		}
+		without := *v
+		without.Gateway = nil
+		replace(next.VirtualNetworks, v, &without)
+		if err := next.CreateGateway(v.Name, VPNGateway{Connections: v.Gateway.Connections, Origin: n.Origin}); err != nil {
+			return err
+		}
+	}
+	now, _ := next.localNetwork(n.Name)
+	replace(l.LocalNetworks, old, now)
+	return nil
+}
+
+func (l *Lab) localNetworkNames() []string {
+	return names(l.LocalNetworks, func(n *LocalNetwork) string { return n.Name })
 }
 
 // CreateGateway gives a virtual network a gateway with connections. The network needs a subnet named GatewaySubnet, and the address
@@ -146,7 +182,7 @@ func (l *Lab) CreateGateway(network string, g VPNGateway) error {
 	for _, c := range g.Connections {
 		space, ok := l.spaceOf(c)
 		if !ok || c == network {
-			candidates := append(l.virtualNetworkNames(), names(l.LocalNetworks, func(n *LocalNetwork) string { return n.Name })...)
+			candidates := append(l.virtualNetworkNames(), l.localNetworkNames()...)
 			return didYouMean(badRequest("The gateway of %s has a connection to %s, which is neither a local network site nor another virtual network.", network, shorten(c)), c, candidates).At(g.Origin)
 		}
 		for other, prefixes := range joined {

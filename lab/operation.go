@@ -37,7 +37,8 @@ type (
 	UpdateVirtualNetworkOp struct{ VirtualNetwork }
 	CreateHostedServiceOp  struct{ HostedService }
 	DeleteHostedServiceOp  struct{ Name string }
-	// AddRoleOp adds a virtual machine. With a location or an affinity group it creates the cloud service that isn't there.
+	// AddRoleOp adds a virtual machine. With a location or an affinity group it creates the cloud service that isn't there; one that is there
+	// must be in that place.
 	AddRoleOp struct {
 		Service        string
 		Location       string
@@ -106,6 +107,7 @@ type (
 	DisassociateReservedIPOp struct{ Name string }
 	CreateLocalNetworkOp     struct{ LocalNetwork }
 	DeleteLocalNetworkOp     struct{ Name string }
+	UpdateLocalNetworkOp     struct{ LocalNetwork } // its hosts stay
 	CreateGatewayOp          struct {
 		Network string
 		Gateway VPNGateway
@@ -125,7 +127,11 @@ func (o UpdateVirtualNetworkOp) Do(l *Lab) error { return l.UpdateVirtualNetwork
 func (o CreateHostedServiceOp) Do(l *Lab) error  { return l.CreateHostedService(o.HostedService) }
 func (o DeleteHostedServiceOp) Do(l *Lab) error  { return l.DeleteHostedService(o.Name) }
 func (o AddRoleOp) Do(l *Lab) error {
-	if _, ok := l.cloudService(o.Service); !ok && (o.Location != "" || o.AffinityGroup != "") {
+	if s, ok := l.cloudService(o.Service); ok {
+		if err := o.checkPlace(l, s); err != nil {
+			return err.At(o.VirtualMachine.Origin)
+		}
+	} else if o.Location != "" || o.AffinityGroup != "" {
 		if err := l.CreateHostedService(HostedService{
 			Name: o.Service, Location: o.Location, AffinityGroup: o.AffinityGroup, Description: ImplicitDescription(o.Now), Origin: o.VirtualMachine.Origin,
 		}); err != nil {
@@ -134,6 +140,23 @@ func (o AddRoleOp) Do(l *Lab) error {
 	}
 	return l.AddVirtualMachine(o.Service, o.VirtualMachine)
 }
+
+// checkPlace refuses a machine for another place than that of the cloud service it goes to.
+func (o AddRoleOp) checkPlace(l *Lab, s *CloudService) *Error {
+	const hint = "A machine is where its cloud service is: leave the place out, or choose another cloud service."
+	if location := l.LocationOf(s.AffinityGroup, s.Location); o.Location != "" && o.Location != location {
+		return conflict("The cloud service %s is in %s, not in %s.", s.Name, location, shorten(o.Location)).WithHint(hint)
+	}
+	switch {
+	case o.AffinityGroup == "" || o.AffinityGroup == s.AffinityGroup:
+		return nil
+	case s.AffinityGroup == "":
+		return conflict("The cloud service %s is in no affinity group, not in %s.", s.Name, shorten(o.AffinityGroup)).WithHint(hint)
+	default:
+		return conflict("The cloud service %s is in the affinity group %s, not in %s.", s.Name, s.AffinityGroup, shorten(o.AffinityGroup)).WithHint(hint)
+	}
+}
+
 func (o DeleteRoleOp) Do(l *Lab) error { return l.DeleteRole(o.Service, o.Name) }
 func (o ShutdownRoleOp) Do(l *Lab) error {
 	return l.ShutdownRole(o.Service, o.Name, !o.StayProvisioned)
@@ -170,6 +193,7 @@ func (o DisassociateReservedIPOp) Do(l *Lab) error {
 }
 func (o CreateLocalNetworkOp) Do(l *Lab) error { return l.CreateLocalNetwork(o.LocalNetwork) }
 func (o DeleteLocalNetworkOp) Do(l *Lab) error { return l.DeleteLocalNetwork(o.Name) }
+func (o UpdateLocalNetworkOp) Do(l *Lab) error { return l.UpdateLocalNetwork(o.LocalNetwork) }
 func (o CreateGatewayOp) Do(l *Lab) error      { return l.CreateGateway(o.Network, o.Gateway) }
 func (o DeleteGatewayOp) Do(l *Lab) error      { return l.DeleteGateway(o.Network) }
 func (o CreateWebSiteOp) Do(l *Lab) error      { return l.CreateWebSite(o.WebSite) }
@@ -239,6 +263,7 @@ func (o AssociateReservedIPOp) String() string {
 func (o DisassociateReservedIPOp) String() string { return "disassociate reserved IP " + o.Name }
 func (o CreateLocalNetworkOp) String() string     { return "create local network site " + o.Name }
 func (o DeleteLocalNetworkOp) String() string     { return "delete local network site " + o.Name }
+func (o UpdateLocalNetworkOp) String() string     { return "change local network site " + o.Name }
 func (o CreateGatewayOp) String() string {
 	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Connections, ", "))
 }
@@ -256,7 +281,7 @@ var operations = func() map[string]reflect.Type {
 		CreateHostedServiceOp{}, DeleteHostedServiceOp{}, AddRoleOp{}, DeleteRoleOp{}, ShutdownRoleOp{}, StartRoleOp{}, AddEndpointOp{},
 		UpdateEndpointOp{}, DeleteEndpointOp{}, SetEndpointACLOp{}, AddFirewallRuleOp{}, DeleteFirewallRuleOp{}, CreateDeploymentOp{},
 		DeleteDeploymentOp{}, SwapDeploymentOp{}, ScaleRoleOp{}, UpgradeDeploymentOp{}, SetFirewallOp{}, SetServicesOp{}, CreateReservedIPOp{}, DeleteReservedIPOp{}, AssociateReservedIPOp{},
-		DisassociateReservedIPOp{}, CreateLocalNetworkOp{}, DeleteLocalNetworkOp{}, CreateGatewayOp{}, DeleteGatewayOp{},
+		DisassociateReservedIPOp{}, CreateLocalNetworkOp{}, DeleteLocalNetworkOp{}, UpdateLocalNetworkOp{}, CreateGatewayOp{}, DeleteGatewayOp{},
 		CreateWebSiteOp{}, DeleteWebSiteOp{}, CreateInternetHostOp{}, DeleteInternetHostOp{},
 	} {
 		t := reflect.TypeOf(o)

@@ -257,6 +257,63 @@ func TestImplicitService(t *testing.T) {
 	}
 }
 
+func TestPlaceOfService(t *testing.T) {
+	for _, tt := range []struct{ service, location, affinityGroup, text string }{
+		{"standalone", "", "", ""},
+		{"standalone", "East US", "", ""},
+		{"standalone", "West US", "", "ConflictError: The cloud service standalone is in East US, not in 'West US'."},
+		{"standalone", "", "west", "ConflictError: The cloud service standalone is in no affinity group, not in 'west'."},
+		{"contactsql", "", "west", ""},
+		{"contactsql", "West US", "", ""}, // where its affinity group is
+		{"contactsql", "East US", "", "ConflictError: The cloud service contactsql is in West US, not in 'East US'."},
+		{"contactsql", "", "east", "ConflictError: The cloud service contactsql is in the affinity group west, not in 'east'."},
+	} {
+		machine := vm("placed")
+		if tt.service == "contactsql" {
+			machine = inSubnet(machine, "FrontEnd")
+		}
+		_, err := inhabited(t).Apply(lab.AddRoleOp{Service: tt.service, Location: tt.location, AffinityGroup: tt.affinityGroup, VirtualMachine: machine})
+		if got := fmt.Sprint(err); tt.text == "" && err != nil || tt.text != "" && got != tt.text {
+			t.Errorf("%+v: got %s", tt, got)
+		}
+	}
+}
+
+func TestUpdateLocalNetwork(t *testing.T) {
+	l := lab.Lab{Name: "sites"}
+	must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
+		Name: "net", Location: "West US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.0.0/29")}},
+	}))
+	must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24"), Hosts: []*lab.LocalHost{{Name: "desk"}}}))
+	must(t, l.CreateGateway("net", lab.VPNGateway{Connections: []string{"hq"}}))
+	update := func(name string, space ...string) (*lab.Lab, error) {
+		return l.Apply(lab.UpdateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{Name: name, AddressSpace: prefixes(space...)}})
+	}
+	next, err := update("hq", "192.168.0.0/16", "172.16.0.0/16")
+	must(t, err)
+	old, now := l.LocalNetworks[0], next.LocalNetworks[0]
+	if len(now.AddressSpace) != 2 || now.VPNGatewayAddress != old.VPNGatewayAddress || len(now.Hosts) != 1 || now.Hosts[0].Address != old.Hosts[0].Address {
+		t.Errorf("%+v became %+v", old, now)
+	}
+	if n, _ := next.VirtualNetwork("net"); n.Gateway == nil || len(next.Connections()) != 1 {
+		t.Error("the gateway is gone")
+	}
+	for _, tt := range []struct {
+		name, space, text string
+	}{
+		{"hp", "192.168.0.0/24", "ResourceNotFound: The local network site 'hp' does not exist."},
+		{"hq", "10.0.8.0/24", "BadRequest: The host desk of hq can't have an address of 10.0.8.0/24: it is taken, reserved or none is left."},
+		{"hq", "192.168.0.0/30", "BadRequest: The address prefix 192.168.0.0/30 of hq is too small; the smallest is a /29."},
+	} {
+		if _, err := update(tt.name, tt.space); err == nil || err.Error() != tt.text {
+			t.Errorf("%+v: got %v", tt, err)
+		}
+	}
+	if _, err := update("hq", "192.168.0.0/24", "10.0.8.0/24"); err == nil || !strings.Contains(err.Error(), "overlap: they can't be joined") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestReconcile holds that the operations it gives lead from any lab to any other, or that it refuses.
 func TestReconcile(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -52,15 +52,9 @@ changed: the machine may still refuse what comes in.`,
 		ValidArgsFunction: a.names(machineNames),
 	}
 	endpointFlags(cmd, &spec, &rules)
-	var e lab.VMEndpoint
-	a.thenPorts(cmd, func(args []string) (string, func(string) bool) {
-		if e.PublicPort != 0 {
-			return "", nil
-		}
-		return args[0], func(endpoint string) bool { return endpoint == e.Name }
-	})
-	return a.operation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (_ lab.Operation, err error) {
-		if e, err = endpointOf(cmd, args[1], spec, rules); err != nil {
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error) {
+		e, err := endpointOf(cmd, args[1], spec, rules)
+		if err != nil {
 			return nil, err
 		}
 		if e.Name != args[1] {

@@ -126,7 +126,7 @@ func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
 	var v any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
 	found := true
-	for _, step := range strings.Split(args[0], ".") {
+	for step := range strings.SplitSeq(args[0], ".") {
 		v, found = child(v, step)
 		if !found {
 			break
@@ -181,7 +181,8 @@ func nobody(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// interrupt WHEN ARGUMENT... starts lab, interrupts it when its output matches WHEN or after that time, and expects status 130.
+// interrupt WHEN ARGUMENT... starts lab, interrupts it when its output matches WHEN, or that long after it has begun with a lab, and expects
+// status 130.
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: interrupt REGEXP|DURATION ARGUMENT...")
@@ -198,17 +199,21 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(c.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
-	if after, err := time.ParseDuration(args[0]); err == nil {
-		time.Sleep(after)
-	} else {
-		when := regexp.MustCompile(args[0])
-		for deadline := time.Now().Add(20 * time.Second); !when.MatchString(ts.ReadFile("interrupted")); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				c.Process.Kill()
-				ts.Fatalf("no %s in %s", args[0], ts.ReadFile("interrupted"))
-			}
+	when := regexp.MustCompile(args[0])
+	ready := func() bool { return when.MatchString(ts.ReadFile("interrupted")) }
+	after, err := time.ParseDuration(args[0])
+	if err == nil {
+		// A time from the start would be a race with the program's first steps: until it listens to signals, one just ends it. The first thing
+		// that it does with a lab is to make a folder.
+		ready = func() bool { _, err := os.Stat(ts.Getenv("VNETLAB_RUN")); return err == nil }
+	}
+	for deadline := time.Now().Add(20 * time.Second); !ready(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			c.Process.Kill()
+			ts.Fatalf("no %s in %s", args[0], ts.ReadFile("interrupted"))
 		}
 	}
+	time.Sleep(after)
 	ts.Check(c.Process.Signal(os.Interrupt))
 	select {
 	case <-ended:

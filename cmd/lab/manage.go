@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
+	"vnetlab/lab/labfile"
 	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
@@ -80,34 +82,75 @@ func (a *app) question(cmd *cobra.Command, answer func(info live.Info, args []st
 	return a.asks(a.answers(cmd))
 }
 
+// changeAnswer is what a change has done, with what it led to.
+type changeAnswer struct {
+	live.ChangeResult
+	// Endpoints are those that were asked for, with the public ports that they have.
+	Endpoints []endpointAnswer `json:"endpoints,omitempty"`
+	Notes     []note           `json:"notes,omitempty"` // what was read and has no effect on the network
+}
+
 // do does operations on the running lab as one change and says what was done.
 func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Operation) error {
+	return a.doNoting(cmd, client, nil, operations...)
+}
+
+// doNoting is do after something was read that has no effect.
+func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.Note, operations ...lab.Operation) error {
 	result, err := client.Do(cmd.Context(), operations...)
 	if err != nil {
 		return err
 	}
-	return a.printChange(result, "done")
-}
-
-// thenPorts tells a person the public ports that the platform picked in an operation on a virtual machine.
-func (a *app) thenPorts(cmd *cobra.Command, picked func(args []string) (machine string, is func(endpoint string) bool)) {
-	cmd.PostRunE = func(cmd *cobra.Command, args []string) error {
-		machine, is := picked(args)
-		if a.format != textFormat || is == nil {
-			return nil
+	answer := changeAnswer{ChangeResult: result, Notes: notesOf(notes)}
+	picked := map[string]bool{}
+	for _, o := range operations {
+		machine, asked := endpointsIn(o)
+		if len(asked) == 0 {
+			continue
 		}
-		info := a.known(cmd)
+		info, err := client.Lab(cmd.Context())
+		if err != nil {
+			continue // the lab has ended since; what was done was done
+		}
 		h, err := findMachine(info, machine)
 		if err != nil {
-			return nil // somebody was quick to delete it
+			continue // somebody was quick to delete it
 		}
 		for _, e := range endpointsOf(info, h) {
-			if is(e.Name) {
-				a.stdout.printf("      %s is %s:%d/%s\n", e.Name, e.DNSName, e.PublicPort, e.Protocol)
+			if n := slices.IndexFunc(asked, func(o lab.VMEndpoint) bool { return o.Name == e.Name }); n >= 0 {
+				answer.Endpoints = append(answer.Endpoints, e)
+				picked[e.Name] = asked[n].PublicPort == 0
 			}
 		}
-		return nil
 	}
+	if a.format == jsonFormat {
+		return a.stdout.json(answer)
+	}
+	if err := a.printChange(result, "done"); err != nil {
+		return err
+	}
+	for _, n := range notes {
+		a.stderr.printf("%s: %s\n", n.Origin, n.Text)
+	}
+	for _, e := range answer.Endpoints {
+		if picked[e.Name] {
+			a.stdout.printf("      %s is %s:%d/%s\n", e.Name, e.DNSName, e.PublicPort, e.Protocol)
+		}
+	}
+	return nil
+}
+
+// endpointsIn gives the endpoints that an operation asks for, with the virtual machine that they are of.
+func endpointsIn(o lab.Operation) (machine string, endpoints []lab.VMEndpoint) {
+	switch o := o.(type) {
+	case lab.AddRoleOp:
+		return o.Service + "." + o.VirtualMachine.Name, o.VirtualMachine.Endpoints
+	case lab.AddEndpointOp:
+		return o.Service + "." + o.VirtualMachine, []lab.VMEndpoint{o.Endpoint}
+	case lab.UpdateEndpointOp:
+		return o.Service + "." + o.VirtualMachine, []lab.VMEndpoint{o.Endpoint}
+	}
+	return "", nil
 }
 
 // printChange says what was done, or would be.

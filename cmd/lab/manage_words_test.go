@@ -14,6 +14,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/labfile"
 	"vnetlab/lab/live"
 )
 
@@ -123,14 +124,40 @@ func TestReplaceNetworks(t *testing.T) {
 	same, other, more := requestOf(here("same")), requestOf(here("other")), requestOf(here("more"))
 	same.Origin = lab.Origin{File: "x", Line: 1}
 	other.Subnets[0].AddressPrefix = prefix("10.0.1.0/24")
-	var got []string
-	for _, o := range replaceNetworks(info, []lab.VirtualNetwork{more, other, same}) {
-		got = append(got, o.String())
+	compare := func(wanted labfile.Networks, want ...string) {
+		t.Helper()
+		var got []string
+		for _, o := range replaceNetworks(info, wanted) {
+			got = append(got, o.String())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
-	want := []string{"delete virtual network gone", "create virtual network more", "change virtual network other"}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+	compare(labfile.Networks{VirtualNetworks: []lab.VirtualNetwork{more, other, same}},
+		"delete virtual network gone", "create virtual network more", "change virtual network other")
+
+	// Gateways go before what they join, and come after it.
+	space := []netip.Prefix{prefix("192.168.0.0/24")}
+	device := netip.MustParseAddr("203.0.113.9")
+	info = live.Info{
+		VirtualNetworks: []live.VirtualNetworkInfo{here("a"), here("b")},
+		LocalNetworks:   []live.LocalNetworkInfo{{Name: "x", AddressSpace: space, VPNGatewayAddress: device}, {Name: "y", AddressSpace: space}},
 	}
+	info.VirtualNetworks[0].Gateway = &live.GatewayInfo{Connections: []string{"x", "y"}}
+	info.VirtualNetworks[1].Gateway = &live.GatewayInfo{Connections: []string{"x"}}
+	to := func(network string, connections ...string) lab.CreateGatewayOp {
+		return lab.CreateGatewayOp{Network: network, Gateway: lab.VPNGateway{Connections: connections}}
+	}
+	networks := []lab.VirtualNetwork{requestOf(here("a")), requestOf(here("b"))}
+	x, y, z := lab.LocalNetwork{Name: "x", AddressSpace: space}, lab.LocalNetwork{Name: "y", AddressSpace: space}, lab.LocalNetwork{Name: "z", AddressSpace: space}
+	compare(labfile.Networks{VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y}, Gateways: []lab.CreateGatewayOp{to("a", "y", "x"), to("b", "x")}})
+	y.AddressSpace, x.VPNGatewayAddress = []netip.Prefix{prefix("192.168.1.0/24")}, netip.MustParseAddr("203.0.113.10")
+	compare(labfile.Networks{VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y}, Gateways: []lab.CreateGatewayOp{to("a", "x", "y"), to("b", "x")}},
+		"delete the gateway of a", "change local network site x", "change local network site y", "create the gateway of a to x, y")
+	compare(labfile.Networks{VirtualNetworks: networks[1:], LocalNetworks: []lab.LocalNetwork{z}, Gateways: []lab.CreateGatewayOp{to("b", "z")}},
+		"delete the gateway of a", "delete the gateway of b", "delete virtual network a", "delete local network site x", "delete local network site y",
+		"create local network site z", "create the gateway of b to z")
 }
 
 // Every verb says what it does, has an example that names it, and completes its arguments.
@@ -162,7 +189,7 @@ func TestManagementHelp(t *testing.T) {
 		if c.Flags().Lookup("lab") == nil {
 			t.Errorf("%s has no --lab", c.CommandPath())
 		}
-		for _, line := range strings.Split(c.Example, "\n") {
+		for line := range strings.SplitSeq(c.Example, "\n") {
 			if w := len(line); w > 160 {
 				t.Errorf("%s: an example of %d columns", c.CommandPath(), w)
 			}

@@ -1,20 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/labfile"
 	"vnetlab/lab/live"
-	"vnetlab/lab/netcfg"
 )
 
 func (a *app) network() *cobra.Command {
@@ -98,126 +91,6 @@ func (a *app) networkShow() *cobra.Command {
 		}
 		return a.detail(n, func() { a.printNetwork(info, n) })
 	})
-}
-
-func (a *app) networkImport() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Make the virtual networks those of a network configuration file",
-		Long: `Make the virtual networks of the lab those of a network configuration file (.netcfg): missing ones are created, others changed, and those that the
-file doesn't have are deleted. All of it happens, or none: what is in use can't be changed or deleted.`,
-		Example: "  sudo lab network import NetworkConfig.netcfg",
-		Args:    want(1, 1, "a network configuration file"),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"netcfg", "xml"}, cobra.ShellCompDirectiveFilterFileExt
-		},
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := a.client(cmd)
-		if err != nil {
-			return err
-		}
-		// What is wrong is told with the path as it was typed; the places that the lab keeps are absolute.
-		if _, err := labfile.ReadNetworkConfiguration(args[0]); err != nil {
-			return err
-		}
-		path, err := filepath.Abs(args[0])
-		if err != nil {
-			return err
-		}
-		wanted, err := labfile.ReadNetworkConfiguration(path)
-		if err != nil {
-			return err
-		}
-		info, err := client.Lab(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return a.do(cmd, client, replaceNetworks(info, wanted)...)
-	}
-	return a.asks(a.answers(cmd))
-}
-
-// replaceNetworks gives the operations that make the networks of a lab the wanted ones. What goes makes room for what comes.
-func replaceNetworks(info live.Info, wanted []lab.VirtualNetwork) []lab.Operation {
-	operations := []lab.Operation{}
-	for _, n := range info.VirtualNetworks {
-		if !slices.ContainsFunc(wanted, func(w lab.VirtualNetwork) bool { return w.Name == n.Name }) {
-			operations = append(operations, lab.DeleteVirtualNetworkOp{Name: n.Name})
-		}
-	}
-	for _, w := range wanted {
-		switch n, err := findNetwork(info, w.Name); {
-		case err != nil:
-			operations = append(operations, lab.CreateVirtualNetworkOp{VirtualNetwork: w})
-		case !reflect.DeepEqual(withoutPlaces(requestOf(n)), withoutPlaces(w)):
-			operations = append(operations, lab.UpdateVirtualNetworkOp{VirtualNetwork: w})
-		}
-	}
-	return operations
-}
-
-// requestOf is the network that was asked for when there is such a one.
-func requestOf(n live.VirtualNetworkInfo) lab.VirtualNetwork {
-	request := lab.VirtualNetwork{
-		Name: n.Name, AffinityGroup: n.AffinityGroup, AddressSpace: n.AddressSpace, DNSServers: n.DNSServers,
-	}
-	if n.AffinityGroup == "" {
-		request.Location = n.Location
-	}
-	for _, s := range n.Subnets {
-		request.Subnets = append(request.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix})
-	}
-	return request
-}
-
-// withoutPlaces gives a network as two that are the same have it.
-func withoutPlaces(n lab.VirtualNetwork) lab.VirtualNetwork {
-	n.Origin = lab.Origin{}
-	n.AddressSpace = append([]netip.Prefix{}, n.AddressSpace...)
-	n.DNSServers = append([]netip.Addr{}, n.DNSServers...)
-	n.Subnets = append([]lab.Subnet{}, n.Subnets...)
-	for i := range n.Subnets {
-		n.Subnets[i].Origin = lab.Origin{}
-	}
-	return n
-}
-
-func (a *app) networkExport() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "export [FILE]",
-		Short: "Write the virtual networks as a network configuration file",
-		Long:  `Write the virtual networks of the lab as a network configuration file (.netcfg), which lab network import reads. Without a file it goes to stdout.`,
-		Example: `  sudo lab network export NetworkConfig.netcfg
-  sudo lab network export | xmllint --format -`,
-		Args: want(0, 1, "a file to write"),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return nil, cobra.ShellCompDirectiveDefault
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			info, err := client.Lab(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var all []lab.VirtualNetwork
-			for _, n := range info.VirtualNetworks {
-				all = append(all, requestOf(n))
-			}
-			if len(args) == 0 {
-				return netcfg.WriteNetworkConfiguration(a.stdout.w, all)
-			}
-			var text bytes.Buffer
-			if err := netcfg.WriteNetworkConfiguration(&text, all); err != nil {
-				return err
-			}
-			return os.WriteFile(args[0], text.Bytes(), 0o644)
-		},
-	}
-	return a.asks(cmd)
 }
 
 func addresses(all []netip.Addr) string {

@@ -85,14 +85,15 @@ func (t *table) lines() []string {
 	}
 	lines := make([]string, 0, len(t.rows))
 	for _, row := range t.rows {
-		line := t.indent
+		var line strings.Builder
+		line.WriteString(t.indent)
 		for i, cell := range row {
-			line += cell
+			line.WriteString(cell)
 			if i < len(row)-1 {
-				line += strings.Repeat(" ", widths[i]-width(cell)+2)
+				line.WriteString(strings.Repeat(" ", widths[i]-width(cell)+2))
 			}
 		}
-		lines = append(lines, strings.TrimRight(line, " "))
+		lines = append(lines, strings.TrimRight(line.String(), " "))
 	}
 	return lines
 }

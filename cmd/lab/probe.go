@@ -87,6 +87,8 @@ func (a *app) verdict(v emu.Verdict) string {
 		return a.stdout.green(string(v))
 	case emu.Timeout, emu.Error:
 		return a.stdout.red(string(v))
+	case emu.Refused, emu.Blocked, emu.NoBackend, emu.Unresolved:
+		return a.stdout.bold(string(v))
 	}
-	return a.stdout.bold(string(v))
+	return string(v)
 }

@@ -231,8 +231,10 @@ func needRoot(cmd *cobra.Command, why string) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	return &failure{status: exitPrivileges, code: "PrivilegesNeeded",
-		message: fmt.Sprintf("%s needs root: %s", cmd.CommandPath(), why), hint: "sudo " + strings.Join(append([]string{"lab"}, os.Args[1:]...), " ")}
+	return &failure{
+		status: exitPrivileges, code: "PrivilegesNeeded",
+		message: fmt.Sprintf("%s needs root: %s", cmd.CommandPath(), why), hint: "sudo " + strings.Join(append([]string{"lab"}, os.Args[1:]...), " "),
+	}
 }
 
 // supervise is the process that a lab is; `lab up` starts it.

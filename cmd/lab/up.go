@@ -83,8 +83,10 @@ func (a *app) lacking(ctx context.Context, err error) error {
 	}
 	for _, f := range live.Check(ctx) {
 		if f.Required && !f.OK {
-			return &failure{status: exitPrivileges, code: "FeatureMissing", err: err,
-				message: fmt.Sprintf("this machine lacks %s (%s): %v", f.Name, f.Detail, err), hint: f.Remedy + "; lab doctor tells more"}
+			return &failure{
+				status: exitPrivileges, code: "FeatureMissing", err: err,
+				message: fmt.Sprintf("this machine lacks %s (%s): %v", f.Name, f.Detail, err), hint: f.Remedy + "; lab doctor tells more",
+			}
 		}
 	}
 	return err

@@ -26,6 +26,14 @@ type note struct {
 	Text   string `json:"text"`
 }
 
+func notesOf(all []labfile.Note) []note {
+	notes := []note{}
+	for _, n := range all {
+		notes = append(notes, note{n.Origin.File, n.Origin.Line, n.Origin.Column, n.Text})
+	}
+	return notes
+}
+
 func (a *app) validate() *cobra.Command {
 	verbose := false
 	cmd := &cobra.Command{
@@ -51,10 +59,7 @@ func (a *app) validate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				v := validFile{File: path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()), Notes: []note{}}
-				for _, n := range loaded.Notes {
-					v.Notes = append(v.Notes, note{n.Origin.File, n.Origin.Line, n.Origin.Column, n.Text})
-				}
+				v := validFile{File: path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()), Notes: notesOf(loaded.Notes)}
 				answer.Files = append(answer.Files, v)
 				if a.format == textFormat {
 					a.stdout.printf("%s: %s, lab %s with %s\n", path, a.stdout.green("valid"), v.Lab, plural(v.Instances, "instance"))

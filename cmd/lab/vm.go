@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +26,7 @@ func (a *app) vmCreate() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Create a virtual machine",
 		Long: `Create a virtual machine in a cloud service. Without --service, but with --location or --affinity-group, the platform creates a cloud
-service with the name of the machine, and leaves it behind when the machine is deleted.
+service with the name of the machine, and leaves it behind when the machine is deleted. A cloud service that is there must be in that place.
 
 An endpoint is written PROTO:PUBLIC:LOCAL; without a public port the platform picks one. Behind it may stand name=NAME, set=NAME (a
 load-balanced set), idle=MINUTES, distribution=none|sourceIP|sourceIPProtocol, probe=tcp[:PORT] or probe=http[:PORT]:/PATH with
@@ -59,18 +58,12 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 	a.flagNames(cmd, "reserved-ip", reservedIPs)
 	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; with the first machine of a service alone")
 	flags.StringVar(&request.publicIP, "public-ip", "", "name of a public address of the machine's own")
-	var o lab.AddRoleOp
-	a.thenPorts(cmd, func([]string) (string, func(string) bool) {
-		return o.Service + "." + o.VirtualMachine.Name, func(endpoint string) bool {
-			return slices.ContainsFunc(o.VirtualMachine.Endpoints, func(e lab.VMEndpoint) bool { return e.Name == endpoint && e.PublicPort == 0 })
-		}
-	})
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
 		if request.service == "" && request.location == "" && request.affinityGroup == "" {
 			return nil, usage("%s needs a cloud service for the machine", cmd.CommandPath()).
 				orHint("--service SERVICE, or --location or --affinity-group for a new one")
 		}
-		o = lab.AddRoleOp{Service: request.service, Location: request.location, AffinityGroup: request.affinityGroup, Now: time.Now()}
+		o := lab.AddRoleOp{Service: request.service, Location: request.location, AffinityGroup: request.affinityGroup, Now: time.Now()}
 		if o.Service == "" {
 			o.Service = strings.ToLower(args[0])
 		}

@@ -1,6 +1,8 @@
 package labfile
 
 import (
+	"slices"
+
 	"vnetlab/emu"
 	"vnetlab/lab"
 )
@@ -42,10 +44,8 @@ func (l *loader) expectation(e Expectation) {
 	if !ok || l.hidden(request.From) || l.hidden(request.To.Name) || l.hidden(request.SeenAs) {
 		return
 	}
-	for _, name := range request.AnsweredBy {
-		if l.hidden(name) {
-			return
-		}
+	if slices.ContainsFunc(request.AnsweredBy, l.hidden) {
+		return
 	}
 	l.accept(e.Origin, l.lab.Expect(request))
 }

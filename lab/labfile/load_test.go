@@ -169,11 +169,11 @@ func TestBombs(t *testing.T) {
 		"quotes":       repeat(`"`, 90_000),
 		"documents":    repeat("---\n", 20_000),
 		"indentation": func() string {
-			b := ""
+			var b strings.Builder
 			for i := range 1000 {
-				b += repeat(" ", i) + "a:\n"
+				b.WriteString(repeat(" ", i) + "a:\n")
 			}
-			return b
+			return b.String()
 		}(),
 		"long text":    "lab: " + repeat("x ", 50_000),
 		"hosts":        "lab: a\ninternetHosts:\n" + repeat("- x\n", 20_000),

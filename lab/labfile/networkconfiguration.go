@@ -94,25 +94,3 @@ func ReadNetworks(file string) (Networks, error) {
 	all.Notes = l.notes
 	return all, nil
 }
-
-// ReadNetworkConfiguration reads the virtual networks of a network configuration file (.netcfg) that has nothing but virtual networks. The
-// error is an Errors with everything that is wrong with the file by itself, and with the local network sites and gateways that would be
-// left out.
-func ReadNetworkConfiguration(file string) ([]lab.VirtualNetwork, error) {
-	all, err := ReadNetworks(file)
-	if err != nil {
-		return nil, err
-	}
-	var left Errors
-	const hint = "Remove it from the file, or load the file with networkConfiguration in a lab file."
-	for _, n := range all.LocalNetworks {
-		left = append(left, invalid(n.Origin, "the local network site %s would be left out: virtual networks alone are read here", quoted(n.Name)).hint(hint))
-	}
-	for _, g := range all.Gateways {
-		left = append(left, invalid(g.Gateway.Origin, "the gateway of %s would be left out: virtual networks alone are read here", quoted(g.Network)).hint(hint))
-	}
-	if len(left) > 0 {
-		return nil, left.sorted()
-	}
-	return all.VirtualNetworks, nil
-}

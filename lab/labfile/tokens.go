@@ -40,9 +40,10 @@ func tokens(file, text string) (token.Tokens, Errors) {
 			}
 			told[t.Type] = true
 			p := invalid(at(file, t), "%s", why)
-			if t.Type == token.AliasType || t.Type == token.MergeKeyType {
+			switch t.Type { //nolint:exhaustive // the rest needs no hint
+			case token.AliasType, token.MergeKeyType:
 				p = p.hint("Write the value out.")
-			} else if t.Type == token.AnchorType || t.Type == token.TagType {
+			case token.AnchorType, token.TagType:
 				p = p.hint("Remove it; a text that begins with %s needs quotes.", t.Value[:min(1, len(t.Value))])
 			}
 			problems = append(problems, p)
