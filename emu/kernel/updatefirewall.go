@@ -156,7 +156,7 @@ func arguments(line string) []string {
 		case c == '\\':
 			escaped = true
 		case c == '"':
-			quoted, started = !quoted, true
+			quoted = !quoted
 		case c == ' ' && !quoted:
 			if started {
 				all = append(all, word.String())

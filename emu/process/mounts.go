@@ -104,7 +104,7 @@ func placeEtc(files []etcFile) error {
 	if err := mount("tmpfs", staging, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return err
 	}
-	defer unix.Unmount(staging, unix.MNT_DETACH)
+	defer unix.Unmount(staging, unix.MNT_DETACH) //nolint:errcheck // it goes with the mount namespace at the latest
 	if slices.ContainsFunc(files, func(f etcFile) bool { return f.target == "" }) {
 		return overlayEtc(files, staging)
 	}

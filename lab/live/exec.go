@@ -31,14 +31,27 @@ type execAnswer struct {
 const execProtocol = "vnetlab-exec"
 
 func (s *server) exec(w http.ResponseWriter, r *http.Request) {
-	conn, err := upgrade(w, r, execProtocol)
+	var req ExecRequest
+	withFiles(w, r, execProtocol, &req, func(conn *net.UnixConn, files []*os.File) {
+		exit, err := s.run(conn, req, files)
+		a := execAnswer{Exit: exit}
+		if err != nil {
+			a.Error = errorOf(err)
+		}
+		json.NewEncoder(conn).Encode(a) //nolint:errcheck // the client is gone
+	})
+}
+
+// withFiles upgrades the connection of a request, takes from it what is asked and the descriptors that come along, and closes all when do
+// returns.
+func withFiles(w http.ResponseWriter, r *http.Request, protocol string, asked any, do func(*net.UnixConn, []*os.File)) {
+	conn, err := upgrade(w, r, protocol)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
 	defer conn.Close()
-	var req ExecRequest
-	files, err := process.ReceiveFiles(conn, &req)
+	files, err := process.ReceiveFiles(conn, asked)
 	if err != nil {
 		return
 	}
@@ -47,11 +60,7 @@ func (s *server) exec(w http.ResponseWriter, r *http.Request) {
 			f.Close()
 		}
 	}()
-	a := execAnswer{}
-	if a.Exit, err = s.run(conn, req, files); err != nil {
-		a.Error = errorOf(err)
-	}
-	json.NewEncoder(conn).Encode(a) //nolint:errcheck // the client is gone
+	do(conn, files)
 }
 
 // run runs a command until it ends or the client hangs up.

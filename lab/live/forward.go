@@ -40,37 +40,24 @@ const forwardPatience = 10 * time.Second
 const forwardProtocol = "vnetlab-forward"
 
 func (s *server) forward(w http.ResponseWriter, r *http.Request) {
-	conn, err := upgrade(w, r, forwardProtocol)
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	defer conn.Close()
 	var req ForwardRequest
-	files, err := process.ReceiveFiles(conn, &req)
-	if err != nil {
-		return
-	}
-	defer func() {
-		for _, f := range files {
-			f.Close()
+	withFiles(w, r, forwardProtocol, &req, func(conn *net.UnixConn, files []*os.File) {
+		inside, err := s.dial(r.Context(), req, len(files) > 0)
+		var outside net.Conn
+		if err == nil && len(files) > 0 {
+			defer inside.Close()
+			outside, err = net.FileConn(files[0])
 		}
-	}()
-	inside, err := s.dial(r.Context(), req, len(files) > 0)
-	var outside net.Conn
-	if err == nil && len(files) > 0 {
-		defer inside.Close()
-		outside, err = net.FileConn(files[0])
-	}
-	a := forwardAnswer{}
-	if err != nil {
-		a.Error = errorOf(err)
-	}
-	json.NewEncoder(conn).Encode(a) //nolint:errcheck // the client is gone
-	if outside != nil {
-		conn.Close()
-		join(outside, inside)
-	}
+		a := forwardAnswer{}
+		if err != nil {
+			a.Error = errorOf(err)
+		}
+		json.NewEncoder(conn).Encode(a) //nolint:errcheck // the client is gone
+		if outside != nil {
+			conn.Close()
+			join(outside, inside)
+		}
+	})
 }
 
 // dial connects to the target of a request from where it starts, or only finds out whether both are there.

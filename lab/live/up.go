@@ -160,7 +160,7 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 		return nil, fmt.Errorf("starting lab %s was interrupted; nothing is left of it: %w", l.name, errors.Join(ctx.Err(), goneErr))
 	}
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("the supervisor of lab %s ended while it was building: %v%s", l.name, r.err, lastLines(logPath))
+		err = fmt.Errorf("the supervisor of lab %s ended while it was building: %w%s", l.name, r.err, lastLines(logPath))
 	}
 	return nil, errors.Join(err, goneErr)
 }

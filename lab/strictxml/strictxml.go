@@ -98,7 +98,7 @@ func (p *parser) parse() bool {
 	for {
 		start := decoder.InputOffset()
 		token, err := decoder.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

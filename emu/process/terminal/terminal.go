@@ -45,7 +45,7 @@ func run(stdin, stdout, stderr *os.File, start Start) (exit int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	defer term.Restore(int(stdin.Fd()), raw)
+	defer term.Restore(int(stdin.Fd()), raw) //nolint:errcheck // the terminal is gone
 
 	stopInput, err := copyInput(stdin, master)
 	if err != nil {
