@@ -22,6 +22,9 @@ const (
 // Apply makes a network from nothing. It reports progress in steps from 0 to total, from one goroutine at a time; report may
 // be nil. On an error, or when the context ends, it lets go of all that it made.
 func Apply(ctx context.Context, want *emu.Network, report func(done, total int)) (_ *State, err error) {
+	if err := ensureConntrack(); err != nil {
+		return nil, fmt.Errorf("load connection tracking: %w", err)
+	}
 	a, err := newApplication(want, report)
 	if err != nil {
 		return nil, err

@@ -72,6 +72,9 @@ func TestApplyStops(t *testing.T) {
 // What can't be made is an error that says where, and nothing is left.
 func TestApplyFails(t *testing.T) {
 	kerneltest.RequireRoot(t)
+	if s, err := Apply(t.Context(), kerneltest.Subnets(1, 2), nil); err != nil || s.Close() != nil { // what is opened once for all
+		t.Fatal(err)
+	}
 	before := descriptors(t)
 	for name, tt := range map[string]struct {
 		spoil func(*emu.Network)

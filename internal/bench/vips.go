@@ -30,6 +30,12 @@ func (b *bench) timeVIPs(t *table) error {
 	if err := json.Unmarshal(out, &rows); err != nil {
 		return fmt.Errorf("%s: %w", b.vip, err)
 	}
+	endpoints := func(n int) string {
+		if n == 1 {
+			return "1 endpoint"
+		}
+		return fmt.Sprintf("%d endpoints", n)
+	}
 	for _, r := range rows {
 		name, direct := "from the internet", "bare routing "
 		if r.From != "internet" {
@@ -40,9 +46,9 @@ func (b *bench) timeVIPs(t *table) error {
 			beside, compared = append(beside, "HAProxy "+amount(r.Figure, r.HAProxy)), append(compared, fmt.Sprintf("%.2f×", r.ToHAProxy))
 		}
 		if r.ToFewest > 0 {
-			beside, compared = append(beside, "fewest endpoints"), append(compared, fmt.Sprintf("%.2f×", r.ToFewest))
+			beside, compared = append(beside, "with "+endpoints(rows[0].Endpoints)), append(compared, fmt.Sprintf("%.2f×", r.ToFewest))
 		}
-		t.add(fmt.Sprintf("VIP %s, %s, %d endpoints", name, r.Figure, r.Endpoints), amount(r.Figure, r.VIP),
+		t.add(fmt.Sprintf("VIP %s, %s, %s", name, r.Figure, endpoints(r.Endpoints)), amount(r.Figure, r.VIP),
 			strings.Join(beside, "; "), strings.Join(compared, "; "), "within 15 % of direct")
 	}
 	return nil
