@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"vnetlab/emu/kernel"
 )
 
 const labName = "bench"
@@ -46,7 +49,12 @@ func (b *bench) timeBare(file string) (medians, error) {
 	if err := json.Unmarshal(out, &r); err != nil {
 		return medians{}, fmt.Errorf("%s: %w", b.bare, err)
 	}
-	return medians{up: r.UpSeconds, down: r.DownSeconds}, nil
+	// The program saw its last link end. The kernel is done some time later, which is what lab down waits for.
+	start := time.Now()
+	if err := kernel.WaitUntilGone(context.Background()); err != nil {
+		return medians{}, err
+	}
+	return medians{up: r.UpSeconds, down: r.DownSeconds + time.Since(start).Seconds()}, nil
 }
 
 // timeLab times the commands as a user would: with the start of the supervisor, reading the file, and every listener there.
