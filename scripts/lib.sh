@@ -131,8 +131,9 @@ install_go() {
 		suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 		[ "$(. /etc/os-release && echo "$ID")" = debian ] || die "this distribution has no Go 1.21 or later; install one from https://go.dev/dl/ to /usr/local/go"
 		mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $suite" | head -1)
+		[ -n "$mirror" ] || die "Go of Debian $suite is too old and apt names no mirror of $suite; install Go 1.21 or later from https://go.dev/dl/ to /usr/local/go"
 		say "Go of Debian $suite is too old: adding $suite-backports"
-		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${mirror:-http://deb.debian.org/debian} $suite-backports main" >/etc/apt/sources.list.d/vnetlab-backports.list
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite-backports main" >/etc/apt/sources.list.d/vnetlab-backports.list
 		apt update || {
 			rm /etc/apt/sources.list.d/vnetlab-backports.list
 			die "$suite-backports can't be had (see above); install Go 1.21 or later from https://go.dev/dl/ to /usr/local/go"
