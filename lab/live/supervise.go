@@ -144,6 +144,9 @@ func tell(conn *os.File, m progressMessage) {
 // isolate completes what the new namespaces began: no mount made here reaches the host, and /proc shows the lab's processes alone.
 func isolate(name string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		if errors.Is(err, unix.EINVAL) { // the only thing that can be wrong with /
+			err = fmt.Errorf("%w: / is no mount point, as in a chroot whose folder isn't bound to itself (mount --bind DIR DIR)", err)
+		}
 		return fmt.Errorf("keep mounts from the host: %w", err)
 	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
