@@ -2,13 +2,13 @@ package kernel
 
 import (
 	"net/netip"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
 )
 
 // everyRule is a firewall with each form of rule.
@@ -42,9 +42,7 @@ func TestFirewallEqualsIptables(t *testing.T) {
 			program := "iptables-" + variant
 			f := everyRule()
 			n := empty(t, "host")
-			if _, err := exec.LookPath(program); err != nil {
-				t.Skip(err)
-			}
+			kerneltest.RequirePrograms(t, program)
 			if out, err := tryRun(n, "", program, "-S"); err != nil && variant == "legacy" {
 				t.Skip("this kernel has no legacy iptables: ", oneLine(out))
 			}
