@@ -131,11 +131,10 @@ type (
 		Of     Direction
 		Prefix netip.Prefix
 	}
-	// MatchPrefixSet matches the source or destination address against a PrefixSet; Not matches what is not in it.
+	// MatchPrefixSet matches the source or destination address against a PrefixSet.
 	MatchPrefixSet struct {
 		Of  Direction
 		Set string
-		Not bool
 	}
 	// MatchPairSet matches source and destination address against a PairSet.
 	MatchPairSet struct{ Set string }
@@ -203,12 +202,7 @@ func (m MatchPrefix) String() string {
 	}
 	return fmt.Sprintf("ip %saddr %s", m.Of, m.Prefix)
 }
-func (m MatchPrefixSet) String() string {
-	if m.Not {
-		return fmt.Sprintf("ip %saddr != @%s", m.Of, m.Set)
-	}
-	return fmt.Sprintf("ip %saddr @%s", m.Of, m.Set)
-}
+func (m MatchPrefixSet) String() string { return fmt.Sprintf("ip %saddr @%s", m.Of, m.Set) }
 func (m MatchPairSet) String() string   { return fmt.Sprintf("ip saddr . ip daddr @%s", m.Set) }
 func (m MatchProtocol) String() string  { return "meta l4proto " + m.Protocol }
 func (m MatchPort) String() string      { return fmt.Sprintf("th dport %d", m.Port) }

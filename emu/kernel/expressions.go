@@ -57,7 +57,7 @@ func statement(s emu.Statement, vmap newVerdictMap) ([]expr.Any, error) {
 	case emu.MatchPrefix:
 		return matchPrefix(s), nil
 	case emu.MatchPrefixSet:
-		return []expr.Any{addressOf(s.Of, register), &expr.Lookup{SourceRegister: register, SetName: s.Set, Invert: s.Not}}, nil
+		return []expr.Any{addressOf(s.Of, register), &expr.Lookup{SourceRegister: register, SetName: s.Set}}, nil
 	case emu.MatchPairSet:
 		return []expr.Any{
 			addressOf(emu.Source, part(0)), addressOf(emu.Destination, part(1)),
