@@ -15,14 +15,14 @@ func small() *Network {
 	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
 	gateway, host := addr("10.0.0.1"), addr("10.0.0.4")
 	return &Network{
-		Namespaces: []Namespace{
+		Namespaces: []*Namespace{
 			{
 				Name: "edge", Kind: Router,
 				Loopback:  []netip.Addr{addr("168.63.129.16")},
 				Bridges:   []Bridge{{Name: "front", MAC: MACOf(gateway), Addresses: []netip.Prefix{prefix("10.0.0.1/24")}}},
 				Routes:    []Route{{Destination: prefix("198.18.0.0/24"), Device: "front"}},
 				Neighbors: []Neighbor{{Device: "front", Address: host, MAC: MACOf(host)}},
-				Ruleset:   &Ruleset{Table: "lab", Chains: []Chain{{Name: "c", Rules: []Rule{{Statements: []Statement{Accept{}}}}}}},
+				Ruleset:   &Ruleset{Table: "lab", Chains: []*Chain{{Name: "c", Rules: []Rule{{Statements: []Statement{Accept{}}}}}}},
 				DNS:       &NameServer{Addresses: []netip.Addr{addr("168.63.129.16")}},
 			},
 			{
@@ -32,7 +32,7 @@ func small() *Network {
 				Services: []Service{{Name: "80", Port: 80, Protocol: TCP}},
 			},
 		},
-		Links: []Link{{
+		Links: []*Link{{
 			A: LinkEnd{Namespace: "edge", Name: "vm", MAC: MACOf(host).Variant(1), Port: &BridgePort{Bridge: "front", Stations: []MAC{MACOf(host)}}},
 			B: LinkEnd{Namespace: "vm", Name: "eth0", MAC: MACOf(host), Addresses: []netip.Prefix{prefix("10.0.0.4/24")}},
 		}},
@@ -83,7 +83,7 @@ func TestChangesText(t *testing.T) {
 		}, `+ edge: drop
 - vm: -A INPUT -p tcp -m tcp --dport 80 -j ACCEPT
 + vm: -A INPUT -p tcp -m tcp --dport 81 -j ACCEPT
-~ public names
+- public name vm.example 10.0.0.4
 `},
 		{"served", func(n *Network) {
 			n.Namespaces[0].DNS = nil
@@ -132,12 +132,12 @@ func TestChangesSeeEveryField(t *testing.T) {
 		in      func(*Network) reflect.Value
 	}{
 		{"network", reflect.TypeFor[Network](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(n).Elem() }},
-		{"namespace", reflect.TypeFor[Namespace](), []string{"Origin"}, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[0]).Elem() }},
+		{"namespace", reflect.TypeFor[Namespace](), []string{"Origin"}, func(n *Network) reflect.Value { return reflect.ValueOf(n.Namespaces[0]).Elem() }},
 		{"link end", reflect.TypeFor[LinkEnd](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Links[0].A).Elem() }},
 		{"port", reflect.TypeFor[BridgePort](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(n.Links[0].A.Port).Elem() }},
 		{"bridge", reflect.TypeFor[Bridge](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[0].Bridges[0]).Elem() }},
 		{"ruleset", reflect.TypeFor[Ruleset](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(n.Namespaces[0].Ruleset).Elem() }},
-		{"chain", reflect.TypeFor[Chain](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[0].Ruleset.Chains[0]).Elem() }},
+		{"chain", reflect.TypeFor[Chain](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(n.Namespaces[0].Ruleset.Chains[0]).Elem() }},
 		{"firewall rule", reflect.TypeFor[FirewallRule](), []string{"Origin"}, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[1].Firewall.Rules[0]).Elem() }},
 	} {
 		for i := range tt.type_.NumField() {
@@ -162,7 +162,11 @@ func mutate(t *testing.T, v reflect.Value) {
 	case reflect.Bool:
 		v.SetBool(!v.Bool())
 	case reflect.Slice:
-		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+		more := reflect.Zero(v.Type().Elem())
+		if more.Kind() == reflect.Pointer {
+			more = reflect.New(v.Type().Elem().Elem())
+		}
+		v.Set(reflect.Append(v, more))
 	case reflect.Pointer:
 		if v.IsNil() {
 			v.Set(reflect.New(v.Type().Elem()))

@@ -9,10 +9,16 @@ import (
 // String gives the change line by line: what is removed after a minus, what is added after a plus.
 func (c *Change) String() string {
 	p := changePrinter{}
-	lines(&p, '-', "namespace ", c.Removed, func(s string) string { return s })
-	lines(&p, '+', "namespace ", c.Added, func(s string) string { return s })
+	name := func(n *Namespace) string { return n.Name }
+	lines(&p, '-', "namespace ", c.Removed, name)
+	lines(&p, '+', "namespace ", c.Added, name)
 	lines(&p, '-', "", c.RemovedLinks, linkText)
 	lines(&p, '+', "", c.AddedLinks, linkText)
+	for _, port := range c.ChangedPorts {
+		station := func(m MAC) string { return fmt.Sprintf("%s: station %s behind %s", port.Namespace, m, port.Device) }
+		lines(&p, '-', "", port.Removed, station)
+		lines(&p, '+', "", port.Added, station)
+	}
 	tunnel := func(t Tunnel) string {
 		return fmt.Sprintf("tunnel %s between %s and %s", t.ID, t.A.Namespace, t.B.Namespace)
 	}
@@ -21,13 +27,13 @@ func (c *Change) String() string {
 	for i := range c.Changed {
 		p.namespace(&c.Changed[i])
 	}
-	if c.PublicNames {
-		p.line('~', "public names")
-	}
+	record := func(r NameRecord) string { return "public name " + r.Name + " " + r.Address.String() }
+	lines(&p, '-', "", c.RemovedNames, record)
+	lines(&p, '+', "", c.AddedNames, record)
 	return p.String()
 }
 
-func linkText(l Link) string { return l.A.Namespace + ": " + linkLine(l.A, l.B) }
+func linkText(l *Link) string { return l.A.Namespace + ": " + linkLine(l.A, l.B) }
 
 type changePrinter struct{ strings.Builder }
 
@@ -42,7 +48,7 @@ func lines[T any](p *changePrinter, mark byte, prefix string, all []T, text func
 }
 
 func (p *changePrinter) namespace(c *NamespaceChange) {
-	in := c.Name + ": "
+	in := c.To.Name + ": "
 	loopback := func(a netip.Addr) string { return fmt.Sprintf("address %s on lo", a) }
 	bridge := func(b Bridge) string { return fmt.Sprintf("bridge %s %s %s", b.Name, b.MAC, join(b.Addresses)) }
 	neighbor := func(n Neighbor) string { return fmt.Sprintf("neighbour %s %s on %s", n.Address, n.MAC, n.Device) }
@@ -67,7 +73,7 @@ func (p *changePrinter) namespace(c *NamespaceChange) {
 	for _, o := range []struct {
 		differs bool
 		what    string
-	}{{c.DNS, "name server"}, {c.Proxies, "HTTP proxies"}, {c.Services, "services"}, {c.HealthProbes, "health probes"}, {c.Files, "host name, hosts, resolver"}} {
+	}{{c.DNS || len(c.RemovedViews)+len(c.AddedViews) > 0, "name server"}, {c.Proxies, "HTTP proxies"}, {c.Services, "services"}, {len(c.RemovedHealthProbes)+len(c.AddedHealthProbes) > 0, "health probes"}, {c.Files, "host name, hosts, resolver"}} {
 		if o.differs {
 			p.line('~', in+o.what)
 		}

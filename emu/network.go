@@ -19,10 +19,11 @@ import (
 // MTU is the size in bytes of the largest packet on every link of a lab.
 const MTU = 1400
 
-// Network is the wanted state of one lab.
+// Network is the wanted state of one lab. Once made it isn't changed any more: another network may share its parts. The order of lists has no
+// meaning but for rules and for the servers of a resolver; no list has an element twice.
 type Network struct {
-	Namespaces []Namespace `json:"namespaces"`
-	Links      []Link      `json:"links"`
+	Namespaces []*Namespace `json:"namespaces"`
+	Links      []*Link      `json:"links"`
 	Tunnels    []Tunnel    `json:"tunnels,omitempty"`
 	// PublicNames are the names every name server of the network answers.
 	PublicNames []NameRecord `json:"publicNames"`
@@ -128,7 +129,7 @@ type NameRecord struct {
 // a view that view's names too. Any other name does not exist.
 type NameServer struct {
 	Addresses []netip.Addr `json:"addresses"`
-	Views     []NameView   `json:"views,omitempty"`
+	Views     []*NameView   `json:"views,omitempty"`
 }
 
 // NameView are names that only some clients see.
@@ -235,23 +236,22 @@ func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // Namespace finds a namespace by its name.
 func (n *Network) Namespace(name string) (*Namespace, bool) {
-	for i := range n.Namespaces {
-		if n.Namespaces[i].Name == name {
-			return &n.Namespaces[i], true
+	for _, s := range n.Namespaces {
+		if s.Name == name {
+			return s, true
 		}
 	}
 	return nil, false
 }
 
-// Sort puts everything in the one order in which equal networks are equal byte for byte. Rules and chains keep theirs:
-// it has a meaning.
+// Sort puts everything in an order for people, and in which equal networks are equal byte for byte. Rules keep theirs: it has a meaning. It is
+// for a network that shares nothing with others.
 func (n *Network) Sort() {
 	byKind := map[Kind]int{Router: 0, Host: 1}
-	slices.SortStableFunc(n.Namespaces, func(a, b Namespace) int {
+	slices.SortStableFunc(n.Namespaces, func(a, b *Namespace) int {
 		return cmp.Or(cmp.Compare(byKind[a.Kind], byKind[b.Kind]), cmp.Compare(a.Name, b.Name))
 	})
-	for i := range n.Namespaces {
-		s := &n.Namespaces[i]
+	for _, s := range n.Namespaces {
 		slices.SortFunc(s.Routes, func(a, b Route) int {
 			return cmp.Or(a.Destination.Addr().Compare(b.Destination.Addr()), cmp.Compare(a.Destination.Bits(), b.Destination.Bits()))
 		})
@@ -260,7 +260,7 @@ func (n *Network) Sort() {
 		})
 		slices.SortFunc(s.Bridges, func(a, b Bridge) int { return cmp.Compare(a.Name, b.Name) })
 	}
-	slices.SortFunc(n.Links, func(a, b Link) int {
+	slices.SortFunc(n.Links, func(a, b *Link) int {
 		return cmp.Or(cmp.Compare(a.A.Namespace, b.A.Namespace), cmp.Compare(a.A.Name, b.A.Name))
 	})
 	slices.SortFunc(n.Tunnels, func(a, b Tunnel) int { return cmp.Compare(a.ID, b.ID) })

@@ -21,10 +21,11 @@ type Ruleset struct {
 	Prefixes  []PrefixSet  `json:"prefixSets,omitempty"`
 	Pairs     []PairSet    `json:"pairSets,omitempty"`
 	Addresses []AddressMap `json:"addressMaps,omitempty"`
+	Marks     []MarkMap    `json:"markMaps,omitempty"`
 	Sockets   []SocketMap  `json:"socketMaps,omitempty"`
 	// Timeouts are named policies for how long an idle connection is remembered.
 	Timeouts []TimeoutPolicy `json:"timeouts,omitempty"`
-	Chains   []Chain         `json:"chains"`
+	Chains   []*Chain         `json:"chains"`
 }
 
 // TimeoutPolicy is a conntrack timeout policy (ct timeout): a connection without a packet for so long is forgotten.
@@ -57,6 +58,18 @@ type AddressMap struct {
 type AddressMapElement struct {
 	Key   netip.Addr `json:"key"`
 	Value netip.Addr `json:"value"`
+}
+
+// MarkMap is a named map from an IPv4 address to a mark.
+type MarkMap struct {
+	Name     string           `json:"name"`
+	Elements []MarkMapElement `json:"elements"`
+}
+
+// MarkMapElement is one entry of a MarkMap.
+type MarkMapElement struct {
+	Key  netip.Addr `json:"key"`
+	Mark uint32     `json:"mark"`
 }
 
 // SocketMap is a named verdict map from address . protocol . port to the chain that decides.
@@ -167,8 +180,12 @@ type (
 	}
 	// SetMark marks the packet for rules it meets later in the same namespace.
 	SetMark struct{ Mark uint32 }
-	// MatchMark matches packets that SetMark marked.
+	// SetMarkByMap marks the packet with what a MarkMap has for its source address; a rule ends where the map has nothing.
+	SetMarkByMap struct{ Map string }
+	// MatchMark matches packets that are so marked.
 	MatchMark struct{ Mark uint32 }
+	// MatchMaskedMark matches packets whose mark is so in the bits of the mask.
+	MatchMaskedMark struct{ Mark, Mask uint32 }
 	// DNAT translates the destination. With a port it needs a MatchProtocol of tcp or udp before it; with port 0 the port stays.
 	DNAT struct{ To netip.AddrPort }
 	// SetTimeout gives the connection a TimeoutPolicy; it works in the first packet alone.
@@ -225,7 +242,13 @@ func (s Distribute) String() string {
 	return fmt.Sprintf("jhash %s mod %d seed %#x vmap { %s }", s.By, len(s.Chains), DistributionSeed, strings.Join(targets, ", "))
 }
 func (s SetMark) String() string   { return fmt.Sprintf("meta mark set %#x", s.Mark) }
+func (s SetMarkByMap) String() string {
+	return "meta mark set ip saddr map @" + s.Map
+}
 func (m MatchMark) String() string { return fmt.Sprintf("meta mark %#x", m.Mark) }
+func (m MatchMaskedMark) String() string {
+	return fmt.Sprintf("meta mark & %#x == %#x", m.Mask, m.Mark)
+}
 func (s DNAT) String() string {
 	if s.To.Port() == 0 {
 		return fmt.Sprintf("dnat to %s", s.To.Addr())
@@ -296,6 +319,13 @@ func (t *Ruleset) text(rule func(Rule) string) string {
 		lines := []string{"type ipv4_addr : ipv4_addr;"}
 		if len(m.Elements) > 0 {
 			lines = append(lines, elements(texts(m.Elements, func(e AddressMapElement) string { return e.Key.String() + " : " + e.Value.String() })))
+		}
+		block("map "+m.Name, lines...)
+	}
+	for _, m := range t.Marks {
+		lines := []string{"type ipv4_addr : mark;"}
+		if len(m.Elements) > 0 {
+			lines = append(lines, elements(texts(m.Elements, func(e MarkMapElement) string { return fmt.Sprintf("%s : %#08x", e.Key, e.Mark) })))
 		}
 		block("map "+m.Name, lines...)
 	}

@@ -20,8 +20,8 @@ func (n *Network) Print(w io.Writer) error {
 	}
 	p := &printer{w: w}
 	p.line(0, "%d namespaces, %d links", len(n.Namespaces), len(n.Links))
-	for i := range n.Namespaces {
-		p.namespace(&n.Namespaces[i], ends[n.Namespaces[i].Name])
+	for _, s := range n.Namespaces {
+		p.namespace(s, ends[s.Name])
 	}
 	if len(n.PublicNames) > 0 {
 		p.line(0, "")

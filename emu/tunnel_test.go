@@ -91,7 +91,7 @@ func TestTunnelsInNetwork(t *testing.T) {
 	second := someTunnel()
 	second.ID = "a"
 	n := &emu.Network{
-		Namespaces: []emu.Namespace{{Name: "edge.Network", Kind: emu.Router}, {Name: "site.hq", Kind: emu.Router}},
+		Namespaces: []*emu.Namespace{{Name: "edge.Network", Kind: emu.Router}, {Name: "site.hq", Kind: emu.Router}},
 		Tunnels:    []emu.Tunnel{someTunnel(), second},
 	}
 	n.Sort()

@@ -29,11 +29,11 @@ var (
 func network() *emu.Network {
 	n := kerneltest.Subnets(1, 2)
 	for i := range n.Namespaces {
-		s := &n.Namespaces[i]
+		s := n.Namespaces[i]
 		s.Firewall = nil
 		if s.Name == kerneltest.Edge {
 			s.Loopback = []netip.Addr{platform}
-			s.DNS = &emu.NameServer{Addresses: s.Loopback, Views: []emu.NameView{{
+			s.DNS = &emu.NameServer{Addresses: s.Loopback, Views: []*emu.NameView{{
 				Clients: []netip.Addr{inside}, Domain: "contactsql.internal",
 				Records: []emu.NameRecord{{Name: "sql1.contactsql.internal", Address: inside}},
 			}}}

@@ -127,7 +127,7 @@ func (e *Emulator) open(ctx context.Context, network *emu.Network, report func(d
 	total := 0
 	var all []turn
 	for i := range network.Namespaces {
-		t := turn{to: &network.Namespaces[i]}
+		t := turn{to: network.Namespaces[i]}
 		if n := len(items(t.to)); n > 0 {
 			total += n
 			all = append(all, t)

@@ -87,7 +87,7 @@ func turnsOf(c *emu.Change, from, to *emu.Network) []turn {
 	byName := func(n *emu.Network, names map[string]bool) map[string]*emu.Namespace {
 		all := make(map[string]*emu.Namespace, len(names))
 		for i := range n.Namespaces {
-			if s := &n.Namespaces[i]; names[s.Name] {
+			if s := n.Namespaces[i]; names[s.Name] {
 				all[s.Name] = s
 			}
 		}

@@ -157,8 +157,8 @@ func TestUpdateIsRefusedWholly(t *testing.T) {
 	bad := hosts(4)
 	h, _ := bad.Namespace(kerneltest.Host(0, 3))
 	h.Services = append(h.Services, emu.Service{Name: "again", Port: kerneltest.Port, Protocol: emu.TCP})
-	bad.Namespaces = slices.DeleteFunc(bad.Namespaces, func(s emu.Namespace) bool { return s.Name == kerneltest.Host(0, 1) })
-	bad.Links = slices.DeleteFunc(bad.Links, func(l emu.Link) bool { return l.B.Namespace == kerneltest.Host(0, 1) })
+	bad.Namespaces = slices.DeleteFunc(bad.Namespaces, func(s *emu.Namespace) bool { return s.Name == kerneltest.Host(0, 1) })
+	bad.Links = slices.DeleteFunc(bad.Links, func(l *emu.Link) bool { return l.B.Namespace == kerneltest.Host(0, 1) })
 	if _, err := e.Update(t.Context(), bad); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
 		t.Errorf("two listeners share a port: %v", err)
 	}

@@ -274,7 +274,7 @@ func TestNamespaceThatIsGone(t *testing.T) {
 	b.set(p)
 	b.waitHealthy("web", true)
 	nowhere := *b.n
-	nowhere.Namespaces = append(slices.Clone(b.n.Namespaces), emu.Namespace{
+	nowhere.Namespaces = append(slices.Clone(b.n.Namespaces), &emu.Namespace{
 		Name: "nowhere", HealthProbes: []emu.HealthProbe{probe("nowhere", "tcp", "")},
 	})
 	b.Set(&nowhere)

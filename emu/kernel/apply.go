@@ -80,7 +80,7 @@ type link struct{ near, far linkEnd }
 type application struct {
 	places  []*place
 	byName  map[string]*place
-	links   []emu.Link
+	links   []*emu.Link
 	restore *restorer
 
 	progress    sync.Mutex
@@ -91,7 +91,7 @@ type application struct {
 func newApplication(want *emu.Network, report func(done, total int)) (*application, error) {
 	a := &application{byName: map[string]*place{}, links: want.Links, report: report, total: len(want.Namespaces) + len(want.Links)}
 	for i := range want.Namespaces {
-		w := &want.Namespaces[i]
+		w := want.Namespaces[i]
 		if a.byName[w.Name] != nil {
 			return nil, fmt.Errorf("namespace %s is there twice", w.Name)
 		}

@@ -90,7 +90,7 @@ func TestApplyFails(t *testing.T) {
 			"add route to 0.0.0.0/0: network is unreachable (Nexthop has invalid gateway)"},
 		"firewall": {func(n *emu.Network) { n.Namespaces[1].Firewall.Rules[0].Protocol = "nonsense" }, "guest firewall of host-0-0: iptables-restore: exit status 2"},
 		"rules": {func(n *emu.Network) {
-			n.Namespaces[0].Ruleset = &emu.Ruleset{Table: "lab", Chains: []emu.Chain{{Name: "a", Rules: []emu.Rule{with(emu.Goto{Chain: "b"})}}}}
+			n.Namespaces[0].Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "a", Rules: []emu.Rule{with(emu.Goto{Chain: "b"})}}}}
 		}, "namespace edge: load the nftables table lab: "},
 	} {
 		t.Run(name, func(t *testing.T) {

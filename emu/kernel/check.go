@@ -108,15 +108,15 @@ func probes(ctx context.Context) []probe {
 		return func() (string, error) { return "", applyAndCompare(ctx, n) }
 	}
 	rules := func(hook emu.Hook, statements ...emu.Statement) func() (string, error) {
-		return network(&emu.Network{Namespaces: []emu.Namespace{{Name: "probe", Kind: emu.Router, Ruleset: &emu.Ruleset{
+		return network(&emu.Network{Namespaces: []*emu.Namespace{{Name: "probe", Kind: emu.Router, Ruleset: &emu.Ruleset{
 			Table:  "probe",
-			Chains: []emu.Chain{{Name: "target"}, {Name: "probe", Hook: hook, Rules: []emu.Rule{{Statements: statements}}}},
+			Chains: []*emu.Chain{{Name: "target"}, {Name: "probe", Hook: hook, Rules: []emu.Rule{{Statements: statements}}}},
 		}}}})
 	}
 	tcp := emu.MatchProtocol{Protocol: "tcp"}
 	a := netip.MustParseAddr("192.0.2.1")
 	all := []probe{
-		{"network namespaces", "no lab can start", "boot a kernel with CONFIG_NET_NS", network(&emu.Network{Namespaces: []emu.Namespace{{Name: "probe", Kind: emu.Router}}})},
+		{"network namespaces", "no lab can start", "boot a kernel with CONFIG_NET_NS", network(&emu.Network{Namespaces: []*emu.Namespace{{Name: "probe", Kind: emu.Router}}})},
 		{"PID, mount and UTS namespaces", "instances can't run programs", "boot a kernel with CONFIG_PID_NS and CONFIG_UTS_NS", processNamespaces},
 		{"veth", "nothing can be connected", module("veth"), network(bridgeless())},
 		{"bridge", "no subnet can be made", module("bridge") + "; ports that answer ARP need Linux 4.1", network(bridged())},
@@ -124,7 +124,7 @@ func probes(ctx context.Context) []probe {
 		{"connection tracking", "no firewall and no VIP works", module("nf_conntrack nft_ct"), rules(emu.ForwardHook, emu.MatchEstablished{}, emu.Accept{})},
 		{"nftables nat", "no VIP works", module("nft_chain_nat"), rules(emu.DNATHook, tcp, emu.DNAT{To: netip.AddrPortFrom(a, 80)})},
 		{"nftables hash", "no load-balanced endpoint works", module("nft_hash"), rules(emu.DNATHook, emu.Distribute{By: emu.FiveTuple, Chains: []string{"target"}})},
-		{"nftables timeouts", "endpoints with an idle timeout don't work", "boot a kernel with CONFIG_NF_CONNTRACK_TIMEOUT", network(&emu.Network{Namespaces: []emu.Namespace{
+		{"nftables timeouts", "endpoints with an idle timeout don't work", "boot a kernel with CONFIG_NF_CONNTRACK_TIMEOUT", network(&emu.Network{Namespaces: []*emu.Namespace{
 			{Name: "probe", Kind: emu.Router, Ruleset: timeoutsAlone([]emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: 240}})},
 		}})},
 		{"nftables log", "no drop can be proved, so that nothing is ever found blocked", module("nft_log nfnetlink_log"), rules(emu.ForwardHook, emu.MatchProbe{}, emu.Log{Prefix: "probe"})},
@@ -148,8 +148,8 @@ func probes(ctx context.Context) []probe {
 // bridgeless joins two hosts by one link.
 func bridgeless() *emu.Network {
 	return &emu.Network{
-		Namespaces: []emu.Namespace{{Name: "a", Kind: emu.Host}, {Name: "b", Kind: emu.Host}},
-		Links: []emu.Link{{
+		Namespaces: []*emu.Namespace{{Name: "a", Kind: emu.Host}, {Name: "b", Kind: emu.Host}},
+		Links: []*emu.Link{{
 			A: emu.LinkEnd{Namespace: "a", Name: "eth0", MAC: emu.MAC{2, 0, 0, 0, 0, 1}},
 			B: emu.LinkEnd{Namespace: "b", Name: "eth0", MAC: emu.MAC{2, 0, 0, 0, 0, 2}},
 		}},

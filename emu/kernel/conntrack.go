@@ -19,7 +19,7 @@ func ensureConntrack() error {
 	if err != nil {
 		return err
 	}
-	tracks := &emu.Ruleset{Table: "conntrack", Chains: []emu.Chain{{
+	tracks := &emu.Ruleset{Table: "conntrack", Chains: []*emu.Chain{{
 		Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{{Statements: []emu.Statement{emu.MatchEstablished{}, emu.Accept{}}}},
 	}}}
 	return errors.Join(n.loadRuleset(tracks), n.Close())

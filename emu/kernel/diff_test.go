@@ -42,7 +42,7 @@ func differences(t *testing.T, want *emu.Network, s *State) string {
 func TestDiffAfterApply(t *testing.T) {
 	for name, want := range map[string]*emu.Network{
 		"everything": everything(), "subnets": kerneltest.Subnets(3, 4), "nothing": {},
-		"bare": {Namespaces: []emu.Namespace{{Name: "a", Kind: emu.Host}, {Name: "b", Kind: emu.Router}}},
+		"bare": {Namespaces: []*emu.Namespace{{Name: "a", Kind: emu.Host}, {Name: "b", Kind: emu.Router}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := differences(t, want, apply(t, want)); got != "" {

@@ -30,7 +30,7 @@ func apply(t testing.TB, want *emu.Network) *State {
 // empty makes a namespace for the length of the test.
 func empty(t *testing.T, name string) *Namespace {
 	t.Helper()
-	s := apply(t, &emu.Network{Namespaces: []emu.Namespace{{Name: name, Kind: emu.Router}}})
+	s := apply(t, &emu.Network{Namespaces: []*emu.Namespace{{Name: name, Kind: emu.Router}}})
 	return s.namespaces[0]
 }
 

@@ -19,7 +19,7 @@ import (
 func leafNetwork() (*emu.Network, map[string]netip.Addr) {
 	hosts := map[string]netip.Addr{}
 	gateway := kerneltest.Gateway(0)
-	edge := emu.Namespace{Name: kerneltest.Edge, Kind: emu.Router, Bridges: []emu.Bridge{
+	edge := &emu.Namespace{Name: kerneltest.Edge, Kind: emu.Router, Bridges: []emu.Bridge{
 		{Name: "main", MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, 22)}},
 	}}
 	n := &emu.Network{}
@@ -27,11 +27,11 @@ func leafNetwork() (*emu.Network, map[string]netip.Addr) {
 		name, address := kerneltest.Host(0, i), kerneltest.Address(0, i)
 		mac := emu.MACOf(address)
 		hosts[name] = address
-		n.Namespaces = append(n.Namespaces, emu.Namespace{
+		n.Namespaces = append(n.Namespaces, &emu.Namespace{
 			Name: name, Kind: emu.Host,
 			Routes: []emu.Route{{Destination: prefix("0.0.0.0/0"), Gateway: gateway, Device: "eth0"}},
 		})
-		n.Links = append(n.Links, emu.Link{
+		n.Links = append(n.Links, &emu.Link{
 			A: emu.LinkEnd{
 				Namespace: edge.Name, Name: fmt.Sprintf("p%d", i), MAC: emu.MAC{0x02, 0x01, 0, 0, 0, byte(i)},
 				Port: &emu.BridgePort{Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: proxy},
@@ -47,7 +47,7 @@ func leafNetwork() (*emu.Network, map[string]netip.Addr) {
 		bridge := fmt.Sprintf("leaf%d", leaf)
 		edge.Bridges = append(edge.Bridges, emu.Bridge{Name: bridge, MAC: emu.MAC{0x02, 0x02, 0, 0, 0, byte(leaf)}})
 		stations := []emu.MAC{host(2+2*leaf, bridge, false), host(3+2*leaf, bridge, false)}
-		n.Links = append(n.Links, emu.Link{
+		n.Links = append(n.Links, &emu.Link{
 			A: emu.LinkEnd{
 				Namespace: edge.Name, Name: fmt.Sprintf("down%d", leaf), MAC: emu.MAC{0x02, 0x03, 0, 0, 0, byte(leaf)},
 				Port: &emu.BridgePort{Bridge: "main", Stations: stations, ProxyARP: true},

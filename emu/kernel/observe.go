@@ -75,7 +75,7 @@ func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, er
 	o := &Observation{namespaces: map[string]*facts{}}
 	specs := map[string]*emu.Namespace{}
 	for i := range want.Namespaces {
-		specs[want.Namespaces[i].Name] = &want.Namespaces[i]
+		specs[want.Namespaces[i].Name] = want.Namespaces[i]
 	}
 	firewalls := newFirewallReader()
 	found := make([]*facts, len(s.namespaces))

@@ -94,7 +94,7 @@ func newSet(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) e
 func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 	table := c.AddTable(tableOf(r))
 	chains := slices.Clone(r.Chains)
-	slices.SortStableFunc(chains, func(a, b emu.Chain) int { return hooked(a) - hooked(b) })
+	slices.SortStableFunc(chains, func(a, b *emu.Chain) int { return hooked(a) - hooked(b) })
 	if err := addChains(c, table, chains); err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 	return nil
 }
 
-func addChains(c *nftables.Conn, table *nftables.Table, chains []emu.Chain) error {
+func addChains(c *nftables.Conn, table *nftables.Table, chains []*emu.Chain) error {
 	for _, ch := range chains {
 		chain, ok := hooks[ch.Hook]
 		if !ok && ch.Hook != emu.NoHook {
@@ -130,7 +130,7 @@ func addChains(c *nftables.Conn, table *nftables.Table, chains []emu.Chain) erro
 }
 
 // addRules queues the rules of a chain, after those that it has.
-func addRules(c *nftables.Conn, table *nftables.Table, ch emu.Chain) error {
+func addRules(c *nftables.Conn, table *nftables.Table, ch *emu.Chain) error {
 	chain := &nftables.Chain{Name: ch.Name, Table: table}
 	for i, rule := range ch.Rules {
 		if err := addRule(c, chain, rule, 0); err != nil {
@@ -158,7 +158,7 @@ func addRule(c *nftables.Conn, chain *nftables.Chain, rule emu.Rule, before uint
 	return nil
 }
 
-func hooked(c emu.Chain) int {
+func hooked(c *emu.Chain) int {
 	if c.Hook == emu.NoHook {
 		return 0
 	}

@@ -43,7 +43,7 @@ func everyStatement() *emu.Ruleset {
 			{Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: 57500, Chain: "web.tcp-57500"},
 			{Address: addr("198.18.0.4"), Protocol: emu.UDP, Port: 53, Chain: "one"},
 		}}},
-		Chains: []emu.Chain{
+		Chains: []*emu.Chain{
 			{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{
 				with(emu.MatchInput{Device: "up"}, emu.Dispatch{Map: "endpoints"}),
 				with(emu.Goto{Chain: "one"}),
@@ -109,15 +109,15 @@ func TestLargeRuleset(t *testing.T) {
 	r := &emu.Ruleset{Table: "lab", Sockets: []emu.SocketMap{{Name: "endpoints"}}}
 	for i := range endpoints {
 		chain := fmt.Sprintf("endpoint-with-a-rather-long-name-%d", i)
-		r.Chains = append(r.Chains, emu.Chain{Name: chain, Rules: []emu.Rule{
+		r.Chains = append(r.Chains, &emu.Chain{Name: chain, Rules: []emu.Rule{
 			with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), uint16(i+1))}),
 		}})
 		r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{
 			Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: uint16(i + 1), Chain: chain,
 		})
 	}
-	r.Chains = append(r.Chains, emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}})
-	want := &emu.Network{Namespaces: []emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
+	r.Chains = append(r.Chains, &emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}})
+	want := &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
 	start := time.Now()
 	s := apply(t, want)
 	applied := time.Now()
@@ -134,12 +134,12 @@ func TestLargeDistribution(t *testing.T) {
 	var targets []string
 	for i := range members {
 		chain := fmt.Sprintf("endpoint-with-a-rather-long-name-%d", i)
-		r.Chains = append(r.Chains, emu.Chain{Name: chain})
+		r.Chains = append(r.Chains, &emu.Chain{Name: chain})
 		targets = append(targets, chain)
 	}
 	distribute := with(emu.Distribute{By: emu.FiveTuple, Chains: targets})
-	r.Chains = append(r.Chains, emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{distribute}})
-	want := &emu.Network{Namespaces: []emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
+	r.Chains = append(r.Chains, &emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{distribute}})
+	want := &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
 	s := apply(t, want)
 	if got := differences(t, want, s); got != "" {
 		t.Error(got)

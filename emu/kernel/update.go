@@ -81,7 +81,7 @@ type update struct {
 func byName(n *emu.Network) map[string]*emu.Namespace {
 	all := make(map[string]*emu.Namespace, len(n.Namespaces))
 	for i := range n.Namespaces {
-		all[n.Namespaces[i].Name] = &n.Namespaces[i]
+		all[n.Namespaces[i].Name] = n.Namespaces[i]
 	}
 	return all
 }
@@ -123,19 +123,19 @@ func (u *update) run(ctx context.Context) error {
 func (u *update) open() error {
 	names := map[string]bool{}
 	for _, c := range u.change.Changed {
-		names[c.Name] = true
+		names[c.To.Name] = true
 	}
 	for _, l := range slices.Concat(u.change.RemovedLinks, u.change.AddedLinks) {
 		names[l.A.Namespace], names[l.B.Namespace] = true, true
 	}
-	for _, name := range u.change.Added {
-		delete(names, name)
-		p := &place{want: u.now[name], index: map[string]int{"lo": 1}}
+	for _, n := range u.change.Added {
+		delete(names, n.Name)
+		p := &place{want: n, index: map[string]int{"lo": 1}}
 		u.added = append(u.added, p)
-		u.fresh[name] = p
+		u.fresh[n.Name] = p
 	}
-	for _, name := range u.change.Removed {
-		names[name] = true
+	for _, n := range u.change.Removed {
+		names[n.Name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		n, ok := u.state.byName[name]
@@ -214,7 +214,7 @@ func (u *update) rules(ctx context.Context) error {
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(restorers)
 	for _, c := range u.change.Changed {
-		n := u.places[c.Name].ns
+		n := u.places[c.To.Name].ns
 		if r := c.Ruleset; r != nil {
 			if err := n.updateRuleset(r.From, r.To); err != nil {
 				return errors.Join(err, g.Wait())
@@ -258,10 +258,10 @@ func (u *update) keep(to *emu.Network) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	for _, name := range u.change.Removed {
-		errs = append(errs, s.byName[name].Close())
-		delete(s.byName, name)
-		delete(s.devices, name)
+	for _, n := range u.change.Removed {
+		errs = append(errs, s.byName[n.Name].Close())
+		delete(s.byName, n.Name)
+		delete(s.devices, n.Name)
 	}
 	for _, p := range u.added {
 		s.byName[p.want.Name] = p.ns

@@ -24,7 +24,7 @@ func published(subnets, hostsPer, endpoints int) *emu.Network {
 	n := kerneltest.Subnets(subnets, hostsPer)
 	edge, _ := n.Namespace(kerneltest.Edge)
 	tcp := emu.MatchProtocol{Protocol: "tcp"}
-	r := &emu.Ruleset{Table: "lab", Sockets: []emu.SocketMap{{Name: "endpoints"}}, Chains: []emu.Chain{
+	r := &emu.Ruleset{Table: "lab", Sockets: []emu.SocketMap{{Name: "endpoints"}}, Chains: []*emu.Chain{
 		{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}},
 		{Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{
 			with(emu.MatchEstablished{}, emu.Counter{}, emu.Accept{}),
@@ -34,7 +34,7 @@ func published(subnets, hostsPer, endpoints int) *emu.Network {
 	}}
 	for i := range endpoints {
 		chain := fmt.Sprintf("endpoint-%d", i)
-		r.Chains = append(r.Chains, emu.Chain{Name: chain, Rules: []emu.Rule{
+		r.Chains = append(r.Chains, &emu.Chain{Name: chain, Rules: []emu.Rule{
 			with(tcp, emu.Counter{}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, i%hostsPer), kerneltest.Port)}),
 		}})
 		r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: uint16(1000 + i), Chain: chain})
@@ -278,7 +278,7 @@ func BenchmarkUpdate(b *testing.B) {
 			}},
 			{"endpoint", func(n *emu.Network) {
 				r := ruleset(n)
-				r.Chains = append(r.Chains, emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, 0), 1)})}})
+				r.Chains = append(r.Chains, &emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, 0), 1)})}})
 				r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: 9, Chain: "more"})
 			}},
 			{"firewall rule", func(n *emu.Network) {

@@ -33,7 +33,7 @@ func checks(t *testing.T, n int) {
 func drawNetwork(t *rapid.T) *emu.Network {
 	some := func(what string) bool { return rapid.Bool().Draw(t, what) }
 	pick := func(what string, n int) int { return rapid.IntRange(0, n-1).Draw(t, what) }
-	edge := emu.Namespace{Name: "edge", Kind: emu.Router}
+	edge := &emu.Namespace{Name: "edge", Kind: emu.Router}
 	bridges := 1 + pick("bridges", 3)
 	for i := range bridges {
 		b := emu.Bridge{Name: fmt.Sprintf("b%d", i), MAC: emu.MAC{2, 2, 0, 0, byte(pick("bridge MAC", 2)), byte(i)}}
@@ -64,7 +64,7 @@ func drawNetwork(t *rapid.T) *emu.Network {
 			continue
 		}
 		stations[bridge+mac.String()] = true
-		host := emu.Namespace{Name: name, Kind: emu.Host}
+		host := &emu.Namespace{Name: name, Kind: emu.Host}
 		if pick("kind", 8) == 0 {
 			host.Kind = emu.Router
 		}
@@ -85,7 +85,7 @@ func drawNetwork(t *rapid.T) *emu.Network {
 			edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: mac.Variant(byte(pick("neighbour MAC", 2)))})
 		}
 		n.Namespaces = append(n.Namespaces, host)
-		n.Links = append(n.Links, emu.Link{
+		n.Links = append(n.Links, &emu.Link{
 			A: emu.LinkEnd{Namespace: "edge", Name: fmt.Sprintf("p%d", pick("port", 2)*10+i), MAC: emu.MAC{2, 1, 0, 0, 0, byte(i)}, Port: &emu.BridgePort{
 				Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: some("proxy ARP"), Uplink: pick("uplink", 4) == 0,
 			}},
@@ -96,8 +96,8 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		edge.Ruleset = drawRuleset(t)
 	}
 	if some("second router") {
-		n.Namespaces = append(n.Namespaces, emu.Namespace{Name: "datacenter", Kind: emu.Router, Routes: []emu.Route{{Destination: prefix("10.0.0.0/8"), Gateway: addr("192.0.2.2"), Device: "down"}}})
-		n.Links = append(n.Links, emu.Link{
+		n.Namespaces = append(n.Namespaces, &emu.Namespace{Name: "datacenter", Kind: emu.Router, Routes: []emu.Route{{Destination: prefix("10.0.0.0/8"), Gateway: addr("192.0.2.2"), Device: "down"}}})
+		n.Links = append(n.Links, &emu.Link{
 			A: emu.LinkEnd{Namespace: "datacenter", Name: "down", MAC: emu.MAC{2, 3, 0, 0, 0, 1}, Addresses: []netip.Prefix{prefix("192.0.2.1/30")}},
 			B: emu.LinkEnd{Namespace: "edge", Name: "up", MAC: emu.MAC{2, 3, 0, 0, 0, 2}, Addresses: []netip.Prefix{prefix("192.0.2.2/30")}},
 		})
@@ -133,7 +133,7 @@ func drawRuleset(t *rapid.T) *emu.Ruleset {
 			r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{
 				Address: addr("198.18.0.9"), Protocol: emu.TCP, Port: uint16(rapid.IntRange(1, 2).Draw(t, "port")*100 + i), Chain: rapid.SampledFrom([]string{chain, "one"}).Draw(t, "chain"),
 			})
-			c := emu.Chain{Name: chain, Rules: []emu.Rule{
+			c := &emu.Chain{Name: chain, Rules: []emu.Rule{
 				with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle-4"}),
 				with(emu.MatchProtocol{Protocol: "tcp"}, emu.Distribute{By: emu.FiveTuple, Chains: rapid.SliceOfN(rapid.SampledFrom([]string{"one", "two"}), 1, 3).Draw(t, "members")}),
 			}}
@@ -148,7 +148,7 @@ func drawRuleset(t *rapid.T) *emu.Ruleset {
 		r.Timeouts[i].Seconds *= rapid.IntRange(1, 2).Draw(t, "timeout")
 	}
 	for i := range r.Chains {
-		c := &r.Chains[i]
+		c := r.Chains[i]
 		c.Rules = slices.DeleteFunc(c.Rules, func(emu.Rule) bool { return some("no rule") })
 		if c.Name != "one" && c.Name != "two" && c.Name != "web.tcp-57500" { // others may go to these
 			if len(c.Rules) > 1 && some("order") {
@@ -218,7 +218,7 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			n.Routes = append(n.Routes, emu.Route{Destination: prefix("203.0.113.0/24"), Device: "none"})
 		},
 		"ruleset": func(_ *emu.Network, n *emu.Namespace) {
-			n.Ruleset = &emu.Ruleset{Table: "lab", Chains: []emu.Chain{{Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{with(emu.MatchPairSet{Set: "unknown"})}}}}
+			n.Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{with(emu.MatchPairSet{Set: "unknown"})}}}}
 		},
 		"firewall": func(_ *emu.Network, n *emu.Namespace) {
 			f := emu.Firewall{Rules: []emu.FirewallRule{{ID: "bad", Protocol: "nonsense", Comment: "bad"}}}
@@ -231,7 +231,7 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			e := emu.LinkEnd{Namespace: n.Name, Name: "x", Addresses: []netip.Prefix{prefix("203.0.113.1/24"), prefix("203.0.113.1/24")}}
 			f := e
 			f.Name, e.MAC, f.MAC = "y", emu.MAC{2, 9}, emu.MAC{2, 8}
-			w.Links = append(w.Links, emu.Link{A: e, B: f})
+			w.Links = append(w.Links, &emu.Link{A: e, B: f})
 		},
 	}
 	rapid.Check(t, func(rt *rapid.T) {

@@ -81,7 +81,7 @@ func (n *Namespace) changeRuleset(c *nftables.Conn, from, to *emu.Ruleset) (err 
 
 // additions are what is queued after all that goes.
 type additions struct {
-	chains []emu.Chain
+	chains []*emu.Chain
 	rules  []func() error
 }
 
@@ -91,7 +91,7 @@ func (r *rulesetChange) chains() (additions, error) {
 	for _, p := range r.from.Timeouts {
 		r.renewed[p.Name] = slices.ContainsFunc(r.to.Timeouts, func(q emu.TimeoutPolicy) bool { return p.Name == q.Name && p != q })
 	}
-	old := map[string]emu.Chain{}
+	old := map[string]*emu.Chain{}
 	for _, c := range r.from.Chains {
 		old[c.Name] = c
 	}
@@ -121,7 +121,7 @@ func (r *rulesetChange) chains() (additions, error) {
 }
 
 // setsRenewed says whether a rule of the chain sets a timeout policy that differs.
-func (r *rulesetChange) setsRenewed(c emu.Chain) bool { return slices.ContainsFunc(c.Rules, r.renews) }
+func (r *rulesetChange) setsRenewed(c *emu.Chain) bool { return slices.ContainsFunc(c.Rules, r.renews) }
 
 func (r *rulesetChange) renews(rule emu.Rule) bool {
 	return slices.ContainsFunc(rule.Statements, func(s emu.Statement) bool {
@@ -131,7 +131,7 @@ func (r *rulesetChange) renews(rule emu.Rule) bool {
 }
 
 // texts gives the rules as they are compared. The mark keeps rules that must be renewed from being equal.
-func (r *rulesetChange) texts(c emu.Chain, mark string) []string {
+func (r *rulesetChange) texts(c *emu.Chain, mark string) []string {
 	all := make([]string, len(c.Rules))
 	for i, rule := range c.Rules {
 		all[i] = rule.String()
@@ -143,7 +143,7 @@ func (r *rulesetChange) texts(c emu.Chain, mark string) []string {
 }
 
 // edit replaces the rules of a chain that differ. The others are not touched, nor what they counted.
-func (r *rulesetChange) edit(was, now emu.Chain, add *additions) error {
+func (r *rulesetChange) edit(was, now *emu.Chain, add *additions) error {
 	handles, err := r.handles(was.Name)
 	if err != nil {
 		return err

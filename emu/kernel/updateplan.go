@@ -108,7 +108,7 @@ func (u *update) number() error {
 		}
 	}
 	for _, c := range u.change.Changed {
-		p := u.places[c.Name]
+		p := u.places[c.To.Name]
 		for _, b := range c.RemovedBridges {
 			delete(p.index, b.Name)
 		}
@@ -155,7 +155,7 @@ func (u *update) plan() (plan, error) {
 
 // lookAhead finds out which devices must make room for new ones: those of the same name, and ports with a station that moves to another.
 func (p *planner) lookAhead() {
-	ends := func(l emu.Link, each func(emu.LinkEnd)) {
+	ends := func(l *emu.Link, each func(emu.LinkEnd)) {
 		each(l.A)
 		each(l.B)
 	}
@@ -171,11 +171,11 @@ func (p *planner) lookAhead() {
 	}
 	for _, c := range p.change.Changed {
 		for _, b := range c.AddedBridges {
-			p.newDevices[deviceAt{c.Name, b.Name}] = true
+			p.newDevices[deviceAt{c.To.Name, b.Name}] = true
 		}
 		for _, b := range c.RemovedBridges {
-			if p.newDevices[deviceAt{c.Name, b.Name}] {
-				p.makesRoom[deviceAt{c.Name, b.Name}] = true
+			if p.newDevices[deviceAt{c.To.Name, b.Name}] {
+				p.makesRoom[deviceAt{c.To.Name, b.Name}] = true
 			}
 		}
 	}
@@ -205,7 +205,7 @@ func (p *planner) remove(early bool, ops ...op) {
 }
 
 // link gives the ends of a link with the numbers of its devices, the one that makes it first.
-func (u *update) link(l emu.Link, index func(*place) map[string]int, at func(string) *place) (near, far linkEnd, here, there *place) {
+func (u *update) link(l *emu.Link, index func(*place) map[string]int, at func(string) *place) (near, far linkEnd, here, there *place) {
 	end := func(e emu.LinkEnd) (linkEnd, *place) {
 		p := at(e.Namespace)
 		end := linkEnd{LinkEnd: e, index: index(p)[e.Name], home: p.ns}

@@ -11,7 +11,7 @@ import (
 // addBridges adds bridges, and addresses to bridges and the loopback. (Bridges of new namespaces are there already.)
 func (p *planner) addBridges() {
 	for _, c := range p.change.Changed {
-		at := p.places[c.Name]
+		at := p.places[c.To.Name]
 		for _, a := range c.AddedLoopback {
 			p.adds = append(p.adds, addressStep(at, "lo", at.index["lo"], hostPrefix(a)))
 		}
@@ -72,9 +72,9 @@ func (p *planner) oldNeighbors(at *place, bridge string) []op {
 // removeBridges removes bridges, and addresses of bridges and the loopback.
 func (p *planner) removeBridges(early bool) {
 	for _, c := range p.change.Changed {
-		at := p.places[c.Name]
+		at := p.places[c.To.Name]
 		for _, b := range c.RemovedBridges {
-			if p.makesRoom[deviceAt{c.Name, b.Name}] != early {
+			if p.makesRoom[deviceAt{c.To.Name, b.Name}] != early {
 				continue
 			}
 			index := at.was[b.Name]
@@ -116,7 +116,7 @@ func losesNeighbors(b emu.BridgeChange) bool {
 
 // losesRoutes says whether the routes of a device end before others come.
 func (p *planner) losesRoutes(c emu.NamespaceChange, device string) bool {
-	return p.makesRoom[deviceAt{c.Name, device}] || slices.ContainsFunc(c.ChangedBridges, func(b emu.BridgeChange) bool { return b.To.Name == device && bare(b) })
+	return p.makesRoom[deviceAt{c.To.Name, device}] || slices.ContainsFunc(c.ChangedBridges, func(b emu.BridgeChange) bool { return b.To.Name == device && bare(b) })
 }
 
 // bare says whether a bridge loses its last address.
@@ -132,23 +132,23 @@ func keyOf(n emu.Neighbor) neighborKey { return neighborKey{n.Device, n.Address}
 
 // removeRoutes removes routes and neighbours. Where there is another one in the place of the old, it takes the place instead.
 func (p *planner) removeRoutes(early bool) {
-	for _, name := range p.change.Removed { // nothing to do: they go with the namespace
-		at := p.places[name]
-		for _, r := range p.old[name].Routes {
-			if p.makesRoom[deviceAt{name, r.Device}] == early {
+	for _, n := range p.change.Removed { // nothing to do: they go with the namespace
+		at := p.places[n.Name]
+		for _, r := range n.Routes {
+			if p.makesRoom[deviceAt{n.Name, r.Device}] == early {
 				undo := newRoute(r, at.was[r.Device], create)
 				p.remove(early, op{at: at, undo: &undo})
 			}
 		}
-		for _, n := range p.old[name].Neighbors {
-			if p.makesRoom[deviceAt{name, n.Device}] == early {
-				undo := setNeighbor(n, at.was[n.Device])
+		for _, e := range n.Neighbors {
+			if p.makesRoom[deviceAt{n.Name, e.Device}] == early {
+				undo := setNeighbor(e, at.was[e.Device])
 				p.remove(early, op{at: at, undo: &undo})
 			}
 		}
 	}
 	for _, c := range p.change.Changed {
-		at := p.places[c.Name]
+		at := p.places[c.To.Name]
 		destinations, addresses := map[netip.Prefix]bool{}, map[neighborKey]bool{}
 		for _, r := range c.AddedRoutes {
 			destinations[r.Destination] = true
@@ -165,7 +165,7 @@ func (p *planner) removeRoutes(early bool) {
 			if !early || !bare(b) {
 				continue
 			}
-			for _, r := range p.old[c.Name].Routes {
+			for _, r := range p.old[c.To.Name].Routes {
 				if r.Device == b.From.Name && !slices.Contains(c.RemovedRoutes, r) {
 					undo := newRoute(r, at.was[r.Device], create)
 					p.remove(early, op{at: at, undo: &undo})
@@ -176,7 +176,7 @@ func (p *planner) removeRoutes(early bool) {
 			if slices.ContainsFunc(c.ChangedBridges, func(b emu.BridgeChange) bool { return b.To.Name == n.Device && losesNeighbors(b) }) {
 				continue // lost already
 			}
-			if gone := p.makesRoom[deviceAt{c.Name, n.Device}]; gone == early && (gone || !addresses[keyOf(n)]) {
+			if gone := p.makesRoom[deviceAt{c.To.Name, n.Device}]; gone == early && (gone || !addresses[keyOf(n)]) {
 				p.remove(early, step(at, deleteNeighbor(n, at.was[n.Device]), setNeighbor(n, at.was[n.Device])))
 			}
 		}
@@ -186,12 +186,12 @@ func (p *planner) removeRoutes(early bool) {
 // addRoutes adds neighbours and routes.
 func (p *planner) addRoutes() error {
 	for _, at := range p.added {
-		if err := p.addRoutesOf(at, emu.NamespaceChange{AddedRoutes: at.want.Routes, AddedNeighbors: at.want.Neighbors}); err != nil {
+		if err := p.addRoutesOf(at, emu.NamespaceChange{To: at.want, AddedRoutes: at.want.Routes, AddedNeighbors: at.want.Neighbors}); err != nil {
 			return err
 		}
 	}
 	for _, c := range p.change.Changed {
-		if err := p.addRoutesOf(p.places[c.Name], c); err != nil {
+		if err := p.addRoutesOf(p.places[c.To.Name], c); err != nil {
 			return err
 		}
 	}
@@ -201,7 +201,7 @@ func (p *planner) addRoutes() error {
 func (p *planner) addRoutesOf(at *place, c emu.NamespaceChange) error {
 	neighbors, routes := map[neighborKey]emu.Neighbor{}, map[netip.Prefix]emu.Route{} // whose place is taken
 	for _, n := range c.RemovedNeighbors {
-		if !p.makesRoom[deviceAt{c.Name, n.Device}] {
+		if !p.makesRoom[deviceAt{c.To.Name, n.Device}] {
 			neighbors[keyOf(n)] = n
 		}
 	}

@@ -13,7 +13,7 @@ import (
 func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	all := map[string]*facts{}
 	for i := range want.Namespaces {
-		n := &want.Namespaces[i]
+		n := want.Namespaces[i]
 		f := newFacts()
 		all[n.Name] = f
 		f.objects[linkObject("lo")] = properties{"state": "up"}

@@ -35,7 +35,7 @@ const bits = 22
 // Every host has a firewall of five rules.
 func Subnets(subnets, hostsPer int) *emu.Network {
 	n := &emu.Network{}
-	edge := emu.Namespace{Name: Edge, Kind: emu.Router}
+	edge := &emu.Namespace{Name: Edge, Kind: emu.Router}
 	for s := range subnets {
 		bridge := fmt.Sprintf("subnet%d", s)
 		edge.Bridges = append(edge.Bridges, emu.Bridge{
@@ -45,7 +45,7 @@ func Subnets(subnets, hostsPer int) *emu.Network {
 			mac := emu.MACOf(Address(s, i))
 			edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge, Address: Address(s, i), MAC: mac})
 			n.Namespaces = append(n.Namespaces, NewHost(Host(s, i), Gateway(s)))
-			n.Links = append(n.Links, emu.Link{
+			n.Links = append(n.Links, &emu.Link{
 				A: emu.LinkEnd{
 					Namespace: Edge, Name: fmt.Sprintf("h%d-%d", s, i), MAC: emu.MAC{0x02, 0x01, 0, byte(s), byte(i >> 8), byte(i)},
 					Port: &emu.BridgePort{Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: true},
@@ -60,8 +60,8 @@ func Subnets(subnets, hostsPer int) *emu.Network {
 }
 
 // NewHost makes a host behind a gateway, with a firewall of five rules.
-func NewHost(name string, gateway netip.Addr) emu.Namespace {
-	return emu.Namespace{
+func NewHost(name string, gateway netip.Addr) *emu.Namespace {
+	return &emu.Namespace{
 		Name: name, Kind: emu.Host,
 		Routes: []emu.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: gateway, Device: Device}},
 		Firewall: &emu.Firewall{Rules: []emu.FirewallRule{

@@ -11,7 +11,7 @@ import (
 func crowd(subnets, hostsPer int, port uint16) (*emu.Network, []Pair) {
 	n := kerneltest.Subnets(subnets, hostsPer)
 	for i := range n.Namespaces {
-		if s := &n.Namespaces[i]; s.Kind == emu.Host {
+		if s := n.Namespaces[i]; s.Kind == emu.Host {
 			s.Services = append(s.Services, tcp(kerneltest.Port))
 		}
 	}

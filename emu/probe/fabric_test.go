@@ -40,8 +40,8 @@ func program(port uint16) emu.Service {
 	return emu.Service{Name: "program", Port: port, Protocol: emu.TCP, Command: "sleep 60"}
 }
 
-func host(name string, addr netip.Addr, services ...emu.Service) emu.Namespace {
-	return emu.Namespace{
+func host(name string, addr netip.Addr, services ...emu.Service) *emu.Namespace {
+	return &emu.Namespace{
 		Name: name, Kind: emu.Host, Services: services,
 		Routes: []emu.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: gateway[addr], Device: "eth0"}},
 	}
@@ -50,7 +50,7 @@ func host(name string, addr netip.Addr, services ...emu.Service) emu.Namespace {
 func fabric() *emu.Network {
 	site := netip.MustParseAddrPort("203.0.113.1:80")
 	n := &emu.Network{
-		Namespaces: []emu.Namespace{
+		Namespaces: []*emu.Namespace{
 			{
 				Name: "edge", Kind: emu.Router, Ruleset: edgeRules(),
 				Loopback: []netip.Addr{netip.MustParseAddr("168.63.129.16")},
@@ -72,7 +72,7 @@ func fabric() *emu.Network {
 			host("silent", silent),
 			{Name: "lonely", Kind: emu.Host},
 		},
-		Links: []emu.Link{
+		Links: []*emu.Link{
 			{
 				A: emu.LinkEnd{Namespace: "edge", Name: "uplink", MAC: emu.MACOf(gateway[laptop]), Addresses: []netip.Prefix{netip.MustParsePrefix("203.0.113.1/24")}},
 				B: emu.LinkEnd{Namespace: "laptop", Name: "eth0", MAC: emu.MACOf(laptop), Addresses: []netip.Prefix{netip.PrefixFrom(laptop, 24)}},
@@ -83,7 +83,7 @@ func fabric() *emu.Network {
 		PublicNames: []emu.NameRecord{{Name: "contactsql.cloudapp.net", Address: vip}, {Name: "contacts.azurewebsites.net", Address: site.Addr()}},
 	}
 	for i := range n.Namespaces {
-		s := &n.Namespaces[i]
+		s := n.Namespaces[i]
 		if s.Kind == emu.Host {
 			s.Resolver = emu.Resolver{Servers: []netip.Addr{netip.MustParseAddr("168.63.129.16")}}
 		}
@@ -102,15 +102,15 @@ func fabric() *emu.Network {
 				{ID: "allow-frontend", Comment: "allow tcp 1433 from 10.0.1.0/24", Protocol: "tcp", Ports: []emu.PortRange{{First: 1433, Last: 1434}}, From: netip.MustParsePrefix("10.0.1.0/24")},
 			}}
 		case "silent": // drops everything and doesn't say so
-			s.Ruleset = &emu.Ruleset{Table: "lab", Chains: []emu.Chain{{Name: "input", Hook: emu.InputHook}}}
+			s.Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "input", Hook: emu.InputHook}}}
 		}
 	}
 	n.Sort()
 	return n
 }
 
-func bridged(bridge, name string, addr netip.Addr) emu.Link {
-	return emu.Link{
+func bridged(bridge, name string, addr netip.Addr) *emu.Link {
+	return &emu.Link{
 		A: emu.LinkEnd{Namespace: "edge", Name: name, MAC: emu.MAC{2, 1, 0, 0, 0, addr.As4()[3]}, Port: &emu.BridgePort{Bridge: bridge, Stations: []emu.MAC{emu.MACOf(addr)}, ProxyARP: true}},
 		B: emu.LinkEnd{Namespace: name, Name: "eth0", MAC: emu.MACOf(addr), Addresses: []netip.Prefix{netip.PrefixFrom(addr, 24)}},
 	}
@@ -119,8 +119,8 @@ func bridged(bridge, name string, addr netip.Addr) emu.Link {
 // edgeRules: 198.18.0.10 has port 80 balanced over web1 and web2, 7000 to web1 but not for the laptop, 57500 to sql1, 9160 without
 // a backend and 81 to a port of web1 where nothing listens. Whoever leaves is seen as 198.18.0.10.
 func edgeRules() *emu.Ruleset {
-	to := func(name string, a netip.Addr, port uint16) emu.Chain {
-		return emu.Chain{Name: name, Rules: []emu.Rule{{ID: name, Statements: []emu.Statement{emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(a, port)}}}}}
+	to := func(name string, a netip.Addr, port uint16) *emu.Chain {
+		return &emu.Chain{Name: name, Rules: []emu.Rule{{ID: name, Statements: []emu.Statement{emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(a, port)}}}}}
 	}
 	guarded := to("guarded", web1, 7000)
 	guarded.Rules = append(emu.DropRules("acl", "deny 203.0.113.0/24", emu.Origin{File: "lab.yaml", Line: 30},
@@ -132,7 +132,7 @@ func edgeRules() *emu.Ruleset {
 	return &emu.Ruleset{
 		Table:   "lab",
 		Sockets: []emu.SocketMap{{Name: "endpoints", Elements: []emu.SocketMapElement{element(80, "balanced"), element(81, "closed"), element(7000, "guarded"), element(9160, "dead"), element(57500, "sql")}}},
-		Chains: []emu.Chain{
+		Chains: []*emu.Chain{
 			{Name: "balanced", Rules: []emu.Rule{{ID: "balanced", Statements: []emu.Statement{emu.Distribute{By: emu.FiveTuple, Chains: []string{"to-web1", "to-web2"}}}}}},
 			to("to-web1", web1, 80), to("to-web2", web2, 80), to("closed", web1, 81), to("sql", sql1, 1433), guarded,
 			{Name: "dead", Rules: emu.DropRules(emu.NoBackendPrefix+"thrift", "no healthy backend", emu.Origin{File: "lab.yaml", Line: 40})},

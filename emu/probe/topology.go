@@ -56,7 +56,7 @@ func newTopology(n *emu.Network) *topology {
 		translated: make(map[socket][]translation),
 	}
 	for i := range n.Namespaces {
-		s := &n.Namespaces[i]
+		s := n.Namespaces[i]
 		t.namespaces[s.Name] = s
 		for _, a := range s.Loopback {
 			t.own(a, s.Name)
@@ -103,7 +103,7 @@ func (t *topology) join(a, b string) {
 func (t *topology) translate(router string, rules *emu.Ruleset) {
 	chains := make(map[string]*emu.Chain, len(rules.Chains))
 	for i := range rules.Chains {
-		chains[rules.Chains[i].Name] = &rules.Chains[i]
+		chains[rules.Chains[i].Name] = rules.Chains[i]
 	}
 	for _, m := range rules.Sockets {
 		for _, e := range m.Elements {

@@ -25,7 +25,7 @@ func udp(port uint16) emu.Service {
 func udpFabric() *emu.Network {
 	n := fabric()
 	for i := range n.Namespaces {
-		s := &n.Namespaces[i]
+		s := n.Namespaces[i]
 		switch s.Name {
 		case "web1", "web2", "sql1", "laptop":
 			s.Services = append(s.Services, udp(5000))
@@ -45,13 +45,13 @@ func udpFabric() *emu.Network {
 }
 
 func udpEndpoints(rules *emu.Ruleset) {
-	to := func(name string, a netip.Addr, port uint16) emu.Chain {
-		return emu.Chain{Name: name, Rules: []emu.Rule{{ID: name, Statements: []emu.Statement{emu.MatchProtocol{Protocol: "udp"}, emu.DNAT{To: netip.AddrPortFrom(a, port)}}}}}
+	to := func(name string, a netip.Addr, port uint16) *emu.Chain {
+		return &emu.Chain{Name: name, Rules: []emu.Rule{{ID: name, Statements: []emu.Statement{emu.MatchProtocol{Protocol: "udp"}, emu.DNAT{To: netip.AddrPortFrom(a, port)}}}}}
 	}
 	guarded := to("guarded-udp", web1, 5000)
 	guarded.Rules = append(emu.DropRules("acl-udp", "deny 203.0.113.0/24", emu.Origin{File: "lab.yaml", Line: 50},
 		emu.MatchPrefix{Of: emu.Source, Prefix: netip.MustParsePrefix("203.0.113.0/24")}), guarded.Rules...)
-	rules.Chains = append([]emu.Chain{
+	rules.Chains = append([]*emu.Chain{
 		{Name: "balanced-udp", Rules: []emu.Rule{{ID: "balanced-udp", Statements: []emu.Statement{emu.Distribute{By: emu.FiveTuple, Chains: []string{"udp-web1", "udp-web2"}}}}}},
 		to("udp-web1", web1, 5000), to("udp-web2", web2, 5000), to("closed-udp", web1, 5002), guarded,
 		{Name: "dead-udp", Rules: emu.DropRules(emu.NoBackendPrefix+"udp", "no healthy backend", emu.Origin{File: "lab.yaml", Line: 51})},

@@ -25,18 +25,18 @@ func overlapping() *emu.Network {
 	n := &emu.Network{}
 	for _, side := range []string{"a", "b"} {
 		n.Namespaces = append(n.Namespaces,
-			emu.Namespace{Name: "edge-" + side, Kind: emu.Router},
-			emu.Namespace{Name: "vm-" + side, Kind: emu.Host, Services: []emu.Service{tcp(80)}},
-			emu.Namespace{Name: "other-" + side, Kind: emu.Host},
+			&emu.Namespace{Name: "edge-" + side, Kind: emu.Router},
+			&emu.Namespace{Name: "vm-" + side, Kind: emu.Host, Services: []emu.Service{tcp(80)}},
+			&emu.Namespace{Name: "other-" + side, Kind: emu.Host},
 		)
 		for name, a := range map[string]netip.Prefix{"vm-": shared, "other-": netip.MustParsePrefix("10.0.0.5/24")} {
-			n.Links = append(n.Links, emu.Link{
+			n.Links = append(n.Links, &emu.Link{
 				A: emu.LinkEnd{Namespace: "edge-" + side, Name: name, Port: &emu.BridgePort{}},
 				B: emu.LinkEnd{Namespace: name + side, Name: "eth0", Addresses: []netip.Prefix{a}},
 			})
 		}
 	}
-	n.Namespaces = append(n.Namespaces, emu.Namespace{Name: "far", Kind: emu.Host})
+	n.Namespaces = append(n.Namespaces, &emu.Namespace{Name: "far", Kind: emu.Host})
 	n.Namespaces[4].Services[0].Command = "nginx" // vm-b
 	return n
 }
@@ -88,9 +88,9 @@ func TestEndsOfLoops(t *testing.T) {
 	element := func(a netip.AddrPort, chain string) emu.SocketMapElement {
 		return emu.SocketMapElement{Address: a.Addr(), Protocol: emu.TCP, Port: a.Port(), Chain: chain}
 	}
-	n := &emu.Network{Namespaces: []emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: &emu.Ruleset{
+	n := &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: &emu.Ruleset{
 		Sockets: []emu.SocketMap{{Elements: []emu.SocketMapElement{element(a, "a"), element(b, "b")}}},
-		Chains: []emu.Chain{
+		Chains: []*emu.Chain{
 			{Name: "a", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: b}, emu.Goto{Chain: "b"}}}}},
 			{Name: "b", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: a}, emu.Distribute{Chains: []string{"a", "gone"}}}}}},
 		},

@@ -30,12 +30,12 @@ const name = "Web_IN_0"
 func newInstance(t *testing.T, opts Options, services ...emu.Service) *Instance {
 	t.Helper()
 	kerneltest.RequireRoot(t)
-	spec := emu.Namespace{
+	spec := &emu.Namespace{
 		Name: name, Kind: emu.Host, Services: services,
 		Resolver: emu.Resolver{Servers: []netip.Addr{netip.MustParseAddr("168.63.129.16")}, Search: []string{"contacts.internal"}},
 		Hosts:    []emu.NameRecord{{Name: "sql1", Address: netip.MustParseAddr("10.0.2.4")}},
 	}
-	state, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []emu.Namespace{spec}}, nil)
+	state, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []*emu.Namespace{spec}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestInitFails(t *testing.T) {
 
 func TestHostsFile(t *testing.T) {
 	own := netip.MustParseAddr("10.0.2.4")
-	got := hostsFile(emu.Namespace{Name: "sql1", Hosts: []emu.NameRecord{{Name: "sql1", Address: own}}})
+	got := hostsFile(&emu.Namespace{Name: "sql1", Hosts: []emu.NameRecord{{Name: "sql1", Address: own}}})
 	if want := "127.0.0.1\tlocalhost\n10.0.2.4\tsql1\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -39,7 +39,7 @@ func TestStopEndsOneProgram(t *testing.T) {
 	// What it is told when it starts is what is so then.
 	later := a
 	later.Env = []string{"PEERS=y"}
-	in.SetSpec(emu.Namespace{Name: "instance", Services: []emu.Service{later, b}})
+	in.SetSpec(&emu.Namespace{Name: "instance", Services: []emu.Service{later, b}})
 	if err := in.Run(a); err != nil {
 		t.Fatal(err)
 	}

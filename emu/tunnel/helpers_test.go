@@ -53,20 +53,20 @@ var parts = []part{
 
 func network() *emu.Network {
 	n := &emu.Network{}
-	middle := emu.Namespace{Name: internet, Kind: emu.Router}
+	middle := &emu.Namespace{Name: internet, Kind: emu.Router}
 	for _, p := range parts {
 		anywhere := prefix("0.0.0.0/0")
 		n.Namespaces = append(n.Namespaces,
-			emu.Namespace{Name: p.router, Kind: emu.Router, Loopback: []netip.Addr{p.public}, Routes: []emu.Route{{Destination: anywhere, Gateway: p.backbone, Device: p.uplinkAt}}},
-			emu.Namespace{Name: p.host, Kind: emu.Host, Routes: []emu.Route{{Destination: anywhere, Gateway: p.gateway, Device: "eth0"}}},
+			&emu.Namespace{Name: p.router, Kind: emu.Router, Loopback: []netip.Addr{p.public}, Routes: []emu.Route{{Destination: anywhere, Gateway: p.backbone, Device: p.uplinkAt}}},
+			&emu.Namespace{Name: p.host, Kind: emu.Host, Routes: []emu.Route{{Destination: anywhere, Gateway: p.gateway, Device: "eth0"}}},
 		)
 		middle.Routes = append(middle.Routes, emu.Route{Destination: netip.PrefixFrom(p.public, 32), Gateway: p.uplink, Device: p.throughAt})
 		end := func(namespace, name string, mac byte, a netip.Addr, bits int) emu.LinkEnd {
 			return emu.LinkEnd{Namespace: namespace, Name: name, MAC: emu.MAC{2, 0, 0, 0, p.number, mac}, Addresses: []netip.Prefix{netip.PrefixFrom(a, bits)}}
 		}
 		n.Links = append(n.Links,
-			emu.Link{A: end(internet, p.throughAt, 1, p.backbone, 30), B: end(p.router, p.uplinkAt, 2, p.uplink, 30)},
-			emu.Link{A: end(p.router, "inside", 3, p.gateway, 24), B: end(p.host, "eth0", 4, p.address, 24)},
+			&emu.Link{A: end(internet, p.throughAt, 1, p.backbone, 30), B: end(p.router, p.uplinkAt, 2, p.uplink, 30)},
+			&emu.Link{A: end(p.router, "inside", 3, p.gateway, 24), B: end(p.host, "eth0", 4, p.address, 24)},
 		)
 	}
 	n.Namespaces = append(n.Namespaces, middle)
@@ -155,7 +155,7 @@ func (l *lab) contents() []string {
 // ways are the makers that work here: the process's always, the kernel's where it has WireGuard.
 func ways(t *testing.T) map[string]maker {
 	kerneltest.RequireRoot(t)
-	s, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []emu.Namespace{{Name: "try", Kind: emu.Router}}}, nil)
+	s, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []*emu.Namespace{{Name: "try", Kind: emu.Router}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

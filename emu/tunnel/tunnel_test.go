@@ -186,7 +186,7 @@ func openFails(t *testing.T, way maker) {
 func TestNothingPasses(t *testing.T) {
 	n := network()
 	middle, _ := n.Namespace(internet)
-	middle.Ruleset = &emu.Ruleset{Table: "closed", Chains: []emu.Chain{{Name: "forward", Hook: emu.ForwardHook}}}
+	middle.Ruleset = &emu.Ruleset{Table: "closed", Chains: []*emu.Chain{{Name: "forward", Hook: emu.ForwardHook}}}
 	for name, way := range ways(t) {
 		t.Run(name, func(t *testing.T) {
 			l := startNetwork(t, n)

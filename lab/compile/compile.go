@@ -32,7 +32,7 @@ const uplink = "wan" // an edge's or a datacenter's interface towards the intern
 func Network(l *lab.Lab) *emu.Network {
 	n := len(l.Members()) // most namespaces and most links are theirs
 	b := &builder{lab: l, network: &emu.Network{
-		PublicNames: l.PublicNames(), Namespaces: make([]emu.Namespace, 0, n), Links: make([]emu.Link, 0, n),
+		PublicNames: l.PublicNames(), Namespaces: make([]*emu.Namespace, 0, n), Links: make([]*emu.Link, 0, n),
 	}}
 	b.internet()
 	for _, location := range b.lab.UsedLocations() {
@@ -52,10 +52,10 @@ type builder struct {
 	network *emu.Network
 }
 
-func (b *builder) add(n emu.Namespace) { b.network.Namespaces = append(b.network.Namespaces, n) }
+func (b *builder) add(n *emu.Namespace) { b.network.Namespaces = append(b.network.Namespaces, n) }
 
 func (b *builder) link(x, y emu.LinkEnd) {
-	b.network.Links = append(b.network.Links, emu.Link{A: x, B: y})
+	b.network.Links = append(b.network.Links, &emu.Link{A: x, B: y})
 }
 
 // cable joins two routers, the upstream one first. It returns how the upstream router reaches a public address behind the cable.
@@ -86,28 +86,28 @@ func (b *builder) attach(router *emu.Namespace, port string, host *emu.Namespace
 
 // internet makes the internet, its name server and its hosts.
 func (b *builder) internet() {
-	router := emu.Namespace{
+	router := &emu.Namespace{
 		Name: Internet, Kind: emu.Router, Loopback: []netip.Addr{lab.PublicResolver},
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PublicResolver}},
 	}
 	routed := []netip.Prefix{single(lab.PublicResolver)}
 	for _, h := range b.lab.Internet() {
-		host := emu.Namespace{
+		host := &emu.Namespace{
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services, nil),
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}},
 		}
-		b.attach(&router, interfaceName("host-"+h.Name), &host, "eth0", h.Address)
+		b.attach(router, interfaceName("host-"+h.Name), host, "eth0", h.Address)
 		routed = append(routed, single(h.Address))
 		b.add(host)
 	}
 	for _, n := range b.lab.LocalNetworks {
-		b.site(&router, n)
+		b.site(router, n)
 		routed = append(routed, single(n.VPNGatewayAddress))
 	}
 	for _, location := range b.lab.UsedLocations() {
 		block := lab.LocationBlock(location)
-		dc := emu.Namespace{Name: DatacenterName(location), Kind: emu.Router}
-		route := b.cable(internetCable, &router, interfaceName("dc-"+slug(location)), &dc)
+		dc := &emu.Namespace{Name: DatacenterName(location), Kind: emu.Router}
+		route := b.cable(internetCable, router, interfaceName("dc-"+slug(location)), dc)
 		router.Routes = append(router.Routes, route(block))
 		routed = append(routed, block)
 		b.add(dc)

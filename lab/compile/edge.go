@@ -88,7 +88,7 @@ func running(deployments []*lab.Deployment) []*lab.Instance {
 
 // edge makes the namespace of an isolation domain with its bridges, its load balancer and its instances.
 func (b *builder) edge(d domain) {
-	edge := emu.Namespace{
+	edge := &emu.Namespace{
 		Name: EdgeName(d.name), Kind: emu.Router, Origin: d.origin, Loopback: []netip.Addr{lab.PlatformResolver},
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
@@ -112,18 +112,18 @@ func (b *builder) edge(d domain) {
 	}
 	direct, balanced := b.directReturn(d), internallyBalanced(d)
 	for _, sub := range d.subnets {
-		b.subnet(&edge, d, sub, direct, balanced)
+		b.subnet(edge, d, sub, direct, balanced)
 	}
 	edge.Ruleset = b.edgeRules(d)
 	edge.HealthProbes = b.healthProbes(d)
-	b.connect(&edge, d.location, d.port, public)
+	b.connect(edge, d.location, d.port, public)
 	b.add(edge)
 }
 
 // hostNames are the names that the instances of a deployment have for each other. Instances of other services can't look them up,
 // not even in the same virtual network ("Name Resolution for VMs and Role Instances").
-func hostNames(d *lab.Deployment) emu.NameView {
-	view := emu.NameView{Domain: internalDomain(d.Service)}
+func hostNames(d *lab.Deployment) *emu.NameView {
+	view := &emu.NameView{Domain: internalDomain(d.Service)}
 	for _, i := range d.Running() {
 		view.Clients = append(view.Clients, i.DIP)
 		view.Records = append(view.Records, emu.NameRecord{Name: i.Name + "." + view.Domain, Address: i.DIP})
@@ -235,7 +235,7 @@ func (b *builder) leaf(edge *emu.Namespace, bridge string, sub subnet, n int, st
 }
 
 // instance makes the namespace of an instance.
-func (b *builder) instance(d domain, i *lab.Instance, gateway netip.Addr, prefix netip.Prefix) emu.Namespace {
+func (b *builder) instance(d domain, i *lab.Instance, gateway netip.Addr, prefix netip.Prefix) *emu.Namespace {
 	deployment := b.lab.Deployment(i)
 	servers := deployment.DNSServers
 	if len(servers) == 0 {
@@ -244,7 +244,7 @@ func (b *builder) instance(d domain, i *lab.Instance, gateway netip.Addr, prefix
 	if len(servers) == 0 {
 		servers = []netip.Addr{lab.PlatformResolver}
 	}
-	return emu.Namespace{
+	return &emu.Namespace{
 		Name: i.ID, Hostname: i.Name, Kind: emu.Host, Origin: i.Origin,
 		Routes:   []emu.Route{defaultRoute(gateway, "eth0", false)},
 		Hosts:    []emu.NameRecord{{Name: i.Name, Address: i.DIP}},

@@ -72,17 +72,17 @@ func (b *builder) edgeRules(d domain) *emu.Ruleset {
 	t.Addresses = []emu.AddressMap{sources}
 	t.Sockets = []emu.SocketMap{endpoints}
 	t.Chains = append(t.Chains,
-		emu.Chain{Name: "prerouting", Hook: emu.DNATHook, Rules: append([]emu.Rule{
+		&emu.Chain{Name: "prerouting", Hook: emu.DNATHook, Rules: append([]emu.Rule{
 			{Statements: []emu.Statement{emu.Dispatch{Map: endpoints.Name}}},
 		}, own...)},
-		emu.Chain{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
+		&emu.Chain{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 			[]emu.Rule{accept(emu.MatchEstablished{})}, dnsRules(), tunnelInput(d.gateway, d.peers),
 			emu.DropRules(NoEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
 				emu.MatchPrefixSet{Of: emu.Destination, Set: "internal-load-balancers"}),
 			platformPort(),
 		)},
-		emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: b.forwardRules(d)},
-		emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: slices.Concat(ownSource, []emu.Rule{
+		&emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: b.forwardRules(d)},
+		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: slices.Concat(ownSource, []emu.Rule{
 			{Comment: "outbound connections come from the service's VIP", Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNATByMap{Map: sources.Name}}},
 			{Comment: "so do those that come back by a VIP", Statements: []emu.Statement{emu.MatchMark{Mark: byVIP}, emu.SNATByMap{Map: sources.Name}}},
 		})},
@@ -151,7 +151,7 @@ func (b *builder) forwardRules(d domain) []emu.Rule {
 // endpoint is what one public port needs: its chain comes last.
 type endpoint struct {
 	clients []emu.PrefixSet
-	chains  []emu.Chain
+	chains  []*emu.Chain
 }
 
 func (b *builder) endpointChains(d domain, deployment *lab.Deployment, f lab.Frontend) (e endpoint) {
@@ -163,7 +163,7 @@ func (b *builder) endpointChains(d domain, deployment *lab.Deployment, f lab.Fro
 	if f.Internal {
 		name += "-internal"
 	}
-	members := emu.Chain{Name: name}
+	members := &emu.Chain{Name: name}
 	serving := b.lab.Serving(f)
 	switch {
 	case len(serving) == 0:
@@ -177,7 +177,7 @@ func (b *builder) endpointChains(d domain, deployment *lab.Deployment, f lab.Fro
 	default:
 		pick := emu.Distribute{By: distributions[f.Distribution]}
 		for _, m := range serving {
-			chain := emu.Chain{Name: name + "-" + m.Instance.Name, Rules: []emu.Rule{translate(f, m)}}
+			chain := &emu.Chain{Name: name + "-" + m.Instance.Name, Rules: []emu.Rule{translate(f, m)}}
 			e.chains = append(e.chains, chain)
 			pick.Chains = append(pick.Chains, chain.Name)
 		}
@@ -195,8 +195,8 @@ func (b *builder) endpointChains(d domain, deployment *lab.Deployment, f lab.Fro
 
 // accessControl is the chain of an endpoint's access control list. An instance of the same domain is seen here by its own address, but
 // the list is about its deployment's VIP.
-func accessControl(d domain, deployment *lab.Deployment, f lab.Frontend, name, members string, e *endpoint) emu.Chain {
-	list := emu.Chain{Name: name}
+func accessControl(d domain, deployment *lab.Deployment, f lab.Frontend, name, members string, e *endpoint) *emu.Chain {
+	list := &emu.Chain{Name: name}
 	for _, client := range d.deployments {
 		if !client.VIP.IsValid() {
 			continue

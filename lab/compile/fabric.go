@@ -24,7 +24,7 @@ func internetRules(routed []netip.Prefix) *emu.Ruleset {
 			{Name: "private", Elements: lab.PrivateSpace()},
 			{Name: "routed", Elements: routed},
 		},
-		Chains: []emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: rules}},
+		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: rules}},
 	}
 }
 
@@ -33,7 +33,7 @@ func datacenterRules(block netip.Prefix, public []netip.Prefix) *emu.Ruleset {
 	return &emu.Ruleset{
 		Table:    "datacenter",
 		Prefixes: []emu.PrefixSet{{Name: "public", Elements: public}},
-		Chains: []emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: append(
+		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: append(
 			[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "public"})},
 			emu.DropRules(NoDeployment, "no deployment has this public address", emu.Origin{}, emu.MatchPrefix{Of: emu.Destination, Prefix: block})...,
 		)}},
@@ -55,7 +55,7 @@ func (b *builder) webSites(location string) {
 		return
 	}
 	addresses := webSiteAddresses(location)
-	edge := emu.Namespace{
+	edge := &emu.Namespace{
 		Name: WebSitesEdgeName(location), Kind: emu.Router, Loopback: append(slices.Clone(addresses), lab.PlatformResolver),
 		DNS:     &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 		Ruleset: webSitesRules(location),
@@ -65,16 +65,16 @@ func (b *builder) webSites(location string) {
 		if s.Location != location {
 			continue
 		}
-		site := emu.Namespace{
+		site := &emu.Namespace{
 			Name: s.Name, Kind: emu.Host, Origin: s.Origin, Services: services(s.Services, nil),
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PlatformResolver}},
 		}
-		b.attach(&edge, interfaceName("site-"+s.Name), &site, "eth0", s.Address)
+		b.attach(edge, interfaceName("site-"+s.Name), site, "eth0", s.Address)
 		proxy.Routes = append(proxy.Routes, emu.HTTPProxyRoute{Host: s.DNSName(), Backend: netip.AddrPortFrom(s.Address, lab.HTTPPort)})
 		b.add(site)
 	}
 	edge.Proxies = []emu.HTTPProxy{proxy}
-	b.connect(&edge, location, "w."+slug(location), addresses)
+	b.connect(edge, location, "w."+slug(location), addresses)
 	b.add(edge)
 }
 
@@ -116,12 +116,12 @@ func webSitesRules(location string) *emu.Ruleset {
 	for i, a := range outbound {
 		name := fmt.Sprintf("outbound-%d", i+1)
 		pick.Chains = append(pick.Chains, name)
-		t.Chains = append(t.Chains, emu.Chain{Name: name, Rules: []emu.Rule{{Statements: []emu.Statement{emu.SNAT{To: a}}}}})
+		t.Chains = append(t.Chains, &emu.Chain{Name: name, Rules: []emu.Rule{{Statements: []emu.Statement{emu.SNAT{To: a}}}}})
 	}
 	t.Chains = append(t.Chains,
-		emu.Chain{Name: "input", Hook: emu.InputHook, Rules: input},
-		emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: forward},
-		emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
+		&emu.Chain{Name: "input", Hook: emu.InputHook, Rules: input},
+		&emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: forward},
+		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
 			Comment:    "outbound connections share the web sites' addresses",
 			Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, pick},
 		}}},

@@ -101,7 +101,7 @@ func intoTunnels(peers []string) []emu.Rule {
 func (b *builder) site(internet *emu.Namespace, n *lab.LocalNetwork) {
 	lan := n.AddressSpace[0].Masked()
 	gateway := lab.Gateway(lan)
-	router := emu.Namespace{
+	router := &emu.Namespace{
 		Name: SiteName(n), Kind: emu.Router, Origin: n.Origin,
 		Bridges: []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}},
 	}
@@ -109,7 +109,7 @@ func (b *builder) site(internet *emu.Namespace, n *lab.LocalNetwork) {
 	for _, h := range n.Hosts {
 		mac := emu.MACOf(h.Address)
 		router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: lanBridge, Address: h.Address, MAC: mac})
-		b.add(emu.Namespace{
+		b.add(&emu.Namespace{
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
 		})
@@ -120,7 +120,7 @@ func (b *builder) site(internet *emu.Namespace, n *lab.LocalNetwork) {
 		hosts = append(hosts, single(h.Address))
 	}
 	router.Ruleset = b.siteRules(n, hosts)
-	b.attach(internet, interfaceName("site-"+n.Name), &router, uplink, n.VPNGatewayAddress)
+	b.attach(internet, interfaceName("site-"+n.Name), router, uplink, n.VPNGatewayAddress)
 	b.add(router)
 }
 
@@ -135,7 +135,7 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 			{Name: "space", Elements: masked(n.AddressSpace)},
 			{Name: "private", Elements: lab.PrivateSpace()},
 		},
-		Chains: []emu.Chain{
+		Chains: []*emu.Chain{
 			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 				[]emu.Rule{accept(emu.MatchEstablished{})}, tunnelInput(n.VPNGatewayAddress, peers),
 				emu.DropRules(NoEndpoint, nothing, n.Origin),

@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 func newInstance(t *testing.T) *process.Instance {
 	t.Helper()
 	kerneltest.RequireRoot(t)
-	spec := emu.Namespace{Name: "sql1", Kind: emu.Host}
-	state, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []emu.Namespace{spec}}, nil)
+	spec := &emu.Namespace{Name: "sql1", Kind: emu.Host}
+	state, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []*emu.Namespace{spec}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func build(want *emu.Network) (*network, error) {
 	}
 	n := &network{byName: map[string]*space{}}
 	for i := range want.Namespaces {
-		s := &space{want: &want.Namespaces[i]}
+		s := &space{want: want.Namespaces[i]}
 		n.spaces = append(n.spaces, s)
 		n.byName[s.want.Name] = s
 	}
@@ -61,7 +61,7 @@ func build(want *emu.Network) (*network, error) {
 	firewalls.Go(func() error { return each(restorers, n.spaces, (*space).loadFirewall) })
 	links := make([]*emu.Link, len(want.Links))
 	for i := range want.Links {
-		links[i] = &want.Links[i]
+		links[i] = want.Links[i]
 	}
 	err := each(workers, links, n.connect)
 	if err == nil {

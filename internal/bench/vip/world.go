@@ -67,7 +67,7 @@ func plain(ctx context.Context, endpoints int, haproxy string) (*world, error) {
 	network := compile.Network(l)
 	edge, _ := network.Namespace(compile.EdgeName("net"))
 	for i := range network.Namespaces {
-		s := &network.Namespaces[i]
+		s := network.Namespaces[i]
 		if s.Kind != emu.Router {
 			continue
 		}

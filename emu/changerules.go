@@ -1,0 +1,130 @@
+package emu
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// RulesetChange is a ruleset that differs.
+type RulesetChange struct {
+	From, To *Ruleset // nil: there is none
+	// Chains that come and go, and those of which the hook or a rule differs. (Rules may differ in a timeout policy that has the same name.)
+	Chains    []ChainChange
+	Prefixes  []SetChange[netip.Prefix]
+	Pairs     []SetChange[[2]netip.Addr]
+	Addresses []SetChange[AddressMapElement]
+	Marks     []SetChange[MarkMapElement]
+	Sockets   []SetChange[SocketMapElement]
+	// A policy with other seconds is removed and added.
+	RemovedTimeouts, AddedTimeouts []TimeoutPolicy
+}
+
+// ChainChange is a chain that differs; nil: there is none.
+type ChainChange struct{ From, To *Chain }
+
+// SetChange is a set or a map that differs.
+type SetChange[E comparable] struct {
+	Name string
+	// Made and Gone say that the set itself comes or goes, with its elements, which may be none.
+	Made, Gone bool
+	// An element of a map that leads elsewhere is removed and added.
+	Removed, Added []E
+}
+
+// CompareRulesets gives what turns one ruleset into another; nil: nothing. A ruleset may be nil.
+func CompareRulesets(from, to *Ruleset) *RulesetChange {
+	if from == to {
+		return nil
+	}
+	was, is := Ruleset{}, Ruleset{}
+	if from != nil {
+		was = *from
+	}
+	if to != nil {
+		is = *to
+	}
+	c := &RulesetChange{
+		From: from, To: to,
+		Chains:    chainChanges(was.Chains, is.Chains),
+		Prefixes:  setChanges(was.Prefixes, is.Prefixes, func(s PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements }),
+		Pairs:     setChanges(was.Pairs, is.Pairs, func(s PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements }),
+		Addresses: setChanges(was.Addresses, is.Addresses, func(m AddressMap) (string, []AddressMapElement) { return m.Name, m.Elements }),
+		Marks:     setChanges(was.Marks, is.Marks, func(m MarkMap) (string, []MarkMapElement) { return m.Name, m.Elements }),
+		Sockets:   setChanges(was.Sockets, is.Sockets, func(m SocketMap) (string, []SocketMapElement) { return m.Name, m.Elements }),
+	}
+	c.RemovedTimeouts, c.AddedTimeouts = difference(was.Timeouts, is.Timeouts)
+	same := (from == nil) == (to == nil) && was.Table == is.Table && len(c.Chains) == 0 && len(c.Prefixes) == 0 && len(c.Pairs) == 0 &&
+		len(c.Addresses) == 0 && len(c.Marks) == 0 && len(c.Sockets) == 0 && len(c.RemovedTimeouts) == 0 && len(c.AddedTimeouts) == 0
+	if same {
+		return nil
+	}
+	return c
+}
+
+func chainChanges(from, to []*Chain) (changes []ChainChange) {
+	from, to = trim(from, to, EqualChains)
+	old := make(map[string]*Chain, len(from))
+	for _, c := range from {
+		old[c.Name] = c
+	}
+	for _, c := range to {
+		was := old[c.Name]
+		delete(old, c.Name)
+		if was == nil || !EqualChains(was, c) {
+			changes = append(changes, ChainChange{was, c})
+		}
+	}
+	for _, c := range from {
+		if old[c.Name] != nil {
+			changes = append(changes, ChainChange{From: c})
+		}
+	}
+	return changes
+}
+
+// EqualChains says whether two chains do the same and are told the same to people.
+func EqualChains(a, b *Chain) bool {
+	return a == b || a.Name == b.Name && a.Hook == b.Hook && slices.EqualFunc(a.Rules, b.Rules, func(a, b Rule) bool {
+		return a.Comment == b.Comment && slices.EqualFunc(a.Statements, b.Statements, equalStatements)
+	})
+}
+
+func equalStatements(a, b Statement) bool {
+	if d, ok := a.(Distribute); ok { // the one that can't be compared by itself
+		e, ok := b.(Distribute)
+		return ok && d.By == e.By && equal(d.Chains, e.Chains)
+	}
+	if _, ok := b.(Distribute); ok {
+		return false
+	}
+	return a == b
+}
+
+func setChanges[S any, E comparable](from, to []S, parts func(S) (name string, elements []E)) (changes []SetChange[E]) {
+	from, to = trim(from, to, func(a, b S) bool {
+		name, elements := parts(a)
+		other, others := parts(b)
+		return name == other && equal(elements, others)
+	})
+	old := make(map[string][]E, len(from))
+	for _, s := range from {
+		name, elements := parts(s)
+		old[name] = elements
+	}
+	for _, s := range to {
+		name, elements := parts(s)
+		was, ok := old[name]
+		delete(old, name)
+		removed, added := difference(was, elements)
+		if !ok || len(removed)+len(added) > 0 {
+			changes = append(changes, SetChange[E]{Name: name, Made: !ok, Removed: removed, Added: added})
+		}
+	}
+	for _, s := range from {
+		name, elements := parts(s)
+		if _, gone := old[name]; gone {
+			changes = append(changes, SetChange[E]{Name: name, Gone: true, Removed: elements})
+		}
+	}
+	return changes
+}

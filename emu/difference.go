@@ -1,0 +1,81 @@
+package emu
+
+import "slices"
+
+// trim leaves out what two lists begin and end with alike: of large lists that differ little, little is left.
+func trim[T any](a, b []T, same func(a, b T) bool) ([]T, []T) {
+	for len(a) > 0 && len(b) > 0 && same(a[0], b[0]) {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && same(a[len(a)-1], b[len(b)-1]) {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return a, b
+}
+
+// equal compares two lists, most of which are one.
+func equal[T comparable](a, b []T) bool {
+	if len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) {
+		return true
+	}
+	return slices.Equal(a, b)
+}
+
+// difference gives what only one of two lists has; their order is without meaning.
+func difference[T comparable](from, to []T) (removed, added []T) {
+	if len(from) == len(to) && (len(from) == 0 || &from[0] == &to[0]) {
+		return nil, nil
+	}
+	from, to = trim(from, to, func(a, b T) bool { return a == b })
+	old := make(map[T]bool, len(from))
+	for _, v := range from {
+		old[v] = true
+	}
+	still := make(map[T]bool, len(to))
+	for _, v := range to {
+		still[v] = true
+		if !old[v] {
+			added = append(added, v)
+		}
+	}
+	for _, v := range from {
+		if !still[v] {
+			removed = append(removed, v)
+		}
+	}
+	return removed, added
+}
+
+// differenceAfter is difference where what is on a lost device is removed, and added if the new list has it.
+func differenceAfter[T comparable](from, to []T, lost map[string]bool, device func(T) string) (removed, added []T) {
+	if len(lost) == 0 {
+		return difference(from, to)
+	}
+	kept := make(map[T]bool, len(from))
+	for _, v := range from {
+		if !lost[device(v)] {
+			kept[v] = true
+		}
+	}
+	still := make(map[T]bool, len(to))
+	for _, v := range to {
+		still[v] = true
+		if !kept[v] {
+			added = append(added, v)
+		}
+	}
+	for _, v := range from {
+		if !kept[v] || !still[v] {
+			removed = append(removed, v)
+		}
+	}
+	return removed, added
+}
+
+// none makes an empty list nil.
+func none[T any](all []T) []T {
+	if len(all) == 0 {
+		return nil
+	}
+	return all
+}
