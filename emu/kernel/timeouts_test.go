@@ -44,7 +44,7 @@ func TestTimeoutPolicy(t *testing.T) {
 		n := published(2, 1, 1)
 		r := ruleset(n)
 		r.Timeouts = []emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: seconds}}
-		c := &r.Chains[2]
+		c := r.Chains[2]
 		c.Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle"})}, c.Rules...)
 		return n
 	}
