@@ -91,6 +91,7 @@ func TestDiffNamesWhatChanged(t *testing.T) {
 		{"set extra", "edge", "nft add set ip lab more '{ type ipv4_addr; }'", "edge: nftables set more is not wanted: found interval off, map off"},
 		{"set element missing", "edge", "nft delete element ip lab spaces '{ 10.1.0.0/16 }'", "edge: nftables set spaces element 10.1.0.0-10.1.255.255 is missing: wanted it"},
 		{"set element extra", "edge", "nft add element ip lab pairs '{ 10.0.0.7 . 10.0.0.8 }'", `edge: nftables set pairs element 10.0.0.7 \. 10.0.0.8 is not wanted: found it`},
+		{"mark", "edge", "nft delete element ip lab marks '{ 10.0.0.4 }'; nft add element ip lab marks '{ 10.0.0.4 : 7 }'", "edge: nftables set marks element 10.0.0.4 value: wanted 0x01020304, found 0x00000007"},
 		{"map element", "edge", "nft delete element ip lab vips '{ 10.0.0.4 }'; nft add element ip lab vips '{ 10.0.0.4 : 198.18.0.9 }'", "edge: nftables set vips element 10.0.0.4 value: wanted 198.18.0.4, found 198.18.0.9"},
 		{"endpoint", "edge", "nft delete element ip lab endpoints '{ 198.18.0.4 . udp . 53 }'; nft add element ip lab endpoints '{ 198.18.0.4 . udp . 53 : goto two }'",
 			`edge: nftables set endpoints element 198.18.0.4 \. udp \. 53 value: wanted goto one, found goto two`},

@@ -17,6 +17,11 @@ import (
 // leafNetwork is one subnet of three bridges: two hosts on each of two leaf bridges and two on the main one. It shows the flags
 // that such a subnet needs.
 func leafNetwork() (*emu.Network, map[string]netip.Addr) {
+	return leafNetworkOf("main", "main", "leaf0", "leaf0", "leaf1", "leaf1")
+}
+
+// leafNetworkOf is such a subnet with its hosts at the bridges with these names; a host without one is not there.
+func leafNetworkOf(bridges ...string) (*emu.Network, map[string]netip.Addr) {
 	hosts := map[string]netip.Addr{}
 	gateway := kerneltest.Gateway(0)
 	edge := &emu.Namespace{Name: kerneltest.Edge, Kind: emu.Router, Bridges: []emu.Bridge{
@@ -41,16 +46,19 @@ func leafNetwork() (*emu.Network, map[string]netip.Addr) {
 		edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: "main", Address: address, MAC: mac})
 		return mac
 	}
-	host(0, "main", true)
-	host(1, "main", true)
+	stations := map[string][]emu.MAC{}
+	for i, bridge := range bridges {
+		if bridge != "" {
+			stations[bridge] = append(stations[bridge], host(i, bridge, bridge == "main"))
+		}
+	}
 	for leaf := range 2 {
 		bridge := fmt.Sprintf("leaf%d", leaf)
 		edge.Bridges = append(edge.Bridges, emu.Bridge{Name: bridge, MAC: emu.MAC{0x02, 0x02, 0, 0, 0, byte(leaf)}})
-		stations := []emu.MAC{host(2+2*leaf, bridge, false), host(3+2*leaf, bridge, false)}
 		n.Links = append(n.Links, &emu.Link{
 			A: emu.LinkEnd{
 				Namespace: edge.Name, Name: fmt.Sprintf("down%d", leaf), MAC: emu.MAC{0x02, 0x03, 0, 0, 0, byte(leaf)},
-				Port: &emu.BridgePort{Bridge: "main", Stations: stations, ProxyARP: true},
+				Port: &emu.BridgePort{Bridge: "main", Stations: stations[bridge], ProxyARP: true},
 			},
 			B: emu.LinkEnd{
 				Namespace: edge.Name, Name: fmt.Sprintf("up%d", leaf), MAC: emu.MAC{0x02, 0x04, 0, 0, 0, byte(leaf)},

@@ -73,12 +73,7 @@ const perInstance = 16
 func (w *sysctlWriter) write(all []sysctl) (err error) {
 	p := w.take()
 	defer func() { err = errors.Join(err, w.put(p)) }()
-	for _, s := range all {
-		if err := p.write(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("sysctl net/%s=%s: %w", s.key, s.value, err)
-		}
-	}
-	return nil
+	return p.writeAll(all)
 }
 
 func (w *sysctlWriter) take() *procInstance {
@@ -127,6 +122,15 @@ func newProcFS() (int, error) {
 		return -1, err
 	}
 	return unix.Fsmount(config, unix.FSMOUNT_CLOEXEC, 0)
+}
+
+func (p *procInstance) writeAll(all []sysctl) error {
+	for _, s := range all {
+		if err := p.write(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("sysctl net/%s=%s: %w", s.key, s.value, err)
+		}
+	}
+	return nil
 }
 
 func (p *procInstance) write(s sysctl) error {

@@ -51,6 +51,7 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		edge.Loopback = append(edge.Loopback, addr("168.63.129.16"))
 	}
 	n := &emu.Network{}
+	leaves := drawLeaves(t, n, edge)
 	stations := map[string]bool{}
 	for i := range 5 {
 		if !some("host") {
@@ -64,6 +65,12 @@ func drawNetwork(t *rapid.T) *emu.Network {
 			continue
 		}
 		stations[bridge+mac.String()] = true
+		at := bridge
+		if place == 0 && len(leaves) > 0 && some("behind a leaf") {
+			leaf := leaves[pick("leaf", len(leaves))]
+			leaf.A.Port.Stations = append(leaf.A.Port.Stations, mac)
+			at = leaf.B.Port.Bridge
+		}
 		host := &emu.Namespace{Name: name, Kind: emu.Host}
 		if pick("kind", 8) == 0 {
 			host.Kind = emu.Router
@@ -87,11 +94,12 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		n.Namespaces = append(n.Namespaces, host)
 		n.Links = append(n.Links, &emu.Link{
 			A: emu.LinkEnd{Namespace: "edge", Name: fmt.Sprintf("p%d", pick("port", 2)*10+i), MAC: emu.MAC{2, 1, 0, 0, 0, byte(i)}, Port: &emu.BridgePort{
-				Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: some("proxy ARP"), Uplink: pick("uplink", 4) == 0,
+				Bridge: at, Stations: []emu.MAC{mac}, ProxyARP: some("proxy ARP"), Uplink: pick("uplink", 4) == 0,
 			}},
 			B: emu.LinkEnd{Namespace: name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(address, 24)}},
 		})
 	}
+	drawStations(t, n)
 	if some("ruleset") {
 		edge.Ruleset = drawRuleset(t)
 	}
@@ -126,6 +134,11 @@ func drawRuleset(t *rapid.T) *emu.Ruleset {
 		if some("vip") {
 			r.Addresses[0].Elements = append(r.Addresses[0].Elements, emu.AddressMapElement{
 				Key: netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}), Value: netip.AddrFrom4([4]byte{198, 18, 0, byte(rapid.IntRange(1, 2).Draw(t, "vip"))}),
+			})
+		}
+		if some("mark") {
+			r.Marks[0].Elements = append(r.Marks[0].Elements, emu.MarkMapElement{
+				Key: netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}), Mark: uint32(rapid.IntRange(1, 2).Draw(t, "mark of it")),
 			})
 		}
 		if some("endpoint") {

@@ -48,8 +48,8 @@ func build(want *emu.Network) (*network, error) {
 		return nil, err
 	}
 	n := &network{byName: map[string]*space{}}
-	for i := range want.Namespaces {
-		s := &space{want: want.Namespaces[i]}
+	for _, w := range want.Namespaces {
+		s := &space{want: w}
 		n.spaces = append(n.spaces, s)
 		n.byName[s.want.Name] = s
 	}
@@ -59,11 +59,7 @@ func build(want *emu.Network) (*network, error) {
 	// Firewalls wait, so that they load while the links are made.
 	var firewalls errgroup.Group
 	firewalls.Go(func() error { return each(restorers, n.spaces, (*space).loadFirewall) })
-	links := make([]*emu.Link, len(want.Links))
-	for i := range want.Links {
-		links[i] = want.Links[i]
-	}
-	err := each(workers, links, n.connect)
+	err := each(workers, want.Links, n.connect)
 	if err == nil {
 		err = each(workers, n.spaces, (*space).finish)
 	}
