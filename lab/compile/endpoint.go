@@ -96,15 +96,27 @@ func number(a netip.Addr) uint32 { return binary.BigEndian.Uint32(a.AsSlice()) }
 
 // aclRules permit or deny what matches; a nil rule is the default of the list.
 func aclRules(d *lab.Deployment, f lab.Frontend, rule *lab.ACLRule, permit bool, members string, matches ...emu.Statement) []emu.Rule {
-	id, text, origin := ACLDefaultID(d, f), fmt.Sprintf("access control list of %s: what isn't permitted is denied", f.Name), f.Origin
+	id, origin := ACLDefaultID(d, f), f.Origin
+	text := "what no rule matches is permitted"
+	if !permit {
+		text = "what isn't permitted is denied"
+	}
 	if rule != nil {
 		id, origin = ACLRuleID(d, f, *rule), rule.Origin
-		text = fmt.Sprintf("access control list of %s: %d deny %s", f.Name, rule.Order, rule.RemoteSubnet)
+		text = fmt.Sprintf("%d %s %s", rule.Order, action(permit), rule.RemoteSubnet)
 	}
+	text = fmt.Sprintf("access control list of %s: %s", f.Name, text)
 	if permit {
-		return []emu.Rule{{ID: id, Origin: origin, Statements: append(matches, emu.Goto{Chain: members})}}
+		return []emu.Rule{{ID: id, Comment: text, Origin: origin, Statements: append(matches, emu.Goto{Chain: members})}}
 	}
 	return emu.DropRules(id, text, origin, matches...)
+}
+
+func action(permit bool) string {
+	if permit {
+		return "permit"
+	}
+	return "deny"
 }
 
 // translate leads a new connection to a member.
