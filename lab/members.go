@@ -143,7 +143,11 @@ func (l *Lab) UsedLocations() []string {
 
 // PublicNames are the names that everybody can look up, with their addresses.
 func (l *Lab) PublicNames() []emu.NameRecord {
-	all := make([]emu.NameRecord, 0, len(l.CloudServices)+len(l.WebSites))
+	n := len(l.WebSites)
+	for _, s := range l.CloudServices {
+		n += len(s.publicNames)
+	}
+	all := make([]emu.NameRecord, 0, n)
 	for _, s := range l.CloudServices {
 		all = append(all, s.publicNames...)
 	}
