@@ -24,7 +24,7 @@ const MTU = 1400
 type Network struct {
 	Namespaces []*Namespace `json:"namespaces"`
 	Links      []*Link      `json:"links"`
-	Tunnels    []Tunnel    `json:"tunnels,omitempty"`
+	Tunnels    []Tunnel     `json:"tunnels,omitempty"`
 	// PublicNames are the names every name server of the network answers.
 	PublicNames []NameRecord `json:"publicNames"`
 }
@@ -129,7 +129,7 @@ type NameRecord struct {
 // a view that view's names too. Any other name does not exist.
 type NameServer struct {
 	Addresses []netip.Addr `json:"addresses"`
-	Views     []*NameView   `json:"views,omitempty"`
+	Views     []*NameView  `json:"views,omitempty"`
 }
 
 // NameView are names that only some clients see.

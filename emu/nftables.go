@@ -25,7 +25,7 @@ type Ruleset struct {
 	Sockets   []SocketMap  `json:"socketMaps,omitempty"`
 	// Timeouts are named policies for how long an idle connection is remembered.
 	Timeouts []TimeoutPolicy `json:"timeouts,omitempty"`
-	Chains   []*Chain         `json:"chains"`
+	Chains   []*Chain        `json:"chains"`
 }
 
 // TimeoutPolicy is a conntrack timeout policy (ct timeout): a connection without a packet for so long is forgotten.
@@ -241,7 +241,7 @@ func (s Distribute) String() string {
 	}
 	return fmt.Sprintf("jhash %s mod %d seed %#x vmap { %s }", s.By, len(s.Chains), DistributionSeed, strings.Join(targets, ", "))
 }
-func (s SetMark) String() string   { return fmt.Sprintf("meta mark set %#x", s.Mark) }
+func (s SetMark) String() string { return fmt.Sprintf("meta mark set %#x", s.Mark) }
 func (s SetMarkByMap) String() string {
 	return "meta mark set ip saddr map @" + s.Map
 }
