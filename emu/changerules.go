@@ -84,9 +84,12 @@ func chainChanges(from, to []*Chain) (changes []ChainChange) {
 
 // EqualChains says whether two chains do the same and are told the same to people.
 func EqualChains(a, b *Chain) bool {
-	return a == b || a.Name == b.Name && a.Hook == b.Hook && slices.EqualFunc(a.Rules, b.Rules, func(a, b Rule) bool {
-		return a.Comment == b.Comment && slices.EqualFunc(a.Statements, b.Statements, equalStatements)
-	})
+	return a == b || a.Name == b.Name && a.Hook == b.Hook && slices.EqualFunc(a.Rules, b.Rules, EqualRules)
+}
+
+// EqualRules says so of two rules.
+func EqualRules(a, b Rule) bool {
+	return a.Comment == b.Comment && slices.EqualFunc(a.Statements, b.Statements, equalStatements)
 }
 
 func equalStatements(a, b Statement) bool {

@@ -15,7 +15,7 @@ func everything() *emu.Network {
 	n, _ := leafNetwork()
 	n.Namespaces[0].Firewall = everyRule()
 	n.Namespaces[1].Firewall = everyRule()
-	edge := &n.Namespaces[len(n.Namespaces)-1]
+	edge := n.Namespaces[len(n.Namespaces)-1]
 	edge.Ruleset = everyStatement()
 	edge.Loopback = []netip.Addr{addr("168.63.129.16")}
 	edge.Routes = []emu.Route{

@@ -44,7 +44,7 @@ func TestTimeoutPolicy(t *testing.T) {
 		n := published(2, 1, 1)
 		r := ruleset(n)
 		r.Timeouts = []emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: seconds}}
-		c := &r.Chains[2]
+		c := r.Chains[2]
 		c.Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle"})}, c.Rules...)
 		return n
 	}
@@ -58,7 +58,7 @@ func TestTimeoutPolicy(t *testing.T) {
 		t.Errorf("remembered for %s, %t, instead of 240 s", left, ok)
 	}
 	to := network(2)
-	if _, err := s.Update(t.Context(), from, to); err != nil {
+	if err := s.Update(t.Context(), emu.Changes(from, to)); err != nil {
 		t.Fatal(err)
 	}
 	if got := differences(t, to, s); got != "" {

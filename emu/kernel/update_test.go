@@ -175,9 +175,9 @@ func TestUpdateGivesWhatIsWanted(t *testing.T) {
 		defer s.Close()
 		for range 4 {
 			to := drawNetwork(rt)
-			change, err := s.Update(t.Context(), from, to)
-			if err != nil {
-				rt.Fatalf("%v\n%s", err, emu.Changes(from, to))
+			change := emu.Changes(from, to)
+			if err := s.Update(t.Context(), change); err != nil {
+				rt.Fatalf("%v\n%s", err, change)
 			}
 			found, err := Diff(t.Context(), to, s)
 			if err != nil {
@@ -213,9 +213,9 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 	checks(t, 25)
 	unreachable := emu.Route{Destination: prefix("203.0.113.0/24"), Gateway: addr("233.252.0.1"), Device: "lo"}
 	spoil := map[string]func(*emu.Network, *emu.Namespace){
-		"route": func(_ *emu.Network, n *emu.Namespace) { n.Routes = append(n.Routes, unreachable) },
+		"route": func(_ *emu.Network, n *emu.Namespace) { n.Routes = append(slices.Clone(n.Routes), unreachable) },
 		"device": func(_ *emu.Network, n *emu.Namespace) {
-			n.Routes = append(n.Routes, emu.Route{Destination: prefix("203.0.113.0/24"), Device: "none"})
+			n.Routes = append(slices.Clone(n.Routes), emu.Route{Destination: prefix("203.0.113.0/24"), Device: "none"})
 		},
 		"ruleset": func(_ *emu.Network, n *emu.Namespace) {
 			n.Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{with(emu.MatchPairSet{Set: "unknown"})}}}}
@@ -243,8 +243,11 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 		defer s.Close()
 		kind := rapid.SampledFrom(slices.Sorted(maps.Keys(spoil))).Draw(rt, "fault")
 		spoilt := *to
-		spoilt.Namespaces = slices.Clone(to.Namespaces)
-		spoil[kind](&spoilt, &spoilt.Namespaces[rapid.IntRange(0, len(to.Namespaces)-1).Draw(rt, "where")])
+		spoilt.Namespaces, spoilt.Links = slices.Clone(to.Namespaces), slices.Clone(to.Links)
+		where := rapid.IntRange(0, len(to.Namespaces)-1).Draw(rt, "where")
+		bad := *to.Namespaces[where]
+		spoilt.Namespaces[where] = &bad
+		spoil[kind](&spoilt, &bad)
 		ctx, cancel := t.Context(), context.CancelFunc(func() {})
 		switch rapid.IntRange(0, 3).Draw(rt, "end of the context") {
 		case 0:
@@ -254,7 +257,7 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			spoilt = *to
 			ctx = &ending{Context: context.Background(), after: rapid.IntRange(0, 30).Draw(rt, "steps")}
 		}
-		_, err = s.Update(ctx, from, &spoilt)
+		err = s.Update(ctx, emu.Changes(from, &spoilt))
 		cancel()
 		if err == nil {
 			if ctx.Err() == nil && !emu.Changes(to, &spoilt).IsEmpty() {
@@ -267,7 +270,7 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 		if found, err := Diff(t.Context(), from, s); err != nil || len(found) > 0 {
 			rt.Fatal(found, err)
 		}
-		if _, err := s.Update(t.Context(), from, to); err != nil {
+		if err := s.Update(t.Context(), emu.Changes(from, to)); err != nil {
 			rt.Fatal("afterwards: ", err)
 		}
 		if found, err := Diff(t.Context(), to, s); err != nil || len(found) > 0 {
