@@ -266,6 +266,7 @@ func TestSwapWithoutProduction(t *testing.T) {
 	s, _ := l.CloudService("shop")
 	staging := s.Staging
 	must(t, l.SwapDeployment("shop"))
+	s, _ = l.CloudService("shop")
 	if s.Production != staging || s.Staging != nil || s.NameOf(staging) != "shop.cloudapp.net" {
 		t.Error("staging isn't production")
 	}
@@ -290,6 +291,7 @@ func TestDeallocatedMachineKeepsItsStaticAddress(t *testing.T) {
 		t.Error("another machine has the address")
 	}
 	must(t, l.StartRole("standalone", "a"))
+	a, _ = l.Find("a")
 	if a.Address() != m.StaticAddress || !a.Instance.PublicIP.IsValid() {
 		t.Errorf("started, a has %v and the public address %v", a.Address(), a.Instance.PublicIP)
 	}
