@@ -186,16 +186,16 @@ func sameEnds(a, b LinkEnd) bool {
 }
 
 func (c *Change) tunnels(anew map[string]bool) {
-	stays := func(t Tunnel, others []Tunnel) bool {
-		return !anew[t.A.Namespace] && !anew[t.B.Namespace] && slices.ContainsFunc(others, t.Equal)
-	}
-	for _, t := range c.From.Tunnels {
-		if !stays(t, c.To.Tunnels) {
+	replaced := func(t Tunnel) bool { return anew[t.A.Namespace] || anew[t.B.Namespace] }
+	stays := func(t Tunnel, others []Tunnel) bool { return !replaced(t) && slices.ContainsFunc(others, t.Equal) }
+	from, to := unshared(c.From.Tunnels, c.To.Tunnels, func(a, b Tunnel) bool { return a.Equal(b) && !replaced(a) })
+	for _, t := range from {
+		if !stays(t, to) {
 			c.RemovedTunnels = append(c.RemovedTunnels, t)
 		}
 	}
-	for _, t := range c.To.Tunnels {
-		if !stays(t, c.From.Tunnels) {
+	for _, t := range to {
+		if !stays(t, from) {
 			c.AddedTunnels = append(c.AddedTunnels, t)
 		}
 	}

@@ -3,6 +3,7 @@ package live
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
@@ -11,12 +12,15 @@ import (
 	"vnetlab/lab/labtest"
 )
 
+// settle is how long the kernel needs to destroy what an operation removed: until then the next transaction waits.
+const settle = 50 * time.Millisecond
+
 // BenchmarkOperation measures one operation on a running lab of many instances, from the operation to the packets.
 func BenchmarkOperation(b *testing.B) {
 	kerneltest.RequireRoot(b)
 	for _, instances := range []int{10, 100, 1000} {
 		l := labtest.Large(b, instances)
-		s := &server{start: startMessage{Name: "bench"}, healthWake: make(chan struct{}, 1)}
+		s := &server{start: startMessage{Name: "bench"}, health: newHealthNews()}
 		s.state.Store(newState(l, ""))
 		b.Setenv("VNETLAB_RUN", b.TempDir())
 		var err error
@@ -55,6 +59,7 @@ func BenchmarkOperation(b *testing.B) {
 					apply(b, bb.do(i))
 					b.StopTimer()
 					apply(b, bb.undo(i))
+					time.Sleep(settle)
 					b.StartTimer()
 				}
 			})

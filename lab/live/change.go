@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
-	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/emulator"
@@ -59,46 +57,14 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	if err != nil {
 		return c, err
 	}
+	_, begun := questions(change)
+	for _, p := range begun { // they may have had their answers already
+		s.health.tell(p.ID)
+	}
 	if err := updateLinks(s.start.Name, s.start.HostPID, c.Removed, c.Added, s.emu.NamespaceFD); err != nil {
 		fmt.Fprintln(os.Stderr, err) // tcpdump and its kin don't find a namespace by name; the lab is as it should be
 	}
 	return c, nil
-}
-
-// forgetHealth gives the lab without the answers to health probes that ask something else from now on, or didn't exist before.
-func forgetHealth(l *lab.Lab, change *emu.Change) *lab.Lab {
-	known := map[string]emu.HealthProbe{}
-	var asked []emu.HealthProbe
-	for _, n := range change.Removed {
-		for _, p := range n.HealthProbes {
-			known[p.ID] = question(p)
-		}
-	}
-	for _, n := range change.Added {
-		asked = append(asked, n.HealthProbes...)
-	}
-	for _, c := range change.Changed {
-		for _, p := range c.RemovedHealthProbes {
-			known[p.ID] = question(p)
-		}
-		asked = append(asked, c.AddedHealthProbes...)
-	}
-	without := l
-	for _, p := range asked {
-		if l.Healthy(p.ID) && known[p.ID] != question(p) {
-			if without == l {
-				without = l.Clone()
-			}
-			without.SetHealth(p.ID, false)
-		}
-	}
-	return without
-}
-
-// question is a health probe without when it asks.
-func question(p emu.HealthProbe) emu.HealthProbe {
-	p.Interval, p.Timeout = 0, 0
-	return p
 }
 
 // replace changes the packets. Who asks packets meanwhile can know by generation that they changed under the question.
@@ -113,7 +79,6 @@ func (s *server) replace(now *state, change *emu.Change) (emulator.Change, error
 		return c, fmt.Errorf("the kernel refuses the change: %w", err)
 	}
 	s.state.Store(now)
-	s.wakeHealth() // what is new may have had its answer already
 	return c, nil
 }
 
@@ -202,49 +167,4 @@ func (s *server) restartInstance(name string) (emulator.Change, error) {
 	s.generation.Add(1)
 	defer s.generation.Add(1)
 	return s.emu.Restart(context.Background(), namespace)
-}
-
-// wakeHealth has followHealth look again; it never waits.
-func (s *server) wakeHealth() {
-	select {
-	case s.healthWake <- struct{}{}:
-	default:
-	}
-}
-
-// healthRetry is how long a change of health that the kernel refused waits for its next try.
-const healthRetry = time.Second
-
-// watchHealth brings what health probes find out to the load balancer, until the lab ends. Many answers at once are one change.
-func (s *server) watchHealth() {
-	for {
-		select {
-		case <-s.stopping:
-			return
-		case <-s.healthWake:
-		}
-		if err := s.followHealth(); err != nil {
-			fmt.Fprintln(os.Stderr, "health probes:", err)
-			time.AfterFunc(healthRetry, s.wakeHealth)
-		}
-	}
-}
-
-// followHealth makes the load balancer's members those that answered their probes.
-func (s *server) followHealth() error {
-	_, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
-		states := s.emu.Health()
-		if !slices.ContainsFunc(states, func(h emulator.Health) bool { return l.Healthy(h.ID) != h.Healthy }) {
-			return nil, "", errNoChange
-		}
-		next := l.Clone()
-		for _, h := range states {
-			next.SetHealth(h.ID, h.Healthy)
-		}
-		return next, file, nil
-	})
-	if errors.Is(err, errNoChange) {
-		return nil
-	}
-	return err
 }

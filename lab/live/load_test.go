@@ -48,7 +48,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	t.Setenv("VNETLAB_RUN", t.TempDir())
 	l, dir := loadedLab(t)
-	s := &server{start: startMessage{Name: "load"}, healthWake: make(chan struct{}, 1)}
+	s := &server{start: startMessage{Name: "load"}, health: newHealthNews()}
 	s.state.Store(newState(l, ""))
 	var err error
 	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}}, nil); err != nil {
