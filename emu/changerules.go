@@ -62,7 +62,7 @@ func CompareRulesets(from, to *Ruleset) *RulesetChange {
 }
 
 func chainChanges(from, to []*Chain) (changes []ChainChange) {
-	from, to = trim(from, to, EqualChains)
+	from, to = unshared(from, to, EqualChains)
 	old := make(map[string]*Chain, len(from))
 	for _, c := range from {
 		old[c.Name] = c
@@ -84,9 +84,12 @@ func chainChanges(from, to []*Chain) (changes []ChainChange) {
 
 // EqualChains says whether two chains do the same and are told the same to people.
 func EqualChains(a, b *Chain) bool {
-	return a == b || a.Name == b.Name && a.Hook == b.Hook && slices.EqualFunc(a.Rules, b.Rules, func(a, b Rule) bool {
-		return a.Comment == b.Comment && slices.EqualFunc(a.Statements, b.Statements, equalStatements)
-	})
+	return a == b || a.Name == b.Name && a.Hook == b.Hook && slices.EqualFunc(a.Rules, b.Rules, EqualRules)
+}
+
+// EqualRules says so of two rules.
+func EqualRules(a, b Rule) bool {
+	return a.Comment == b.Comment && slices.EqualFunc(a.Statements, b.Statements, equalStatements)
 }
 
 func equalStatements(a, b Statement) bool {
@@ -101,7 +104,7 @@ func equalStatements(a, b Statement) bool {
 }
 
 func setChanges[S any, E comparable](from, to []S, parts func(S) (name string, elements []E)) (changes []SetChange[E]) {
-	from, to = trim(from, to, func(a, b S) bool {
+	from, to = unshared(from, to, func(a, b S) bool {
 		name, elements := parts(a)
 		other, others := parts(b)
 		return name == other && equal(elements, others)

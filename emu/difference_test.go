@@ -133,3 +133,42 @@ func TestCompareRulesets(t *testing.T) {
 		}
 	})
 }
+
+// What is left of two lists has whatever isn't in both, in order; what is left out is the same in both.
+func TestUnshared(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lists := rapid.SliceOfN(rapid.IntRange(0, 5), 0, 80)
+		from := lists.Draw(t, "from")
+		to := slices.Clone(from)
+		for range rapid.IntRange(0, 3).Draw(t, "changes") {
+			at, n := rapid.IntRange(0, len(to)).Draw(t, "at"), rapid.IntRange(0, 40).Draw(t, "n")
+			to = slices.Replace(to, at, min(at+n, len(to)), lists.Draw(t, "instead")...)
+		}
+		a, b := unshared(from, to, func(a, b int) bool { return a == b })
+		if !slices.Equal(leftOut(t, from, a), leftOut(t, to, b)) {
+			t.Fatalf("of %v and %v are left %v and %v", from, to, a, b)
+		}
+	})
+}
+
+// leftOut gives what a part of a list hasn't, in the order of the list, if it is one.
+func leftOut(t *rapid.T, all, part []int) []int {
+	count := map[int]int{}
+	for _, v := range all {
+		count[v]++
+	}
+	for _, v := range part {
+		count[v]--
+		if count[v] < 0 {
+			t.Fatalf("%v isn't a part of %v", part, all)
+		}
+	}
+	var out []int
+	for v, n := range count {
+		for range n {
+			out = append(out, v)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -247,7 +247,7 @@ func (s SetMarkByMap) String() string {
 }
 func (m MatchMark) String() string { return fmt.Sprintf("meta mark %#x", m.Mark) }
 func (m MatchMaskedMark) String() string {
-	return fmt.Sprintf("meta mark & %#x == %#x", m.Mask, m.Mark)
+	return fmt.Sprintf("meta mark & %s == %s", MarkText(m.Mask), MarkText(m.Mark))
 }
 func (s DNAT) String() string {
 	if s.To.Port() == 0 {
@@ -258,6 +258,9 @@ func (s DNAT) String() string {
 func (s SetTimeout) String() string { return fmt.Sprintf("ct timeout set %q", s.Policy) }
 func (s SNAT) String() string       { return fmt.Sprintf("snat to %s", s.To) }
 func (s SNATByMap) String() string  { return "snat to ip saddr map @" + s.Map }
+
+// MarkText gives a mark as nft prints it.
+func MarkText(mark uint32) string { return fmt.Sprintf("0x%08x", mark) }
 
 // String gives the rule in the language of nft, with its comment.
 func (r Rule) String() string {
@@ -325,7 +328,7 @@ func (t *Ruleset) text(rule func(Rule) string) string {
 	for _, m := range t.Marks {
 		lines := []string{"type ipv4_addr : mark;"}
 		if len(m.Elements) > 0 {
-			lines = append(lines, elements(texts(m.Elements, func(e MarkMapElement) string { return fmt.Sprintf("%s : %#08x", e.Key, e.Mark) })))
+			lines = append(lines, elements(texts(m.Elements, func(e MarkMapElement) string { return e.Key.String() + " : " + MarkText(e.Mark) })))
 		}
 		block("map "+m.Name, lines...)
 	}

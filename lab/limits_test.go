@@ -10,6 +10,7 @@ import (
 	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/labtest"
 )
 
 // TestLimits holds that a limit of the platform can be reached, and that one more is refused.
@@ -257,6 +258,32 @@ func TestUpgradeKeepsAddresses(t *testing.T) {
 	}
 	if err := l.UpgradeDeployment("shop", lab.PackageDeployment{VirtualNetwork: "SampleNetwork", Roles: []lab.Role{role("Web", 2, "FrontEnd", 80)}}); err == nil || !strings.Contains(err.Error(), "can't move it") {
 		t.Errorf("an upgrade into a virtual network: %v", err)
+	}
+}
+
+// TestUpgradeKeepsWhatInstancesHave does it where the addresses that would be free during the upgrade are in another order than before.
+func TestUpgradeKeepsWhatInstancesHave(t *testing.T) {
+	l := world(t)
+	web := role("Web", 1, "", 80)
+	web.PublicIPName, web.InputEndpoints[0].Probe = "own", &lab.Probe{Protocol: "tcp"}
+	must(t, l.CreateReservedIP(lab.ReservedIP{Name: "first", Location: "East US"}))
+	must(t, l.CreateDeployment("standalone", lab.PackageDeployment{ReservedIP: "first", Roles: []lab.Role{web}}))
+	must(t, l.DisassociateReservedIP("first"))
+	must(t, l.DeleteReservedIP("first"))
+	probe := deployed(t, l, "standalone").Frontends()[0].Members[0].ProbeID
+	l.SetHealth(probe, true)
+	vip, own := deployed(t, l, "standalone").VIP, deployed(t, l, "standalone").Instances[0].PublicIP
+	web.Services, web.InstanceCount = labtest.Listen(443), 2
+	must(t, l.UpgradeDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{web}}))
+	d := deployed(t, l, "standalone")
+	if d.VIP != vip || d.Instances[0].PublicIP != own {
+		t.Errorf("the VIP is %s and the first instance's own address %s, want %s and %s", d.VIP, d.Instances[0].PublicIP, vip, own)
+	}
+	if other := d.Instances[1].PublicIP; other == vip || other == own || !other.IsValid() {
+		t.Errorf("the second instance has the address %s", other)
+	}
+	if !l.Healthy(probe) {
+		t.Error("the answer to the health probe is lost")
 	}
 }
 

@@ -61,27 +61,13 @@ func Apply(ctx context.Context, want *emu.Network, report func(done, total int))
 	return a.state(), nil
 }
 
-// place is a namespace while it is being built.
-type place struct {
-	want  *emu.Namespace
-	ns    *Namespace
-	route *routeSocket
-	// index has the number of each device. The numbers are chosen beforehand, so that no request must wait for the answer to
-	// another.
-	index map[string]int
-	was   map[string]int // index before an update
-	ends  []linkEnd      // of the links of this namespace
-	near  []link         // the links that are made from this namespace
-}
-
-type link struct{ near, far linkEnd }
-
 // application is one run of Apply.
 type application struct {
 	places  []*place
 	byName  map[string]*place
 	links   []*emu.Link
 	restore *restorer
+	sysctls sysctlWriter
 
 	progress    sync.Mutex
 	done, total int
@@ -90,8 +76,7 @@ type application struct {
 
 func newApplication(want *emu.Network, report func(done, total int)) (*application, error) {
 	a := &application{byName: map[string]*place{}, links: want.Links, report: report, total: len(want.Namespaces) + len(want.Links)}
-	for i := range want.Namespaces {
-		w := want.Namespaces[i]
+	for _, w := range want.Namespaces {
 		if a.byName[w.Name] != nil {
 			return nil, fmt.Errorf("namespace %s is there twice", w.Name)
 		}
@@ -134,19 +119,10 @@ func newApplication(want *emu.Network, report func(done, total int)) (*applicati
 	return a, nil
 }
 
-// number chooses the index of a device.
-func (p *place) number(device string) error {
-	if p.index[device] != 0 {
-		return fmt.Errorf("%s has two devices %s", p.want.Name, device)
-	}
-	p.index[device] = len(p.index) + 1
-	return nil
-}
-
 // build makes everything but the firewalls; it hands each namespace that has one to firewall as soon as that can be loaded.
 func (a *application) build(ctx context.Context, firewall func(*place)) error {
 	if err := each(ctx, a.places, func(p *place) error {
-		if err := p.create(); err != nil {
+		if err := p.create(&a.sysctls); err != nil {
 			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
 		}
 		a.step()
@@ -211,31 +187,6 @@ func each(ctx context.Context, places []*place, work func(*place) error, after f
 	return g.Wait()
 }
 
-// create makes the namespace and what needs no link.
-func (p *place) create() (err error) {
-	p.ns, err = newNamespace(p.want.Name, func() (err error) {
-		if err := writeSysctls(sysctls(p.want.Kind)); err != nil {
-			return err
-		}
-		p.route, err = newRouteSocket()
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	requests := []request{linkUp("lo", p.index["lo"])}
-	for _, addr := range p.want.Loopback {
-		requests = append(requests, addAddress("lo", p.index["lo"], hostPrefix(addr)))
-	}
-	for _, b := range p.want.Bridges {
-		requests = append(requests, newBridge(b, p.index[b.Name]), setMTU(b, p.index[b.Name]))
-		for _, addr := range b.Addresses {
-			requests = append(requests, addAddress(b.Name, p.index[b.Name], addr))
-		}
-	}
-	return p.route.do(requests...)
-}
-
 // joinLinks gives each link to the namespace that makes it: the one with the bridge, since the kernel takes the bridge of the
 // near end in the same request.
 func (a *application) joinLinks() {
@@ -283,33 +234,6 @@ func (a *application) connect(ctx context.Context, p *place) error {
 	return nil
 }
 
-// finish does what needs the links: ports, addresses, neighbours, routes, and the nftables rules.
-func (p *place) finish() error {
-	var requests []request
-	for _, e := range p.ends {
-		requests = append(requests, e.requests()...)
-	}
-	for _, n := range p.want.Neighbors {
-		if p.index[n.Device] == 0 {
-			return fmt.Errorf("neighbour %s: there is no device %s", n.Address, n.Device)
-		}
-		requests = append(requests, addNeighbor(n, p.index[n.Device]))
-	}
-	for _, r := range p.want.Routes {
-		if p.index[r.Device] == 0 {
-			return fmt.Errorf("route to %s: there is no device %s", r.Destination, r.Device)
-		}
-		requests = append(requests, addRoute(r, p.index[r.Device]))
-	}
-	if err := p.route.do(requests...); err != nil {
-		return err
-	}
-	if p.want.Ruleset != nil {
-		return p.ns.loadRuleset(p.want.Ruleset)
-	}
-	return nil
-}
-
 func (a *application) step() {
 	a.progress.Lock()
 	defer a.progress.Unlock()
@@ -324,7 +248,6 @@ func (a *application) state() *State {
 	s := &State{byName: map[string]*Namespace{}, devices: map[string]map[string]int{}, next: firstLater}
 	for _, p := range a.places {
 		if p.ns != nil {
-			s.namespaces = append(s.namespaces, p.ns)
 			s.byName[p.want.Name] = p.ns
 			s.devices[p.want.Name] = p.index
 		}
@@ -333,7 +256,7 @@ func (a *application) state() *State {
 }
 
 func (a *application) closeSockets() error {
-	var errs []error
+	errs := []error{a.sysctls.close()}
 	for _, p := range a.places {
 		if p.route != nil {
 			errs = append(errs, p.route.close())

@@ -109,6 +109,18 @@ func statement(s emu.Statement, vmap newVerdictMap) ([]expr.Any, error) {
 			&expr.Immediate{Register: unix.NFT_REG_1, Data: binaryutil.NativeEndian.PutUint32(s.Mark)},
 			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: unix.NFT_REG_1},
 		}, nil
+	case emu.SetMarkByMap:
+		return []expr.Any{
+			addressOf(emu.Source, register),
+			&expr.Lookup{SourceRegister: register, SetName: s.Map, IsDestRegSet: true, DestRegister: register},
+			&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: register},
+		}, nil
+	case emu.MatchMaskedMark:
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyMARK, Register: register},
+			mask(binary.NativeEndian.AppendUint32(nil, s.Mask)),
+			equal(binary.NativeEndian.AppendUint32(nil, s.Mark)),
+		}, nil
 	case emu.MatchMark:
 		return []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyMARK, Register: unix.NFT_REG_1},

@@ -18,14 +18,14 @@ func TestWaitUntilGone(t *testing.T) {
 	for range 3 {
 		s := apply(t, want)
 		edge, _ := s.Namespace(kerneltest.Edge)
-		for _, n := range s.namespaces {
+		for _, n := range s.Namespaces() {
 			if n != edge {
 				if err := n.Close(); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		s.namespaces = []*Namespace{edge}
+		s.byName = map[string]*Namespace{edge.Name: edge}
 		start := time.Now()
 		if err := WaitUntilGone(t.Context()); err != nil {
 			t.Fatal(err)

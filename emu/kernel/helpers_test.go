@@ -31,7 +31,7 @@ func apply(t testing.TB, want *emu.Network) *State {
 func empty(t *testing.T, name string) *Namespace {
 	t.Helper()
 	s := apply(t, &emu.Network{Namespaces: []*emu.Namespace{{Name: name, Kind: emu.Router}}})
-	return s.namespaces[0]
+	return s.Namespaces()[0]
 }
 
 // run runs a program in the namespace and gives what it printed.

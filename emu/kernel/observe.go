@@ -44,7 +44,7 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 		}
 		all = append(all, compare(n.Name, wanted[n.Name], f)...)
 	}
-	for _, n := range s.namespaces {
+	for _, n := range s.Namespaces() {
 		if _, ok := wanted[n.Name]; !ok {
 			all = append(all, Difference{Namespace: n.Name, Object: "namespace", Found: "it"})
 		}
@@ -74,14 +74,15 @@ func (o *Observation) Lines(namespace string) []string {
 func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, error) {
 	o := &Observation{namespaces: map[string]*facts{}}
 	specs := map[string]*emu.Namespace{}
-	for i := range want.Namespaces {
-		specs[want.Namespaces[i].Name] = want.Namespaces[i]
+	for _, n := range want.Namespaces {
+		specs[n.Name] = n
 	}
 	firewalls := newFirewallReader()
-	found := make([]*facts, len(s.namespaces))
+	all := s.Namespaces()
+	found := make([]*facts, len(all))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
-	for i, n := range s.namespaces {
+	for i, n := range all {
 		g.Go(func() error {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -97,7 +98,7 @@ func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, er
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	for i, n := range s.namespaces {
+	for i, n := range all {
 		o.namespaces[n.Name] = found[i]
 	}
 	return o, nil

@@ -197,7 +197,9 @@ func elements(s *nftables.Set, found []nftables.SetElement) map[string]propertie
 	}
 	for _, e := range found {
 		p := properties{}
-		if s.IsMap {
+		if s.DataType == nftables.TypeMark && len(e.Val) == 4 {
+			p["value"] = emu.MarkText(binary.NativeEndian.Uint32(e.Val))
+		} else if s.IsMap {
 			p["value"] = value(e)
 		}
 		all[key(e.Key)] = p

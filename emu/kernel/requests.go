@@ -168,7 +168,20 @@ func setPort(name string, index int, p *emu.BridgePort) request {
 
 // addStation makes a static entry of the forwarding database: frames for the MAC leave by the port.
 func addStation(name string, index int, mac emu.MAC) request {
-	return newRequest(fmt.Sprintf("add station %s behind %s", mac, name), unix.RTM_NEWNEIGH, create,
+	return stationRequest("add station %s behind %s", unix.RTM_NEWNEIGH, create, name, index, mac)
+}
+
+// moveStation makes frames for a station behind any port of the bridge leave by this one.
+func moveStation(name string, index int, mac emu.MAC) request {
+	return stationRequest("move station %s behind %s", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, name, index, mac)
+}
+
+func deleteStation(name string, index int, mac emu.MAC) request {
+	return stationRequest("delete station %s behind %s", unix.RTM_DELNEIGH, 0, name, index, mac)
+}
+
+func stationRequest(what string, proto, flags int, name string, index int, mac emu.MAC) request {
+	return newRequest(fmt.Sprintf(what, mac, name), proto, flags,
 		&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(index), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER},
 		nl.NewRtAttr(unix.NDA_LLADDR, mac[:]))
 }

@@ -1,9 +1,7 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 
@@ -12,11 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
-)
-
-var (
-	pairType   = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr)
-	socketType = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)
 )
 
 // transports are the protocol numbers behind the names that rules use.
@@ -171,65 +164,4 @@ func comment(r emu.Rule) []byte {
 		return nil
 	}
 	return userdata.AppendString(nil, userdata.TypeComment, emu.Quotable(r.Comment))
-}
-
-// filledSet is a named set or map with its elements.
-type filledSet struct {
-	nftables.Set
-	elements []nftables.SetElement
-}
-
-// setsOf gives the named sets and maps of a ruleset in the order of its text.
-func setsOf(r *emu.Ruleset) []filledSet {
-	var all []filledSet
-	for _, s := range r.Prefixes {
-		all = append(all, filledSet{nftables.Set{Name: s.Name, KeyType: nftables.TypeIPAddr, Interval: true}, intervals(s.Elements)})
-	}
-	for _, s := range r.Pairs {
-		f := filledSet{Set: nftables.Set{Name: s.Name, KeyType: pairType}}
-		for _, e := range s.Elements {
-			f.elements = append(f.elements, nftables.SetElement{Key: append(e[0].AsSlice(), e[1].AsSlice()...)})
-		}
-		all = append(all, f)
-	}
-	for _, m := range r.Addresses {
-		f := filledSet{Set: nftables.Set{Name: m.Name, IsMap: true, KeyType: nftables.TypeIPAddr, DataType: nftables.TypeIPAddr}}
-		for _, e := range m.Elements {
-			f.elements = append(f.elements, nftables.SetElement{Key: e.Key.AsSlice(), Val: e.Value.AsSlice()})
-		}
-		all = append(all, f)
-	}
-	for _, m := range r.Sockets {
-		f := filledSet{Set: nftables.Set{Name: m.Name, IsMap: true, KeyType: socketType, DataType: nftables.TypeVerdict}}
-		for _, e := range m.Elements {
-			// Each part of a concatenation fills whole 32-bit registers.
-			key := append(e.Address.AsSlice(), transports[string(e.Protocol)], 0, 0, 0)
-			key = append(binary.BigEndian.AppendUint16(key, e.Port), 0, 0)
-			f.elements = append(f.elements, nftables.SetElement{Key: key, VerdictData: gotoChain(e.Chain)})
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
-// intervals gives prefixes as the starts and ends that the kernel keeps: the end is the first address after the prefix. Like
-// nft it begins with an end at 0, before which nothing matches.
-func intervals(prefixes []netip.Prefix) []nftables.SetElement {
-	if len(prefixes) == 0 {
-		return nil
-	}
-	var out []nftables.SetElement
-	sorted := slices.Clone(prefixes)
-	slices.SortFunc(sorted, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
-	for i, p := range sorted {
-		first := binary.BigEndian.Uint32(p.Masked().Addr().AsSlice())
-		if i == 0 && first != 0 {
-			out = append(out, nftables.SetElement{Key: make([]byte, 4), IntervalEnd: true})
-		}
-		out = append(out, nftables.SetElement{Key: p.Masked().Addr().AsSlice()})
-		if end := uint64(first) + 1<<(32-p.Bits()); end < 1<<32 {
-			out = append(out, nftables.SetElement{Key: binary.BigEndian.AppendUint32(nil, uint32(end)), IntervalEnd: true})
-		}
-	}
-	return out
 }

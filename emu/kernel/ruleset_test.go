@@ -39,6 +39,7 @@ func everyStatement() *emu.Ruleset {
 		},
 		Pairs:     []emu.PairSet{{Name: "pairs", Elements: [][2]netip.Addr{{addr("10.0.0.1"), addr("10.0.0.2")}}}},
 		Addresses: []emu.AddressMap{{Name: "vips", Elements: []emu.AddressMapElement{{Key: addr("10.0.0.4"), Value: addr("198.18.0.4")}}}},
+		Marks:     []emu.MarkMap{{Name: "marks", Elements: []emu.MarkMapElement{{Key: addr("10.0.0.4"), Mark: 0x01020304}, {Key: addr("10.0.0.5"), Mark: 1}}}},
 		Sockets: []emu.SocketMap{{Name: "endpoints", Elements: []emu.SocketMapElement{
 			{Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: 57500, Chain: "web.tcp-57500"},
 			{Address: addr("198.18.0.4"), Protocol: emu.UDP, Port: 53, Chain: "one"},
@@ -51,9 +52,11 @@ func everyStatement() *emu.Ruleset {
 			{Name: "post", Hook: emu.SNATHook, Rules: []emu.Rule{
 				with(emu.MatchOutput{Device: "fifteen-bytes-x"}, emu.MatchPrefixSet{Of: emu.Source, Set: "spaces"}, emu.SNATByMap{Map: "vips"}),
 				with(emu.MatchMark{Mark: 0x102}, emu.SNAT{To: addr("198.18.0.5")}),
+				with(emu.MatchMaskedMark{Mark: 0x1000000, Mask: 0xff000000}, emu.SNAT{To: addr("198.18.0.6")}),
+				with(emu.MatchMaskedMark{Mark: 0x100, Mask: 0xff00}, emu.SNAT{To: addr("198.18.0.7")}),
 				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
 			}},
-			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
+			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.SetMarkByMap{Map: "marks"}), with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
 			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{with(emu.MatchEstablished{}, emu.Accept{})}},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{
 				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces"}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 
@@ -13,9 +14,8 @@ type State struct {
 	updating sync.Mutex // held by the one update that goes on
 	iptables *iptables.IPTables
 
-	mu         sync.RWMutex // guards what is below
-	namespaces []*Namespace
-	byName     map[string]*Namespace
+	mu     sync.RWMutex // guards what is below
+	byName map[string]*Namespace
 	// devices has the number of each device that was made, by namespace.
 	devices map[string]map[string]int
 	next    int // number of devices that an update makes
@@ -33,11 +33,15 @@ func (s *State) Namespace(name string) (*Namespace, bool) {
 	return n, ok
 }
 
-// Namespaces gives all namespaces in the order of the network.
+// Namespaces gives all namespaces in the order of their names.
 func (s *State) Namespaces() []*Namespace {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.Clone(s.namespaces)
+	all := make([]*Namespace, 0, len(s.byName))
+	for _, name := range slices.Sorted(maps.Keys(s.byName)) {
+		all = append(all, s.byName[name])
+	}
+	return all
 }
 
 // Close lets go of all namespaces. The kernel destroys each that no process and no socket holds any more, with all that is in
@@ -48,9 +52,9 @@ func (s *State) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	for _, n := range s.namespaces {
+	for _, n := range s.byName {
 		errs = append(errs, n.Close())
 	}
-	s.namespaces, s.byName, s.devices = nil, nil, nil
+	s.byName, s.devices = nil, nil
 	return errors.Join(errs...)
 }

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
 )
@@ -50,21 +52,99 @@ func sysctls(kind emu.Kind) []sysctl {
 	return hostSysctls
 }
 
-// writeSysctls writes the values of the namespace the calling thread is in. What the kernel doesn't have needs no switching
-// off.
-func writeSysctls(all []sysctl) error {
+// sysctlWriter writes the values of new namespaces. The kernel remembers the files that were opened in each namespace under one folder, and
+// looks through those of all namespaces for each that it hasn't seen: with a thousand of them that takes longer than all else. So
+// the files are opened in instances of procfs that know few namespaces.
+type sysctlWriter struct {
+	mu   sync.Mutex
+	idle []*procInstance
+}
+
+// procInstance is an instance of procfs, and for how many namespaces it was used.
+type procInstance struct {
+	fd   int
+	used int
+}
+
+// perInstance is for how many namespaces an instance is used.
+const perInstance = 16
+
+// write writes the values of the namespace the calling thread is in. What the kernel doesn't have needs no switching off.
+func (w *sysctlWriter) write(all []sysctl) (err error) {
+	p := w.take()
+	defer func() { err = errors.Join(err, w.put(p)) }()
 	for _, s := range all {
-		f, err := os.OpenFile("/proc/sys/net/"+s.key, os.O_WRONLY, 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		_, err = f.WriteString(s.value)
-		if err = errors.Join(err, f.Close()); err != nil {
+		if err := p.write(s); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("sysctl net/%s=%s: %w", s.key, s.value, err)
 		}
 	}
 	return nil
+}
+
+func (w *sysctlWriter) take() *procInstance {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.idle); n > 0 {
+		p := w.idle[n-1]
+		w.idle = w.idle[:n-1]
+		return p
+	}
+	fd, err := newProcFS()
+	if err != nil {
+		fd = unix.AT_FDCWD // the instance of the machine serves as well
+	}
+	return &procInstance{fd: fd}
+}
+
+func (w *sysctlWriter) put(p *procInstance) error {
+	p.used++
+	if p.used == perInstance {
+		return p.close()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.idle = append(w.idle, p)
+	return nil
+}
+
+func (w *sysctlWriter) close() error {
+	var errs []error
+	for _, p := range w.idle {
+		errs = append(errs, p.close())
+	}
+	w.idle = nil
+	return errors.Join(errs...)
+}
+
+// newProcFS gives an instance of procfs that is mounted nowhere.
+func newProcFS() (int, error) {
+	config, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(config) //nolint:errcheck // nothing was written
+	if err := unix.FsconfigCreate(config); err != nil {
+		return -1, err
+	}
+	return unix.Fsmount(config, unix.FSMOUNT_CLOEXEC, 0)
+}
+
+func (p *procInstance) write(s sysctl) error {
+	path := "sys/net/" + s.key
+	if p.fd == unix.AT_FDCWD {
+		path = "/proc/" + path
+	}
+	fd, err := unix.Openat(p.fd, path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = unix.Write(fd, []byte(s.value))
+	return errors.Join(err, unix.Close(fd))
+}
+
+func (p *procInstance) close() error {
+	if p.fd == unix.AT_FDCWD {
+		return nil
+	}
+	return unix.Close(p.fd)
 }

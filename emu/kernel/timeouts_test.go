@@ -58,7 +58,7 @@ func TestTimeoutPolicy(t *testing.T) {
 		t.Errorf("remembered for %s, %t, instead of 240 s", left, ok)
 	}
 	to := network(2)
-	if _, err := s.Update(t.Context(), from, to); err != nil {
+	if err := s.Update(t.Context(), emu.Changes(from, to)); err != nil {
 		t.Fatal(err)
 	}
 	if got := differences(t, to, s); got != "" {

@@ -11,7 +11,7 @@ import (
 
 // transaction collects requests as the nftables library encodes them and sends them itself, for two reasons. The library asks
 // for an answer to each of them, which for a few thousand endpoints is most of the time; and it declares the keys of every
-// anonymous map to be in network order, so that nft would list the numbers of a hash wrongly.
+// anonymous map to be in network order, and the marks of a map too, so that nft would list the numbers of a hash and the marks wrongly.
 type transaction struct {
 	*nftables.Conn
 	messages []netlink.Message
@@ -46,7 +46,7 @@ func (t *transaction) commit(n *Namespace) (err error) {
 		m := &t.messages[i]
 		m.Header.PID, m.Header.Sequence = 0, 0
 		m.Header.Flags &^= netlink.Acknowledge | netlink.Echo
-		hostOrderKeys(*m)
+		hostOrder(m)
 		size += len(m.Data) + unix.NLMSG_HDRLEN + 4
 	}
 	// The kernel answers what fails, and at the end, the last request before the end of the batch.
@@ -73,25 +73,39 @@ func (t *transaction) commit(n *Namespace) (err error) {
 	return err
 }
 
-// hostOrderKeys corrects the byte order that a request for a new set with integer keys declares.
-func hostOrderKeys(m netlink.Message) {
+// hostOrder corrects the byte order that a request for a new set declares: integer keys and marks are in that of the host.
+func hostOrder(m *netlink.Message) {
 	if m.Header.Type != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWSET {
 		return
 	}
-	integer := false
-	const generic = 4 // bytes of the netfilter header before the attributes
+	const (
+		generic    = 4 // bytes of the netfilter header before the attributes
+		hostEndian = 1
+		bigEndian  = 2
+	)
+	integers, marks := false, false
 	for attrs := m.Data[generic:]; len(attrs) >= unix.SizeofNlAttr; {
 		length := int(binary.NativeEndian.Uint16(attrs))
 		value := attrs[unix.SizeofNlAttr:length]
 		switch binary.NativeEndian.Uint16(attrs[2:]) {
 		case unix.NFTA_SET_KEY_TYPE:
-			integer = binary.BigEndian.Uint32(value) == nftables.TypeInteger.GetNFTMagic()
+			integers = binary.BigEndian.Uint32(value) == nftables.TypeInteger.GetNFTMagic()
+		case unix.NFTA_SET_DATA_TYPE:
+			marks = binary.BigEndian.Uint32(value) == nftables.TypeMark.GetNFTMagic()
 		case unix.NFTA_SET_USERDATA:
-			if integer && len(value) >= 6 && value[0] == byte(userdata.NFTNL_UDATA_SET_KEYBYTEORDER) {
-				const hostEndian = 1
+			if integers && len(value) >= 6 && value[0] == byte(userdata.NFTNL_UDATA_SET_KEYBYTEORDER) {
 				binary.NativeEndian.PutUint32(value[2:], hostEndian)
 			}
 		}
 		attrs = attrs[min(len(attrs), (length+3)&^3):]
 	}
+	if !marks {
+		return
+	}
+	orders := userdata.AppendUint32(nil, userdata.NFTNL_UDATA_SET_KEYBYTEORDER, bigEndian)
+	orders = userdata.AppendUint32(orders, userdata.NFTNL_UDATA_SET_DATABYTEORDER, hostEndian)
+	m.Data = binary.NativeEndian.AppendUint16(m.Data, uint16(unix.SizeofNlAttr+len(orders)))
+	m.Data = binary.NativeEndian.AppendUint16(m.Data, unix.NFTA_SET_USERDATA)
+	m.Data = append(m.Data, orders...)
+	m.Header.Length = 0 // to be computed again
 }

@@ -22,7 +22,7 @@ func TestRouteMarked(t *testing.T) {
 	n.Namespaces[0].Routes = []emu.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: uplink.Addr().Prev(), Device: "eth0"}}
 	n.Links[0].A.Addresses = []netip.Prefix{uplink}
 	s := apply(t, n)
-	a := s.namespaces[0]
+	a := s.Namespaces()[0]
 	before := run(t, a, "", "ip", "rule") + run(t, a, "", "ip", "route", "show", "table", "all")
 	const mark = 0x1ca6c
 	source := func(mark int) netip.Addr {

@@ -15,40 +15,39 @@ import (
 	"vnetlab/emu"
 )
 
-// Update changes the network that the kernel has into another one and touches only what differs; the change it gives says what that
-// was. Connections between what stays live on, and so do the counters of rules that stay. What is new is there before what led elsewhere
+// Update changes the network that the kernel has into another one and touches only what differs, in a time that what stays has no part in.
+// Connections between what stays live on, and so do the counters of rules that stay. What is new is there before what led elsewhere
 // is gone, where both can be there at once.
 //
 // If something fails, or the context ends, what was done is undone. The error then says whether the network is as it was before.
-func (s *State) Update(ctx context.Context, from, to *emu.Network) (*emu.Change, error) {
+func (s *State) Update(ctx context.Context, change *emu.Change) error {
 	s.updating.Lock()
 	defer s.updating.Unlock()
-	change := emu.Changes(from, to)
 	if change.IsEmpty() {
-		return change, nil
+		return nil
 	}
-	u := &update{state: s, change: change, old: byName(from), now: byName(to), places: map[string]*place{}, fresh: map[string]*place{}, next: s.next}
+	u := &update{state: s, change: change, places: map[string]*place{}, fresh: map[string]*place{}, next: s.next}
 	err := u.run(ctx)
 	if err == nil {
-		return change, errors.Join(u.closeSockets(), u.keep(to))
+		return errors.Join(u.close(), u.keep())
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	ctx = context.WithoutCancel(ctx)
 	u.takeBack(ctx)
-	if closeErr := u.closeSockets(); closeErr != nil {
+	if closeErr := u.close(); closeErr != nil {
 		err = errors.Join(err, closeErr)
 	}
-	left, diffErr := Diff(ctx, from, s)
-	left = withoutTunnels(left, from.Tunnels)
+	left, diffErr := Diff(ctx, change.From, s)
+	left = withoutTunnels(left, change.From.Tunnels)
 	switch {
 	case diffErr != nil:
-		return nil, fmt.Errorf("%w; whether the network is as before is not known: %w", err, diffErr)
+		return fmt.Errorf("%w; whether the network is as before is not known: %w", err, diffErr)
 	case len(left) > 0:
-		return nil, fmt.Errorf("%w; the network could not be made as before: %s", err, left[0])
+		return fmt.Errorf("%w; the network could not be made as before: %s", err, left[0])
 	}
-	return nil, fmt.Errorf("%w; the network is as before", err)
+	return fmt.Errorf("%w; the network is as before", err)
 }
 
 // withoutTunnels leaves out tunnels and what is routed into them: they are not made here.
@@ -66,28 +65,20 @@ func withoutTunnels(all []Difference, tunnels []emu.Tunnel) []Difference {
 
 // update is one run of Update.
 type update struct {
-	state    *State
-	change   *emu.Change
-	old, now map[string]*emu.Namespace
-	places   map[string]*place // that exist and are touched
-	added    []*place
-	fresh    map[string]*place // those, by name
-	next     int               // number of the next device
+	state   *State
+	change  *emu.Change
+	places  map[string]*place // that exist and are touched
+	added   []*place
+	fresh   map[string]*place // those, by name
+	sysctls sysctlWriter
+	next    int // number of the next device
 
 	mu   sync.Mutex
 	undo []func(context.Context) error // in the order of what was done
 }
 
-func byName(n *emu.Network) map[string]*emu.Namespace {
-	all := make(map[string]*emu.Namespace, len(n.Namespaces))
-	for i := range n.Namespaces {
-		all[n.Namespaces[i].Name] = n.Namespaces[i]
-	}
-	return all
-}
-
 func (u *update) run(ctx context.Context) error {
-	if err := u.open(); err != nil {
+	if err := u.find(); err != nil {
 		return err
 	}
 	if err := u.number(); err != nil {
@@ -107,7 +98,7 @@ func (u *update) run(ctx context.Context) error {
 	}
 	for _, p := range plan.near {
 		if err := waitActive(ctx, p.route, p.awaited()); err != nil {
-			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
+			return fmt.Errorf("namespace %s: %w", p.name(), err)
 		}
 	}
 	if err := u.rules(ctx); err != nil {
@@ -119,40 +110,57 @@ func (u *update) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// open finds the namespaces that are touched and opens a socket in each that exists.
-func (u *update) open() error {
-	names := map[string]bool{}
-	for _, c := range u.change.Changed {
-		names[c.To.Name] = true
-	}
-	for _, l := range slices.Concat(u.change.RemovedLinks, u.change.AddedLinks) {
-		names[l.A.Namespace], names[l.B.Namespace] = true, true
-	}
+// find finds the namespaces that are touched.
+func (u *update) find() error {
 	for _, n := range u.change.Added {
-		delete(names, n.Name)
 		p := &place{want: n, index: map[string]int{"lo": 1}}
 		u.added = append(u.added, p)
 		u.fresh[n.Name] = p
 	}
 	for _, n := range u.change.Removed {
-		names[n.Name] = true
-	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		n, ok := u.state.byName[name]
-		if !ok {
-			return fmt.Errorf("there is no namespace %s", name)
-		}
-		was := u.state.devices[name]
-		p := &place{want: u.now[name], ns: n, was: was, index: maps.Clone(was)}
-		u.places[name] = p
-		if err := n.Do(func() (err error) {
-			p.route, err = newRouteSocket()
+		p, err := u.existing(n.Name)
+		if err != nil {
 			return err
-		}); err != nil {
+		}
+		p.gone = true
+	}
+	var names []string
+	for _, c := range u.change.Changed {
+		names = append(names, c.To.Name)
+	}
+	for _, l := range u.change.RemovedLinks {
+		names = append(names, l.A.Namespace, l.B.Namespace)
+	}
+	for _, c := range u.change.ChangedPorts {
+		names = append(names, c.Namespace)
+	}
+	for _, l := range u.change.AddedLinks {
+		for _, e := range []emu.LinkEnd{l.A, l.B} {
+			if u.fresh[e.Namespace] == nil {
+				names = append(names, e.Namespace)
+			}
+		}
+	}
+	for _, name := range names {
+		if _, err := u.existing(name); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// existing gives a namespace of the network as it was.
+func (u *update) existing(name string) (*place, error) {
+	if p := u.places[name]; p != nil {
+		return p, nil
+	}
+	n, ok := u.state.byName[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no namespace %s", name)
+	}
+	p := &place{ns: n, index: u.state.devices[name]}
+	u.places[name] = p
+	return p, nil
 }
 
 // place gives a namespace of the new network.
@@ -181,7 +189,7 @@ func (u *update) create(ctx context.Context) error {
 		return errors.Join(errs...)
 	})
 	if err := each(ctx, u.added, func(p *place) error {
-		err := p.create()
+		err := p.create(&u.sysctls)
 		if err == nil && p.want.Ruleset != nil {
 			err = p.ns.loadRuleset(p.want.Ruleset)
 		}
@@ -216,10 +224,10 @@ func (u *update) rules(ctx context.Context) error {
 	for _, c := range u.change.Changed {
 		n := u.places[c.To.Name].ns
 		if r := c.Ruleset; r != nil {
-			if err := n.updateRuleset(r.From, r.To); err != nil {
+			if err := n.updateRuleset(r); err != nil {
 				return errors.Join(err, g.Wait())
 			}
-			u.done(func(context.Context) error { return n.updateRuleset(r.To, r.From) })
+			u.done(func(context.Context) error { return n.updateRuleset(emu.CompareRulesets(r.To, r.From)) })
 		}
 		if f := c.Firewall; f != nil {
 			program, err := u.state.iptablesProgram()
@@ -253,34 +261,31 @@ func (u *update) takeBack(ctx context.Context) {
 }
 
 // keep makes the state that of the new network, and lets go of the namespaces that it doesn't have.
-func (u *update) keep(to *emu.Network) error {
+func (u *update) keep() error {
 	s := u.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	for _, n := range u.change.Removed {
-		errs = append(errs, s.byName[n.Name].Close())
-		delete(s.byName, n.Name)
-		delete(s.devices, n.Name)
-	}
-	for _, p := range u.added {
-		s.byName[p.want.Name] = p.ns
-	}
-	for _, n := range to.Namespaces {
-		if p := u.place(n.Name); p != nil {
-			s.devices[n.Name] = p.index
+	for name, p := range u.places {
+		if !p.gone {
+			p.keep()
+			continue
 		}
+		errs = append(errs, p.ns.Close())
+		delete(s.byName, name)
+		delete(s.devices, name)
 	}
-	s.namespaces = make([]*Namespace, len(to.Namespaces))
-	for i := range to.Namespaces {
-		s.namespaces[i] = s.byName[to.Namespaces[i].Name]
+	for name, p := range u.fresh {
+		p.keep()
+		s.byName[name], s.devices[name] = p.ns, p.index
 	}
 	s.next = u.next
 	return errors.Join(errs...)
 }
 
-func (u *update) closeSockets() error {
-	var errs []error
+// close closes the sockets and files of the update.
+func (u *update) close() error {
+	errs := []error{u.sysctls.close()}
 	for _, p := range slices.Concat(slices.Collect(maps.Values(u.places)), u.added) {
 		if p.route != nil {
 			errs = append(errs, p.route.close())

@@ -147,8 +147,8 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 	}
 	update := func(to *emu.Network) *emu.Change {
 		t.Helper()
-		change, err := s.Update(t.Context(), from, to)
-		if err != nil {
+		change := emu.Changes(from, to)
+		if err := s.Update(t.Context(), change); err != nil {
 			t.Fatal(err)
 		}
 		if got := differences(t, to, s); got != "" {
@@ -204,7 +204,7 @@ func TestUpdateFailsWithTunnels(t *testing.T) {
 	from.Tunnels = []emu.Tunnel{{ID: "vpn", A: emu.TunnelEnd{Namespace: kerneltest.Edge, Device: "vpn0", AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/24")}}, B: emu.TunnelEnd{Namespace: kerneltest.Host(0, 0), Device: "vpn0"}}}
 	s := apply(t, from)
 	ruleset(to).Chains[1].Rules[0].Statements = []emu.Statement{emu.MatchPairSet{Set: "unknown"}}
-	if _, err := s.Update(t.Context(), from, to); err == nil || !strings.HasSuffix(err.Error(), "; the network is as before") {
+	if err := s.Update(t.Context(), emu.Changes(from, to)); err == nil || !strings.HasSuffix(err.Error(), "; the network is as before") {
 		t.Error(err)
 	}
 }
@@ -244,7 +244,7 @@ func TestUpdateLeavesNoDescriptor(t *testing.T) {
 	before := 0
 	for i := range 6 {
 		for _, step := range [][2]*emu.Network{{a, b}, {b, a}} {
-			if _, err := s.Update(t.Context(), step[0], step[1]); err != nil {
+			if err := s.Update(t.Context(), emu.Changes(step[0], step[1])); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -254,73 +254,5 @@ func TestUpdateLeavesNoDescriptor(t *testing.T) {
 	}
 	if after := descriptors(t); after > before {
 		t.Errorf("%d descriptors, before %d", after, before)
-	}
-}
-
-// One more of something costs the same in a small and in a large network.
-func BenchmarkUpdate(b *testing.B) {
-	kerneltest.RequireRoot(b)
-	for _, subnets := range []int{1, 40} {
-		const hostsPer = 25
-		network := func() *emu.Network { return published(subnets, hostsPer, subnets*hostsPer) }
-		from := network()
-		s, err := Apply(context.Background(), from, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, tt := range []struct {
-			name string
-			more func(*emu.Network)
-		}{
-			{"instance", func(n *emu.Network) {
-				more := kerneltest.Subnets(1, hostsPer+1)
-				name := kerneltest.Host(0, hostsPer)
-				host, _ := more.Namespace(name)
-				n.Namespaces = append(n.Namespaces, host)
-				for _, l := range more.Links {
-					if l.B.Namespace == name {
-						n.Links = append(n.Links, l)
-					}
-				}
-				n.Sort()
-			}},
-			{"endpoint", func(n *emu.Network) {
-				r := ruleset(n)
-				r.Chains = append(r.Chains, &emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, 0), 1)})}})
-				r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: 9, Chain: "more"})
-			}},
-			{"firewall rule", func(n *emu.Network) {
-				f := firewall(n, kerneltest.Host(0, 0))
-				f.Rules = append(f.Rules, emu.FirewallRule{ID: "more", Protocol: "tcp", Ports: []emu.PortRange{{First: 9, Last: 9}}})
-			}},
-		} {
-			to := network()
-			tt.more(to)
-			b.Run(fmt.Sprintf("%s/%d", tt.name, subnets*hostsPer), func(b *testing.B) {
-				var back time.Duration
-				for b.Loop() {
-					if _, err := s.Update(context.Background(), from, to); err != nil {
-						b.Fatal(err)
-					}
-					b.StopTimer()
-					start := time.Now()
-					if _, err := s.Update(context.Background(), to, from); err != nil {
-						b.Fatal(err)
-					}
-					back += time.Since(start)
-					b.StartTimer()
-				}
-				b.ReportMetric(float64(back.Nanoseconds())/float64(b.N), "ns/removal")
-			})
-		}
-		b.Run(fmt.Sprintf("data alone/%d", subnets*hostsPer), func(b *testing.B) {
-			to := network()
-			for b.Loop() {
-				emu.Changes(from, to)
-			}
-		})
-		if err := s.Close(); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

@@ -175,9 +175,9 @@ func TestUpdateGivesWhatIsWanted(t *testing.T) {
 		defer s.Close()
 		for range 4 {
 			to := drawNetwork(rt)
-			change, err := s.Update(t.Context(), from, to)
-			if err != nil {
-				rt.Fatalf("%v\n%s", err, emu.Changes(from, to))
+			change := emu.Changes(from, to)
+			if err := s.Update(t.Context(), change); err != nil {
+				rt.Fatalf("%v\n%s", err, change)
 			}
 			found, err := Diff(t.Context(), to, s)
 			if err != nil {
@@ -257,7 +257,7 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			spoilt = *to
 			ctx = &ending{Context: context.Background(), after: rapid.IntRange(0, 30).Draw(rt, "steps")}
 		}
-		_, err = s.Update(ctx, from, &spoilt)
+		err = s.Update(ctx, emu.Changes(from, &spoilt))
 		cancel()
 		if err == nil {
 			if ctx.Err() == nil && !emu.Changes(to, &spoilt).IsEmpty() {
@@ -270,7 +270,7 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 		if found, err := Diff(t.Context(), from, s); err != nil || len(found) > 0 {
 			rt.Fatal(found, err)
 		}
-		if _, err := s.Update(t.Context(), from, to); err != nil {
+		if err := s.Update(t.Context(), emu.Changes(from, to)); err != nil {
 			rt.Fatal("afterwards: ", err)
 		}
 		if found, err := Diff(t.Context(), to, s); err != nil || len(found) > 0 {

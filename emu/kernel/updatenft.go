@@ -1,9 +1,7 @@
 package kernel
 
 import (
-	"bytes"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/google/nftables"
@@ -11,14 +9,15 @@ import (
 	"vnetlab/emu"
 )
 
-// updateRuleset changes one ruleset into another in one transaction, which happens wholly or not at all; nil: there is none.
-func (n *Namespace) updateRuleset(from, to *emu.Ruleset) error {
+// updateRuleset changes one ruleset into another in one transaction, which happens wholly or not at all.
+func (n *Namespace) updateRuleset(c *emu.RulesetChange) error {
 	t, err := newTransaction()
 	if err != nil {
 		return err
 	}
+	from, to := c.From, c.To
 	if from != nil && to != nil && from.Table == to.Table {
-		err = n.changeRuleset(t.Conn, from, to)
+		err = n.changeRuleset(t.Conn, c)
 	} else {
 		if from != nil {
 			t.DelTable(tableOf(from))
@@ -43,40 +42,54 @@ func (n *Namespace) updateRuleset(from, to *emu.Ruleset) error {
 // comes: names can be used again at once, and nobody sees the time between.
 type rulesetChange struct {
 	*nftables.Conn
-	table    *nftables.Table
-	from, to *emu.Ruleset
+	*emu.RulesetChange
+	table *nftables.Table
 	// renewed are the timeout policies of the same name that differ. The kernel can't change one; so the rules that set it are renewed too.
 	renewed map[string]bool
 	gone    []*nftables.Chain
-	handles func(chain string) ([]uint64, error) // of its rules
+	reader  func() (*nftables.Conn, error)
 }
 
-func (n *Namespace) changeRuleset(c *nftables.Conn, from, to *emu.Ruleset) (err error) {
+func (n *Namespace) changeRuleset(c *nftables.Conn, change *emu.RulesetChange) error {
 	var reader *nftables.Conn
-	if err := n.Do(func() error {
-		reader, err = nftables.New(nftables.AsLasting())
-		return err
-	}); err != nil {
-		return err
-	}
-	defer reader.CloseLasting() //nolint:errcheck // only read from
-	r := &rulesetChange{Conn: c, table: tableOf(to), from: from, to: to, renewed: map[string]bool{}}
-	r.handles = func(chain string) ([]uint64, error) {
-		found, err := reader.GetRules(r.table, &nftables.Chain{Name: chain})
-		if err != nil {
-			return nil, fmt.Errorf("chain %s: %w", chain, err)
+	r := &rulesetChange{Conn: c, RulesetChange: change, table: tableOf(change.To)}
+	r.reader = func() (*nftables.Conn, error) {
+		if reader != nil {
+			return reader, nil
 		}
-		handles := make([]uint64, len(found))
-		for i, f := range found {
-			handles[i] = f.Handle
-		}
-		return handles, nil
+		err := n.Do(func() (err error) {
+			reader, err = nftables.New(nftables.AsLasting())
+			return err
+		})
+		return reader, err
 	}
+	defer func() {
+		if reader != nil {
+			_ = reader.CloseLasting() // only read from
+		}
+	}()
 	add, err := r.chains()
 	if err != nil {
 		return err
 	}
 	return r.sets(add)
+}
+
+// handles gives those of the rules of a chain.
+func (r *rulesetChange) handles(chain string) ([]uint64, error) {
+	reader, err := r.reader()
+	if err != nil {
+		return nil, err
+	}
+	found, err := reader.GetRules(r.table, &nftables.Chain{Name: chain})
+	if err != nil {
+		return nil, fmt.Errorf("chain %s: %w", chain, err)
+	}
+	handles := make([]uint64, len(found))
+	for i, f := range found {
+		handles[i] = f.Handle
+	}
+	return handles, nil
 }
 
 // additions are what is queued after all that goes.
@@ -88,41 +101,55 @@ type additions struct {
 // chains queues the rules that go, and gives what comes.
 func (r *rulesetChange) chains() (additions, error) {
 	var add additions
-	for _, p := range r.from.Timeouts {
-		r.renewed[p.Name] = slices.ContainsFunc(r.to.Timeouts, func(q emu.TimeoutPolicy) bool { return p.Name == q.Name && p != q })
-	}
-	old := map[string]*emu.Chain{}
-	for _, c := range r.from.Chains {
-		old[c.Name] = c
-	}
-	for _, c := range r.to.Chains {
-		was, ok := old[c.Name]
-		if !ok || was.Hook != c.Hook {
-			add.chains = append(add.chains, c)
-			add.rules = append(add.rules, func() error { return addRules(r.Conn, r.table, c) })
+	changed := map[string]bool{}
+	for _, c := range r.Chains {
+		was, now := c.From, c.To
+		if was != nil && now != nil && was.Hook == now.Hook {
+			changed[now.Name] = true
 			continue
 		}
-		delete(old, c.Name)
-		if emu.EqualChains(was, c) && !r.setsRenewed(c) {
-			continue
-		}
-		if err := r.edit(was, c, &add); err != nil {
-			return add, err
-		}
-	}
-	for _, c := range r.from.Chains {
-		if _, gone := old[c.Name]; gone {
-			chain := &nftables.Chain{Table: r.table, Name: c.Name}
+		if was != nil {
+			chain := &nftables.Chain{Table: r.table, Name: was.Name}
 			r.FlushChain(chain)
 			r.gone = append(r.gone, chain)
+		}
+		if now != nil {
+			changed[now.Name] = true
+			add.chains = append(add.chains, now)
+			add.rules = append(add.rules, func() error { return addRules(r.Conn, r.table, now) })
+		}
+	}
+	r.findRenewed()
+	for _, c := range r.Chains {
+		if c.From != nil && c.To != nil && c.From.Hook == c.To.Hook {
+			if err := r.edit(c.From, c.To, &add); err != nil {
+				return add, err
+			}
+		}
+	}
+	if len(r.renewed) == 0 {
+		return add, nil
+	}
+	for _, c := range r.To.Chains {
+		if !changed[c.Name] && slices.ContainsFunc(c.Rules, r.renews) {
+			if err := r.edit(c, c, &add); err != nil {
+				return add, err
+			}
 		}
 	}
 	return add, nil
 }
 
-// setsRenewed says whether a rule of the chain sets a timeout policy that differs.
-func (r *rulesetChange) setsRenewed(c *emu.Chain) bool { return slices.ContainsFunc(c.Rules, r.renews) }
+func (r *rulesetChange) findRenewed() {
+	r.renewed = map[string]bool{}
+	for _, p := range r.AddedTimeouts {
+		if slices.ContainsFunc(r.RemovedTimeouts, func(q emu.TimeoutPolicy) bool { return p.Name == q.Name }) {
+			r.renewed[p.Name] = true
+		}
+	}
+}
 
+// renews says whether a rule sets a timeout policy that differs.
 func (r *rulesetChange) renews(rule emu.Rule) bool {
 	return slices.ContainsFunc(rule.Statements, func(s emu.Statement) bool {
 		t, ok := s.(emu.SetTimeout)
@@ -130,16 +157,28 @@ func (r *rulesetChange) renews(rule emu.Rule) bool {
 	})
 }
 
-// texts gives the rules as they are compared. The mark keeps rules that must be renewed from being equal.
-func (r *rulesetChange) texts(c *emu.Chain, mark string) []string {
-	all := make([]string, len(c.Rules))
-	for i, rule := range c.Rules {
+// texts gives rules as they are compared. The mark keeps those that must be renewed from being equal.
+func (r *rulesetChange) texts(rules []emu.Rule, mark string) []string {
+	all := make([]string, len(rules))
+	for i, rule := range rules {
 		all[i] = rule.String()
 		if r.renews(rule) {
 			all[i] += mark
 		}
 	}
 	return all
+}
+
+// differing gives where two lists of rules begin to differ, and how many both end with alike.
+func (r *rulesetChange) differing(was, now []emu.Rule) (first, last int) {
+	same := func(a, b emu.Rule) bool { return emu.EqualRules(a, b) && !r.renews(a) }
+	for first < min(len(was), len(now)) && same(was[first], now[first]) {
+		first++
+	}
+	for last < min(len(was), len(now))-first && same(was[len(was)-1-last], now[len(now)-1-last]) {
+		last++
+	}
+	return first, last
 }
 
 // edit replaces the rules of a chain that differ. The others are not touched, nor what they counted.
@@ -158,82 +197,62 @@ func (r *rulesetChange) edit(was, now *emu.Chain, add *additions) error {
 			add.rules = append(add.rules, func() error { return addRule(r.Conn, chain, rule, handle) })
 		}
 	}
-	for _, e := range emu.EditScript(r.texts(was, " old"), r.texts(now, " new")) {
+	first, last := r.differing(was.Rules, now.Rules)
+	wasRules, nowRules := was.Rules[first:len(was.Rules)-last], now.Rules[first:len(now.Rules)-last]
+	for _, e := range emu.EditScript(r.texts(wasRules, " old"), r.texts(nowRules, " new")) {
 		switch {
 		case e.New < 0:
-			if err := r.DelRule(&nftables.Rule{Table: r.table, Chain: chain, Handle: handles[e.Old]}); err != nil {
+			if err := r.DelRule(&nftables.Rule{Table: r.table, Chain: chain, Handle: handles[first+e.Old]}); err != nil {
 				return err
 			}
 		case e.Old < 0:
-			before = append(before, now.Rules[e.New])
+			before = append(before, nowRules[e.New])
 		default:
-			insert(before, handles[e.Old])
+			insert(before, handles[first+e.Old])
 			before = nil
 		}
 	}
-	insert(before, 0)
+	if last > 0 {
+		insert(before, handles[len(handles)-last])
+	} else {
+		insert(before, 0)
+	}
 	return nil
 }
 
 // sets queues the elements, sets, chains and policies that go, and then all that comes.
 func (r *rulesetChange) sets(add additions) error {
-	from, to := r.differingSets()
-	old := map[string]filledSet{}
-	for _, s := range from {
-		old[s.Name] = s
-	}
-	var made []filledSet
-	type more struct {
-		set      nftables.Set
-		elements []nftables.SetElement
-	}
-	var grown []more
-	for _, s := range to {
+	changes := setChanges(r.RulesetChange)
+	for i := range changes {
+		s := &changes[i]
 		s.Table = r.table
-		was, ok := old[s.Name]
-		if !ok || !sameType(&was.Set, &s.Set) {
-			made = append(made, s)
-			continue
-		}
-		delete(old, s.Name)
-		gone, come := elementChanges(was, s)
-		if err := r.elements(r.SetDeleteElements, s.Set, gone); err != nil {
-			return err
-		}
-		grown = append(grown, more{s.Set, come})
-	}
-	for _, s := range from {
-		if _, gone := old[s.Name]; gone {
-			s.Table = r.table
+		if s.gone {
 			r.DelSet(&s.Set)
+		} else if err := r.elements(r.SetDeleteElements, s.Set, s.removed); err != nil {
+			return err
 		}
 	}
 	for _, c := range r.gone {
 		r.DelChain(c)
 	}
-	for _, p := range r.from.Timeouts {
-		if !slices.Contains(r.to.Timeouts, p) {
-			deleteTimeout(r.Conn, r.table, p.Name)
-		}
+	for _, p := range r.RemovedTimeouts {
+		deleteTimeout(r.Conn, r.table, p.Name)
 	}
 
 	if err := addChains(r.Conn, r.table, add.chains); err != nil {
 		return err
 	}
-	for _, p := range r.to.Timeouts {
-		if !slices.Contains(r.from.Timeouts, p) {
-			if err := addTimeout(r.Conn, r.table, p); err != nil {
-				return err
+	for _, p := range r.AddedTimeouts {
+		if err := addTimeout(r.Conn, r.table, p); err != nil {
+			return err
+		}
+	}
+	for _, s := range changes {
+		if s.made {
+			if err := addSet(r.Conn, &s.Set, s.added); err != nil {
+				return fmt.Errorf("set %s: %w", s.Name, err)
 			}
-		}
-	}
-	for _, s := range made {
-		if err := addSet(r.Conn, &s.Set, s.elements); err != nil {
-			return fmt.Errorf("set %s: %w", s.Name, err)
-		}
-	}
-	for _, g := range grown {
-		if err := r.elements(r.SetAddElements, g.set, g.elements); err != nil {
+		} else if err := r.elements(r.SetAddElements, s.Set, s.added); err != nil {
 			return err
 		}
 	}
@@ -245,42 +264,6 @@ func (r *rulesetChange) sets(add additions) error {
 	return nil
 }
 
-// differingSets gives the sets of both rulesets but for those that they have alike, which are most of a large one.
-func (r *rulesetChange) differingSets() (from, to []filledSet) {
-	var a, b emu.Ruleset
-	a.Prefixes, b.Prefixes = differing(r.from.Prefixes, r.to.Prefixes, func(s emu.PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements })
-	a.Pairs, b.Pairs = differing(r.from.Pairs, r.to.Pairs, func(s emu.PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements })
-	a.Addresses, b.Addresses = differing(r.from.Addresses, r.to.Addresses, func(m emu.AddressMap) (string, []emu.AddressMapElement) { return m.Name, m.Elements })
-	a.Sockets, b.Sockets = differing(r.from.Sockets, r.to.Sockets, func(m emu.SocketMap) (string, []emu.SocketMapElement) { return m.Name, m.Elements })
-	return setsOf(&a), setsOf(&b)
-}
-
-func differing[S any, E comparable](from, to []S, parts func(S) (name string, elements []E)) (a, b []S) {
-	had := make(map[string][]E, len(from))
-	for _, s := range from {
-		name, elements := parts(s)
-		had[name] = elements
-	}
-	same := map[string]bool{}
-	for _, s := range to {
-		name, elements := parts(s)
-		if was, ok := had[name]; ok && slices.Equal(was, elements) {
-			same[name] = true
-		}
-	}
-	changed := func(all []S) []S {
-		return slices.DeleteFunc(slices.Clone(all), func(s S) bool {
-			name, _ := parts(s)
-			return same[name]
-		})
-	}
-	return changed(from), changed(to)
-}
-
-func sameType(a, b *nftables.Set) bool {
-	return a.Interval == b.Interval && a.IsMap == b.IsMap && a.KeyType == b.KeyType && a.DataType == b.DataType
-}
-
 func (r *rulesetChange) elements(queue func(*nftables.Set, []nftables.SetElement) error, s nftables.Set, all []nftables.SetElement) error {
 	for part := range slices.Chunk(all, elementsPerMessage) {
 		if err := queue(&s, part); err != nil {
@@ -288,42 +271,4 @@ func (r *rulesetChange) elements(queue func(*nftables.Set, []nftables.SetElement
 		}
 	}
 	return nil
-}
-
-// elementChanges gives the elements that only the old or the new set has. One that leads elsewhere is both.
-func elementChanges(from, to filledSet) (gone, come []nftables.SetElement) {
-	old := make(map[string]nftables.SetElement, len(from.elements))
-	for _, e := range from.elements {
-		old[elementKey(e)] = e
-	}
-	for _, e := range to.elements {
-		k := elementKey(e)
-		was, ok := old[k]
-		delete(old, k)
-		if ok && bytes.Equal(was.Val, e.Val) && value(was) == value(e) {
-			continue
-		}
-		if ok {
-			gone = append(gone, keyAlone(was))
-		}
-		come = append(come, e)
-	}
-	for _, e := range from.elements {
-		if _, ok := old[elementKey(e)]; ok {
-			gone = append(gone, keyAlone(e))
-		}
-	}
-	return gone, come
-}
-
-// elementKey tells the end of an interval from the start of another.
-func elementKey(e nftables.SetElement) string {
-	if e.IntervalEnd {
-		return string(e.Key) + "end"
-	}
-	return string(e.Key)
-}
-
-func keyAlone(e nftables.SetElement) nftables.SetElement {
-	return nftables.SetElement{Key: e.Key, IntervalEnd: e.IntervalEnd}
 }

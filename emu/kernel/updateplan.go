@@ -27,16 +27,13 @@ type planner struct {
 	*update
 	plan
 	newDevices  map[deviceAt]bool
-	newStations map[station]bool
-	makesRoom   map[deviceAt]bool // devices that are deleted early
+	newStations map[station]bool   // behind new links
+	takes       map[station]bool   // that come to a port which stays
+	leaves      map[station]string // the port that stays of which they go
+	makesRoom   map[deviceAt]bool  // devices that are deleted early
 }
 
 type deviceAt struct{ namespace, device string }
-
-type station struct {
-	namespace, bridge string
-	mac               emu.MAC
-}
 
 // do carries out the steps in their order, as many in one write as there are one after the other in a namespace.
 func (u *update) do(ctx context.Context, ops []op) error {
@@ -50,6 +47,9 @@ func (u *update) do(ctx context.Context, ops []op) error {
 		}
 		part, p := ops[:n], ops[0].at
 		ops = ops[n:]
+		if err := p.open(); err != nil {
+			return err
+		}
 		u.done(func(context.Context) error {
 			for _, o := range slices.Backward(part) {
 				if o.undo != nil {
@@ -86,19 +86,15 @@ func reverse(ops []op) []op {
 func (u *update) number() error {
 	for _, l := range u.change.RemovedLinks {
 		for _, e := range []emu.LinkEnd{l.A, l.B} {
-			delete(u.places[e.Namespace].index, e.Name)
+			u.places[e.Namespace].remove(e.Name)
 		}
 	}
 	add := func(p *place, device string) error {
-		if p.was == nil {
+		if u.fresh[p.name()] == p {
 			return p.number(device)
 		}
-		if p.index[device] != 0 {
-			return fmt.Errorf("%s has two devices %s", p.want.Name, device)
-		}
-		p.index[device] = u.next
 		u.next++
-		return nil
+		return p.add(device, u.next-1)
 	}
 	for _, p := range u.added {
 		for _, b := range p.want.Bridges {
@@ -110,7 +106,7 @@ func (u *update) number() error {
 	for _, c := range u.change.Changed {
 		p := u.places[c.To.Name]
 		for _, b := range c.RemovedBridges {
-			delete(p.index, b.Name)
+			p.remove(b.Name)
 		}
 		for _, b := range c.AddedBridges {
 			if err := add(p, b.Name); err != nil {
@@ -121,13 +117,13 @@ func (u *update) number() error {
 	for _, l := range u.change.AddedLinks {
 		for _, e := range []emu.LinkEnd{l.A, l.B} {
 			p := u.place(e.Namespace)
-			if p == nil || p.want == nil {
+			if p.gone {
 				return fmt.Errorf("link %s: there is no namespace %s", e.Name, e.Namespace)
 			}
 			if err := add(p, e.Name); err != nil {
 				return err
 			}
-			if e.Port != nil && p.index[e.Port.Bridge] == 0 {
+			if e.Port != nil && p.now(e.Port.Bridge) == 0 {
 				return fmt.Errorf("link %s of %s: there is no bridge %s", e.Name, e.Namespace, e.Port.Bridge)
 			}
 		}
@@ -137,17 +133,20 @@ func (u *update) number() error {
 
 // plan orders the changes.
 func (u *update) plan() (plan, error) {
-	p := &planner{update: u, newDevices: map[deviceAt]bool{}, newStations: map[station]bool{}, makesRoom: map[deviceAt]bool{}}
+	p := &planner{update: u, newDevices: map[deviceAt]bool{}, newStations: map[station]bool{}, takes: map[station]bool{}, leaves: map[station]string{}, makesRoom: map[deviceAt]bool{}}
 	p.lookAhead()
 	p.removeRoutes(true)
+	p.removeStations(true)
 	p.removeLinks(true)
 	p.removeBridges(true)
 	p.addBridges()
 	p.addLinks()
+	p.addStations()
 	if err := p.addRoutes(); err != nil {
 		return plan{}, err
 	}
 	p.removeRoutes(false)
+	p.removeStations(false)
 	p.removeLinks(false)
 	p.removeBridges(false)
 	return p.plan, nil
@@ -169,6 +168,7 @@ func (p *planner) lookAhead() {
 			}
 		})
 	}
+	p.lookAtStations()
 	for _, c := range p.change.Changed {
 		for _, b := range c.AddedBridges {
 			p.newDevices[deviceAt{c.To.Name, b.Name}] = true
@@ -185,7 +185,8 @@ func (p *planner) lookAhead() {
 			room = room || p.newDevices[deviceAt{e.Namespace, e.Name}]
 			if e.Port != nil {
 				for _, mac := range e.Port.Stations {
-					room = room || p.newStations[station{e.Namespace, e.Port.Bridge, mac}]
+					s := station{e.Namespace, e.Port.Bridge, mac}
+					room = room || p.newStations[s] || p.takes[s]
 				}
 			}
 		})
@@ -205,12 +206,12 @@ func (p *planner) remove(early bool, ops ...op) {
 }
 
 // link gives the ends of a link with the numbers of its devices, the one that makes it first.
-func (u *update) link(l *emu.Link, index func(*place) map[string]int, at func(string) *place) (near, far linkEnd, here, there *place) {
+func (u *update) link(l *emu.Link, number func(*place, string) int, at func(string) *place) (near, far linkEnd, here, there *place) {
 	end := func(e emu.LinkEnd) (linkEnd, *place) {
 		p := at(e.Namespace)
-		end := linkEnd{LinkEnd: e, index: index(p)[e.Name], home: p.ns}
+		end := linkEnd{LinkEnd: e, index: number(p, e.Name), home: p.ns}
 		if e.Port != nil {
-			end.master = index(p)[e.Port.Bridge]
+			end.master = number(p, e.Port.Bridge)
 		}
 		return end, p
 	}
@@ -234,7 +235,6 @@ func endSteps(at *place, e linkEnd) []op {
 }
 
 func (p *planner) removeLinks(early bool) {
-	was := func(p *place) map[string]int { return p.was }
 	old := func(name string) *place { return p.places[name] }
 	var completed, made, doomed []op
 	var groups []*place
@@ -242,7 +242,7 @@ func (p *planner) removeLinks(early bool) {
 		if p.makesRoom[deviceAt{l.A.Namespace, l.A.Name}] != early {
 			continue
 		}
-		near, far, here, there := p.link(l, was, old)
+		near, far, here, there := p.link(l, (*place).before, old)
 		completed = append(completed, slices.Concat(endSteps(here, near), endSteps(there, far))...)
 		create := newVeth(near, far)
 		made = append(made, op{at: here, do: &create})
@@ -269,10 +269,9 @@ func byPlace(ops []op) {
 }
 
 func (p *planner) addLinks() {
-	index := func(p *place) map[string]int { return p.index }
 	var made, completed []op
 	for _, l := range p.change.AddedLinks {
-		near, far, here, there := p.link(l, index, p.place)
+		near, far, here, there := p.link(l, (*place).now, p.place)
 		made = append(made, step(here, newVeth(near, far), deleteLink(near.Name, near.index)))
 		completed = append(completed, slices.Concat(endSteps(here, near), endSteps(there, far))...)
 		if len(here.near) == 0 {

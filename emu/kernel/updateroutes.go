@@ -13,10 +13,10 @@ func (p *planner) addBridges() {
 	for _, c := range p.change.Changed {
 		at := p.places[c.To.Name]
 		for _, a := range c.AddedLoopback {
-			p.adds = append(p.adds, addressStep(at, "lo", at.index["lo"], hostPrefix(a)))
+			p.adds = append(p.adds, addressStep(at, "lo", at.now("lo"), hostPrefix(a)))
 		}
 		for _, b := range c.AddedBridges {
-			index := at.index[b.Name]
+			index := at.now(b.Name)
 			mtu := setMTU(b, index)
 			p.adds = append(p.adds, step(at, newBridge(b, index), deleteLink(b.Name, index)), op{at: at, do: &mtu})
 			for _, a := range b.Addresses {
@@ -24,16 +24,16 @@ func (p *planner) addBridges() {
 			}
 		}
 		for _, b := range c.ChangedBridges {
-			p.changeBridge(at, b)
+			p.changeBridge(at, c, b)
 		}
 	}
 }
 
-func (p *planner) changeBridge(at *place, b emu.BridgeChange) {
-	index := at.index[b.To.Name]
+func (p *planner) changeBridge(at *place, c emu.NamespaceChange, b emu.BridgeChange) {
+	index := at.now(b.To.Name)
 	// What comes first here is undone last.
 	if bare(emu.BridgeChange{From: b.To, To: b.From}) {
-		for _, r := range p.old[at.want.Name].Routes {
+		for _, r := range c.From.Routes {
 			if r.Device == b.From.Name {
 				undo := newRoute(r, index, create)
 				p.adds = append(p.adds, op{at: at, undo: &undo})
@@ -41,9 +41,9 @@ func (p *planner) changeBridge(at *place, b emu.BridgeChange) {
 		}
 	}
 	if losesNeighbors(b) {
-		p.adds = append(p.adds, p.oldNeighbors(at, b.From.Name)...)
+		p.adds = append(p.adds, oldNeighbors(at, c, b.From.Name)...)
 		p.adds = append(p.adds, step(at, setBridge(b.To, index), setBridge(b.From, index)))
-		for _, n := range at.want.Neighbors {
+		for _, n := range c.To.Neighbors {
 			if n.Device == b.To.Name {
 				do := setNeighbor(n, index)
 				p.adds = append(p.adds, op{at: at, do: &do})
@@ -58,11 +58,11 @@ func (p *planner) changeBridge(at *place, b emu.BridgeChange) {
 }
 
 // oldNeighbors restores the neighbours of a bridge when what follows is undone.
-func (p *planner) oldNeighbors(at *place, bridge string) []op {
+func oldNeighbors(at *place, c emu.NamespaceChange, bridge string) []op {
 	var ops []op
-	for _, n := range p.old[at.want.Name].Neighbors {
+	for _, n := range c.From.Neighbors {
 		if n.Device == bridge {
-			undo := setNeighbor(n, at.was[bridge])
+			undo := setNeighbor(n, at.before(bridge))
 			ops = append(ops, op{at: at, undo: &undo})
 		}
 	}
@@ -77,7 +77,7 @@ func (p *planner) removeBridges(early bool) {
 			if p.makesRoom[deviceAt{c.To.Name, b.Name}] != early {
 				continue
 			}
-			index := at.was[b.Name]
+			index := at.before(b.Name)
 			for _, a := range slices.Backward(b.Addresses) {
 				undo := addAddress(b.Name, index, a)
 				p.remove(early, op{at: at, undo: &undo})
@@ -91,11 +91,11 @@ func (p *planner) removeBridges(early bool) {
 				continue
 			}
 			if early {
-				p.remove(early, p.oldNeighbors(at, b.From.Name)...)
+				p.remove(early, oldNeighbors(at, c, b.From.Name)...)
 			}
 			for _, a := range b.From.Addresses {
 				if !slices.Contains(b.To.Addresses, a) {
-					p.remove(early, reverse([]op{addressStep(at, b.To.Name, at.was[b.To.Name], a)})...)
+					p.remove(early, reverse([]op{addressStep(at, b.To.Name, at.before(b.To.Name), a)})...)
 				}
 			}
 		}
@@ -103,7 +103,7 @@ func (p *planner) removeBridges(early bool) {
 			continue
 		}
 		for _, a := range c.RemovedLoopback {
-			p.remove(early, reverse([]op{addressStep(at, "lo", at.index["lo"], hostPrefix(a))})...)
+			p.remove(early, reverse([]op{addressStep(at, "lo", at.now("lo"), hostPrefix(a))})...)
 		}
 	}
 }
@@ -136,13 +136,13 @@ func (p *planner) removeRoutes(early bool) {
 		at := p.places[n.Name]
 		for _, r := range n.Routes {
 			if p.makesRoom[deviceAt{n.Name, r.Device}] == early {
-				undo := newRoute(r, at.was[r.Device], create)
+				undo := newRoute(r, at.before(r.Device), create)
 				p.remove(early, op{at: at, undo: &undo})
 			}
 		}
 		for _, e := range n.Neighbors {
 			if p.makesRoom[deviceAt{n.Name, e.Device}] == early {
-				undo := setNeighbor(e, at.was[e.Device])
+				undo := setNeighbor(e, at.before(e.Device))
 				p.remove(early, op{at: at, undo: &undo})
 			}
 		}
@@ -158,16 +158,16 @@ func (p *planner) removeRoutes(early bool) {
 		}
 		for _, r := range c.RemovedRoutes {
 			if gone := p.losesRoutes(c, r.Device); gone == early && (gone || !destinations[r.Destination]) {
-				p.remove(early, step(at, deleteRoute(r, at.was[r.Device]), newRoute(r, at.was[r.Device], create)))
+				p.remove(early, step(at, deleteRoute(r, at.before(r.Device)), newRoute(r, at.before(r.Device), create)))
 			}
 		}
 		for _, b := range c.ChangedBridges {
 			if !early || !bare(b) {
 				continue
 			}
-			for _, r := range p.old[c.To.Name].Routes {
+			for _, r := range c.From.Routes {
 				if r.Device == b.From.Name && !slices.Contains(c.RemovedRoutes, r) {
-					undo := newRoute(r, at.was[r.Device], create)
+					undo := newRoute(r, at.before(r.Device), create)
 					p.remove(early, op{at: at, undo: &undo})
 				}
 			}
@@ -177,7 +177,7 @@ func (p *planner) removeRoutes(early bool) {
 				continue // lost already
 			}
 			if gone := p.makesRoom[deviceAt{c.To.Name, n.Device}]; gone == early && (gone || !addresses[keyOf(n)]) {
-				p.remove(early, step(at, deleteNeighbor(n, at.was[n.Device]), setNeighbor(n, at.was[n.Device])))
+				p.remove(early, step(at, deleteNeighbor(n, at.before(n.Device)), setNeighbor(n, at.before(n.Device))))
 			}
 		}
 	}
@@ -211,9 +211,9 @@ func (p *planner) addRoutesOf(at *place, c emu.NamespaceChange) error {
 		}
 	}
 	for _, n := range c.AddedNeighbors {
-		index := at.index[n.Device]
+		index := at.now(n.Device)
 		if index == 0 {
-			return fmt.Errorf("namespace %s: neighbour %s: there is no device %s", at.want.Name, n.Address, n.Device)
+			return fmt.Errorf("namespace %s: neighbour %s: there is no device %s", at.name(), n.Address, n.Device)
 		}
 		undo := deleteNeighbor(n, index)
 		if old, ok := neighbors[keyOf(n)]; ok {
@@ -225,19 +225,19 @@ func (p *planner) addRoutesOf(at *place, c emu.NamespaceChange) error {
 		if !bare(b) {
 			continue
 		}
-		for _, r := range at.want.Routes {
+		for _, r := range c.To.Routes {
 			if r.Device == b.To.Name && !slices.Contains(c.AddedRoutes, r) {
-				p.adds = append(p.adds, step(at, addRoute(r, at.index[r.Device]), deleteRoute(r, at.index[r.Device])))
+				p.adds = append(p.adds, step(at, addRoute(r, at.now(r.Device)), deleteRoute(r, at.now(r.Device))))
 			}
 		}
 	}
 	for _, r := range c.AddedRoutes {
-		index := at.index[r.Device]
+		index := at.now(r.Device)
 		if index == 0 {
-			return fmt.Errorf("namespace %s: route to %s: there is no device %s", at.want.Name, r.Destination, r.Device)
+			return fmt.Errorf("namespace %s: route to %s: there is no device %s", at.name(), r.Destination, r.Device)
 		}
 		if old, ok := routes[r.Destination]; ok {
-			p.adds = append(p.adds, step(at, setRoute(r, index), setRoute(old, at.was[old.Device])))
+			p.adds = append(p.adds, step(at, setRoute(r, index), setRoute(old, at.before(old.Device))))
 			continue
 		}
 		p.adds = append(p.adds, step(at, addRoute(r, index), deleteRoute(r, index)))

@@ -12,8 +12,7 @@ import (
 // wantedFacts gives what each namespace of a network should have.
 func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	all := map[string]*facts{}
-	for i := range want.Namespaces {
-		n := want.Namespaces[i]
+	for _, n := range want.Namespaces {
 		f := newFacts()
 		all[n.Name] = f
 		f.objects[linkObject("lo")] = properties{"state": "up"}

@@ -38,6 +38,10 @@ func (c *Compilation) Next(l *lab.Lab) *Compilation {
 	next := &Compilation{
 		Network: &emu.Network{}, domains: make(map[string]*domainPart, len(c.domains)), deployments: make(map[string]*deploymentPart, len(c.deployments)),
 	}
+	if was := c.Network; was != nil { // nearly as large
+		next.Network.Namespaces = make([]*emu.Namespace, 0, len(was.Namespaces)+1)
+		next.Network.Links = make([]*emu.Link, 0, len(was.Links)+1)
+	}
 	b := &builder{lab: l, previous: c, next: next, connections: l.Connections()}
 	domains := b.domains()
 	locations := l.UsedLocations()

@@ -16,6 +16,7 @@ type deploymentPart struct {
 	hosts      []host
 	namespaces []*emu.Namespace // of the hosts, in their order
 	links      []*emu.Link
+	neighbors  []emu.Neighbor // the edge's
 	names      *emu.NameView
 	edge       edgeShare
 }
@@ -64,11 +65,19 @@ func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *depl
 		}
 		p.hosts = append(p.hosts, h)
 		p.namespaces, p.links = append(p.namespaces, h.namespace), append(p.links, h.link)
+		p.neighbors = append(p.neighbors, emu.Neighbor{Device: in.bridge, Address: i.DIP, MAC: emu.MACOf(i.DIP)})
 	}
-	if old != nil && old.deployment == d {
-		p.edge = old.edge
-	} else {
+	switch {
+	case old == nil:
 		p.edge = newEdgeShare(d, frontends)
+	case old.deployment == d:
+		p.edge = old.edge
+	default:
+		p.edge = newEdgeShare(d, frontends)
+		p.edge.keep(&old.edge)
+	}
+	if old != nil {
+		keep(&p.neighbors, old.neighbors)
 	}
 	return p
 }

@@ -60,10 +60,14 @@ func (d domain) gateway() netip.Addr {
 type domainPart struct {
 	domain
 
-	outside *outside
-	edge    *emu.Namespace
-	links   []*emu.Link // but for those of the instances
+	outside   *outside
+	edge      *emu.Namespace
+	neighbors []emu.Neighbor // of the edge, on its bridges
+	links     []*emu.Link    // but for those of the instances
 }
+
+// rules of the edge.
+func (p *domainPart) rules() *emu.Ruleset { return p.edge.Ruleset }
 
 // domains makes the isolation domains with all that is in them: virtual networks first, each in the order of creation.
 func (b *builder) domains() []*domainPart {
@@ -112,6 +116,8 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
 	p := &domainPart{domain: d, edge: edge, outside: &outside{port: d.port, edge: edge.Name}}
+	p.neighbors = join(d, old, func(p *deploymentPart) []emu.Neighbor { return p.neighbors }, func(o *domainPart) []emu.Neighbor { return o.neighbors })
+	edge.Neighbors = slices.Clip(p.neighbors)
 	if gateway := d.gateway(); gateway.IsValid() {
 		edge.Loopback = append(edge.Loopback, gateway)
 		p.outside.public = append(p.outside.public, gateway)
@@ -125,8 +131,6 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		}
 		for _, h := range deployment.hosts {
 			bridge, address := h.subnet.bridge, h.instance.DIP
-			mac := emu.MACOf(address)
-			edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: mac})
 			if h.direct.IsValid() {
 				edge.Routes = append(edge.Routes, emu.Route{Destination: single(h.direct), Gateway: address, Device: bridge})
 			}
@@ -134,7 +138,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 				if leaves[bridge] == nil {
 					leaves[bridge] = map[int][]emu.MAC{}
 				}
-				leaves[bridge][h.leaf] = append(leaves[bridge][h.leaf], mac)
+				leaves[bridge][h.leaf] = append(leaves[bridge][h.leaf], emu.MACOf(address))
 			}
 		}
 	}
@@ -147,7 +151,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		}
 		p.links = append(p.links, s.join(edge, balancers, leaves[s.bridge])...)
 	}
-	edge.Ruleset = edgeRules(d)
+	edge.Ruleset = edgeRules(d, old)
 	if old != nil && old.outside.equal(p.outside) {
 		p.outside = old.outside
 	}

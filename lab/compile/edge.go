@@ -91,13 +91,41 @@ func healthProbes(frontends []lab.Frontend) (all []emu.HealthProbe) {
 	return all
 }
 
-// join puts together what all deployments of a domain have.
-func join[E any](d domain, of func(edgeShare) []E) []E {
+// keep takes over the lists that are no others.
+func (s *edgeShare) keep(old *edgeShare) {
+	keep(&s.instances, old.instances)
+	keep(&s.sources, old.sources)
+	keep(&s.self, old.self)
+	keep(&s.endpoints, old.endpoints)
+}
+
+func keep[E comparable](list *[]E, old []E) {
+	if slices.Equal(*list, old) {
+		*list = old
+	}
+}
+
+// join puts together what the deployments of a domain have. The lists of the domain before, which may be nil, are taken over where all of
+// what they were put together from is.
+func join[E any](d domain, old *domainPart, of func(*deploymentPart) []E, joined func(*domainPart) []E) []E {
+	if old != nil && slices.EqualFunc(d.deployments, old.deployments, func(a, b *deploymentPart) bool { return a == b || oneList(of(a), of(b)) }) {
+		return joined(old)
+	}
 	n := 0
 	for _, p := range d.deployments {
-		n += len(of(p.edge))
+		n += len(of(p))
 	}
 	all := make([]E, 0, n)
+	for _, p := range d.deployments {
+		all = append(all, of(p)...)
+	}
+	return all
+}
+
+func oneList[E any](a, b []E) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// gather is join for lists that are short.
+func gather[E any](d domain, of func(edgeShare) []E) (all []E) {
 	for _, p := range d.deployments {
 		all = append(all, of(p.edge)...)
 	}
@@ -109,24 +137,31 @@ func join[E any](d domain, of func(edgeShare) []E) []E {
 // A packet to a VIP is dispatched by address, protocol and port to the chain of its endpoint, which applies the access control list,
 // chooses a member and translates the destination. The source stays, unless the packet leaves the domain or comes back into it by
 // a VIP: then the source is its own service's VIP.
-func edgeRules(d domain) *emu.Ruleset {
+func edgeRules(d domain, old *domainPart) *emu.Ruleset {
 	const endpoints, vipOf = "endpoints", "vip-of"
-	sources := join(d, func(s edgeShare) []emu.AddressMapElement { return s.sources })
+	instances := join(d, old, func(p *deploymentPart) []netip.Prefix { return p.edge.instances },
+		func(o *domainPart) []netip.Prefix { return o.rules().Prefixes[0].Elements })
+	sources := join(d, old, func(p *deploymentPart) []emu.AddressMapElement { return p.edge.sources },
+		func(o *domainPart) []emu.AddressMapElement { return o.rules().Addresses[0].Elements })
+	self := join(d, old, func(p *deploymentPart) [][2]netip.Addr { return p.edge.self },
+		func(o *domainPart) [][2]netip.Addr { return o.rules().Pairs[0].Elements })
+	sockets := join(d, old, func(p *deploymentPart) []emu.SocketMapElement { return p.edge.endpoints },
+		func(o *domainPart) []emu.SocketMapElement { return o.rules().Sockets[0].Elements })
 	t := &emu.Ruleset{
 		Table: "edge",
 		Prefixes: append([]emu.PrefixSet{
-			{Name: "vips", Elements: join(d, func(s edgeShare) []netip.Prefix { return s.vips })},
-			{Name: instancesSet, Elements: join(d, func(s edgeShare) []netip.Prefix { return s.instances })},
+			{Name: instancesSet, Elements: instances},
+			{Name: "vips", Elements: gather(d, func(s edgeShare) []netip.Prefix { return s.vips })},
 			{Name: "space", Elements: d.space()},
 			{Name: "private", Elements: lab.PrivateSpace()},
-			{Name: "internal-load-balancers", Elements: join(d, func(s edgeShare) []netip.Prefix { return s.internal })},
-		}, join(d, func(s edgeShare) []emu.PrefixSet { return s.own })...),
-		Pairs:     []emu.PairSet{{Name: "self", Elements: join(d, func(s edgeShare) [][2]netip.Addr { return s.self })}},
+			{Name: "internal-load-balancers", Elements: gather(d, func(s edgeShare) []netip.Prefix { return s.internal })},
+		}, gather(d, func(s edgeShare) []emu.PrefixSet { return s.own })...),
+		Pairs:     []emu.PairSet{{Name: "self", Elements: self}},
 		Addresses: []emu.AddressMap{{Name: vipOf, Elements: sources}},
-		Sockets:   []emu.SocketMap{{Name: endpoints, Elements: join(d, func(s edgeShare) []emu.SocketMapElement { return s.endpoints })}},
-		Chains:    join(d, func(s edgeShare) []*emu.Chain { return s.chains }),
+		Sockets:   []emu.SocketMap{{Name: endpoints, Elements: sockets}},
+		Chains:    gather(d, func(s edgeShare) []*emu.Chain { return s.chains }),
 	}
-	for _, p := range join(d, func(s edgeShare) []emu.TimeoutPolicy { return s.timeouts }) {
+	for _, p := range gather(d, func(s edgeShare) []emu.TimeoutPolicy { return s.timeouts }) {
 		if !slices.Contains(t.Timeouts, p) {
 			t.Timeouts = append(t.Timeouts, p)
 		}
@@ -137,7 +172,7 @@ func edgeRules(d domain) *emu.Ruleset {
 	t.Chains = append(t.Chains,
 		&emu.Chain{Name: "prerouting", Hook: emu.DNATHook, Rules: append([]emu.Rule{
 			{Statements: []emu.Statement{emu.Dispatch{Map: endpoints}}},
-		}, join(d, func(s edgeShare) []emu.Rule { return s.toOwn })...)},
+		}, gather(d, func(s edgeShare) []emu.Rule { return s.toOwn })...)},
 		&emu.Chain{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 			[]emu.Rule{accept(emu.MatchEstablished{})}, dnsRules(), tunnelInput(d.gateway(), d.peers),
 			emu.DropRules(NoEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
@@ -145,7 +180,7 @@ func edgeRules(d domain) *emu.Ruleset {
 			platformPort(),
 		)},
 		&emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: forwardRules(d)},
-		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: append(join(d, func(s edgeShare) []emu.Rule { return s.fromOwn }), []emu.Rule{
+		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: append(gather(d, func(s edgeShare) []emu.Rule { return s.fromOwn }), []emu.Rule{
 			{Comment: "outbound connections come from the service's VIP", Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNATByMap{Map: vipOf}}},
 			{Comment: "so do those that come back by a VIP", Statements: []emu.Statement{emu.MatchMark{Mark: byVIP}, emu.SNATByMap{Map: vipOf}}},
 		}...)},
@@ -159,7 +194,7 @@ const instancesSet = "instances"
 func forwardRules(d domain) []emu.Rule {
 	rules := slices.Concat(
 		[]emu.Rule{accept(emu.MatchEstablished{})},
-		join(d, func(s edgeShare) []emu.Rule { return s.direct }),
+		gather(d, func(s edgeShare) []emu.Rule { return s.direct }),
 		emu.DropRules(NoEndpoint, "no endpoint on this port of the VIP", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "vips"}),
 		[]emu.Rule{accept(emu.MatchInput{Device: uplink}, emu.MatchDNATed{})},
 		emu.DropRules(NoEndpoint, "only endpoints lead in", d.origin, emu.MatchInput{Device: uplink}),
@@ -181,7 +216,7 @@ func forwardRules(d domain) []emu.Rule {
 		intoTunnels(d.peers),
 		emu.DropRules(NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 		emu.DropRules(PrivateAddress, "outside "+d.name+": private addresses have no route", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
-		join(d, func(s edgeShare) []emu.Rule { return s.passOwn }),
+		gather(d, func(s edgeShare) []emu.Rule { return s.passOwn }),
 		leave(),
 	)
 }

@@ -7,7 +7,6 @@ import (
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
-	"vnetlab/lab/compile"
 	"vnetlab/lab/guestfirewall"
 	"vnetlab/lab/labtest"
 )
@@ -18,10 +17,10 @@ func BenchmarkOperation(b *testing.B) {
 	for _, instances := range []int{10, 100, 1000} {
 		l := labtest.Large(b, instances)
 		s := &server{start: startMessage{Name: "bench"}, healthWake: make(chan struct{}, 1)}
-		s.state.Store(&state{lab: l, network: compile.Network(l)})
+		s.state.Store(newState(l, ""))
 		b.Setenv("VNETLAB_RUN", b.TempDir())
 		var err error
-		if s.emu, err = emulator.Start(b.Context(), s.now().network, emulator.Options{}, nil); err != nil {
+		if s.emu, err = emulator.Start(b.Context(), s.now().network(), emulator.Options{}, nil); err != nil {
 			b.Fatal(err)
 		}
 		apply := func(b *testing.B, o lab.Operation) {

@@ -16,12 +16,22 @@ import (
 	"vnetlab/lab/compile"
 )
 
-// state is what a lab is at one moment. It never changes: a change makes another one.
+// state is what a lab is at one moment. It never changes: a change makes another one, which shares with it what stays.
 type state struct {
-	lab     *lab.Lab
-	network *emu.Network
-	file    string // absolute path of the lab file
+	lab      *lab.Lab
+	compiled *compile.Compilation
+	file     string // absolute path of the lab file
 }
+
+func newState(l *lab.Lab, file string) *state {
+	return &state{lab: l, compiled: new(compile.Compilation).Next(l), file: file}
+}
+
+func (s *state) next(l *lab.Lab, file string) *state {
+	return &state{lab: l, compiled: s.compiled.Next(l), file: file}
+}
+
+func (s *state) network() *emu.Network { return s.compiled.Network }
 
 // now gives what the lab is.
 func (s *server) now() *state { return s.state.Load() }
@@ -39,11 +49,13 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	if err != nil {
 		return emulator.Change{}, err
 	}
-	now := &state{lab: l, network: compile.Network(l), file: file}
-	if forgetHealth(old, now) {
-		now.network = compile.Network(l)
+	now := old.next(l, file)
+	change := emu.Changes(old.network(), now.network())
+	if forgotten := forgetHealth(l, change); forgotten != l {
+		now = old.next(forgotten, file)
+		change = emu.Changes(old.network(), now.network())
 	}
-	c, err := s.replace(now)
+	c, err := s.replace(now, change)
 	if err != nil {
 		return c, err
 	}
@@ -53,38 +65,50 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	return c, nil
 }
 
-// forgetHealth forgets the answers to health probes that ask something else from now on, or didn't exist before; it says whether there
-// were any.
-func forgetHealth(old, now *state) (forgotten bool) {
-	known := healthProbes(old.network)
-	for id, p := range healthProbes(now.network) {
-		if now.lab.Healthy(id) && known[id] != p {
-			now.lab.SetHealth(id, false)
-			forgotten = true
+// forgetHealth gives the lab without the answers to health probes that ask something else from now on, or didn't exist before.
+func forgetHealth(l *lab.Lab, change *emu.Change) *lab.Lab {
+	known := map[string]emu.HealthProbe{}
+	var asked []emu.HealthProbe
+	for _, n := range change.Removed {
+		for _, p := range n.HealthProbes {
+			known[p.ID] = question(p)
 		}
 	}
-	return forgotten
+	for _, n := range change.Added {
+		asked = append(asked, n.HealthProbes...)
+	}
+	for _, c := range change.Changed {
+		for _, p := range c.RemovedHealthProbes {
+			known[p.ID] = question(p)
+		}
+		asked = append(asked, c.AddedHealthProbes...)
+	}
+	without := l
+	for _, p := range asked {
+		if l.Healthy(p.ID) && known[p.ID] != question(p) {
+			if without == l {
+				without = l.Clone()
+			}
+			without.SetHealth(p.ID, false)
+		}
+	}
+	return without
 }
 
-func healthProbes(n *emu.Network) map[string]emu.HealthProbe {
-	all := map[string]emu.HealthProbe{}
-	for _, s := range n.Namespaces {
-		for _, p := range s.HealthProbes {
-			p.Interval, p.Timeout = 0, 0 // when it asks doesn't matter
-			all[p.ID] = p
-		}
-	}
-	return all
+// question is a health probe without when it asks.
+func question(p emu.HealthProbe) emu.HealthProbe {
+	p.Interval, p.Timeout = 0, 0
+	return p
 }
 
 // replace changes the packets. Who asks packets meanwhile can know by generation that they changed under the question.
-func (s *server) replace(now *state) (emulator.Change, error) {
+func (s *server) replace(now *state, change *emu.Change) (emulator.Change, error) {
 	s.packets.Lock()
 	defer s.packets.Unlock()
 	s.generation.Add(1)
 	defer s.generation.Add(1)
 	// Whoever asked may hang up; a change that has begun is made.
-	c, err := s.emu.Update(context.Background(), now.network)
+	c, err := s.emu.Update(context.Background(), change)
 	if err != nil {
 		return c, fmt.Errorf("the kernel refuses the change: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"vnetlab/emu"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab/compile"
@@ -26,7 +27,8 @@ func TestRandomOperationsOnARunningLab(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		ctx := context.Background()
 		l := labtest.Sequence(t)
-		e, err := emulator.Start(ctx, compile.Network(l), emulator.Options{}, func(emulator.Progress) {})
+		compiled := new(compile.Compilation).Next(l)
+		e, err := emulator.Start(ctx, compiled.Network, emulator.Options{}, func(emulator.Progress) {})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -37,13 +39,17 @@ func TestRandomOperationsOnARunningLab(t *testing.T) {
 			if err != nil {
 				continue // refused: nothing changed
 			}
-			l = next
-			if _, err := e.Update(ctx, compile.Network(l)); err != nil {
+			before := compiled.Network
+			l, compiled = next, compiled.Next(next)
+			if _, err := e.Update(ctx, emu.Changes(before, compiled.Network)); err != nil {
 				rt.Fatalf("operation %d, %s: %v", n, o, err)
 			}
 			if bad := disagreementsIn(t, e, l); len(bad) > 0 {
 				rt.Fatalf("after operation %d, %s: %d disagreements, the first: %s", n, o, len(bad), bad[0])
 			}
+		}
+		if c := emu.Changes(e.Network(), compile.Network(l)); !c.IsEmpty() {
+			rt.Fatalf("the network differs from that of a fresh start:\n%s", c)
 		}
 		differences, err := e.Diff(ctx)
 		if err != nil || len(differences) > 0 {

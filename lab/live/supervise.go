@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/emulator"
-	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
 )
 
@@ -95,11 +94,11 @@ func build(conn *os.File, start startMessage) (*server, error) {
 	if loaded.Lab.Name != start.Name {
 		return nil, fmt.Errorf("%s was changed while the lab started: it is now named %s", start.Path, loaded.Lab.Name)
 	}
-	s.state.Store(&state{lab: loaded.Lab, network: compile.Network(loaded.Lab), file: file})
+	s.state.Store(newState(loaded.Lab, file))
 	opts := emulator.Options{
 		ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}, HealthChanged: func(string, bool) { s.wakeHealth() },
 	}
-	s.emu, err = emulator.Start(context.Background(), s.now().network, opts, func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
+	s.emu, err = emulator.Start(context.Background(), s.now().network(), opts, func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
 	if err != nil {
 		return nil, err
 	}
