@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
@@ -72,8 +73,12 @@ func asBefore(t *testing.T, e *Emulator) {
 	if o := ask("new.example", netip.Addr{}); o.Verdict != emu.Unresolved {
 		t.Errorf("a name that was to come: %+v", o)
 	}
+	began := time.Now()
 	if o := ask("", kerneltest.Address(0, 3)); o.Verdict != emu.Blocked || o.By.ID != "closed" || o.By.Text == "" {
 		t.Errorf("a host with a ruleset: %+v", o)
+	}
+	if took := time.Since(began); took > 2*time.Second { // nobody listened to the ruleset until there was no answer
+		t.Errorf("the report of a ruleset took %s", took)
 	}
 	var ids []string
 	for _, s := range e.Health() {
@@ -136,9 +141,11 @@ func TestUpdateThatFailsLeavesWhatAnswers(t *testing.T) {
 	if want := []string{kerneltest.Host(0, 3)}; !reflect.DeepEqual(done.Removed, want) || done.Added != nil {
 		t.Errorf("removed are %v, added %v", done.Removed, done.Added)
 	}
-	o := e.Probe(t.Context(), kerneltest.Host(0, 0), emu.Target{Name: "new.example", Port: kerneltest.Port, Protocol: emu.TCP})
-	if o.Verdict != emu.Open || o.AnsweredBy != kerneltest.Host(0, 2) {
-		t.Errorf("after the change: %+v", o)
+	for name, want := range map[string]string{"new.example": kerneltest.Host(0, 2), "target.internal": kerneltest.Host(0, 2), "balanced.example": ""} {
+		o := e.Probe(t.Context(), kerneltest.Host(0, 0), emu.Target{Name: name, Port: kerneltest.Port, Protocol: emu.TCP})
+		if o.AnsweredBy != want || (o.Verdict == emu.Unresolved) != (want == "") {
+			t.Errorf("%s after the change: %+v", name, o)
+		}
 	}
 	if len(e.Health()) != 3 {
 		t.Errorf("asked for health are %+v", e.Health())
