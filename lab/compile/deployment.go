@@ -2,6 +2,7 @@ package compile
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"vnetlab/emu"
@@ -16,9 +17,7 @@ type deploymentPart struct {
 	hosts      []host
 	namespaces []*emu.Namespace // of the hosts, in their order
 	links      []*emu.Link
-	neighbors  []emu.Neighbor // the edge's
-	names      *emu.NameView
-	edge       edgeShare
+	edge       *edgeShare
 }
 
 // host is a running instance.
@@ -44,7 +43,7 @@ func (b *builder) deployment(d *lab.Deployment, network *lab.VirtualNetwork) *de
 }
 
 func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *deploymentPart) *deploymentPart {
-	p := &deploymentPart{deployment: d, network: network, names: hostNames(d)}
+	p := &deploymentPart{deployment: d, network: network}
 	frontends := d.Frontends()
 	balanced, direct := internallyBalanced(frontends), directReturn(frontends)
 	subnets := subnetsOf(network, d)
@@ -65,19 +64,13 @@ func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *depl
 		}
 		p.hosts = append(p.hosts, h)
 		p.namespaces, p.links = append(p.namespaces, h.namespace), append(p.links, h.link)
-		p.neighbors = append(p.neighbors, emu.Neighbor{Device: in.bridge, Address: i.DIP, MAC: emu.MACOf(i.DIP)})
 	}
-	switch {
-	case old == nil:
-		p.edge = newEdgeShare(d, frontends)
-	case old.deployment == d:
-		p.edge = old.edge
-	default:
-		p.edge = newEdgeShare(d, frontends)
-		p.edge.keep(&old.edge)
-	}
+	p.edge = newEdgeShare(d, frontends, p.hosts)
 	if old != nil {
-		keep(&p.neighbors, old.neighbors)
+		if reflect.DeepEqual(p.edge, old.edge) {
+			p.edge = old.edge
+		}
+		p.edge.keep(old.edge)
 	}
 	return p
 }
@@ -135,16 +128,13 @@ func (p *deploymentPart) furnish(h *host, env *environment) {
 	}
 }
 
-// hostNames are the names that the instances of a deployment have for each other; nil: none run. Instances of other services can't look
+// hostNames are the names that the instances of a deployment have for each other. Instances of other services can't look
 // them up, not even in the same virtual network ("Name Resolution for VMs and Role Instances").
-func hostNames(d *lab.Deployment) *emu.NameView {
-	view := &emu.NameView{Domain: internalDomain(d.Service)}
+func hostNames(d *lab.Deployment) emu.NameView {
+	view := emu.NameView{Domain: internalDomain(d.Service)}
 	for _, i := range d.Running() {
 		view.Clients = append(view.Clients, i.DIP)
 		view.Records = append(view.Records, emu.NameRecord{Name: i.Name + "." + view.Domain, Address: i.DIP})
-	}
-	if len(view.Clients) == 0 {
-		return nil
 	}
 	return view
 }

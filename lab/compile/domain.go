@@ -16,12 +16,19 @@ type domain struct {
 	origin      emu.Origin
 	network     *lab.VirtualNetwork // nil: none
 	deployments []*deploymentPart
-	peers       []string // what the virtual network's gateway joins it to
+	shares      []*edgeShare // of the deployments
+	peers       []string     // what the virtual network's gateway joins it to
 }
 
-func (d domain) equal(o domain) bool {
+func (d *domain) add(p *deploymentPart) {
+	d.deployments = append(d.deployments, p)
+	d.shares = append(d.shares, p.edge)
+}
+
+// sameEdge says whether two domains have the same edge.
+func (d domain) sameEdge(o domain) bool {
 	return d.name == o.name && d.port == o.port && d.location == o.location && d.origin == o.origin && d.network == o.network &&
-		slices.Equal(d.deployments, o.deployments) && slices.Equal(d.peers, o.peers)
+		slices.Equal(d.shares, o.shares) && slices.Equal(d.peers, o.peers)
 }
 
 // space is what is inside.
@@ -30,8 +37,8 @@ func (d domain) space() []netip.Prefix {
 		return d.network.AddressSpace
 	}
 	var all []netip.Prefix
-	for _, p := range d.deployments {
-		all = append(all, p.deployment.Block)
+	for _, s := range d.subnets() {
+		all = append(all, s.prefix)
 	}
 	return all
 }
@@ -41,11 +48,7 @@ func (d domain) subnets() []subnet {
 	if d.network != nil {
 		return subnetsOf(d.network, nil)
 	}
-	var all []subnet
-	for _, p := range d.deployments {
-		all = append(all, subnetsOf(nil, p.deployment)...)
-	}
-	return all
+	return gather(d, func(s *edgeShare) []subnet { return s.subnets })
 }
 
 // gateway is the public address of the virtual network's gateway; zero: none.
@@ -86,24 +89,21 @@ func (b *builder) domains() []*domainPart {
 			case d == nil:
 			case d.VirtualNetwork != "":
 				in := &networks[at[d.VirtualNetwork]]
-				in.deployments = append(in.deployments, b.deployment(d, in.network))
+				in.add(b.deployment(d, in.network))
 			default:
 				own.name = d.Domain()
-				own.deployments = append(own.deployments, b.deployment(d, nil))
+				own.add(b.deployment(d, nil))
 			}
 		}
 		if len(own.deployments) > 0 {
 			// A swap is no other order.
-			slices.SortFunc(own.deployments, func(a, b *deploymentPart) int { return a.deployment.Block.Addr().Compare(b.deployment.Block.Addr()) })
+			slices.SortFunc(own.shares, func(a, b *edgeShare) int { return a.subnets[0].prefix.Addr().Compare(b.subnets[0].prefix.Addr()) })
 			services = append(services, own)
 		}
 	}
 	all := make([]*domainPart, 0, len(networks)+len(services))
 	for _, d := range slices.Concat(networks, services) {
-		p := b.previous.domains[d.name]
-		if p == nil || !p.equal(d) {
-			p = newDomainPart(d, p)
-		}
+		p := newDomainPart(d, b.previous.domains[d.name])
 		b.next.domains[d.name] = p
 		all = append(all, p)
 	}
@@ -111,42 +111,46 @@ func (b *builder) domains() []*domainPart {
 }
 
 func newDomainPart(d domain, old *domainPart) *domainPart {
+	if old != nil && old.sameEdge(d) {
+		if slices.Equal(old.deployments, d.deployments) {
+			return old
+		}
+		p := *old
+		p.domain = d
+		return &p
+	}
 	edge := &emu.Namespace{
 		Name: EdgeName(d.name), Kind: emu.Router, Origin: d.origin, Loopback: []netip.Addr{lab.PlatformResolver},
+		Routes: gather(d, func(s *edgeShare) []emu.Route { return s.routes }), HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
 	p := &domainPart{domain: d, edge: edge, outside: &outside{port: d.port, edge: edge.Name}}
-	p.neighbors = join(d, old, func(p *deploymentPart) []emu.Neighbor { return p.neighbors }, func(o *domainPart) []emu.Neighbor { return o.neighbors })
+	p.neighbors = join(d, old, func(s *edgeShare) []emu.Neighbor { return s.neighbors }, func(o *domainPart) []emu.Neighbor { return o.neighbors })
 	edge.Neighbors = slices.Clip(p.neighbors)
 	if gateway := d.gateway(); gateway.IsValid() {
 		edge.Loopback = append(edge.Loopback, gateway)
 		p.outside.public = append(p.outside.public, gateway)
 	}
 	leaves := map[string]map[int][]emu.MAC{} // the stations behind each leaf bridge, by the subnet's bridge
-	for _, deployment := range d.deployments {
-		p.outside.public = append(p.outside.public, deployment.edge.public...)
-		edge.HealthProbes = append(edge.HealthProbes, deployment.edge.probes...)
-		if deployment.names != nil {
-			edge.DNS.Views = append(edge.DNS.Views, deployment.names)
+	for _, share := range d.shares {
+		p.outside.public = append(p.outside.public, share.public...)
+		if len(share.names.Clients) > 0 {
+			edge.DNS.Views = append(edge.DNS.Views, &share.names)
 		}
-		for _, h := range deployment.hosts {
-			bridge, address := h.subnet.bridge, h.instance.DIP
-			if h.direct.IsValid() {
-				edge.Routes = append(edge.Routes, emu.Route{Destination: single(h.direct), Gateway: address, Device: bridge})
+		for _, s := range share.stations {
+			if leaves[s.bridge] == nil {
+				leaves[s.bridge] = map[int][]emu.MAC{}
 			}
-			if h.leaf > 0 {
-				if leaves[bridge] == nil {
-					leaves[bridge] = map[int][]emu.MAC{}
-				}
-				leaves[bridge][h.leaf] = append(leaves[bridge][h.leaf], emu.MACOf(address))
-			}
+			leaves[s.bridge][s.leaf] = append(leaves[s.bridge][s.leaf], s.mac)
 		}
 	}
 	for _, s := range d.subnets() {
 		var balancers []netip.Prefix // their addresses are on the bridge, so that the edge answers for them
-		for _, deployment := range d.deployments {
-			if ilb := deployment.deployment.InternalLoadBalancer; ilb != nil && s.prefix.Contains(ilb.Address) {
-				balancers = append(balancers, single(ilb.Address))
+		for _, share := range d.shares {
+			for _, a := range share.internal {
+				if s.prefix.Contains(a.Addr()) {
+					balancers = append(balancers, a)
+				}
 			}
 		}
 		p.links = append(p.links, s.join(edge, balancers, leaves[s.bridge])...)

@@ -11,8 +11,13 @@ import (
 // byVIP marks the first packet of a connection to a VIP: if it comes from inside the domain, its source becomes a VIP too.
 const byVIP = 1
 
-// edgeShare is a deployment's part of the edge of its domain.
+// edgeShare is all that the edge of a domain has of a deployment.
 type edgeShare struct {
+	subnets                   []subnet     // its own, outside a virtual network
+	names                     emu.NameView // without clients: none
+	neighbors                 []emu.Neighbor
+	routes                    []emu.Route // to those that answer as a VIP
+	stations                  []station
 	vips, internal, instances []netip.Prefix
 	public                    []netip.Addr // VIP and instances' own
 	probes                    []emu.HealthProbe
@@ -28,8 +33,28 @@ type edgeShare struct {
 	toOwn, fromOwn, passOwn []emu.Rule
 }
 
-func newEdgeShare(d *lab.Deployment, frontends []lab.Frontend) edgeShare {
-	s := edgeShare{probes: healthProbes(frontends)}
+// station is a host on a leaf bridge.
+type station struct {
+	bridge string // the subnet's
+	leaf   int
+	mac    emu.MAC
+}
+
+func newEdgeShare(d *lab.Deployment, frontends []lab.Frontend, hosts []host) *edgeShare {
+	s := &edgeShare{probes: healthProbes(frontends), names: hostNames(d)}
+	if d.VirtualNetwork == "" {
+		s.subnets = []subnet{newSubnet(d.Name, d.Block)}
+	}
+	for _, h := range hosts {
+		address, bridge := h.instance.DIP, h.subnet.bridge
+		s.neighbors = append(s.neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: emu.MACOf(address)})
+		if h.direct.IsValid() {
+			s.routes = append(s.routes, emu.Route{Destination: single(h.direct), Gateway: address, Device: bridge})
+		}
+		if h.leaf > 0 {
+			s.stations = append(s.stations, station{bridge, h.leaf, emu.MACOf(address)})
+		}
+	}
 	if d.VIP.IsValid() {
 		s.vips, s.public = []netip.Prefix{single(d.VIP)}, []netip.Addr{d.VIP}
 	}
@@ -93,6 +118,8 @@ func healthProbes(frontends []lab.Frontend) (all []emu.HealthProbe) {
 
 // keep takes over the lists that are no others.
 func (s *edgeShare) keep(old *edgeShare) {
+	keep(&s.neighbors, old.neighbors)
+	keep(&s.stations, old.stations)
 	keep(&s.instances, old.instances)
 	keep(&s.sources, old.sources)
 	keep(&s.self, old.self)
@@ -107,17 +134,17 @@ func keep[E comparable](list *[]E, old []E) {
 
 // join puts together what the deployments of a domain have. The lists of the domain before, which may be nil, are taken over where all of
 // what they were put together from is.
-func join[E any](d domain, old *domainPart, of func(*deploymentPart) []E, joined func(*domainPart) []E) []E {
-	if old != nil && slices.EqualFunc(d.deployments, old.deployments, func(a, b *deploymentPart) bool { return a == b || oneList(of(a), of(b)) }) {
+func join[E any](d domain, old *domainPart, of func(*edgeShare) []E, joined func(*domainPart) []E) []E {
+	if old != nil && slices.EqualFunc(d.shares, old.shares, func(a, b *edgeShare) bool { return a == b || oneList(of(a), of(b)) }) {
 		return joined(old)
 	}
 	n := 0
-	for _, p := range d.deployments {
-		n += len(of(p))
+	for _, s := range d.shares {
+		n += len(of(s))
 	}
 	all := make([]E, 0, n)
-	for _, p := range d.deployments {
-		all = append(all, of(p)...)
+	for _, s := range d.shares {
+		all = append(all, of(s)...)
 	}
 	return all
 }
@@ -125,9 +152,10 @@ func join[E any](d domain, old *domainPart, of func(*deploymentPart) []E, joined
 func oneList[E any](a, b []E) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // gather is join for lists that are short.
-func gather[E any](d domain, of func(edgeShare) []E) (all []E) {
-	for _, p := range d.deployments {
-		all = append(all, of(p.edge)...)
+func gather[E any](d domain, of func(*edgeShare) []E) []E {
+	all := []E{}
+	for _, s := range d.shares {
+		all = append(all, of(s)...)
 	}
 	return all
 }
@@ -139,40 +167,40 @@ func gather[E any](d domain, of func(edgeShare) []E) (all []E) {
 // a VIP: then the source is its own service's VIP.
 func edgeRules(d domain, old *domainPart) *emu.Ruleset {
 	const endpoints, vipOf = "endpoints", "vip-of"
-	instances := join(d, old, func(p *deploymentPart) []netip.Prefix { return p.edge.instances },
+	instances := join(d, old, func(s *edgeShare) []netip.Prefix { return s.instances },
 		func(o *domainPart) []netip.Prefix { return o.rules().Prefixes[0].Elements })
-	sources := join(d, old, func(p *deploymentPart) []emu.AddressMapElement { return p.edge.sources },
+	sources := join(d, old, func(s *edgeShare) []emu.AddressMapElement { return s.sources },
 		func(o *domainPart) []emu.AddressMapElement { return o.rules().Addresses[0].Elements })
-	self := join(d, old, func(p *deploymentPart) [][2]netip.Addr { return p.edge.self },
+	self := join(d, old, func(s *edgeShare) [][2]netip.Addr { return s.self },
 		func(o *domainPart) [][2]netip.Addr { return o.rules().Pairs[0].Elements })
-	sockets := join(d, old, func(p *deploymentPart) []emu.SocketMapElement { return p.edge.endpoints },
+	sockets := join(d, old, func(s *edgeShare) []emu.SocketMapElement { return s.endpoints },
 		func(o *domainPart) []emu.SocketMapElement { return o.rules().Sockets[0].Elements })
 	t := &emu.Ruleset{
 		Table: "edge",
 		Prefixes: append([]emu.PrefixSet{
 			{Name: instancesSet, Elements: instances},
-			{Name: "vips", Elements: gather(d, func(s edgeShare) []netip.Prefix { return s.vips })},
+			{Name: "vips", Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.vips })},
 			{Name: "space", Elements: d.space()},
 			{Name: "private", Elements: lab.PrivateSpace()},
-			{Name: "internal-load-balancers", Elements: gather(d, func(s edgeShare) []netip.Prefix { return s.internal })},
-		}, gather(d, func(s edgeShare) []emu.PrefixSet { return s.own })...),
+			{Name: "internal-load-balancers", Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.internal })},
+		}, gather(d, func(s *edgeShare) []emu.PrefixSet { return s.own })...),
 		Pairs:     []emu.PairSet{{Name: "self", Elements: self}},
 		Addresses: []emu.AddressMap{{Name: vipOf, Elements: sources}},
 		Sockets:   []emu.SocketMap{{Name: endpoints, Elements: sockets}},
-		Chains:    gather(d, func(s edgeShare) []*emu.Chain { return s.chains }),
+		Chains:    gather(d, func(s *edgeShare) []*emu.Chain { return s.chains }),
 	}
-	for _, p := range gather(d, func(s edgeShare) []emu.TimeoutPolicy { return s.timeouts }) {
+	for _, p := range gather(d, func(s *edgeShare) []emu.TimeoutPolicy { return s.timeouts }) {
 		if !slices.Contains(t.Timeouts, p) {
 			t.Timeouts = append(t.Timeouts, p)
 		}
 	}
-	if slices.ContainsFunc(d.deployments, func(p *deploymentPart) bool { return p.edge.lists }) {
+	if slices.ContainsFunc(d.shares, func(s *edgeShare) bool { return s.lists }) {
 		t.Marks = []emu.MarkMap{callers(sources)}
 	}
 	t.Chains = append(t.Chains,
 		&emu.Chain{Name: "prerouting", Hook: emu.DNATHook, Rules: append([]emu.Rule{
 			{Statements: []emu.Statement{emu.Dispatch{Map: endpoints}}},
-		}, gather(d, func(s edgeShare) []emu.Rule { return s.toOwn })...)},
+		}, gather(d, func(s *edgeShare) []emu.Rule { return s.toOwn })...)},
 		&emu.Chain{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 			[]emu.Rule{accept(emu.MatchEstablished{})}, dnsRules(), tunnelInput(d.gateway(), d.peers),
 			emu.DropRules(NoEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
@@ -180,7 +208,7 @@ func edgeRules(d domain, old *domainPart) *emu.Ruleset {
 			platformPort(),
 		)},
 		&emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: forwardRules(d)},
-		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: append(gather(d, func(s edgeShare) []emu.Rule { return s.fromOwn }), []emu.Rule{
+		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: append(gather(d, func(s *edgeShare) []emu.Rule { return s.fromOwn }), []emu.Rule{
 			{Comment: "outbound connections come from the service's VIP", Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNATByMap{Map: vipOf}}},
 			{Comment: "so do those that come back by a VIP", Statements: []emu.Statement{emu.MatchMark{Mark: byVIP}, emu.SNATByMap{Map: vipOf}}},
 		}...)},
@@ -194,7 +222,7 @@ const instancesSet = "instances"
 func forwardRules(d domain) []emu.Rule {
 	rules := slices.Concat(
 		[]emu.Rule{accept(emu.MatchEstablished{})},
-		gather(d, func(s edgeShare) []emu.Rule { return s.direct }),
+		gather(d, func(s *edgeShare) []emu.Rule { return s.direct }),
 		emu.DropRules(NoEndpoint, "no endpoint on this port of the VIP", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "vips"}),
 		[]emu.Rule{accept(emu.MatchInput{Device: uplink}, emu.MatchDNATed{})},
 		emu.DropRules(NoEndpoint, "only endpoints lead in", d.origin, emu.MatchInput{Device: uplink}),
@@ -202,11 +230,11 @@ func forwardRules(d domain) []emu.Rule {
 		[]emu.Rule{accept(emu.MatchDNATed{})},
 	)
 	if d.network == nil {
-		for _, from := range d.deployments {
-			for _, to := range d.deployments {
+		for _, from := range d.subnets() {
+			for _, to := range d.subnets() {
 				if from != to {
 					rules = append(rules, emu.DropRules(OtherDeployment, "deployments of a service reach each other by their VIPs alone", d.origin,
-						emu.MatchPrefix{Of: emu.Source, Prefix: from.deployment.Block}, emu.MatchPrefix{Of: emu.Destination, Prefix: to.deployment.Block})...)
+						emu.MatchPrefix{Of: emu.Source, Prefix: from.prefix}, emu.MatchPrefix{Of: emu.Destination, Prefix: to.prefix})...)
 				}
 			}
 		}
@@ -216,7 +244,7 @@ func forwardRules(d domain) []emu.Rule {
 		intoTunnels(d.peers),
 		emu.DropRules(NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 		emu.DropRules(PrivateAddress, "outside "+d.name+": private addresses have no route", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
-		gather(d, func(s edgeShare) []emu.Rule { return s.passOwn }),
+		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
 		leave(),
 	)
 }
