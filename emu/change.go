@@ -101,7 +101,7 @@ type stay struct{ from, to *Namespace }
 
 // namespaces finds those that come and go, and gives those that stay but for the ones that both networks share.
 func (c *Change) namespaces() (stayed []stay) {
-	from, to := trim(c.From.Namespaces, c.To.Namespaces, func(a, b *Namespace) bool { return a == b })
+	from, to := unshared(c.From.Namespaces, c.To.Namespaces, func(a, b *Namespace) bool { return a == b })
 	old := make(map[string]*Namespace, len(from))
 	for _, n := range from {
 		old[n.Name] = n
@@ -134,7 +134,7 @@ func deviceOf(e LinkEnd) device { return device{e.Namespace, e.Name} }
 // links finds the links that differ, and gives the names of the devices of each namespace that end with a removed link.
 func (c *Change) links(anew map[string]bool) (lost map[string]map[string]bool) {
 	replaced := func(l *Link) bool { return len(anew) > 0 && (anew[l.A.Namespace] || anew[l.B.Namespace]) }
-	from, to := trim(c.From.Links, c.To.Links, func(a, b *Link) bool { return a == b && !replaced(a) })
+	from, to := unshared(c.From.Links, c.To.Links, func(a, b *Link) bool { return a == b && !replaced(a) })
 	old := make(map[device]*Link, len(from))
 	for _, l := range from {
 		old[deviceOf(l.A)] = l
@@ -186,16 +186,16 @@ func sameEnds(a, b LinkEnd) bool {
 }
 
 func (c *Change) tunnels(anew map[string]bool) {
-	stays := func(t Tunnel, others []Tunnel) bool {
-		return !anew[t.A.Namespace] && !anew[t.B.Namespace] && slices.ContainsFunc(others, t.Equal)
-	}
-	for _, t := range c.From.Tunnels {
-		if !stays(t, c.To.Tunnels) {
+	replaced := func(t Tunnel) bool { return anew[t.A.Namespace] || anew[t.B.Namespace] }
+	stays := func(t Tunnel, others []Tunnel) bool { return !replaced(t) && slices.ContainsFunc(others, t.Equal) }
+	from, to := unshared(c.From.Tunnels, c.To.Tunnels, func(a, b Tunnel) bool { return a.Equal(b) && !replaced(a) })
+	for _, t := range from {
+		if !stays(t, to) {
 			c.RemovedTunnels = append(c.RemovedTunnels, t)
 		}
 	}
-	for _, t := range c.To.Tunnels {
-		if !stays(t, c.From.Tunnels) {
+	for _, t := range to {
+		if !stays(t, from) {
 			c.AddedTunnels = append(c.AddedTunnels, t)
 		}
 	}
@@ -259,13 +259,16 @@ func (c *NamespaceChange) names(from, to *NameServer) {
 		is = *to
 	}
 	c.DNS = (from == nil) != (to == nil) || !equal(was.Addresses, is.Addresses)
-	old, now := trim(was.Views, is.Views, equalViews)
-	without := func(all, others []*NameView) []*NameView {
-		return slices.DeleteFunc(slices.Clone(all), func(v *NameView) bool {
-			return slices.ContainsFunc(others, func(o *NameView) bool { return equalViews(v, o) })
-		})
+	old, now := unshared(was.Views, is.Views, equalViews)
+	without := func(all, others []*NameView) (rest []*NameView) {
+		for _, v := range all {
+			if !slices.ContainsFunc(others, func(o *NameView) bool { return equalViews(v, o) }) {
+				rest = append(rest, v)
+			}
+		}
+		return rest
 	}
-	c.RemovedViews, c.AddedViews = none(without(old, now)), none(without(now, old))
+	c.RemovedViews, c.AddedViews = without(old, now), without(now, old)
 }
 
 func equalViews(a, b *NameView) bool {

@@ -62,7 +62,7 @@ func CompareRulesets(from, to *Ruleset) *RulesetChange {
 }
 
 func chainChanges(from, to []*Chain) (changes []ChainChange) {
-	from, to = trim(from, to, EqualChains)
+	from, to = unshared(from, to, EqualChains)
 	old := make(map[string]*Chain, len(from))
 	for _, c := range from {
 		old[c.Name] = c
@@ -104,7 +104,7 @@ func equalStatements(a, b Statement) bool {
 }
 
 func setChanges[S any, E comparable](from, to []S, parts func(S) (name string, elements []E)) (changes []SetChange[E]) {
-	from, to = trim(from, to, func(a, b S) bool {
+	from, to = unshared(from, to, func(a, b S) bool {
 		name, elements := parts(a)
 		other, others := parts(b)
 		return name == other && equal(elements, others)

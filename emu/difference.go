@@ -2,15 +2,41 @@ package emu
 
 import "slices"
 
-// trim leaves out what two lists begin and end with alike: of large lists that differ little, little is left.
-func trim[T any](a, b []T, same func(a, b T) bool) ([]T, []T) {
+// unshared leaves out what two lists have alike in their order: of large lists that differ little, little is left. It may leave more than is
+// different, never less.
+func unshared[T any](a, b []T, same func(a, b T) bool) (restA, restB []T) {
 	for len(a) > 0 && len(b) > 0 && same(a[0], b[0]) {
 		a, b = a[1:], b[1:]
 	}
 	for len(a) > 0 && len(b) > 0 && same(a[len(a)-1], b[len(b)-1]) {
 		a, b = a[:len(a)-1], b[:len(b)-1]
 	}
-	return a, b
+	for len(a) > 0 && len(b) > 0 {
+		i, j := meet(a, b, same)
+		restA, restB = append(restA, a[:i]...), append(restB, b[:j]...)
+		for a, b = a[i:], b[j:]; len(a) > 0 && len(b) > 0 && same(a[0], b[0]); {
+			a, b = a[1:], b[1:]
+		}
+	}
+	return append(restA, a...), append(restB, b...)
+}
+
+// reach is how far meet looks.
+const reach = 32
+
+// meet finds how far it is in two lists to where they go on alike, after something came, went, or was replaced.
+func meet[T any](a, b []T, same func(a, b T) bool) (i, j int) {
+	for n := 1; n <= reach && (n < len(a) || n < len(b)); n++ {
+		switch {
+		case n < len(a) && n < len(b) && same(a[n], b[n]):
+			return n, n
+		case n < len(a) && same(a[n], b[0]):
+			return n, 0
+		case n < len(b) && same(a[0], b[n]):
+			return 0, n
+		}
+	}
+	return 1, 1
 }
 
 // equal compares two lists, most of which are one.
@@ -26,7 +52,7 @@ func difference[T comparable](from, to []T) (removed, added []T) {
 	if len(from) == len(to) && (len(from) == 0 || &from[0] == &to[0]) {
 		return nil, nil
 	}
-	from, to = trim(from, to, func(a, b T) bool { return a == b })
+	from, to = unshared(from, to, func(a, b T) bool { return a == b })
 	old := make(map[T]bool, len(from))
 	for _, v := range from {
 		old[v] = true
@@ -70,12 +96,4 @@ func differenceAfter[T comparable](from, to []T, lost map[string]bool, device fu
 		}
 	}
 	return removed, added
-}
-
-// none makes an empty list nil.
-func none[T any](all []T) []T {
-	if len(all) == 0 {
-		return nil
-	}
-	return all
 }

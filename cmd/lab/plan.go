@@ -26,6 +26,7 @@ them, each with the line of the lab file behind it. Nothing is started.`,
 				return err
 			}
 			network := compile.Network(loaded.Lab)
+			network.Sort()
 			if a.format == jsonFormat {
 				return a.stdout.json(network)
 			}

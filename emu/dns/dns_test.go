@@ -147,7 +147,7 @@ func TestMalformedPacketsDoNoHarm(t *testing.T) {
 	}
 }
 
-func TestSetChangesAnswersAtOnce(t *testing.T) {
+func TestUpdateChangesAnswersAtOnce(t *testing.T) {
 	n := network()
 	state, s, l := start(t, n)
 	ns, _ := state.Namespace(kerneltest.Host(0, 1))
@@ -166,9 +166,11 @@ func TestSetChangesAnswersAtOnce(t *testing.T) {
 	}
 	changed := network()
 	changed.PublicNames[0].Address = outside
+	there, back := emu.Changes(n, changed), emu.Changes(changed, n)
+	s.Update(there)
 	for range 50 {
-		s.Set(n)
-		s.Set(changed)
+		s.Update(back)
+		s.Update(there)
 	}
 	asking.Wait()
 	if a, err := ask(); err != nil || a != outside {
@@ -304,8 +306,10 @@ func TestStopAndStart(t *testing.T) {
 		if out := dig(t, state, kerneltest.Host(0, 1), "+short", "contactsql.cloudapp.net"); !strings.Contains(out, "refused") {
 			t.Errorf("it answers after Close: %s", out)
 		}
-		n.PublicNames = []emu.NameRecord{{Name: "contactsql.cloudapp.net", Address: netip.AddrFrom4([4]byte{198, 18, 2, byte(i)})}}
-		s.Set(n)
+		next := *n
+		next.PublicNames = []emu.NameRecord{{Name: "contactsql.cloudapp.net", Address: netip.AddrFrom4([4]byte{198, 18, 2, byte(i)})}}
+		s.Update(emu.Changes(n, &next))
+		n = &next
 		if l, err = s.Listen(edge, []netip.Addr{platform}); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	wire "github.com/miekg/dns"
@@ -9,7 +10,7 @@ import (
 	"vnetlab/emu"
 )
 
-// names are all names of a network, never changed once made: every server of the network reads the same.
+// names are all names of a network: every server of the network reads the same.
 type names struct {
 	public zone
 	views  map[client][]*view
@@ -21,52 +22,81 @@ type client struct {
 }
 
 type view struct {
+	of     *emu.NameView
 	domain string
 	zone   zone
 }
 
-// zone has the addresses of names, in lower case without the final dot. A name above one of them is there, too, without any.
-type zone map[string][]netip.Addr
-
 func newNames(network *emu.Network) *names {
 	n := &names{public: newZone(network.PublicNames), views: make(map[client][]*view)}
 	for _, s := range network.Namespaces {
-		if s.DNS == nil {
-			continue
-		}
-		for _, v := range s.DNS.Views {
-			seen := &view{domain: canonical(v.Domain), zone: newZone(v.Records)}
-			seen.zone.add(v.Domain)
-			for _, c := range v.Clients {
-				key := client{s.Name, c}
-				n.views[key] = append(n.views[key], seen)
-			}
-		}
+		n.show(s, views(s))
 	}
 	return n
 }
 
-func newZone(records []emu.NameRecord) zone {
-	z := make(zone, len(records))
-	z.add("")
-	for _, r := range records {
-		z.add(r.Name, r.Address)
+// update makes the names those of the network that a change leads to.
+func (n *names) update(c *emu.Change) {
+	for _, r := range c.RemovedNames {
+		n.public.remove(r)
 	}
-	return z
+	for _, s := range c.Removed {
+		n.hide(s, views(s))
+	}
+	for _, s := range c.Changed {
+		n.hide(s.From, s.RemovedViews)
+		n.show(s.To, s.AddedViews)
+	}
+	for _, s := range c.Added {
+		n.show(s, views(s))
+	}
+	for _, r := range c.AddedNames {
+		n.public.add(r.Name, r.Address)
+	}
 }
 
-func (z zone) add(name string, addresses ...netip.Addr) {
-	name = canonical(name)
-	z[name] = append(z[name], addresses...)
-	for above := true; above; {
-		if _, known := z[name]; !known {
-			z[name] = nil
+func views(s *emu.Namespace) []*emu.NameView {
+	if s.DNS == nil {
+		return nil
+	}
+	return s.DNS.Views
+}
+
+// show lets the clients of views see them.
+func (n *names) show(server *emu.Namespace, all []*emu.NameView) {
+	for _, v := range all {
+		seen := &view{of: v, domain: canonical(v.Domain), zone: newZone(v.Records)}
+		seen.zone.add(v.Domain)
+		for _, c := range v.Clients {
+			key := client{server.Name, c}
+			n.views[key] = append(n.views[key], seen)
 		}
-		_, name, above = strings.Cut(name, ".")
 	}
 }
 
-func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+// hide ends that.
+func (n *names) hide(server *emu.Namespace, all []*emu.NameView) {
+	for _, v := range all {
+		var seen *view
+		for _, c := range v.Clients {
+			key := client{server.Name, c}
+			of := n.views[key]
+			i := slices.IndexFunc(of, func(o *view) bool { return o == seen || seen == nil && sameView(o.of, v) })
+			if i < 0 {
+				continue
+			}
+			seen = of[i]
+			if n.views[key] = slices.Delete(of, i, i+1); len(of) == 1 {
+				delete(n.views, key)
+			}
+		}
+	}
+}
+
+// sameView compares what views say: one that is said again in another network is the same.
+func sameView(a, b *emu.NameView) bool {
+	return a == b || a.Domain == b.Domain && slices.Equal(a.Clients, b.Clients) && slices.Equal(a.Records, b.Records)
+}
 
 // answer makes the answer of a namespace's name server to the query of a client.
 func (n *names) answer(server string, from netip.Addr, query *wire.Msg, udp bool) *wire.Msg {
@@ -101,18 +131,20 @@ func (n *names) answer(server string, from netip.Addr, query *wire.Msg, udp bool
 func (n *names) fill(m *wire.Msg, q wire.Question, views []*view) {
 	m.Authoritative = true
 	name := canonical(q.Name)
-	addresses, exists := n.public[name]
+	public, exists := n.public[name]
+	var own []netip.Addr
 	domain := ""
 	for _, v := range views {
-		if name == v.domain || strings.HasSuffix(name, "."+v.domain) {
+		if inside := name == v.domain || strings.HasSuffix(name, "."+v.domain); inside && len(v.domain) > len(domain) {
 			domain = v.domain
 		}
-		if own, ok := v.zone[name]; ok {
-			addresses, exists = append(own[:len(own):len(own)], addresses...), true
+		if seen, ok := v.zone[name]; ok {
+			own, exists = append(own, seen.addresses...), true
 		}
 	}
+	slices.SortFunc(own, netip.Addr.Compare) // of several views
 	if q.Qtype == wire.TypeA || q.Qtype == wire.TypeANY {
-		for _, a := range addresses {
+		for _, a := range slices.Concat(own, public.addresses) {
 			m.Answer = append(m.Answer, &wire.A{
 				Hdr: wire.RR_Header{Name: q.Name, Rrtype: wire.TypeA, Class: wire.ClassINET, Ttl: ttl},
 				A:   a.AsSlice(),

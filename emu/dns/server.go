@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 
 	wire "github.com/miekg/dns"
 
@@ -26,7 +25,8 @@ const (
 // Server answers for all name servers of one network: authoritatively, for every name there is. A name that isn't in the network
 // doesn't exist.
 type Server struct {
-	names atomic.Pointer[names]
+	reading sync.RWMutex
+	names   *names // guarded by reading
 
 	mu        sync.Mutex
 	listening map[*endpoint]bool
@@ -34,13 +34,23 @@ type Server struct {
 
 // New makes a server of the network's names that listens nowhere yet.
 func New(network *emu.Network) *Server {
-	s := &Server{listening: make(map[*endpoint]bool)}
-	s.Set(network)
-	return s
+	return &Server{names: newNames(network), listening: make(map[*endpoint]bool)}
 }
 
-// Set makes the names of the network the ones to answer, all at once, at every address the server listens on.
-func (s *Server) Set(network *emu.Network) { s.names.Store(newNames(network)) }
+// Update makes the names those of the network that a change leads to, all at once, at every address the server listens on. The names were
+// those of the network that the change starts from. It costs what the change holds.
+func (s *Server) Update(c *emu.Change) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	s.names.update(c)
+}
+
+// answer answers with the names of one network, never with some of another.
+func (s *Server) answer(namespace string, from netip.Addr, query *wire.Msg, udp bool) *wire.Msg {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	return s.names.answer(namespace, from, query, udp)
+}
 
 // Listen starts to answer inside the namespace at port 53 of the addresses, over UDP and TCP, and returns when it does. Whose
 // views it answers is decided by the namespace's name. Close of what it returns ends just that.
@@ -129,7 +139,7 @@ func (e *endpoint) Close() error {
 func (e *endpoint) ServeDNS(w wire.ResponseWriter, query *wire.Msg) {
 	client := addressOf(w.RemoteAddr())
 	_, udp := w.RemoteAddr().(*net.UDPAddr)
-	w.WriteMsg(e.server.names.Load().answer(e.namespace, client, query, udp)) //nolint:errcheck // the client is gone
+	w.WriteMsg(e.server.answer(e.namespace, client, query, udp)) //nolint:errcheck // the client is gone
 }
 
 func addressOf(a net.Addr) netip.Addr {

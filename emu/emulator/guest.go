@@ -253,7 +253,7 @@ func (e *Emulator) instanceIn(ns *kernel.Namespace, spec *emu.Namespace) (*proce
 	case g.leaving:
 		return nil, fmt.Errorf("%s is just being taken down", spec.Name)
 	case g.instance == nil:
-		g.instance = process.New(ns, *spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep})
+		g.instance = process.New(ns, spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep})
 	}
 	return g.instance, nil
 }

@@ -28,98 +28,89 @@ func (c Change) Wait(ctx context.Context) error {
 	return c.programs.wait(ctx, c.emulator.opts.ListenTimeout, func(int, int) {})
 }
 
-// Update makes the running network another one: what is the same in both stays as it is, with its programs and connections. It returns
-// when the kernel has the new network and everything of it is started; programs may not listen yet. Either all of that happens, or the
-// network is again as it was and the error says why. Updates at the same time happen one after the other.
-func (e *Emulator) Update(ctx context.Context, to *emu.Network) (Change, error) {
+// Update makes a change of the running network: what it doesn't hold stays as it is, with its programs and connections, and costs nothing. It
+// returns when the kernel has the new network and everything of it is started; programs may not listen yet. Either all of that happens, or the
+// network is again as it was and the error says why. Updates at the same time happen one after the other: of those that start from the same
+// network only the first can be made.
+func (e *Emulator) Update(ctx context.Context, c *emu.Change) (Change, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
-	from := e.Network()
-	changes := emu.Changes(from, to)
-	programs, err := e.move(ctx, changes, from, to)
+	if c.From != e.Network() {
+		return Change{}, errors.New("the change starts from another network than the one that runs; nothing was changed")
+	}
+	programs, err := e.move(ctx, c)
 	if err == nil {
-		e.network.Store(to)
-		return Change{changes.Removed, changes.Added, programs, e}, nil
+		e.health.Update(c)
+		e.network.Store(c.To)
+		return Change{namesOf(c.Removed), namesOf(c.Added), programs, e}, nil
 	}
 	// The end of the context may be what went wrong; going back must not end with it.
-	if _, backErr := e.move(context.WithoutCancel(ctx), emu.Changes(to, from), to, from); backErr != nil {
+	if _, backErr := e.move(context.WithoutCancel(ctx), emu.Changes(c.To, c.From)); backErr != nil {
 		return Change{}, fmt.Errorf("%w; and it can't be made again as it was: %w; take the lab down and up again", err, backErr)
 	}
 	return Change{}, fmt.Errorf("%w; nothing was changed", err)
 }
 
+func namesOf(all []*emu.Namespace) []string {
+	var names []string
+	for _, s := range all {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // turn is a namespace in which something else is served than before; nil: it isn't there.
 type turn struct{ from, to *emu.Namespace }
 
-// move makes kernel and services those of another network. What is as wanted already it leaves alone, so that it also undoes a move that
+// move makes kernel and services those that a change leads to. What is as wanted already it leaves alone, so that it also undoes a move that
 // was broken off.
-func (e *Emulator) move(ctx context.Context, c *emu.Change, from, to *emu.Network) (started, error) {
-	turns := turnsOf(c, from, to)
+func (e *Emulator) move(ctx context.Context, c *emu.Change) (started, error) {
+	turns := turnsOf(c)
 	if err := e.leave(ctx, turns); err != nil {
 		return nil, err
 	}
-	if err := e.tunnels.Change(ctx, staying(c, from.Tunnels)); err != nil {
-		return nil, err
-	}
-	if e.made != to {
-		if _, err := e.state.Update(ctx, e.made, to); err != nil {
+	tunnels := len(c.RemovedTunnels)+len(c.AddedTunnels) > 0
+	if tunnels {
+		if err := e.tunnels.Change(ctx, staying(c)); err != nil {
 			return nil, err
 		}
-		e.made = to
 	}
-	if err := e.tunnels.Change(ctx, to.Tunnels); err != nil {
-		return nil, err
+	if e.made != c.To {
+		if err := e.state.Update(ctx, c); err != nil {
+			return nil, err
+		}
+		// These can't fail, and know the network that the kernel has, be it on the way there or back.
+		e.made = c.To
+		e.names.Update(c)
+		e.prober.Update(c)
 	}
-	e.names.Set(to)
-	e.refurnish(c, to)
-	programs, err := e.openItems(ctx, turns, func() {})
-	if err != nil {
-		return nil, err
+	if tunnels {
+		if err := e.tunnels.Change(ctx, c.To.Tunnels); err != nil {
+			return nil, err
+		}
 	}
-	if err := e.prober.SetNetwork(to); err != nil {
-		return nil, err
-	}
-	e.health.Set(to)
-	return programs, nil
+	e.refurnish(c)
+	return e.openItems(ctx, turns, func() {})
 }
 
-func turnsOf(c *emu.Change, from, to *emu.Network) []turn {
-	byName := func(n *emu.Network, names map[string]bool) map[string]*emu.Namespace {
-		all := make(map[string]*emu.Namespace, len(names))
-		for i := range n.Namespaces {
-			if s := n.Namespaces[i]; names[s.Name] {
-				all[s.Name] = s
-			}
-		}
-		return all
+func turnsOf(c *emu.Change) (turns []turn) {
+	for _, s := range c.Removed {
+		turns = append(turns, turn{from: s})
 	}
-	names := map[string]bool{}
-	var changed []string
+	for _, s := range c.Added {
+		turns = append(turns, turn{to: s})
+	}
 	for _, n := range c.Changed {
 		if n.DNS || n.Services || n.Proxies {
-			changed = append(changed, n.Name)
+			turns = append(turns, turn{n.From, n.To})
 		}
-	}
-	for _, name := range slices.Concat(c.Removed, c.Added, changed) {
-		names[name] = true
-	}
-	old, now := byName(from, names), byName(to, names)
-	var turns []turn
-	for _, name := range c.Removed {
-		turns = append(turns, turn{from: old[name]})
-	}
-	for _, name := range c.Added {
-		turns = append(turns, turn{to: now[name]})
-	}
-	for _, name := range changed {
-		turns = append(turns, turn{old[name], now[name]})
 	}
 	return turns
 }
 
 // staying are the tunnels that no change touches.
-func staying(c *emu.Change, tunnels []emu.Tunnel) []emu.Tunnel {
-	return slices.DeleteFunc(slices.Clone(tunnels), func(t emu.Tunnel) bool { return slices.ContainsFunc(c.RemovedTunnels, t.Equal) })
+func staying(c *emu.Change) []emu.Tunnel {
+	return slices.DeleteFunc(slices.Clone(c.From.Tunnels), func(t emu.Tunnel) bool { return slices.ContainsFunc(c.RemovedTunnels, t.Equal) })
 }
 
 // leave stops what is served no longer, all of it in namespaces that go.
@@ -164,27 +155,23 @@ func (e *Emulator) vacate(namespace string) error {
 }
 
 // refurnish tells what is in namespaces what those are now.
-func (e *Emulator) refurnish(c *emu.Change, to *emu.Network) {
+func (e *Emulator) refurnish(c *emu.Change) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, name := range slices.Concat(c.Removed, c.Added) {
-		if g := e.guests[name]; g != nil && g.leaving {
-			delete(e.guests, name)
+	for _, s := range slices.Concat(c.Removed, c.Added) {
+		if g := e.guests[s.Name]; g != nil && g.leaving {
+			delete(e.guests, s.Name)
 		}
 	}
 	for _, n := range c.Changed {
-		g := e.guests[n.Name]
+		g := e.guests[n.To.Name]
 		if g == nil || !n.Files && !n.Services && !n.Proxies {
 			continue
 		}
-		spec, ok := to.Namespace(n.Name)
-		if !ok {
-			continue
-		}
 		if g.instance != nil {
-			g.instance.SetSpec(*spec)
+			g.instance.SetSpec(n.To)
 		}
-		for _, p := range spec.Proxies {
+		for _, p := range n.To.Proxies {
 			if open, ok := g.sockets[proxyItem(p)].(*listener.Proxy); ok {
 				open.Set(p)
 			}

@@ -5,6 +5,7 @@ package health
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -65,40 +66,91 @@ const spread = time.Millisecond
 func (c *Checker) Set(network *emu.Network) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var wanted []place
+	for _, s := range network.Namespaces {
+		wanted = append(wanted, places(s.Name, s.HealthProbes)...)
+	}
+	c.change(slices.Collect(maps.Keys(c.running)), wanted)
+}
+
+// Update does so for the network that a change leads to, where the probes of the one that it starts from run. It costs what the change holds.
+func (c *Checker) Update(change *emu.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var gone []string
+	end := func(probes []emu.HealthProbe) {
+		for _, p := range probes {
+			gone = append(gone, p.ID)
+		}
+	}
+	var wanted []place
+	for _, s := range change.Removed {
+		end(s.HealthProbes)
+	}
+	for _, s := range change.Changed {
+		end(s.RemovedHealthProbes)
+		wanted = append(wanted, places(s.To.Name, s.AddedHealthProbes)...)
+	}
+	for _, s := range change.Added {
+		wanted = append(wanted, places(s.Name, s.HealthProbes)...)
+	}
+	c.change(gone, wanted)
+}
+
+// place is a probe with the namespace that it starts in.
+type place struct {
+	namespace string
+	probe     emu.HealthProbe
+}
+
+func places(namespace string, probes []emu.HealthProbe) []place {
+	all := make([]place, len(probes))
+	for i, p := range probes {
+		all[i] = place{namespace, p}
+	}
+	return all
+}
+
+// change ends probes and starts others; one that is among both goes on as far as it stays the same. The mutex is held.
+func (c *Checker) change(gone []string, wanted []place) {
 	if c.closed {
 		return
 	}
-	wanted := make(map[string]bool)
+	stays := make(map[string]bool, len(wanted))
 	started := 0
-	for _, s := range network.Namespaces {
-		for _, p := range s.HealthProbes {
-			p.Interval = cmp.Or(max(p.Interval, 0), defaultInterval)
-			p.Timeout = cmp.Or(max(p.Timeout, 0), defaultTimeout)
-			wanted[p.ID] = true
-			r := &runner{checker: c, namespace: s.Name, probe: p, state: State{ID: p.ID, Since: time.Now()}}
-			if old := c.running[p.ID]; old != nil {
-				if old.namespace == r.namespace && old.probe == r.probe {
-					continue
-				}
-				old.stop()
-				if old.asksSame(r) {
-					r.state, r.answered, r.told = old.state, old.answered, old.told
-				}
-			}
-			c.running[p.ID] = r
-			delay := time.Duration(started) * spread % (time.Duration(p.Interval) * c.second)
+	for _, w := range wanted {
+		stays[w.probe.ID] = true
+		if c.start(w.namespace, w.probe, time.Duration(started)*spread) {
 			started++
-			ctx, cancel := context.WithCancel(context.Background())
-			r.stop = cancel
-			c.group.Go(func() { r.run(ctx, delay) })
 		}
 	}
-	for id, r := range c.running {
-		if !wanted[id] {
+	for _, id := range gone {
+		if r := c.running[id]; r != nil && !stays[id] {
 			r.stop()
 			delete(c.running, id)
 		}
 	}
+}
+
+// start starts a probe that asks its first question after the delay, or within an interval; false: it runs already.
+func (c *Checker) start(namespace string, p emu.HealthProbe, delay time.Duration) bool {
+	p.Interval = cmp.Or(max(p.Interval, 0), defaultInterval)
+	p.Timeout = cmp.Or(max(p.Timeout, 0), defaultTimeout)
+	r := &runner{checker: c, namespace: namespace, probe: p, state: State{ID: p.ID, Since: time.Now()}}
+	if old := c.running[p.ID]; old != nil {
+		if old.namespace == r.namespace && old.probe == r.probe {
+			return false
+		}
+		old.stop()
+		if old.asksSame(r) {
+			r.state, r.answered, r.told = old.state, old.answered, old.told
+		}
+	}
+	c.running[p.ID] = r
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
+	c.group.Go(func() { r.run(ctx, delay%(time.Duration(p.Interval)*c.second)) })
+	return true
 }
 
 // Healthy says whether the target of a probe is healthy, and whether that is known: a target that wasn't asked yet is not healthy.

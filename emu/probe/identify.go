@@ -21,8 +21,8 @@ import (
 
 // identify adds to an open connection who accepted it and under which source address. A built-in listener is asked; a program
 // gets no byte that it might not understand: there the kernel knows the accepted socket.
-func (p *Prober) identify(c *connection, t *topology, ends []end, host string, o *emu.Observation) {
-	if t.builtIn(ends, emu.TCP, host) {
+func (p *Prober) identify(c *connection, ends []end, host string, o *emu.Observation) {
+	if read(p, func(t *topology) bool { return t.builtIn(ends, emu.TCP, host) }) {
 		a, err := c.ask(host, p.AnswerLimit)
 		if err != nil {
 			o.Detail = fmt.Sprintf("accepted, but the built-in listener did not say who it is: %v", err)
@@ -32,7 +32,7 @@ func (p *Prober) identify(c *connection, t *topology, ends []end, host string, o
 		return
 	}
 	for _, e := range ends {
-		if proxyAt(t.namespaces[e.namespace], e.at) != nil {
+		if s := p.namespace(e.namespace); s != nil && proxyAt(s, e.at) != nil {
 			continue // whoever is behind it answers
 		}
 		if ns, ok := p.namespaces(e.namespace); ok {

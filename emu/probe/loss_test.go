@@ -72,7 +72,7 @@ func BenchmarkReporters(b *testing.B) {
 		_, p := start(b, n)
 		before := memory()
 		b.StartTimer()
-		if err := p.listenEverywhere(p.topology.Load()); err != nil {
+		if err := p.listenEverywhere(); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()

@@ -13,7 +13,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,8 +32,8 @@ type Prober struct {
 	// AnswerLimit is how long a built-in listener may take to say who it is: 2 seconds, unless it is set before the first probe.
 	AnswerLimit time.Duration
 
-	topology   atomic.Pointer[topology]
-	ready      atomic.Pointer[topology] // the topology all routers of which are listened to
+	mu         sync.RWMutex
+	topology   *topology // guarded by mu
 	namespaces func(string) (*kernel.Namespace, bool)
 	flights    flights
 	reports    reports
@@ -42,27 +42,48 @@ type Prober struct {
 // New makes a prober for a network whose running namespaces it finds by their names.
 func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)) *Prober {
 	p := &Prober{flights: flights{seed: maphash.MakeSeed()}, TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, namespaces: namespaces}
-	p.reports.deliver = p.flights.deliver
-	p.topology.Store(newTopology(network))
+	p.reports.deliver, p.reports.namespaces = p.flights.deliver, namespaces
+	p.topology = newTopology(network)
 	return p
 }
 
-// SetNetwork tells the prober that the network has changed, after the kernel has.
-func (p *Prober) SetNetwork(network *emu.Network) error {
-	p.topology.Store(newTopology(network))
-	return p.reports.keep(p.namespaces)
+// Update tells the prober of a change of the network that it knows, after the kernel has made it. A probe that is under way may see what
+// was before, what is now, or some of both. It costs what the change holds.
+func (p *Prober) Update(c *emu.Change) {
+	p.mu.Lock()
+	p.topology.update(c)
+	p.mu.Unlock()
+	for _, s := range c.Removed {
+		p.reports.drop(s.Name, true)
+	}
+	for _, s := range c.Changed {
+		if canDrop(s.From) && !canDrop(s.To) {
+			p.reports.drop(s.To.Name, false)
+		}
+	}
+}
+
+// read asks the topology.
+func read[T any](p *Prober, question func(t *topology) T) T {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return question(p.topology)
+}
+
+// namespace gives what the network says of a namespace; nil: nothing.
+func (p *Prober) namespace(name string) *emu.Namespace {
+	return read(p, func(t *topology) *emu.Namespace { return t.namespaces[name] })
 }
 
 // Close ends listening for reports. Probes that are under way may become timeouts.
 func (p *Prober) Close() error {
-	return p.reports.keep(func(string) (*kernel.Namespace, bool) { return nil, false })
+	return p.reports.close()
 }
 
 // Probe connects from a namespace to the target and says what became of it. Over UDP it sends the target a small datagram, again
 // until something comes back: any answer is [emu.Open], an ICMP port unreachable [emu.Refused]. It never fails: what goes wrong here is
 // the verdict [emu.Error].
 func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.Observation {
-	t := p.topology.Load()
 	target.Protocol = cmp.Or(target.Protocol, emu.TCP)
 	ns, ok := p.namespaces(from)
 	switch {
@@ -73,7 +94,7 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 	case target.Port == 0:
 		return failed(target.Address, "a probe needs a port from 1 to 65535")
 	}
-	address, err := lookUp(ctx, ns, t.namespaces[from], target)
+	address, err := lookUp(ctx, ns, p.namespace(from), target)
 	if errors.Is(err, dns.ErrNoSuchName) {
 		return emu.Observation{Verdict: emu.Unresolved, Detail: err.Error()}
 	}
@@ -85,26 +106,26 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 	}
 
 	to := netip.AddrPortFrom(address, target.Port)
-	ends := t.ends(from, target.Protocol, to)
-	if err := p.listen(t, ends); err != nil {
+	ends := read(p, func(t *topology) []end { return t.ends(from, target.Protocol, to) })
+	if err := p.listen(ends); err != nil {
 		return failed(address, err.Error())
 	}
 	limit := p.TimeLimit
 	if target.Protocol == emu.UDP {
 		limit /= 2
 	}
-	o, again := p.attempt(ctx, t, ns, to, ends, target, limit)
+	o, again := p.attempt(ctx, ns, to, ends, target, limit)
 	if !again {
 		return o
 	}
 	// Once more, from another port: the translation of the source may have changed the first one, because an old connection
 	// still had it, and the report with the changed port found no probe. And with all ears, should the packet have gone
 	// where the network doesn't say.
-	if err := p.listenEverywhere(t); err != nil {
+	if err := p.listenEverywhere(); err != nil {
 		return failed(address, err.Error())
 	}
 	overflows := neighbourOverflows()
-	o, _ = p.attempt(ctx, t, ns, to, ends, target, limit)
+	o, _ = p.attempt(ctx, ns, to, ends, target, limit)
 	if o.Verdict == emu.Timeout && neighbourOverflows() > overflows {
 		return failed(address, "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
 	}
@@ -126,54 +147,51 @@ func lookUp(ctx context.Context, ns *kernel.Namespace, s *emu.Namespace, target 
 }
 
 // attempt connects or exchanges datagrams once. Again says that it got no answer at all, so another attempt makes sense.
-func (p *Prober) attempt(ctx context.Context, t *topology, ns *kernel.Namespace, to netip.AddrPort, ends []end, target emu.Target, limit time.Duration) (o emu.Observation, again bool) {
+func (p *Prober) attempt(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, ends []end, target emu.Target, limit time.Duration) (o emu.Observation, again bool) {
 	o.Address = to.Addr()
 	if target.Protocol == emu.UDP {
 		d, err := p.exchange(ctx, ns, to, limit)
 		if err != nil {
-			return t.unanswered(ctx, err, to, p.TimeLimit)
+			return p.unanswered(ctx, err, to, p.TimeLimit)
 		}
-		d.heard(&o, t.builtIn(ends, emu.UDP, ""))
+		d.heard(&o, read(p, func(t *topology) bool { return t.builtIn(ends, emu.UDP, "") }))
 		return o, false
 	}
 	c, err := p.connect(ctx, ns, to, limit)
 	if err != nil {
-		return t.unanswered(ctx, err, to, limit)
+		return p.unanswered(ctx, err, to, limit)
 	}
 	defer c.Close()
 	o.Verdict, o.RTT = emu.Open, c.rtt
-	p.identify(c, t, ends, target.Name, &o)
+	p.identify(c, ends, target.Name, &o)
 	return o, false
 }
 
 // unanswered gives the observation of an attempt that got no answer.
-func (t *topology) unanswered(ctx context.Context, err error, to netip.AddrPort, limit time.Duration) (o emu.Observation, again bool) {
+func (p *Prober) unanswered(ctx context.Context, err error, to netip.AddrPort, limit time.Duration) (o emu.Observation, again bool) {
 	o.Address = to.Addr()
 	o.Verdict, o.Detail, again = explain(ctx, err, to, limit)
 	var dropped *droppedError
 	if errors.As(err, &dropped) {
-		o.By = t.rule(dropped.namespace, dropped.id)
+		o.By = read(p, func(t *topology) *emu.RuleReference { return t.rule(dropped.namespace, dropped.id) })
 	}
 	return o, again
 }
 
 // listen makes sure that whoever could drop packets on the way to the ends is heard: each namespace with a rule set, since the
 // way is the kernel's business, and the ends with a firewall.
-func (p *Prober) listen(t *topology, ends []end) error {
-	if p.ready.Load() != t {
-		for _, name := range t.reporters {
-			if t.namespaces[name].Ruleset == nil {
-				continue
-			}
-			if err := p.listenTo(name); err != nil {
-				return err
-			}
+func (p *Prober) listen(ends []end) error {
+	for name, since := range read(p, (*topology).allUnheard) {
+		if err := p.reports.listen(name); err != nil {
+			return err
 		}
-		p.ready.Store(t)
+		p.mu.Lock()
+		p.topology.heard(name, since)
+		p.mu.Unlock()
 	}
 	for _, e := range ends {
-		if t.namespaces[e.namespace].Firewall != nil {
-			if err := p.listenTo(e.namespace); err != nil {
+		if s := p.namespace(e.namespace); s != nil && s.Firewall != nil {
+			if err := p.reports.listen(e.namespace); err != nil {
 				return err
 			}
 		}
@@ -181,21 +199,13 @@ func (p *Prober) listen(t *topology, ends []end) error {
 	return nil
 }
 
-func (p *Prober) listenEverywhere(t *topology) error {
-	for _, name := range t.reporters {
-		if err := p.listenTo(name); err != nil {
+func (p *Prober) listenEverywhere() error {
+	for _, name := range read(p, (*topology).reporters) {
+		if err := p.reports.listen(name); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (p *Prober) listenTo(name string) error {
-	ns, ok := p.namespaces(name)
-	if !ok {
-		return nil // gone; it reports nothing
-	}
-	return p.reports.listen(ns)
 }
 
 // explain turns the failure to connect into a verdict. Only a report makes it Blocked.

@@ -205,13 +205,11 @@ func TestCancelledProbeIsAnErrorAtOnce(t *testing.T) {
 
 // TestListenerThatDoesNotAnswer has a port taken by somebody who is not the built-in listener the network knows of.
 func TestListenerThatDoesNotAnswer(t *testing.T) {
-	n := fabric()
-	s, _ := n.Namespace("web2")
-	state, p := start(t, n)
+	n, next := fabric(), fabric()
+	s, _ := next.Namespace("web2")
 	s.Services = append(s.Services, tcp(2000))
-	if err := p.SetNetwork(n); err != nil {
-		t.Fatal(err)
-	}
+	state, p := start(t, n)
+	p.Update(emu.Changes(n, next))
 	p.AnswerLimit = 50 * time.Millisecond
 	plainListener(t, namespace(t, state, "web2"), 2000)
 	l, err := namespace(t, state, "web2").ListenTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), 2001))
@@ -270,9 +268,9 @@ func TestBalancedEndpointReachesEveryBackend(t *testing.T) {
 // TestReportsAreHeardAfterChange replaces the kernel's namespaces by new ones of the same names.
 func TestReportsAreHeardAfterChange(t *testing.T) {
 	n := fabric()
-	first, p := start(t, n)
-	current := first
+	current, p := start(t, n)
 	p.namespaces = func(name string) (*kernel.Namespace, bool) { return current.Namespace(name) }
+	p.reports.namespaces = p.namespaces
 	blocked := func() {
 		t.Helper()
 		got := p.Probe(t.Context(), "web2", emu.Target{Address: sql1, Port: 1433, Protocol: emu.TCP})
@@ -281,10 +279,7 @@ func TestReportsAreHeardAfterChange(t *testing.T) {
 		}
 	}
 	blocked()
-	second, _ := start(t, n)
-	current = second
-	if err := p.SetNetwork(n); err != nil {
-		t.Fatal(err)
-	}
+	current, _ = start(t, n)
+	p.Update(&emu.Change{From: n, To: n, Removed: n.Namespaces, RemovedLinks: n.Links, Added: n.Namespaces, AddedLinks: n.Links})
 	blocked()
 }

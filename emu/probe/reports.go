@@ -17,7 +17,8 @@ import (
 
 // reports listens in namespaces for the reports of rules that drop the packets of probes: the kernel's NFLOG messages.
 type reports struct {
-	deliver func(port uint16, nonce uint64, r report)
+	deliver    func(port uint16, nonce uint64, r report)
+	namespaces func(string) (*kernel.Namespace, bool)
 
 	mu   sync.RWMutex
 	open map[string]*reporter
@@ -28,50 +29,71 @@ type reporter struct {
 	conn *netlink.Conn
 }
 
-// listen makes sure that the reports of a namespace are heard from now on.
-func (r *reports) listen(ns *kernel.Namespace) error {
-	r.mu.RLock()
-	known := r.open[ns.Name]
-	r.mu.RUnlock()
-	if known != nil && known.ns == ns {
+// listen makes sure that the reports of a namespace are heard from now on. One that is gone reports nothing.
+func (r *reports) listen(name string) error {
+	if ns, ok := r.namespaces(name); !ok || r.hears(ns) {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known = r.open[ns.Name]; known != nil {
-		if known.ns == ns {
-			return nil
-		}
+	ns, ok := r.namespaces(name) // not one that drop was told of meanwhile
+	known := r.open[name]
+	if !ok || known != nil && known.ns == ns {
+		return nil
+	}
+	if known != nil {
 		known.conn.Close() //nolint:errcheck // of a namespace that was replaced
-		delete(r.open, ns.Name)
+		delete(r.open, name)
 	}
 	conn, err := subscribe(ns)
 	if err != nil {
+		if now, ok := r.namespaces(name); !ok || now != ns {
+			return nil // it went just now
+		}
 		hint := "the kernel needs nfnetlink_log"
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
 			hint = fmt.Sprintf("NFLOG group %d is taken or root is missing, does another prober have it?", emu.LogGroup)
 		}
-		return fmt.Errorf("listen for reports of dropped packets in %s: %w; %s", ns.Name, err, hint)
+		return fmt.Errorf("listen for reports of dropped packets in %s: %w; %s", name, err, hint)
 	}
 	if r.open == nil {
 		r.open = make(map[string]*reporter)
 	}
-	r.open[ns.Name] = &reporter{ns, conn}
-	go r.read(ns.Name, conn)
+	r.open[name] = &reporter{ns, conn}
+	go r.read(name, conn)
 	return nil
 }
 
-// keep closes the sockets of all namespaces but those that current still knows.
-func (r *reports) keep(current func(string) (*kernel.Namespace, bool)) error {
+func (r *reports) hears(ns *kernel.Namespace) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	known := r.open[ns.Name]
+	return known != nil && known.ns == ns
+}
+
+// drop closes the socket of a namespace; with ifGone it stays if it is that of the namespace that has the name now.
+func (r *reports) drop(name string, ifGone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.open[name]
+	if known == nil {
+		return
+	}
+	if ns, ok := r.namespaces(name); ifGone && ok && ns == known.ns {
+		return
+	}
+	known.conn.Close() //nolint:errcheck // nobody is left to hear
+	delete(r.open, name)
+}
+
+func (r *reports) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var errs []error
-	for name, known := range r.open {
-		if ns, ok := current(name); !ok || ns != known.ns {
-			errs = append(errs, known.conn.Close())
-			delete(r.open, name)
-		}
+	for _, known := range r.open {
+		errs = append(errs, known.conn.Close())
 	}
+	clear(r.open)
 	return errors.Join(errs...)
 }
 

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -20,12 +21,14 @@ type Pair struct {
 // pairs. Unlike as many calls of Probe it keeps the machine's neighbour table from overflowing. Report gets each observation when
 // it is made, from several goroutines; it may be nil.
 func (p *Prober) Sweep(ctx context.Context, pairs []Pair, parallelism int, report func(i int, o emu.Observation)) []emu.Observation {
-	t := p.topology.Load()
+	neighbours := func(from string, to netip.Addr) []neighbour {
+		return read(p, func(t *topology) []neighbour { return t.pairNeighbours(from, to) })
+	}
 	order := make([]int, len(pairs))
 	entries := 0
 	for i, pair := range pairs {
 		order[i] = i
-		entries += len(t.pairNeighbours(pair.From, pair.Target.Address))
+		entries += len(neighbours(pair.From, pair.Target.Address))
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(pairs[a].From, pairs[b].From) })
 
@@ -42,7 +45,7 @@ func (p *Prober) Sweep(ctx context.Context, pairs []Pair, parallelism int, repor
 			pair := pairs[i]
 			o := p.Probe(ctx, pair.From, pair.Target)
 			if sweeping {
-				for _, n := range t.pairNeighbours(pair.From, o.Address) {
+				for _, n := range neighbours(pair.From, o.Address) {
 					b.remove(n)
 				}
 			}

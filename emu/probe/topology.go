@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,15 +12,21 @@ import (
 
 // topology is what a network says about where a connection may arrive: the addresses of its namespaces and the translations
 // of its routers. It only ever helps to find out who answered and where to listen for reports; a verdict comes from packets.
+//
+// It changes in place, with the network, at a cost of what the change holds. What is noted several times, as an address that a link and a
+// bridge have, is there until it is gone as often.
 type topology struct {
 	network    *emu.Network
 	namespaces map[string]*emu.Namespace
 	owners     map[netip.Addr][]string
-	neighbours map[string]map[string]bool // by links
+	neighbours map[string]map[string]int // by how many links
 	interfaces map[string][]networkInterface
-	translated map[socket][]translation
-	reporters  []string // namespaces that report drops
-	rules      sync.Map // ruleKey -> emu.RuleReference: Network.Rule searches, a sweep asks again and again
+	dispatched map[socket][]chain
+	chains     map[chain]*emu.Chain
+	// unheard are the namespaces with a ruleset that nobody listens to yet, with the number of the change that made them so.
+	unheard map[string]int
+	changes int
+	rules   *sync.Map // ruleKey -> emu.RuleReference: Network.Rule searches, a sweep asks again and again
 }
 
 type socket struct {
@@ -28,10 +35,8 @@ type socket struct {
 	port     uint16
 }
 
-type translation struct {
-	router string
-	to     netip.AddrPort
-}
+// chain is the place of a chain.
+type chain struct{ router, name string }
 
 type networkInterface struct {
 	device string
@@ -40,208 +45,149 @@ type networkInterface struct {
 
 type ruleKey struct{ namespace, id string }
 
-// end is a socket address in a namespace at which a connection may arrive.
-type end struct {
-	namespace string
-	at        netip.AddrPort
-}
-
 func newTopology(n *emu.Network) *topology {
 	t := &topology{
-		network:    n,
 		namespaces: make(map[string]*emu.Namespace, len(n.Namespaces)),
 		owners:     make(map[netip.Addr][]string, len(n.Namespaces)),
-		neighbours: make(map[string]map[string]bool, len(n.Namespaces)),
+		neighbours: make(map[string]map[string]int, len(n.Namespaces)),
 		interfaces: make(map[string][]networkInterface, len(n.Namespaces)),
-		translated: make(map[socket][]translation),
+		dispatched: make(map[socket][]chain),
+		chains:     make(map[chain]*emu.Chain),
+		unheard:    make(map[string]int),
 	}
-	for i := range n.Namespaces {
-		s := n.Namespaces[i]
-		t.namespaces[s.Name] = s
-		for _, a := range s.Loopback {
-			t.own(a, s.Name)
-		}
-		for _, b := range s.Bridges {
-			for _, a := range b.Addresses {
-				t.own(a.Addr(), s.Name)
-			}
-		}
-		if s.Ruleset != nil {
-			t.translate(s.Name, s.Ruleset)
-		}
-		if s.Ruleset != nil || s.Firewall != nil {
-			t.reporters = append(t.reporters, s.Name)
-		}
-	}
-	for _, l := range n.Links {
-		for _, e := range []emu.LinkEnd{l.A, l.B} {
-			for _, a := range e.Addresses {
-				t.own(a.Addr(), e.Namespace)
-				t.interfaces[e.Namespace] = append(t.interfaces[e.Namespace], networkInterface{e.Name, a})
-			}
-		}
-		t.join(l.A.Namespace, l.B.Namespace)
-		t.join(l.B.Namespace, l.A.Namespace)
-	}
+	t.update(&emu.Change{To: n, Added: n.Namespaces, AddedLinks: n.Links})
 	return t
 }
 
-func (t *topology) own(a netip.Addr, namespace string) {
-	if !slices.Contains(t.owners[a], namespace) {
-		t.owners[a] = append(t.owners[a], namespace)
+// update makes the topology that of the network that a change leads to.
+func (t *topology) update(c *emu.Change) {
+	t.network, t.rules = c.To, new(sync.Map)
+	t.changes++
+	for _, l := range c.RemovedLinks {
+		t.link(l, remove)
+	}
+	for _, s := range c.Removed {
+		t.addresses(s.Name, s.Loopback, s.Bridges, remove)
+		t.ruleset(s.Name, emu.CompareRulesets(s.Ruleset, nil))
+		delete(t.namespaces, s.Name)
+		delete(t.unheard, s.Name)
+	}
+	for _, s := range c.Changed {
+		t.change(s)
+	}
+	for _, s := range c.Added {
+		t.addresses(s.Name, s.Loopback, s.Bridges, add)
+		t.ruleset(s.Name, emu.CompareRulesets(nil, s.Ruleset))
+		t.namespaces[s.Name] = s
+		if s.Ruleset != nil {
+			t.unheard[s.Name] = t.changes
+		}
+	}
+	for _, l := range c.AddedLinks {
+		t.link(l, add)
 	}
 }
 
-func (t *topology) join(a, b string) {
+func (t *topology) change(c emu.NamespaceChange) {
+	name := c.To.Name
+	t.namespaces[name] = c.To
+	t.addresses(name, c.RemovedLoopback, c.RemovedBridges, remove)
+	t.addresses(name, c.AddedLoopback, c.AddedBridges, add)
+	for _, b := range c.ChangedBridges {
+		t.addresses(name, nil, []emu.Bridge{b.From}, remove)
+		t.addresses(name, nil, []emu.Bridge{b.To}, add)
+	}
+	t.ruleset(name, c.Ruleset)
+	switch {
+	case c.To.Ruleset == nil:
+		delete(t.unheard, name)
+	case c.From.Ruleset == nil:
+		t.unheard[name] = t.changes
+	}
+}
+
+// step is the adding or removing of one thing.
+type step int
+
+const (
+	add    step = 1
+	remove step = -1
+)
+
+func (t *topology) addresses(namespace string, loopback []netip.Addr, bridges []emu.Bridge, n step) {
+	for _, a := range loopback {
+		note(t.owners, a, namespace, strings.Compare, n)
+	}
+	for _, b := range bridges {
+		for _, a := range b.Addresses {
+			note(t.owners, a.Addr(), namespace, strings.Compare, n)
+		}
+	}
+}
+
+func (t *topology) link(l *emu.Link, n step) {
+	for _, e := range []emu.LinkEnd{l.A, l.B} {
+		for _, a := range e.Addresses {
+			note(t.owners, a.Addr(), e.Namespace, strings.Compare, n)
+			note(t.interfaces, e.Namespace, networkInterface{e.Name, a}, compareInterfaces, n)
+		}
+	}
+	t.join(l.A.Namespace, l.B.Namespace, n)
+	t.join(l.B.Namespace, l.A.Namespace, n)
+}
+
+func (t *topology) join(a, b string, n step) {
 	if t.neighbours[a] == nil {
-		t.neighbours[a] = make(map[string]bool)
+		t.neighbours[a] = make(map[string]int)
 	}
-	t.neighbours[a][b] = true
+	if t.neighbours[a][b] += int(n); t.neighbours[a][b] == 0 {
+		delete(t.neighbours[a], b)
+	}
+	if len(t.neighbours[a]) == 0 {
+		delete(t.neighbours, a)
+	}
 }
 
-// translate records where the socket maps of a router lead.
-func (t *topology) translate(router string, rules *emu.Ruleset) {
-	chains := make(map[string]*emu.Chain, len(rules.Chains))
-	for i := range rules.Chains {
-		chains[rules.Chains[i].Name] = rules.Chains[i]
+// ruleset notes where the socket maps of a router lead.
+func (t *topology) ruleset(router string, c *emu.RulesetChange) {
+	if c == nil {
+		return
 	}
-	for _, m := range rules.Sockets {
-		for _, e := range m.Elements {
-			key := socket{e.Address, e.Protocol, e.Port}
-			for _, to := range destinations(chains, e.Chain, map[string]bool{}) {
-				t.translated[key] = append(t.translated[key], translation{router, to})
-			}
+	for _, m := range c.Sockets {
+		for _, e := range m.Removed {
+			note(t.dispatched, socket{e.Address, e.Protocol, e.Port}, chain{router, e.Chain}, compareChains, remove)
+		}
+		for _, e := range m.Added {
+			note(t.dispatched, socket{e.Address, e.Protocol, e.Port}, chain{router, e.Chain}, compareChains, add)
+		}
+	}
+	for _, d := range c.Chains {
+		if d.To == nil {
+			delete(t.chains, chain{router, d.From.Name})
+		} else {
+			t.chains[chain{router, d.To.Name}] = d.To
 		}
 	}
 }
 
-// destinations lists where a chain and the chains it leads to translate to.
-func destinations(chains map[string]*emu.Chain, name string, seen map[string]bool) []netip.AddrPort {
-	c := chains[name]
-	if c == nil || seen[name] {
-		return nil
+// note adds a value to those of a key, which are in order, or removes it once.
+func note[K comparable, V any](all map[K][]V, key K, value V, compare func(a, b V) int, n step) {
+	of := all[key]
+	i, there := slices.BinarySearchFunc(of, value, compare)
+	switch {
+	case n == add:
+		all[key] = slices.Insert(of, i, value)
+	case there && len(of) == 1:
+		delete(all, key)
+	case there:
+		all[key] = slices.Delete(of, i, i+1)
 	}
-	seen[name] = true
-	var all []netip.AddrPort
-	for _, r := range c.Rules {
-		for _, s := range r.Statements {
-			switch s := s.(type) {
-			case emu.DNAT:
-				all = append(all, s.To)
-			case emu.Goto:
-				all = append(all, destinations(chains, s.Chain, seen)...)
-			case emu.Distribute:
-				for _, next := range s.Chains {
-					all = append(all, destinations(chains, next, seen)...)
-				}
-			}
-		}
-	}
-	return all
 }
 
-// ends lists where a connection or datagram that starts in a namespace may arrive. Where several namespaces have an address, because
-// networks overlap, those count that are linked to the same router as the start of the connection, or to the router that
-// translated it; if none is, all of them.
-func (t *topology) ends(from string, protocol emu.Protocol, to netip.AddrPort) []end {
-	type leg struct {
-		to   netip.AddrPort
-		near []string
-	}
-	var found []end
-	seen := map[netip.AddrPort]bool{to: true}
-	for legs := []leg{{to, t.near(from)}}; len(legs) > 0; legs = legs[1:] {
-		l := legs[0]
-		for _, tr := range t.translated[socket{l.to.Addr(), protocol, l.to.Port()}] {
-			if !seen[tr.to] {
-				seen[tr.to] = true
-				legs = append(legs, leg{tr.to, []string{tr.router}})
-			}
-		}
-		for _, owner := range t.ownersNear(l.to.Addr(), l.near) {
-			found = append(found, end{owner, l.to})
-		}
-	}
-	return found
+func compareInterfaces(a, b networkInterface) int {
+	return cmp.Or(cmp.Compare(a.device, b.device), a.prefix.Addr().Compare(b.prefix.Addr()), cmp.Compare(a.prefix.Bits(), b.prefix.Bits()))
 }
 
-// near lists a namespace and those it is linked to.
-func (t *topology) near(from string) []string {
-	near := []string{from}
-	for n := range t.neighbours[from] {
-		near = append(near, n)
-	}
-	return near
-}
-
-func (t *topology) ownersNear(a netip.Addr, near []string) []string {
-	all := t.owners[a]
-	if len(all) < 2 {
-		return all
-	}
-	var some []string
-	for _, o := range all {
-		if slices.ContainsFunc(near, func(n string) bool { return n == o || t.neighbours[n][o] }) {
-			some = append(some, o)
-		}
-	}
-	if len(some) == 0 {
-		return all
-	}
-	return some
-}
-
-// builtIn says whether a built-in listener, and nothing else, may get what is sent to one of the ends: over TCP an HTTP request for the
-// host.
-func (t *topology) builtIn(ends []end, protocol emu.Protocol, host string) bool {
-	for _, e := range ends {
-		s := t.namespaces[e.namespace]
-		if p := proxyAt(s, e.at); p != nil && protocol == emu.TCP {
-			if !t.builtInBehind(s.Name, p, host) {
-				return false
-			}
-			continue
-		}
-		i := slices.IndexFunc(s.Services, func(v emu.Service) bool { return v.Protocol == protocol && v.Port == e.at.Port() })
-		if i < 0 || !s.Services[i].BuiltIn() {
-			return false
-		}
-	}
-	return len(ends) > 0
-}
-
-func (t *topology) builtInBehind(namespace string, p *emu.HTTPProxy, host string) bool {
-	i := slices.IndexFunc(p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) })
-	if i < 0 {
-		return false
-	}
-	behind := t.ends(namespace, emu.TCP, p.Routes[i].Backend)
-	for _, e := range behind {
-		if proxyAt(t.namespaces[e.namespace], e.at) != nil {
-			return false // a proxy behind a proxy could be this one
-		}
-	}
-	return t.builtIn(behind, emu.TCP, host)
-}
-
-// proxyAt finds the proxy that listens at an address of the namespace.
-func proxyAt(s *emu.Namespace, at netip.AddrPort) *emu.HTTPProxy {
-	for i, p := range s.Proxies {
-		if p.Listen.Port() == at.Port() && (p.Listen.Addr() == at.Addr() || p.Listen.Addr().IsUnspecified()) {
-			return &s.Proxies[i]
-		}
-	}
-	return nil
-}
-
-// rule names the rule that reported a drop.
-func (t *topology) rule(namespace, id string) *emu.RuleReference {
-	key := ruleKey{namespace, id}
-	known, ok := t.rules.Load(key)
-	if !ok {
-		ref, _ := t.network.Rule(namespace, id) // without text when the rule is newer than the network
-		known, _ = t.rules.LoadOrStore(key, ref)
-	}
-	ref := known.(emu.RuleReference)
-	return &ref
+func compareChains(a, b chain) int {
+	return cmp.Or(cmp.Compare(a.router, b.router), cmp.Compare(a.name, b.name))
 }

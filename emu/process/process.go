@@ -44,7 +44,7 @@ type Instance struct {
 	loops  sync.WaitGroup // of programs
 
 	mu       sync.Mutex
-	spec     emu.Namespace
+	spec     *emu.Namespace
 	init     *initProcess // nil: none yet, or it ended
 	programs []*program
 }
@@ -58,7 +58,7 @@ type Options struct {
 }
 
 // New makes an instance that runs nothing yet, and has no process.
-func New(ns *kernel.Namespace, spec emu.Namespace, opts Options) *Instance {
+func New(ns *kernel.Namespace, spec *emu.Namespace, opts Options) *Instance {
 	in := &Instance{ns: ns, name: spec.Name, spec: spec, opts: opts}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	return in
@@ -66,7 +66,7 @@ func New(ns *kernel.Namespace, spec emu.Namespace, opts Options) *Instance {
 
 // SetSpec tells the instance what its namespace has become. What runs already keeps its environment, and the names and name servers that
 // it found; a program that starts again has the new environment, an instance that is restarted the new files.
-func (in *Instance) SetSpec(spec emu.Namespace) {
+func (in *Instance) SetSpec(spec *emu.Namespace) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.spec = spec
@@ -206,7 +206,7 @@ func startInit(ctx context.Context, ns *kernel.Namespace, setup setupRequest) (*
 }
 
 // hostsFile gives the text of /etc/hosts. The own name leads to the loopback address unless the records know better.
-func hostsFile(spec emu.Namespace) string {
+func hostsFile(spec *emu.Namespace) string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1\tlocalhost\n")
 	own := spec.HostName()

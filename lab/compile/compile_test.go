@@ -23,6 +23,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 func TestGolden(t *testing.T) {
 	network := compile.Network(labtest.Everything(t))
+	network.Sort()
 	var text bytes.Buffer
 	if err := network.Print(&text); err != nil {
 		t.Fatal(err)

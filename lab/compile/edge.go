@@ -1,8 +1,6 @@
 package compile
 
 import (
-	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -10,257 +8,268 @@ import (
 	"vnetlab/lab"
 )
 
-// domain is an isolation domain: a virtual network, or a cloud service with deployments outside any.
-type domain struct {
-	name        string // lab.Deployment.Domain
-	port        string // of the datacenter
-	location    string
-	origin      emu.Origin
-	subnets     []subnet
-	space       []netip.Prefix // what is inside
-	deployments []*lab.Deployment
-	running     []*lab.Instance // of all deployments, by their address
-	servers     []netip.Addr    // name servers of its own
-	gateway     netip.Addr      // public address of the virtual network's gateway; zero: none
-	peers       []string        // what the gateway joins it to
-	// separate is set where the deployments don't reach each other's instances.
-	separate bool
+// byVIP marks the first packet of a connection to a VIP: if it comes from inside the domain, its source becomes a VIP too.
+const byVIP = 1
+
+// edgeShare is all that the edge of a domain has of a deployment.
+type edgeShare struct {
+	subnets                   []subnet     // its own, outside a virtual network
+	names                     emu.NameView // without clients: none
+	neighbors                 []emu.Neighbor
+	routes                    []emu.Route // to those that answer as a VIP
+	stations                  []station
+	vips, internal, instances []netip.Prefix
+	public                    []netip.Addr // VIP and instances' own
+	probes                    []emu.HealthProbe
+	sources                   []emu.AddressMapElement // the VIP of each instance
+	self                      [][2]netip.Addr         // who could be balanced to itself
+	endpoints                 []emu.SocketMapElement
+	chains                    []*emu.Chain
+	own                       []emu.PrefixSet // the instances, where an endpoint asks for them
+	timeouts                  []emu.TimeoutPolicy
+	lists                     bool       // there are access control lists
+	direct                    []emu.Rule // let what direct server return leaves untranslated pass
+	// Translation of instances' own public addresses: towards them, and of what they send, which passes.
+	toOwn, fromOwn, passOwn []emu.Rule
 }
 
-type subnet struct {
-	name   string
-	prefix netip.Prefix
+// station is a host on a leaf bridge.
+type station struct {
+	bridge string // the subnet's
+	leaf   int
+	mac    emu.MAC
 }
 
-// domains lists the isolation domains: virtual networks first, each in the order of creation.
-func (b *builder) domains() []domain {
-	var all []domain
-	l := b.lab
-	for _, n := range l.VirtualNetworks {
-		d := domain{
-			name: n.Name, port: n.Name, location: l.LocationOf(n.AffinityGroup, n.Location), origin: n.Origin,
-			space: n.AddressSpace, servers: n.DNSServers,
-		}
-		if n.Gateway != nil {
-			d.gateway, d.peers = n.Gateway.Address, b.peers(n.Name)
-		}
-		for _, s := range n.Subnets {
-			d.subnets = append(d.subnets, subnet{s.Name, s.AddressPrefix})
-		}
-		for _, deployment := range l.Deployments() {
-			if deployment.VirtualNetwork == n.Name {
-				d.deployments = append(d.deployments, deployment)
-			}
-		}
-		all = append(all, d)
+func newEdgeShare(d *lab.Deployment, frontends []lab.Frontend, hosts []host) *edgeShare {
+	s := &edgeShare{probes: healthProbes(frontends), names: hostNames(d)}
+	if d.VirtualNetwork == "" {
+		s.subnets = []subnet{newSubnet(d.Name, d.Block)}
 	}
-	for _, s := range l.CloudServices {
-		d := domain{port: "s." + s.Name, location: l.LocationOf(s.AffinityGroup, s.Location), origin: s.Origin, separate: true}
-		for _, deployment := range s.Deployments() {
-			if deployment.VirtualNetwork != "" {
+	for _, h := range hosts {
+		address, bridge := h.instance.DIP, h.subnet.bridge
+		s.neighbors = append(s.neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: emu.MACOf(address)})
+		if h.direct.IsValid() {
+			s.routes = append(s.routes, emu.Route{Destination: single(h.direct), Gateway: address, Device: bridge})
+		}
+		if h.leaf > 0 {
+			s.stations = append(s.stations, station{bridge, h.leaf, emu.MACOf(address)})
+		}
+	}
+	if d.VIP.IsValid() {
+		s.vips, s.public = []netip.Prefix{single(d.VIP)}, []netip.Addr{d.VIP}
+	}
+	if ilb := d.InternalLoadBalancer; ilb != nil {
+		s.internal = []netip.Prefix{single(ilb.Address)}
+	}
+	member := map[*lab.Instance]bool{}
+	for _, f := range frontends {
+		s.endpoint(d, f)
+		for _, m := range f.Members {
+			member[m.Instance] = true
+		}
+	}
+	for _, i := range d.Running() {
+		s.instances = append(s.instances, single(i.DIP))
+		if d.VIP.IsValid() {
+			s.sources = append(s.sources, emu.AddressMapElement{Key: i.DIP, Value: d.VIP})
+		}
+		if member[i] || i.PublicIP.IsValid() {
+			s.self = append(s.self, [2]netip.Addr{i.DIP, i.DIP})
+		}
+		if i.PublicIP.IsValid() {
+			s.publicIP(i)
+		}
+	}
+	return s
+}
+
+// publicIP translates an instance's own public address in both directions, all protocols and ports.
+func (s *edgeShare) publicIP(i *lab.Instance) {
+	comment := "public IP of " + i.Name
+	s.public = append(s.public, i.PublicIP)
+	s.toOwn = append(s.toOwn, emu.Rule{Comment: comment, Origin: i.Origin, Statements: []emu.Statement{
+		emu.MatchPrefix{Of: emu.Destination, Prefix: single(i.PublicIP)}, emu.SetMark{Mark: byVIP}, emu.DNAT{To: netip.AddrPortFrom(i.DIP, 0)},
+	}})
+	s.fromOwn = append(s.fromOwn, emu.Rule{Comment: comment, Origin: i.Origin, Statements: []emu.Statement{
+		emu.MatchPrefix{Of: emu.Source, Prefix: single(i.DIP)}, emu.MatchOutput{Device: uplink}, emu.SNAT{To: i.PublicIP},
+	}})
+	s.passOwn = append(s.passOwn, accept(emu.MatchPrefix{Of: emu.Source, Prefix: single(i.DIP)}, emu.MatchOutput{Device: uplink}))
+}
+
+// healthProbes are the questions that the load balancer asks the running members of endpoints.
+func healthProbes(frontends []lab.Frontend) (all []emu.HealthProbe) {
+	for _, f := range frontends {
+		for _, m := range f.Members {
+			if f.Probe == nil || m.Instance.State != lab.Running {
 				continue
 			}
-			d.name = deployment.Domain()
-			d.deployments = append(d.deployments, deployment)
-			d.subnets = append(d.subnets, subnet{deployment.Name, deployment.Block})
-			d.space = append(d.space, deployment.Block)
-		}
-		if len(d.deployments) > 0 {
-			slices.SortFunc(d.deployments, func(a, b *lab.Deployment) int { return a.Block.Addr().Compare(b.Block.Addr()) })
-			all = append(all, d)
-		}
-	}
-	for i := range all {
-		all[i].running = running(all[i].deployments)
-	}
-	return all
-}
-
-// running lists the running instances of deployments by their address.
-func running(deployments []*lab.Deployment) []*lab.Instance {
-	var all []*lab.Instance
-	for _, deployment := range deployments {
-		all = append(all, deployment.Running()...)
-	}
-	slices.SortFunc(all, func(a, b *lab.Instance) int { return cmp.Or(a.DIP.Compare(b.DIP), cmp.Compare(a.ID, b.ID)) })
-	return all
-}
-
-// edge makes the namespace of an isolation domain with its bridges, its load balancer and its instances.
-func (b *builder) edge(d domain) {
-	edge := &emu.Namespace{
-		Name: EdgeName(d.name), Kind: emu.Router, Origin: d.origin, Loopback: []netip.Addr{lab.PlatformResolver},
-		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
-	}
-	var public []netip.Addr
-	if d.gateway.IsValid() {
-		edge.Loopback = append(edge.Loopback, d.gateway)
-		public = append(public, d.gateway)
-	}
-	for _, deployment := range d.deployments {
-		if deployment.VIP.IsValid() {
-			public = append(public, deployment.VIP)
-		}
-		for _, i := range deployment.Running() {
-			if i.PublicIP.IsValid() {
-				public = append(public, i.PublicIP)
+			port := f.Probe.Port
+			if port == 0 {
+				port = m.LocalPort
 			}
-		}
-		if view := hostNames(deployment); len(view.Clients) > 0 {
-			edge.DNS.Views = append(edge.DNS.Views, view)
+			all = append(all, emu.HealthProbe{
+				ID: m.ProbeID, Source: lab.PlatformResolver, Target: netip.AddrPortFrom(m.Instance.DIP, port), Protocol: f.Probe.Protocol,
+				Path: f.Probe.Path, Interval: f.Probe.IntervalInSeconds, Timeout: f.Probe.TimeoutInSeconds,
+			})
 		}
 	}
-	direct, balanced := b.directReturn(d), internallyBalanced(d)
-	for _, sub := range d.subnets {
-		b.subnet(edge, d, sub, direct, balanced)
-	}
-	edge.Ruleset = b.edgeRules(d)
-	edge.HealthProbes = b.healthProbes(d)
-	b.connect(edge, d.location, d.port, public)
-	b.add(edge)
+	return all
 }
 
-// hostNames are the names that the instances of a deployment have for each other. Instances of other services can't look them up,
-// not even in the same virtual network ("Name Resolution for VMs and Role Instances").
-func hostNames(d *lab.Deployment) *emu.NameView {
-	view := &emu.NameView{Domain: internalDomain(d.Service)}
-	for _, i := range d.Running() {
-		view.Clients = append(view.Clients, i.DIP)
-		view.Records = append(view.Records, emu.NameRecord{Name: i.Name + "." + view.Domain, Address: i.DIP})
-	}
-	return view
+// keep takes over the lists that are no others.
+func (s *edgeShare) keep(old *edgeShare) {
+	keep(&s.neighbors, old.neighbors)
+	keep(&s.stations, old.stations)
+	keep(&s.instances, old.instances)
+	keep(&s.sources, old.sources)
+	keep(&s.self, old.self)
+	keep(&s.endpoints, old.endpoints)
 }
 
-func internalDomain(service string) string { return service + ".internal.cloudapp.net" }
-
-// leafSize is the number of addresses that one bridge carries: adding a port to a bridge costs time for each port it has, and the
-// kernel refuses the 1,024th. The first addresses of a subnet are ports of its own bridge; each further block has a leaf bridge
-// joined to it, made when the first instance needs it.
-const leafSize = 256
-
-// subnet makes a bridge with the instances of the domain that are in the subnet.
-func (b *builder) subnet(edge *emu.Namespace, d domain, sub subnet, direct map[*lab.Instance]netip.Addr, balanced map[*lab.Instance]bool) {
-	gateway := lab.Gateway(sub.prefix)
-	bridge := emu.Bridge{
-		Name: interfaceName("br-" + sub.name), MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, sub.prefix.Bits())},
-	}
-	for _, deployment := range d.deployments {
-		// An internal load balancer has its address on the bridge, so that the edge answers for it.
-		if ilb := deployment.InternalLoadBalancer; ilb != nil && sub.prefix.Contains(ilb.Address) {
-			bridge.Addresses = append(bridge.Addresses, single(ilb.Address))
-		}
-	}
-	leaves := map[int][]emu.MAC{} // the stations behind each leaf bridge
-	for _, i := range d.running {
-		if !sub.prefix.Contains(i.DIP) {
-			continue
-		}
-		mac := emu.MACOf(i.DIP)
-		edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge.Name, Address: i.DIP, MAC: mac})
-		port := &emu.BridgePort{Bridge: bridge.Name, Stations: []emu.MAC{mac}, ProxyARP: true}
-		if n := lab.Offset(sub.prefix, i.DIP) / leafSize; n > 0 {
-			port = &emu.BridgePort{Bridge: leafName(sub, n), Stations: []emu.MAC{mac}}
-			leaves[n] = append(leaves[n], mac)
-		}
-		host := b.instance(d, i, gateway, sub.prefix)
-		if balanced[i] {
-			host.Routes = append(host.Routes, throughGateway(sub.prefix, gateway)...)
-		}
-		if vip, ok := direct[i]; ok {
-			host.Loopback = []netip.Addr{vip}
-			edge.Routes = append(edge.Routes, emu.Route{Destination: single(vip), Gateway: i.DIP, Device: bridge.Name})
-		}
-		b.add(host)
-		b.link(
-			emu.LinkEnd{Namespace: edge.Name, Name: i.DIP.String(), MAC: mac.Variant(bridgePort), Port: port},
-			emu.LinkEnd{Namespace: i.ID, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(i.DIP, sub.prefix.Bits())}},
-		)
-	}
-	edge.Bridges = append(edge.Bridges, bridge)
-	numbers := make([]int, 0, len(leaves))
-	for n := range leaves {
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers)
-	for _, n := range numbers {
-		b.leaf(edge, bridge.Name, sub, n, leaves[n])
+func keep[E comparable](list *[]E, old []E) {
+	if slices.Equal(*list, old) {
+		*list = old
 	}
 }
 
-// internallyBalanced has the instances behind internal load balancers.
-func internallyBalanced(d domain) map[*lab.Instance]bool {
-	all := map[*lab.Instance]bool{}
-	for _, deployment := range d.deployments {
-		if deployment.InternalLoadBalancer == nil {
-			continue
+// join puts together what the deployments of a domain have. The lists of the domain before, which may be nil, are taken over where all of
+// what they were put together from is.
+func join[E any](d domain, old *domainPart, of func(*edgeShare) []E, joined func(*domainPart) []E) []E {
+	if old != nil && slices.EqualFunc(d.shares, old.shares, func(a, b *edgeShare) bool { return a == b || oneList(of(a), of(b)) }) {
+		return joined(old)
+	}
+	n := 0
+	for _, s := range d.shares {
+		n += len(of(s))
+	}
+	all := make([]E, 0, n)
+	for _, s := range d.shares {
+		all = append(all, of(s)...)
+	}
+	return all
+}
+
+func oneList[E any](a, b []E) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// gather is join for lists that are short.
+func gather[E any](d domain, of func(*edgeShare) []E) []E {
+	all := []E{}
+	for _, s := range d.shares {
+		all = append(all, of(s)...)
+	}
+	return all
+}
+
+// edgeRules are the load balancer, the address translation and the boundary of an isolation domain.
+//
+// A packet to a VIP is dispatched by address, protocol and port to the chain of its endpoint, which applies the access control list,
+// chooses a member and translates the destination. The source stays, unless the packet leaves the domain or comes back into it by
+// a VIP: then the source is its own service's VIP.
+func edgeRules(d domain, old *domainPart) *emu.Ruleset {
+	const endpoints, vipOf = "endpoints", "vip-of"
+	instances := join(d, old, func(s *edgeShare) []netip.Prefix { return s.instances },
+		func(o *domainPart) []netip.Prefix { return o.rules().Prefixes[0].Elements })
+	sources := join(d, old, func(s *edgeShare) []emu.AddressMapElement { return s.sources },
+		func(o *domainPart) []emu.AddressMapElement { return o.rules().Addresses[0].Elements })
+	self := join(d, old, func(s *edgeShare) [][2]netip.Addr { return s.self },
+		func(o *domainPart) [][2]netip.Addr { return o.rules().Pairs[0].Elements })
+	sockets := join(d, old, func(s *edgeShare) []emu.SocketMapElement { return s.endpoints },
+		func(o *domainPart) []emu.SocketMapElement { return o.rules().Sockets[0].Elements })
+	t := &emu.Ruleset{
+		Table: "edge",
+		Prefixes: append([]emu.PrefixSet{
+			{Name: instancesSet, Elements: instances},
+			{Name: "vips", Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.vips })},
+			{Name: "space", Elements: d.space()},
+			{Name: "private", Elements: lab.PrivateSpace()},
+			{Name: "internal-load-balancers", Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.internal })},
+		}, gather(d, func(s *edgeShare) []emu.PrefixSet { return s.own })...),
+		Pairs:     []emu.PairSet{{Name: "self", Elements: self}},
+		Addresses: []emu.AddressMap{{Name: vipOf, Elements: sources}},
+		Sockets:   []emu.SocketMap{{Name: endpoints, Elements: sockets}},
+		Chains:    gather(d, func(s *edgeShare) []*emu.Chain { return s.chains }),
+	}
+	for _, p := range gather(d, func(s *edgeShare) []emu.TimeoutPolicy { return s.timeouts }) {
+		if !slices.Contains(t.Timeouts, p) {
+			t.Timeouts = append(t.Timeouts, p)
 		}
-		for _, f := range deployment.Frontends() {
-			for _, m := range f.Members {
-				if f.Internal {
-					all[m.Instance] = true
+	}
+	if slices.ContainsFunc(d.shares, func(s *edgeShare) bool { return s.lists }) {
+		t.Marks = []emu.MarkMap{callers(sources)}
+	}
+	t.Chains = append(t.Chains,
+		&emu.Chain{Name: "prerouting", Hook: emu.DNATHook, Rules: append([]emu.Rule{
+			{Statements: []emu.Statement{emu.Dispatch{Map: endpoints}}},
+		}, gather(d, func(s *edgeShare) []emu.Rule { return s.toOwn })...)},
+		&emu.Chain{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
+			[]emu.Rule{accept(emu.MatchEstablished{})}, dnsRules(), tunnelInput(d.gateway(), d.peers),
+			emu.DropRules(NoEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
+				emu.MatchPrefixSet{Of: emu.Destination, Set: "internal-load-balancers"}),
+			platformPort(),
+		)},
+		&emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: forwardRules(d)},
+		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: append(gather(d, func(s *edgeShare) []emu.Rule { return s.fromOwn }), []emu.Rule{
+			{Comment: "outbound connections come from the service's VIP", Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNATByMap{Map: vipOf}}},
+			{Comment: "so do those that come back by a VIP", Statements: []emu.Statement{emu.MatchMark{Mark: byVIP}, emu.SNATByMap{Map: vipOf}}},
+		}...)},
+	)
+	return t
+}
+
+// instancesSet has the addresses of the running instances.
+const instancesSet = "instances"
+
+func forwardRules(d domain) []emu.Rule {
+	rules := slices.Concat(
+		[]emu.Rule{accept(emu.MatchEstablished{})},
+		gather(d, func(s *edgeShare) []emu.Rule { return s.direct }),
+		emu.DropRules(NoEndpoint, "no endpoint on this port of the VIP", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "vips"}),
+		[]emu.Rule{accept(emu.MatchInput{Device: uplink}, emu.MatchDNATed{})},
+		emu.DropRules(NoEndpoint, "only endpoints lead in", d.origin, emu.MatchInput{Device: uplink}),
+		emu.DropRules(HairpinToSelf, "the load balancer chose the caller itself", d.origin, emu.MatchPairSet{Set: "self"}),
+		[]emu.Rule{accept(emu.MatchDNATed{})},
+	)
+	if d.network == nil {
+		for _, from := range d.subnets() {
+			for _, to := range d.subnets() {
+				if from != to {
+					rules = append(rules, emu.DropRules(OtherDeployment, "deployments of a service reach each other by their VIPs alone", d.origin,
+						emu.MatchPrefix{Of: emu.Source, Prefix: from.prefix}, emu.MatchPrefix{Of: emu.Destination, Prefix: to.prefix})...)
 				}
 			}
 		}
 	}
-	return all
-}
-
-// throughGateway leads to the instance's own subnet by the gateway: a member of an internal load balancer answers clients next to it
-// through the edge, which translated the address they asked for.
-func throughGateway(subnet netip.Prefix, gateway netip.Addr) []emu.Route {
-	half := subnet.Bits() + 1
-	upper := lab.Nth(subnet, 1<<(32-half))
-	return []emu.Route{
-		{Destination: netip.PrefixFrom(subnet.Masked().Addr(), half), Gateway: gateway, Device: "eth0"},
-		{Destination: netip.PrefixFrom(upper, half), Gateway: gateway, Device: "eth0"},
-	}
-}
-
-func leafName(sub subnet, n int) string { return interfaceName(fmt.Sprintf("br-%s.%d", sub.name, n)) }
-
-// leaf joins a leaf bridge to the bridge of its subnet. The subnet's bridge answers ARP for all; what the leaf doesn't know goes up.
-func (b *builder) leaf(edge *emu.Namespace, bridge string, sub subnet, n int, stations []emu.MAC) {
-	first := lab.Nth(sub.prefix, n*leafSize)
-	edge.Bridges = append(edge.Bridges, emu.Bridge{Name: leafName(sub, n), MAC: emu.MACOf(first).Variant(leafBridge)})
-	b.link(
-		emu.LinkEnd{
-			Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("dn-%s.%d", sub.name, n)), MAC: emu.MACOf(first).Variant(leafDown),
-			Port: &emu.BridgePort{Bridge: bridge, Stations: stations, ProxyARP: true},
-		},
-		emu.LinkEnd{
-			Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("up-%s.%d", sub.name, n)), MAC: emu.MACOf(first).Variant(leafUp),
-			Port: &emu.BridgePort{Bridge: leafName(sub, n), Uplink: true},
-		},
+	return slices.Concat(rules,
+		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: instancesSet})},
+		intoTunnels(d.peers),
+		emu.DropRules(NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
+		emu.DropRules(PrivateAddress, "outside "+d.name+": private addresses have no route", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
+		leave(),
 	)
 }
 
-// instance makes the namespace of an instance.
-func (b *builder) instance(d domain, i *lab.Instance, gateway netip.Addr, prefix netip.Prefix) *emu.Namespace {
-	deployment := b.lab.Deployment(i)
-	servers := deployment.DNSServers
-	if len(servers) == 0 {
-		servers = d.servers
-	}
-	if len(servers) == 0 {
-		servers = []netip.Addr{lab.PlatformResolver}
-	}
-	return &emu.Namespace{
-		Name: i.ID, Hostname: i.Name, Kind: emu.Host, Origin: i.Origin,
-		Routes:   []emu.Route{defaultRoute(gateway, "eth0", false)},
-		Hosts:    []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
-		Firewall: guestFirewall(i, b.lab.FirewallRules(i), prefix),
-		Resolver: emu.Resolver{Servers: servers, Search: []string{internalDomain(i.Service)}},
-		Services: services(i.Services, environment(deployment, i)),
+func accept(matches ...emu.Statement) emu.Rule {
+	return emu.Rule{Statements: append(matches, emu.Accept{})}
+}
+
+// dnsRules let the platform's name server be asked.
+func dnsRules() []emu.Rule {
+	at := emu.MatchPrefix{Of: emu.Destination, Prefix: single(lab.PlatformResolver)}
+	return []emu.Rule{
+		accept(at, emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: 53}),
+		accept(at, emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: 53}),
 	}
 }
 
-// Variants of the MAC address that an IPv4 address gives, for what isn't the station with that address itself: a bridge takes frames
-// for the address of one of its own ports as its own.
-const (
-	bridgePort byte = 1 + iota // the bridge's end of an instance's cable
-	leafBridge
-	leafDown
-	leafUp
-)
+func platformPort() []emu.Rule {
+	return emu.DropRules(PlatformPort, "the platform's own addresses answer DNS alone", emu.Origin{})
+}
 
-func serviceName(s lab.Service) string { return fmt.Sprintf("%d-%s", s.Port, s.Protocol) }
+// leave lets connections out to the internet, but for ICMP: a VIP translates TCP and UDP alone.
+func leave() []emu.Rule {
+	return append(
+		emu.DropRules(OutboundICMP, "ICMP doesn't leave through a VIP", emu.Origin{}, emu.MatchOutput{Device: uplink}, emu.MatchProtocol{Protocol: "icmp"}),
+		accept(emu.MatchOutput{Device: uplink}),
+	)
+}

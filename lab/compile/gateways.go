@@ -20,7 +20,7 @@ const lanBridge = "br-lan"
 func SiteName(n *lab.LocalNetwork) string { return "site." + strings.ToLower(n.Name) }
 
 // tunnels joins the edges of connected networks and the VPN devices of sites.
-func (b *builder) tunnels() {
+func (b *builder) tunnels() (all []emu.Tunnel) {
 	ports := map[string]uint16{}
 	end := func(namespace, peer string, address netip.Addr, behindPeer []netip.Prefix) emu.TunnelEnd {
 		ports[namespace]++
@@ -29,10 +29,10 @@ func (b *builder) tunnels() {
 			AllowedPrefixes: masked(behindPeer),
 		}
 	}
-	for _, c := range b.lab.Connections() {
+	for _, c := range b.connections {
 		n := c.Network
 		if site := c.LocalNetwork; site != nil {
-			b.network.Tunnels = append(b.network.Tunnels, emu.Tunnel{
+			all = append(all, emu.Tunnel{
 				ID: n.Name + "-" + site.Name,
 				A:  end(EdgeName(n.Name), site.Name, n.Gateway.Address, site.AddressSpace),
 				B:  end(SiteName(site), n.Name, site.VPNGatewayAddress, n.AddressSpace),
@@ -40,12 +40,13 @@ func (b *builder) tunnels() {
 			continue
 		}
 		other := c.VirtualNetwork
-		b.network.Tunnels = append(b.network.Tunnels, emu.Tunnel{
+		all = append(all, emu.Tunnel{
 			ID: n.Name + "-" + other.Name,
 			A:  end(EdgeName(n.Name), other.Name, n.Gateway.Address, other.AddressSpace),
 			B:  end(EdgeName(other.Name), n.Name, other.Gateway.Address, n.AddressSpace),
 		})
 	}
+	return all
 }
 
 func masked(all []netip.Prefix) []netip.Prefix {
@@ -61,7 +62,7 @@ func tunnelDevice(peer string) string { return interfaceName("vpn-" + peer) }
 // peers names the networks that a network, virtual or local, is connected to.
 func (b *builder) peers(name string) []string {
 	var all []string
-	for _, c := range b.lab.Connections() {
+	for _, c := range b.connections {
 		other := ""
 		if c.LocalNetwork != nil {
 			other = c.LocalNetwork.Name
@@ -98,7 +99,7 @@ func intoTunnels(peers []string) []emu.Rule {
 }
 
 // site makes an on-premises site: its VPN device is a router between the internet and the hosts.
-func (b *builder) site(internet *emu.Namespace, n *lab.LocalNetwork) {
+func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNetwork) {
 	lan := n.AddressSpace[0].Masked()
 	gateway := lab.Gateway(lan)
 	router := &emu.Namespace{
@@ -109,19 +110,19 @@ func (b *builder) site(internet *emu.Namespace, n *lab.LocalNetwork) {
 	for _, h := range n.Hosts {
 		mac := emu.MACOf(h.Address)
 		router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: lanBridge, Address: h.Address, MAC: mac})
-		b.add(&emu.Namespace{
+		p.namespaces = append(p.namespaces, &emu.Namespace{
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
 		})
-		b.link(
-			emu.LinkEnd{Namespace: router.Name, Name: h.Address.String(), MAC: mac.Variant(bridgePort), Port: &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true}},
-			emu.LinkEnd{Namespace: h.Name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(h.Address, lan.Bits())}},
-		)
+		p.links = append(p.links, &emu.Link{
+			A: emu.LinkEnd{Namespace: router.Name, Name: h.Address.String(), MAC: mac.Variant(bridgePort), Port: &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true}},
+			B: emu.LinkEnd{Namespace: h.Name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(h.Address, lan.Bits())}},
+		})
 		hosts = append(hosts, single(h.Address))
 	}
 	router.Ruleset = b.siteRules(n, hosts)
-	b.attach(internet, interfaceName("site-"+n.Name), router, uplink, n.VPNGatewayAddress)
-	b.add(router)
+	p.links = append(p.links, attach(internet, interfaceName("site-"+n.Name), router, uplink, n.VPNGatewayAddress))
+	p.namespaces = append(p.namespaces, router)
 }
 
 func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Ruleset {

@@ -2,28 +2,29 @@ package live
 
 import (
 	"fmt"
-	"net/netip"
 	"testing"
+	"time"
 
-	"vnetlab/emu"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
-	"vnetlab/lab/compile"
 	"vnetlab/lab/guestfirewall"
 	"vnetlab/lab/labtest"
 )
+
+// settle is how long the kernel needs to destroy what an operation removed: until then the next transaction waits.
+const settle = 50 * time.Millisecond
 
 // BenchmarkOperation measures one operation on a running lab of many instances, from the operation to the packets.
 func BenchmarkOperation(b *testing.B) {
 	kerneltest.RequireRoot(b)
 	for _, instances := range []int{10, 100, 1000} {
-		l := benchmarkLab(b, instances)
-		s := &server{start: startMessage{Name: "bench"}, healthWake: make(chan struct{}, 1)}
-		s.state.Store(&state{lab: l, network: compile.Network(l)})
+		l := labtest.Large(b, instances)
+		s := &server{start: startMessage{Name: "bench"}, health: newHealthNews()}
+		s.state.Store(newState(l, ""))
 		b.Setenv("VNETLAB_RUN", b.TempDir())
 		var err error
-		if s.emu, err = emulator.Start(b.Context(), s.now().network, emulator.Options{}, nil); err != nil {
+		if s.emu, err = emulator.Start(b.Context(), s.now().network(), emulator.Options{}, nil); err != nil {
 			b.Fatal(err)
 		}
 		apply := func(b *testing.B, o lab.Operation) {
@@ -58,6 +59,7 @@ func BenchmarkOperation(b *testing.B) {
 					apply(b, bb.do(i))
 					b.StopTimer()
 					apply(b, bb.undo(i))
+					time.Sleep(settle)
 					b.StartTimer()
 				}
 			})
@@ -66,35 +68,4 @@ func BenchmarkOperation(b *testing.B) {
 			b.Error(err)
 		}
 	}
-}
-
-// benchmarkLab is a virtual network with so many instances in services of 25, each with a firewall and a port through its VIP.
-func benchmarkLab(b *testing.B, instances int) *lab.Lab {
-	b.Helper()
-	l, err := lab.New("bench", lab.Origin{})
-	must := func(err error) {
-		b.Helper()
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	must(err)
-	must(l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "Net", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
-		Subnets: []lab.Subnet{
-			{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.0.0/24")}, {Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.8.0/21")},
-		},
-	}))
-	must(l.CreateHostedService(lab.HostedService{Name: "machines", Location: "West US", VirtualNetwork: "Net"}))
-	must(l.AddVirtualMachine("machines", lab.VirtualMachine{Name: "vm", Subnet: "a", Services: labtest.Listen(80)}))
-	const each = 25
-	for n := 0; n < instances; n += each {
-		name := fmt.Sprintf("service%d", n/each)
-		must(l.CreateHostedService(lab.HostedService{Name: name, Location: "West US"}))
-		must(l.CreateDeployment(name, lab.PackageDeployment{VirtualNetwork: "Net", Roles: []lab.Role{{
-			Name: "Web", InstanceCount: min(each, instances-n), Subnet: "b", Services: labtest.Listen(80),
-			InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
-		}}}))
-	}
-	return l
 }

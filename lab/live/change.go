@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
-	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/emulator"
@@ -16,12 +14,22 @@ import (
 	"vnetlab/lab/compile"
 )
 
-// state is what a lab is at one moment. It never changes: a change makes another one.
+// state is what a lab is at one moment. It never changes: a change makes another one, which shares with it what stays.
 type state struct {
-	lab     *lab.Lab
-	network *emu.Network
-	file    string // absolute path of the lab file
+	lab      *lab.Lab
+	compiled *compile.Compilation
+	file     string // absolute path of the lab file
 }
+
+func newState(l *lab.Lab, file string) *state {
+	return &state{lab: l, compiled: new(compile.Compilation).Next(l), file: file}
+}
+
+func (s *state) next(l *lab.Lab, file string) *state {
+	return &state{lab: l, compiled: s.compiled.Next(l), file: file}
+}
+
+func (s *state) network() *emu.Network { return s.compiled.Network }
 
 // now gives what the lab is.
 func (s *server) now() *state { return s.state.Load() }
@@ -39,13 +47,19 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	if err != nil {
 		return emulator.Change{}, err
 	}
-	now := &state{lab: l, network: compile.Network(l), file: file}
-	if forgetHealth(old, now) {
-		now.network = compile.Network(l)
+	now := old.next(l, file)
+	change := emu.Changes(old.network(), now.network())
+	if forgotten := forgetHealth(l, change); forgotten != l {
+		now = old.next(forgotten, file)
+		change = emu.Changes(old.network(), now.network())
 	}
-	c, err := s.replace(now)
+	c, err := s.replace(now, change)
 	if err != nil {
 		return c, err
+	}
+	_, begun := questions(change)
+	for _, p := range begun { // they may have had their answers already
+		s.health.tell(p.ID)
 	}
 	if err := updateLinks(s.start.Name, s.start.HostPID, c.Removed, c.Added, s.emu.NamespaceFD); err != nil {
 		fmt.Fprintln(os.Stderr, err) // tcpdump and its kin don't find a namespace by name; the lab is as it should be
@@ -53,43 +67,18 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	return c, nil
 }
 
-// forgetHealth forgets the answers to health probes that ask something else from now on, or didn't exist before; it says whether there
-// were any.
-func forgetHealth(old, now *state) (forgotten bool) {
-	known := healthProbes(old.network)
-	for id, p := range healthProbes(now.network) {
-		if now.lab.Healthy(id) && known[id] != p {
-			now.lab.SetHealth(id, false)
-			forgotten = true
-		}
-	}
-	return forgotten
-}
-
-func healthProbes(n *emu.Network) map[string]emu.HealthProbe {
-	all := map[string]emu.HealthProbe{}
-	for _, s := range n.Namespaces {
-		for _, p := range s.HealthProbes {
-			p.Interval, p.Timeout = 0, 0 // when it asks doesn't matter
-			all[p.ID] = p
-		}
-	}
-	return all
-}
-
 // replace changes the packets. Who asks packets meanwhile can know by generation that they changed under the question.
-func (s *server) replace(now *state) (emulator.Change, error) {
+func (s *server) replace(now *state, change *emu.Change) (emulator.Change, error) {
 	s.packets.Lock()
 	defer s.packets.Unlock()
 	s.generation.Add(1)
 	defer s.generation.Add(1)
 	// Whoever asked may hang up; a change that has begun is made.
-	c, err := s.emu.Update(context.Background(), now.network)
+	c, err := s.emu.Update(context.Background(), change)
 	if err != nil {
 		return c, fmt.Errorf("the kernel refuses the change: %w", err)
 	}
 	s.state.Store(now)
-	s.wakeHealth() // what is new may have had its answer already
 	return c, nil
 }
 
@@ -178,49 +167,4 @@ func (s *server) restartInstance(name string) (emulator.Change, error) {
 	s.generation.Add(1)
 	defer s.generation.Add(1)
 	return s.emu.Restart(context.Background(), namespace)
-}
-
-// wakeHealth has followHealth look again; it never waits.
-func (s *server) wakeHealth() {
-	select {
-	case s.healthWake <- struct{}{}:
-	default:
-	}
-}
-
-// healthRetry is how long a change of health that the kernel refused waits for its next try.
-const healthRetry = time.Second
-
-// watchHealth brings what health probes find out to the load balancer, until the lab ends. Many answers at once are one change.
-func (s *server) watchHealth() {
-	for {
-		select {
-		case <-s.stopping:
-			return
-		case <-s.healthWake:
-		}
-		if err := s.followHealth(); err != nil {
-			fmt.Fprintln(os.Stderr, "health probes:", err)
-			time.AfterFunc(healthRetry, s.wakeHealth)
-		}
-	}
-}
-
-// followHealth makes the load balancer's members those that answered their probes.
-func (s *server) followHealth() error {
-	_, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
-		states := s.emu.Health()
-		if !slices.ContainsFunc(states, func(h emulator.Health) bool { return l.Healthy(h.ID) != h.Healthy }) {
-			return nil, "", errNoChange
-		}
-		next := l.Clone()
-		for _, h := range states {
-			next.SetHealth(h.ID, h.Healthy)
-		}
-		return next, file, nil
-	})
-	if errors.Is(err, errNoChange) {
-		return nil
-	}
-	return err
 }

@@ -21,7 +21,7 @@ func (s *server) summary() Summary {
 	now := s.now()
 	sum := Summary{
 		Name: now.lab.Name, File: now.file, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
-		Instances: len(now.lab.Instances()), Namespaces: len(now.network.Namespaces), Links: len(now.network.Links),
+		Instances: len(now.lab.Instances()), Namespaces: len(now.network().Namespaces), Links: len(now.network().Links),
 	}
 	for _, m := range now.lab.Members() {
 		sum.Services += len(m.Services())
@@ -84,11 +84,12 @@ func (s *server) info() Info {
 		}
 		info.LocalNetworks = append(info.LocalNetworks, site)
 	}
-	for _, n := range d.network.Namespaces {
+	for _, n := range d.network().Namespaces {
 		if n.Kind == emu.Router {
 			info.Fabric = append(info.Fabric, n.Name)
 		}
 	}
+	slices.Sort(info.Fabric)
 	return info
 }
 
@@ -143,14 +144,10 @@ func (d describer) endpoint(f lab.Frontend) EndpointInfo {
 		Members: []MemberInfo{}, Distribution: f.Distribution, IdleTimeoutInMinutes: f.IdleTimeout, DirectServerReturn: f.DirectServerReturn,
 		ACL: []ACLRuleInfo{},
 	}
-	serving := map[*lab.Instance]bool{}
-	for _, b := range d.lab.Serving(f) {
-		serving[b.Instance] = true
-	}
 	for _, b := range f.Members {
 		e.LocalPort = b.LocalPort
 		e.Instances = append(e.Instances, b.Instance.ID)
-		e.Members = append(e.Members, MemberInfo{b.Instance.ID, b.LocalPort, serving[b.Instance], d.health[b.ProbeID]})
+		e.Members = append(e.Members, MemberInfo{b.Instance.ID, b.LocalPort, b.Serving, d.health[b.ProbeID]})
 	}
 	if p := f.Probe; p != nil {
 		e.Probe = &ProbeInfo{p.Protocol, p.Port, p.Path, p.IntervalInSeconds, p.TimeoutInSeconds}

@@ -87,7 +87,7 @@ func (s *server) run(conn *net.UnixConn, req ExecRequest, files []*os.File) (int
 // namespace finds a member of the lab, or a namespace of its fabric.
 func (s *server) namespace(name string) (string, error) {
 	now := s.now()
-	if _, ok := now.network.Namespace(name); ok {
+	if _, ok := now.network().Namespace(name); ok {
 		return name, nil
 	}
 	return now.lab.Namespace(name)

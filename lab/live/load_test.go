@@ -20,7 +20,6 @@ import (
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
-	"vnetlab/lab/compile"
 )
 
 // keptOpen is a connection that asks the same server again and again.
@@ -49,10 +48,10 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	t.Setenv("VNETLAB_RUN", t.TempDir())
 	l, dir := loadedLab(t)
-	s := &server{start: startMessage{Name: "load"}, healthWake: make(chan struct{}, 1)}
-	s.state.Store(&state{lab: l, network: compile.Network(l)})
+	s := &server{start: startMessage{Name: "load"}, health: newHealthNews()}
+	s.state.Store(newState(l, ""))
 	var err error
-	if s.emu, err = emulator.Start(t.Context(), s.now().network, emulator.Options{Keep: []string{dir}}, nil); err != nil {
+	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {

@@ -14,6 +14,7 @@ import (
 	"vnetlab/emu/kernel"
 	"vnetlab/emu/process"
 	"vnetlab/lab"
+	"vnetlab/lab/compile"
 )
 
 // maxBody bounds what a request may send, in bytes.
@@ -24,7 +25,11 @@ func (s *server) httpServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/lab", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.info()) })
 	mux.HandleFunc("GET /v1/summary", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.summary()) })
-	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.now().network) })
+	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) {
+		network := compile.Network(s.now().lab)
+		network.Sort()
+		answer(w, network)
+	})
 	mux.HandleFunc("GET /v1/diff", s.diff)
 	mux.HandleFunc("POST /v1/probe", s.probe)
 	mux.HandleFunc("POST /v1/test", s.test)

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/emulator"
-	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
 )
 
@@ -68,7 +67,7 @@ type server struct {
 	changing   sync.Mutex    // held by who makes a change, from the lab to the packets
 	packets    sync.RWMutex  // held while packets change; for reading by who must know that they don't
 	generation atomic.Uint64 // odd while packets change
-	healthWake chan struct{} // something about health may have changed
+	health     *healthNews
 
 	stopOnce sync.Once
 	stopping chan struct{} // closed when the lab is to end
@@ -77,7 +76,7 @@ type server struct {
 // build makes the lab. When the starter dies meanwhile, so does this process, and with it all that was built.
 func build(conn *os.File, start startMessage) (*server, error) {
 	confirmed := make(chan struct{})
-	s := &server{start: start, began: time.Now(), stopping: make(chan struct{}), healthWake: make(chan struct{}, 1)}
+	s := &server{start: start, began: time.Now(), stopping: make(chan struct{}), health: newHealthNews()}
 	go s.followStarter(conn, confirmed)
 	if err := isolate(start.Name); err != nil {
 		return nil, err
@@ -95,11 +94,11 @@ func build(conn *os.File, start startMessage) (*server, error) {
 	if loaded.Lab.Name != start.Name {
 		return nil, fmt.Errorf("%s was changed while the lab started: it is now named %s", start.Path, loaded.Lab.Name)
 	}
-	s.state.Store(&state{lab: loaded.Lab, network: compile.Network(loaded.Lab), file: file})
+	s.state.Store(newState(loaded.Lab, file))
 	opts := emulator.Options{
-		ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}, HealthChanged: func(string, bool) { s.wakeHealth() },
+		ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}, HealthChanged: func(id string, _ bool) { s.health.tell(id) },
 	}
-	s.emu, err = emulator.Start(context.Background(), s.now().network, opts, func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
+	s.emu, err = emulator.Start(context.Background(), s.now().network(), opts, func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
 	if err != nil {
 		return nil, err
 	}

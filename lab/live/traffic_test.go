@@ -109,6 +109,7 @@ func TestNewConnectionsFollowChanges(t *testing.T) {
 type trafficLab struct {
 	t        *testing.T
 	lab      *lab.Lab
+	compiled *compile.Compilation
 	emulator *emulator.Emulator
 	changes  int
 	servers  map[string]*echoServer
@@ -152,8 +153,8 @@ func newTrafficLab(t *testing.T) *trafficLab {
 			InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80, LocalPort: trafficPort}},
 		}}}))
 	}
-	w := &trafficLab{t: t, lab: l, servers: map[string]*echoServer{}}
-	w.emulator, err = emulator.Start(t.Context(), compile.Network(l), emulator.Options{}, nil)
+	w := &trafficLab{t: t, lab: l, compiled: new(compile.Compilation).Next(l), servers: map[string]*echoServer{}}
+	w.emulator, err = emulator.Start(t.Context(), w.compiled.Network, emulator.Options{}, nil)
 	must(err)
 	t.Cleanup(func() {
 		for _, s := range w.servers {
@@ -180,7 +181,6 @@ func (w *trafficLab) do(o lab.Operation) {
 	if deleted, ok := o.(lab.DeleteRoleOp); ok {
 		w.servers[deleted.Name].close()
 		delete(w.servers, deleted.Name)
-		w.lab.SetHealth(deleted.Name+"/web", false)
 	}
 }
 
@@ -194,10 +194,11 @@ func (w *trafficLab) health(instance string, healthy bool) {
 
 func (w *trafficLab) become(next *lab.Lab) {
 	w.t.Helper()
-	if _, err := w.emulator.Update(w.t.Context(), compile.Network(next)); err != nil {
+	compiled := w.compiled.Next(next)
+	if _, err := w.emulator.Update(w.t.Context(), emu.Changes(w.compiled.Network, compiled.Network)); err != nil {
 		w.t.Fatal(err)
 	}
-	w.lab = next
+	w.lab, w.compiled = next, compiled
 	w.changes++
 }
 

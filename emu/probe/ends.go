@@ -1,0 +1,194 @@
+package probe
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+)
+
+// end is a socket address in a namespace at which a connection may arrive.
+type end struct {
+	namespace string
+	at        netip.AddrPort
+}
+
+// translation is what a router makes of a destination.
+type translation struct {
+	router string
+	to     netip.AddrPort
+}
+
+// translations lists what the routers make of a destination.
+func (t *topology) translations(of socket) (all []translation) {
+	for _, c := range t.dispatched[of] {
+		for _, to := range t.destinations(c, map[string]bool{}) {
+			all = append(all, translation{c.router, to})
+		}
+	}
+	return all
+}
+
+// destinations lists where a chain and the chains it leads to translate to.
+func (t *topology) destinations(c chain, seen map[string]bool) (all []netip.AddrPort) {
+	rules := t.chains[c]
+	if rules == nil || seen[c.name] {
+		return nil
+	}
+	seen[c.name] = true
+	for _, r := range rules.Rules {
+		for _, s := range r.Statements {
+			switch s := s.(type) {
+			case emu.DNAT:
+				all = append(all, s.To)
+			case emu.Goto:
+				all = append(all, t.destinations(chain{c.router, s.Chain}, seen)...)
+			case emu.Distribute:
+				for _, next := range s.Chains {
+					all = append(all, t.destinations(chain{c.router, next}, seen)...)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// ends lists where a connection or datagram that starts in a namespace may arrive. Where several namespaces have an address, because
+// networks overlap, those count that are linked to the same router as the start of the connection, or to the router that
+// translated it; if none is, all of them.
+func (t *topology) ends(from string, protocol emu.Protocol, to netip.AddrPort) []end {
+	type leg struct {
+		to   netip.AddrPort
+		near []string
+	}
+	var found []end
+	seen := map[translation]bool{}
+	for legs := []leg{{to, t.near(from)}}; len(legs) > 0; legs = legs[1:] {
+		l := legs[0]
+		for _, tr := range t.translations(socket{l.to.Addr(), protocol, l.to.Port()}) {
+			if !seen[tr] && tr.to != to {
+				seen[tr] = true
+				legs = append(legs, leg{tr.to, []string{tr.router}})
+			}
+		}
+		for _, owner := range t.ownersNear(l.to.Addr(), l.near) {
+			if e := (end{owner, l.to}); !slices.Contains(found, e) {
+				found = append(found, e)
+			}
+		}
+	}
+	return found
+}
+
+// near lists a namespace and those it is linked to.
+func (t *topology) near(from string) []string {
+	near := []string{from}
+	for n := range t.neighbours[from] {
+		near = append(near, n)
+	}
+	return near
+}
+
+func (t *topology) ownersNear(a netip.Addr, near []string) []string {
+	all := slices.Compact(slices.Clone(t.owners[a]))
+	if len(all) < 2 {
+		return all
+	}
+	var some []string
+	for _, o := range all {
+		if slices.ContainsFunc(near, func(n string) bool { return n == o || t.neighbours[n][o] > 0 }) {
+			some = append(some, o)
+		}
+	}
+	if len(some) == 0 {
+		return all
+	}
+	return some
+}
+
+// builtIn says whether a built-in listener, and nothing else, may get what is sent to one of the ends: over TCP an HTTP request for the
+// host.
+func (t *topology) builtIn(ends []end, protocol emu.Protocol, host string) bool {
+	for _, e := range ends {
+		s := t.namespaces[e.namespace]
+		if s == nil {
+			return false // it went while the probe was under way
+		}
+		if p := proxyAt(s, e.at); p != nil && protocol == emu.TCP {
+			if !t.builtInBehind(s.Name, p, host) {
+				return false
+			}
+			continue
+		}
+		i := slices.IndexFunc(s.Services, func(v emu.Service) bool { return v.Protocol == protocol && v.Port == e.at.Port() })
+		if i < 0 || !s.Services[i].BuiltIn() {
+			return false
+		}
+	}
+	return len(ends) > 0
+}
+
+func (t *topology) builtInBehind(namespace string, p *emu.HTTPProxy, host string) bool {
+	i := slices.IndexFunc(p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) })
+	if i < 0 {
+		return false
+	}
+	behind := t.ends(namespace, emu.TCP, p.Routes[i].Backend)
+	for _, e := range behind {
+		if s := t.namespaces[e.namespace]; s != nil && proxyAt(s, e.at) != nil {
+			return false // a proxy behind a proxy could be this one
+		}
+	}
+	return t.builtIn(behind, emu.TCP, host)
+}
+
+// proxyAt finds the proxy that listens at an address of the namespace.
+func proxyAt(s *emu.Namespace, at netip.AddrPort) *emu.HTTPProxy {
+	for i, p := range s.Proxies {
+		if p.Listen.Port() == at.Port() && (p.Listen.Addr() == at.Addr() || p.Listen.Addr().IsUnspecified()) {
+			return &s.Proxies[i]
+		}
+	}
+	return nil
+}
+
+// reporters lists the namespaces that report drops.
+func (t *topology) reporters() (names []string) {
+	for name, s := range t.namespaces {
+		if canDrop(s) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func canDrop(s *emu.Namespace) bool { return s.Ruleset != nil || s.Firewall != nil }
+
+// allUnheard gives the namespaces with a ruleset that nobody listens to yet.
+func (t *topology) allUnheard() map[string]int {
+	if len(t.unheard) == 0 {
+		return nil
+	}
+	return maps.Clone(t.unheard)
+}
+
+// heard notes that somebody listens to a namespace, if it is still the one of that time.
+func (t *topology) heard(name string, since int) {
+	if t.unheard[name] == since {
+		delete(t.unheard, name)
+	}
+}
+
+// rule names the rule that reported a drop.
+func (t *topology) rule(namespace, id string) *emu.RuleReference {
+	key := ruleKey{namespace, id}
+	known, ok := t.rules.Load(key)
+	if !ok {
+		ref, _ := t.network.Rule(namespace, id) // without text when the rule is newer than the network
+		known, _ = t.rules.LoadOrStore(key, ref)
+	}
+	ref := known.(emu.RuleReference)
+	return &ref
+}

@@ -1,0 +1,164 @@
+package compile
+
+import (
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+)
+
+// domain is an isolation domain: a virtual network, or a cloud service with deployments outside any.
+type domain struct {
+	name        string // lab.Deployment.Domain
+	port        string // of the datacenter
+	location    string
+	origin      emu.Origin
+	network     *lab.VirtualNetwork // nil: none
+	deployments []*deploymentPart
+	shares      []*edgeShare // of the deployments
+	peers       []string     // what the virtual network's gateway joins it to
+}
+
+func (d *domain) add(p *deploymentPart) {
+	d.deployments = append(d.deployments, p)
+	d.shares = append(d.shares, p.edge)
+}
+
+// sameEdge says whether two domains have the same edge.
+func (d domain) sameEdge(o domain) bool {
+	return d.name == o.name && d.port == o.port && d.location == o.location && d.origin == o.origin && d.network == o.network &&
+		slices.Equal(d.shares, o.shares) && slices.Equal(d.peers, o.peers)
+}
+
+// space is what is inside.
+func (d domain) space() []netip.Prefix {
+	if d.network != nil {
+		return d.network.AddressSpace
+	}
+	var all []netip.Prefix
+	for _, s := range d.subnets() {
+		all = append(all, s.prefix)
+	}
+	return all
+}
+
+// subnets lists the subnets of all deployments.
+func (d domain) subnets() []subnet {
+	if d.network != nil {
+		return subnetsOf(d.network, nil)
+	}
+	return gather(d, func(s *edgeShare) []subnet { return s.subnets })
+}
+
+// gateway is the public address of the virtual network's gateway; zero: none.
+func (d domain) gateway() netip.Addr {
+	if d.network == nil || d.network.Gateway == nil {
+		return netip.Addr{}
+	}
+	return d.network.Gateway.Address
+}
+
+// domainPart is a domain with its edge: the bridges, the load balancer and the boundary.
+type domainPart struct {
+	domain
+
+	outside   *outside
+	edge      *emu.Namespace
+	neighbors []emu.Neighbor // of the edge, on its bridges
+	links     []*emu.Link    // but for those of the instances
+}
+
+// rules of the edge.
+func (p *domainPart) rules() *emu.Ruleset { return p.edge.Ruleset }
+
+// domains makes the isolation domains with all that is in them: virtual networks first, each in the order of creation.
+func (b *builder) domains() []*domainPart {
+	l := b.lab
+	networks := make([]domain, len(l.VirtualNetworks))
+	at := make(map[string]int, len(networks))
+	for i, n := range l.VirtualNetworks {
+		networks[i] = domain{name: n.Name, port: n.Name, location: l.LocationOf(n.AffinityGroup, n.Location), origin: n.Origin, network: n, peers: b.peers(n.Name)}
+		at[n.Name] = i
+	}
+	var services []domain
+	for _, s := range l.CloudServices {
+		own := domain{port: "s." + s.Name, location: l.LocationOf(s.AffinityGroup, s.Location), origin: s.Origin}
+		for _, d := range []*lab.Deployment{s.Production, s.Staging} {
+			switch {
+			case d == nil:
+			case d.VirtualNetwork != "":
+				in := &networks[at[d.VirtualNetwork]]
+				in.add(b.deployment(d, in.network))
+			default:
+				own.name = d.Domain()
+				own.add(b.deployment(d, nil))
+			}
+		}
+		if len(own.deployments) > 0 {
+			// A swap is no other order.
+			slices.SortFunc(own.shares, func(a, b *edgeShare) int { return a.subnets[0].prefix.Addr().Compare(b.subnets[0].prefix.Addr()) })
+			services = append(services, own)
+		}
+	}
+	all := make([]*domainPart, 0, len(networks)+len(services))
+	for _, d := range slices.Concat(networks, services) {
+		p := newDomainPart(d, b.previous.domains[d.name])
+		b.next.domains[d.name] = p
+		all = append(all, p)
+	}
+	return all
+}
+
+func newDomainPart(d domain, old *domainPart) *domainPart {
+	if old != nil && old.sameEdge(d) {
+		if slices.Equal(old.deployments, d.deployments) {
+			return old
+		}
+		p := *old
+		p.domain = d
+		return &p
+	}
+	edge := &emu.Namespace{
+		Name: EdgeName(d.name), Kind: emu.Router, Origin: d.origin, Loopback: []netip.Addr{lab.PlatformResolver},
+		Routes: gather(d, func(s *edgeShare) []emu.Route { return s.routes }), HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
+		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
+	}
+	p := &domainPart{domain: d, edge: edge, outside: &outside{port: d.port, edge: edge.Name}}
+	p.neighbors = join(d, old, func(s *edgeShare) []emu.Neighbor { return s.neighbors }, func(o *domainPart) []emu.Neighbor { return o.neighbors })
+	edge.Neighbors = slices.Clip(p.neighbors)
+	if gateway := d.gateway(); gateway.IsValid() {
+		edge.Loopback = append(edge.Loopback, gateway)
+		p.outside.public = append(p.outside.public, gateway)
+	}
+	leaves := map[string]map[int][]emu.MAC{} // the stations behind each leaf bridge, by the subnet's bridge
+	for _, share := range d.shares {
+		p.outside.public = append(p.outside.public, share.public...)
+		if len(share.names.Clients) > 0 {
+			edge.DNS.Views = append(edge.DNS.Views, &share.names)
+		}
+		for _, s := range share.stations {
+			if leaves[s.bridge] == nil {
+				leaves[s.bridge] = map[int][]emu.MAC{}
+			}
+			leaves[s.bridge][s.leaf] = append(leaves[s.bridge][s.leaf], s.mac)
+		}
+	}
+	for _, s := range d.subnets() {
+		var balancers []netip.Prefix // their addresses are on the bridge, so that the edge answers for them
+		for _, share := range d.shares {
+			for _, a := range share.internal {
+				if s.prefix.Contains(a.Addr()) {
+					balancers = append(balancers, a)
+				}
+			}
+		}
+		p.links = append(p.links, s.join(edge, balancers, leaves[s.bridge])...)
+	}
+	edge.Ruleset = edgeRules(d, old)
+	if old != nil && old.outside.equal(p.outside) {
+		p.outside = old.outside
+	}
+	p.links = append(p.links, p.outside.connect(d.location, edge))
+	return p
+}

@@ -1,0 +1,170 @@
+package compile
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+	"vnetlab/lab"
+)
+
+// endpoint makes the chains of a public port, or of a port of an internal load balancer: SERVICE-tcp-80, with what it leads to behind a dot
+// or a slash, so that no names of services, deployments and instances give one chain.
+func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
+	name := d.Service
+	if d.Name != d.Service {
+		name += "/" + d.Name
+	}
+	own := "own-" + name
+	name += fmt.Sprintf("-%s-%d", f.Protocol, f.PublicPort)
+	if f.Internal {
+		name += ".internal"
+	}
+	s.endpoints = append(s.endpoints, emu.SocketMapElement{Address: f.Address, Protocol: f.Protocol, Port: f.PublicPort, Chain: name})
+	s.timeoutPolicy(f)
+	members := &emu.Chain{Name: name}
+	serving := f.Serving()
+	switch {
+	case len(serving) == 0:
+		members.Rules = emu.DropRules(NoBackendID(d, f), "nobody serves behind the endpoint "+f.Name, f.Origin)
+	case f.DirectServerReturn:
+		s.ownSet(own, d)
+		members.Rules = directReturnRules(f, own)
+		if !f.Internal {
+			s.direct = append(s.direct, accept(emu.MatchPrefix{Of: emu.Destination, Prefix: single(f.Address)}, emu.MatchProtocol{Protocol: string(f.Protocol)}, emu.MatchPort{Port: f.PublicPort}))
+		}
+	case len(serving) == 1:
+		members.Rules = []emu.Rule{translate(f, serving[0])}
+	default:
+		pick := emu.Distribute{By: distributions[f.Distribution]}
+		for _, m := range serving {
+			chain := &emu.Chain{Name: name + "/" + m.Instance.Name, Rules: []emu.Rule{translate(f, m)}}
+			s.chains = append(s.chains, chain)
+			pick.Chains = append(pick.Chains, chain.Name)
+		}
+		members.Rules = []emu.Rule{{Origin: f.Origin, Comment: "load-balanced: " + f.Name, Statements: []emu.Statement{pick}}}
+	}
+	if len(f.ACL) > 0 {
+		s.lists = true
+		members.Name = name + ".members"
+		s.chains = append(s.chains, members)
+		s.chains = append(s.chains, accessControl(d, f, name, members.Name)...)
+		return
+	}
+	s.chains = append(s.chains, members)
+}
+
+// accessControl gives the chains of an endpoint's access control list, the one that comes first last. An instance of the same domain is seen
+// here by its own address, but the list is about its deployment's VIP: that is its mark.
+func accessControl(d *lab.Deployment, f lab.Frontend, name, members string) []*emu.Chain {
+	inside, list := &emu.Chain{Name: name + ".inside"}, &emu.Chain{Name: name}
+	list.Rules = []emu.Rule{{
+		Comment: "from inside", Statements: []emu.Statement{emu.SetMarkByMap{Map: callersMap}, emu.Goto{Chain: inside.Name}},
+	}}
+	for _, r := range f.ACL {
+		inside.Rules = append(inside.Rules, aclRules(d, f, &r, r.Permit, members, callerIn(r.RemoteSubnet)...)...)
+		list.Rules = append(list.Rules, aclRules(d, f, &r, r.Permit, members, emu.MatchPrefix{Of: emu.Source, Prefix: r.RemoteSubnet})...)
+	}
+	for _, c := range []*emu.Chain{inside, list} {
+		c.Rules = append(c.Rules, aclRules(d, f, nil, f.PermitsByDefault(), members)...)
+	}
+	return []*emu.Chain{inside, list}
+}
+
+// callersMap marks a packet with the VIP of the instance that sent it.
+const callersMap = "vip-mark-of"
+
+func callers(sources []emu.AddressMapElement) emu.MarkMap {
+	m := emu.MarkMap{Name: callersMap, Elements: make([]emu.MarkMapElement, len(sources))}
+	for i, s := range sources {
+		m.Elements[i] = emu.MarkMapElement{Key: s.Key, Mark: number(s.Value)}
+	}
+	return m
+}
+
+// callerIn matches packets marked with an address in a prefix.
+func callerIn(p netip.Prefix) []emu.Statement {
+	if p.Bits() == 0 {
+		return nil
+	}
+	return []emu.Statement{emu.MatchMaskedMark{Mark: number(p.Masked().Addr()), Mask: ^uint32(0) << (32 - p.Bits())}}
+}
+
+func number(a netip.Addr) uint32 { return binary.BigEndian.Uint32(a.AsSlice()) }
+
+// aclRules permit or deny what matches; a nil rule is the default of the list.
+func aclRules(d *lab.Deployment, f lab.Frontend, rule *lab.ACLRule, permit bool, members string, matches ...emu.Statement) []emu.Rule {
+	id, origin := ACLDefaultID(d, f), f.Origin
+	text := "what no rule matches is permitted"
+	if !permit {
+		text = "what isn't permitted is denied"
+	}
+	if rule != nil {
+		id, origin = ACLRuleID(d, f, *rule), rule.Origin
+		text = fmt.Sprintf("%d %s %s", rule.Order, action(permit), rule.RemoteSubnet)
+	}
+	text = fmt.Sprintf("access control list of %s: %s", f.Name, text)
+	if permit {
+		return []emu.Rule{{ID: id, Comment: text, Origin: origin, Statements: append(matches, emu.Goto{Chain: members})}}
+	}
+	return emu.DropRules(id, text, origin, matches...)
+}
+
+func action(permit bool) string {
+	if permit {
+		return "permit"
+	}
+	return "deny"
+}
+
+// translate leads a new connection to a member.
+func translate(f lab.Frontend, m lab.Backend) emu.Rule {
+	statements := []emu.Statement{emu.MatchProtocol{Protocol: string(f.Protocol)}}
+	if f.IdleTimeout != 0 {
+		statements = append(statements, emu.SetTimeout{Policy: timeoutPolicy(f)})
+	}
+	if !f.Internal {
+		statements = append(statements, emu.SetMark{Mark: byVIP})
+	}
+	return emu.Rule{Origin: f.Origin, Statements: append(statements, emu.DNAT{To: netip.AddrPortFrom(m.Instance.DIP, m.LocalPort)})}
+}
+
+// directReturnRules let a connection through as it is: the edge routes the VIP to the member, which answers as the VIP.
+// The platform doesn't do that for clients in the same cloud service ("Configure an ILB listener for AlwaysOn Availability Groups").
+func directReturnRules(f lab.Frontend, own string) []emu.Rule {
+	return append(
+		emu.DropRules(DirectReturnFromInside, "direct server return doesn't serve the same cloud service", f.Origin, emu.MatchPrefixSet{Of: emu.Source, Set: own}),
+		emu.Rule{Origin: f.Origin, Comment: "direct server return: " + f.Name, Statements: []emu.Statement{emu.SetMark{Mark: byVIP}, emu.Accept{}}},
+	)
+}
+
+// ownSet makes the set of the deployment's running instances, once.
+func (s *edgeShare) ownSet(name string, d *lab.Deployment) {
+	if slices.ContainsFunc(s.own, func(o emu.PrefixSet) bool { return o.Name == name }) {
+		return
+	}
+	set := emu.PrefixSet{Name: name}
+	for _, i := range d.Running() {
+		set.Elements = append(set.Elements, single(i.DIP))
+	}
+	s.own = append(s.own, set)
+}
+
+func timeoutPolicy(f lab.Frontend) string {
+	return fmt.Sprintf("idle-%s-%d", f.Protocol, f.IdleTimeout)
+}
+
+// timeoutPolicy notes the policy that an endpoint needs.
+func (s *edgeShare) timeoutPolicy(f lab.Frontend) {
+	if f.IdleTimeout != 0 {
+		s.timeouts = append(s.timeouts, emu.TimeoutPolicy{Name: timeoutPolicy(f), Protocol: f.Protocol, Seconds: 60 * f.IdleTimeout})
+	}
+}
+
+var distributions = map[lab.Distribution]emu.Distribution{
+	lab.DistributeNone:             emu.FiveTuple,
+	lab.DistributeSourceIP:         emu.AddressPair,
+	lab.DistributeSourceIPProtocol: emu.AddressesAndProtocol,
+}
