@@ -93,12 +93,13 @@ func EqualRules(a, b Rule) bool {
 }
 
 func equalStatements(a, b Statement) bool {
-	if d, ok := a.(Distribute); ok { // the one that can't be compared by itself
-		e, ok := b.(Distribute)
-		return ok && d.By == e.By && equal(d.Chains, e.Chains)
-	}
-	if _, ok := b.(Distribute); ok {
-		return false
+	switch a := a.(type) { // those that can't be compared by themselves
+	case DNATByHash:
+		b, ok := b.(DNATByHash)
+		return ok && a.By == b.By && equal(a.To, b.To)
+	case SNATByHash:
+		b, ok := b.(SNATByHash)
+		return ok && a.By == b.By && equal(a.To, b.To)
 	}
 	return a == b
 }

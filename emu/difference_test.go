@@ -50,7 +50,7 @@ func TestCompareRulesets(t *testing.T) {
 	chain := rapid.Custom(func(t *rapid.T) *Chain {
 		c := &Chain{Name: name.Draw(t, "chain"), Hook: rapid.SampledFrom([]Hook{NoHook, InputHook}).Draw(t, "hook")}
 		for _, mark := range rapid.SliceOfN(rapid.Uint32Range(1, 3), 0, 3).Draw(t, "rules") {
-			c.Rules = append(c.Rules, Rule{Statements: []Statement{SetMark{mark}, Distribute{Chains: []string{fmt.Sprint(mark)}}}})
+			c.Rules = append(c.Rules, Rule{Statements: []Statement{SetMark{mark}, DNATByHash{To: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(mark))}}}})
 		}
 		return c
 	})

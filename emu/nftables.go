@@ -173,11 +173,6 @@ type (
 	Goto struct{ Chain string }
 	// Dispatch continues in the chain that a SocketMap has for destination address, protocol and port.
 	Dispatch struct{ Map string }
-	// Distribute continues in one of the chains, chosen by a hash of the packet's addresses and ports.
-	Distribute struct {
-		By     Distribution
-		Chains []string
-	}
 	// SetMark marks the packet for rules it meets later in the same namespace.
 	SetMark struct{ Mark uint32 }
 	// SetMarkByMap marks the packet with what a MarkMap has for its source address; a rule ends where the map has nothing.
@@ -190,19 +185,29 @@ type (
 	DNAT struct{ To netip.AddrPort }
 	// SetTimeout gives the connection a TimeoutPolicy; it works in the first packet alone.
 	SetTimeout struct{ Policy string }
+	// DNATByHash translates the destination to one of several, chosen by a hash of the packet's addresses and ports. It needs a MatchProtocol
+	// before it, as DNAT with a port does.
+	DNATByHash struct {
+		By Distribution
+		To []netip.AddrPort
+	}
 	// SNAT translates the source address.
 	SNAT struct{ To netip.Addr }
+	// SNATByHash translates the source address to one of several, chosen likewise.
+	SNATByHash struct {
+		By Distribution
+		To []netip.Addr
+	}
 	// SNATByMap translates the source address to what an AddressMap has for it; a source not in the map stays.
 	SNATByMap struct{ Map string }
 )
 
-// Distribution is what a Distribute statement hashes.
+// Distribution is what is hashed to choose one of several.
 type Distribution string
 
 const (
-	// FiveTuple: addresses, ports, and by the chain it stands in the protocol.
-	FiveTuple Distribution = "ip saddr . ip daddr . th sport . th dport"
-	// AddressesAndProtocol: the chain it stands in has one protocol already.
+	// FiveTuple: addresses, ports, and by what the rule matches the protocol.
+	FiveTuple            Distribution = "ip saddr . ip daddr . th sport . th dport"
 	AddressesAndProtocol Distribution = "ip saddr . ip daddr . meta l4proto"
 	// AddressPair: source and destination address.
 	AddressPair Distribution = "ip saddr . ip daddr"
@@ -234,14 +239,19 @@ func (Accept) String() string     { return "accept" }
 func (Drop) String() string       { return "drop" }
 func (s Goto) String() string     { return "goto " + s.Chain }
 func (s Dispatch) String() string { return "ip daddr . meta l4proto . th dport vmap @" + s.Map }
-func (s Distribute) String() string {
-	targets := make([]string, len(s.Chains))
-	for i, c := range s.Chains {
-		targets[i] = fmt.Sprintf("%d : goto %s", i, c)
+
+// text is an expression of nft for one of several values.
+func (d Distribution) text(values []string) string {
+	for i := range values {
+		values[i] = fmt.Sprintf("%d : %s", i, values[i])
 	}
-	return fmt.Sprintf("jhash %s mod %d seed %#x vmap { %s }", s.By, len(s.Chains), DistributionSeed, strings.Join(targets, ", "))
+	return fmt.Sprintf("jhash %s mod %d seed %#x map { %s }", d, len(values), DistributionSeed, strings.Join(values, ", "))
 }
-func (s SetMark) String() string { return fmt.Sprintf("meta mark set %#x", s.Mark) }
+func (s DNATByHash) String() string {
+	return "dnat ip to " + s.By.text(texts(s.To, func(a netip.AddrPort) string { return fmt.Sprintf("%s . %d", a.Addr(), a.Port()) }))
+}
+func (s SNATByHash) String() string { return "snat to " + s.By.text(texts(s.To, netip.Addr.String)) }
+func (s SetMark) String() string    { return fmt.Sprintf("meta mark set %#x", s.Mark) }
 func (s SetMarkByMap) String() string {
 	return "meta mark set ip saddr map @" + s.Map
 }

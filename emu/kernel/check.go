@@ -123,7 +123,7 @@ func probes(ctx context.Context) []probe {
 		{"nftables", "no router of a lab can decide anything", module("nf_tables"), rules(emu.ForwardHook, tcp, emu.MatchPort{Port: 80}, emu.Counter{}, emu.Drop{})},
 		{"connection tracking", "no firewall and no VIP works", module("nf_conntrack nft_ct"), rules(emu.ForwardHook, emu.MatchEstablished{}, emu.Accept{})},
 		{"nftables nat", "no VIP works", module("nft_chain_nat"), rules(emu.DNATHook, tcp, emu.DNAT{To: netip.AddrPortFrom(a, 80)})},
-		{"nftables hash", "no load-balanced endpoint works", module("nft_hash"), rules(emu.DNATHook, emu.Distribute{By: emu.FiveTuple, Chains: []string{"target"}})},
+		{"nftables hash", "no load-balanced endpoint works", module("nft_hash"), rules(emu.DNATHook, tcp, emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{netip.AddrPortFrom(a, 80)}})},
 		{"nftables timeouts", "endpoints with an idle timeout don't work", "boot a kernel with CONFIG_NF_CONNTRACK_TIMEOUT", network(&emu.Network{Namespaces: []*emu.Namespace{
 			{Name: "probe", Kind: emu.Router, Ruleset: timeoutsAlone([]emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: 240}})},
 		}})},

@@ -99,8 +99,8 @@ func TestDiffNamesWhatChanged(t *testing.T) {
 		{"rule extra", "edge", "nft insert rule ip lab forward udp dport 99 accept comment '\"hole\"'", `edge: nftables chain forward rule 1 is not wanted: found a rule of meta, cmp, payload, cmp, accept with comment "hole"`},
 		{"rule changed", "edge", "nft replace rule ip lab input handle $(nft -a list chain ip lab input | sed -n 's/.*accept # handle //p') ct state established accept",
 			"edge: nftables chain input rule 1: wanted ct state established,related accept, found a rule of ct, bitwise, cmp, accept"},
-		{"distribution", "edge", "nft flush chain ip lab web.tcp-57500; nft add rule ip lab web.tcp-57500 jhash ip saddr . ip daddr mod 1 seed 0x1 vmap '{ 0 : goto one }'",
-			"edge: nftables chain web.tcp-57500 rule 1: wanted jhash .* found a rule of .*"},
+		{"distribution", "edge", "nft flush chain ip lab web.tcp-57500; nft add rule ip lab web.tcp-57500 meta l4proto tcp dnat ip to jhash ip saddr . ip daddr mod 1 seed 0x1 map '{ 0 : 10.0.0.4 . 81 }'",
+			"edge: nftables chain web.tcp-57500 rule 1: wanted .*jhash .* found a rule of .*"},
 
 		{"firewall rule missing", host, "iptables -D INPUT 1", "host-0-0: iptables chain INPUT rule 1 is missing: wanted -A INPUT -i lo -j ACCEPT"},
 		{"firewall rule extra", host, "iptables -I INPUT -p tcp --dport 1 -j ACCEPT", "host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT -p tcp -m tcp --dport 1 -j ACCEPT"},

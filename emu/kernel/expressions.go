@@ -32,14 +32,14 @@ func part(n int) uint32 {
 	return uint32(unix.NFT_REG32_00 + n)
 }
 
-// newVerdictMap makes an anonymous verdict map in the transaction that is being built.
-type newVerdictMap func([]nftables.SetElement) (*nftables.Set, error)
+// newMap makes an anonymous map from integers in the transaction that is being built.
+type newMap func(values nftables.SetDatatype, elements []nftables.SetElement) (*nftables.Set, error)
 
 // expressions translates a rule. The result is written as the kernel gives it back, so that both can be compared.
-func expressions(r emu.Rule, vmap newVerdictMap) ([]expr.Any, error) {
+func expressions(r emu.Rule, anonymous newMap) ([]expr.Any, error) {
 	var all []expr.Any
 	for _, s := range r.Statements {
-		e, err := statement(s, vmap)
+		e, err := statement(s, anonymous)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +48,7 @@ func expressions(r emu.Rule, vmap newVerdictMap) ([]expr.Any, error) {
 	return all, nil
 }
 
-func statement(s emu.Statement, vmap newVerdictMap) ([]expr.Any, error) {
+func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 	switch s := s.(type) {
 	case emu.MatchInput:
 		return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}, equal(deviceName(s.Device))}, nil
@@ -102,8 +102,6 @@ func statement(s emu.Statement, vmap newVerdictMap) ([]expr.Any, error) {
 			addressOf(emu.Destination, part(0)), protocol(part(1)), transport(destPortOffset, part(2)),
 			&expr.Lookup{SourceRegister: register, SetName: s.Map, IsDestRegSet: true, DestRegister: unix.NFT_REG_VERDICT},
 		}, nil
-	case emu.Distribute:
-		return distribute(s, vmap)
 	case emu.SetMark:
 		return []expr.Any{
 			&expr.Immediate{Register: unix.NFT_REG_1, Data: binaryutil.NativeEndian.PutUint32(s.Mark)},
@@ -141,6 +139,24 @@ func statement(s emu.Statement, vmap newVerdictMap) ([]expr.Any, error) {
 				RegAddrMin: unix.NFT_REG_1, RegAddrMax: unix.NFT_REG_1, RegProtoMin: unix.NFT_REG_2, RegProtoMax: unix.NFT_REG_2,
 			},
 		}, nil
+	case emu.DNATByHash:
+		var targets [][]byte
+		for _, to := range s.To {
+			// Each part of a concatenation fills whole registers.
+			targets = append(targets, append(append(to.Addr().AsSlice(), port(to.Port())...), 0, 0))
+		}
+		choice, err := choose(s.By, anonymous, socketValue, targets)
+		return append(choice, &expr.NAT{
+			Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, Specified: true,
+			RegAddrMin: part(0), RegAddrMax: part(0), RegProtoMin: part(1), RegProtoMax: part(1),
+		}), err
+	case emu.SNATByHash:
+		var sources [][]byte
+		for _, to := range s.To {
+			sources = append(sources, to.AsSlice())
+		}
+		choice, err := choose(s.By, anonymous, nftables.TypeIPAddr, sources)
+		return append(choice, sourceNAT()), err
 	case emu.SetTimeout:
 		return []expr.Any{setTimeout(s)}, nil
 	case emu.SNAT:
@@ -155,32 +171,35 @@ func statement(s emu.Statement, vmap newVerdictMap) ([]expr.Any, error) {
 	return nil, fmt.Errorf("unknown statement %T", s)
 }
 
-// distribute hashes parts of the packet, loaded from the second register on, into the first, which a verdict map then reads.
-func distribute(s emu.Distribute, vmap newVerdictMap) ([]expr.Any, error) {
+// socketValue is what a destination is translated to.
+var socketValue = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
+
+// choose hashes parts of the packet, loaded from the second register on, into the first, from which a map then makes one of the values.
+func choose(by emu.Distribution, anonymous newMap, of nftables.SetDatatype, values [][]byte) ([]expr.Any, error) {
 	loads := []expr.Any{addressOf(emu.Source, part(4)), addressOf(emu.Destination, part(5))}
-	switch s.By {
+	switch by {
 	case emu.FiveTuple:
 		loads = append(loads, transport(sourcePortOffset, part(6)), transport(destPortOffset, part(7)))
 	case emu.AddressesAndProtocol:
 		loads = append(loads, protocol(part(6)))
 	case emu.AddressPair:
 	default:
-		return nil, fmt.Errorf("unknown distribution %q", s.By)
+		return nil, fmt.Errorf("unknown distribution %q", by)
 	}
-	var targets []nftables.SetElement
-	for i, chain := range s.Chains {
-		targets = append(targets, nftables.SetElement{Key: binary.NativeEndian.AppendUint32(nil, uint32(i)), VerdictData: gotoChain(chain)})
+	var elements []nftables.SetElement
+	for i, v := range values {
+		elements = append(elements, nftables.SetElement{Key: binary.NativeEndian.AppendUint32(nil, uint32(i)), Val: v})
 	}
-	set, err := vmap(targets)
+	set, err := anonymous(of, elements)
 	if err != nil {
 		return nil, err
 	}
 	return append(loads,
 		&expr.Hash{
 			SourceRegister: part(4), DestRegister: register, Length: uint32(4 * len(loads)),
-			Modulus: uint32(len(s.Chains)), Seed: emu.DistributionSeed, Type: expr.HashTypeJenkins,
+			Modulus: uint32(len(values)), Seed: emu.DistributionSeed, Type: expr.HashTypeJenkins,
 		},
-		&expr.Lookup{SourceRegister: register, SetID: set.ID, SetName: set.Name, IsDestRegSet: true, DestRegister: unix.NFT_REG_VERDICT},
+		&expr.Lookup{SourceRegister: register, SetID: set.ID, SetName: set.Name, IsDestRegSet: true, DestRegister: register},
 	), nil
 }
 

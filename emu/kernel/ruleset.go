@@ -135,9 +135,9 @@ func addRules(c *nftables.Conn, table *nftables.Table, ch *emu.Chain) error {
 
 // addRule queues a rule before the one with the handle, or without one as the last of its chain.
 func addRule(c *nftables.Conn, chain *nftables.Chain, rule emu.Rule, before uint64) error {
-	exprs, err := expressions(rule, func(vmap []nftables.SetElement) (*nftables.Set, error) {
-		s := &nftables.Set{Table: chain.Table, Anonymous: true, Constant: true, IsMap: true, KeyType: nftables.TypeInteger, DataType: nftables.TypeVerdict}
-		return s, addSet(c, s, vmap)
+	exprs, err := expressions(rule, func(values nftables.SetDatatype, elements []nftables.SetElement) (*nftables.Set, error) {
+		s := &nftables.Set{Table: chain.Table, Anonymous: true, Constant: true, IsMap: true, KeyType: nftables.TypeInteger, DataType: values}
+		return s, addSet(c, s, elements)
 	})
 	if err != nil {
 		return fmt.Errorf("chain %s: %w", chain.Name, err)

@@ -55,6 +55,7 @@ func everyStatement() *emu.Ruleset {
 				with(emu.MatchMaskedMark{Mark: 0x1000000, Mask: 0xff000000}, emu.SNAT{To: addr("198.18.0.6")}),
 				with(emu.MatchMaskedMark{Mark: 0x100, Mask: 0xff00}, emu.SNAT{To: addr("198.18.0.7")}),
 				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
+				with(emu.MatchOutput{Device: "up"}, emu.SNATByHash{By: emu.FiveTuple, To: []netip.Addr{addr("198.18.0.8"), addr("198.18.0.9")}}),
 			}},
 			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.SetMarkByMap{Map: "marks"}), with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
 			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{with(emu.MatchEstablished{}, emu.Accept{})}},
@@ -67,9 +68,9 @@ func everyStatement() *emu.Ruleset {
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("0.0.0.0/0")}, emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}),
 			}, emu.DropRules("acl:1", `"quoted" back\slash $x é`, emu.Origin{}, emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: 53})...)},
 			{Name: "web.tcp-57500", Rules: []emu.Rule{
-				with(emu.Distribute{By: emu.FiveTuple, Chains: []string{"one", "two", "one"}}),
-				with(emu.Distribute{By: emu.AddressesAndProtocol, Chains: []string{"one", "two"}}),
-				with(emu.Distribute{By: emu.AddressPair, Chains: []string{"two"}}),
+				with(tcp, emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"), netip.MustParseAddrPort("10.0.0.5:8080"), netip.MustParseAddrPort("10.0.0.4:80")}}),
+				with(tcp, emu.DNATByHash{By: emu.AddressesAndProtocol, To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"), netip.MustParseAddrPort("10.0.0.5:80")}}),
+				with(tcp, emu.DNATByHash{By: emu.AddressPair, To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80")}}),
 			}},
 			{Name: "one", Rules: []emu.Rule{with(tcp, emu.SetTimeout{Policy: "idle-4"}), with(emu.MatchProtocol{Protocol: "udp"}, emu.SetTimeout{Policy: "idle-udp"}), with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
 			{Name: "two", Rules: []emu.Rule{
@@ -130,24 +131,21 @@ func TestLargeRuleset(t *testing.T) {
 	t.Log("apply", applied.Sub(start), "diff", time.Since(applied))
 }
 
-// A rule that chooses one of more chains than one request has room for.
+// A rule that chooses one of more members than one request has room for.
 func TestLargeDistribution(t *testing.T) {
 	const members = 1100
-	r := &emu.Ruleset{Table: "lab"}
-	var targets []string
+	var targets []netip.AddrPort
 	for i := range members {
-		chain := fmt.Sprintf("endpoint-with-a-rather-long-name-%d", i)
-		r.Chains = append(r.Chains, &emu.Chain{Name: chain})
-		targets = append(targets, chain)
+		targets = append(targets, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80))
 	}
-	distribute := with(emu.Distribute{By: emu.FiveTuple, Chains: targets})
-	r.Chains = append(r.Chains, &emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{distribute}})
+	choose := with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNATByHash{By: emu.FiveTuple, To: targets})
+	r := &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{choose}}}}
 	want := &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
 	s := apply(t, want)
 	if got := differences(t, want, s); got != "" {
 		t.Error(got)
 	}
-	distribute.Statements[0] = emu.Distribute{By: emu.FiveTuple, Chains: targets[1:]}
+	choose.Statements[1] = emu.DNATByHash{By: emu.FiveTuple, To: targets[1:]}
 	if got := differences(t, want, s); len(got) == 0 || len(got) > 400 {
 		t.Errorf("one member less is the difference %q", got)
 	}

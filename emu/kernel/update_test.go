@@ -142,13 +142,14 @@ func drawRuleset(t *rapid.T) *emu.Ruleset {
 			})
 		}
 		if some("endpoint") {
+			members := []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"), netip.MustParseAddrPort("10.0.0.5:8080")}
 			chain := fmt.Sprintf("endpoint%d", i)
 			r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{
 				Address: addr("198.18.0.9"), Protocol: emu.TCP, Port: uint16(rapid.IntRange(1, 2).Draw(t, "port")*100 + i), Chain: rapid.SampledFrom([]string{chain, "one"}).Draw(t, "chain"),
 			})
 			c := &emu.Chain{Name: chain, Rules: []emu.Rule{
 				with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle-4"}),
-				with(emu.MatchProtocol{Protocol: "tcp"}, emu.Distribute{By: emu.FiveTuple, Chains: rapid.SliceOfN(rapid.SampledFrom([]string{"one", "two"}), 1, 3).Draw(t, "members")}),
+				with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNATByHash{By: emu.FiveTuple, To: rapid.SliceOfN(rapid.SampledFrom(members), 1, 3).Draw(t, "members")}),
 			}}
 			if some("hooked") {
 				c.Hook = emu.DNATHook

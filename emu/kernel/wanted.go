@@ -103,8 +103,8 @@ func wantedRules(f *facts, r *emu.Ruleset) error {
 		f.objects[chainObject(c.Name)] = chainProperties(hooks[c.Hook])
 		rules := []rule{}
 		for _, w := range c.Rules {
-			exprs, err := expressions(w, func(targets []nftables.SetElement) (*nftables.Set, error) {
-				return &nftables.Set{Name: contents(targets)}, nil
+			exprs, err := expressions(w, func(_ nftables.SetDatatype, elements []nftables.SetElement) (*nftables.Set, error) {
+				return &nftables.Set{Name: contents(elements)}, nil
 			})
 			if err != nil {
 				return fmt.Errorf("chain %s: %w", c.Name, err)

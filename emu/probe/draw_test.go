@@ -48,7 +48,10 @@ func drawChain(t *rapid.T, name string) *emu.Chain {
 		case "goto":
 			r.Statements = []emu.Statement{emu.Goto{Chain: rapid.SampledFrom(someChains).Draw(t, "next")}}
 		case "distribute":
-			r.Statements = []emu.Statement{emu.Distribute{Chains: some(t, "next", someChains)}}
+			r.Statements = []emu.Statement{emu.DNATByHash{To: []netip.AddrPort{
+				netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "first"), rapid.SampledFrom(somePorts).Draw(t, "port")),
+				netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "second"), rapid.SampledFrom(somePorts).Draw(t, "port")),
+			}}}
 		}
 		c.Rules = append(c.Rules, r)
 	}

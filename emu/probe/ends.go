@@ -45,10 +45,8 @@ func (t *topology) destinations(c chain, seen map[string]bool) (all []netip.Addr
 				all = append(all, s.To)
 			case emu.Goto:
 				all = append(all, t.destinations(chain{c.router, s.Chain}, seen)...)
-			case emu.Distribute:
-				for _, next := range s.Chains {
-					all = append(all, t.destinations(chain{c.router, next}, seen)...)
-				}
+			case emu.DNATByHash:
+				all = append(all, s.To...)
 			}
 		}
 	}

@@ -133,8 +133,10 @@ func edgeRules() *emu.Ruleset {
 		Table:   "lab",
 		Sockets: []emu.SocketMap{{Name: "endpoints", Elements: []emu.SocketMapElement{element(80, "balanced"), element(81, "closed"), element(7000, "guarded"), element(9160, "dead"), element(57500, "sql")}}},
 		Chains: []*emu.Chain{
-			{Name: "balanced", Rules: []emu.Rule{{ID: "balanced", Statements: []emu.Statement{emu.Distribute{By: emu.FiveTuple, Chains: []string{"to-web1", "to-web2"}}}}}},
-			to("to-web1", web1, 80), to("to-web2", web2, 80), to("closed", web1, 81), to("sql", sql1, 1433), guarded,
+			{Name: "balanced", Rules: []emu.Rule{{ID: "balanced", Statements: []emu.Statement{
+				emu.MatchProtocol{Protocol: "tcp"}, emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{netip.AddrPortFrom(web1, 80), netip.AddrPortFrom(web2, 80)}},
+			}}}},
+			to("closed", web1, 81), to("sql", sql1, 1433), guarded,
 			{Name: "dead", Rules: emu.DropRules(emu.NoBackendPrefix+"thrift", "no healthy backend", emu.Origin{File: "lab.yaml", Line: 40})},
 			{Name: "prerouting", Hook: emu.DNATHook, Rules: []emu.Rule{{ID: "dispatch", Statements: []emu.Statement{emu.Dispatch{Map: "endpoints"}}}}},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{

@@ -52,8 +52,10 @@ func udpEndpoints(rules *emu.Ruleset) {
 	guarded.Rules = append(emu.DropRules("acl-udp", "deny 203.0.113.0/24", emu.Origin{File: "lab.yaml", Line: 50},
 		emu.MatchPrefix{Of: emu.Source, Prefix: netip.MustParsePrefix("203.0.113.0/24")}), guarded.Rules...)
 	rules.Chains = append([]*emu.Chain{
-		{Name: "balanced-udp", Rules: []emu.Rule{{ID: "balanced-udp", Statements: []emu.Statement{emu.Distribute{By: emu.FiveTuple, Chains: []string{"udp-web1", "udp-web2"}}}}}},
-		to("udp-web1", web1, 5000), to("udp-web2", web2, 5000), to("closed-udp", web1, 5002), guarded,
+		{Name: "balanced-udp", Rules: []emu.Rule{{ID: "balanced-udp", Statements: []emu.Statement{
+			emu.MatchProtocol{Protocol: "udp"}, emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{netip.AddrPortFrom(web1, 5000), netip.AddrPortFrom(web2, 5000)}},
+		}}}},
+		to("closed-udp", web1, 5002), guarded,
 		{Name: "dead-udp", Rules: emu.DropRules(emu.NoBackendPrefix+"udp", "no healthy backend", emu.Origin{File: "lab.yaml", Line: 51})},
 	}, rules.Chains...)
 	for port, chain := range map[uint16]string{5000: "balanced-udp", 5001: "dead-udp", 5002: "closed-udp", 5003: "guarded-udp"} {

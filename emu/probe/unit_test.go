@@ -92,7 +92,7 @@ func TestEndsOfLoops(t *testing.T) {
 		Sockets: []emu.SocketMap{{Elements: []emu.SocketMapElement{element(a, "a"), element(b, "b")}}},
 		Chains: []*emu.Chain{
 			{Name: "a", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: b}, emu.Goto{Chain: "b"}}}}},
-			{Name: "b", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: a}, emu.Distribute{Chains: []string{"a", "gone"}}}}}},
+			{Name: "b", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: a}, emu.DNATByHash{To: []netip.AddrPort{a}}, emu.Goto{Chain: "gone"}}}}},
 		},
 	}}}}
 	if got := newTopology(n).ends("edge", emu.TCP, a); len(got) != 0 {

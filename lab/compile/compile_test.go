@@ -184,10 +184,6 @@ func checkRuleset(t *testing.T, where string, r *emu.Ruleset) {
 				switch s := s.(type) {
 				case emu.Goto:
 					called(s.Chain)
-				case emu.Distribute:
-					for _, name := range s.Chains {
-						called(name)
-					}
 				case emu.Drop:
 					text := fmt.Sprint(rule.Comment, rule.Origin)
 					if seen, ok := drops[rule.ID]; ok && rule.ID != compile.NoEndpoint && seen != text {

@@ -10,8 +10,8 @@ import (
 	"vnetlab/lab"
 )
 
-// endpoint makes the chains of a public port, or of a port of an internal load balancer: SERVICE-tcp-80, with what it leads to behind a dot
-// or a slash, so that no names of services, deployments and instances give one chain.
+// endpoint makes the chains of a public port, or of a port of an internal load balancer: SERVICE-tcp-80, or SERVICE/DEPLOYMENT-tcp-80, with
+// what it leads to behind a dot, so that no names of services and deployments give one chain twice.
 func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 	name := d.Service
 	if d.Name != d.Service {
@@ -35,16 +35,8 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 		if !f.Internal {
 			s.direct = append(s.direct, accept(emu.MatchPrefix{Of: emu.Destination, Prefix: single(f.Address)}, emu.MatchProtocol{Protocol: string(f.Protocol)}, emu.MatchPort{Port: f.PublicPort}))
 		}
-	case len(serving) == 1:
-		members.Rules = []emu.Rule{translate(f, serving[0])}
 	default:
-		pick := emu.Distribute{By: distributions[f.Distribution]}
-		for _, m := range serving {
-			chain := &emu.Chain{Name: name + "/" + m.Instance.Name, Rules: []emu.Rule{translate(f, m)}}
-			s.chains = append(s.chains, chain)
-			pick.Chains = append(pick.Chains, chain.Name)
-		}
-		members.Rules = []emu.Rule{{Origin: f.Origin, Comment: "load-balanced: " + f.Name, Statements: []emu.Statement{pick}}}
+		members.Rules = []emu.Rule{translate(f, serving)}
 	}
 	if len(f.ACL) > 0 {
 		s.lists = true
@@ -119,8 +111,8 @@ func action(permit bool) string {
 	return "deny"
 }
 
-// translate leads a new connection to a member.
-func translate(f lab.Frontend, m lab.Backend) emu.Rule {
+// translate leads a new connection to one of the members.
+func translate(f lab.Frontend, serving []lab.Backend) emu.Rule {
 	statements := []emu.Statement{emu.MatchProtocol{Protocol: string(f.Protocol)}}
 	if f.IdleTimeout != 0 {
 		statements = append(statements, emu.SetTimeout{Policy: timeoutPolicy(f)})
@@ -128,7 +120,16 @@ func translate(f lab.Frontend, m lab.Backend) emu.Rule {
 	if !f.Internal {
 		statements = append(statements, emu.SetMark{Mark: byVIP})
 	}
-	return emu.Rule{Origin: f.Origin, Statements: append(statements, emu.DNAT{To: netip.AddrPortFrom(m.Instance.DIP, m.LocalPort)})}
+	targets := make([]netip.AddrPort, len(serving))
+	for i, m := range serving {
+		targets[i] = netip.AddrPortFrom(m.Instance.DIP, m.LocalPort)
+	}
+	if len(targets) == 1 {
+		return emu.Rule{Origin: f.Origin, Statements: append(statements, emu.DNAT{To: targets[0]})}
+	}
+	return emu.Rule{
+		Origin: f.Origin, Comment: "load-balanced: " + f.Name, Statements: append(statements, emu.DNATByHash{By: distributions[f.Distribution], To: targets}),
+	}
 }
 
 // directReturnRules let a connection through as it is: the edge routes the VIP to the member, which answers as the VIP.

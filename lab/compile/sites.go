@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -64,7 +63,6 @@ func webSiteAddresses(location string) []netip.Addr {
 }
 
 func webSitesRules(location string) *emu.Ruleset {
-	outbound := lab.WebSitesOutbound(location)
 	inbound := lab.WebSitesInbound(location)
 	t := &emu.Ruleset{
 		Table: "edge",
@@ -84,19 +82,13 @@ func webSitesRules(location string) *emu.Ruleset {
 	forward = append(forward, emu.DropRules(PrivateAddress, "a web site is in no virtual network: private addresses have no route", emu.Origin{},
 		emu.MatchPrefixSet{Of: emu.Destination, Set: "private"})...)
 	forward = append(forward, leave()...)
-	pick := emu.Distribute{By: emu.FiveTuple}
-	for i, a := range outbound {
-		name := fmt.Sprintf("outbound-%d", i+1)
-		pick.Chains = append(pick.Chains, name)
-		t.Chains = append(t.Chains, &emu.Chain{Name: name, Rules: []emu.Rule{{Statements: []emu.Statement{emu.SNAT{To: a}}}}})
-	}
-	t.Chains = append(t.Chains,
-		&emu.Chain{Name: "input", Hook: emu.InputHook, Rules: input},
-		&emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: forward},
-		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
+	t.Chains = []*emu.Chain{
+		{Name: "input", Hook: emu.InputHook, Rules: input},
+		{Name: "forward", Hook: emu.ForwardHook, Rules: forward},
+		{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
 			Comment:    "outbound connections share the web sites' addresses",
-			Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, pick},
+			Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNATByHash{By: emu.FiveTuple, To: lab.WebSitesOutbound(location)}},
 		}}},
-	)
+	}
 	return t
 }
