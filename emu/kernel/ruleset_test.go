@@ -54,6 +54,7 @@ func everyStatement() *emu.Ruleset {
 				with(emu.MatchMark{Mark: 0x102}, emu.SNAT{To: addr("198.18.0.5")}),
 				with(emu.MatchMaskedMark{Mark: 0x1000000, Mask: 0xff000000}, emu.SNAT{To: addr("198.18.0.6")}),
 				with(emu.MatchMaskedMark{Mark: 0x100, Mask: 0xff00}, emu.SNAT{To: addr("198.18.0.7")}),
+				with(emu.MatchMaskedMark{Mark: 0x0a000004, Mask: 0xffffffff}, emu.MatchMaskedMark{}, emu.SNAT{To: addr("198.18.0.8")}),
 				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
 				with(emu.MatchOutput{Device: "up"}, emu.SNATByHash{By: emu.FiveTuple, To: []netip.Addr{addr("198.18.0.8"), addr("198.18.0.9")}}),
 			}},
