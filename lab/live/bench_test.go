@@ -13,7 +13,7 @@ import (
 )
 
 // settle is how long the kernel needs to destroy what an operation removed: until then the next transaction waits.
-const settle = 50 * time.Millisecond
+const settle = 100 * time.Millisecond
 
 // BenchmarkOperation measures one operation on a running lab of many instances, from the operation to the packets.
 func BenchmarkOperation(b *testing.B) {
