@@ -87,9 +87,11 @@ func (a *app) aclShow() *cobra.Command {
 			return err
 		}
 		if len(args) > 1 {
-			if _, err := endpointOwner(info, args[0], args[1]); err != nil {
+			h, err := endpointOwner(info, args[0], args[1])
+			if err != nil {
 				return err
 			}
+			endpoints = endpointsOf(info, h) // a load-balanced set by the name that its member has for it
 		}
 		all := []aclAnswer{}
 		t := table{}

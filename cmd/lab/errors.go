@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -56,11 +57,21 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// interrupted gives what a verb says that a signal has ended.
-func interrupted(err error) *failure {
-	message := strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error())
-	if message == context.Canceled.Error() {
-		message = "interrupted"
+// interrupted gives what a verb says that a signal has ended: its own words where it has any.
+func interrupted(ctx context.Context, err error) *failure {
+	var own *failure
+	if errors.As(err, &own) && own.status == exitInterrupted {
+		return own
+	}
+	message := err.Error()
+	var request *url.Error // its text is of no use to anybody
+	if errors.As(err, &request) {
+		message = context.Canceled.Error()
+	}
+	for _, end := range []error{context.Canceled, context.Cause(ctx)} {
+		if message = strings.TrimSuffix(message, ": "+end.Error()); message == end.Error() {
+			message = "interrupted"
+		}
 	}
 	return &failure{status: exitInterrupted, code: "Interrupted", message: message, err: err}
 }

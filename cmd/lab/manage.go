@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -90,6 +91,9 @@ type changeAnswer struct {
 	Notes     []note           `json:"notes,omitempty"` // what was read and has no effect on the network
 }
 
+// quick is how long a change may take before a word is said about it.
+const quick = 3 * time.Second
+
 // do does operations on the running lab as one change and says what was done.
 func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Operation) error {
 	return a.doNoting(cmd, client, nil, operations...)
@@ -97,7 +101,14 @@ func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Oper
 
 // doNoting is do after something was read that has no effect.
 func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.Note, operations ...lab.Operation) error {
+	patience := time.AfterFunc(quick, func() {
+		a.stderr.printf("still at work: a program that was started has a minute to listen on its port\n")
+	})
 	result, err := client.Do(cmd.Context(), operations...)
+	patience.Stop()
+	if err != nil && cmd.Context().Err() != nil {
+		return &failure{status: exitInterrupted, code: "Interrupted", message: "interrupted: what was asked for may have been done", hint: "lab show tells what came of it", err: err}
+	}
 	if err != nil {
 		return err
 	}
@@ -134,7 +145,7 @@ func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.
 	}
 	for _, e := range answer.Endpoints {
 		if picked[e.Name] {
-			a.stdout.printf("      %s is %s:%d/%s\n", e.Name, e.DNSName, e.PublicPort, e.Protocol)
+			a.stdout.printf("      %s is %s:%d/%s\n", e.Name, e.host(), e.PublicPort, e.Protocol)
 		}
 	}
 	return nil
@@ -186,8 +197,14 @@ func missing(info live.Info, kind, name string, names []string) error {
 	if near := spelling.DidYouMean(name, names); near != "" {
 		return err.WithHint("%s", near)
 	}
-	if len(names) > 0 && len(names) <= 20 {
-		return err.WithHint("There is: %s.", strings.Join(names, ", "))
+	var once []string // a machine and its cloud service often share a name
+	for _, n := range names {
+		if !slices.Contains(once, n) {
+			once = append(once, n)
+		}
+	}
+	if len(once) > 0 && len(once) <= 20 {
+		return err.WithHint("There is: %s.", strings.Join(once, ", "))
 	}
 	return err
 }

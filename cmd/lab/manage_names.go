@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ func webSites(info live.Info, _ []string) (names []string) {
 func instances(info live.Info) (all []live.HostInfo) {
 	for _, c := range info.CloudServices {
 		for _, d := range c.Deployments {
-			all = append(all, d.Instances...)
+			all = append(all, byRole(d)...)
 		}
 	}
 	return all
@@ -145,7 +146,14 @@ func findInstance(info live.Info, name string) (live.HostInfo, error) {
 }
 
 func findMachine(info live.Info, name string) (live.HostInfo, error) {
-	return findHost(info, "virtual machine", machines(info), name)
+	h, err := findHost(info, "virtual machine", machines(info), name)
+	var refusal *lab.Error
+	if errors.As(err, &refusal) {
+		if i, err := findInstance(info, name); err == nil {
+			return h, refusal.WithHint("%s is an instance of the role %s: what it has comes from its deployment.", i.Name, i.Role)
+		}
+	}
+	return h, err
 }
 
 // findHost finds an instance by its own name before any other's longer one.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -118,15 +119,20 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) Deploymen
 		info.InternalLoadBalancer = &InternalLoadBalancerInfo{b.Name, b.Subnet, b.Address}
 	}
 	for _, r := range of.Roles {
-		role := RoleInfo{Name: r.Name}
+		role := RoleInfo{Name: r.Name, InternalEndpoints: []InternalEndpointInfo{}}
 		for _, i := range of.Instances {
 			if i.Role == r.Name {
 				role.Instances++
 			}
 		}
+		for _, e := range r.InternalEndpoints {
+			role.InternalEndpoints = append(role.InternalEndpoints, InternalEndpointInfo{
+				e.Name, cmp.Or(e.Protocol, "any"), e.Ports.First, e.Ports.Last, e.FromRoles,
+			})
+		}
 		info.Roles = append(info.Roles, role)
 	}
-	for _, f := range of.Frontends() {
+	for _, f := range frontends(of) {
 		info.Endpoints = append(info.Endpoints, d.endpoint(f))
 	}
 	for _, i := range of.Instances {
@@ -135,6 +141,22 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) Deploymen
 		info.Instances = append(info.Instances, h)
 	}
 	return info
+}
+
+// frontends lists the public ports of a deployment, also while nothing of it is allocated: then they are there, without an address.
+func frontends(of *lab.Deployment) []lab.Frontend {
+	if of.VIP.IsValid() {
+		return of.Frontends()
+	}
+	allocated := *of
+	allocated.VIP = netip.IPv4Unspecified()
+	all := allocated.Frontends()
+	for i := range all {
+		if !all[i].Internal {
+			all[i].Address = netip.Addr{}
+		}
+	}
+	return all
 }
 
 func (d describer) endpoint(f lab.Frontend) EndpointInfo {
