@@ -49,6 +49,9 @@ const (
 	outboundAddresses = 4
 )
 
+// deploymentBits is the length of a deployment's block.
+const deploymentBits = 22
+
 // LocationBlock is the part of the public address space that a location owns.
 func LocationBlock(location string) netip.Prefix {
 	i := slices.Index(Locations, location)

@@ -4,7 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"iter"
+	"math"
+	"math/bits"
 	"net/netip"
+	"slices"
 )
 
 // assign finds an address for a new instance of the deployment: the one asked for, or the lowest free one.
@@ -13,7 +17,6 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	taken := l.takenIn(d, block)
 	if static.IsValid() {
 		switch {
 		case d.VirtualNetwork == "":
@@ -21,16 +24,22 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 		case !assignable(block, static):
 			return netip.Addr{}, badRequest("The address %s is not an assignable address of %s (%s).", static, where, block).
 				WithHint("The first four addresses and the last one are reserved.")
-		case taken(static):
+		case l.taken(d, static):
 			return netip.Addr{}, badRequest("The address %s is in use.", static)
 		}
 		return static, nil
 	}
-	dip, ok := firstFree(block, taken)
-	if !ok {
+	n := lowestFree(reservedAtStart, func(yield func(int) bool) {
+		for a := range l.addresses(d) {
+			if block.Contains(a) && !yield(Offset(block, a)) {
+				return
+			}
+		}
+	})
+	if int64(n) >= size(block)-reservedAtEnd {
 		return netip.Addr{}, badRequest("No free address is left in %s (%s): all %d are in use.", where, block, usable(block))
 	}
-	return dip, nil
+	return Nth(block, n), nil
 }
 
 // blockOf is where addresses of a deployment's instances come from, with its name for people.
@@ -60,74 +69,118 @@ func (l *Lab) blockOf(d *Deployment, subnet string) (netip.Prefix, string, *Erro
 
 const gatewaySubnet = "GatewaySubnet"
 
-// takenIn tells which addresses of a block are in use in the isolation domain of a deployment: its virtual network, or itself.
-func (l *Lab) takenIn(d *Deployment, block netip.Prefix) func(netip.Addr) bool {
-	taken := map[netip.Addr]bool{}
-	collect := func(d *Deployment) {
-		for _, i := range d.Instances {
-			if block.Contains(i.DIP) { // a subnet has few of the addresses of a large network
-				taken[i.DIP] = true
+// addresses are those in use in the isolation domain of a deployment: its virtual network, or itself. The deployment may be one that isn't in
+// the lab yet.
+func (l *Lab) addresses(d *Deployment) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		if !d.addresses(yield) || d.VirtualNetwork == "" {
+			return
+		}
+		for other := range l.deployments() {
+			if other != d && other.VirtualNetwork == d.VirtualNetwork && !other.addresses(yield) {
+				return
 			}
 		}
-		if d.InternalLoadBalancer != nil {
-			taken[d.InternalLoadBalancer.Address] = true
-		}
 	}
-	collect(d)
-	for _, other := range l.Deployments() {
-		if d.VirtualNetwork != "" && other.VirtualNetwork == d.VirtualNetwork {
-			collect(other)
-		}
-	}
-	return func(a netip.Addr) bool { return taken[a] }
 }
 
-// Deployments lists the deployments of all services.
-func (l *Lab) Deployments() []*Deployment {
-	var all []*Deployment
-	for _, s := range l.CloudServices {
-		all = append(all, s.Deployments()...)
+func (d *Deployment) addresses(yield func(netip.Addr) bool) bool {
+	for _, i := range d.Instances {
+		if i.DIP.IsValid() && !yield(i.DIP) {
+			return false
+		}
 	}
-	return all
+	return d.InternalLoadBalancer == nil || yield(d.InternalLoadBalancer.Address)
+}
+
+func (l *Lab) taken(d *Deployment, address netip.Addr) bool {
+	for a := range l.addresses(d) {
+		if a == address {
+			return true
+		}
+	}
+	return false
 }
 
 // freeBlock is the lowest block of addresses that no deployment has.
 func (l *Lab) freeBlock() netip.Prefix {
-	used := map[netip.Prefix]bool{}
-	for _, d := range l.Deployments() {
-		used[d.Block] = true
-	}
-	for n := 0; ; n++ {
-		if b := subprefix(deploymentSpace, 22, n); !used[b] {
-			return b
+	n := lowestFree(0, func(yield func(int) bool) {
+		for d := range l.deployments() {
+			if !yield(Offset(deploymentSpace, d.Block.Addr()) >> (32 - deploymentBits)) {
+				return
+			}
+		}
+	})
+	return subprefix(deploymentSpace, deploymentBits, n)
+}
+
+// freePublicAddress is the lowest public address of a location that nobody has, neither in the lab nor in a deployment that isn't in it yet.
+func (l *Lab) freePublicAddress(location string, with *Deployment) netip.Addr {
+	block := LocationBlock(location)
+	n := lowestFree(platformAddresses, func(yield func(int) bool) {
+		for a := range l.publicAddresses(with) {
+			if a.IsValid() && !yield(Offset(block, a)) {
+				return
+			}
+		}
+	})
+	return Nth(block, n)
+}
+
+// publicAddresses are those in use, and the zero address.
+func (l *Lab) publicAddresses(with *Deployment) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		for _, r := range l.ReservedIPs {
+			if !yield(r.Address) {
+				return
+			}
+		}
+		for _, n := range l.VirtualNetworks {
+			if n.Gateway != nil && !yield(n.Gateway.Address) {
+				return
+			}
+		}
+		if with != nil && !with.publicAddresses(yield) {
+			return
+		}
+		for d := range l.deployments() {
+			if !d.publicAddresses(yield) {
+				return
+			}
 		}
 	}
 }
 
-// freePublicAddress is the lowest public address of a location that nobody has.
-func (l *Lab) freePublicAddress(location string) netip.Addr {
-	used := map[netip.Addr]bool{}
-	for _, r := range l.ReservedIPs {
-		used[r.Address] = true
+func (d *Deployment) publicAddresses(yield func(netip.Addr) bool) bool {
+	if !yield(d.VIP) {
+		return false
 	}
-	for _, n := range l.VirtualNetworks {
-		if n.Gateway != nil {
-			used[n.Gateway.Address] = true
+	for _, i := range d.Instances {
+		if !yield(i.PublicIP) {
+			return false
 		}
 	}
-	for _, d := range l.Deployments() {
-		used[d.VIP] = true
-		for _, i := range d.Instances {
-			used[i.PublicIP] = true
+	return true
+}
+
+// lowestFree is the lowest number from first on that isn't taken. It looks for it window by window, to keep no list of all that are taken.
+func lowestFree(first int, taken iter.Seq[int]) int {
+	for ; ; first += windowSize {
+		var window [windowSize / 64]uint64
+		for n := range taken {
+			if n -= first; n >= 0 && n < windowSize {
+				window[n/64] |= 1 << (n % 64)
+			}
 		}
-	}
-	block := LocationBlock(location)
-	for n := platformAddresses; ; n++ {
-		if a := Nth(block, n); !used[a] {
-			return a
+		for w, word := range window {
+			if word != math.MaxUint64 {
+				return first + w*64 + bits.TrailingZeros64(^word)
+			}
 		}
 	}
 }
+
+const windowSize = 4096
 
 // maxPublicIPs is how many instances of a subscription have public addresses of their own ("Instance-Level Public IP").
 const maxPublicIPs = 5
@@ -138,7 +191,7 @@ func (l *Lab) checkPublicIPs(d *Deployment, more int) *Error {
 		return badRequest("The virtual network %s is bound to an affinity group; an instance-level public IP needs one that is bound to a location.", n.Name)
 	}
 	have := 0
-	for _, i := range l.Instances() {
+	for _, i := range l.instances() {
 		if i.PublicIPName != "" {
 			have++
 		}
@@ -164,17 +217,21 @@ func (l *Lab) allocateVIP(d *Deployment) {
 		d.VIP = r.Address
 		return
 	}
-	d.VIP = l.freePublicAddress(l.location(d))
+	d.VIP = l.freePublicAddress(l.location(d), d)
+}
+
+// allocatePublicIPs gives instances of a deployment the public addresses of their own that they ask for.
+func (l *Lab) allocatePublicIPs(d *Deployment, instances ...*Instance) {
+	for _, i := range instances {
+		if i.PublicIPName != "" && !i.PublicIP.IsValid() {
+			i.PublicIP = l.freePublicAddress(l.location(d), d)
+		}
+	}
 }
 
 // releaseVIP takes the VIP when no instance is allocated any more ("Virtual Network FAQ"). A reserved IP stays the deployment's.
-func (l *Lab) releaseVIP(d *Deployment) {
-	for _, i := range d.Instances {
-		if i.Allocated() {
-			return
-		}
-	}
-	if d.ReservedIP == "" {
+func releaseVIP(d *Deployment) {
+	if d.ReservedIP == "" && !slices.ContainsFunc(d.Instances, (*Instance).Allocated) {
 		d.VIP = netip.Addr{}
 	}
 }
@@ -187,10 +244,11 @@ func (l *Lab) newDeployment(service, name string, kind DeploymentKind, network s
 	}
 }
 
-// instanceID is the short name where no other member of the lab has it; then with the service's, then with the deployment's name too.
+// instanceID is the short name where no other member of the lab has it; then with the service's, then with the deployment's name too. The
+// deployment may be one that isn't in the lab yet.
 func (l *Lab) instanceID(d *Deployment, name string) string {
 	for _, id := range []string{name, d.Service + "." + name} {
-		if !l.named(id) {
+		if !l.named(id) && !slices.ContainsFunc(d.Instances, func(i *Instance) bool { return i.ID == id }) {
 			return id
 		}
 	}
@@ -199,11 +257,9 @@ func (l *Lab) instanceID(d *Deployment, name string) string {
 
 // named tells whether a member has the id.
 func (l *Lab) named(id string) bool {
-	for _, d := range l.Deployments() {
-		for _, i := range d.Instances {
-			if i.ID == id {
-				return true
-			}
+	for _, i := range l.instances() {
+		if i.ID == id {
+			return true
 		}
 	}
 	for _, h := range l.InternetHosts {

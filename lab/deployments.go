@@ -41,7 +41,7 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	if p.Name == "" && p.Slot == Staging {
 		name = "staging"
 	}
-	for _, other := range s.Deployments() {
+	for other := range s.deployments() {
 		if other.Name == name {
 			return conflict("The cloud service %s has a deployment named %s already.", s.Name, name).WithHint("Give the new one another name.").At(p.Origin)
 		}
@@ -60,37 +60,27 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 		return errors.Join(errs...)
 	}
 	for _, i := range d.Instances {
-		i.ID = l.uniqueAmong(d, i)
+		i.ID = l.instanceID(d, i.Name)
 	}
-	if p.Slot == Staging {
-		s.Staging = d
-	} else {
-		s.Production = d
-	}
-	s.VirtualNetwork = orDefault(s.VirtualNetwork, d.VirtualNetwork)
-	l.created++
 	l.allocateVIP(d)
-	l.allocatePublicIPs(d)
+	l.allocatePublicIPs(d, d.Instances...)
+	l.deploy(s, p.Slot, d)
 	return nil
 }
 
-// uniqueAmong is the id of a new instance of a deployment that isn't in its slot yet.
-func (l *Lab) uniqueAmong(d *Deployment, i *Instance) string {
-	id := l.instanceID(d, i.Name)
-	for _, other := range d.Instances {
-		if other != i && other.ID == id {
-			return d.Service + "." + d.Name + "." + i.Name
-		}
+// deploy puts a deployment into a slot of a service.
+func (l *Lab) deploy(s *CloudService, slot Slot, d *Deployment) {
+	changed := *s
+	if s.In(slot) == nil {
+		changed.VirtualNetwork = orDefault(s.VirtualNetwork, d.VirtualNetwork)
+		l.created++
 	}
-	return id
-}
-
-func (l *Lab) allocatePublicIPs(d *Deployment) {
-	for _, i := range d.Instances {
-		if i.PublicIPName != "" && !i.PublicIP.IsValid() {
-			i.PublicIP = l.freePublicAddress(l.location(d))
-		}
+	if slot == Staging {
+		changed.Staging = d
+	} else {
+		changed.Production = d
 	}
+	l.replaceService(s, &changed)
 }
 
 // publicPorts are the public ports of a deployment that is being made, with who has each.
@@ -121,12 +111,14 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 	if role.InstanceCount < 1 {
 		refuse(role.Origin, badRequest("The role %s has no instance.", role.Name))
 	}
+	role.InputEndpoints = slices.Clone(role.InputEndpoints)
 	for n, e := range role.InputEndpoints {
 		if err := ports.take(publicPort{e.InternalLoadBalancer != "", e.Protocol, e.Port}); err != nil {
 			refuse(e.Origin, err)
 		}
 		acl, aclErrs := checkACL(e.ACL)
-		role.InputEndpoints[n].ACL = acl
+		e.ACL, e.Probe = acl, e.Probe.complete()
+		role.InputEndpoints[n] = e
 		errs = append(errs, aclErrs...)
 		if err := checkBalancing(d, e.Probe, e.IdleTimeoutInMinutes, e.InternalLoadBalancer); err != nil {
 			refuse(e.Origin, err)
@@ -198,7 +190,6 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 		Name: fmt.Sprintf("%s_IN_%d", role.Name, n), Service: d.Service, Role: role.Name, OS: Windows, Subnet: role.Subnet, DIP: dip, State: Running,
 		Firewall: role.Firewall, FirewallOff: role.FirewallOff, FirewallOrigin: orDefault(role.FirewallOrigin, role.Origin),
 		Services: role.Services, PublicIPName: role.PublicIPName, InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
-		deployment: d,
 	}
 	for _, e := range role.InputEndpoints {
 		instance.Endpoints = append(instance.Endpoints, Endpoint{
@@ -232,15 +223,11 @@ func (l *Lab) deployment(service string, slot Slot) (*CloudService, *Deployment,
 
 // DeleteDeployment empties a slot and releases its VIP.
 func (l *Lab) DeleteDeployment(service string, slot Slot) error {
-	s, d, err := l.deployment(service, slot)
+	_, d, err := l.deployment(service, slot)
 	if err != nil {
 		return err
 	}
-	if s.SlotOf(d) == Staging {
-		s.Staging = nil
-	} else {
-		s.Production = nil
-	}
+	l.replaceDeployment(d, nil)
 	return nil
 }
 
@@ -257,10 +244,13 @@ func (l *Lab) SwapDeployment(service string) error {
 			return badRequest("Windows Azure cannot perform a VIP swap between deployments that have a different number of endpoints: %s has %d, %s has %d.",
 				production.Name, endpointCount(production), staging.Name, endpointCount(staging))
 		}
+		production, staging = production.copy(), staging.copy()
 		production.VIP, staging.VIP = staging.VIP, production.VIP
 		production.ReservedIP, staging.ReservedIP = staging.ReservedIP, production.ReservedIP
 	}
-	s.Production, s.Staging = staging, production
+	changed := *s
+	changed.Production, changed.Staging = staging, production
+	l.replaceService(s, &changed)
 	return nil
 }
 
@@ -302,28 +292,23 @@ func (l *Lab) ScaleRole(service string, slot Slot, role string, count int) error
 			return err
 		}
 	}
+	now := d.copy()
+	now.Roles[n].InstanceCount = count
 	have := 0
-	var kept []*Instance
-	for _, i := range d.Instances {
-		if i.Role != role {
-			kept = append(kept, i)
-			continue
+	now.Instances = slices.DeleteFunc(now.Instances, func(i *Instance) bool {
+		if i.Role == role {
+			have++
 		}
-		if have++; have <= count {
-			kept = append(kept, i)
-		}
-	}
-	before := d.Instances
-	d.Instances = kept
+		return i.Role == role && have > count
+	})
 	for ; have < count; have++ {
-		if err := l.addInstance(d, d.Roles[n]); err != nil {
-			d.Instances = before
+		if err := l.addInstance(now, now.Roles[n]); err != nil {
 			return err
 		}
-		last := d.Instances[len(d.Instances)-1]
-		last.ID = l.uniqueAmong(d, last)
+		last := now.Instances[len(now.Instances)-1]
+		last.ID = l.instanceID(now, last.Name)
+		l.allocatePublicIPs(now, last)
 	}
-	d.Roles[n].InstanceCount = count
-	l.allocatePublicIPs(d)
+	l.replaceDeployment(d, now)
 	return nil
 }

@@ -13,12 +13,11 @@ func portInUse(port uint16) *Error {
 	return badRequest("Port %d is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment.", port)
 }
 
-// addEndpoint checks an endpoint that is asked for against those of the machine and of its deployment, and gives it to the machine. The
-// machine may be one that isn't in the deployment yet.
-func addEndpoint(d *Deployment, i *Instance, request VMEndpoint) (errs []error) {
+// newEndpoint makes an endpoint that is asked for, checked against those of the machine and of its deployment. The machine may be one that
+// isn't in the deployment yet.
+func newEndpoint(d *Deployment, i *Instance, request VMEndpoint) (e Endpoint, errs []error) {
 	refuse := func(err *Error) { errs = append(errs, err.At(request.Origin)) }
-	e, buildErrs := buildEndpoint(d, request)
-	errs = append(errs, buildErrs...)
+	e, errs = buildEndpoint(d, request)
 	count := len(i.Endpoints) + 1
 	for _, other := range d.Instances {
 		if other != i {
@@ -46,10 +45,7 @@ func addEndpoint(d *Deployment, i *Instance, request VMEndpoint) (errs []error) 
 	if err := checkPublicPort(d, i, e); err != nil {
 		refuse(err)
 	}
-	if len(errs) == 0 {
-		i.Endpoints = append(i.Endpoints, e)
-	}
-	return errs
+	return e, errs
 }
 
 // buildEndpoint checks what an endpoint says of itself.
@@ -57,7 +53,7 @@ func buildEndpoint(d *Deployment, request VMEndpoint) (e Endpoint, errs []error)
 	refuse := func(err *Error) { errs = append(errs, err.At(request.Origin)) }
 	e = Endpoint{
 		Name: request.Name, Protocol: orDefault(request.Protocol, emu.TCP), PublicPort: request.PublicPort, LocalPort: request.LocalPort,
-		LoadBalancedSet: request.LoadBalancedSet, Distribution: orDefault(request.Distribution, DistributeNone), Probe: request.Probe,
+		LoadBalancedSet: request.LoadBalancedSet, Distribution: orDefault(request.Distribution, DistributeNone), Probe: request.Probe.complete(),
 		IdleTimeoutInMinutes: request.IdleTimeoutInMinutes, InternalLoadBalancer: request.InternalLoadBalancer,
 		DirectServerReturn: request.DirectServerReturn, Origin: request.Origin,
 	}
@@ -89,8 +85,6 @@ func checkBalancing(d *Deployment, p *Probe, idle int, balancer string) *Error {
 	if p == nil {
 		return nil
 	}
-	p.IntervalInSeconds = orDefault(p.IntervalInSeconds, DefaultProbeInterval)
-	p.TimeoutInSeconds = orDefault(p.TimeoutInSeconds, DefaultProbeTimeout)
 	switch {
 	case p.Protocol != "http" && p.Protocol != "tcp":
 		return badRequest("The protocol of a probe is http or tcp, not %s.", shorten(p.Protocol))
@@ -104,6 +98,17 @@ func checkBalancing(d *Deployment, p *Probe, idle int, balancer string) *Error {
 		return badRequest("The timeout of a probe is %d seconds; the least is 11.", p.TimeoutInSeconds)
 	}
 	return nil
+}
+
+// complete gives the probe with the platform's defaults for what isn't said.
+func (p *Probe) complete() *Probe {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	c.IntervalInSeconds = orDefault(p.IntervalInSeconds, DefaultProbeInterval)
+	c.TimeoutInSeconds = orDefault(p.TimeoutInSeconds, DefaultProbeTimeout)
+	return &c
 }
 
 // checkPublicPort refuses a public port that another endpoint of the deployment has, unless both are members of one load-balanced
@@ -149,16 +154,25 @@ func (l *Lab) AddEndpoint(service, machine string, e VMEndpoint) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(addEndpoint(d, i, e)...)
+	made, errs := newEndpoint(d, i, e)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	now := i.copy()
+	now.Endpoints = append(now.Endpoints, made)
+	l.replaceInstance(d, i, now)
+	return nil
 }
 
 // DeleteEndpoint removes an endpoint of a virtual machine.
 func (l *Lab) DeleteEndpoint(service, machine, name string) error {
-	_, i, n, err := l.endpoint(service, machine, name)
+	d, i, n, err := l.endpoint(service, machine, name)
 	if err != nil {
 		return err
 	}
-	i.Endpoints = slices.Delete(slices.Clone(i.Endpoints), n, n+1)
+	now := i.copy()
+	now.Endpoints = slices.Delete(now.Endpoints, n, n+1)
+	l.replaceInstance(d, i, now)
 	return nil
 }
 
@@ -172,24 +186,41 @@ func (l *Lab) UpdateEndpoint(service, machine, name string, request VMEndpoint) 
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	now := d.copy()
 	if set := i.Endpoints[n].LoadBalancedSet; set != "" && set == e.LoadBalancedSet && e.PublicPort == i.Endpoints[n].PublicPort {
-		for _, m := range d.Instances {
-			m.Endpoints = slices.Clone(m.Endpoints)
-			for k := range m.Endpoints {
-				if m.Endpoints[k].LoadBalancedSet == set {
-					m.Endpoints[k].Probe, m.Endpoints[k].ACL, m.Endpoints[k].Distribution = e.Probe, e.ACL, e.Distribution
-					m.Endpoints[k].IdleTimeoutInMinutes, m.Endpoints[k].DirectServerReturn = e.IdleTimeoutInMinutes, e.DirectServerReturn
-				}
-			}
-		}
+		now.changeEndpoints(func(_ *Instance, _ int, other Endpoint) bool { return other.LoadBalancedSet == set }, func(other *Endpoint) {
+			other.Probe, other.ACL, other.Distribution = e.Probe, e.ACL, e.Distribution
+			other.IdleTimeoutInMinutes, other.DirectServerReturn = e.IdleTimeoutInMinutes, e.DirectServerReturn
+		})
 	}
-	before := i.Endpoints
-	i.Endpoints = slices.Delete(slices.Clone(i.Endpoints), n, n+1)
-	if errs := addEndpoint(d, i, request); len(errs) > 0 {
-		i.Endpoints = before
+	before := now.machine(machine)
+	own := before.copy()
+	own.Endpoints = slices.Delete(own.Endpoints, n, n+1)
+	replace(now.Instances, before, own)
+	made, errs := newEndpoint(now, own, request)
+	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	own.Endpoints = append(own.Endpoints, made)
+	l.replaceDeployment(d, now)
 	return nil
+}
+
+// changeEndpoints changes endpoints of a deployment that isn't in a lab yet, in copies of the instances that have them.
+func (d *Deployment) changeEndpoints(which func(i *Instance, n int, e Endpoint) bool, change func(*Endpoint)) {
+	for at, i := range d.Instances {
+		var now *Instance
+		for n, e := range i.Endpoints {
+			if !which(i, n, e) {
+				continue
+			}
+			if now == nil {
+				now = i.copy()
+				d.Instances[at] = now
+			}
+			change(&now.Endpoints[n])
+		}
+	}
 }
 
 // SetEndpointACL replaces the access control list of an endpoint, of its whole load-balanced set where it is in one.
@@ -202,21 +233,18 @@ func (l *Lab) SetEndpointACL(service, instance, name string, rules []ACLRule) er
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	for _, d := range s.Deployments() {
+	for d := range s.deployments() {
 		for _, i := range d.Instances {
 			n := slices.IndexFunc(i.Endpoints, func(e Endpoint) bool { return e.Name == name })
 			if i.Name != instance && i.ID != instance || n < 0 {
 				continue
 			}
 			set := i.Endpoints[n].LoadBalancedSet
-			for _, m := range d.Instances {
-				m.Endpoints = slices.Clone(m.Endpoints)
-				for k := range m.Endpoints {
-					if m == i && k == n || set != "" && m.Endpoints[k].LoadBalancedSet == set {
-						m.Endpoints[k].ACL = acl
-					}
-				}
-			}
+			now := d.copy()
+			now.changeEndpoints(func(m *Instance, k int, e Endpoint) bool {
+				return m == i && k == n || set != "" && e.LoadBalancedSet == set
+			}, func(e *Endpoint) { e.ACL = acl })
+			l.replaceDeployment(d, now)
 			return nil
 		}
 	}

@@ -11,7 +11,10 @@ import (
 
 // FirewallRules are all rules of an instance's guest firewall: what the platform opens, then what was added, then what its internal
 // endpoints need. It is empty when the firewall is off.
-func (l *Lab) FirewallRules(i *Instance) []GuestFirewallRule {
+func (l *Lab) FirewallRules(i *Instance) []GuestFirewallRule { return l.Deployment(i).FirewallRules(i) }
+
+// FirewallRules are those of an instance of the deployment. Where the instance has internal endpoints, they depend on the other instances.
+func (d *Deployment) FirewallRules(i *Instance) []GuestFirewallRule {
 	if i.FirewallOff {
 		return nil
 	}
@@ -24,11 +27,8 @@ func (l *Lab) FirewallRules(i *Instance) []GuestFirewallRule {
 		}
 	}
 	all = append(all, i.Firewall...)
-	if len(i.InternalEndpoints) > 0 {
-		d := l.Deployment(i)
-		for _, e := range i.InternalEndpoints {
-			all = append(all, internalFirewall(d, e))
-		}
+	for _, e := range i.InternalEndpoints {
+		all = append(all, internalFirewall(d, e))
 	}
 	return all
 }
@@ -82,20 +82,22 @@ func defaultRule(name, protocol string, port uint16) GuestFirewallRule {
 
 // AddFirewallRule adds a rule to the guest firewall of an instance. Like the guest's own tool it takes two rules of the same name.
 func (l *Lab) AddFirewallRule(instance string, r GuestFirewallRule) error {
-	i, err := l.instance(instance)
+	d, i, err := l.instance(instance)
 	if err != nil {
 		return err
 	}
 	if i.FirewallOff {
 		return conflict("The guest firewall of %s is off.", instance)
 	}
-	i.Firewall = append(slices.Clone(i.Firewall), r)
+	now := i.copy()
+	now.Firewall = append(slices.Clip(i.Firewall), r)
+	l.replaceInstance(d, i, now)
 	return nil
 }
 
 // DeleteFirewallRule removes every added rule of that name, or written like that, from the guest firewall of an instance.
 func (l *Lab) DeleteFirewallRule(instance, name string) error {
-	i, err := l.instance(instance)
+	d, i, err := l.instance(instance)
 	if err != nil {
 		return err
 	}
@@ -113,18 +115,20 @@ func (l *Lab) DeleteFirewallRule(instance, name string) error {
 		}
 		return didYouMean(notFound("The guest firewall of %s has no added rule %s.", instance, shorten(name)), name, all)
 	}
-	i.Firewall = kept
+	now := i.copy()
+	now.Firewall = kept
+	l.replaceInstance(d, i, now)
 	return nil
 }
 
 // instance finds an instance by its name in the lab, or refuses.
-func (l *Lab) instance(name string) (*Instance, *Error) {
-	if m, ok := l.Find(name); ok && m.Instance != nil {
-		return m.Instance, nil
+func (l *Lab) instance(name string) (*Deployment, *Instance, *Error) {
+	if d, i := l.findInstance(name); i != nil {
+		return d, i, nil
 	}
 	var all []string
-	for _, i := range l.Instances() {
+	for _, i := range l.instances() {
 		all = append(all, i.ID)
 	}
-	return nil, didYouMean(notFound("The lab %s has no instance named %s.", l.Name, shorten(name)), name, all)
+	return nil, nil, didYouMean(notFound("The lab %s has no instance named %s.", l.Name, shorten(name)), name, all)
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"vnetlab/emu"
 )
@@ -29,6 +30,8 @@ type Backend struct {
 	Instance  *Instance
 	LocalPort uint16
 	ProbeID   string // of its health probe; empty: it serves while it runs
+	// Serving says that the member gets new connections: it runs, and its health probe, where there is one, has a good answer.
+	Serving bool
 }
 
 // Frontends lists the public ports of a deployment in the order in which they were made. Without a VIP there are none but internal
@@ -53,9 +56,10 @@ func (d *Deployment) Frontends() []Frontend {
 				}
 				all = append(all, f)
 			}
-			member := Backend{Instance: i, LocalPort: e.LocalPort}
+			member := Backend{Instance: i, LocalPort: e.LocalPort, Serving: i.State == Running}
 			if e.Probe != nil {
 				member.ProbeID = i.ID + "/" + all[at].Name
+				member.Serving = member.Serving && slices.Contains(i.healthy, all[at].Name)
 			}
 			all[at].Members = append(all[at].Members, member)
 		}
@@ -75,41 +79,66 @@ func (d *Deployment) Frontend(address netip.Addr, protocol emu.Protocol, port ui
 	return all[i], true
 }
 
-// Serving lists the members that get new connections: they run, and their health probe has a good answer.
-func (l *Lab) Serving(f Frontend) []Backend {
+// Serving lists the members that get new connections.
+func (f Frontend) Serving() []Backend {
 	var all []Backend
 	for _, m := range f.Members {
-		if m.Instance.State == Running && (m.ProbeID == "" || l.healthy[m.ProbeID]) {
+		if m.Serving {
 			all = append(all, m)
 		}
 	}
 	return all
 }
 
-// DirectReturnAddress is the VIP that an instance has as an address of its own, because it is the first serving member of an endpoint with direct
-// server return.
-func (l *Lab) DirectReturnAddress(i *Instance) (netip.Addr, bool) {
-	for _, f := range i.deployment.Frontends() {
+// DirectReturnAddress is the VIP that an instance of the deployment has as an address of its own, because it is the first serving member of
+// an endpoint with direct server return.
+func (d *Deployment) DirectReturnAddress(i *Instance) (netip.Addr, bool) {
+	if !slices.ContainsFunc(i.Endpoints, func(e Endpoint) bool { return e.DirectServerReturn && e.InternalLoadBalancer == "" }) {
+		return netip.Addr{}, false
+	}
+	for _, f := range d.Frontends() {
 		if !f.DirectServerReturn || f.Internal {
 			continue
 		}
-		if serving := l.Serving(f); len(serving) > 0 && serving[0].Instance == i {
+		if serving := f.Serving(); len(serving) > 0 && serving[0].Instance.ID == i.ID {
 			return f.Address, true
 		}
 	}
 	return netip.Addr{}, false
 }
 
-// SetHealth records what the load balancer found out about a member.
+// DirectReturnAddress is that of the instance's deployment.
+func (l *Lab) DirectReturnAddress(i *Instance) (netip.Addr, bool) {
+	return l.Deployment(i).DirectReturnAddress(i)
+}
+
+// SetHealth records what the load balancer found out about a member. What it is told about nobody it forgets.
 func (l *Lab) SetHealth(probeID string, healthy bool) {
-	if l.healthy == nil {
-		l.healthy = map[string]bool{}
+	id, port, _ := strings.Cut(probeID, "/")
+	for d, i := range l.instances() {
+		if i.ID != id {
+			continue
+		}
+		if slices.Contains(i.healthy, port) == healthy {
+			return
+		}
+		now := i.copy()
+		if healthy {
+			now.healthy = append(slices.Clip(i.healthy), port)
+		} else {
+			now.healthy = slices.DeleteFunc(slices.Clone(i.healthy), func(other string) bool { return other == port })
+		}
+		l.replaceInstance(d, i, now)
+		return
 	}
-	l.healthy[probeID] = healthy
 }
 
 // Healthy tells whether the load balancer has a good answer of a member.
-func (l *Lab) Healthy(probeID string) bool { return l.healthy[probeID] }
+func (l *Lab) Healthy(probeID string) bool {
+	id, port, _ := strings.Cut(probeID, "/")
+	at, ok := l.place(id)
+	return ok && slices.Contains(at.instance.healthy, port)
+}
 
 // Permits tells whether the access control list lets a client in, and the rule that decides; nil when no rule matches: then
 // everybody is let in unless some rule permits ("About Network Access Control Lists").

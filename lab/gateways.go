@@ -193,7 +193,7 @@ func (l *Lab) CreateGateway(network string, g VPNGateway) error {
 		joined[c] = space
 	}
 	changed := *n
-	g.Address = l.freePublicAddress(l.LocationOf(n.AffinityGroup, n.Location))
+	g.Address = l.freePublicAddress(l.LocationOf(n.AffinityGroup, n.Location), nil)
 	changed.Gateway = &g
 	replace(l.VirtualNetworks, n, &changed)
 	return nil

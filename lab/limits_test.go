@@ -10,6 +10,7 @@ import (
 	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/labtest"
 )
 
 // TestLimits holds that a limit of the platform can be reached, and that one more is refused.
@@ -260,12 +261,39 @@ func TestUpgradeKeepsAddresses(t *testing.T) {
 	}
 }
 
+// TestUpgradeKeepsWhatInstancesHave does it where the addresses that would be free during the upgrade are in another order than before.
+func TestUpgradeKeepsWhatInstancesHave(t *testing.T) {
+	l := world(t)
+	web := role("Web", 1, "", 80)
+	web.PublicIPName, web.InputEndpoints[0].Probe = "own", &lab.Probe{Protocol: "tcp"}
+	must(t, l.CreateReservedIP(lab.ReservedIP{Name: "first", Location: "East US"}))
+	must(t, l.CreateDeployment("standalone", lab.PackageDeployment{ReservedIP: "first", Roles: []lab.Role{web}}))
+	must(t, l.DisassociateReservedIP("first"))
+	must(t, l.DeleteReservedIP("first"))
+	probe := deployed(t, l, "standalone").Frontends()[0].Members[0].ProbeID
+	l.SetHealth(probe, true)
+	vip, own := deployed(t, l, "standalone").VIP, deployed(t, l, "standalone").Instances[0].PublicIP
+	web.Services, web.InstanceCount = labtest.Listen(443), 2
+	must(t, l.UpgradeDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{web}}))
+	d := deployed(t, l, "standalone")
+	if d.VIP != vip || d.Instances[0].PublicIP != own {
+		t.Errorf("the VIP is %s and the first instance's own address %s, want %s and %s", d.VIP, d.Instances[0].PublicIP, vip, own)
+	}
+	if other := d.Instances[1].PublicIP; other == vip || other == own || !other.IsValid() {
+		t.Errorf("the second instance has the address %s", other)
+	}
+	if !l.Healthy(probe) {
+		t.Error("the answer to the health probe is lost")
+	}
+}
+
 func TestSwapWithoutProduction(t *testing.T) {
 	l := inhabited(t)
 	must(t, l.DeleteDeployment("shop", lab.Production))
 	s, _ := l.CloudService("shop")
 	staging := s.Staging
 	must(t, l.SwapDeployment("shop"))
+	s, _ = l.CloudService("shop")
 	if s.Production != staging || s.Staging != nil || s.NameOf(staging) != "shop.cloudapp.net" {
 		t.Error("staging isn't production")
 	}
@@ -290,6 +318,7 @@ func TestDeallocatedMachineKeepsItsStaticAddress(t *testing.T) {
 		t.Error("another machine has the address")
 	}
 	must(t, l.StartRole("standalone", "a"))
+	a, _ = l.Find("a")
 	if a.Address() != m.StaticAddress || !a.Instance.PublicIP.IsValid() {
 		t.Errorf("started, a has %v and the public address %v", a.Address(), a.Instance.PublicIP)
 	}

@@ -45,10 +45,13 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 	instance := &Instance{
 		Name: vm.Name, Service: s.Name, OS: vm.OS, Subnet: vm.Subnet, StaticAddress: vm.StaticAddress.IsValid(), State: Running,
 		Firewall: vm.Firewall, FirewallOff: vm.FirewallOff, FirewallOrigin: orDefault(vm.FirewallOrigin, vm.Origin),
-		Services: vm.Services, PublicIPName: vm.PublicIPName, Origin: vm.Origin, deployment: d,
+		Services: vm.Services, PublicIPName: vm.PublicIPName, Origin: vm.Origin,
 	}
 	for _, e := range vm.Endpoints {
-		errs = append(errs, addEndpoint(d, instance, e)...)
+		made, refusals := newEndpoint(d, instance, e)
+		if errs = append(errs, refusals...); len(refusals) == 0 {
+			instance.Endpoints = append(instance.Endpoints, made)
+		}
 	}
 	errs = append(errs, checkServices(vm.Services)...)
 	if instance.DIP, err = l.assign(d, vm.Subnet, vm.StaticAddress); err != nil {
@@ -63,16 +66,11 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 		return errors.Join(errs...)
 	}
 	instance.ID = l.instanceID(d, vm.Name)
-	if s.Production == nil {
-		s.Production = d
-		s.VirtualNetwork = orDefault(s.VirtualNetwork, d.VirtualNetwork)
-		l.created++
-	}
-	d.Instances = append(d.Instances, instance)
-	l.allocateVIP(d)
-	if vm.PublicIPName != "" {
-		instance.PublicIP = l.freePublicAddress(l.location(d))
-	}
+	now := d.copy()
+	now.Instances = append(now.Instances, instance)
+	l.allocateVIP(now)
+	l.allocatePublicIPs(now, instance)
+	l.deploy(s, Production, now)
 	return nil
 }
 
@@ -179,13 +177,14 @@ func (l *Lab) DeleteRole(service, name string) error {
 	if err != nil {
 		return err
 	}
-	d.Instances = remove(d.Instances, i)
-	if len(d.Instances) == 0 {
-		s, _ := l.cloudService(service)
-		s.Production = nil
+	if len(d.Instances) == 1 {
+		l.replaceDeployment(d, nil)
 		return nil
 	}
-	l.releaseVIP(d)
+	now := d.copy()
+	now.Instances = remove(d.Instances, i)
+	releaseVIP(now)
+	l.replaceDeployment(d, now)
 	return nil
 }
 
@@ -196,19 +195,21 @@ func (l *Lab) ShutdownRole(service, name string, deallocate bool) error {
 	if err != nil {
 		return err
 	}
-	if !deallocate {
-		if i.State == StoppedDeallocated {
-			return conflict("The virtual machine %s is deallocated already.", name)
+	now, stopped := d.copy(), i.copy()
+	replace(now.Instances, i, stopped)
+	switch {
+	case deallocate:
+		stopped.State, stopped.PublicIP = StoppedDeallocated, netip.Addr{}
+		if !i.StaticAddress {
+			stopped.DIP = netip.Addr{}
 		}
-		i.State = Stopped
-		return nil
+		releaseVIP(now)
+	case i.State == StoppedDeallocated:
+		return conflict("The virtual machine %s is deallocated already.", name)
+	default:
+		stopped.State = Stopped
 	}
-	i.State = StoppedDeallocated
-	i.PublicIP = netip.Addr{}
-	if !i.StaticAddress {
-		i.DIP = netip.Addr{}
-	}
-	l.releaseVIP(d)
+	l.replaceDeployment(d, now)
 	return nil
 }
 
@@ -218,15 +219,16 @@ func (l *Lab) StartRole(service, name string) error {
 	if err != nil {
 		return err
 	}
-	if !i.DIP.IsValid() {
-		if i.DIP, err = l.assign(d, i.Subnet, netip.Addr{}); err != nil {
+	now, started := d.copy(), i.copy()
+	replace(now.Instances, i, started)
+	if !started.DIP.IsValid() {
+		if started.DIP, err = l.assign(d, i.Subnet, netip.Addr{}); err != nil {
 			return err
 		}
 	}
-	i.State = Running
-	l.allocateVIP(d)
-	if i.PublicIPName != "" && !i.PublicIP.IsValid() {
-		i.PublicIP = l.freePublicAddress(l.location(d))
-	}
+	started.State = Running
+	l.allocateVIP(now)
+	l.allocatePublicIPs(now, started)
+	l.replaceDeployment(d, now)
 	return nil
 }

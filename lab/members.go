@@ -15,6 +15,8 @@ var anybodyAddress = netip.MustParseAddr("203.0.113.254")
 // AnybodyName names the internet host of a lab that has none.
 const AnybodyName = "anybody"
 
+var anybody = []*InternetHost{{Name: AnybodyName, Address: anybodyAddress}}
+
 // Member is something in the lab that starts or ends connections: exactly one of its fields is set.
 type Member struct {
 	Instance     *Instance
@@ -82,35 +84,6 @@ func (m Member) Describe() string {
 	return "a web site"
 }
 
-// Members lists instances, internet hosts and web sites. A lab without internet hosts has an unnamed one.
-func (l *Lab) Members() []Member {
-	var all []Member
-	for _, i := range l.Instances() {
-		all = append(all, Member{Instance: i})
-	}
-	for _, h := range l.Internet() {
-		all = append(all, Member{InternetHost: h})
-	}
-	for _, s := range l.WebSites {
-		all = append(all, Member{WebSite: s})
-	}
-	for _, n := range l.LocalNetworks {
-		for _, h := range n.Hosts {
-			all = append(all, Member{LocalHost: h})
-		}
-	}
-	return all
-}
-
-// Instances lists the instances of all deployments, whatever their state.
-func (l *Lab) Instances() []*Instance {
-	var all []*Instance
-	for _, d := range l.Deployments() {
-		all = append(all, d.Instances...)
-	}
-	return all
-}
-
 // Running lists the instances of the deployment that run.
 func (d *Deployment) Running() []*Instance {
 	var all []*Instance
@@ -127,28 +100,12 @@ func (l *Lab) Internet() []*InternetHost {
 	if len(l.InternetHosts) > 0 {
 		return l.InternetHosts
 	}
-	return []*InternetHost{{Name: AnybodyName, Address: anybodyAddress}}
-}
-
-// Find gives the member with a name: its short name, or SERVICE.NAME of an instance.
-func (l *Lab) Find(name string) (Member, bool) {
-	for _, m := range l.Members() {
-		if m.ID() == name {
-			return m, true
-		}
-	}
-	for _, i := range l.Instances() {
-		d := l.Deployment(i)
-		if i.Service+"."+i.Name == name || i.Service+"."+d.Name+"."+i.Name == name {
-			return Member{Instance: i}, true
-		}
-	}
-	return Member{}, false
+	return anybody
 }
 
 func (l *Lab) memberNames() []string {
 	var all []string
-	for _, m := range l.Members() {
+	for m := range l.members() {
 		all = append(all, m.ID())
 	}
 	return all
@@ -165,9 +122,6 @@ func (l *Lab) Namespace(name string) (string, error) {
 	}
 	return m.ID(), nil
 }
-
-// Deployment is what an instance belongs to.
-func (l *Lab) Deployment(i *Instance) *Deployment { return i.deployment }
 
 // UsedLocations lists the locations that something of the lab is in, in the platform's order.
 func (l *Lab) UsedLocations() []string {
@@ -189,16 +143,26 @@ func (l *Lab) UsedLocations() []string {
 
 // PublicNames are the names that everybody can look up, with their addresses.
 func (l *Lab) PublicNames() []emu.NameRecord {
-	var all []emu.NameRecord
+	n := len(l.WebSites)
 	for _, s := range l.CloudServices {
-		for _, d := range s.Deployments() {
-			if d.VIP.IsValid() {
-				all = append(all, emu.NameRecord{Name: s.NameOf(d), Address: d.VIP})
-			}
-		}
+		n += len(s.publicNames)
+	}
+	all := make([]emu.NameRecord, 0, n)
+	for _, s := range l.CloudServices {
+		all = append(all, s.publicNames...)
 	}
 	for _, s := range l.WebSites {
 		all = append(all, emu.NameRecord{Name: s.DNSName(), Address: WebSitesInbound(s.Location)})
+	}
+	return all
+}
+
+// publicNames are the names of a service's deployments.
+func publicNames(s *CloudService) (all []emu.NameRecord) {
+	for d := range s.deployments() {
+		if d.VIP.IsValid() {
+			all = append(all, emu.NameRecord{Name: s.NameOf(d), Address: d.VIP})
+		}
 	}
 	return all
 }
@@ -236,19 +200,19 @@ func (l *Lab) NameOf(from string, a netip.Addr) string {
 		return ""
 	}
 	for _, s := range l.CloudServices {
-		for _, d := range s.Deployments() {
+		for d := range s.deployments() {
 			if d.VIP == a {
 				return s.NameOf(d)
 			}
 		}
 	}
-	for _, i := range l.Instances() {
+	for _, i := range l.instances() {
 		if i.PublicIP == a {
 			return i.ID
 		}
 	}
 	viewer, _ := l.Find(from)
-	for _, m := range l.Members() {
+	for m := range l.members() {
 		if m.Address() == a && (m.InternetHost != nil || l.sameDomain(viewer, m)) {
 			return m.ID()
 		}

@@ -198,13 +198,16 @@ func (n *VirtualNetwork) subnetNames() []string {
 
 // InUse tells whether a deployment is in the virtual network, and in the subnet where one is named.
 func (l *Lab) InUse(network, subnet string) bool {
-	return slices.ContainsFunc(l.Deployments(), func(d *Deployment) bool {
+	for d := range l.deployments() {
 		if d.VirtualNetwork != network {
-			return false
+			continue
 		}
-		return subnet == "" || slices.ContainsFunc(d.Instances, func(i *Instance) bool { return i.Subnet == subnet }) ||
-			d.InternalLoadBalancer != nil && d.InternalLoadBalancer.Subnet == subnet
-	})
+		if subnet == "" || slices.ContainsFunc(d.Instances, func(i *Instance) bool { return i.Subnet == subnet }) ||
+			d.InternalLoadBalancer != nil && d.InternalLoadBalancer.Subnet == subnet {
+			return true
+		}
+	}
+	return false
 }
 
 // DeleteVirtualNetwork removes a virtual network that no deployment is in.
@@ -223,7 +226,7 @@ func (l *Lab) DeleteVirtualNetwork(name string) error {
 // users names the cloud services with a deployment in a virtual network.
 func (l *Lab) users(network string) string {
 	var all []string
-	for _, d := range l.Deployments() {
+	for d := range l.deployments() {
 		if d.VirtualNetwork == network && !slices.Contains(all, d.Service) {
 			all = append(all, d.Service)
 		}

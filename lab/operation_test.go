@@ -39,24 +39,33 @@ func address(t testing.TB, l *lab.Lab, member string) netip.Addr {
 	return m.Address()
 }
 
+// deployed is the production deployment of a service.
+func deployed(t testing.TB, l *lab.Lab, service string) *lab.Deployment {
+	t.Helper()
+	s, ok := l.CloudService(service)
+	if !ok || s.Production == nil {
+		t.Fatalf("nothing is deployed to %s", service)
+	}
+	return s.Production
+}
+
 func TestStopAndStart(t *testing.T) {
 	l := inhabited(t)
-	s, _ := l.CloudService("standalone")
-	vip, a, b := s.Production.VIP, address(t, l, "a"), address(t, l, "b")
+	vip, a, b := deployed(t, l, "standalone").VIP, address(t, l, "a"), address(t, l, "b")
 
 	must(t, l.ShutdownRole("standalone", "a", false))
-	if address(t, l, "a") != a || s.Production.VIP != vip {
+	if address(t, l, "a") != a || deployed(t, l, "standalone").VIP != vip {
 		t.Error("a guest that is shut down lost an address")
 	}
 	must(t, l.ShutdownRole("standalone", "a", true))
 	if address(t, l, "a").IsValid() {
 		t.Error("a deallocated machine kept its dynamic address")
 	}
-	if s.Production.VIP != vip {
+	if deployed(t, l, "standalone").VIP != vip {
 		t.Error("the VIP is gone while a machine is allocated")
 	}
 	must(t, l.ShutdownRole("standalone", "b", true))
-	if s.Production.VIP.IsValid() {
+	if deployed(t, l, "standalone").VIP.IsValid() {
 		t.Error("the VIP stays although no machine is allocated")
 	}
 	for _, r := range l.PublicNames() {
@@ -65,7 +74,7 @@ func TestStopAndStart(t *testing.T) {
 		}
 	}
 	must(t, l.StartRole("standalone", "b"))
-	if address(t, l, "b") != a || !s.Production.VIP.IsValid() {
+	if address(t, l, "b") != a || !deployed(t, l, "standalone").VIP.IsValid() {
 		t.Errorf("the first to start has %s, want the lowest free address %s, and a VIP", address(t, l, "b"), a)
 	}
 	must(t, l.StartRole("standalone", "a"))
@@ -76,17 +85,16 @@ func TestStopAndStart(t *testing.T) {
 
 func TestReservedIPSurvives(t *testing.T) {
 	l := inhabited(t)
-	s, _ := l.CloudService("standalone")
 	reserved := l.ReservedIPs[0].Address
 	must(t, l.AssociateReservedIP("kept", "standalone", ""))
 	must(t, l.ShutdownRole("standalone", "a", true))
 	must(t, l.ShutdownRole("standalone", "b", true))
-	if s.Production.VIP != reserved {
-		t.Errorf("the VIP is %s, want the reserved %s", s.Production.VIP, reserved)
+	if deployed(t, l, "standalone").VIP != reserved {
+		t.Errorf("the VIP is %s, want the reserved %s", deployed(t, l, "standalone").VIP, reserved)
 	}
 	must(t, l.DeleteRole("standalone", "a"))
 	must(t, l.DeleteRole("standalone", "b"))
-	if s.Production != nil {
+	if s, _ := l.CloudService("standalone"); s.Production != nil {
 		t.Error("the deployment outlives its last machine")
 	}
 	if l.UsedBy(l.ReservedIPs[0]) != nil || l.ReservedIPs[0].Address != reserved {
@@ -94,7 +102,7 @@ func TestReservedIPSurvives(t *testing.T) {
 	}
 	must(t, l.AssociateReservedIP("kept", "shop", lab.Production))
 	must(t, l.DisassociateReservedIP("kept"))
-	if shop, _ := l.CloudService("shop"); shop.Production.VIP == reserved {
+	if deployed(t, l, "shop").VIP == reserved {
 		t.Error("the VIP stays reserved")
 	}
 	must(t, l.DeleteReservedIP("kept"))
@@ -102,15 +110,15 @@ func TestReservedIPSurvives(t *testing.T) {
 
 func TestSwap(t *testing.T) {
 	l := inhabited(t)
-	s, _ := l.CloudService("shop")
-	first, second := s.Production, s.Staging
-	public, staging := first.VIP, second.VIP
+	before, _ := l.CloudService("shop")
+	first, second := before.Production, before.Staging
 	must(t, l.SwapDeployment("shop"))
-	if s.Production != second || s.Staging != first || second.VIP != public || first.VIP != staging {
+	s, _ := l.CloudService("shop")
+	if s.Production.PrivateID != second.PrivateID || s.Staging.PrivateID != first.PrivateID || s.Production.VIP != first.VIP || s.Staging.VIP != second.VIP {
 		t.Error("the swap didn't exchange deployments and VIPs")
 	}
-	if s.NameOf(first) != first.PrivateID+".cloudapp.net" || len(first.PrivateID) != 32 {
-		t.Errorf("staging is called %s", s.NameOf(first))
+	if s.NameOf(s.Staging) != first.PrivateID+".cloudapp.net" || len(first.PrivateID) != 32 {
+		t.Errorf("staging is called %s", s.NameOf(s.Staging))
 	}
 }
 

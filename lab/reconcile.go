@@ -49,7 +49,7 @@ func (r *reconciler) refuse(err *Error) {
 func (r *reconciler) removals() {
 	for _, s := range r.running.CloudServices {
 		w, wanted := r.wanted.cloudService(s.Name)
-		for _, d := range s.Deployments() {
+		for d := range s.deployments() {
 			slot := s.SlotOf(d)
 			var to *Deployment
 			if wanted {
@@ -211,7 +211,7 @@ func (r *reconciler) services() {
 				WithHint("Delete the cloud service and create it anew.").At(w.Origin))
 			continue
 		}
-		for _, to := range w.Deployments() {
+		for to := range w.deployments() {
 			slot := w.SlotOf(to)
 			d := s.In(slot)
 			if d != nil && d.Kind != to.Kind {

@@ -1,6 +1,9 @@
 package lab
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 func (l *Lab) reservedIP(name string) (*ReservedIP, bool) {
 	return find(l.ReservedIPs, func(r *ReservedIP) bool { return r.Name == name })
@@ -12,7 +15,7 @@ func (l *Lab) reservedIPNames() []string {
 
 // UsedBy is the deployment whose VIP a reserved IP is; nil when it is free.
 func (l *Lab) UsedBy(r *ReservedIP) *Deployment {
-	for _, d := range l.Deployments() {
+	for d := range l.deployments() {
 		if d.ReservedIP == r.Name {
 			return d
 		}
@@ -34,7 +37,7 @@ func (l *Lab) CreateReservedIP(r ReservedIP) error {
 	if len(l.ReservedIPs) >= maxReservedIPs {
 		return badRequest("The subscription has %d reserved IPs already, the most it can have.", maxReservedIPs).At(r.Origin)
 	}
-	r.Address = l.freePublicAddress(r.Location)
+	r.Address = l.freePublicAddress(r.Location, nil)
 	l.ReservedIPs = append(l.ReservedIPs, &r)
 	return nil
 }
@@ -90,9 +93,10 @@ func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 	if d.ReservedIP != "" && d.ReservedIP != name {
 		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).WithHint("lab reserved-ip disassociate %s", d.ReservedIP)
 	}
-	d.ReservedIP = name
-	d.VIP = netip.Addr{}
-	l.allocateVIP(d)
+	now := d.copy()
+	now.ReservedIP, now.VIP = name, netip.Addr{}
+	l.allocateVIP(now)
+	l.replaceDeployment(d, now)
 	return nil
 }
 
@@ -106,13 +110,11 @@ func (l *Lab) DisassociateReservedIP(name string) error {
 	if d == nil {
 		return conflict("The reserved IP %s is not in use.", name)
 	}
-	d.ReservedIP = ""
-	d.VIP = netip.Addr{}
-	for _, i := range d.Instances {
-		if i.Allocated() {
-			l.allocateVIP(d)
-			break
-		}
+	now := d.copy()
+	now.ReservedIP, now.VIP = "", netip.Addr{}
+	if slices.ContainsFunc(d.Instances, (*Instance).Allocated) {
+		l.allocateVIP(now)
 	}
+	l.replaceDeployment(d, now)
 	return nil
 }

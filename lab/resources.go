@@ -7,13 +7,15 @@ package lab
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"vnetlab/emu"
 	"vnetlab/lab/guestfirewall"
 )
 
 // Lab is one emulated world: a subscription's resources, the internet around them, and what is expected of both.
-// Change it by its operations alone; resources are kept in the order of their creation.
+// Change it by its operations alone: a resource that is in a lab never changes, another one takes its place. Resources are kept in the order
+// of their creation.
 type Lab struct {
 	Name            string
 	AffinityGroups  []*AffinityGroup
@@ -27,10 +29,10 @@ type Lab struct {
 	// Exposure lists every VIP port that the internet is meant to reach; nil when the lab says nothing about it.
 	Exposure []ExposedPort
 
-	// healthy has the health probes that the load balancer got good answers to.
-	healthy map[string]bool
 	// created counts the deployments ever made, for identities that don't come back.
 	created int
+	// places finds instances by their ids; nil until somebody asks. See Deployment.
+	places atomic.Pointer[map[string]place]
 }
 
 // ReservedIP is a public address that stays with the subscription.
@@ -79,6 +81,8 @@ type CloudService struct {
 	Production     *Deployment // nil while the slot is empty
 	Staging        *Deployment // of roles alone
 	Origin         Origin
+
+	publicNames []emu.NameRecord // see Lab.PublicNames
 }
 
 // Slot is one of the two places for a deployment in a cloud service.
@@ -88,17 +92,6 @@ const (
 	Production Slot = "production"
 	Staging    Slot = "staging"
 )
-
-// Deployments lists the service's deployments, production first.
-func (s *CloudService) Deployments() []*Deployment {
-	var all []*Deployment
-	for _, d := range []*Deployment{s.Production, s.Staging} {
-		if d != nil {
-			all = append(all, d)
-		}
-	}
-	return all
-}
 
 // In gives the deployment of a slot; nil when it is empty.
 func (s *CloudService) In(slot Slot) *Deployment {
@@ -197,7 +190,8 @@ type Instance struct {
 	Services       []Service
 	Origin         Origin
 
-	deployment *Deployment // it belongs to
+	// healthy names the ports whose health probe has a good answer of the instance.
+	healthy []string
 }
 
 // InstanceState is what a virtual machine does, in the platform's words. Role instances run always.

@@ -78,7 +78,7 @@ func (l *Lab) DeleteHostedService(name string) error {
 	if err != nil {
 		return err
 	}
-	if len(s.Deployments()) > 0 {
+	if s.Production != nil || s.Staging != nil {
 		return conflict("The cloud service %s has a deployment.", name).
 			WithHint("Delete its deployments first: %s.", deletions(s))
 	}
@@ -92,16 +92,6 @@ func deletions(s *CloudService) string {
 		return "lab vm delete for each virtual machine"
 	}
 	return "lab deployment delete " + s.Name
-}
-
-func remove[T any](all []*T, gone *T) []*T {
-	var kept []*T
-	for _, v := range all {
-		if v != gone {
-			kept = append(kept, v)
-		}
-	}
-	return kept
 }
 
 // checkJoin refuses a virtual network that the service's deployments can't be in.

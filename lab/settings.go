@@ -104,11 +104,13 @@ func endpointRequest(e Endpoint) VMEndpoint {
 
 // SetFirewall replaces the added rules of an instance's guest firewall, or turns it off.
 func (l *Lab) SetFirewall(instance string, off bool, rules []GuestFirewallRule) error {
-	i, err := l.instance(instance)
+	d, i, err := l.instance(instance)
 	if err != nil {
 		return err
 	}
-	i.FirewallOff, i.Firewall = off, rules
+	now := i.copy()
+	now.FirewallOff, now.Firewall = off, rules
+	l.replaceInstance(d, i, now)
 	return nil
 }
 
@@ -124,7 +126,10 @@ func (l *Lab) SetServices(member string, services []Service) error {
 	}
 	switch {
 	case m.Instance != nil:
-		m.Instance.Services = services
+		d, i := l.findInstance(member)
+		now := i.copy()
+		now.Services = services
+		l.replaceInstance(d, i, now)
 	case m.LocalHost != nil:
 		site := l.SiteOf(m.LocalHost)
 		changed, changedSite := *m.LocalHost, *site
@@ -144,12 +149,6 @@ func (l *Lab) SetServices(member string, services []Service) error {
 	return nil
 }
 
-func replace[T any](all []*T, old, now *T) {
-	if i := slices.Index(all, old); i >= 0 {
-		all[i] = now
-	}
-}
-
 // UpgradeDeployment replaces the roles of a deployment in place: the VIP stays, and an instance whose role stays keeps its address (MSDN
 // "Upgrade Deployment").
 func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
@@ -163,44 +162,51 @@ func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
 	if p.VirtualNetwork != d.VirtualNetwork {
 		return badRequest("The deployment of %s is in %s; an upgrade can't move it to %s.", s.Name, networkName(d.VirtualNetwork), networkName(p.VirtualNetwork)).At(p.Origin)
 	}
-	vip, reserved, id, block, balancer := d.VIP, d.ReservedIP, d.PrivateID, d.Block, d.InternalLoadBalancer
-	before := map[string]netip.Addr{}
-	for _, i := range d.Instances {
-		before[i.Name+" "+i.Subnet] = i.DIP
-	}
-	if p.Slot == Staging {
-		s.Staging = nil
-	} else {
-		s.Production = nil
-	}
+	without := l.Clone()
+	without.replaceDeployment(d, nil)
 	p.Name, p.ReservedIP, p.InternalLoadBalancer = orDefault(p.Name, d.Name), "", nil
-	if err := l.CreateDeployment(service, p); err != nil {
+	if err := without.CreateDeployment(service, p); err != nil {
 		return err
 	}
-	now := s.In(orDefault(p.Slot, Production))
-	now.VIP, now.ReservedIP, now.PrivateID, now.InternalLoadBalancer = vip, reserved, id, balancer
-	if now.VirtualNetwork == "" && now.Block != block {
-		for _, i := range now.Instances {
-			i.DIP = Nth(block, Offset(now.Block, i.DIP))
-		}
-		now.Block = block
+	made, _ := without.cloudService(service)
+	now := made.In(orDefault(p.Slot, Production)).copy()
+	for n, i := range now.Instances {
+		now.Instances[n] = i.copy()
 	}
-	keepAddresses(now, before)
+	if now.VirtualNetwork == "" {
+		for _, i := range now.Instances {
+			i.DIP = Nth(d.Block, Offset(now.Block, i.DIP))
+		}
+	}
+	now.VIP, now.ReservedIP, now.PrivateID, now.Block, now.InternalLoadBalancer = d.VIP, d.ReservedIP, d.PrivateID, d.Block, d.InternalLoadBalancer
+	keepInstances(d, now)
+	l.allocatePublicIPs(now, now.Instances...)
+	l.created = without.created
+	l.replaceDeployment(d, now)
 	return nil
 }
 
-// keepAddresses gives the instances that were there before their addresses back. Whoever has one of them takes the other's.
-func keepAddresses(d *Deployment, before map[string]netip.Addr) {
-	for _, i := range d.Instances {
-		address, ok := before[i.Name+" "+i.Subnet]
-		if !ok || address == i.DIP {
+// keepInstances gives the instances that were in the deployment before their addresses back, and the answers to their health probes. Whoever
+// has one of the addresses takes the other's.
+func keepInstances(before, now *Deployment) {
+	for _, i := range now.Instances {
+		i.PublicIP = netip.Addr{}
+		old := before.machine(i.Name)
+		if old == nil {
 			continue
 		}
-		for _, other := range d.Instances {
-			if other.DIP == address {
+		i.healthy = old.healthy
+		if i.PublicIPName != "" {
+			i.PublicIP = old.PublicIP
+		}
+		if old.Subnet != i.Subnet || old.DIP == i.DIP {
+			continue
+		}
+		for _, other := range now.Instances {
+			if other.DIP == old.DIP {
 				other.DIP = i.DIP
 			}
 		}
-		i.DIP = address
+		i.DIP = old.DIP
 	}
 }

@@ -164,7 +164,7 @@ func (b *builder) endpointChains(d domain, deployment *lab.Deployment, f lab.Fro
 		name += "-internal"
 	}
 	members := emu.Chain{Name: name}
-	serving := b.lab.Serving(f)
+	serving := f.Serving()
 	switch {
 	case len(serving) == 0:
 		members.Rules = emu.DropRules(NoBackendID(deployment, f), "nobody serves behind the endpoint "+f.Name, f.Origin)

@@ -2,10 +2,8 @@ package live
 
 import (
 	"fmt"
-	"net/netip"
 	"testing"
 
-	"vnetlab/emu"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
@@ -18,7 +16,7 @@ import (
 func BenchmarkOperation(b *testing.B) {
 	kerneltest.RequireRoot(b)
 	for _, instances := range []int{10, 100, 1000} {
-		l := benchmarkLab(b, instances)
+		l := labtest.Large(b, instances)
 		s := &server{start: startMessage{Name: "bench"}, healthWake: make(chan struct{}, 1)}
 		s.state.Store(&state{lab: l, network: compile.Network(l)})
 		b.Setenv("VNETLAB_RUN", b.TempDir())
@@ -66,35 +64,4 @@ func BenchmarkOperation(b *testing.B) {
 			b.Error(err)
 		}
 	}
-}
-
-// benchmarkLab is a virtual network with so many instances in services of 25, each with a firewall and a port through its VIP.
-func benchmarkLab(b *testing.B, instances int) *lab.Lab {
-	b.Helper()
-	l, err := lab.New("bench", lab.Origin{})
-	must := func(err error) {
-		b.Helper()
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	must(err)
-	must(l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "Net", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
-		Subnets: []lab.Subnet{
-			{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.0.0/24")}, {Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.8.0/21")},
-		},
-	}))
-	must(l.CreateHostedService(lab.HostedService{Name: "machines", Location: "West US", VirtualNetwork: "Net"}))
-	must(l.AddVirtualMachine("machines", lab.VirtualMachine{Name: "vm", Subnet: "a", Services: labtest.Listen(80)}))
-	const each = 25
-	for n := 0; n < instances; n += each {
-		name := fmt.Sprintf("service%d", n/each)
-		must(l.CreateHostedService(lab.HostedService{Name: name, Location: "West US"}))
-		must(l.CreateDeployment(name, lab.PackageDeployment{VirtualNetwork: "Net", Roles: []lab.Role{{
-			Name: "Web", InstanceCount: min(each, instances-n), Subnet: "b", Services: labtest.Listen(80),
-			InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
-		}}}))
-	}
-	return l
 }

@@ -166,7 +166,7 @@ func (d describer) endpoint(f lab.Frontend) EndpointInfo {
 		ACL: []ACLRuleInfo{},
 	}
 	serving := map[*lab.Instance]bool{}
-	for _, b := range d.lab.Serving(f) {
+	for _, b := range f.Serving() {
 		serving[b.Instance] = true
 	}
 	for _, b := range f.Members {

@@ -176,7 +176,7 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 func (s *server) expectations(req TestRequest) (*lab.Lab, error) {
 	switch {
 	case req.Given != nil:
-		l := *s.now().lab
+		l := s.now().lab.Clone()
 		l.Expectations, l.Exposure = nil, nil
 		for _, e := range req.Given.Expectations {
 			if err := l.Expect(e); err != nil {
@@ -184,9 +184,9 @@ func (s *server) expectations(req TestRequest) (*lab.Lab, error) {
 			}
 		}
 		if req.Given.Exposure == nil {
-			return &l, nil
+			return l, nil
 		}
-		return &l, l.ExpectExposure(*req.Given.Exposure)
+		return l, l.ExpectExposure(*req.Given.Exposure)
 	case req.File != "":
 		return s.load(req.File)
 	}
@@ -223,9 +223,9 @@ func (s *server) cases(l *lab.Lab) []check {
 		all = append(all, func(ctx context.Context) expect.Case { return s.checkExpectation(ctx, e) })
 	}
 	// Whether a port is exposed is a question about the lab that runs; which should be, one about the file.
-	running := *s.now().lab
+	running := s.now().lab.Clone()
 	running.Exposure = l.Exposure
-	for _, x := range expect.ExposureProbes(&running) {
+	for _, x := range expect.ExposureProbes(running) {
 		all = append(all, func(ctx context.Context) expect.Case { return s.checkExposure(ctx, x) })
 	}
 	return all

@@ -247,7 +247,7 @@ func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
 		}
 		return blocked(edge, compile.ACLRuleID(d, f, *rule))
 	}
-	serving := w.lab.Serving(f)
+	serving := f.Serving()
 	switch {
 	case len(serving) == 0:
 		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: compile.NoBackendID(d, f)}}}
