@@ -82,22 +82,16 @@ func (a *app) endpointUpdate() *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
-		info, err := client.Lab(cmd.Context())
-		if err != nil {
-			return nil, err
-		}
-		h, err := findMachine(info, args[0])
-		if err != nil {
-			return nil, err
-		}
-		if len(rules) == 0 {
+		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) {
+			h, err := findMachine(info, args[0])
 			for _, old := range endpointsOf(info, h) {
-				if old.Name == args[1] {
+				if len(rules) == 0 && old.Name == args[1] {
 					e.ACL = aclRules(old.ACL)
 				}
 			}
-		}
-		return lab.UpdateEndpointOp{Service: h.CloudService, VirtualMachine: h.HostName, Name: args[1], Endpoint: e}, nil
+			return h, err
+		})
+		return lab.UpdateEndpointOp{Service: h.CloudService, VirtualMachine: h.HostName, Name: args[1], Endpoint: e}, err
 	})
 }
 

@@ -119,7 +119,7 @@ func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.
 		if len(asked) == 0 {
 			continue
 		}
-		info, err := client.Lab(cmd.Context())
+		info, err := client.About(cmd.Context(), machine)
 		if err != nil {
 			continue // the lab has ended since; what was done was done
 		}

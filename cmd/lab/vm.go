@@ -157,11 +157,7 @@ func (a *app) vmRestart() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			info, err := client.Lab(cmd.Context())
-			if err != nil {
-				return err
-			}
-			h, err := findMachine(info, args[0])
+			h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) { return findMachine(info, args[0]) })
 			if err != nil {
 				return err
 			}

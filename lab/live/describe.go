@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/emu/emulator"
@@ -30,8 +31,7 @@ func (s *server) summary() Summary {
 	return sum
 }
 
-// info describes the lab in full.
-func (s *server) info() Info {
+func (s *server) describer() describer {
 	d := describer{s.now(), map[string][]emulator.ServiceStatus{}, map[string]*emulator.Health{}}
 	for _, status := range s.emu.Services() {
 		d.services[status.Namespace] = append(d.services[status.Namespace], status)
@@ -39,11 +39,35 @@ func (s *server) info() Info {
 	for _, h := range s.emu.Health() {
 		d.health[h.ID] = &h
 	}
-	info := Info{
+	return d
+}
+
+func (s *server) emptyInfo() Info {
+	return Info{
 		Summary: s.summary(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
 		VirtualNetworks: []VirtualNetworkInfo{}, CloudServices: []CloudServiceInfo{}, WebSites: []HostInfo{}, InternetHosts: []HostInfo{},
 		LocalNetworks: []LocalNetworkInfo{},
 	}
+}
+
+// about describes the cloud services that a name may be of, or of a part of: those of that name, and those with an instance of that name.
+func (s *server) about(name string) Info {
+	d, info := s.describer(), s.emptyInfo()
+	for _, c := range d.lab.CloudServices {
+		of := c.Name == name || c.DNSName() == name || strings.HasPrefix(name, c.Name+".")
+		for _, deployment := range c.Deployments() {
+			of = of || slices.ContainsFunc(deployment.Instances, func(i *lab.Instance) bool { return i.ID == name })
+		}
+		if of {
+			info.CloudServices = append(info.CloudServices, d.cloudService(c))
+		}
+	}
+	return info
+}
+
+// info describes the lab in full.
+func (s *server) info() Info {
+	d, info := s.describer(), s.emptyInfo()
 	for _, g := range d.lab.AffinityGroups {
 		info.AffinityGroups = append(info.AffinityGroups, AffinityGroupInfo{g.Name, g.Location})
 	}
