@@ -48,8 +48,11 @@ func (f *failure) orHint(hints ...string) *failure {
 	return f
 }
 
+// usageCode is the code of a command line that can't be understood.
+const usageCode = "Usage"
+
 func usage(format string, args ...any) *failure {
-	return &failure{status: exitUsage, code: "Usage", message: fmt.Sprintf(format, args...)}
+	return &failure{status: exitUsage, code: usageCode, message: fmt.Sprintf(format, args...)}
 }
 
 // exitStatus ends the command with a status and no message: what there was to say is said.
