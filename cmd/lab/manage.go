@@ -194,8 +194,8 @@ func (a *app) list(values any, t table, nothing string) error {
 // missing is the refusal of a name that the lab doesn't have.
 func missing(info live.Info, kind, name string, names []string) error {
 	err := &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf("The lab %s has no %s named '%.64s'.", info.Name, kind, name)}
-	if near := spelling.DidYouMean(name, names); near != "" {
-		return err.WithHint("%s", near)
+	if near, ok := spelling.Nearest(name, names); ok {
+		return err.WithHint("Did you mean %s?", near)
 	}
 	var once []string // a machine and its cloud service often share a name
 	for _, n := range names {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 	flags.StringArrayVar(&request.endpoints, "endpoint", nil, "endpoint, as PROTO:PUBLIC:LOCAL[,set=NAME][,…]; may be repeated")
 	flags.StringArrayVar(&request.listen, "listen", nil, "port to listen on, as PORT or PORT/udp; may be repeated")
 	flags.StringVar(&request.run, "run", "", "program that listens on the first --listen instead of the built-in listener")
-	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated")
+	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated; off alone turns it off")
 	flags.StringVar(&request.reservedIP, "reserved-ip", "", "reserved IP for the VIP; with the first machine of a service alone")
 	a.flagNames(cmd, "reserved-ip", reservedIPs)
 	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; with the first machine of a service alone")
@@ -86,6 +87,9 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 		}
 		if vm.Services, err = parseListeners(request.listen, request.run, dir); err != nil {
 			return nil, err
+		}
+		if vm.FirewallOff = slices.Equal(request.firewall, []string{"off"}); vm.FirewallOff {
+			request.firewall = nil
 		}
 		for _, text := range request.firewall {
 			rule, err := parseFirewallRule([]string{text})
