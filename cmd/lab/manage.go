@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -94,6 +95,20 @@ type changeAnswer struct {
 // quick is how long a change may take before a word is said about it.
 const quick = 3 * time.Second
 
+// patiently has a change made. One that takes long says why, and one that is interrupted that the lab goes on with it.
+func (a *app) patiently(ctx context.Context, change func(context.Context) (live.ChangeResult, error)) (live.ChangeResult, error) {
+	defer time.AfterFunc(quick, func() {
+		a.stderr.printf("still at work: a program that was started has a minute to listen on its port\n")
+	}).Stop()
+	result, err := change(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = &failure{
+			status: exitInterrupted, code: "Interrupted", message: "interrupted: what was asked for may have been done", hint: "lab show tells what came of it", err: err,
+		}
+	}
+	return result, err
+}
+
 // do does operations on the running lab as one change and says what was done.
 func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Operation) error {
 	return a.doNoting(cmd, client, nil, operations...)
@@ -101,14 +116,7 @@ func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Oper
 
 // doNoting is do after something was read that has no effect.
 func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.Note, operations ...lab.Operation) error {
-	patience := time.AfterFunc(quick, func() {
-		a.stderr.printf("still at work: a program that was started has a minute to listen on its port\n")
-	})
-	result, err := client.Do(cmd.Context(), operations...)
-	patience.Stop()
-	if err != nil && cmd.Context().Err() != nil {
-		return &failure{status: exitInterrupted, code: "Interrupted", message: "interrupted: what was asked for may have been done", hint: "lab show tells what came of it", err: err}
-	}
+	result, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Do(ctx, operations...) })
 	if err != nil {
 		return err
 	}

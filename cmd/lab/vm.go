@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -165,7 +166,7 @@ func (a *app) vmRestart() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			result, err := client.Restart(cmd.Context(), h.Name)
+			result, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Restart(ctx, h.Name) })
 			if err != nil {
 				return err
 			}
