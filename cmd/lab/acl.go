@@ -39,11 +39,7 @@ the same. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
 		if err != nil {
 			return nil, err
 		}
-		info, err := client.Lab(cmd.Context())
-		if err != nil {
-			return nil, err
-		}
-		h, err := endpointOwner(info, args[0], args[1])
+		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) { return endpointOwner(info, args[0], args[1]) })
 		return lab.SetEndpointACLOp{Service: h.CloudService, Instance: h.Name, Endpoint: args[1], Rules: rules}, err
 	})
 }
@@ -87,9 +83,11 @@ func (a *app) aclShow() *cobra.Command {
 			return err
 		}
 		if len(args) > 1 {
-			if _, err := endpointOwner(info, args[0], args[1]); err != nil {
+			h, err := endpointOwner(info, args[0], args[1])
+			if err != nil {
 				return err
 			}
+			endpoints = endpointsOf(info, h) // a load-balanced set by the name that its member has for it
 		}
 		all := []aclAnswer{}
 		t := table{}

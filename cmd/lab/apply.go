@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,7 @@ before anything happens. With --dry-run the operations are printed alone.`,
 				}
 			}
 			request.DryRun = false
-			done, err := client.Apply(cmd.Context(), request)
+			done, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Apply(ctx, request) })
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -185,15 +186,50 @@ func (a *app) addDeployment(t *table, d live.DeploymentInfo) {
 		t.add("role "+r.Name, plural(r.Instances, "instance"))
 	}
 	for _, e := range d.Endpoints {
-		t.add("endpoint "+e.Name, fmt.Sprintf("%d/%s to port %d of %s%s", e.PublicPort, e.Protocol, e.LocalPort, strings.Join(members(e), ", "), balancing(e)))
+		at := ""
+		if e.Internal {
+			at = " of " + address(e.Address)
+		}
+		t.add("endpoint "+e.Name, fmt.Sprintf("%d/%s%s to port %s of %s%s", e.PublicPort, e.Protocol, at, localPorts(e), strings.Join(members(e), ", "), balancing(e)))
 	}
-	for _, h := range d.Instances {
+	for _, r := range d.Roles {
+		for _, e := range r.InternalEndpoints {
+			t.add("internal endpoint "+e.Name, fmt.Sprintf("%s of %s, for %s", internalPorts(e), r.Name, orAll(e.FromRoles)))
+		}
+	}
+	for _, h := range byRole(d) {
 		state := ""
 		if stopped(h) {
 			state = a.state(h) + "  "
 		}
 		t.add("instance "+h.Name, strings.TrimSpace(address(h.Address)+"  "+state+services(h)))
 	}
+}
+
+// internalPorts says which ports an internal endpoint opens.
+func internalPorts(e live.InternalEndpointInfo) string {
+	switch {
+	case e.FirstPort == 0 || e.FirstPort == 1 && e.LastPort == 65535:
+		return "all ports/" + e.Protocol
+	case e.FirstPort == e.LastPort:
+		return fmt.Sprintf("%d/%s", e.FirstPort, e.Protocol)
+	}
+	return fmt.Sprintf("%d-%d/%s", e.FirstPort, e.LastPort, e.Protocol)
+}
+
+func orAll(roles []string) string {
+	if len(roles) == 0 {
+		return "all roles"
+	}
+	return strings.Join(roles, ", ")
+}
+
+// byRole lists the instances of a deployment role by role: those that came with scaling were made last.
+func byRole(d live.DeploymentInfo) []live.HostInfo {
+	place := func(h live.HostInfo) int {
+		return slices.IndexFunc(d.Roles, func(r live.RoleInfo) bool { return r.Name == h.Role })
+	}
+	return slices.SortedStableFunc(slices.Values(d.Instances), func(a, b live.HostInfo) int { return place(a) - place(b) })
 }
 
 // contents says what a deployment consists of.

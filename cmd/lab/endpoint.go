@@ -3,8 +3,8 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -82,22 +82,16 @@ func (a *app) endpointUpdate() *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
-		info, err := client.Lab(cmd.Context())
-		if err != nil {
-			return nil, err
-		}
-		h, err := findMachine(info, args[0])
-		if err != nil {
-			return nil, err
-		}
-		if len(rules) == 0 {
+		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) {
+			h, err := findMachine(info, args[0])
 			for _, old := range endpointsOf(info, h) {
-				if old.Name == args[1] {
+				if len(rules) == 0 && old.Name == args[1] {
 					e.ACL = aclRules(old.ACL)
 				}
 			}
-		}
-		return lab.UpdateEndpointOp{Service: h.CloudService, VirtualMachine: h.HostName, Name: args[1], Endpoint: e}, nil
+			return h, err
+		})
+		return lab.UpdateEndpointOp{Service: h.CloudService, VirtualMachine: h.HostName, Name: args[1], Endpoint: e}, err
 	})
 }
 
@@ -121,6 +115,14 @@ type endpointAnswer struct {
 	DNSName         string   `json:"dnsName"`
 	LoadBalancedSet string   `json:"loadBalancedSet,omitempty"`
 	live.EndpointInfo
+}
+
+// host is where clients find an endpoint: the DNS name of its VIP, or the address of its internal load balancer.
+func (e endpointAnswer) host() string {
+	if e.Internal {
+		return address(e.Address)
+	}
+	return e.DNSName
 }
 
 func (a *app) endpointList() *cobra.Command {
@@ -150,11 +152,7 @@ var endpointTitles = []string{"ENDPOINT", "PUBLIC", "LOCAL PORT", "INSTANCES", "
 
 // addEndpoint adds an endpoint to a table.
 func (a *app) addEndpoint(t *table, e endpointAnswer) {
-	at := e.DNSName
-	if e.Internal {
-		at = address(e.Address)
-	}
-	t.add(e.Name, fmt.Sprintf("%s:%d/%s", at, e.PublicPort, e.Protocol), fmt.Sprint(e.LocalPort), strings.Join(members(e.EndpointInfo), ", "),
+	t.add(e.Name, fmt.Sprintf("%s:%d/%s", e.host(), e.PublicPort, e.Protocol), localPorts(e.EndpointInfo), strings.Join(members(e.EndpointInfo), ", "),
 		strings.TrimPrefix(balancing(e.EndpointInfo), "; "))
 }
 
@@ -173,20 +171,13 @@ func endpointsAbout(info live.Info, args []string) ([]endpointAnswer, error) {
 	return slices.DeleteFunc(allEndpoints(info), func(e endpointAnswer) bool { return e.CloudService != c.Name }), nil
 }
 
-// allEndpoints lists the public ports of all deployments, those without an address as well.
+// allEndpoints lists the ports of all deployments.
 func allEndpoints(info live.Info) []endpointAnswer {
 	all := []endpointAnswer{}
 	for _, c := range info.CloudServices {
 		for _, d := range c.Deployments {
 			for _, e := range d.Endpoints {
 				all = append(all, endpointAnswer{c.Name, d.Slot, d.DNSName, "", e})
-			}
-			for _, h := range d.Instances {
-				for _, own := range h.Endpoints {
-					if _, ok := frontend(d, h, own); !ok {
-						all = append(all, endpointAnswer{c.Name, d.Slot, d.DNSName, own.LoadBalancedSet, unreachable(h, own)})
-					}
-				}
 			}
 		}
 	}
@@ -202,12 +193,10 @@ func endpointsOf(info live.Info, h live.HostInfo) []endpointAnswer {
 				continue
 			}
 			for _, own := range h.Endpoints {
-				e, ok := frontend(d, h, own)
-				if !ok {
-					e = unreachable(h, own)
+				if e, ok := frontend(d, h, own); ok {
+					e.Name, e.LocalPort = own.Name, own.LocalPort
+					all = append(all, endpointAnswer{c.Name, d.Slot, d.DNSName, own.LoadBalancedSet, e})
 				}
-				e.Name = own.Name
-				all = append(all, endpointAnswer{c.Name, d.Slot, d.DNSName, own.LoadBalancedSet, e})
 			}
 		}
 	}
@@ -226,12 +215,15 @@ func frontend(d live.DeploymentInfo, h live.HostInfo, own live.InstanceEndpointI
 	return live.EndpointInfo{}, false
 }
 
-// unreachable is an endpoint whose deployment has no address for it.
-func unreachable(h live.HostInfo, own live.InstanceEndpointInfo) live.EndpointInfo {
-	return live.EndpointInfo{
-		Name: own.Name, Protocol: own.Protocol, Address: netip.Addr{}, PublicPort: own.PublicPort, LocalPort: own.LocalPort, Instances: []string{h.Name},
-		Members: []live.MemberInfo{{Instance: h.Name, LocalPort: own.LocalPort}}, ACL: []live.ACLRuleInfo{},
+// localPorts lists the ports that an endpoint leads to. Members of a load-balanced set may have different ones.
+func localPorts(e live.EndpointInfo) string {
+	var all []string
+	for _, m := range e.Members {
+		if port := strconv.Itoa(int(m.LocalPort)); !slices.Contains(all, port) {
+			all = append(all, port)
+		}
 	}
+	return strings.Join(all, ", ")
 }
 
 // members names the instances behind an endpoint, with the reason where one gets no new connections.
@@ -262,6 +254,9 @@ func balancing(e live.EndpointInfo) string {
 			text += fmt.Sprintf(" port %d", p.Port)
 		}
 		text += strings.TrimRight(" "+p.Path, " ")
+		if p.IntervalInSeconds != lab.DefaultProbeInterval || p.TimeoutInSeconds != lab.DefaultProbeTimeout {
+			text += fmt.Sprintf(" every %d s, out after %d s", p.IntervalInSeconds, p.TimeoutInSeconds)
+		}
 	}
 	if e.IdleTimeoutInMinutes != 0 {
 		text += fmt.Sprintf("; idle %d min", e.IdleTimeoutInMinutes)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -47,8 +48,11 @@ func (f *failure) orHint(hints ...string) *failure {
 	return f
 }
 
+// usageCode is the code of a command line that can't be understood.
+const usageCode = "Usage"
+
 func usage(format string, args ...any) *failure {
-	return &failure{status: exitUsage, code: "Usage", message: fmt.Sprintf(format, args...)}
+	return &failure{status: exitUsage, code: usageCode, message: fmt.Sprintf(format, args...)}
 }
 
 // exitStatus ends the command with a status and no message: what there was to say is said.
@@ -56,11 +60,21 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// interrupted gives what a verb says that a signal has ended.
-func interrupted(err error) *failure {
-	message := strings.TrimSuffix(err.Error(), ": "+context.Canceled.Error())
-	if message == context.Canceled.Error() {
-		message = "interrupted"
+// interrupted gives what a verb says that a signal has ended: its own words where it has any.
+func interrupted(ctx context.Context, err error) *failure {
+	var own *failure
+	if errors.As(err, &own) && own.status == exitInterrupted {
+		return own
+	}
+	message := err.Error()
+	var request *url.Error // its text is of no use to anybody
+	if errors.As(err, &request) {
+		message = context.Canceled.Error()
+	}
+	for _, end := range []error{context.Canceled, context.Cause(ctx)} {
+		if message = strings.TrimSuffix(message, ": "+end.Error()); message == end.Error() {
+			message = "interrupted"
+		}
 	}
 	return &failure{status: exitInterrupted, code: "Interrupted", message: message, err: err}
 }

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/emu"
 	"vnetlab/lab/live"
 )
 
@@ -19,7 +23,7 @@ func (a *app) forward() *cobra.Command {
 		Short: "Lead a port of this machine's loopback to an address in a lab",
 		Long: `Listen on a port of this machine, on 127.0.0.1 unless another address is given, and lead each connection to an address in the lab, until Ctrl-C. It
 enters the lab as the internet host, the lab's first, or as the member that --from names. Nothing is added to this machine's network. With
-port 0 a free one is chosen and printed.`,
+port 0 a free one is chosen and printed. A connection that the lab doesn't let through is closed, and the rule printed.`,
 		Example: `  sudo lab forward 8080 contactmanager.cloudapp.net:80
   sudo lab forward 127.0.0.1:14330 sql1:1433 --from web1`,
 		Args: want(2, 2, "a port of this machine and an address in the lab"),
@@ -34,9 +38,12 @@ port 0 a free one is chosen and printed.`,
 			if err != nil {
 				return err
 			}
-			bind := args[0]
-			if !strings.Contains(bind, ":") {
-				bind = "127.0.0.1:" + bind
+			bind, err := parseBind(args[0])
+			if err != nil {
+				return err
+			}
+			if strings.HasSuffix(args[1], "/udp") {
+				return usage("only TCP connections are forwarded, not %s", args[1])
 			}
 			return a.forwardFrom(cmd.Context(), client, bind, live.ForwardRequest{From: from, To: args[1]})
 		},
@@ -51,9 +58,25 @@ port 0 a free one is chosen and printed.`,
 	return a.asks(cmd)
 }
 
+// parseBind reads [BIND:]PORT.
+func parseBind(text string) (string, error) {
+	host, number, err := net.SplitHostPort(text)
+	if err != nil {
+		host, number = "127.0.0.1", text
+	}
+	if _, err := strconv.ParseUint(number, 10, 16); err != nil {
+		return "", usage("%q is not a port of this machine", text).orHint("write PORT or ADDRESS:PORT, with a number from 0 to 65535")
+	}
+	return net.JoinHostPort(host, number), nil
+}
+
 // forwardFrom forwards until the context or the lab ends.
 func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string, request live.ForwardRequest) error {
-	listener, err := net.Listen("tcp", bind)
+	network := "tcp"
+	if at, err := netip.ParseAddrPort(bind); err == nil && at.Addr().Is4() {
+		network = "tcp4" // 0.0.0.0 would stand for all IPv6 addresses too
+	}
+	listener, err := net.Listen(network, bind)
 	if err != nil {
 		return fmt.Errorf("%s can't be listened on: %w", bind, err)
 	}
@@ -67,7 +90,7 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 			cancel(ended)
 			return
 		}
-		a.stderr.printf("%s\n", a.text(err))
+		a.stderr.printf("%s\n", a.whyNot(forwarding, client, request, err))
 	})
 	if err != nil {
 		return err
@@ -76,6 +99,23 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 		return ctx.Err()
 	}
 	return context.Cause(forwarding)
+}
+
+// whyNot says what became of a connection that could not be made: as a verdict, by another one.
+func (a *app) whyNot(ctx context.Context, client *live.Client, request live.ForwardRequest, err error) string {
+	info, unknown := client.Lab(ctx)
+	if unknown != nil || len(info.InternetHosts) == 0 {
+		return a.text(err)
+	}
+	r, unknown := client.Probe(ctx, live.ProbeRequest{From: cmp.Or(request.From, info.InternetHosts[0].Name), To: request.To})
+	if unknown != nil || r.Verdict == emu.Open {
+		return a.text(err)
+	}
+	text := fmt.Sprintf("%s -> %s  %s", r.From, r.To, r.Verdict)
+	if r.By != nil {
+		text += "  " + placesOf(info.Summary).rule(*r.By)
+	}
+	return text
 }
 
 // announced is a listener that tells when it accepts.

@@ -157,6 +157,9 @@ func parseSpaces(texts []string) ([]netip.Prefix, error) {
 		if err != nil {
 			return nil, usage("--address-space: %q is not a prefix", text).orHint("write it like 10.1.0.0/16")
 		}
+		if p != p.Masked() {
+			return nil, usage("--address-space: %s has host bits set", p).orHint("write " + p.Masked().String())
+		}
 		all = append(all, p)
 	}
 	return all, nil

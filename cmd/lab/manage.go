@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -90,6 +92,23 @@ type changeAnswer struct {
 	Notes     []note           `json:"notes,omitempty"` // what was read and has no effect on the network
 }
 
+// quick is how long a change may take before a word is said about it.
+const quick = 3 * time.Second
+
+// patiently has a change made. One that takes long says why, and one that is interrupted that the lab goes on with it.
+func (a *app) patiently(ctx context.Context, change func(context.Context) (live.ChangeResult, error)) (live.ChangeResult, error) {
+	defer time.AfterFunc(quick, func() {
+		a.stderr.printf("still at work: a program that was started has a minute to listen on its port\n")
+	}).Stop()
+	result, err := change(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = &failure{
+			status: exitInterrupted, code: "Interrupted", message: "interrupted: what was asked for may have been done", hint: "lab show tells what came of it", err: err,
+		}
+	}
+	return result, err
+}
+
 // do does operations on the running lab as one change and says what was done.
 func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Operation) error {
 	return a.doNoting(cmd, client, nil, operations...)
@@ -97,7 +116,7 @@ func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Oper
 
 // doNoting is do after something was read that has no effect.
 func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.Note, operations ...lab.Operation) error {
-	result, err := client.Do(cmd.Context(), operations...)
+	result, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Do(ctx, operations...) })
 	if err != nil {
 		return err
 	}
@@ -108,7 +127,7 @@ func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.
 		if len(asked) == 0 {
 			continue
 		}
-		info, err := client.Lab(cmd.Context())
+		info, err := client.About(cmd.Context(), machine)
 		if err != nil {
 			continue // the lab has ended since; what was done was done
 		}
@@ -134,7 +153,7 @@ func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.
 	}
 	for _, e := range answer.Endpoints {
 		if picked[e.Name] {
-			a.stdout.printf("      %s is %s:%d/%s\n", e.Name, e.DNSName, e.PublicPort, e.Protocol)
+			a.stdout.printf("      %s is %s:%d/%s\n", e.Name, e.host(), e.PublicPort, e.Protocol)
 		}
 	}
 	return nil
@@ -183,11 +202,17 @@ func (a *app) list(values any, t table, nothing string) error {
 // missing is the refusal of a name that the lab doesn't have.
 func missing(info live.Info, kind, name string, names []string) error {
 	err := &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf("The lab %s has no %s named '%.64s'.", info.Name, kind, name)}
-	if near := spelling.DidYouMean(name, names); near != "" {
-		return err.WithHint("%s", near)
+	if near, ok := spelling.Nearest(name, names); ok {
+		return err.WithHint("Did you mean %s?", near)
 	}
-	if len(names) > 0 && len(names) <= 20 {
-		return err.WithHint("There is: %s.", strings.Join(names, ", "))
+	var once []string // a machine and its cloud service often share a name
+	for _, n := range names {
+		if !slices.Contains(once, n) {
+			once = append(once, n)
+		}
+	}
+	if len(once) > 0 && len(once) <= 20 {
+		return err.WithHint("There is: %s.", strings.Join(once, ", "))
 	}
 	return err
 }

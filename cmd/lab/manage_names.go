@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ func webSites(info live.Info, _ []string) (names []string) {
 func instances(info live.Info) (all []live.HostInfo) {
 	for _, c := range info.CloudServices {
 		for _, d := range c.Deployments {
-			all = append(all, d.Instances...)
+			all = append(all, byRole(d)...)
 		}
 	}
 	return all
@@ -145,7 +146,14 @@ func findInstance(info live.Info, name string) (live.HostInfo, error) {
 }
 
 func findMachine(info live.Info, name string) (live.HostInfo, error) {
-	return findHost(info, "virtual machine", machines(info), name)
+	h, err := findHost(info, "virtual machine", machines(info), name)
+	var refusal *lab.Error
+	if errors.As(err, &refusal) {
+		if i, err := findInstance(info, name); err == nil {
+			return h, refusal.WithHint("%s is an instance of the role %s: what it has comes from its deployment.", i.Name, i.Role)
+		}
+	}
+	return h, err
 }
 
 // findHost finds an instance by its own name before any other's longer one.
@@ -183,13 +191,25 @@ func findNetwork(info live.Info, name string) (live.VirtualNetworkInfo, error) {
 	return live.VirtualNetworkInfo{}, missing(info, "virtual network", name, networks(info, nil))
 }
 
+// find looks for something in the part of the lab that its name is of. Only to say what there is instead it asks for the whole.
+func find[T any](cmd *cobra.Command, client *live.Client, name string, in func(live.Info) (T, error)) (T, error) {
+	var found T
+	info, err := client.About(cmd.Context(), name)
+	if err != nil {
+		return found, err
+	}
+	if found, err = in(info); err == nil {
+		return found, nil
+	}
+	if info, err = client.Lab(cmd.Context()); err != nil {
+		return found, err
+	}
+	return in(info)
+}
+
 // machineName finds the service and the name that the platform has for a virtual machine.
 func (a *app) machineName(cmd *cobra.Command, client *live.Client, name string) (service, machine string, err error) {
-	info, err := client.Lab(cmd.Context())
-	if err != nil {
-		return "", "", err
-	}
-	h, err := findMachine(info, name)
+	h, err := find(cmd, client, name, func(info live.Info) (live.HostInfo, error) { return findMachine(info, name) })
 	return h.CloudService, h.HostName, err
 }
 

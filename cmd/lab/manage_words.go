@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,6 +134,10 @@ func parseEndpoints(texts []string) ([]lab.VMEndpoint, error) {
 		}
 		if e.Name == "" {
 			e.Name = string(e.Protocol) + "-" + strconv.Itoa(int(e.LocalPort))
+			for i := 2; slices.ContainsFunc(all, func(other lab.VMEndpoint) bool { return other.Name == e.Name }); i++ {
+				// Two on one local port are the platform's to refuse, not two of one name.
+				e.Name = fmt.Sprintf("%s-%d-%d", e.Protocol, e.LocalPort, i)
+			}
 		}
 		all = append(all, e)
 	}
@@ -222,14 +228,14 @@ func parseFirewallRule(args []string) (lab.GuestFirewallRule, error) {
 		if wrong, ok := err.(*guestfirewall.Error); ok { //nolint:errorlint // as documented
 			err, hint = &guestfirewall.Error{Message: wrong.Message}, wrong.Hint
 		}
-		return lab.GuestFirewallRule{}, usage("firewall rule %q: %v", text, err).orHint(hint)
+		return lab.GuestFirewallRule{}, usage("firewall rule '%s': %v", text, err).orHint(hint)
 	}
 	return lab.GuestFirewallRule{Rule: rule}, nil
 }
 
-// quoted gives a word the quotes back that the shell took away. Those of netsh stand behind the equals sign.
+// quoted gives a word the quotes back that the shell took away, unless it has them still. Those of netsh stand behind the equals sign.
 func quoted(word string) string {
-	if word != "" && !strings.ContainsAny(word, " \t") {
+	if word != "" && (!strings.ContainsAny(word, " \t") || strings.HasSuffix(word, `"`) && strings.Count(word, `"`) == 2) {
 		return word
 	}
 	if key, value, ok := strings.Cut(word, "="); ok && !strings.ContainsAny(key, " \t") {

@@ -84,6 +84,10 @@ func TestParseFirewallRule(t *testing.T) {
 			append(strings.Fields("netsh advfirewall firewall add rule"), "name=SQL Server", "dir=in", "action=allow", "protocol=TCP", "localport=1433"),
 			"SQL Server", "allow tcp 1433",
 		},
+		{
+			append(strings.Fields("netsh advfirewall firewall add rule"), `name="SQL Server"`, "dir=in", "action=allow", "protocol=TCP", "localport=1433"),
+			"SQL Server", "allow tcp 1433",
+		},
 		{strings.Split("New-NetFirewallRule|-DisplayName|SQL Server|-Direction|Inbound|-Protocol|TCP|-LocalPort|1433|-Action|Allow", "|"), "SQL Server", "allow tcp 1433"},
 	} {
 		if c.name != "" && strings.Contains(c.args[0], " ") {

@@ -93,6 +93,36 @@ func (a *app) networkShow() *cobra.Command {
 	})
 }
 
+func (a *app) printNetwork(info live.Info, n live.VirtualNetworkInfo) {
+	t := table{}
+	t.add("virtual network", n.Name)
+	t.add("location", n.Location)
+	if n.AffinityGroup != "" {
+		t.add("affinity group", n.AffinityGroup)
+	}
+	t.add("address space", prefixes(n.AddressSpace))
+	if len(n.DNSServers) > 0 {
+		t.add("DNS servers", addresses(n.DNSServers))
+	}
+	if g := n.Gateway; g != nil {
+		t.add("gateway", strings.TrimSpace(address(g.Address)+"  "+strings.Join(g.Connections, ", ")))
+	}
+	for _, s := range n.Subnets {
+		var inside []string
+		for _, c := range info.CloudServices {
+			for _, d := range c.Deployments {
+				for _, h := range byRole(d) {
+					if d.VirtualNetwork == n.Name && h.Subnet == s.Name {
+						inside = append(inside, h.Name)
+					}
+				}
+			}
+		}
+		t.add("subnet "+s.Name, strings.TrimSpace(s.AddressPrefix.String()+"  "+strings.Join(inside, ", ")))
+	}
+	t.print(a.stdout)
+}
+
 func addresses(all []netip.Addr) string {
 	texts := make([]string, len(all))
 	for i, address := range all {

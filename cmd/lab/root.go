@@ -48,7 +48,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = root.ExecuteContext(ctx)
 	}
 	if ctx.Err() != nil && err != nil {
-		err = interrupted(err)
+		err = interrupted(ctx, err)
 	}
 	if err != nil && asksForJSON(args) {
 		a.format = jsonFormat // also where the flags were not understood

@@ -160,27 +160,6 @@ func (a *app) printLab(info live.Info) {
 	section(t)
 }
 
-func (a *app) printNetwork(info live.Info, n live.VirtualNetworkInfo) {
-	t := table{}
-	t.add("virtual network", n.Name)
-	t.add("location", n.Location)
-	t.add("address space", prefixes(n.AddressSpace))
-	for _, s := range n.Subnets {
-		var inside []string
-		for _, c := range info.CloudServices {
-			for _, d := range c.Deployments {
-				for _, h := range d.Instances {
-					if d.VirtualNetwork == n.Name && h.Subnet == s.Name {
-						inside = append(inside, h.Name)
-					}
-				}
-			}
-		}
-		t.add("subnet "+s.Name, strings.TrimSpace(s.AddressPrefix.String()+"  "+strings.Join(inside, ", ")))
-	}
-	t.print(a.stdout)
-}
-
 func (a *app) printService(c live.CloudServiceInfo) {
 	t := table{}
 	t.add("cloud service", c.Name)
@@ -224,6 +203,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		}
 	}
 	optional("DNS name", h.DNSName)
+	optional("location", h.Location)
 	optional("cloud service", h.CloudService)
 	optional("role", h.Role)
 	optional("OS", string(h.OS))
@@ -238,7 +218,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		t.add("public IP", address(h.PublicIP))
 	}
 	for _, e := range endpointsOf(info, h) {
-		t.add("endpoint "+e.Name, fmt.Sprintf("%s:%d/%s to port %d", e.DNSName, e.PublicPort, e.Protocol, e.LocalPort))
+		t.add("endpoint "+e.Name, fmt.Sprintf("%s:%d/%s to port %d%s", e.host(), e.PublicPort, e.Protocol, e.LocalPort, balancing(e.EndpointInfo)))
 	}
 	for _, s := range h.Services {
 		text := s.String()

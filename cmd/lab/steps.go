@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -132,10 +133,6 @@ func runStep(ctx context.Context, client *live.Client, step labfile.Step) expect
 
 // command runs a command line of lab on the running lab and gives what it printed.
 func command(ctx context.Context, name, line string) (string, error) {
-	words, err := shellquote.Split(line)
-	if err != nil || len(words) < 2 || words[0] != "lab" {
-		return "", usage("%q is not a command line of lab", line)
-	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return "", err
@@ -150,12 +147,12 @@ func command(ctx context.Context, name, line string) (string, error) {
 	var text bytes.Buffer
 	a := &app{stdout: newOutput(&text), stderr: newOutput(&text), format: textFormat, files: []*os.File{null, printed, printed}}
 	root := a.root()
-	verb, _, err := root.Find(words[1:])
-	if err != nil || verb == root || !stepMay(verb) {
-		return "", usage("%q is no command for a step", line).orHint("a step manages the lab, or is lab show, probe or exec")
+	words, _, err := stepVerb(root, line)
+	if err != nil {
+		return "", err
 	}
 	a.lab = name // a flag of the command may still say another
-	root.SetArgs(words[1:])
+	root.SetArgs(words)
 	root.SetOut(&text)
 	root.SetErr(&text)
 	err = root.ExecuteContext(ctx)
@@ -166,6 +163,46 @@ func command(ctx context.Context, name, line string) (string, error) {
 		return "", errors.Join(err, wrong)
 	}
 	return strings.TrimSpace(text.String()), err
+}
+
+// stepVerb takes the command line of a step apart: its words after "lab", and the verb that they begin with.
+func stepVerb(root *cobra.Command, line string) (words []string, verb *cobra.Command, err error) {
+	words, err = shellquote.Split(line)
+	if err != nil || len(words) < 2 || words[0] != "lab" {
+		return nil, nil, usage("%q is not a command line of lab", line)
+	}
+	verb, _, err = root.Find(words[1:])
+	if err != nil || verb == root || !stepMay(verb) {
+		return nil, nil, usage("%q is no command for a step", line).orHint("a step manages the lab, or is lab show, probe or exec")
+	}
+	return words[1:], verb, nil
+}
+
+// checkSteps finds the steps that can't be run: no verb for a step, unknown flags, too few or too many arguments. One that is meant to be wrong is
+// left alone.
+func checkSteps(steps []labfile.Step) (wrong labfile.Errors) {
+	for _, step := range steps {
+		if step.Fails == usageCode {
+			continue
+		}
+		root := (&app{stdout: newOutput(io.Discard), stderr: newOutput(io.Discard), format: textFormat}).root()
+		words, verb, err := stepVerb(root, step.Command)
+		if err == nil {
+			_, rest, _ := root.Find(words)
+			if err = verb.ParseFlags(rest); err == nil && verb.HasSubCommands() {
+				err = usage("%q names no verb of %s", step.Command, verb.CommandPath())
+			} else if err == nil {
+				err = verb.ValidateArgs(verb.Flags().Args())
+			}
+		}
+		if err != nil {
+			info := errorInfos(err)[0]
+			wrong = append(wrong, labfile.Problem{
+				Origin: step.Origin, Code: labfile.InvalidFile, HTTPStatus: http.StatusBadRequest, Message: "step: " + info.Message, Hint: info.Hint,
+			})
+		}
+	}
+	return wrong
 }
 
 // stepMay says whether a verb can be a step: not one that starts, tests or ends labs, or goes on until it is interrupted.

@@ -92,5 +92,8 @@ func loadBoth(path string) (*labfile.Loaded, error) {
 	if _, err := labfile.Load(path, labfile.Options{Real: true}); err != nil {
 		return nil, err
 	}
+	if wrong := checkSteps(loaded.Steps); len(wrong) > 0 {
+		return nil, wrong
+	}
 	return loaded, nil
 }

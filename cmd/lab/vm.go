@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +55,7 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 	flags.StringArrayVar(&request.endpoints, "endpoint", nil, "endpoint, as PROTO:PUBLIC:LOCAL[,set=NAME][,…]; may be repeated")
 	flags.StringArrayVar(&request.listen, "listen", nil, "port to listen on, as PORT or PORT/udp; may be repeated")
 	flags.StringVar(&request.run, "run", "", "program that listens on the first --listen instead of the built-in listener")
-	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated")
+	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated; off alone turns it off")
 	flags.StringVar(&request.reservedIP, "reserved-ip", "", "reserved IP for the VIP; with the first machine of a service alone")
 	a.flagNames(cmd, "reserved-ip", reservedIPs)
 	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; with the first machine of a service alone")
@@ -86,6 +88,9 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 		}
 		if vm.Services, err = parseListeners(request.listen, request.run, dir); err != nil {
 			return nil, err
+		}
+		if vm.FirewallOff = slices.Equal(request.firewall, []string{"off"}); vm.FirewallOff {
+			request.firewall = nil
 		}
 		for _, text := range request.firewall {
 			rule, err := parseFirewallRule([]string{text})
@@ -157,15 +162,11 @@ func (a *app) vmRestart() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			info, err := client.Lab(cmd.Context())
+			h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) { return findMachine(info, args[0]) })
 			if err != nil {
 				return err
 			}
-			h, err := findMachine(info, args[0])
-			if err != nil {
-				return err
-			}
-			result, err := client.Restart(cmd.Context(), h.Name)
+			result, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Restart(ctx, h.Name) })
 			if err != nil {
 				return err
 			}

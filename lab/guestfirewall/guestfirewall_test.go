@@ -45,6 +45,8 @@ func TestParse(t *testing.T) {
 		{"New-NetFirewallRule `\n  -DisplayName \"a`\"b\"\"c\" `\n  -Act Block -Prof 'Private, Public' -Name x -Description 'y' -Group:z -Program Any -Enabled:True", "block any", `a"b"c`, ""},
 		{"New-NetFirewallRule -DisplayName Ping -Protocol ICMPv4 -IcmpType 8", "allow icmp", "Ping", ""},
 		{"New-NetFirewallRule -DisplayName x -Enabled False", "allow any", "x", "it is disabled"},
+		{"New-NetFirewallRule -DisplayName x -Enabled $False", "allow any", "x", "it is disabled"},
+		{"New-NetFirewallRule -DisplayName x -OverrideBlockRules:$false -Action Block", "block any", "x", ""},
 		{"New-NetFirewallRule -DisplayName x -Profile Domain", "allow any", "x", notPublic},
 	} {
 		r, err := Parse(c.in)
@@ -95,7 +97,7 @@ func TestErrors(t *testing.T) {
 
 		{"netsh", "", netshArguments + "; expected netsh advfirewall firewall add rule"},
 		{"netsh firewall add portopening TCP 1433 SQL", "firewall add portopening TCP 1433 SQL", `expected netsh advfirewall firewall add rule, got "firewall" in the place of advfirewall`},
-		{"netsh advfirewall firewall delete rule name=x", "delete rule name=x", `expected netsh advfirewall firewall add rule, got "delete" in the place of add`},
+		{"netsh advfirewall firewall delete rule name=x", "delete rule name=x", `expected netsh advfirewall firewall add rule, got "delete" in the place of add; in a running lab, lab firewall delete takes rules away`},
 		{netsh, "", netshArguments + "; expected name=, dir=in and action="},
 		{netsh + "name=SQL Server dir=in action=allow", "Server dir=in action=allow", netshArguments + `; "Server" is no argument: write NAME=VALUE without space around = and after commas, and " around what holds a space`},
 		{netsh + "name=x dir=in", "", "action= is missing; expected name=, dir=in and action=allow or action=block"},
@@ -135,7 +137,7 @@ func TestErrors(t *testing.T) {
 		{power + "-Action Allow -action Allow", "-action Allow", "-Action is given twice"},
 		{power + "-Action Allow,Block", "Block", "-Action takes one value"},
 		{power + "-Direction Outbound", "Outbound", "rules for outgoing traffic can't hold in a lab: its guest firewall filters what comes in"},
-		{power + "-Enabled $true", "$true", `"$" is not understood: write plain values, without variables, expressions and pipes`},
+		{power + "-Enabled $yes", "$yes", `"$" is not understood: write plain values, without variables, expressions and pipes`},
 		{power + "| Out-Null", "| Out-Null", `"|" is not understood: write plain values, without variables, expressions and pipes`},
 		{power + `-Description "for $you"`, `$you"`, "variables in strings are not understood; write the value, or single quotes"},
 		{power + "-Description 'x", "'x", "the quotation mark is never closed"},

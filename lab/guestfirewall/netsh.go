@@ -44,7 +44,11 @@ func parseNetsh(text string) (Rule, *Error) {
 			return Rule{}, fail("%s", netshArguments).hint("expected netsh advfirewall firewall add rule").at(len(text))
 		}
 		if !strings.EqualFold(words[0].text, want) {
-			return Rule{}, fail("expected netsh advfirewall firewall add rule, got %.60q in the place of %s", words[0].text, want).at(words[0].offset)
+			err := fail("expected netsh advfirewall firewall add rule, got %.60q in the place of %s", words[0].text, want).at(words[0].offset)
+			if want == "add" && strings.EqualFold(words[0].text, "delete") {
+				err.Hint = "in a running lab, lab firewall delete takes rules away"
+			}
+			return Rule{}, err
 		}
 		words = words[1:]
 	}

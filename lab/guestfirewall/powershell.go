@@ -173,8 +173,8 @@ type token struct {
 	parameter, comma bool
 }
 
-// powerShellTokens takes a command apart: words, quoted strings, parameters and commas. It knows no variables, no expressions
-// and no pipes.
+// powerShellTokens takes a command apart: words, quoted strings, parameters and commas. It knows no variables but $true and
+// $false, no expressions and no pipes.
 func powerShellTokens(text string, i int) ([]token, *Error) {
 	var tokens []token
 	for i < len(text) {
@@ -187,6 +187,10 @@ func powerShellTokens(text string, i int) ([]token, *Error) {
 		case c == ',':
 			tokens = append(tokens, token{word: word{",", i}, comma: true})
 			i++
+		case constant(text[i:]) != "":
+			value := constant(text[i:])
+			tokens = append(tokens, token{word: word{value, i}})
+			i += len("$") + len(value)
 		case strings.IndexByte("$|;&<>(){}@#", c) >= 0:
 			return nil, fail("%q is not understood: write plain values, without variables, expressions and pipes", string(c)).at(i)
 		case c == '"' || c == '\'':
@@ -218,6 +222,17 @@ func powerShellTokens(text string, i int) ([]token, *Error) {
 		}
 	}
 	return tokens, nil
+}
+
+// constant gives the truth value that a text begins with, in the letters of a plain one; empty: it begins with none.
+func constant(text string) string {
+	for _, value := range []string{"true", "false"} {
+		end := len("$") + len(value)
+		if len(text) >= end && strings.EqualFold(text[:end], "$"+value) && (len(text) == end || isSpace(text[end]) || text[end] == ',') {
+			return value
+		}
+	}
+	return ""
 }
 
 // powerShellString reads a quoted string and gives its value and where it ends. A quotation mark is doubled inside; double

@@ -132,6 +132,12 @@ func (c *Client) Lab(ctx context.Context) (i Info, err error) {
 	return i, c.get(ctx, "/v1/lab", &i)
 }
 
+// About describes, of the lab, no more than the cloud services that a name may be of, or of a part of: an instance, or a cloud service itself. What
+// it costs doesn't depend on how much else is in the lab.
+func (c *Client) About(ctx context.Context, name string) (i Info, err error) {
+	return i, c.get(ctx, "/v1/lab?"+url.Values{"about": {name}}.Encode(), &i)
+}
+
 // Network gives the wanted state of the lab's network as JSON, as `lab plan` prints it.
 func (c *Client) Network(ctx context.Context) (n json.RawMessage, err error) {
 	return n, c.get(ctx, "/v1/network", &n)

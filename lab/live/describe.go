@@ -1,8 +1,10 @@
 package live
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/emu/emulator"
@@ -29,8 +31,7 @@ func (s *server) summary() Summary {
 	return sum
 }
 
-// info describes the lab in full.
-func (s *server) info() Info {
+func (s *server) describer() describer {
 	d := describer{s.now(), map[string][]emulator.ServiceStatus{}, map[string]*emulator.Health{}}
 	for _, status := range s.emu.Services() {
 		d.services[status.Namespace] = append(d.services[status.Namespace], status)
@@ -38,11 +39,35 @@ func (s *server) info() Info {
 	for _, h := range s.emu.Health() {
 		d.health[h.ID] = &h
 	}
-	info := Info{
+	return d
+}
+
+func (s *server) emptyInfo() Info {
+	return Info{
 		Summary: s.summary(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
 		VirtualNetworks: []VirtualNetworkInfo{}, CloudServices: []CloudServiceInfo{}, WebSites: []HostInfo{}, InternetHosts: []HostInfo{},
 		LocalNetworks: []LocalNetworkInfo{},
 	}
+}
+
+// about describes the cloud services that a name may be of, or of a part of: those of that name, and those with an instance of that name.
+func (s *server) about(name string) Info {
+	d, info := s.describer(), s.emptyInfo()
+	for _, c := range d.lab.CloudServices {
+		of := c.Name == name || c.DNSName() == name || strings.HasPrefix(name, c.Name+".")
+		for _, deployment := range c.Deployments() {
+			of = of || slices.ContainsFunc(deployment.Instances, func(i *lab.Instance) bool { return i.ID == name })
+		}
+		if of {
+			info.CloudServices = append(info.CloudServices, d.cloudService(c))
+		}
+	}
+	return info
+}
+
+// info describes the lab in full.
+func (s *server) info() Info {
+	d, info := s.describer(), s.emptyInfo()
 	for _, g := range d.lab.AffinityGroups {
 		info.AffinityGroups = append(info.AffinityGroups, AffinityGroupInfo{g.Name, g.Location})
 	}
@@ -119,15 +144,20 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) Deploymen
 		info.InternalLoadBalancer = &InternalLoadBalancerInfo{b.Name, b.Subnet, b.Address}
 	}
 	for _, r := range of.Roles {
-		role := RoleInfo{Name: r.Name}
+		role := RoleInfo{Name: r.Name, InternalEndpoints: []InternalEndpointInfo{}}
 		for _, i := range of.Instances {
 			if i.Role == r.Name {
 				role.Instances++
 			}
 		}
+		for _, e := range r.InternalEndpoints {
+			role.InternalEndpoints = append(role.InternalEndpoints, InternalEndpointInfo{
+				e.Name, cmp.Or(e.Protocol, "any"), e.Ports.First, e.Ports.Last, e.FromRoles,
+			})
+		}
 		info.Roles = append(info.Roles, role)
 	}
-	for _, f := range of.Frontends() {
+	for _, f := range frontends(of) {
 		info.Endpoints = append(info.Endpoints, d.endpoint(f))
 	}
 	for _, i := range of.Instances {
@@ -136,6 +166,22 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) Deploymen
 		info.Instances = append(info.Instances, h)
 	}
 	return info
+}
+
+// frontends lists the public ports of a deployment, also while nothing of it is allocated: then they are there, without an address.
+func frontends(of *lab.Deployment) []lab.Frontend {
+	if of.VIP.IsValid() {
+		return of.Frontends()
+	}
+	allocated := *of
+	allocated.VIP = netip.IPv4Unspecified()
+	all := allocated.Frontends()
+	for i := range all {
+		if !all[i].Internal {
+			all[i].Address = netip.Addr{}
+		}
+	}
+	return all
 }
 
 func (d describer) endpoint(f lab.Frontend) EndpointInfo {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 
 	"vnetlab/emu/process"
 )
@@ -79,9 +80,18 @@ func (s *server) run(conn *net.UnixConn, req ExecRequest, files []*os.File) (int
 		cancel()
 	}()
 	return s.emu.Exec(ctx, namespace, process.Command{
-		Argv: req.Argv, Env: req.Env, Dir: req.Dir,
+		Argv: req.Argv, Env: append(s.environment(namespace), req.Env...), Dir: req.Dir,
 		Stdin: files[0], Stdout: files[1], Stderr: files[2], Terminal: req.Terminal,
 	})
+}
+
+// environment is what the programs of a namespace find in theirs: of a role instance, its endpoints and those of its peers.
+func (s *server) environment(namespace string) []string {
+	n, ok := s.now().network.Namespace(namespace)
+	if !ok || len(n.Services) == 0 {
+		return nil
+	}
+	return slices.Clone(n.Services[0].Env) // the same for all
 }
 
 // namespace finds a member of the lab, or a namespace of its fabric.

@@ -34,7 +34,7 @@ type forwardAnswer struct {
 }
 
 // forwardPatience is how long a connection in the lab may take to be made.
-const forwardPatience = 10 * time.Second
+const forwardPatience = 4 * time.Second
 
 // forwardProtocol is what the connection is upgraded to.
 const forwardProtocol = "vnetlab-forward"

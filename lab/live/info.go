@@ -124,8 +124,18 @@ type InternalLoadBalancerInfo struct {
 
 // RoleInfo is a role of a deployment.
 type RoleInfo struct {
-	Name      string `json:"name"`
-	Instances int    `json:"instances"`
+	Name              string                 `json:"name"`
+	Instances         int                    `json:"instances"`
+	InternalEndpoints []InternalEndpointInfo `json:"internalEndpoints"`
+}
+
+// InternalEndpointInfo is a port, or a range of ports, of a role's instances for the instances of the same deployment.
+type InternalEndpointInfo struct {
+	Name      string   `json:"name"`
+	Protocol  string   `json:"protocol"` // tcp, udp or any
+	FirstPort uint16   `json:"firstPort,omitempty"`
+	LastPort  uint16   `json:"lastPort,omitempty"`
+	FromRoles []string `json:"fromRoles,omitempty"` // the only ones that may connect, by a network traffic rule
 }
 
 // EndpointInfo is a public port of a deployment, or a port of its internal load balancer.

@@ -23,7 +23,13 @@ const maxBody = 1 << 20
 // httpServer serves the control socket. Whoever can open that socket is root, so it asks nobody who they are.
 func (s *server) httpServer() *http.Server {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/lab", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.info()) })
+	mux.HandleFunc("GET /v1/lab", func(w http.ResponseWriter, r *http.Request) {
+		if name := r.FormValue("about"); name != "" {
+			answer(w, s.about(name))
+			return
+		}
+		answer(w, s.info())
+	})
 	mux.HandleFunc("GET /v1/summary", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.summary()) })
 	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) {
 		network := compile.Network(s.now().lab)

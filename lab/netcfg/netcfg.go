@@ -44,7 +44,8 @@ type LocalNetworkSite struct {
 	AddressSpace      []Prefix
 	VPNGatewayAddress netip.Addr // zero: none
 	// VirtualNetworkSite is the virtual network of the same file that the site stands for: the one with exactly its address space
-	// ("Configure a VNet to VNet connection"). Empty: it is on the customer's premises.
+	// ("Configure a VNet to VNet connection"), unless it has a VPN device and that network isn't joined to the site's. Empty: it is on the
+	// customer's premises.
 	VirtualNetworkSite string
 	Origin             emu.Origin
 }

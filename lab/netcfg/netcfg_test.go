@@ -117,7 +117,7 @@ n:22:13: gateway of virtual network site "YourVirtualNetwork": this version of v
 // TestStandIns holds that a site with exactly the address space of a virtual network stands for it.
 func TestStandIns(t *testing.T) {
 	site := func(name string, prefixes ...string) string {
-		return fmt.Sprintf(`<LocalNetworkSite name=%q><AddressSpace><AddressPrefix>%s</AddressPrefix></AddressSpace><VPNGatewayAddress>203.0.113.9</VPNGatewayAddress></LocalNetworkSite>`,
+		return fmt.Sprintf(`<LocalNetworkSite name=%q><AddressSpace><AddressPrefix>%s</AddressPrefix></AddressSpace><VPNGatewayAddress>23.96.0.9</VPNGatewayAddress></LocalNetworkSite>`,
 			name, strings.Join(prefixes, "</AddressPrefix><AddressPrefix>"))
 	}
 	in := strings.Replace(small, "<LocalNetworkSites/>", "<LocalNetworkSites>"+

@@ -150,6 +150,32 @@ func TestWriteGateways(t *testing.T) {
 	}
 }
 
+// TestPremisesWithTheAddressesOfANetwork holds that a site with a VPN device is read back as that, whatever network has its addresses, until the two
+// networks that it would join name each other.
+func TestPremisesWithTheAddressesOfANetwork(t *testing.T) {
+	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
+	networks := []lab.VirtualNetwork{
+		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"), Gateway: &lab.VPNGateway{Connections: []string{"hq"}}},
+		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{Connections: []string{"office"}}},
+	}
+	for _, tt := range []struct{ hq, stands string }{{"192.168.0.0/16", ""}, {"10.1.0.0/16", "West"}} {
+		var b bytes.Buffer
+		err := WriteNetworkConfiguration(&b, networks,
+			lab.LocalNetwork{Name: "office", AddressSpace: space("10.0.0.0/16"), VPNGatewayAddress: netip.MustParseAddr("203.0.113.6")},
+			lab.LocalNetwork{Name: "hq", AddressSpace: space(tt.hq), VPNGatewayAddress: netip.MustParseAddr("203.0.113.7")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Read("n", b.Bytes())
+		if err != nil || c.Unsupported() != nil {
+			t.Fatal(err, c.Unsupported())
+		}
+		if got := c.LocalNetworkSites[0]; got.VirtualNetworkSite != tt.stands {
+			t.Errorf("beside hq %s the office stands for %q", tt.hq, got.VirtualNetworkSite)
+		}
+	}
+}
+
 // network draws a virtual network; whether its prefixes fit together is of no interest here.
 func network(name string) *rapid.Generator[lab.VirtualNetwork] {
 	address := rapid.Custom(func(t *rapid.T) netip.Addr {
