@@ -87,7 +87,7 @@ func (s *server) run(conn *net.UnixConn, req ExecRequest, files []*os.File) (int
 
 // environment is what the programs of a namespace find in theirs: of a role instance, its endpoints and those of its peers.
 func (s *server) environment(namespace string) []string {
-	n, ok := s.now().network.Namespace(namespace)
+	n, ok := s.now().network().Namespace(namespace)
 	if !ok || len(n.Services) == 0 {
 		return nil
 	}

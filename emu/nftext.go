@@ -1,0 +1,195 @@
+package emu
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// What follows gives the parts of a ruleset in the language of nft.
+
+func (m MatchInput) String() string  { return "iifname " + quote(m.Device) }
+func (m MatchOutput) String() string { return "oifname " + quote(m.Device) }
+func (m MatchPrefix) String() string {
+	if m.Prefix.IsSingleIP() {
+		return fmt.Sprintf("ip %saddr %s", m.Of, m.Prefix.Addr())
+	}
+	return fmt.Sprintf("ip %saddr %s", m.Of, m.Prefix)
+}
+func (m MatchPrefixSet) String() string { return fmt.Sprintf("ip %saddr @%s", m.Of, m.Set) }
+func (m MatchPairSet) String() string   { return fmt.Sprintf("ip saddr . ip daddr @%s", m.Set) }
+func (m MatchProtocol) String() string  { return "meta l4proto " + m.Protocol }
+func (m MatchPort) String() string      { return fmt.Sprintf("th dport %d", m.Port) }
+func (MatchEstablished) String() string { return "ct state established,related" }
+func (MatchDNATed) String() string      { return "ct status dnat" }
+func (MatchProbe) String() string       { return fmt.Sprintf("ip dscp %#x", ProbeDSCP) }
+func (s Log) String() string {
+	return fmt.Sprintf("log prefix %s group %d queue-threshold 1", quote(s.Prefix), LogGroup)
+}
+func (Counter) String() string    { return "counter" }
+func (Accept) String() string     { return "accept" }
+func (Drop) String() string       { return "drop" }
+func (s Goto) String() string     { return "goto " + s.Chain }
+func (s Dispatch) String() string { return "ip daddr . meta l4proto . th dport vmap @" + s.Map }
+
+// text is an expression of nft for one of several values.
+func (d Distribution) text(values []string) string {
+	for i := range values {
+		values[i] = fmt.Sprintf("%d : %s", i, values[i])
+	}
+	return fmt.Sprintf("jhash %s mod %d seed %#x map { %s }", d, len(values), DistributionSeed, strings.Join(values, ", "))
+}
+func (s DNATByHash) String() string {
+	return "dnat ip to " + s.By.text(texts(s.To, func(a netip.AddrPort) string { return fmt.Sprintf("%s . %d", a.Addr(), a.Port()) }))
+}
+func (s SNATByHash) String() string { return "snat to " + s.By.text(texts(s.To, netip.Addr.String)) }
+func (s SetMark) String() string    { return fmt.Sprintf("meta mark set %#x", s.Mark) }
+func (s SetMarkByMap) String() string {
+	return "meta mark set ip saddr map @" + s.Map
+}
+func (m MatchMark) String() string { return fmt.Sprintf("meta mark %#x", m.Mark) }
+func (m MatchMaskedMark) String() string {
+	return fmt.Sprintf("meta mark & %s == %s", MarkText(m.Mask), MarkText(m.Mark))
+}
+func (s DNAT) String() string {
+	if s.To.Port() == 0 {
+		return fmt.Sprintf("dnat to %s", s.To.Addr())
+	}
+	return fmt.Sprintf("dnat to %s", s.To)
+}
+func (s SetTimeout) String() string { return fmt.Sprintf("ct timeout set %q", s.Policy) }
+func (s SNAT) String() string       { return fmt.Sprintf("snat to %s", s.To) }
+func (s SNATByMap) String() string  { return "snat to ip saddr map @" + s.Map }
+
+// MarkText gives a mark as nft prints it.
+func MarkText(mark uint32) string { return fmt.Sprintf("0x%08x", mark) }
+
+// String gives the rule in the language of nft, with its comment.
+func (r Rule) String() string {
+	parts := make([]string, 0, len(r.Statements)+1)
+	for _, s := range r.Statements {
+		parts = append(parts, s.String())
+	}
+	if r.Comment != "" {
+		parts = append(parts, "comment "+quote(r.Comment))
+	}
+	return strings.Join(parts, " ")
+}
+
+// MarshalJSON gives the rule as nft would read it, with its id and origin.
+func (r Rule) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID     string `json:"id,omitempty"`
+		Origin Origin `json:"origin,omitzero"`
+		Rule   string `json:"rule"`
+	}{r.ID, r.Origin, r.String()})
+}
+
+// String gives the table as a file that nft -f reads.
+func (t *Ruleset) String() string { return t.text(Rule.String) }
+
+// Annotated is String with the place each rule comes from.
+func (t *Ruleset) Annotated() string {
+	return t.text(func(r Rule) string { return r.String() + from(r.Origin) })
+}
+
+func (t *Ruleset) text(rule func(Rule) string) string {
+	var b strings.Builder
+	block := func(head string, lines ...string) {
+		fmt.Fprintf(&b, "\t%s {\n", head)
+		for _, l := range lines {
+			fmt.Fprintf(&b, "\t\t%s\n", l)
+		}
+		b.WriteString("\t}\n")
+	}
+	elements := func(all []string) string {
+		return "elements = { " + strings.Join(all, ", ") + " }"
+	}
+	fmt.Fprintf(&b, "table ip %s {\n", t.Table)
+	for _, s := range t.Prefixes {
+		lines := []string{"type ipv4_addr; flags interval;"}
+		if len(s.Elements) > 0 {
+			lines = append(lines, elements(texts(s.Elements, netip.Prefix.String)))
+		}
+		block("set "+s.Name, lines...)
+	}
+	for _, s := range t.Pairs {
+		lines := []string{"type ipv4_addr . ipv4_addr;"}
+		if len(s.Elements) > 0 {
+			lines = append(lines, elements(texts(s.Elements, func(e [2]netip.Addr) string { return e[0].String() + " . " + e[1].String() })))
+		}
+		block("set "+s.Name, lines...)
+	}
+	for _, m := range t.Addresses {
+		lines := []string{"type ipv4_addr : ipv4_addr;"}
+		if len(m.Elements) > 0 {
+			lines = append(lines, elements(texts(m.Elements, func(e AddressMapElement) string { return e.Key.String() + " : " + e.Value.String() })))
+		}
+		block("map "+m.Name, lines...)
+	}
+	for _, m := range t.Marks {
+		lines := []string{"type ipv4_addr : mark;"}
+		if len(m.Elements) > 0 {
+			lines = append(lines, elements(texts(m.Elements, func(e MarkMapElement) string { return e.Key.String() + " : " + MarkText(e.Mark) })))
+		}
+		block("map "+m.Name, lines...)
+	}
+	for _, p := range t.Timeouts {
+		state := "established"
+		if p.Protocol == UDP {
+			state = "replied"
+		}
+		block("ct timeout "+p.Name, "protocol "+string(p.Protocol)+"; l3proto ip;", fmt.Sprintf("policy = { %s : %d }", state, p.Seconds))
+	}
+	for _, c := range t.Chains { // chains before the map that leads to them
+		var lines []string
+		if c.Hook != NoHook {
+			lines = append(lines, string(c.Hook))
+		}
+		if c.Hook == NoHook {
+			lines = append(lines, texts(c.Rules, rule)...)
+			block("chain "+c.Name, lines...)
+		}
+	}
+	for _, m := range t.Sockets {
+		lines := []string{"type ipv4_addr . inet_proto . inet_service : verdict;"}
+		if len(m.Elements) > 0 {
+			lines = append(lines, elements(texts(m.Elements, func(e SocketMapElement) string {
+				return fmt.Sprintf("%s . %s . %d : goto %s", e.Address, e.Protocol, e.Port, e.Chain)
+			})))
+		}
+		block("map "+m.Name, lines...)
+	}
+	for _, c := range t.Chains {
+		if c.Hook != NoHook {
+			block("chain "+c.Name, append([]string{string(c.Hook)}, texts(c.Rules, rule)...)...)
+		}
+	}
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// Quotable gives a text as it can stand between the quotes of nft, which knows no escapes: a double quote becomes a single
+// one, a control character a space.
+func Quotable(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '"':
+			return '\''
+		case c < ' ' || c == 0x7f:
+			return ' '
+		}
+		return c
+	}, s)
+}
+
+func quote(s string) string { return `"` + Quotable(s) + `"` }
+
+func texts[T any](in []T, text func(T) string) []string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = text(v)
+	}
+	return out
+}
