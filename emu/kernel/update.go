@@ -29,7 +29,8 @@ func (s *State) Update(ctx context.Context, change *emu.Change) error {
 	u := &update{state: s, change: change, places: map[string]*place{}, fresh: map[string]*place{}, next: s.next}
 	err := u.run(ctx)
 	if err == nil {
-		return errors.Join(u.close(), u.keep())
+		_ = errors.Join(u.close(), u.keep()) // the change is made, whatever the closing of sockets and namespaces says
+		return nil
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
