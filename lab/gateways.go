@@ -53,8 +53,8 @@ func (l *Lab) CreateLocalNetwork(n LocalNetwork) error {
 		refuse(badRequest("The local network site %s has no address space.", n.Name))
 	}
 	for i, p := range n.AddressSpace {
-		if err := checkAddressSpace(p); err != nil {
-			refuse(badRequest("The address space of %s is not valid: %v.", n.Name, err))
+		if err := checkAddressSpace(n.Name, p); err != nil {
+			refuse(err)
 		} else if p.Bits() > 29 {
 			refuse(badRequest("The address prefix %s of %s is too small; the smallest is a /29.", p, n.Name))
 		}

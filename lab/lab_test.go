@@ -131,6 +131,10 @@ func TestRefusals(t *testing.T) {
 		{"network twice", network(func(n *lab.VirtualNetwork) { n.Name = "SampleNetwork" }), "ConflictError", "already exists"},
 		{"network without address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = nil }), "BadRequest", "no address space"},
 		{"public address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("8.0.0.0/8") }), "BadRequest", "is not in 10.0.0.0/8"},
+		{"address space with host bits", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.0.0.5/8") }), "BadRequest", "The address prefix 10.0.0.5/8 of New has host bits set."},
+		{"site with host bits", func(l *lab.Lab) error {
+			return l.CreateLocalNetwork(lab.LocalNetwork{Name: "office", AddressSpace: prefixes("192.168.1.1/24")})
+		}, "BadRequest", "The address prefix 192.168.1.1/24 of office has host bits set."},
 		{"overlapping address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.9.0.0/16", "10.9.3.0/24") }), "BadRequest", "overlap"},
 		{"subnet outside", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.8.0.0/24")}), "BadRequest", "not inside the address space"},
 		{"subnets overlap", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.0/24")}, lab.Subnet{Name: "b", AddressPrefix: prefix("10.9.0.128/25")}), "BadRequest", "overlap"},
