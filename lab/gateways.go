@@ -180,9 +180,12 @@ func (l *Lab) CreateGateway(network string, g VPNGateway) error {
 	}
 	joined := map[string][]netip.Prefix{network: n.AddressSpace}
 	for _, c := range g.Connections {
+		if c == network {
+			return badRequest("The gateway of %s can't connect %s with itself.", network, network).At(g.Origin)
+		}
 		space, ok := l.spaceOf(c)
-		if !ok || c == network {
-			candidates := append(l.virtualNetworkNames(), l.localNetworkNames()...)
+		if !ok {
+			candidates := slices.DeleteFunc(append(l.virtualNetworkNames(), l.localNetworkNames()...), func(name string) bool { return name == network })
 			return didYouMean(badRequest("The gateway of %s has a connection to %s, which is neither a local network site nor another virtual network.", network, shorten(c)), c, candidates).At(g.Origin)
 		}
 		for other, prefixes := range joined {

@@ -174,7 +174,7 @@ func TestRefusals(t *testing.T) {
 			return l.AddVirtualMachine("standalone", vm("a"))
 		}, "ConflictError", "The specified deployment slot Production is occupied."},
 		{"roles share a port", deployment("standalone", "", role("Web", 1, "", 80), role("Api", 1, "", 80)), "BadRequest", "Port 80 is already in use"},
-		{"role without instance", deployment("standalone", "", role("Web", 0, "", 80)), "BadRequest", "no instance"},
+		{"role without instance", deployment("standalone", "", role("Web", 0, "", 80)), "BadRequest", "The role Web can't have 0 instances: a role has at least one."},
 		{"role outside its affinity group's network", deployment("standalone", "SampleNetwork", role("Web", 1, "FrontEnd", 80)), "BadRequest", "The affinity group name East US specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network ."},
 		{"configuration without the network", deployment("contactsql", "", role("Web", 1, "", 80)), "BadRequest", "its configuration names none"},
 		{"more instances than addresses", deployment("contactsql", "SampleNetwork", role("Web", 4, "BackEnd", 80)), "BadRequest", "No free address is left"},
@@ -265,11 +265,14 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s has %v, want %s", name, m.Address(), address)
 		}
 	}
-	for _, wrong := range []string{"10.0.1.3", "10.0.1.255", "10.0.2.4", "10.0.1.5"} {
+	for wrong, text := range map[string]string{
+		"10.0.1.3": "The address 10.0.1.3 of the subnet FrontEnd (10.0.1.0/24) is reserved.", "10.0.1.255": "The address 10.0.1.255 of the subnet FrontEnd (10.0.1.0/24) is reserved.",
+		"10.0.2.4": "The address 10.0.2.4 is not in the subnet FrontEnd (10.0.1.0/24).", "10.0.1.5": "The address 10.0.1.5 is in use.",
+	} {
 		m := inSubnet(vm("e"), "FrontEnd")
 		m.StaticAddress = netip.MustParseAddr(wrong)
-		if l.AddVirtualMachine("contactsql", m) == nil {
-			t.Errorf("the static address %s is not refused", wrong)
+		if err := l.AddVirtualMachine("contactsql", m); err == nil || err.Error() != "BadRequest: "+text {
+			t.Errorf("the static address %s: got %v, want %s", wrong, err, text)
 		}
 	}
 	for _, service := range []string{"contactsql", "standalone"} {

@@ -61,6 +61,8 @@ type (
 		Endpoint                      VMEndpoint
 	}
 	DeleteEndpointOp struct{ Service, VirtualMachine, Name string }
+	// SetEndpointACLOp is for an endpoint of an instance or, without one, for the one endpoint of that name that the service has: of a role, of
+	// a load-balanced set, or of one virtual machine.
 	SetEndpointACLOp struct {
 		Service, Instance, Endpoint string
 		Rules                       []ACLRule
@@ -232,6 +234,9 @@ func (o DeleteEndpointOp) String() string {
 	return fmt.Sprintf("delete endpoint %s of %s of %s", o.Name, o.VirtualMachine, o.Service)
 }
 func (o SetEndpointACLOp) String() string {
+	if o.Instance == "" {
+		return fmt.Sprintf("set the access control list of endpoint %s of %s", o.Endpoint, o.Service)
+	}
 	return fmt.Sprintf("set the access control list of endpoint %s of %s of %s", o.Endpoint, o.Instance, o.Service)
 }
 func (o AddFirewallRuleOp) String() string {
@@ -248,7 +253,7 @@ func (o DeleteDeploymentOp) String() string {
 }
 func (o SwapDeploymentOp) String() string { return "swap production and staging of " + o.Service }
 func (o ScaleRoleOp) String() string {
-	return fmt.Sprintf("scale %s of %s to %d instances", o.Role, o.Service, o.Count)
+	return fmt.Sprintf("scale %s of %s to %s", o.Role, o.Service, count(o.Count, "instance"))
 }
 func (o UpgradeDeploymentOp) String() string {
 	return fmt.Sprintf("upgrade the %s deployment of %s", orDefault(o.Deployment.Slot, Production), o.Service)
@@ -265,6 +270,9 @@ func (o CreateLocalNetworkOp) String() string     { return "create local network
 func (o DeleteLocalNetworkOp) String() string     { return "delete local network site " + o.Name }
 func (o UpdateLocalNetworkOp) String() string     { return "change local network site " + o.Name }
 func (o CreateGatewayOp) String() string {
+	if len(o.Gateway.Connections) == 0 {
+		return "create the gateway of " + o.Network
+	}
 	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Connections, ", "))
 }
 func (o DeleteGatewayOp) String() string      { return "delete the gateway of " + o.Network }

@@ -162,6 +162,14 @@ func TestInternalEndpoints(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
+	rules := l.FirewallRules(m.Instance)
+	for n, want := range map[int]string{
+		1: "internal endpoint Fixed: for the instances of standalone", 3: "internal endpoint ForWeb: for the role Web of standalone",
+	} {
+		if rules[n].Text != want {
+			t.Errorf("got %q, want %q", rules[n].Text, want)
+		}
+	}
 	if err := l.ScaleRole("standalone", "", "Worker", 4); err == nil {
 		t.Error("more instances than public ports")
 	}
@@ -195,7 +203,9 @@ func TestOperationRefusals(t *testing.T) {
 		{lab.CreateDeploymentOp{Service: "shop", Deployment: lab.PackageDeployment{Slot: lab.Staging, Roles: []lab.Role{role("Web", 1, "", 80)}}}, "ConflictError: The specified deployment slot Staging is occupied."},
 		{lab.CreateDeploymentOp{Service: "standalone", Deployment: lab.PackageDeployment{Slot: lab.Staging, Roles: []lab.Role{role("Web", 1, "", 80)}}}, "ConflictError: The specified deployment slot Production is occupied."},
 		{lab.SwapDeploymentOp{Service: "standalone"}, "ResourceNotFound: The cloud service standalone has no staging deployment."},
-		{lab.ScaleRoleOp{Service: "shop", Slot: "", Role: "Web", Count: 0}, "BadRequest: The role Web has no instance."},
+		{lab.ScaleRoleOp{Service: "shop", Slot: "", Role: "Web", Count: 0}, "BadRequest: The role Web can't have 0 instances: a role has at least one."},
+		{lab.SetEndpointACLOp{Service: "standalone", Endpoint: "none"}, "ResourceNotFound: The cloud service standalone has no endpoint none."},
+		{lab.SetEndpointACLOp{Service: "standalone", Instance: "a", Endpoint: "none"}, "ResourceNotFound: The cloud service standalone has no instance a with an endpoint none."},
 		{lab.CreateReservedIPOp{ReservedIP: lab.ReservedIP{Name: "kept", Location: "East US"}}, "ConflictError: The reserved IP kept already exists."},
 		{lab.AssociateReservedIPOp{Name: "kept", Service: "contactsql", Slot: ""}, "BadRequest: The reserved IP kept is in East US, the cloud service contactsql in West US."},
 		{lab.DisassociateReservedIPOp{Name: "kept"}, "ConflictError: The reserved IP kept is not in use."},
