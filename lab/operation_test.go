@@ -13,6 +13,7 @@ import (
 	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/labtest"
 )
 
 // inhabited is world with two virtual machines behind a load-balanced set, a role in both slots and reserved addresses.
@@ -320,7 +321,7 @@ func TestUpdateLocalNetwork(t *testing.T) {
 		name, space, text string
 	}{
 		{"hp", "192.168.0.0/24", "ResourceNotFound: The local network site 'hp' does not exist."},
-		{"hq", "10.0.8.0/24", "BadRequest: The host desk of hq can't have an address of 10.0.8.0/24: it is taken, reserved or none is left."},
+		{"hq", "10.0.8.0/24", "BadRequest: The address 192.168.0.4 of the host desk is not in 10.0.8.0/24."},
 		{"hq", "192.168.0.0/30", "BadRequest: The address prefix 192.168.0.0/30 of hq is too small; the smallest is a /29."},
 	} {
 		if _, err := update(tt.name, tt.space); err == nil || err.Error() != tt.text {
@@ -396,7 +397,7 @@ func randomLab(t testing.TB, rt *rapid.T) *lab.Lab {
 	port := rapid.SampledFrom([]uint16{22, 80, 81})
 	for range rapid.IntRange(0, 12).Draw(rt, "operations") {
 		var o lab.Operation
-		switch rapid.IntRange(0, 11).Draw(rt, "operation") {
+		switch rapid.IntRange(0, 14).Draw(rt, "operation") {
 		case 0:
 			o = lab.AddRoleOp{Service: "standalone", VirtualMachine: vm(name.Draw(rt, "name"), endpoint("e", port.Draw(rt, "public"), 80))}
 		case 1:
@@ -421,6 +422,16 @@ func randomLab(t testing.TB, rt *rapid.T) *lab.Lab {
 		case 10:
 			o = lab.AssociateReservedIPOp{Name: "kept", Service: "standalone", Slot: ""}
 		case 11:
+			o = lab.CreateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{
+				Name: rapid.SampledFrom([]string{"hq", "branch"}).Draw(rt, "site"), AddressSpace: prefixes("192.168.0.0/24"),
+			}}
+		case 12:
+			o = lab.AddLocalHostOp{
+				Site: rapid.SampledFrom([]string{"hq", "branch"}).Draw(rt, "site"), Host: lab.LocalHost{Name: name.Draw(rt, "name"), Services: labtest.Listen(port.Draw(rt, "port"))},
+			}
+		case 13:
+			o = lab.DeleteLocalHostOp{Site: "hq", Name: name.Draw(rt, "name")}
+		case 14:
 			o = lab.UpdateVirtualNetworkOp{VirtualNetwork: lab.VirtualNetwork{
 				Name: "SampleNetwork", AffinityGroup: "west", AddressSpace: prefixes("10.0.0.0/16"),
 				Subnets: []lab.Subnet{{Name: "FrontEnd", AddressPrefix: prefix("10.0.1.0/24")}, {Name: "Other", AddressPrefix: prefix("10.0.9.0/24")}},
