@@ -53,23 +53,7 @@ func difference[T comparable](from, to []T) (removed, added []T) {
 		return nil, nil
 	}
 	from, to = unshared(from, to, func(a, b T) bool { return a == b })
-	old := make(map[T]bool, len(from))
-	for _, v := range from {
-		old[v] = true
-	}
-	still := make(map[T]bool, len(to))
-	for _, v := range to {
-		still[v] = true
-		if !old[v] {
-			added = append(added, v)
-		}
-	}
-	for _, v := range from {
-		if !still[v] {
-			removed = append(removed, v)
-		}
-	}
-	return removed, added
+	return split(from, to, func(T) bool { return false })
 }
 
 // differenceAfter is difference where what is on a lost device is removed, and added if the new list has it.
@@ -77,9 +61,13 @@ func differenceAfter[T comparable](from, to []T, lost map[string]bool, device fu
 	if len(lost) == 0 {
 		return difference(from, to)
 	}
+	return split(from, to, func(v T) bool { return lost[device(v)] })
+}
+
+func split[T comparable](from, to []T, lost func(T) bool) (removed, added []T) {
 	kept := make(map[T]bool, len(from))
 	for _, v := range from {
-		if !lost[device(v)] {
+		if !lost(v) {
 			kept[v] = true
 		}
 	}

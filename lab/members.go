@@ -125,20 +125,25 @@ func (l *Lab) Namespace(name string) (string, error) {
 
 // UsedLocations lists the locations that something of the lab is in, in the platform's order.
 func (l *Lab) UsedLocations() []string {
-	used := map[string]bool{}
+	var used []string // few, however many there are in them
+	use := func(location string) {
+		if !slices.Contains(used, location) {
+			used = append(used, location)
+		}
+	}
 	for _, g := range l.AffinityGroups {
-		used[g.Location] = true
+		use(g.Location)
 	}
 	for _, n := range l.VirtualNetworks {
-		used[l.LocationOf(n.AffinityGroup, n.Location)] = true
+		use(l.LocationOf(n.AffinityGroup, n.Location))
 	}
 	for _, s := range l.CloudServices {
-		used[l.LocationOf(s.AffinityGroup, s.Location)] = true
+		use(l.LocationOf(s.AffinityGroup, s.Location))
 	}
 	for _, s := range l.WebSites {
-		used[s.Location] = true
+		use(s.Location)
 	}
-	return slices.DeleteFunc(slices.Clone(Locations), func(location string) bool { return !used[location] })
+	return slices.DeleteFunc(slices.Clone(Locations), func(location string) bool { return !slices.Contains(used, location) })
 }
 
 // PublicNames are the names that everybody can look up, with their addresses.

@@ -7,7 +7,7 @@
 // The internet hosts hang on the internet, web sites on an edge of their location. VIPs are routes to an edge, which
 // translates them; everything that the platform doesn't let through ends in a rule with an id of its own (rules.go).
 //
-// A network is put together from parts: the internet, a datacenter, the web sites of a location, a domain, a deployment. A part whose
+// A network is put together from parts: the internet, a datacenter, the web sites of a location, a domain, a service, a deployment. A part whose
 // resources are the same ones as in the previous compilation is taken over from it, so that one operation on a large lab costs what
 // its own part costs. Resources never change: one that is another has another pointer.
 package compile
@@ -26,8 +26,8 @@ type Compilation struct {
 	internet    *internetPart
 	datacenters []*datacenterPart
 	webSites    []*webSitesPart
-	domains     map[string]*domainPart     // by their names
-	deployments map[string]*deploymentPart // by their private ids
+	networks    []*domainPart  // of the virtual networks, in their order
+	services    []*servicePart // likewise
 }
 
 // Network gives the network of a lab.
@@ -35,15 +35,20 @@ func Network(l *lab.Lab) *emu.Network { return new(Compilation).Next(l).Network 
 
 // Next gives the network of another lab, which shares with this one whatever resources they share.
 func (c *Compilation) Next(l *lab.Lab) *Compilation {
-	next := &Compilation{
-		Network: &emu.Network{}, domains: make(map[string]*domainPart, len(c.domains)), deployments: make(map[string]*deploymentPart, len(c.deployments)),
-	}
+	next := &Compilation{Network: &emu.Network{}}
 	if was := c.Network; was != nil { // nearly as large
 		next.Network.Namespaces = make([]*emu.Namespace, 0, len(was.Namespaces)+1)
 		next.Network.Links = make([]*emu.Link, 0, len(was.Links)+1)
 	}
 	b := &builder{lab: l, previous: c, next: next, connections: l.Connections()}
-	domains := b.domains()
+	next.services = b.services()
+	next.networks = b.networks(next.services)
+	domains := slices.Clone(next.networks)
+	for _, s := range next.services {
+		if s.domain != nil {
+			domains = append(domains, s.domain)
+		}
+	}
 	locations := l.UsedLocations()
 	next.internet = b.internet(locations)
 	b.add(next.internet.namespaces, next.internet.links)
@@ -55,13 +60,13 @@ func (c *Compilation) Next(l *lab.Lab) *Compilation {
 		}
 		dc := b.datacenter(location, sites, domains)
 		next.datacenters = append(next.datacenters, dc)
-		b.add([]*emu.Namespace{dc.namespace}, dc.links)
+		b.addRouter(dc.namespace, dc.links)
 	}
 	for _, d := range domains {
 		for _, p := range d.deployments {
 			b.add(p.namespaces, p.links)
 		}
-		b.add([]*emu.Namespace{d.edge}, d.links)
+		b.addRouter(d.edge, d.links)
 	}
 	next.Network.Tunnels = b.tunnels()
 	next.Network.PublicNames = l.PublicNames()
@@ -78,6 +83,11 @@ type builder struct {
 func (b *builder) add(namespaces []*emu.Namespace, links []*emu.Link) {
 	n := b.next.Network
 	n.Namespaces, n.Links = append(n.Namespaces, namespaces...), append(n.Links, links...)
+}
+
+func (b *builder) addRouter(n *emu.Namespace, links []*emu.Link) {
+	b.next.Network.Namespaces = append(b.next.Network.Namespaces, n)
+	b.add(nil, links)
 }
 
 func services(all []lab.Service, env []string) []emu.Service {

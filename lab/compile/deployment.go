@@ -32,16 +32,6 @@ type host struct {
 	leaf      int // of the subnet; 0: its own bridge
 }
 
-// deployment makes the part of a deployment, or takes it over.
-func (b *builder) deployment(d *lab.Deployment, network *lab.VirtualNetwork) *deploymentPart {
-	p := b.previous.deployments[d.PrivateID]
-	if p == nil || p.deployment != d || p.network != network {
-		p = newDeploymentPart(d, network, p)
-	}
-	b.next.deployments[d.PrivateID] = p
-	return p
-}
-
 func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *deploymentPart) *deploymentPart {
 	p := &deploymentPart{deployment: d, network: network}
 	frontends := d.Frontends()

@@ -72,42 +72,27 @@ type domainPart struct {
 // rules of the edge.
 func (p *domainPart) rules() *emu.Ruleset { return p.edge.Ruleset }
 
-// domains makes the isolation domains with all that is in them: virtual networks first, each in the order of creation.
-func (b *builder) domains() []*domainPart {
+// networks makes the domains of the virtual networks.
+func (b *builder) networks(services []*servicePart) []*domainPart {
 	l := b.lab
-	networks := make([]domain, len(l.VirtualNetworks))
-	at := make(map[string]int, len(networks))
+	all := make([]domain, len(l.VirtualNetworks))
+	at := make(map[string]int, len(all))
 	for i, n := range l.VirtualNetworks {
-		networks[i] = domain{name: n.Name, port: n.Name, location: l.LocationOf(n.AffinityGroup, n.Location), origin: n.Origin, network: n, peers: b.peers(n.Name)}
+		all[i] = domain{name: n.Name, port: n.Name, location: l.LocationOf(n.AffinityGroup, n.Location), origin: n.Origin, network: n, peers: b.peers(n.Name)}
 		at[n.Name] = i
 	}
-	var services []domain
-	for _, s := range l.CloudServices {
-		own := domain{port: "s." + s.Name, location: l.LocationOf(s.AffinityGroup, s.Location), origin: s.Origin}
-		for _, d := range []*lab.Deployment{s.Production, s.Staging} {
-			switch {
-			case d == nil:
-			case d.VirtualNetwork != "":
-				in := &networks[at[d.VirtualNetwork]]
-				in.add(b.deployment(d, in.network))
-			default:
-				own.name = d.Domain()
-				own.add(b.deployment(d, nil))
+	for _, s := range services {
+		for _, p := range s.deployments {
+			if p.network != nil {
+				all[at[p.network.Name]].add(p)
 			}
 		}
-		if len(own.deployments) > 0 {
-			// A swap is no other order.
-			slices.SortFunc(own.shares, func(a, b *edgeShare) int { return a.subnets[0].prefix.Addr().Compare(b.subnets[0].prefix.Addr()) })
-			services = append(services, own)
-		}
 	}
-	all := make([]*domainPart, 0, len(networks)+len(services))
-	for _, d := range slices.Concat(networks, services) {
-		p := newDomainPart(d, b.previous.domains[d.name])
-		b.next.domains[d.name] = p
-		all = append(all, p)
+	parts := make([]*domainPart, len(all))
+	for i, d := range all {
+		parts[i] = newDomainPart(d, find(b.previous.networks, func(p *domainPart) bool { return p.name == d.name }))
 	}
-	return all
+	return parts
 }
 
 func newDomainPart(d domain, old *domainPart) *domainPart {
