@@ -2,7 +2,6 @@ package lab
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -126,15 +125,18 @@ func subprefix(p netip.Prefix, bits, n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(a), bits)
 }
 
-// checkAddressSpace says why a virtual network can't have a prefix, or nothing.
-func checkAddressSpace(p netip.Prefix) error {
+// checkAddressSpace refuses a prefix that the address space of a network can't have.
+func checkAddressSpace(network string, p netip.Prefix) *Error {
 	if !p.IsValid() || !p.Addr().Is4() {
-		return fmt.Errorf("%s is not an IPv4 prefix", p)
+		return badRequest("The address space of %s is not valid: %s is not an IPv4 prefix.", network, p)
+	}
+	if p != p.Masked() {
+		return badRequest("The address prefix %s of %s has host bits set.", p, network).WithHint("Write %s.", p.Masked())
 	}
 	for _, private := range privateSpace {
 		if private.Contains(p.Addr()) && p.Bits() >= private.Bits() {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16", p)
+	return badRequest("The address space of %s is not valid: %s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16.", network, p)
 }

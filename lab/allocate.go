@@ -21,9 +21,10 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 		switch {
 		case d.VirtualNetwork == "":
 			return netip.Addr{}, badRequest("A static address needs a virtual network.")
+		case !block.Contains(static):
+			return netip.Addr{}, badRequest("The address %s is not in %s (%s).", static, where, block)
 		case !assignable(block, static):
-			return netip.Addr{}, badRequest("The address %s is not an assignable address of %s (%s).", static, where, block).
-				WithHint("The first four addresses and the last one are reserved.")
+			return netip.Addr{}, reserved(static, where, block)
 		case l.taken(d, static):
 			return netip.Addr{}, badRequest("The address %s is in use.", static)
 		}
@@ -40,6 +41,12 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 		return netip.Addr{}, badRequest("No free address is left in %s (%s): all %d are in use.", where, block, usable(block))
 	}
 	return Nth(block, n), nil
+}
+
+// reserved refuses an address that the platform keeps for itself in each subnet.
+func reserved(address netip.Addr, where string, block netip.Prefix) *Error {
+	return badRequest("The address %s of %s (%s) is reserved.", address, where, block).
+		WithHint("The first four addresses of a subnet and its last one are.")
 }
 
 // blockOf is where addresses of a deployment's instances come from, with its name for people.

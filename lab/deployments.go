@@ -109,7 +109,7 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 		return errs
 	}
 	if role.InstanceCount < 1 {
-		refuse(role.Origin, badRequest("The role %s has no instance.", role.Name))
+		refuse(role.Origin, tooFewInstances(role.Name, role.InstanceCount))
 	}
 	role.InputEndpoints = slices.Clone(role.InputEndpoints)
 	for n, e := range role.InputEndpoints {
@@ -126,7 +126,7 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 	}
 	for _, e := range role.InstanceInputEndpoints {
 		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < role.InstanceCount {
-			refuse(e.Origin, badRequest("The endpoint %s has %d public ports for %d instances of %s.", e.Name, span, role.InstanceCount, role.Name))
+			refuse(e.Origin, badRequest("The endpoint %s has %s for %s of %s.", e.Name, count(span, "public port"), count(role.InstanceCount, "instance"), role.Name))
 			continue
 		}
 		for p := int(e.Public.First); p <= int(e.Public.Last); p++ {
@@ -146,11 +146,18 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 	d.Roles = append(d.Roles, role)
 	for range role.InstanceCount {
 		if err := l.addInstance(d, role); err != nil {
-			refuse(role.Origin, err.WithHint("The role %s asks for %d instances.", role.Name, role.InstanceCount))
+			if err.Hint == "" {
+				err = err.WithHint("The role %s asks for %s.", role.Name, count(role.InstanceCount, "instance"))
+			}
+			refuse(role.Origin, err)
 			return errs
 		}
 	}
 	return errs
+}
+
+func tooFewInstances(role string, n int) *Error {
+	return badRequest("The role %s can't have %d instances: a role has at least one.", role, n)
 }
 
 // withPorts picks a port for each internal endpoint without one.
@@ -263,7 +270,7 @@ func endpointCount(d *Deployment) (n int) {
 }
 
 // ScaleRole changes how many instances a role has: Change Deployment Configuration. The last ones go, new ones come after the last.
-func (l *Lab) ScaleRole(service string, slot Slot, role string, count int) error {
+func (l *Lab) ScaleRole(service string, slot Slot, role string, wanted int) error {
 	_, d, err := l.deployment(service, slot)
 	if err != nil {
 		return err
@@ -279,29 +286,29 @@ func (l *Lab) ScaleRole(service string, slot Slot, role string, count int) error
 		}
 		return didYouMean(notFound("The deployment of %s has no role %s.", service, role), role, all)
 	}
-	if count < 1 {
-		return badRequest("The role %s has no instance.", role)
+	if wanted < 1 {
+		return tooFewInstances(role, wanted).WithHint("Without any, it is a deployment less: lab deployment delete %s", service)
 	}
 	for _, e := range d.Roles[n].InstanceInputEndpoints {
-		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < count {
-			return badRequest("The endpoint %s has %d public ports for %d instances of %s.", e.Name, span, count, role)
+		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < wanted {
+			return badRequest("The endpoint %s has %s for %s of %s.", e.Name, count(span, "public port"), count(wanted, "instance"), role)
 		}
 	}
-	if more := count - d.Roles[n].InstanceCount; d.Roles[n].PublicIPName != "" && more > 0 {
+	if more := wanted - d.Roles[n].InstanceCount; d.Roles[n].PublicIPName != "" && more > 0 {
 		if err := l.checkPublicIPs(d, more); err != nil {
 			return err
 		}
 	}
 	now := d.copy()
-	now.Roles[n].InstanceCount = count
+	now.Roles[n].InstanceCount = wanted
 	have := 0
 	now.Instances = slices.DeleteFunc(now.Instances, func(i *Instance) bool {
 		if i.Role == role {
 			have++
 		}
-		return i.Role == role && have > count
+		return i.Role == role && have > wanted
 	})
-	for ; have < count; have++ {
+	for ; have < wanted; have++ {
 		if err := l.addInstance(now, now.Roles[n]); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"vnetlab/emu"
 )
@@ -223,7 +224,8 @@ func (d *Deployment) changeEndpoints(which func(i *Instance, n int, e Endpoint) 
 	}
 }
 
-// SetEndpointACL replaces the access control list of an endpoint, of its whole load-balanced set where it is in one.
+// SetEndpointACL replaces the access control list of an endpoint, of its whole load-balanced set where it is in one. Without an instance it
+// is the endpoint that the service's first deployment with one of that name has, which has to be one or one set.
 func (l *Lab) SetEndpointACL(service, instance, name string, rules []ACLRule) error {
 	s, err := l.existing(service)
 	if err != nil {
@@ -236,10 +238,14 @@ func (l *Lab) SetEndpointACL(service, instance, name string, rules []ACLRule) er
 	for d := range s.deployments() {
 		for _, i := range d.Instances {
 			n := slices.IndexFunc(i.Endpoints, func(e Endpoint) bool { return e.Name == name })
-			if i.Name != instance && i.ID != instance || n < 0 {
+			if instance != "" && i.Name != instance && i.ID != instance || n < 0 {
 				continue
 			}
 			set := i.Endpoints[n].LoadBalancedSet
+			if owners := d.owners(name, set); instance == "" && len(owners) > 1 {
+				return conflict("The cloud service %s has several endpoints %s: of %s.", service, name, strings.Join(owners, ", ")).
+					WithHint("Name one of them instead of the cloud service.")
+			}
 			now := d.copy()
 			now.changeEndpoints(func(m *Instance, k int, e Endpoint) bool {
 				return m == i && k == n || set != "" && e.LoadBalancedSet == set
@@ -248,7 +254,25 @@ func (l *Lab) SetEndpointACL(service, instance, name string, rules []ACLRule) er
 			return nil
 		}
 	}
+	if instance == "" {
+		return notFound("The cloud service %s has no endpoint %s.", service, name)
+	}
 	return notFound("The cloud service %s has no instance %s with an endpoint %s.", service, instance, name)
+}
+
+// owners names the instances with an endpoint of a name. Those of a load-balanced set count as one.
+func (d *Deployment) owners(endpoint, set string) (all []string) {
+	inSet := false
+	for _, i := range d.Instances {
+		for _, e := range i.Endpoints {
+			member := set != "" && e.LoadBalancedSet == set
+			if e.Name != endpoint || member && inSet {
+				continue
+			}
+			all, inSet = append(all, i.ID), inSet || member
+		}
+	}
+	return all
 }
 
 // endpoint finds an endpoint of a virtual machine, or refuses.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/lab/guestfirewall"
@@ -57,7 +58,7 @@ func endpointFirewall(e Endpoint) GuestFirewallRule {
 func internalFirewall(d *Deployment, e InternalEndpoint) GuestFirewallRule {
 	r := GuestFirewallRule{Origin: e.Origin, Rule: guestfirewall.Rule{
 		Name: "internal endpoint " + e.Name, Allow: true, Protocol: e.Protocol,
-		Text: fmt.Sprintf("internal endpoint %s: for the instances of %s", e.Name, d.Service),
+		Text: fmt.Sprintf("internal endpoint %s: for %s of %s", e.Name, callers(e), d.Service),
 	}}
 	if e.Protocol != "" && e.Ports.First != 0 {
 		r.LocalPorts = []emu.PortRange{e.Ports}
@@ -71,6 +72,19 @@ func internalFirewall(d *Deployment, e InternalEndpoint) GuestFirewallRule {
 		r.Inactive = "no role may connect"
 	}
 	return r
+}
+
+// callers says for people whose instances may connect to an internal endpoint.
+func callers(e InternalEndpoint) string {
+	switch {
+	case !e.Restricted:
+		return "the instances"
+	case len(e.FromRoles) == 0:
+		return "no role"
+	case len(e.FromRoles) == 1:
+		return "the role " + e.FromRoles[0]
+	}
+	return "the roles " + strings.Join(e.FromRoles, ", ")
 }
 
 func defaultRule(name, protocol string, port uint16) GuestFirewallRule {

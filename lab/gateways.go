@@ -53,8 +53,8 @@ func (l *Lab) CreateLocalNetwork(n LocalNetwork) error {
 		refuse(badRequest("The local network site %s has no address space.", n.Name))
 	}
 	for i, p := range n.AddressSpace {
-		if err := checkAddressSpace(p); err != nil {
-			refuse(badRequest("The address space of %s is not valid: %v.", n.Name, err))
+		if err := checkAddressSpace(n.Name, p); err != nil {
+			refuse(err)
 		} else if p.Bits() > 29 {
 			refuse(badRequest("The address prefix %s of %s is too small; the smallest is a /29.", p, n.Name))
 		}
@@ -76,46 +76,18 @@ func (l *Lab) CreateLocalNetwork(n LocalNetwork) error {
 	n.Hosts = nil
 	for _, h := range requests {
 		if err := l.addLocalHost(&n, *h); err != nil {
-			return err.At(h.Origin)
+			return err
 		}
 	}
 	l.LocalNetworks = append(l.LocalNetworks, &n)
 	return nil
 }
 
-// addLocalHost adds a host to a site that isn't in the lab yet. Hosts are in the first prefix of its address space.
-func (l *Lab) addLocalHost(n *LocalNetwork, h LocalHost) *Error {
-	if err := checkName("host", h.Name, linuxName, "1 to 63 letters, digits and hyphens"); err != nil {
-		return err
-	}
-	if err := l.checkFree(h.Name); err != nil {
-		return err
-	}
-	for _, err := range checkServices(h.Services) {
-		return err.(*Error) //nolint:errorlint,forcetypeassert // checkServices gives nothing else
-	}
-	taken := func(a netip.Addr) bool {
-		return slices.ContainsFunc(n.Hosts, func(o *LocalHost) bool { return o.Address == a })
-	}
-	if slices.ContainsFunc(n.Hosts, func(o *LocalHost) bool { return o.Name == h.Name }) {
-		return conflict("The site %s has a host %s already.", n.Name, h.Name)
-	}
-	lan := n.AddressSpace[0]
-	if !h.Address.IsValid() {
-		h.Address, _ = firstFree(lan, taken)
-	}
-	if !h.Address.IsValid() || !assignable(lan, h.Address) || taken(h.Address) {
-		return badRequest("The host %s of %s can't have an address of %s: it is taken, reserved or none is left.", h.Name, n.Name, lan)
-	}
-	n.Hosts = append(n.Hosts, &h)
-	return nil
-}
-
 // DeleteLocalNetwork removes a site that no gateway is connected to.
 func (l *Lab) DeleteLocalNetwork(name string) error {
-	n, ok := l.localNetwork(name)
-	if !ok {
-		return didYouMean(notFound("The local network site %s does not exist.", shorten(name)), name, l.localNetworkNames())
+	n, err := l.existingSite(name)
+	if err != nil {
+		return err
 	}
 	for _, v := range l.VirtualNetworks {
 		if v.Gateway != nil && slices.Contains(v.Gateway.Connections, name) {
@@ -129,9 +101,9 @@ func (l *Lab) DeleteLocalNetwork(name string) error {
 // UpdateLocalNetwork replaces the address space and the VPN device's address of a site, as the import of a network configuration does. The
 // hosts of the site stay, and so does the device's address where none is asked for.
 func (l *Lab) UpdateLocalNetwork(n LocalNetwork) error {
-	old, ok := l.localNetwork(n.Name)
-	if !ok {
-		return didYouMean(notFound("The local network site %s does not exist.", shorten(n.Name)), n.Name, l.localNetworkNames()).At(n.Origin)
+	old, err := l.existingSite(n.Name)
+	if err != nil {
+		return err.At(n.Origin)
 	}
 	n.Hosts = old.Hosts
 	if !n.VPNGatewayAddress.IsValid() {
@@ -180,9 +152,12 @@ func (l *Lab) CreateGateway(network string, g VPNGateway) error {
 	}
 	joined := map[string][]netip.Prefix{network: n.AddressSpace}
 	for _, c := range g.Connections {
+		if c == network {
+			return badRequest("The gateway of %s can't connect %s with itself.", network, network).At(g.Origin)
+		}
 		space, ok := l.spaceOf(c)
-		if !ok || c == network {
-			candidates := append(l.virtualNetworkNames(), l.localNetworkNames()...)
+		if !ok {
+			candidates := slices.DeleteFunc(append(l.virtualNetworkNames(), l.localNetworkNames()...), func(name string) bool { return name == network })
 			return didYouMean(badRequest("The gateway of %s has a connection to %s, which is neither a local network site nor another virtual network.", network, shorten(c)), c, candidates).At(g.Origin)
 		}
 		for other, prefixes := range joined {

@@ -131,6 +131,10 @@ func TestRefusals(t *testing.T) {
 		{"network twice", network(func(n *lab.VirtualNetwork) { n.Name = "SampleNetwork" }), "ConflictError", "already exists"},
 		{"network without address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = nil }), "BadRequest", "no address space"},
 		{"public address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("8.0.0.0/8") }), "BadRequest", "is not in 10.0.0.0/8"},
+		{"address space with host bits", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.0.0.5/8") }), "BadRequest", "The address prefix 10.0.0.5/8 of New has host bits set."},
+		{"site with host bits", func(l *lab.Lab) error {
+			return l.CreateLocalNetwork(lab.LocalNetwork{Name: "office", AddressSpace: prefixes("192.168.1.1/24")})
+		}, "BadRequest", "The address prefix 192.168.1.1/24 of office has host bits set."},
 		{"overlapping address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.9.0.0/16", "10.9.3.0/24") }), "BadRequest", "overlap"},
 		{"subnet outside", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.8.0.0/24")}), "BadRequest", "not inside the address space"},
 		{"subnets overlap", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.0/24")}, lab.Subnet{Name: "b", AddressPrefix: prefix("10.9.0.128/25")}), "BadRequest", "overlap"},
@@ -170,7 +174,7 @@ func TestRefusals(t *testing.T) {
 			return l.AddVirtualMachine("standalone", vm("a"))
 		}, "ConflictError", "The specified deployment slot Production is occupied."},
 		{"roles share a port", deployment("standalone", "", role("Web", 1, "", 80), role("Api", 1, "", 80)), "BadRequest", "Port 80 is already in use"},
-		{"role without instance", deployment("standalone", "", role("Web", 0, "", 80)), "BadRequest", "no instance"},
+		{"role without instance", deployment("standalone", "", role("Web", 0, "", 80)), "BadRequest", "The role Web can't have 0 instances: a role has at least one."},
 		{"role outside its affinity group's network", deployment("standalone", "SampleNetwork", role("Web", 1, "FrontEnd", 80)), "BadRequest", "The affinity group name East US specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network ."},
 		{"configuration without the network", deployment("contactsql", "", role("Web", 1, "", 80)), "BadRequest", "its configuration names none"},
 		{"more instances than addresses", deployment("contactsql", "SampleNetwork", role("Web", 4, "BackEnd", 80)), "BadRequest", "No free address is left"},
@@ -261,11 +265,14 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s has %v, want %s", name, m.Address(), address)
 		}
 	}
-	for _, wrong := range []string{"10.0.1.3", "10.0.1.255", "10.0.2.4", "10.0.1.5"} {
+	for wrong, text := range map[string]string{
+		"10.0.1.3": "The address 10.0.1.3 of the subnet FrontEnd (10.0.1.0/24) is reserved.", "10.0.1.255": "The address 10.0.1.255 of the subnet FrontEnd (10.0.1.0/24) is reserved.",
+		"10.0.2.4": "The address 10.0.2.4 is not in the subnet FrontEnd (10.0.1.0/24).", "10.0.1.5": "The address 10.0.1.5 is in use.",
+	} {
 		m := inSubnet(vm("e"), "FrontEnd")
 		m.StaticAddress = netip.MustParseAddr(wrong)
-		if l.AddVirtualMachine("contactsql", m) == nil {
-			t.Errorf("the static address %s is not refused", wrong)
+		if err := l.AddVirtualMachine("contactsql", m); err == nil || err.Error() != "BadRequest: "+text {
+			t.Errorf("the static address %s: got %v, want %s", wrong, err, text)
 		}
 	}
 	for _, service := range []string{"contactsql", "standalone"} {

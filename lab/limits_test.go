@@ -167,6 +167,7 @@ func TestRanges(t *testing.T) {
 		{"gateway without GatewaySubnet", gateway("SampleNetwork", "hq"), "BadRequest: The virtual network SampleNetwork has no subnet named GatewaySubnet."},
 		{"gateway to overlapping space", gateway("Hub", "clash"), "BadRequest: The address spaces of Hub (172.16.0.0/16) and clash (172.16.8.0/24) overlap: they can't be joined."},
 		{"gateway to nowhere", gateway("Hub", "moon"), "BadRequest: The gateway of Hub has a connection to 'moon', which is neither a local network site nor another virtual network."},
+		{"gateway to itself", gateway("Hub", "Hub"), "BadRequest: The gateway of Hub can't connect Hub with itself."},
 		{"machine in GatewaySubnet", func(l *lab.Lab) error {
 			must(t, gateway("Hub", "hq")(l))
 			must(t, l.CreateHostedService(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "Hub"}))

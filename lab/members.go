@@ -118,7 +118,7 @@ func (l *Lab) Namespace(name string) (string, error) {
 		return "", didYouMean(notFound("The lab %s has no instance, internet host or web site named %s.", l.Name, shorten(name)), name, l.memberNames())
 	}
 	if i := m.Instance; i != nil && i.State != Running {
-		return "", conflict("%s doesn't run: its state is %s.", name, i.State).WithHint("lab vm start %s", i.Name)
+		return "", conflict("%s doesn't run: its state is %s.", name, i.State).WithHint("lab vm start %s", i.ID)
 	}
 	return m.ID(), nil
 }
@@ -183,7 +183,7 @@ func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
 		}
 		target.Address = m.Address()
 		if !target.Address.IsValid() {
-			return emu.Target{}, conflict("%s has no address: its state is %s.", t.Name, m.Instance.State).WithHint("lab vm start %s", m.Instance.Name)
+			return emu.Target{}, conflict("%s has no address: its state is %s.", t.Name, m.Instance.State).WithHint("lab vm start %s", m.Instance.ID)
 		}
 		return target, nil
 	}

@@ -129,8 +129,8 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 		refuse(n.Origin, badRequest("The virtual network %s has no address space.", n.Name))
 	}
 	for i, p := range n.AddressSpace {
-		if err := checkAddressSpace(p); err != nil {
-			refuse(n.Origin, badRequest("The address space of %s is not valid: %v.", n.Name, err))
+		if err := checkAddressSpace(n.Name, p); err != nil {
+			refuse(n.Origin, err)
 		}
 		for _, q := range n.AddressSpace[:i] {
 			if p.Overlaps(q) {

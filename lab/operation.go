@@ -61,6 +61,8 @@ type (
 		Endpoint                      VMEndpoint
 	}
 	DeleteEndpointOp struct{ Service, VirtualMachine, Name string }
+	// SetEndpointACLOp is for an endpoint of an instance or, without one, for the one endpoint of that name that the service has: of a role, of
+	// a load-balanced set, or of one virtual machine.
 	SetEndpointACLOp struct {
 		Service, Instance, Endpoint string
 		Rules                       []ACLRule
@@ -108,7 +110,12 @@ type (
 	CreateLocalNetworkOp     struct{ LocalNetwork }
 	DeleteLocalNetworkOp     struct{ Name string }
 	UpdateLocalNetworkOp     struct{ LocalNetwork } // its hosts stay
-	CreateGatewayOp          struct {
+	AddLocalHostOp           struct {
+		Site string
+		Host LocalHost
+	}
+	DeleteLocalHostOp struct{ Site, Name string }
+	CreateGatewayOp   struct {
 		Network string
 		Gateway VPNGateway
 	}
@@ -194,6 +201,8 @@ func (o DisassociateReservedIPOp) Do(l *Lab) error {
 func (o CreateLocalNetworkOp) Do(l *Lab) error { return l.CreateLocalNetwork(o.LocalNetwork) }
 func (o DeleteLocalNetworkOp) Do(l *Lab) error { return l.DeleteLocalNetwork(o.Name) }
 func (o UpdateLocalNetworkOp) Do(l *Lab) error { return l.UpdateLocalNetwork(o.LocalNetwork) }
+func (o AddLocalHostOp) Do(l *Lab) error       { return l.AddLocalHost(o.Site, o.Host) }
+func (o DeleteLocalHostOp) Do(l *Lab) error    { return l.DeleteLocalHost(o.Site, o.Name) }
 func (o CreateGatewayOp) Do(l *Lab) error      { return l.CreateGateway(o.Network, o.Gateway) }
 func (o DeleteGatewayOp) Do(l *Lab) error      { return l.DeleteGateway(o.Network) }
 func (o CreateWebSiteOp) Do(l *Lab) error      { return l.CreateWebSite(o.WebSite) }
@@ -232,6 +241,9 @@ func (o DeleteEndpointOp) String() string {
 	return fmt.Sprintf("delete endpoint %s of %s of %s", o.Name, o.VirtualMachine, o.Service)
 }
 func (o SetEndpointACLOp) String() string {
+	if o.Instance == "" {
+		return fmt.Sprintf("set the access control list of endpoint %s of %s", o.Endpoint, o.Service)
+	}
 	return fmt.Sprintf("set the access control list of endpoint %s of %s of %s", o.Endpoint, o.Instance, o.Service)
 }
 func (o AddFirewallRuleOp) String() string {
@@ -248,7 +260,7 @@ func (o DeleteDeploymentOp) String() string {
 }
 func (o SwapDeploymentOp) String() string { return "swap production and staging of " + o.Service }
 func (o ScaleRoleOp) String() string {
-	return fmt.Sprintf("scale %s of %s to %d instances", o.Role, o.Service, o.Count)
+	return fmt.Sprintf("scale %s of %s to %s", o.Role, o.Service, count(o.Count, "instance"))
 }
 func (o UpgradeDeploymentOp) String() string {
 	return fmt.Sprintf("upgrade the %s deployment of %s", orDefault(o.Deployment.Slot, Production), o.Service)
@@ -264,7 +276,16 @@ func (o DisassociateReservedIPOp) String() string { return "disassociate reserve
 func (o CreateLocalNetworkOp) String() string     { return "create local network site " + o.Name }
 func (o DeleteLocalNetworkOp) String() string     { return "delete local network site " + o.Name }
 func (o UpdateLocalNetworkOp) String() string     { return "change local network site " + o.Name }
+func (o AddLocalHostOp) String() string {
+	return fmt.Sprintf("add host %s to local network site %s", o.Host.Name, o.Site)
+}
+func (o DeleteLocalHostOp) String() string {
+	return fmt.Sprintf("delete host %s of local network site %s", o.Name, o.Site)
+}
 func (o CreateGatewayOp) String() string {
+	if len(o.Gateway.Connections) == 0 {
+		return "create the gateway of " + o.Network
+	}
 	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Connections, ", "))
 }
 func (o DeleteGatewayOp) String() string      { return "delete the gateway of " + o.Network }
@@ -281,7 +302,8 @@ var operations = func() map[string]reflect.Type {
 		CreateHostedServiceOp{}, DeleteHostedServiceOp{}, AddRoleOp{}, DeleteRoleOp{}, ShutdownRoleOp{}, StartRoleOp{}, AddEndpointOp{},
 		UpdateEndpointOp{}, DeleteEndpointOp{}, SetEndpointACLOp{}, AddFirewallRuleOp{}, DeleteFirewallRuleOp{}, CreateDeploymentOp{},
 		DeleteDeploymentOp{}, SwapDeploymentOp{}, ScaleRoleOp{}, UpgradeDeploymentOp{}, SetFirewallOp{}, SetServicesOp{}, CreateReservedIPOp{}, DeleteReservedIPOp{}, AssociateReservedIPOp{},
-		DisassociateReservedIPOp{}, CreateLocalNetworkOp{}, DeleteLocalNetworkOp{}, UpdateLocalNetworkOp{}, CreateGatewayOp{}, DeleteGatewayOp{},
+		DisassociateReservedIPOp{}, CreateLocalNetworkOp{}, DeleteLocalNetworkOp{}, UpdateLocalNetworkOp{}, AddLocalHostOp{}, DeleteLocalHostOp{}, CreateGatewayOp{},
+		DeleteGatewayOp{},
 		CreateWebSiteOp{}, DeleteWebSiteOp{}, CreateInternetHostOp{}, DeleteInternetHostOp{},
 	} {
 		t := reflect.TypeOf(o)

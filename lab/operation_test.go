@@ -13,6 +13,7 @@ import (
 	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/labtest"
 )
 
 // inhabited is world with two virtual machines behind a load-balanced set, a role in both slots and reserved addresses.
@@ -162,6 +163,14 @@ func TestInternalEndpoints(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
+	rules := l.FirewallRules(m.Instance)
+	for n, want := range map[int]string{
+		1: "internal endpoint Fixed: for the instances of standalone", 3: "internal endpoint ForWeb: for the role Web of standalone",
+	} {
+		if rules[n].Text != want {
+			t.Errorf("got %q, want %q", rules[n].Text, want)
+		}
+	}
 	if err := l.ScaleRole("standalone", "", "Worker", 4); err == nil {
 		t.Error("more instances than public ports")
 	}
@@ -195,7 +204,9 @@ func TestOperationRefusals(t *testing.T) {
 		{lab.CreateDeploymentOp{Service: "shop", Deployment: lab.PackageDeployment{Slot: lab.Staging, Roles: []lab.Role{role("Web", 1, "", 80)}}}, "ConflictError: The specified deployment slot Staging is occupied."},
 		{lab.CreateDeploymentOp{Service: "standalone", Deployment: lab.PackageDeployment{Slot: lab.Staging, Roles: []lab.Role{role("Web", 1, "", 80)}}}, "ConflictError: The specified deployment slot Production is occupied."},
 		{lab.SwapDeploymentOp{Service: "standalone"}, "ResourceNotFound: The cloud service standalone has no staging deployment."},
-		{lab.ScaleRoleOp{Service: "shop", Slot: "", Role: "Web", Count: 0}, "BadRequest: The role Web has no instance."},
+		{lab.ScaleRoleOp{Service: "shop", Slot: "", Role: "Web", Count: 0}, "BadRequest: The role Web can't have 0 instances: a role has at least one."},
+		{lab.SetEndpointACLOp{Service: "standalone", Endpoint: "none"}, "ResourceNotFound: The cloud service standalone has no endpoint none."},
+		{lab.SetEndpointACLOp{Service: "standalone", Instance: "a", Endpoint: "none"}, "ResourceNotFound: The cloud service standalone has no instance a with an endpoint none."},
 		{lab.CreateReservedIPOp{ReservedIP: lab.ReservedIP{Name: "kept", Location: "East US"}}, "ConflictError: The reserved IP kept already exists."},
 		{lab.AssociateReservedIPOp{Name: "kept", Service: "contactsql", Slot: ""}, "BadRequest: The reserved IP kept is in East US, the cloud service contactsql in West US."},
 		{lab.DisassociateReservedIPOp{Name: "kept"}, "ConflictError: The reserved IP kept is not in use."},
@@ -310,7 +321,7 @@ func TestUpdateLocalNetwork(t *testing.T) {
 		name, space, text string
 	}{
 		{"hp", "192.168.0.0/24", "ResourceNotFound: The local network site 'hp' does not exist."},
-		{"hq", "10.0.8.0/24", "BadRequest: The host desk of hq can't have an address of 10.0.8.0/24: it is taken, reserved or none is left."},
+		{"hq", "10.0.8.0/24", "BadRequest: The address 192.168.0.4 of the host desk is not in 10.0.8.0/24."},
 		{"hq", "192.168.0.0/30", "BadRequest: The address prefix 192.168.0.0/30 of hq is too small; the smallest is a /29."},
 	} {
 		if _, err := update(tt.name, tt.space); err == nil || err.Error() != tt.text {
@@ -386,7 +397,7 @@ func randomLab(t testing.TB, rt *rapid.T) *lab.Lab {
 	port := rapid.SampledFrom([]uint16{22, 80, 81})
 	for range rapid.IntRange(0, 12).Draw(rt, "operations") {
 		var o lab.Operation
-		switch rapid.IntRange(0, 11).Draw(rt, "operation") {
+		switch rapid.IntRange(0, 14).Draw(rt, "operation") {
 		case 0:
 			o = lab.AddRoleOp{Service: "standalone", VirtualMachine: vm(name.Draw(rt, "name"), endpoint("e", port.Draw(rt, "public"), 80))}
 		case 1:
@@ -411,6 +422,16 @@ func randomLab(t testing.TB, rt *rapid.T) *lab.Lab {
 		case 10:
 			o = lab.AssociateReservedIPOp{Name: "kept", Service: "standalone", Slot: ""}
 		case 11:
+			o = lab.CreateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{
+				Name: rapid.SampledFrom([]string{"hq", "branch"}).Draw(rt, "site"), AddressSpace: prefixes("192.168.0.0/24"),
+			}}
+		case 12:
+			o = lab.AddLocalHostOp{
+				Site: rapid.SampledFrom([]string{"hq", "branch"}).Draw(rt, "site"), Host: lab.LocalHost{Name: name.Draw(rt, "name"), Services: labtest.Listen(port.Draw(rt, "port"))},
+			}
+		case 13:
+			o = lab.DeleteLocalHostOp{Site: "hq", Name: name.Draw(rt, "name")}
+		case 14:
 			o = lab.UpdateVirtualNetworkOp{VirtualNetwork: lab.VirtualNetwork{
 				Name: "SampleNetwork", AffinityGroup: "west", AddressSpace: prefixes("10.0.0.0/16"),
 				Subnets: []lab.Subnet{{Name: "FrontEnd", AddressPrefix: prefix("10.0.1.0/24")}, {Name: "Other", AddressPrefix: prefix("10.0.9.0/24")}},

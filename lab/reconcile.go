@@ -140,24 +140,46 @@ func (r *reconciler) gateways() (create []Operation) {
 			create = append(create, CreateGatewayOp{w.Name, VPNGateway{Connections: w.Gateway.Connections, Origin: w.Gateway.Origin}})
 		}
 	}
+	r.sites(changedSites)
+	return create
+}
+
+// sites creates and deletes on-premises sites, those that change for good among them; in the others hosts come and go, and addresses and
+// names are free before they are asked for.
+func (r *reconciler) sites(changed map[string]bool) {
+	var come []Operation
 	for _, n := range r.running.LocalNetworks {
-		if changedSites[n.Name] {
+		if changed[n.Name] {
 			r.do(DeleteLocalNetworkOp{n.Name})
 		}
 	}
 	for _, w := range r.wanted.LocalNetworks {
-		if _, ok := r.running.localNetwork(w.Name); !ok || changedSites[w.Name] {
-			r.do(CreateLocalNetworkOp{*w})
+		n, ok := r.running.localNetwork(w.Name)
+		if !ok || changed[w.Name] {
+			come = append(come, CreateLocalNetworkOp{*w})
+			continue
+		}
+		for _, h := range n.Hosts {
+			if to, ok := w.host(h.Name); !ok || to.Address != h.Address {
+				r.do(DeleteLocalHostOp{w.Name, h.Name})
+			}
+		}
+		for _, to := range w.Hosts {
+			h, ok := n.host(to.Name)
+			switch {
+			case !ok || to.Address != h.Address:
+				come = append(come, AddLocalHostOp{w.Name, *to})
+			case !reflect.DeepEqual(serviceSettings(h.Services), serviceSettings(to.Services)):
+				come = append(come, SetServicesOp{to.Name, to.Services})
+			}
 		}
 	}
-	return create
+	r.operations = append(r.operations, come...)
 }
 
+// sameSite tells whether two sites differ by their hosts at most.
 func sameSite(a, b *LocalNetwork) bool {
-	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress &&
-		slices.EqualFunc(a.Hosts, b.Hosts, func(x, y *LocalHost) bool {
-			return x.Name == y.Name && x.Address == y.Address && reflect.DeepEqual(serviceSettings(x.Services), serviceSettings(y.Services))
-		})
+	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress
 }
 
 // networks change affinity groups and virtual networks.

@@ -116,7 +116,7 @@ func anyOperation(rt *rapid.T) lab.Operation {
 		Hosts: []*lab.LocalHost{{Name: "desk"}},
 	}
 	host := rapid.SampledFrom([]string{"laptop", "phone"}).Draw(rt, "host")
-	switch rapid.IntRange(0, 26).Draw(rt, "kind") {
+	switch rapid.IntRange(0, 28).Draw(rt, "kind") {
 	case 0:
 		return lab.UpdateVirtualNetworkOp{VirtualNetwork: network}
 	case 1:
@@ -149,6 +149,10 @@ func anyOperation(rt *rapid.T) lab.Operation {
 		return lab.DeleteHostedServiceOp{Name: rapid.SampledFrom([]string{"probed", "outside"}).Draw(rt, "service")}
 	case 16:
 		return lab.DeleteRoleOp{Service: "probed", Name: "four"}
+	case 17:
+		return lab.AddLocalHostOp{Site: "hq", Host: lab.LocalHost{Name: rapid.SampledFrom([]string{"desk", "printer", "laptop"}).Draw(rt, "local host")}}
+	case 18:
+		return lab.DeleteLocalHostOp{Site: "hq", Name: rapid.SampledFrom([]string{"desk", "printer"}).Draw(rt, "local host")}
 	}
 	return labtest.Operation(rt)
 }

@@ -39,8 +39,16 @@ the same. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
 		if err != nil {
 			return nil, err
 		}
-		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) { return endpointOwner(info, args[0], args[1]) })
-		return lab.SetEndpointACLOp{Service: h.CloudService, Instance: h.Name, Endpoint: args[1], Rules: rules}, err
+		o := lab.SetEndpointACLOp{Endpoint: args[1], Rules: rules}
+		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) {
+			o.Instance = ""
+			if h, err := findInstance(info, args[0]); err == nil {
+				o.Instance = h.Name
+			}
+			return endpointOwner(info, args[0], args[1])
+		})
+		o.Service = h.CloudService
+		return o, err
 	})
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,66 +8,6 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/live"
 )
-
-func (a *app) localNetwork() *cobra.Command {
-	var spaces, hosts []string
-	address := ""
-	create := &cobra.Command{
-		Use:   "create NAME --address-space PREFIX",
-		Short: "Create an on-premises site with its hosts",
-		Long: `Create a local network site: a network elsewhere, on the customer's premises, with its hosts. A gateway joins a virtual network to it. A host is
-written NAME[,address=ADDRESS][,listen=PORT].`,
-		Example:           "  sudo lab local-network create office --address-space 192.168.1.0/24 --host desk1,listen=80 --host desk2",
-		Args:              want(1, 1, "the name of the site"),
-		ValidArgsFunction: cobra.NoFileCompletions,
-	}
-	create.Flags().StringSliceVar(&spaces, "address-space", nil, "address prefix of the site; may be repeated")
-	create.Flags().StringArrayVar(&hosts, "host", nil, "host of the site, as NAME[,address=ADDRESS][,listen=PORT]; may be repeated")
-	create.Flags().StringVar(&address, "vpn-gateway", "", "public address of the site's VPN device (default the lowest free one)")
-	return noun("local-network", "Create and delete on-premises sites", `Local network sites: networks on the customer's premises, which gateways join to virtual networks.`,
-		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (_ lab.Operation, err error) {
-			request := lab.LocalNetwork{Name: args[0]}
-			if request.AddressSpace, err = parseSpaces(spaces); err != nil {
-				return nil, err
-			}
-			if request.VPNGatewayAddress, err = parseAddress("vpn-gateway", address); err != nil {
-				return nil, err
-			}
-			request.Hosts, err = parseLocalHosts(hosts)
-			return lab.CreateLocalNetworkOp{LocalNetwork: request}, err
-		}),
-		a.operation(&cobra.Command{
-			Use:               "delete NAME",
-			Short:             "Delete an on-premises site that no gateway leads to",
-			Example:           "  sudo lab local-network delete office",
-			Args:              want(1, 1, "the name of a site"),
-			ValidArgsFunction: a.names(localNetworks),
-		}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
-			return lab.DeleteLocalNetworkOp{Name: args[0]}, nil
-		}),
-		a.question(&cobra.Command{
-			Use:               "list",
-			Short:             "List the on-premises sites with their hosts",
-			Example:           "  sudo lab local-network list",
-			Args:              want(0, 0, ""),
-			ValidArgsFunction: cobra.NoFileCompletions,
-		}, func(info live.Info, _ []string) error {
-			return a.list(info.LocalNetworks, a.localNetworkTable(info), "there is no local network site")
-		}),
-	)
-}
-
-func (a *app) localNetworkTable(info live.Info) (t table) {
-	t.head(a.stdout, "LOCAL NETWORK", "ADDRESS SPACE", "VPN GATEWAY", "HOSTS")
-	for _, n := range info.LocalNetworks {
-		var hosts []string
-		for _, h := range n.Hosts {
-			hosts = append(hosts, h.Name+" "+address(h.Address))
-		}
-		t.add(n.Name, prefixes(n.AddressSpace), address(n.VPNGatewayAddress), orDash(strings.Join(hosts, ", ")))
-	}
-	return t
-}
 
 func (a *app) gateway() *cobra.Command {
 	var connections []string
@@ -132,13 +71,6 @@ func (a *app) gatewayTable(info live.Info) (t table) {
 	return t
 }
 
-func localNetworks(info live.Info, _ []string) (names []string) {
-	for _, n := range info.LocalNetworks {
-		names = append(names, n.Name)
-	}
-	return names
-}
-
 // gateways are the virtual networks that have one.
 func gateways(info live.Info, _ []string) (names []string) {
 	for _, n := range info.VirtualNetworks {
@@ -147,50 +79,4 @@ func gateways(info live.Info, _ []string) (names []string) {
 		}
 	}
 	return names
-}
-
-// parseSpaces reads the prefixes of an address space.
-func parseSpaces(texts []string) ([]netip.Prefix, error) {
-	var all []netip.Prefix
-	for _, text := range texts {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, usage("--address-space: %q is not a prefix", text).orHint("write it like 10.1.0.0/16")
-		}
-		if p != p.Masked() {
-			return nil, usage("--address-space: %s has host bits set", p).orHint("write " + p.Masked().String())
-		}
-		all = append(all, p)
-	}
-	return all, nil
-}
-
-// parseLocalHosts reads hosts of a site, each NAME[,address=ADDRESS][,listen=PORT].
-func parseLocalHosts(texts []string) ([]*lab.LocalHost, error) {
-	var all []*lab.LocalHost
-	for _, text := range texts {
-		items := strings.Split(text, ",")
-		h := &lab.LocalHost{Name: items[0]}
-		var listen []string
-		for _, item := range items[1:] {
-			var err error
-			switch key, value, _ := strings.Cut(item, "="); key {
-			case "address":
-				h.Address, err = parseAddress("host", value)
-			case "listen":
-				listen = append(listen, value)
-			default:
-				err = usage("--host: there is no %q", key).orHint("write NAME[,address=ADDRESS][,listen=PORT]")
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		var err error
-		if h.Services, err = parseListeners(listen, "", ""); err != nil {
-			return nil, err
-		}
-		all = append(all, h)
-	}
-	return all, nil
 }

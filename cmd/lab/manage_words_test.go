@@ -169,15 +169,22 @@ func TestManagementHelp(t *testing.T) {
 	a := &app{stdout: newOutput(io.Discard), stderr: newOutput(io.Discard)}
 	root := a.root()
 	var verbs []*cobra.Command
-	for _, c := range root.Commands() {
-		if c.GroupID == manageGroup && !c.HasSubCommands() || c.Name() == "forward" {
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if !c.HasSubCommands() {
 			verbs = append(verbs, c)
+			return
 		}
-		if c.GroupID == manageGroup {
-			if c.Long == "" {
-				t.Errorf("%s has no description", c.CommandPath())
-			}
-			verbs = append(verbs, c.Commands()...)
+		if c.Long == "" {
+			t.Errorf("%s has no description", c.CommandPath())
+		}
+		for _, below := range c.Commands() {
+			walk(below)
+		}
+	}
+	for _, c := range root.Commands() {
+		if c.GroupID == manageGroup || c.Name() == "forward" {
+			walk(c)
 		}
 	}
 	if len(verbs) < 40 {

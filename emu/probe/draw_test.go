@@ -58,6 +58,24 @@ func drawChain(t *rapid.T, name string) *emu.Chain {
 	return c
 }
 
+// drawBaseChain draws a chain that translates addresses by itself, unless it is of another hook.
+func drawBaseChain(t *rapid.T) *emu.Chain {
+	c := &emu.Chain{Name: "prerouting", Hook: rapid.SampledFrom([]emu.Hook{emu.DNATHook, emu.DNATHook, emu.InputHook}).Draw(t, "hook")}
+	for range rapid.IntRange(0, 3).Draw(t, "rules") {
+		bits := rapid.SampledFrom([]int{32, 32, 24}).Draw(t, "bits")
+		r := emu.Rule{Statements: []emu.Statement{emu.MatchPrefix{
+			Of:     rapid.SampledFrom([]emu.Direction{emu.Destination, emu.Destination, emu.Source}).Draw(t, "of"),
+			Prefix: netip.PrefixFrom(rapid.SampledFrom(someAddresses).Draw(t, "address"), bits),
+		}}}
+		if rapid.Bool().Draw(t, "by port") {
+			r.Statements = append(r.Statements, emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: rapid.SampledFrom(somePorts).Draw(t, "port")})
+		}
+		to := netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "to"), rapid.SampledFrom([]uint16{0, 80, 81}).Draw(t, "to port"))
+		c.Rules = append(c.Rules, emu.Rule{Statements: append(r.Statements, emu.DNAT{To: to})})
+	}
+	return c
+}
+
 func drawNamespace(t *rapid.T, name string, kind emu.Kind) *emu.Namespace {
 	s := &emu.Namespace{Name: name, Kind: kind, Loopback: some(t, "loopback", someAddresses)}
 	for _, b := range some(t, "bridges", []string{"FrontEnd", "BackEnd"}) {
@@ -80,6 +98,9 @@ func drawNamespace(t *rapid.T, name string, kind emu.Kind) *emu.Namespace {
 		s.Ruleset = &emu.Ruleset{Sockets: drawSockets(t)}
 		for _, name := range some(t, "chains", someChains) {
 			s.Ruleset.Chains = append(s.Ruleset.Chains, drawChain(t, name))
+		}
+		if rapid.Bool().Draw(t, "base chain") {
+			s.Ruleset.Chains = append(s.Ruleset.Chains, drawBaseChain(t))
 		}
 	}
 	return s
@@ -106,7 +127,7 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 				moved, rules := *s, *s.Ruleset
 				rules.Chains = nil
 				for _, c := range s.Ruleset.Chains {
-					d := &emu.Chain{Name: c.Name, Rules: slices.Clone(c.Rules)}
+					d := &emu.Chain{Name: c.Name, Hook: c.Hook, Rules: slices.Clone(c.Rules)}
 					for i := range d.Rules {
 						d.Rules[i].Origin.Line += 100
 					}
@@ -118,8 +139,8 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 			if there && s.Ruleset != nil {
 				other, rules := *s, *s.Ruleset
 				rules.Sockets = drawSockets(t)
-				rules.Chains = slices.DeleteFunc(slices.Clone(rules.Chains), func(c *emu.Chain) bool { return c.Name == "b" })
-				rules.Chains = append(rules.Chains, drawChain(t, "b"))
+				rules.Chains = slices.DeleteFunc(slices.Clone(rules.Chains), func(c *emu.Chain) bool { return c.Name == "b" || c.Name == "prerouting" })
+				rules.Chains = append(rules.Chains, drawChain(t, "b"), drawBaseChain(t))
 				other.Ruleset, s = &rules, &other
 			}
 		}

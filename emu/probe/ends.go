@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -21,11 +22,50 @@ type translation struct {
 	to     netip.AddrPort
 }
 
+// addressTranslation is a rule of a router's base chain that translates what is sent to one address.
+type addressTranslation struct {
+	router   string
+	protocol string         // empty: any
+	port     uint16         // 0: all
+	to       netip.AddrPort // with port 0 the port stays
+}
+
+// translationIn reads a rule of a base chain: its matches of one destination address, of a protocol and of a port, and its translation.
+func translationIn(r emu.Rule) (address netip.Addr, tr addressTranslation, ok bool) {
+	for _, s := range r.Statements {
+		switch s := s.(type) {
+		case emu.MatchPrefix:
+			if s.Of == emu.Destination && s.Prefix.IsSingleIP() {
+				address = s.Prefix.Addr()
+			}
+		case emu.MatchProtocol:
+			tr.protocol = s.Protocol
+		case emu.MatchPort:
+			tr.port = s.Port
+		case emu.DNAT:
+			tr.to, ok = s.To, address.IsValid()
+		}
+	}
+	return address, tr, ok
+}
+
+func compareTranslations(a, b addressTranslation) int {
+	return cmp.Or(strings.Compare(a.router, b.router), strings.Compare(a.protocol, b.protocol), cmp.Compare(a.port, b.port), a.to.Compare(b.to))
+}
+
 // translations lists what the routers make of a destination.
 func (t *topology) translations(of socket) (all []translation) {
+	keepPort := func(to netip.AddrPort) netip.AddrPort {
+		return netip.AddrPortFrom(to.Addr(), cmp.Or(to.Port(), of.port))
+	}
 	for _, c := range t.dispatched[of] {
 		for _, to := range t.destinations(c, map[string]bool{}) {
-			all = append(all, translation{c.router, to})
+			all = append(all, translation{c.router, keepPort(to)})
+		}
+	}
+	for _, tr := range t.translated[of.address] {
+		if (tr.protocol == "" || tr.protocol == string(of.protocol)) && (tr.port == 0 || tr.port == of.port) {
+			all = append(all, translation{tr.router, keepPort(tr.to)})
 		}
 	}
 	return all

@@ -23,6 +23,7 @@ type topology struct {
 	interfaces map[string][]networkInterface
 	dispatched map[socket][]chain
 	chains     map[chain]*emu.Chain
+	translated map[netip.Addr][]addressTranslation
 	// unheard are the namespaces with a ruleset that nobody listens to yet, with the number of the change that made them so.
 	unheard map[string]int
 	changes int
@@ -53,6 +54,7 @@ func newTopology(n *emu.Network) *topology {
 		interfaces: make(map[string][]networkInterface, len(n.Namespaces)),
 		dispatched: make(map[socket][]chain),
 		chains:     make(map[chain]*emu.Chain),
+		translated: make(map[netip.Addr][]addressTranslation),
 		unheard:    make(map[string]int),
 	}
 	t.update(&emu.Change{To: n, Added: n.Namespaces, AddedLinks: n.Links})
@@ -148,7 +150,7 @@ func (t *topology) join(a, b string, n step) {
 	}
 }
 
-// ruleset notes where the socket maps of a router lead.
+// ruleset notes where the socket maps and the base chains of a router lead.
 func (t *topology) ruleset(router string, c *emu.RulesetChange) {
 	if c == nil {
 		return
@@ -162,10 +164,25 @@ func (t *topology) ruleset(router string, c *emu.RulesetChange) {
 		}
 	}
 	for _, d := range c.Chains {
+		t.translates(router, d.From, remove)
+		t.translates(router, d.To, add)
 		if d.To == nil {
 			delete(t.chains, chain{router, d.From.Name})
 		} else {
 			t.chains[chain{router, d.To.Name}] = d.To
+		}
+	}
+}
+
+// translates notes the addresses that a base chain translates without a socket map.
+func (t *topology) translates(router string, c *emu.Chain, n step) {
+	if c == nil || c.Hook != emu.DNATHook {
+		return
+	}
+	for _, r := range c.Rules {
+		if address, tr, ok := translationIn(r); ok {
+			tr.router = router
+			note(t.translated, address, tr, compareTranslations, n)
 		}
 	}
 }

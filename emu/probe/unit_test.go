@@ -82,6 +82,39 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// TestEndsOfTranslatedAddresses has rules of base chains that translate an address by themselves.
+func TestEndsOfTranslatedAddresses(t *testing.T) {
+	n := fabric()
+	edge, _ := n.Namespace("edge")
+	own, other := netip.MustParseAddr("198.18.0.11"), netip.MustParseAddr("198.18.0.12")
+	to := func(a netip.Addr) emu.MatchPrefix {
+		return emu.MatchPrefix{Of: emu.Destination, Prefix: netip.PrefixFrom(a, 32)}
+	}
+	i := slices.IndexFunc(edge.Ruleset.Chains, func(c *emu.Chain) bool { return c.Name == "prerouting" })
+	edge.Ruleset.Chains[i].Rules = append(edge.Ruleset.Chains[i].Rules,
+		emu.Rule{Statements: []emu.Statement{to(own), emu.SetMark{Mark: 1}, emu.DNAT{To: netip.AddrPortFrom(sql1, 0)}}},
+		emu.Rule{Statements: []emu.Statement{to(other), emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: 90}, emu.DNAT{To: netip.AddrPortFrom(web1, 80)}}},
+		emu.Rule{Statements: []emu.Statement{emu.MatchPrefix{Of: emu.Source, Prefix: netip.PrefixFrom(nobody, 32)}, emu.DNAT{To: netip.AddrPortFrom(web1, 80)}}},
+	)
+	topology := newTopology(n)
+	for _, c := range []struct {
+		protocol emu.Protocol
+		to       netip.AddrPort
+		want     []end
+	}{
+		{emu.TCP, netip.AddrPortFrom(own, 1433), []end{{"sql1", netip.AddrPortFrom(sql1, 1433)}}},
+		{emu.UDP, netip.AddrPortFrom(own, 53), []end{{"sql1", netip.AddrPortFrom(sql1, 53)}}},
+		{emu.TCP, netip.AddrPortFrom(other, 90), []end{{"web1", netip.AddrPortFrom(web1, 80)}}},
+		{emu.UDP, netip.AddrPortFrom(other, 90), nil},
+		{emu.TCP, netip.AddrPortFrom(other, 91), nil},
+		{emu.TCP, netip.AddrPortFrom(nobody, 80), nil},
+	} {
+		if got := topology.ends("laptop", c.protocol, c.to); !slices.Equal(got, c.want) {
+			t.Errorf("%s to %s: got %v, want %v", c.protocol, c.to, got, c.want)
+		}
+	}
+}
+
 // TestEndsOfLoops has translations and chains that lead back to themselves.
 func TestEndsOfLoops(t *testing.T) {
 	a, b := netip.MustParseAddrPort("198.18.0.1:80"), netip.MustParseAddrPort("198.18.0.2:80")

@@ -43,7 +43,7 @@ func checkAsNew(t *rapid.T, got, want *topology) {
 	}
 	for what, pair := range map[string][2]any{
 		"owners": {got.owners, want.owners}, "neighbours": {got.neighbours, want.neighbours}, "interfaces": {got.interfaces, want.interfaces},
-		"dispatched": {got.dispatched, want.dispatched},
+		"dispatched": {got.dispatched, want.dispatched}, "translated": {got.translated, want.translated},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Fatalf("%s: got %v, want %v", what, pair[0], pair[1])

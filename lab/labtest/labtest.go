@@ -128,7 +128,10 @@ func Connected(t testing.TB) *lab.Lab {
 	}
 	do(l.ShutdownRole("data", "data3", false))
 	do(l.CreateHostedService(lab.HostedService{Name: "clients", Location: "West US", VirtualNetwork: "West"}))
-	do(l.AddVirtualMachine("clients", lab.VirtualMachine{Name: "client1", OS: lab.Linux, Subnet: "Data", PublicIPName: "own", Services: append(Listen(22, 5000), udp(5060))}))
+	do(l.AddVirtualMachine("clients", lab.VirtualMachine{
+		Name: "client1", OS: lab.Linux, Subnet: "Data", PublicIPName: "own", Services: append(Listen(22, 5000), udp(5060)),
+		Firewall: []lab.GuestFirewallRule{Rule(t, "allow udp 5060 from 203.0.113.0/24", 3)},
+	}))
 	do(l.CreateHostedService(lab.HostedService{Name: "branch", Location: "East US", VirtualNetwork: "East"}))
 	do(l.AddVirtualMachine("branch", lab.VirtualMachine{
 		Name: "branch1", OS: lab.Linux, Subnet: "Data", Services: append(Listen(22), udp(5060)),

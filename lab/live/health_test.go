@@ -118,5 +118,13 @@ func TestGatewayOperations(t *testing.T) {
 	}
 	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
 	isSeen(t, c, "desk", "web1:80", emu.Open)
+
+	// Hosts come and go behind the tunnel, which stays.
+	do(t, c, lab.AddLocalHostOp{Site: "hq", Host: lab.LocalHost{Name: "printer", Services: []lab.Service{{Port: 631, Protocol: emu.TCP}}}})
+	isSeen(t, c, "web1", "printer:631", emu.Open)
+	isSeen(t, c, "printer", "web1:80", emu.Open)
+	do(t, c, lab.DeleteLocalHostOp{Site: "hq", Name: "printer"})
+	isSeen(t, c, "desk", "web1:80", emu.Open)
+	asWanted(t, c)
 	do(t, c, lab.DeleteGatewayOp{Network: "Net"}, lab.DeleteLocalNetworkOp{Name: "hq"})
 }

@@ -35,6 +35,7 @@ func TestConnectedTruthTable(t *testing.T) {
 
 		{"own public address: every port", "laptop", "198.18.0.18:22", "open by client1, seen as 203.0.113.5"},
 		{"own public address: the guest firewall", "laptop", "198.18.0.18:5000", "blocked by client1 firewall-default"},
+		{"own public address over UDP", "laptop", "198.18.0.18:5060/udp", "open by client1, seen as 203.0.113.5"},
 		{"own public address from the same network", "data1", "198.18.0.18:22", "open by client1, seen as 198.18.0.16"},
 		{"own public address from itself", "client1", "198.18.0.18:22", "blocked by " + west + " hairpin-to-self"},
 

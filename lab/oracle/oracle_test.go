@@ -94,6 +94,24 @@ func TestTruthTable(t *testing.T) {
 	}
 }
 
+// TestNoEndpointSaysWhere holds that a port without an endpoint is told of the VIP that has none.
+func TestNoEndpointSaysWhere(t *testing.T) {
+	l := labtest.Connected(t)
+	for target, want := range map[string]string{
+		"data.cloudapp.net:9043": "data.cloudapp.net has no endpoint on port 9043/tcp",
+		"10.1.1.100:9042":        "the internal load balancer inside of data.cloudapp.net has no endpoint on port 9042/tcp",
+	} {
+		to, err := lab.ParseTarget(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := oracle.Predict(l, "client1", to)
+		if err != nil || len(p.Outcomes) != 1 || p.Outcomes[0].By == nil || p.Outcomes[0].By.Text != want {
+			t.Errorf("%s: got %v, %+v, want %q", target, err, p.Outcomes, want)
+		}
+	}
+}
+
 func TestUnknownNames(t *testing.T) {
 	l := labtest.Everything(t)
 	for _, tt := range []struct{ from, to, want string }{

@@ -238,6 +238,10 @@ func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
 	edge := compile.EdgeName(d.Domain())
 	s, _ := w.lab.CloudService(d.Service)
 	f, ok := d.Frontend(w.target.Address, w.target.Protocol, w.target.Port)
+	if ilb := d.InternalLoadBalancer; !ok && ilb != nil && ilb.Address == w.target.Address {
+		return because(blocked(edge, compile.NoEndpoint), s.Origin, "the internal load balancer %s of %s has no endpoint on port %d/%s",
+			ilb.Name, s.NameOf(d), w.target.Port, w.target.Protocol)
+	}
 	if !ok {
 		return because(blocked(edge, compile.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.NameOf(d), w.target.Port, w.target.Protocol)
 	}
