@@ -44,6 +44,20 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
+// descriptorsAtRest is how many there are when those are gone that close in the background.
+func descriptorsAtRest(t *testing.T) int {
+	t.Helper()
+	n := descriptors(t)
+	for same := 0; same < 10; {
+		time.Sleep(10 * time.Millisecond)
+		now := descriptors(t)
+		if same++; now != n {
+			n, same = now, 0
+		}
+	}
+	return n
+}
+
 // Whenever Apply is stopped, it leaves no descriptor, and so no namespace.
 func TestApplyStops(t *testing.T) {
 	kerneltest.RequireRoot(t)
@@ -51,7 +65,7 @@ func TestApplyStops(t *testing.T) {
 	if s, err := Apply(t.Context(), want, nil); err != nil || s.Close() != nil { // what is opened once for all
 		t.Fatal(err)
 	}
-	before := descriptors(t)
+	before := descriptorsAtRest(t)
 	for stop := 0; stop < 75; stop += 7 {
 		ctx, cancel := context.WithCancel(t.Context())
 		s, err := Apply(ctx, want, func(done, total int) {
@@ -63,7 +77,7 @@ func TestApplyStops(t *testing.T) {
 			t.Errorf("stopped after %d steps: %v, %v", stop, s, err)
 		}
 		cancel()
-		if after := descriptors(t); after != before {
+		if after := descriptorsAtRest(t); after != before {
 			t.Fatalf("stopped after %d steps: %d descriptors instead of %d", stop, after, before)
 		}
 	}
@@ -75,7 +89,7 @@ func TestApplyFails(t *testing.T) {
 	if s, err := Apply(t.Context(), kerneltest.Subnets(1, 2), nil); err != nil || s.Close() != nil { // what is opened once for all
 		t.Fatal(err)
 	}
-	before := descriptors(t)
+	before := descriptorsAtRest(t)
 	for name, tt := range map[string]struct {
 		spoil func(*emu.Network)
 		want  string
@@ -100,7 +114,7 @@ func TestApplyFails(t *testing.T) {
 			if s != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
-			if after := descriptors(t); after != before {
+			if after := descriptorsAtRest(t); after != before {
 				t.Errorf("%d descriptors instead of %d", after, before)
 			}
 		})
