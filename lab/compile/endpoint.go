@@ -39,7 +39,7 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 		members.Rules = []emu.Rule{translate(f, serving)}
 	}
 	if len(f.ACL) > 0 {
-		s.lists = true
+		s.lists = s.lists || !f.Internal
 		members.Name = name + ".members"
 		s.chains = append(s.chains, members)
 		s.chains = append(s.chains, accessControl(d, f, name, members.Name)...)
@@ -49,20 +49,34 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 }
 
 // accessControl gives the chains of an endpoint's access control list, the one that comes first last. An instance of the same domain is seen
-// here by its own address, but the list is about its deployment's VIP: that is its mark.
+// here by its own address, but the list of a public endpoint is about its deployment's VIP: that is its mark. Clients of an internal load
+// balancer keep their own addresses, and its lists are about those.
 func accessControl(d *lab.Deployment, f lab.Frontend, name, members string) []*emu.Chain {
-	inside, list := &emu.Chain{Name: name + ".inside"}, &emu.Chain{Name: name}
+	list := &emu.Chain{Name: name}
+	if f.Internal {
+		fillList(list, d, f, members, from)
+		return []*emu.Chain{list}
+	}
+	inside := &emu.Chain{Name: name + ".inside"}
 	list.Rules = []emu.Rule{{
 		Comment: "from inside", Statements: []emu.Statement{emu.SetMarkByMap{Map: callersMap}, emu.Goto{Chain: inside.Name}},
 	}}
-	for _, r := range f.ACL {
-		inside.Rules = append(inside.Rules, aclRules(d, f, &r, r.Permit, members, callerIn(r.RemoteSubnet)...)...)
-		list.Rules = append(list.Rules, aclRules(d, f, &r, r.Permit, members, emu.MatchPrefix{Of: emu.Source, Prefix: r.RemoteSubnet})...)
-	}
-	for _, c := range []*emu.Chain{inside, list} {
-		c.Rules = append(c.Rules, aclRules(d, f, nil, f.PermitsByDefault(), members)...)
-	}
+	fillList(inside, d, f, members, callerIn)
+	fillList(list, d, f, members, from)
 	return []*emu.Chain{inside, list}
+}
+
+// fillList appends the rules of an access control list and its default; match tells clients in a prefix.
+func fillList(c *emu.Chain, d *lab.Deployment, f lab.Frontend, members string, match func(netip.Prefix) []emu.Statement) {
+	for _, r := range f.ACL {
+		c.Rules = append(c.Rules, aclRules(d, f, &r, r.Permit, members, match(r.RemoteSubnet)...)...)
+	}
+	c.Rules = append(c.Rules, aclRules(d, f, nil, f.PermitsByDefault(), members)...)
+}
+
+// from matches packets whose source is in a prefix.
+func from(p netip.Prefix) []emu.Statement {
+	return []emu.Statement{emu.MatchPrefix{Of: emu.Source, Prefix: p}}
 }
 
 // callersMap marks a packet with the VIP of the instance that sent it.

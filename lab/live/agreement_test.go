@@ -265,13 +265,23 @@ func randomLab(rt *rapid.T) *lab.Lab {
 			continue
 		}
 		list, mode := acl(), distribution.Draw(rt, "mode")
+		balancer, direct, guarded := "", rapid.Bool().Draw(rt, "direct server return"), acl()
+		if subnet != "" && rapid.Bool().Draw(rt, "internal load balancer") {
+			balancer = "inside"
+		}
 		for v := range rapid.IntRange(0, 3).Draw(rt, "machines") {
+			var created *lab.InternalLoadBalancer
+			if balancer != "" && v == 0 {
+				created = &lab.InternalLoadBalancer{Name: balancer, Subnet: subnet}
+			}
 			_ = l.AddVirtualMachine(service.Name, lab.VirtualMachine{
+				PublicIPName: rapid.SampledFrom([]string{"", "", fmt.Sprintf("ip%d%d", i, v)}).Draw(rt, "public IP"), InternalLoadBalancer: created,
 				Name: fmt.Sprintf("vm%d", v), OS: rapid.SampledFrom([]lab.OS{lab.Windows, lab.Linux}).Draw(rt, "os"), Subnet: subnet,
 				Firewall: firewall(), FirewallOff: rapid.IntRange(0, 4).Draw(rt, "off") == 0, Services: listen(),
 				Endpoints: []lab.VMEndpoint{
 					{Name: "set", PublicPort: 80, LocalPort: port.Draw(rt, "local"), LoadBalancedSet: "set", ACL: list, Distribution: mode},
 					{Name: "own", LocalPort: 3390, PublicPort: 0},
+					{Name: "inner", LocalPort: 443, PublicPort: 443, LoadBalancedSet: "inner", ACL: guarded, DirectServerReturn: direct, InternalLoadBalancer: balancer},
 				},
 			})
 		}
