@@ -31,7 +31,7 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 		members.Rules = emu.DropRules(NoBackendID(d, f), "nobody serves behind the endpoint "+f.Name, f.Origin)
 	case f.DirectServerReturn:
 		s.ownSet(own, d)
-		members.Rules = directReturnRules(f, own)
+		members.Rules = directReturnRules(f, serving[0], own)
 		if !f.Internal {
 			s.direct = append(s.direct, accept(emu.MatchPrefix{Of: emu.Destination, Prefix: single(f.Address)}, emu.MatchProtocol{Protocol: string(f.Protocol)}, emu.MatchPort{Port: f.PublicPort}))
 		}
@@ -147,11 +147,16 @@ func translate(f lab.Frontend, serving []lab.Backend) emu.Rule {
 }
 
 // directReturnRules let a connection through as it is: the edge routes the VIP to the member, which answers as the VIP.
+// The address of an internal load balancer is the edge's for its other ports, so that the edge translates here as well; clients see no difference.
 // The platform doesn't do that for clients in the same cloud service ("Configure an ILB listener for AlwaysOn Availability Groups").
-func directReturnRules(f lab.Frontend, own string) []emu.Rule {
+func directReturnRules(f lab.Frontend, member lab.Backend, own string) []emu.Rule {
+	through := emu.Rule{Origin: f.Origin, Comment: "direct server return: " + f.Name, Statements: []emu.Statement{emu.SetMark{Mark: byVIP}, emu.Accept{}}}
+	if f.Internal {
+		through = translate(f, []lab.Backend{member})
+	}
 	return append(
 		emu.DropRules(DirectReturnFromInside, "direct server return doesn't serve the same cloud service", f.Origin, emu.MatchPrefixSet{Of: emu.Source, Set: own}),
-		emu.Rule{Origin: f.Origin, Comment: "direct server return: " + f.Name, Statements: []emu.Statement{emu.SetMark{Mark: byVIP}, emu.Accept{}}},
+		through,
 	)
 }
 

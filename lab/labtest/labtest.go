@@ -116,9 +116,9 @@ func Connected(t testing.TB) *lab.Lab {
 	probe := &lab.Probe{Protocol: "tcp", Port: 9042}
 	for i, name := range []string{"data1", "data2", "data3"} {
 		do(l.AddVirtualMachine("data", lab.VirtualMachine{
-			Name: name, OS: lab.Linux, Subnet: "Data", ReservedIP: "kept", Services: Listen(9042, 9044, 1433),
+			Name: name, OS: lab.Linux, Subnet: "Data", ReservedIP: "kept", Services: Listen(9042, 9044, 1433, 1434),
 			InternalLoadBalancer: first(i == 0, &lab.InternalLoadBalancer{Name: "inside", Subnet: "Data", Address: netip.MustParseAddr("10.1.1.100")}),
-			Firewall:             []lab.GuestFirewallRule{Rule(t, "allow tcp 9042,9044,1433", 1)},
+			Firewall:             []lab.GuestFirewallRule{Rule(t, "allow tcp 9042,9044,1433-1434", 1)},
 			Endpoints: []lab.VMEndpoint{
 				{Name: "cql", PublicPort: 9042, LocalPort: 9042, LoadBalancedSet: "cql", Probe: probe, IdleTimeoutInMinutes: 10},
 				{Name: "cql-inside", PublicPort: 9043, LocalPort: 9042, LoadBalancedSet: "cql-inside", InternalLoadBalancer: "inside"},
@@ -126,6 +126,7 @@ func Connected(t testing.TB) *lab.Lab {
 					{Order: 1, RemoteSubnet: netip.MustParsePrefix("192.168.10.0/24")}, {Order: 2, Permit: true, RemoteSubnet: netip.MustParsePrefix("10.1.1.7/32")},
 				}},
 				{Name: "listener", PublicPort: 1433, LocalPort: 1433, LoadBalancedSet: "listener", DirectServerReturn: true},
+				{Name: "listener-inside", PublicPort: 1434, LocalPort: 1434, LoadBalancedSet: "listener-inside", InternalLoadBalancer: "inside", DirectServerReturn: true},
 			},
 		}))
 	}

@@ -31,6 +31,8 @@ func TestConnectedTruthTable(t *testing.T) {
 		{"internal load balancer without endpoint", "client1", "10.1.1.100:9042", "blocked by " + west + " no-endpoint"},
 		{"internal load balancer from a member", "data1", "10.1.1.100:9043", "blocked by " + west + " hairpin-to-self, or open by data2, seen as 10.1.1.4"},
 		{"internal load balancer from the premises", "desk", "10.1.1.100:9043", "open by data1, seen as 192.168.10.4, or open by data2, seen as 192.168.10.4"},
+		{"direct server return by an internal load balancer", "client1", "10.1.1.100:1434", "open by data1, seen as 10.1.1.7"},
+		{"direct server return by an internal load balancer from the same service", "data2", "10.1.1.100:1434", "blocked by " + west + " direct-return-from-inside"},
 		{"internal load balancer lets in by own address", "client1", "10.1.1.100:9044", "open by data1, seen as 10.1.1.7, or open by data2, seen as 10.1.1.7"},
 		{"internal load balancer keeps out by own address", "desk", "10.1.1.100:9044", "blocked by " + west + " acl:data:guarded:1"},
 		{"internal load balancer keeps out by default", "data1", "10.1.1.100:9044", "blocked by " + west + " acl:data:guarded:default"},
