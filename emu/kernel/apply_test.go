@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,9 +46,10 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// descriptorsAtRest is how many there are when those are gone that close in the background.
+// descriptorsAtRest is how many there are when those are gone that close in the background, or by the garbage collector. More may go later.
 func descriptorsAtRest(t *testing.T) int {
 	t.Helper()
+	runtime.GC()
 	n := descriptors(t)
 	for same := 0; same < 10; {
 		time.Sleep(10 * time.Millisecond)
@@ -78,7 +80,7 @@ func TestApplyStops(t *testing.T) {
 			t.Errorf("stopped after %d steps: %v, %v", stop, s, err)
 		}
 		cancel()
-		if after := descriptorsAtRest(t); after != before {
+		if after := descriptorsAtRest(t); after > before {
 			t.Fatalf("stopped after %d steps: %d descriptors instead of %d", stop, after, before)
 		}
 	}
@@ -117,7 +119,7 @@ func TestApplyFails(t *testing.T) {
 			if s != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
-			if after := descriptorsAtRest(t); after != before {
+			if after := descriptorsAtRest(t); after > before {
 				t.Errorf("%d descriptors instead of %d", after, before)
 			}
 		})
