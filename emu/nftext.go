@@ -40,6 +40,7 @@ func (d Distribution) text(values []string) string {
 	}
 	return fmt.Sprintf("jhash %s mod %d seed %#x map { %s }", d, len(values), DistributionSeed, strings.Join(values, ", "))
 }
+
 func (s DNATByHash) String() string {
 	return "dnat ip to " + s.By.text(texts(s.To, func(a netip.AddrPort) string { return fmt.Sprintf("%s . %d", a.Addr(), a.Port()) }))
 }
@@ -52,6 +53,7 @@ func (m MatchMark) String() string { return fmt.Sprintf("meta mark %#x", m.Mark)
 func (m MatchMaskedMark) String() string {
 	return fmt.Sprintf("meta mark & %s == %s", MarkText(m.Mask), MarkText(m.Mark))
 }
+
 func (s DNAT) String() string {
 	if s.To.Port() == 0 {
 		return fmt.Sprintf("dnat to %s", s.To.Addr())

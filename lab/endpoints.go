@@ -118,10 +118,8 @@ func checkPublicPort(d *Deployment, i *Instance, e Endpoint) *Error {
 	sameSocket := func(other Endpoint) bool {
 		return other.Protocol == e.Protocol && other.PublicPort == e.PublicPort && other.InternalLoadBalancer == e.InternalLoadBalancer
 	}
-	for _, own := range i.Endpoints {
-		if sameSocket(own) {
-			return portInUse(e.PublicPort)
-		}
+	if slices.ContainsFunc(i.Endpoints, sameSocket) {
+		return portInUse(e.PublicPort)
 	}
 	for _, machine := range d.Instances {
 		if machine == i {

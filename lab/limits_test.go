@@ -148,15 +148,21 @@ func TestRanges(t *testing.T) {
 		{"idle timeout of 31 minutes", idle(31), "BadRequest: The idle timeout is 31 minutes; it can be from 4 to 30."},
 		{"idle timeout of 4 minutes", idle(4), ""},
 		{"idle timeout of 30 minutes", idle(30), ""},
-		{"direct server return to another port", with(func(e *lab.VMEndpoint) { e.LocalPort, e.DirectServerReturn = 8080, true }),
-			"BadRequest: With direct server return the public port of e (80) must be its local port (8080)."},
+		{
+			"direct server return to another port", with(func(e *lab.VMEndpoint) { e.LocalPort, e.DirectServerReturn = 8080, true }),
+			"BadRequest: With direct server return the public port of e (80) must be its local port (8080).",
+		},
 		{"distribution without a set", with(func(e *lab.VMEndpoint) { e.Distribution = lab.DistributeSourceIP }), "BadRequest: The endpoint e has a distribution mode but no load-balanced set."},
 		{"internal load balancer that isn't there", with(func(e *lab.VMEndpoint) { e.InternalLoadBalancer = "inside" }), "BadRequest: The deployment has no internal load balancer named inside."},
-		{"internal load balancer in an affinity group's network", balancer(lab.InternalLoadBalancer{Name: "inside", Subnet: "FrontEnd"}, "contactsql", "FrontEnd"),
-			"BadRequest: The virtual network SampleNetwork is bound to an affinity group; an internal load balancer needs one that is bound to a location."},
+		{
+			"internal load balancer in an affinity group's network", balancer(lab.InternalLoadBalancer{Name: "inside", Subnet: "FrontEnd"}, "contactsql", "FrontEnd"),
+			"BadRequest: The virtual network SampleNetwork is bound to an affinity group; an internal load balancer needs one that is bound to a location.",
+		},
 		{"internal load balancer outside a network", balancer(lab.InternalLoadBalancer{Name: "inside"}, "standalone", ""), ""},
-		{"static internal load balancer outside a network", balancer(lab.InternalLoadBalancer{Name: "inside", Address: netip.MustParseAddr("10.0.0.9")}, "standalone", ""),
-			"BadRequest: A static address of an internal load balancer needs a virtual network."},
+		{
+			"static internal load balancer outside a network", balancer(lab.InternalLoadBalancer{Name: "inside", Address: netip.MustParseAddr("10.0.0.9")}, "standalone", ""),
+			"BadRequest: A static address of an internal load balancer needs a virtual network.",
+		},
 		{"reserved IP in an affinity group's network", func(l *lab.Lab) error {
 			must(t, l.CreateReservedIP(lab.ReservedIP{Name: "kept", Location: "West US"}))
 			m := inSubnet(vm("a"), "FrontEnd")

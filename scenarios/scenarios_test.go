@@ -37,7 +37,7 @@ func filesInFolders(t *testing.T) []string {
 		t.Fatalf("git ls-files: %v; the test needs git and a clone", err)
 	}
 	var list []string
-	for _, path := range strings.Fields(string(out)) {
+	for path := range strings.FieldsSeq(string(out)) {
 		if _, err := os.Stat(path); err == nil && strings.Contains(path, "/") {
 			list = append(list, path)
 		}
@@ -140,15 +140,13 @@ func TestMaterialiseByManyAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	dirs := make([]string, 8)
 	for i := range dirs {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			dir, err := Materialise("cassandra-vnet")
 			if err != nil {
 				t.Error(err)
 			}
 			dirs[i] = dir
-		}()
+		})
 	}
 	wg.Wait()
 	if one := slices.Compact(dirs); len(one) != 1 {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,11 +125,12 @@ func (e *Emulator) check(ctx context.Context) error {
 	if len(differences) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("the kernel did not make what was wanted, %d differences:", len(differences))
+	var text strings.Builder
+	fmt.Fprintf(&text, "the kernel did not make what was wanted, %d differences:", len(differences))
 	for _, d := range differences[:min(len(differences), differencesShown)] {
-		text += "\n  " + d.String()
+		text.WriteString("\n  " + d.String())
 	}
-	return errors.New(text)
+	return errors.New(text.String())
 }
 
 // StopPrograms ends all programs and commands: each is asked to end and killed if it doesn't. It returns when none is left, or

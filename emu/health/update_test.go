@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"testing"
 
@@ -72,9 +73,7 @@ func runners(c *Checker) map[string]*runner {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := make(map[string]*runner, len(c.running))
-	for id, r := range c.running {
-		all[id] = r
-	}
+	maps.Copy(all, c.running)
 	return all
 }
 

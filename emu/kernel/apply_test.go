@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,9 +46,10 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// descriptorsAtRest is how many there are when those are gone that close in the background.
+// descriptorsAtRest is how many there are when those are gone that close in the background, or by the garbage collector. More may go later.
 func descriptorsAtRest(t *testing.T) int {
 	t.Helper()
+	runtime.GC()
 	n := descriptors(t)
 	for same := 0; same < 10; {
 		time.Sleep(10 * time.Millisecond)
@@ -77,7 +80,7 @@ func TestApplyStops(t *testing.T) {
 			t.Errorf("stopped after %d steps: %v, %v", stop, s, err)
 		}
 		cancel()
-		if after := descriptorsAtRest(t); after != before {
+		if after := descriptorsAtRest(t); after > before {
 			t.Fatalf("stopped after %d steps: %d descriptors instead of %d", stop, after, before)
 		}
 	}
@@ -100,8 +103,10 @@ func TestApplyFails(t *testing.T) {
 		"same device":  {func(n *emu.Network) { n.Links[1].A.Name = n.Links[0].A.Name }, "edge has two devices h0-0"},
 		"no device":    {func(n *emu.Network) { n.Namespaces[1].Routes[0].Device = "x" }, "there is no device x"},
 		"long name":    {func(n *emu.Network) { n.Links[0].A.Name = "a-name-beyond-15-bytes" }, "namespace edge: add link a-name-beyond-15-bytes: "},
-		"unreachable": {func(n *emu.Network) { n.Namespaces[1].Routes[0].Gateway = addr("192.0.2.1") },
-			"add route to 0.0.0.0/0: network is unreachable (Nexthop has invalid gateway)"},
+		"unreachable": {
+			func(n *emu.Network) { n.Namespaces[1].Routes[0].Gateway = addr("192.0.2.1") },
+			"add route to 0.0.0.0/0: network is unreachable (Nexthop has invalid gateway)",
+		},
 		"firewall": {func(n *emu.Network) { n.Namespaces[1].Firewall.Rules[0].Protocol = "nonsense" }, "guest firewall of host-0-0: iptables-restore: exit status 2"},
 		"rules": {func(n *emu.Network) {
 			n.Namespaces[0].Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "a", Rules: []emu.Rule{with(emu.Goto{Chain: "b"})}}}}
@@ -114,7 +119,7 @@ func TestApplyFails(t *testing.T) {
 			if s != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
-			if after := descriptorsAtRest(t); after != before {
+			if after := descriptorsAtRest(t); after > before {
 				t.Errorf("%d descriptors instead of %d", after, before)
 			}
 		})
@@ -179,16 +184,11 @@ func TestSysctls(t *testing.T) {
 // The first packet after Apply arrives, from either side of a bridge, however busy the machine is.
 func TestFirstPacketArrives(t *testing.T) {
 	kerneltest.RequireRoot(t)
-	stop := make(chan struct{})
-	defer close(stop)
+	var stop atomic.Bool
+	defer stop.Store(true)
 	for range 4 {
 		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		}()
 	}

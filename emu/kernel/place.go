@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"maps"
 
 	"vnetlab/emu"
 )
@@ -90,9 +91,7 @@ func (p *place) keep() {
 	for device := range p.removed {
 		delete(p.index, device)
 	}
-	for device, index := range p.added {
-		p.index[device] = index
-	}
+	maps.Copy(p.index, p.added)
 }
 
 // create makes the namespace and what needs no link.

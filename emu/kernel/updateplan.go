@@ -199,7 +199,7 @@ func (p *planner) lookAhead() {
 // remove adds steps to the early or to the late ones.
 func (p *planner) remove(early bool, ops ...op) {
 	if early {
-		p.plan.early = append(p.plan.early, ops...)
+		p.early = append(p.early, ops...)
 		return
 	}
 	p.late = append(p.late, ops...)

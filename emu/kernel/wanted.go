@@ -119,6 +119,7 @@ func wantedRules(f *facts, r *emu.Ruleset) error {
 // Names of objects, the same for what is wanted and what is found.
 
 func linkObject(name string) string { return "link " + name }
+
 func addressObject(a netip.Prefix, device string) string {
 	return fmt.Sprintf("address %s on %s", a, device)
 }

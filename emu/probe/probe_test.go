@@ -73,50 +73,92 @@ func TestProbe(t *testing.T) {
 		want   emu.Observation
 		line   int // of the rule
 	}{
-		{name: "built-in listener in another subnet", from: "web1", target: emu.Target{Address: sql1, Port: 1433},
-			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "sql1", SeenAs: web1}},
-		{name: "program that is not ours", from: "web1", target: emu.Target{Address: real1, Port: 5432},
-			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "real1", SeenAs: web1}},
+		{
+			name: "built-in listener in another subnet", from: "web1", target: emu.Target{Address: sql1, Port: 1433},
+			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "sql1", SeenAs: web1},
+		},
+		{
+			name: "program that is not ours", from: "web1", target: emu.Target{Address: real1, Port: 5432},
+			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "real1", SeenAs: web1},
+		},
 		{name: "nothing listens", from: "web1", target: emu.Target{Address: web2, Port: 81}, want: emu.Observation{Verdict: emu.Refused}},
-		{name: "firewall's default", from: "real1", target: emu.Target{Address: sql1, Port: 1433},
-			want: emu.Observation{Verdict: emu.Blocked, By: by("sql1", emu.FirewallDefault)}, line: 7},
-		{name: "firewall's block before its allow", from: "web2", target: emu.Target{Address: sql1, Port: 1433},
-			want: emu.Observation{Verdict: emu.Blocked, By: by("sql1", "block-web2")}, line: 9},
-		{name: "router between subnets and the internet", from: "laptop", target: emu.Target{Address: sql1, Port: 1433},
-			want: emu.Observation{Verdict: emu.Blocked, By: by("edge", "no-endpoint")}, line: 20},
-		{name: "address of the router itself", from: "laptop", target: emu.Target{Address: gateway[laptop], Port: 1433},
-			want: emu.Observation{Verdict: emu.Blocked, By: by("edge", "nothing-here")}, line: 21},
-		{name: "endpoint whose backend's firewall drops", from: "laptop", target: emu.Target{Address: vip, Port: 57500},
-			want: emu.Observation{Verdict: emu.Blocked, By: by("sql1", emu.FirewallDefault)}, line: 7},
-		{name: "access control list before translation", from: "laptop", target: emu.Target{Address: vip, Port: 7000},
-			want: emu.Observation{Verdict: emu.Blocked, By: by("edge", "acl")}, line: 30},
-		{name: "endpoint without the list's source", from: "real1", target: emu.Target{Address: vip, Port: 7000},
-			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "web1", SeenAs: real1}},
-		{name: "no backend", from: "laptop", target: emu.Target{Address: vip, Port: 9160},
-			want: emu.Observation{Verdict: emu.NoBackend, By: by("edge", emu.NoBackendPrefix+"thrift")}, line: 40},
+		{
+			name: "firewall's default", from: "real1", target: emu.Target{Address: sql1, Port: 1433},
+			want: emu.Observation{Verdict: emu.Blocked, By: by("sql1", emu.FirewallDefault)}, line: 7,
+		},
+		{
+			name: "firewall's block before its allow", from: "web2", target: emu.Target{Address: sql1, Port: 1433},
+			want: emu.Observation{Verdict: emu.Blocked, By: by("sql1", "block-web2")}, line: 9,
+		},
+		{
+			name: "router between subnets and the internet", from: "laptop", target: emu.Target{Address: sql1, Port: 1433},
+			want: emu.Observation{Verdict: emu.Blocked, By: by("edge", "no-endpoint")}, line: 20,
+		},
+		{
+			name: "address of the router itself", from: "laptop", target: emu.Target{Address: gateway[laptop], Port: 1433},
+			want: emu.Observation{Verdict: emu.Blocked, By: by("edge", "nothing-here")}, line: 21,
+		},
+		{
+			name: "endpoint whose backend's firewall drops", from: "laptop", target: emu.Target{Address: vip, Port: 57500},
+			want: emu.Observation{Verdict: emu.Blocked, By: by("sql1", emu.FirewallDefault)}, line: 7,
+		},
+		{
+			name: "access control list before translation", from: "laptop", target: emu.Target{Address: vip, Port: 7000},
+			want: emu.Observation{Verdict: emu.Blocked, By: by("edge", "acl")}, line: 30,
+		},
+		{
+			name: "endpoint without the list's source", from: "real1", target: emu.Target{Address: vip, Port: 7000},
+			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "web1", SeenAs: real1},
+		},
+		{
+			name: "no backend", from: "laptop", target: emu.Target{Address: vip, Port: 9160},
+			want: emu.Observation{Verdict: emu.NoBackend, By: by("edge", emu.NoBackendPrefix+"thrift")}, line: 40,
+		},
 		{name: "backend that doesn't listen", from: "laptop", target: emu.Target{Address: vip, Port: 81}, want: emu.Observation{Verdict: emu.Refused}},
-		{name: "translated source", from: "web1", target: emu.Target{Address: laptop, Port: 8080},
-			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "laptop", SeenAs: vip}},
-		{name: "by DNS name", from: "laptop", target: emu.Target{Name: "ContactSQL.cloudapp.net", Port: 9160},
-			want: emu.Observation{Verdict: emu.NoBackend, Address: vip, By: by("edge", emu.NoBackendPrefix+"thrift")}, line: 40},
-		{name: "name nobody has", from: "laptop", target: emu.Target{Name: "nowhere.cloudapp.net", Port: 80},
-			want: emu.Observation{Verdict: emu.Unresolved, Detail: "nowhere.cloudapp.net: the name has no address"}},
-		{name: "web site", from: "laptop", target: emu.Target{Name: "contacts.azurewebsites.net", Port: 80},
-			want: emu.Observation{Verdict: emu.Open, Address: gateway[laptop], AnsweredBy: "web1", SeenAs: gateway[web1]}},
-		{name: "web site with a program", from: "laptop", target: emu.Target{Name: "program.azurewebsites.net", Address: gateway[laptop], Port: 80},
-			want: emu.Observation{Verdict: emu.Open}},
-		{name: "to itself", from: "sql1", target: emu.Target{Address: sql1, Port: 1433},
-			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "sql1", SeenAs: sql1}},
-		{name: "no route", from: "lonely", target: emu.Target{Address: sql1, Port: 80},
-			want: emu.Observation{Verdict: emu.Timeout, Detail: "no route leads to 10.0.2.4 (ENETUNREACH)"}},
-		{name: "no name server", from: "lonely", target: emu.Target{Name: "sql1", Port: 80},
-			want: emu.Observation{Verdict: emu.Error, Detail: "sql1.: no name server answered"}},
-		{name: "unknown protocol", from: "web1", target: emu.Target{Address: sql1, Port: 53, Protocol: "icmp"},
-			want: emu.Observation{Verdict: emu.Error, Detail: `a probe is TCP or UDP, not "icmp"`}},
-		{name: "unknown namespace", from: "sql9", target: emu.Target{Address: sql1, Port: 53},
-			want: emu.Observation{Verdict: emu.Error, Detail: `there is no namespace "sql9" to start from`}},
-		{name: "no port", from: "web1", target: emu.Target{Address: sql1},
-			want: emu.Observation{Verdict: emu.Error, Detail: "a probe needs a port"}},
+		{
+			name: "translated source", from: "web1", target: emu.Target{Address: laptop, Port: 8080},
+			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "laptop", SeenAs: vip},
+		},
+		{
+			name: "by DNS name", from: "laptop", target: emu.Target{Name: "ContactSQL.cloudapp.net", Port: 9160},
+			want: emu.Observation{Verdict: emu.NoBackend, Address: vip, By: by("edge", emu.NoBackendPrefix+"thrift")}, line: 40,
+		},
+		{
+			name: "name nobody has", from: "laptop", target: emu.Target{Name: "nowhere.cloudapp.net", Port: 80},
+			want: emu.Observation{Verdict: emu.Unresolved, Detail: "nowhere.cloudapp.net: the name has no address"},
+		},
+		{
+			name: "web site", from: "laptop", target: emu.Target{Name: "contacts.azurewebsites.net", Port: 80},
+			want: emu.Observation{Verdict: emu.Open, Address: gateway[laptop], AnsweredBy: "web1", SeenAs: gateway[web1]},
+		},
+		{
+			name: "web site with a program", from: "laptop", target: emu.Target{Name: "program.azurewebsites.net", Address: gateway[laptop], Port: 80},
+			want: emu.Observation{Verdict: emu.Open},
+		},
+		{
+			name: "to itself", from: "sql1", target: emu.Target{Address: sql1, Port: 1433},
+			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "sql1", SeenAs: sql1},
+		},
+		{
+			name: "no route", from: "lonely", target: emu.Target{Address: sql1, Port: 80},
+			want: emu.Observation{Verdict: emu.Timeout, Detail: "no route leads to 10.0.2.4 (ENETUNREACH)"},
+		},
+		{
+			name: "no name server", from: "lonely", target: emu.Target{Name: "sql1", Port: 80},
+			want: emu.Observation{Verdict: emu.Error, Detail: "sql1.: no name server answered"},
+		},
+		{
+			name: "unknown protocol", from: "web1", target: emu.Target{Address: sql1, Port: 53, Protocol: "icmp"},
+			want: emu.Observation{Verdict: emu.Error, Detail: `a probe is TCP or UDP, not "icmp"`},
+		},
+		{
+			name: "unknown namespace", from: "sql9", target: emu.Target{Address: sql1, Port: 53},
+			want: emu.Observation{Verdict: emu.Error, Detail: `there is no namespace "sql9" to start from`},
+		},
+		{
+			name: "no port", from: "web1", target: emu.Target{Address: sql1},
+			want: emu.Observation{Verdict: emu.Error, Detail: "a probe needs a port"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -68,7 +68,7 @@ func TestSendFiles(t *testing.T) {
 	if _, err := ReceiveFiles(b, &got); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
-	if _, err := ReceiveFiles(b, &got); err != io.EOF {
+	if _, err := ReceiveFiles(b, &got); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
 	if _, err := r.Read(make([]byte, 1)); err != io.EOF {

@@ -45,10 +45,10 @@ type ProgramStatus struct {
 
 // String is for people.
 func (s ProgramStatus) String() string {
-	switch {
-	case s.Exits == 0:
+	switch s.Exits {
+	case 0:
 		return string(s.State)
-	case s.Exits == 1:
+	case 1:
 		return fmt.Sprintf("%s (ended once: %s)", s.State, s.Last)
 	}
 	return fmt.Sprintf("%s (ended %d times, last: %s)", s.State, s.Exits, s.Last)

@@ -155,10 +155,16 @@ print("listening", flush=True); time.sleep(1000)'`
 		{"tcp", emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET", "0.0.0.0", "s.listen()")}, nil},
 		{"dual stack", emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET6", "::", "s.listen()")}, nil},
 		{"udp", emu.Service{Protocol: emu.UDP, Command: program("socket.AF_INET, socket.SOCK_DGRAM", "0.0.0.0", "")}, nil},
-		{"loopback", emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET", "127.0.0.1", "s.listen()")},
-			[]string{"nothing listens on port 8080/tcp but on the loopback address", "service s is running", "    listening"}},
-		{"not", emu.Service{Protocol: emu.TCP, Command: "echo no such database; exit 4"},
-			[]string{name, "service s is restarting", "exit status 4", "    no such database"}},
+		{
+			"loopback",
+			emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET", "127.0.0.1", "s.listen()")},
+			[]string{"nothing listens on port 8080/tcp but on the loopback address", "service s is running", "    listening"},
+		},
+		{
+			"not",
+			emu.Service{Protocol: emu.TCP, Command: "echo no such database; exit 4"},
+			[]string{name, "service s is restarting", "exit status 4", "    no such database"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -114,7 +114,8 @@ func timedOperations() ([]timedOperation, error) {
 			},
 			operation: lab.SwapDeploymentOp{Service: paas},
 			after: []lab.Operation{
-				lab.DeleteDeploymentOp{Service: paas, Slot: lab.Staging}, lab.DeleteDeploymentOp{Service: paas, Slot: lab.Production},
+				lab.DeleteDeploymentOp{Service: paas, Slot: lab.Staging},
+				lab.DeleteDeploymentOp{Service: paas, Slot: lab.Production},
 				lab.DeleteHostedServiceOp{Name: paas},
 			},
 		},

@@ -219,9 +219,9 @@ func TestRulesAreListed(t *testing.T) {
 // TestAddressesAreThose holds the addresses of the document.
 func TestAddressesAreThose(t *testing.T) {
 	d := readDocument(t)
-	listed := ""
+	var listed strings.Builder
 	for _, r := range d.rows["Addresses"] {
-		listed += r.cells[0] + " "
+		listed.WriteString(r.cells[0] + " ")
 	}
 	address := regexp.MustCompile(`^\d+\.\d+\.\d+\.\d+(/\d+)?$`)
 	var wanted []string
@@ -236,7 +236,7 @@ func TestAddressesAreThose(t *testing.T) {
 		t.Error("there is no address")
 	}
 	for _, a := range wanted {
-		if !strings.Contains(listed, a) {
+		if !strings.Contains(listed.String(), a) {
 			t.Errorf("%s is not in the document", a)
 		}
 	}
@@ -255,7 +255,7 @@ func TestErrorTextsAreThose(t *testing.T) {
 		t.Error("there is no error text")
 	}
 	for _, r := range rows {
-		for _, part := range strings.Split(codes(r.cells[1])[0], "…") {
+		for part := range strings.SplitSeq(codes(r.cells[1])[0], "…") {
 			if !strings.Contains(said.String(), strings.TrimSpace(part)) {
 				t.Errorf("line %d: nobody says %q", r.line, part)
 			}

@@ -51,7 +51,7 @@ func readDocument(t *testing.T) document {
 }
 
 func cells(line string) (all []string) {
-	for _, c := range strings.Split(strings.Trim(line, "|"), " | ") {
+	for c := range strings.SplitSeq(strings.Trim(line, "|"), " | ") {
 		all = append(all, strings.TrimSpace(c))
 	}
 	return all
@@ -112,14 +112,14 @@ func TestSourcesAreListed(t *testing.T) {
 	d := readDocument(t)
 	listed, used := map[string]bool{"not documented": true}, map[string]bool{}
 	for _, r := range d.rows["Sources"] {
-		for _, name := range strings.Split(r.cells[0], ", ") {
+		for name := range strings.SplitSeq(r.cells[0], ", ") {
 			listed[name] = true
 		}
 	}
 	// A name may have a comma.
 	listed["Web sites, cloud services and virtual machines"], listed["IP addresses, classic"] = true, true
 	check := func(r row, cell string) {
-		for _, source := range strings.Split(cell, "; ") {
+		for source := range strings.SplitSeq(cell, "; ") {
 			source = strings.TrimSuffix(source, ", *a later document*")
 			used[source] = true
 			if !listed[source] {
@@ -137,7 +137,7 @@ func TestSourcesAreListed(t *testing.T) {
 	}
 	for _, r := range d.rows["Sources"] {
 		any := used[r.cells[0]]
-		for _, name := range strings.Split(r.cells[0], ", ") {
+		for name := range strings.SplitSeq(r.cells[0], ", ") {
 			any = any || used[name]
 		}
 		if !any {
@@ -150,7 +150,7 @@ func TestSourcesAreListed(t *testing.T) {
 func TestLinks(t *testing.T) {
 	d := readDocument(t)
 	anchors := map[string]bool{}
-	for _, line := range strings.Split(d.text, "\n") {
+	for line := range strings.SplitSeq(d.text, "\n") {
 		if heading, ok := strings.CutPrefix(line, "## "); ok {
 			anchors[strings.ReplaceAll(strings.ToLower(heading), " ", "-")] = true
 		}

@@ -178,9 +178,9 @@ func many50() string {
 
 func TestCheck(t *testing.T) {
 	definition := func(name, role, endpoint string) *csdef.Definition {
-		d, err := csdef.Read("d", []byte(fmt.Sprintf(`<ServiceDefinition name=%q xmlns=%q>
+		d, err := csdef.Read("d", fmt.Appendf(nil, `<ServiceDefinition name=%q xmlns=%q>
 <WorkerRole name=%q><Endpoints><InputEndpoint name=%q protocol="https" certificate="c" port="1"/></Endpoints><Certificates><Certificate name="c" storeLocation="LocalMachine" storeName="My"/></Certificates></WorkerRole>
-</ServiceDefinition>`, name, csdef.Namespace, role, endpoint)))
+</ServiceDefinition>`, name, csdef.Namespace, role, endpoint))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,8 +224,8 @@ func TestCheckLoadBalancers(t *testing.T) {
 		"inside":  "",
 		"insides": `d:2:36: the load balancer "insides" of endpoint "Https" is not in the service configuration; did you mean "inside"?`,
 	} {
-		d, err := csdef.Read("d", []byte(fmt.Sprintf(`<ServiceDefinition name="All" xmlns=%q>
-<WorkerRole name="Web1"><Endpoints><InputEndpoint name="Https" protocol="tcp" port="1" loadBalancer=%q/></Endpoints></WorkerRole></ServiceDefinition>`, csdef.Namespace, name)))
+		d, err := csdef.Read("d", fmt.Appendf(nil, `<ServiceDefinition name="All" xmlns=%q>
+<WorkerRole name="Web1"><Endpoints><InputEndpoint name="Https" protocol="tcp" port="1" loadBalancer=%q/></Endpoints></WorkerRole></ServiceDefinition>`, csdef.Namespace, name))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -199,8 +199,10 @@ func TestErrors(t *testing.T) {
 		{`port="80"/>`, `port="80" loadBalancerProbe="p"/>`, `s:4:71: probe "p" is not defined`},
 		{`port="80"/>`, `port="80"/><InputEndpoint name="httpin" protocol="tcp" port="80"/>`, `s:4:87: endpoint "httpin" is there already; the first is at line 4` + "\n" +
 			`s:4:116: TCP port 80 is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4; each input endpoint of a service needs a port of its own`},
-		{`port="80"/>`, `port="80"/><InstanceInputEndpoint name="i" protocol="tcp" localPort="1"><AllocatePublicPortFrom><FixedPortRange min="70" max="90"/></AllocatePublicPortFrom></InstanceInputEndpoint>`,
-			`s:4:72: the public ports 70 to 90 hold port 80, which is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4`},
+		{
+			`port="80"/>`, `port="80"/><InstanceInputEndpoint name="i" protocol="tcp" localPort="1"><AllocatePublicPortFrom><FixedPortRange min="70" max="90"/></AllocatePublicPortFrom></InstanceInputEndpoint>`,
+			`s:4:72: the public ports 70 to 90 hold port 80, which is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4`,
+		},
 		{`port="80"/>`, `port="80"/><InternalEndpoint name="i" protocol="tcp"><FixedPortRange min="9" max="8"/></InternalEndpoint>`, `s:4:138: the range of ports from 9 to 8 runs backwards`},
 		{`port="80"/>`, `port="80"/><InternalEndpoint name="i" protocol="tcp"><FixedPort port="1"/><FixedPortRange min="1" max="8"/></InternalEndpoint>`, `s:4:135: endpoint "i" has both <FixedPort> and <FixedPortRange>`},
 		{`endpointName="HttpIn"`, `endpointName="HttpsIn"`, `s:3:62: endpoint "HttpsIn" is not defined; did you mean "HttpIn"?`},
@@ -209,11 +211,15 @@ func TestErrors(t *testing.T) {
 		{`"Diagnostics"`, `"Diagnostic"`, `s:5:22: moduleName is "Diagnostic", expected Diagnostics, RemoteAccess or RemoteForwarder; did you mean "Diagnostics"?`},
 		{`  </WebRole>`, `  </WebRole><WorkerRole name="contactmanager.web"/>`, `s:6:25: role "contactmanager.web" is there already; the first is at line 2`},
 		{`  </WebRole>`, `  </WebRole><VirtualMachineRole/>`, `s:6:13: <VirtualMachineRole> is not known in <ServiceDefinition>; it may hold LoadBalancerProbes, NetworkTrafficRules, WebRole, WorkerRole`},
-		{`  </WebRole>`, `  </WebRole><LoadBalancerProbes><LoadBalancerProbe name="p" protocol="tcp" path="/"/><LoadBalancerProbe name="q" protocol="http" intervalInSeconds="4"/></LoadBalancerProbes>`,
+		{
+			`  </WebRole>`, `  </WebRole><LoadBalancerProbes><LoadBalancerProbe name="p" protocol="tcp" path="/"/><LoadBalancerProbe name="q" protocol="http" intervalInSeconds="4"/></LoadBalancerProbes>`,
 			`s:6:76: probe "p" has the protocol tcp and can't have a path` + "\n" + `s:6:86: probe "q" has the protocol http and needs a path` + "\n" +
-				`s:6:130: intervalInSeconds is "4", expected a number from 5 to 1073741824`},
-		{`  </WebRole>`, `  </WebRole><NetworkTrafficRules><OnlyAllowTrafficTo><Destinations><RoleEndpoint roleName="w" endpointName="e"/></Destinations></OnlyAllowTrafficTo></NetworkTrafficRules>`,
-			`s:6:34: <OnlyAllowTrafficTo> needs <AllowAllTraffic> or <WhenSource>` + "\n" + `s:6:82: role "w" is not defined`},
+				`s:6:130: intervalInSeconds is "4", expected a number from 5 to 1073741824`,
+		},
+		{
+			`  </WebRole>`, `  </WebRole><NetworkTrafficRules><OnlyAllowTrafficTo><Destinations><RoleEndpoint roleName="w" endpointName="e"/></Destinations></OnlyAllowTrafficTo></NetworkTrafficRules>`,
+			`s:6:34: <OnlyAllowTrafficTo> needs <AllowAllTraffic> or <WhenSource>` + "\n" + `s:6:82: role "w" is not defined`,
+		},
 		{`schemaVersion=`, `upgradeDomainCount="21" schemaVersion=`, `s:1:120: upgradeDomainCount is "21", expected a number from 1 to 20`},
 		{` name="ContactManager"`, ``, `s:1:1: <ServiceDefinition> lacks the attribute "name"`},
 	} {
@@ -237,11 +243,12 @@ func TestTrafficFrom(t *testing.T) {
 	}
 	const e = `<Destinations><RoleEndpoint roleName="A" endpointName="E"/></Destinations>`
 	from := func(roles ...string) string {
-		source := `<OnlyAllowTrafficTo>` + e + `<WhenSource matches="AnyRule">`
+		var source strings.Builder
+		source.WriteString(`<OnlyAllowTrafficTo>` + e + `<WhenSource matches="AnyRule">`)
 		for _, r := range roles {
-			source += `<FromRole roleName="` + r + `"/>`
+			source.WriteString(`<FromRole roleName="` + r + `"/>`)
 		}
-		return source + `</WhenSource></OnlyAllowTrafficTo>`
+		return source.String() + `</WhenSource></OnlyAllowTrafficTo>`
 	}
 	wrap := func(rules string) string { return `<NetworkTrafficRules>` + rules + `</NetworkTrafficRules>` }
 	const everybody = `<OnlyAllowTrafficTo>` + e + `<AllowAllTraffic/></OnlyAllowTrafficTo>`

@@ -31,8 +31,10 @@ func TestParse(t *testing.T) {
 		{"allow tcp 0-65535 from 0.0.0.0/0", "allow tcp 0-65535", "", ""},
 
 		{`netsh advfirewall firewall add rule name="SQL" dir=in action=allow protocol=TCP localport=1433`, "allow tcp 1433", "SQL", ""},
-		{`NETSH.exe AdvFirewall firewall add rule NAME="SQL Server (in)" Dir=IN Action=Block protocol=17 localport=1434,5000-5010 remoteip=10.0.1.0/24,LocalSubnet,10.0.2.1-10.0.2.9 profile=private,public enable=yes description="a, b" edge=no security=notrequired interfacetype=any localip=any remoteport=any`,
-			"block udp 1434,5000-5010 from 10.0.1.0/24,10.0.2.1-10.0.2.9,localsubnet", "SQL Server (in)", ""},
+		{
+			`NETSH.exe AdvFirewall firewall add rule NAME="SQL Server (in)" Dir=IN Action=Block protocol=17 localport=1434,5000-5010 remoteip=10.0.1.0/24,LocalSubnet,10.0.2.1-10.0.2.9 profile=private,public enable=yes description="a, b" edge=no security=notrequired interfacetype=any localip=any remoteport=any`,
+			"block udp 1434,5000-5010 from 10.0.1.0/24,10.0.2.1-10.0.2.9,localsubnet", "SQL Server (in)", "",
+		},
 		{`netsh advfirewall firewall add rule name=all-of-it dir=in action=allow`, "allow any", "all-of-it", ""},
 		{`netsh advfirewall firewall add rule name=Ping dir=in action=allow protocol=icmpv4:8,any`, "allow icmp", "Ping", ""},
 		{`netsh advfirewall firewall add rule "name=A B" dir=in action=allow protocol=any remoteip=any localport=any`, "allow any", "A B", ""},
@@ -40,8 +42,10 @@ func TestParse(t *testing.T) {
 		{`netsh advfirewall firewall add rule name=x dir=in action=allow profile=domain,private`, "allow any", "x", notPublic},
 
 		{`New-NetFirewallRule -DisplayName "SQL" -Direction Inbound -Protocol TCP -LocalPort 1433 -Action Allow`, "allow tcp 1433", "SQL", ""},
-		{`new-netfirewallrule -DisplayName 'Bob''s "web"' -LocalPort 80, 443,"8000-8010" -Protocol tcp -RemoteAddress LocalSubnet,10.0.1.0/24`,
-			"allow tcp 80,443,8000-8010 from 10.0.1.0/24,localsubnet", `Bob's "web"`, ""},
+		{
+			`new-netfirewallrule -DisplayName 'Bob''s "web"' -LocalPort 80, 443,"8000-8010" -Protocol tcp -RemoteAddress LocalSubnet,10.0.1.0/24`,
+			"allow tcp 80,443,8000-8010 from 10.0.1.0/24,localsubnet", `Bob's "web"`, "",
+		},
 		{"New-NetFirewallRule `\n  -DisplayName \"a`\"b\"\"c\" `\n  -Act Block -Prof 'Private, Public' -Name x -Description 'y' -Group:z -Program Any -Enabled:True", "block any", `a"b"c`, ""},
 		{"New-NetFirewallRule -DisplayName Ping -Protocol ICMPv4 -IcmpType 8", "allow icmp", "Ping", ""},
 		{"New-NetFirewallRule -DisplayName x -Enabled False", "allow any", "x", "it is disabled"},

@@ -78,7 +78,7 @@ type word struct {
 func (w word) list() []word {
 	var all []word
 	at := w.offset
-	for _, item := range strings.Split(w.text, ",") {
+	for item := range strings.SplitSeq(w.text, ",") {
 		all = append(all, word{strings.TrimSpace(item), at})
 		at += len(item) + 1
 	}

@@ -231,8 +231,10 @@ func TestRefusedOperationsChangeNothing(t *testing.T) {
 		{[]lab.Operation{service, service}, "ConflictError", "already"},
 		{[]lab.Operation{lab.DeleteHostedServiceOp{Name: "shopweb"}}, "", ""},
 		{[]lab.Operation{service, lab.DeleteVirtualNetworkOp{Name: "Net"}}, "", ""},
-		{[]lab.Operation{lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.VMEndpoint{Name: "x", PublicPort: 80, LocalPort: 81})}},
-			"BadRequest", "Port 80 is already in use"},
+		{
+			[]lab.Operation{lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.VMEndpoint{Name: "x", PublicPort: 80, LocalPort: 81})}},
+			"BadRequest", "Port 80 is already in use",
+		},
 		{[]lab.Operation{service, lab.DeleteRoleOp{Service: "shopweb", Name: "web1"}, lab.DeleteRoleOp{Service: "shopweb", Name: "web3"}}, "ResourceNotFound", "web3"},
 	} {
 		_, err := c.Do(t.Context(), tt.operations...)
@@ -247,7 +249,9 @@ func TestRefusedOperationsChangeNothing(t *testing.T) {
 		asWanted(t, c)
 	}
 	for _, body := range []any{"nonsense", []any{map[string]any{"operation": "Explode", "parameters": nil}}, []any{3}} {
-		if err := c.call(t.Context(), http.MethodPost, "/v1/operations", body, nil); err == nil || err.(*Error).HTTPStatus != http.StatusBadRequest {
+		err := c.call(t.Context(), http.MethodPost, "/v1/operations", body, nil)
+		var refused *Error
+		if !errors.As(err, &refused) || refused.HTTPStatus != http.StatusBadRequest {
 			t.Errorf("%v gives %#v", body, err)
 		}
 	}

@@ -46,7 +46,7 @@ func host(t *testing.T) map[string]string {
 // withoutComments drops the lines in which iptables-save tells the time.
 func withoutComments(text string) string {
 	var lines []string
-	for _, l := range strings.Split(text, "\n") {
+	for l := range strings.SplitSeq(text, "\n") {
 		if !strings.HasPrefix(l, "#") {
 			lines = append(lines, l)
 		}

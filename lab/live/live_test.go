@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,13 +106,14 @@ func probes(t *testing.T, c *Client) {
 		t.Errorf("through the VIP: %+v, %v", p, err)
 	}
 	for _, r := range []ProbeRequest{{"nobody", "db:1433"}, {"web1", "nobody:80"}, {"web1", "db"}, {"web1", "db:0"}, {}} {
-		if _, err := c.Probe(t.Context(), r); err == nil {
-			t.Errorf("%+v is probed", r)
-		} else if e, ok := err.(*Error); !ok || e.Code != "ResourceNotFound" && e.Code != "BadRequest" || e.HTTPStatus < 400 {
+		_, err := c.Probe(t.Context(), r)
+		var refused *Error
+		if !errors.As(err, &refused) || refused.Code != "ResourceNotFound" && refused.Code != "BadRequest" || refused.HTTPStatus < 400 {
 			t.Errorf("%+v gives %#v", r, err)
 		}
 	}
-	if _, err := c.Probe(t.Context(), ProbeRequest{From: "wbe1", To: "db:1433"}); err == nil || !strings.Contains(err.(*Error).Hint, "web1") {
+	var misspelt *Error
+	if _, err := c.Probe(t.Context(), ProbeRequest{From: "wbe1", To: "db:1433"}); !errors.As(err, &misspelt) || !strings.Contains(misspelt.Hint, "web1") {
 		t.Errorf("a misspelt name gives %#v", err)
 	}
 }
@@ -294,8 +296,8 @@ func TestSameLabTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Up(t.Context(), UpRequest{Path: path})
-	e, ok := err.(*Error)
-	if !ok || e.Message != "lab shop is already running (supervisor process "+strconv.Itoa(r.PID)+")" || e.Hint != "lab down shop" {
+	var e *Error
+	if !errors.As(err, &e) || e.Message != "lab shop is already running (supervisor process "+strconv.Itoa(r.PID)+")" || e.Hint != "lab down shop" {
 		t.Errorf("the second up gives %#v", err)
 	}
 	if _, err := Find(""); err != nil {

@@ -50,8 +50,10 @@ func (s *server) httpServer() *http.Server {
 		s.stop()
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, &Error{HTTPStatus: http.StatusNotFound, Message: "there is no " + r.Method + " " + r.URL.Path,
-			Hint: "this lab may have been started by another version of lab"})
+		refuse(w, &Error{
+			HTTPStatus: http.StatusNotFound, Message: "there is no " + r.Method + " " + r.URL.Path,
+			Hint: "this lab may have been started by another version of lab",
+		})
 	})
 	return &http.Server{
 		Handler:           mux,

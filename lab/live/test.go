@@ -203,9 +203,11 @@ func (s *server) load(file string) (*lab.Lab, error) {
 		return nil, &Error{HTTPStatus: http.StatusBadRequest, Message: err.Error()}
 	}
 	if loaded.Lab.Name != s.start.Name {
-		return nil, &Error{HTTPStatus: http.StatusBadRequest,
-			Message: fmt.Sprintf("%s describes the lab %s, but %s is running", file, loaded.Lab.Name, s.start.Name),
-			Hint:    "lab ls shows which labs run; --lab NAME chooses one"}
+		return nil, &Error{
+			HTTPStatus: http.StatusBadRequest,
+			Message:    fmt.Sprintf("%s describes the lab %s, but %s is running", file, loaded.Lab.Name, s.start.Name),
+			Hint:       "lab ls shows which labs run; --lab NAME chooses one",
+		}
 	}
 	return loaded.Lab, nil
 }

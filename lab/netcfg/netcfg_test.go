@@ -179,8 +179,10 @@ func TestErrors(t *testing.T) {
 		{small, `</Subnet>`, `</Subnet><Subnet name="frontend"><AddressPrefix>10.0.2.0/24</AddressPrefix></Subnet>`, `n:5:96: subnet "frontend" is there already; the first is at line 5`},
 		{small, `<DnsServersRef/>`, `<DnsServersRef><DnsServerRef name="x"/></DnsServersRef>`, `n:4:30: DNS server "x" is not defined`},
 		{small, `<AddressPrefix>10.0.0.11/8</AddressPrefix><AddressPrefix>172.16.0.0/12</AddressPrefix>`, ``, `n:6:1: <AddressSpace> lacks the element <AddressPrefix>`},
-		{small, `</VirtualNetworkSite>`, `</VirtualNetworkSite><VirtualNetworkSite name="samplenetwork" Location="x"><AddressSpace><AddressPrefix>10.0.0.0/8</AddressPrefix></AddressSpace></VirtualNetworkSite>`,
-			`n:8:42: virtual network site "samplenetwork" is there already; the first is at line 3`},
+		{
+			small, `</VirtualNetworkSite>`, `</VirtualNetworkSite><VirtualNetworkSite name="samplenetwork" Location="x"><AddressSpace><AddressPrefix>10.0.0.0/8</AddressPrefix></AddressSpace></VirtualNetworkSite>`,
+			`n:8:42: virtual network site "samplenetwork" is there already; the first is at line 3`,
+		},
 		{full, `<DnsServerRef name="YourDNS" />`, `<DnsServerRef name="YouDNS" />`, `n:19:38: DNS server "YouDNS" is not defined; did you mean "YourDNS"?`},
 		{full, `IPAddress="10.1.0.4"`, `IPAddress="10.1.0.400"`, `n:4:48: IPAddress is "10.1.0.400", expected an IPv4 address`},
 		{full, `203.0.113.10`, `vpn.example.org`, `n:8:9: VPNGatewayAddress is "vpn.example.org", expected an IPv4 address`},
