@@ -60,6 +60,9 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
+// byCtrlC ends a verb that goes on until a signal comes: that is no error to tell of.
+const byCtrlC = exitStatus(exitInterrupted)
+
 // interrupted gives what a verb says that a signal has ended: its own words where it has any.
 func interrupted(ctx context.Context, err error) *failure {
 	var own *failure

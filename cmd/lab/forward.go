@@ -96,7 +96,7 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 		return err
 	}
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return byCtrlC
 	}
 	return context.Cause(forwarding)
 }

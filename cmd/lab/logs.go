@@ -27,7 +27,11 @@ needed where an instance runs one program alone.`,
 			if request.Last < 0 {
 				return usage("%s: --lines must not be negative", cmd.CommandPath())
 			}
-			return client.Logs(cmd.Context(), request, a.stdout.w)
+			err = client.Logs(cmd.Context(), request, a.stdout.w)
+			if request.Follow && cmd.Context().Err() != nil {
+				return byCtrlC
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVarP(&request.Follow, "follow", "f", false, "go on with what is printed from now on")

@@ -38,7 +38,10 @@ ends with this command, by Ctrl-C.`,
 			if err := lab.Wait(cmd.Context()); err != nil {
 				return err
 			}
-			return cmd.Context().Err()
+			if cmd.Context().Err() != nil {
+				return byCtrlC
+			}
+			return nil
 		},
 	}
 	realFlag(cmd, &withPrograms)
