@@ -19,6 +19,8 @@ func (a *app) down() *cobra.Command {
 		Short: "End labs and return when nothing is left of them",
 		Long: `End the labs with these names, or without a name the one that runs, and return when nothing is left of them: no process, no
 namespace, no file.`,
+		Example: `  sudo lab down
+  sudo lab down sql-vnet`,
 		Args:              want(0, -1, ""),
 		ValidArgsFunction: completeLabs,
 		RunE: func(cmd *cobra.Command, names []string) error {

@@ -36,6 +36,8 @@ func (a *app) shell() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "shell INSTANCE",
 		Short:             "Open a shell inside an instance",
+		Long:              "Open a shell inside an instance, an internet host or a web site: bash where this machine has it, else sh. It ends with exit.",
+		Example:           `  sudo lab shell sql1`,
 		Args:              want(1, 1, "an instance"),
 		ValidArgsFunction: a.completeInstance,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -13,6 +13,8 @@ func (a *app) logs() *cobra.Command {
 		Short: "Print what a program in an instance printed",
 		Long: `Print what the program of a service printed, with remarks on its starts and ends. The service is a name or a port, and isn't
 needed where an instance runs one program alone.`,
+		Example: `  sudo lab logs sql1
+  sudo lab logs -f ContactManager.Web_IN_0`,
 		Args:              want(1, 2, "an instance and a service"),
 		ValidArgsFunction: a.completeService,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -14,6 +14,8 @@ func (a *app) plan() *cobra.Command {
 		Short: "Print the network that would be made; needs no root",
 		Long: `Print the namespaces, links, addresses, routes and names that a lab would have, and its rules as nft and iptables-restore read
 them, each with the line of the lab file behind it. Nothing is started.`,
+		Example: `  lab plan sql-vnet
+  lab plan first.yaml -o json`,
 		Args:              want(1, 1, "a lab file or the name of a scenario"),
 		ValidArgsFunction: completeFiles,
 		RunE: func(_ *cobra.Command, args []string) error {

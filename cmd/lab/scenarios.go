@@ -14,9 +14,11 @@ import (
 
 func (a *app) scenarios() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "scenarios [NAME]",
-		Short:             "List the ready labs, or print the lesson of one",
-		Long:              "List the ready labs that are part of this command. With a name, print the lesson that goes with that one.",
+		Use:   "scenarios [NAME]",
+		Short: "List the ready labs, or print the lesson of one",
+		Long:  "List the ready labs that are part of this command. With a name, print the lesson that goes with that one.",
+		Example: `  lab scenarios
+  lab scenarios sql-vnet`,
 		Args:              want(0, 1, "the name of a scenario"),
 		ValidArgsFunction: completeScenarios,
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -18,6 +18,8 @@ func (a *app) show() *cobra.Command {
 		Short: "Show what a running lab consists of, or one part of it",
 		Long: `Show what a running lab consists of: virtual networks, cloud services with their VIPs and endpoints, instances with their
 addresses and services, web sites, internet hosts. With a name, show that resource alone.`,
+		Example: `  sudo lab show
+  sudo lab show sql1`,
 		Args:              want(0, 1, "one resource"),
 		ValidArgsFunction: a.completeResource,
 		RunE: func(cmd *cobra.Command, args []string) error {

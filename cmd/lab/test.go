@@ -18,6 +18,8 @@ func (a *app) test() *cobra.Command {
 the expectations of those are checked; they must describe the same lab. After them come the steps of the lab file, which change the lab.
 
 The exit status is 3 when an expectation failed.`,
+		Example: `  sudo lab test
+  sudo lab test --format junit > results.xml`,
 		Args: want(0, -1, ""),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault

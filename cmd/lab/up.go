@@ -19,6 +19,8 @@ func (a *app) up() *cobra.Command {
 		Short: "Start a lab and return when every service listens",
 		Long: `Start a lab and return when every service in it listens. The lab goes on in the background until lab down; with --foreground it
 ends with this command, by Ctrl-C.`,
+		Example: `  sudo lab up sql-vnet
+  sudo lab up first.yaml --foreground`,
 		Args:              want(1, 1, "a lab file or the name of a scenario"),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {

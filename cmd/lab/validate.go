@@ -37,9 +37,11 @@ func notesOf(all []labfile.Note) []note {
 func (a *app) validate() *cobra.Command {
 	verbose := false
 	cmd := &cobra.Command{
-		Use:               "validate FILE|SCENARIO...",
-		Short:             "Read and check lab files; needs no root",
-		Long:              "Read lab files and what they name, and say everything that is wrong with them, with the place. Nothing is started.",
+		Use:   "validate FILE|SCENARIO...",
+		Short: "Read and check lab files; needs no root",
+		Long:  "Read lab files and what they name, and say everything that is wrong with them, with the place. Nothing is started.",
+		Example: `  lab validate first.yaml
+  lab validate -v sql-vnet`,
 		Args:              want(1, -1, "a lab file"),
 		ValidArgsFunction: completeFiles,
 		RunE: func(_ *cobra.Command, args []string) error {
