@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/lab"
 	"vnetlab/lab/live"
 )
 
@@ -113,7 +113,7 @@ func (a *app) completeProbe(cmd *cobra.Command, args []string, word string) ([]s
 func targets(info live.Info) []string {
 	var all []string
 	for _, e := range allEndpoints(info) {
-		all = append(all, fmt.Sprintf("%s:%d", e.DNSName, e.PublicPort))
+		all = append(all, lab.Target{Name: e.DNSName, Port: e.PublicPort, Protocol: e.Protocol}.String())
 	}
 	for _, h := range hosts(info) {
 		for _, s := range h.Services {
@@ -121,7 +121,7 @@ func targets(info live.Info) []string {
 			if h.DNSName != "" {
 				name = h.DNSName
 			}
-			all = append(all, fmt.Sprintf("%s:%d", name, s.Port))
+			all = append(all, lab.Target{Name: name, Port: s.Port, Protocol: s.Protocol}.String())
 		}
 	}
 	return all

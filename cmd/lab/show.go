@@ -229,7 +229,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		}
 		t.add(fmt.Sprintf("service %d/%s", s.Port, s.Protocol), text)
 	}
-	t.add("namespace", fmt.Sprintf("ip netns exec %s.%s", info.Name, h.Name))
+	t.add("namespace", live.EnterCommand(info.Name, h.Name))
 	t.print(a.stdout)
 }
 

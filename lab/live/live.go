@@ -29,6 +29,15 @@ func netnsDir() string {
 	return "/run/netns"
 }
 
+// EnterCommand is what a person types before a command that is to run in a namespace of a lab.
+func EnterCommand(lab, namespace string) string {
+	name := lab + "." + namespace
+	if dir := netnsDir(); dir != "/run/netns" { // the only one that ip knows
+		return "nsenter --net=" + filepath.Join(dir, name)
+	}
+	return "ip netns exec " + name
+}
+
 // The files of a running lab, in its directory under RunDir.
 const (
 	lockFile   = "lock"           // locked by the supervisor as long as it lives; holds its process id
