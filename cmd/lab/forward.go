@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +30,8 @@ port 0 a free one is chosen and printed. A connection that the lab doesn't let t
 		Args: want(2, 2, "a port of this machine and an address in the lab"),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 1 {
-				return targets(a.known(cmd)), cobra.ShellCompDirectiveNoFileComp
+				udp := func(target string) bool { return strings.HasSuffix(target, "/udp") }
+				return slices.DeleteFunc(targets(a.known(cmd)), udp), cobra.ShellCompDirectiveNoFileComp
 			}
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
@@ -85,10 +87,10 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 	told := &announced{Listener: listener, announce: func() {
 		a.stdout.printf("%s leads to %s in the lab %s\n", listener.Addr(), request.To, client.Name)
 	}}
+	go func() { cancel(client.WaitForEnd(forwarding)) }()
 	err = client.Forward(forwarding, told, request, func(err error) {
 		if _, ended := live.Dial(client.Name); ended != nil {
-			cancel(ended)
-			return
+			return // so does the forwarding
 		}
 		a.stderr.printf("%s\n", a.whyNot(forwarding, client, request, err))
 	})

@@ -44,6 +44,21 @@ func Down(ctx context.Context, name string) error {
 	return errors.Join(kernel.WaitUntilGone(ctx), cleanLab(name))
 }
 
+// WaitForEnd returns when the lab has ended, with an error that says so, or with that of the context.
+func (c *Client) WaitForEnd(ctx context.Context) error {
+	_, process, err := supervisor(ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	if process != nil {
+		defer process.Close()
+		if err := waitForDeath(ctx, process); err != nil {
+			return err
+		}
+	}
+	return notRunning(c.Name)
+}
+
 // supervisor gives a handle of the process that runs a lab; nil when none does.
 func supervisor(ctx context.Context, name string) (pid int, handle *os.File, err error) {
 	for held(name) {
