@@ -47,7 +47,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		err = root.ExecuteContext(ctx)
 	}
-	if ctx.Err() != nil && err != nil && err != error(byCtrlC) {
+	if ctx.Err() != nil && err != nil && !errors.Is(err, byCtrlC) {
 		err = interrupted(ctx, err)
 	}
 	if err != nil && asksForJSON(args) {
