@@ -68,8 +68,13 @@ func (a *app) operation(cmd *cobra.Command, operation func(cmd *cobra.Command, a
 	return a.asks(a.answers(cmd))
 }
 
-// question makes a verb that tells something about the lab.
+// question makes a verb that tells something about the lab, as text or JSON.
 func (a *app) question(cmd *cobra.Command, answer func(info live.Info, args []string) error) *cobra.Command {
+	return a.answers(a.reading(cmd, answer))
+}
+
+// reading makes a verb that reads what the lab is.
+func (a *app) reading(cmd *cobra.Command, read func(info live.Info, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := a.client(cmd)
 		if err != nil {
@@ -79,9 +84,9 @@ func (a *app) question(cmd *cobra.Command, answer func(info live.Info, args []st
 		if err != nil {
 			return err
 		}
-		return answer(info, args)
+		return read(info, args)
 	}
-	return a.asks(a.answers(cmd))
+	return a.asks(cmd)
 }
 
 // changeAnswer is what a change has done, with what it led to.

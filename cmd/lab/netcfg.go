@@ -165,7 +165,7 @@ func alone(n lab.VirtualNetwork) lab.VirtualNetwork {
 }
 
 func (a *app) networkExport() *cobra.Command {
-	cmd := &cobra.Command{
+	return a.reading(&cobra.Command{
 		Use:   "export [FILE]",
 		Short: "Write the networks as a network configuration file",
 		Long: `Write the virtual networks of the lab, their gateways and the local network sites as a network configuration file (.netcfg), which lab network
@@ -176,32 +176,22 @@ import reads. Without a file it goes to stdout. The hosts of the sites have no p
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			info, err := client.Lab(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var all []lab.VirtualNetwork
-			for _, n := range info.VirtualNetworks {
-				all = append(all, requestOf(n))
-			}
-			var sites []lab.LocalNetwork
-			for _, n := range info.LocalNetworks {
-				sites = append(sites, lab.LocalNetwork{Name: n.Name, AddressSpace: n.AddressSpace, VPNGatewayAddress: n.VPNGatewayAddress})
-			}
-			if len(args) == 0 {
-				return netcfg.WriteNetworkConfiguration(a.stdout.w, all, sites...)
-			}
-			var text bytes.Buffer
-			if err := netcfg.WriteNetworkConfiguration(&text, all, sites...); err != nil {
-				return err
-			}
-			return os.WriteFile(args[0], text.Bytes(), 0o644)
-		},
-	}
-	return a.asks(cmd)
+	}, func(info live.Info, args []string) error {
+		var all []lab.VirtualNetwork
+		for _, n := range info.VirtualNetworks {
+			all = append(all, requestOf(n))
+		}
+		var sites []lab.LocalNetwork
+		for _, n := range info.LocalNetworks {
+			sites = append(sites, lab.LocalNetwork{Name: n.Name, AddressSpace: n.AddressSpace, VPNGatewayAddress: n.VPNGatewayAddress})
+		}
+		if len(args) == 0 {
+			return netcfg.WriteNetworkConfiguration(a.stdout.w, all, sites...)
+		}
+		var text bytes.Buffer
+		if err := netcfg.WriteNetworkConfiguration(&text, all, sites...); err != nil {
+			return err
+		}
+		return os.WriteFile(args[0], text.Bytes(), 0o644)
+	})
 }

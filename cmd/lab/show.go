@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) show() *cobra.Command {
-	cmd := &cobra.Command{
+	return a.question(&cobra.Command{
 		Use:   "show [RESOURCE]",
 		Short: "Show what a running lab consists of, or one part of it",
 		Long: `Show what a running lab consists of: virtual networks, cloud services with their VIPs and endpoints, instances with their
@@ -22,26 +22,12 @@ addresses and services, web sites, internet hosts. With a name, show that resour
   sudo lab show sql1`,
 		Args:              want(0, 1, "one resource"),
 		ValidArgsFunction: a.completeResource,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
-			info, err := client.Lab(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if len(args) == 0 {
-				if a.format == jsonFormat {
-					return a.stdout.json(info)
-				}
-				a.printLab(info)
-				return nil
-			}
-			return a.showResource(info, args[0])
-		},
-	}
-	return a.asks(a.answers(cmd))
+	}, func(info live.Info, args []string) error {
+		if len(args) == 0 {
+			return a.detail(info, func() { a.printLab(info) })
+		}
+		return a.showResource(info, args[0])
+	})
 }
 
 // showResource shows one resource in detail.

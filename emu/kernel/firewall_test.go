@@ -44,7 +44,7 @@ func TestFirewallEqualsIptables(t *testing.T) {
 			n := empty(t, "host")
 			kerneltest.RequirePrograms(t, program)
 			if out, err := tryRun(n, "", program, "-S"); err != nil && variant == "legacy" {
-				t.Skip("this kernel has no legacy iptables: ", oneLine(out))
+				kerneltest.Lacks(t, "a kernel with legacy iptables: "+oneLine(out))
 			}
 			r, err := newRestorer()
 			if err != nil {

@@ -16,7 +16,7 @@ var programs = []string{"ip", "bridge", "nft", "iptables", "iptables-restore"}
 func RequireRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		lacks(t, "root")
+		Lacks(t, "root")
 	}
 	RequirePrograms(t, programs...)
 }
@@ -31,11 +31,12 @@ func RequirePrograms(t testing.TB, names ...string) {
 		}
 	}
 	if len(missing) > 0 {
-		lacks(t, strings.Join(missing, ", "))
+		Lacks(t, strings.Join(missing, ", "))
 	}
 }
 
-func lacks(t testing.TB, what string) {
+// Lacks skips the test for want of something; in CI it fails it.
+func Lacks(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatal("needs " + what)

@@ -219,24 +219,35 @@ func TestSecondProberSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestNoHost waits for the kernel to give up looking for an address, which takes it about three seconds.
 func TestNoHost(t *testing.T) {
+	findsNoHost(t, fabric(), emu.Target{Address: nobody, Port: 80, Protocol: emu.TCP})
+}
+
+// findsNoHost waits for the kernel to give up looking for an address, which takes it about three seconds.
+func findsNoHost(t *testing.T, n *emu.Network, target emu.Target) {
+	t.Helper()
 	t.Parallel()
-	_, p := start(t, fabric())
-	p.TimeLimit = 5 * time.Second
-	got := p.Probe(t.Context(), "sql1", emu.Target{Address: nobody, Port: 80, Protocol: emu.TCP})
+	_, p := start(t, n)
+	p.TimeLimit = 10 * time.Second
+	got := p.Probe(t.Context(), "sql1", target)
 	if got.Verdict != emu.Timeout || got.Detail != "no host answers at 10.0.2.99 (EHOSTUNREACH)" {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestCancelledProbeIsAnErrorAtOnce(t *testing.T) {
-	_, p := start(t, fabric())
+	cancels(t, fabric(), emu.Target{Address: silent, Port: 80, Protocol: emu.TCP})
+}
+
+// cancels asks a target that never answers.
+func cancels(t *testing.T, n *emu.Network, target emu.Target) {
+	t.Helper()
+	_, p := start(t, n)
 	p.TimeLimit = time.Minute
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	begun := time.Now()
-	got := p.Probe(ctx, "web1", emu.Target{Address: silent, Port: 80, Protocol: emu.TCP})
+	got := p.Probe(ctx, "web1", target)
 	if got.Verdict != emu.Error || !strings.Contains(got.Detail, "cancelled") {
 		t.Errorf("got %+v", got)
 	}

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"os/exec"
@@ -141,30 +140,12 @@ func TestUDP(t *testing.T) {
 	}
 }
 
-// TestNoHostOverUDP waits for the kernel to give up looking for an address, which takes it about three seconds.
 func TestNoHostOverUDP(t *testing.T) {
-	t.Parallel()
-	_, p := start(t, udpFabric())
-	p.TimeLimit = 10 * time.Second
-	got := p.Probe(t.Context(), "sql1", emu.Target{Address: nobody, Port: 9, Protocol: emu.UDP})
-	if got.Verdict != emu.Timeout || got.Detail != "no host answers at 10.0.2.99 (EHOSTUNREACH)" {
-		t.Errorf("got %+v", got)
-	}
+	findsNoHost(t, udpFabric(), emu.Target{Address: nobody, Port: 9, Protocol: emu.UDP})
 }
 
 func TestCancelledUDPProbeIsAnErrorAtOnce(t *testing.T) {
-	_, p := start(t, udpFabric())
-	p.TimeLimit = time.Minute
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	begun := time.Now()
-	got := p.Probe(ctx, "web1", emu.Target{Address: silent, Port: 9, Protocol: emu.UDP})
-	if got.Verdict != emu.Error || !strings.Contains(got.Detail, "cancelled") {
-		t.Errorf("got %+v", got)
-	}
-	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("took %s", took)
-	}
+	cancels(t, udpFabric(), emu.Target{Address: silent, Port: 9, Protocol: emu.UDP})
 }
 
 // TestLostDatagramIsSentAgain has a listener start between the first datagram and the second. No ICMP error tells of the first.

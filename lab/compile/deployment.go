@@ -35,7 +35,7 @@ type host struct {
 func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *deploymentPart) *deploymentPart {
 	p := &deploymentPart{deployment: d, network: network}
 	frontends := d.Frontends()
-	balanced, direct := internallyBalanced(frontends), directReturn(frontends)
+	balanced := internallyBalanced(frontends)
 	subnets := subnetsOf(network, d)
 	env := newEnvironment(d)
 	var known []host
@@ -44,7 +44,8 @@ func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *depl
 	}
 	for _, i := range d.Running() {
 		in := subnets[slices.IndexFunc(subnets, func(s subnet) bool { return s.prefix.Contains(i.DIP) })]
-		h := host{instance: i, balanced: balanced[i], direct: direct[i], subnet: in, leaf: lab.Offset(in.prefix, i.DIP) / leafSize}
+		h := host{instance: i, balanced: balanced[i], subnet: in, leaf: lab.Offset(in.prefix, i.DIP) / leafSize}
+		h.direct, _ = d.DirectReturnAddress(i)
 		at := slices.IndexFunc(known, func(k host) bool { return k.instance == i })
 		if at >= 0 && known[at].same(h) {
 			h = known[at]
@@ -59,8 +60,9 @@ func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *depl
 	if old != nil {
 		if reflect.DeepEqual(p.edge, old.edge) {
 			p.edge = old.edge
+		} else {
+			p.edge.keep(old.edge)
 		}
-		p.edge.keep(old.edge)
 	}
 	return p
 }
@@ -154,18 +156,4 @@ func throughGateway(subnet netip.Prefix, gateway netip.Addr) []emu.Route {
 		{Destination: netip.PrefixFrom(subnet.Masked().Addr(), half), Gateway: gateway, Device: "eth0"},
 		{Destination: netip.PrefixFrom(upper, half), Gateway: gateway, Device: "eth0"},
 	}
-}
-
-// directReturn gives the members that answer as the VIP themselves: the first that serves of an endpoint with direct server return.
-func directReturn(frontends []lab.Frontend) map[*lab.Instance]netip.Addr {
-	all := map[*lab.Instance]netip.Addr{}
-	for _, f := range frontends {
-		if !f.DirectServerReturn || f.Internal {
-			continue
-		}
-		if serving := f.Serving(); len(serving) > 0 {
-			all[serving[0].Instance] = f.Address
-		}
-	}
-	return all
 }

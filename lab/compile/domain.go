@@ -63,14 +63,11 @@ func (d domain) gateway() netip.Addr {
 type domainPart struct {
 	domain
 
-	outside   *outside
-	edge      *emu.Namespace
-	neighbors []emu.Neighbor // of the edge, on its bridges
-	links     []*emu.Link    // but for those of the instances
+	outside *outside
+	edge    *emu.Namespace
+	lists   edgeLists
+	links   []*emu.Link // but for those of the instances
 }
-
-// rules of the edge.
-func (p *domainPart) rules() *emu.Ruleset { return p.edge.Ruleset }
 
 // networks makes the domains of the virtual networks.
 func (b *builder) networks(services []*servicePart) []*domainPart {
@@ -109,9 +106,8 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		Routes: gather(d, func(s *edgeShare) []emu.Route { return s.routes }), HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
-	p := &domainPart{domain: d, edge: edge, outside: &outside{port: d.port, edge: edge.Name}}
-	p.neighbors = join(d, old, func(s *edgeShare) []emu.Neighbor { return s.neighbors }, func(o *domainPart) []emu.Neighbor { return o.neighbors })
-	edge.Neighbors = slices.Clip(p.neighbors)
+	p := &domainPart{domain: d, edge: edge, lists: newEdgeLists(d, old), outside: &outside{port: d.port, edge: edge.Name}}
+	edge.Neighbors = slices.Clip(p.lists.neighbors)
 	if gateway := d.gateway(); gateway.IsValid() {
 		edge.Loopback = append(edge.Loopback, gateway)
 		p.outside.public = append(p.outside.public, gateway)
@@ -140,7 +136,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		}
 		p.links = append(p.links, s.join(edge, balancers, leaves[s.bridge])...)
 	}
-	edge.Ruleset = edgeRules(d, old)
+	edge.Ruleset = edgeRules(d, p.lists)
 	if old != nil && old.outside.equal(p.outside) {
 		p.outside = old.outside
 	}

@@ -132,11 +132,33 @@ func keep[E comparable](list *[]E, old []E) {
 	}
 }
 
-// join puts together what the deployments of a domain have. The lists of the domain before, which may be nil, are taken over where all of
-// what they were put together from is.
-func join[E any](d domain, old *domainPart, of func(*edgeShare) []E, joined func(*domainPart) []E) []E {
+// edgeLists are what the deployments of a domain have, put together: the lists that grow with the instances.
+type edgeLists struct {
+	neighbors []emu.Neighbor
+	instances []netip.Prefix
+	sources   []emu.AddressMapElement
+	self      [][2]netip.Addr
+	endpoints []emu.SocketMapElement
+}
+
+func newEdgeLists(d domain, old *domainPart) edgeLists {
+	var was edgeLists
+	if old != nil {
+		was = old.lists
+	}
+	return edgeLists{
+		neighbors: join(d, old, was.neighbors, func(s *edgeShare) []emu.Neighbor { return s.neighbors }),
+		instances: join(d, old, was.instances, func(s *edgeShare) []netip.Prefix { return s.instances }),
+		sources:   join(d, old, was.sources, func(s *edgeShare) []emu.AddressMapElement { return s.sources }),
+		self:      join(d, old, was.self, func(s *edgeShare) [][2]netip.Addr { return s.self }),
+		endpoints: join(d, old, was.endpoints, func(s *edgeShare) []emu.SocketMapElement { return s.endpoints }),
+	}
+}
+
+// join puts a list together. That of the domain before, which may be nil, is taken over where all of what it was put together from is.
+func join[E any](d domain, old *domainPart, joined []E, of func(*edgeShare) []E) []E {
 	if old != nil && slices.EqualFunc(d.shares, old.shares, func(a, b *edgeShare) bool { return a == b || oneList(of(a), of(b)) }) {
-		return joined(old)
+		return joined
 	}
 	n := 0
 	for _, s := range d.shares {
@@ -165,28 +187,20 @@ func gather[E any](d domain, of func(*edgeShare) []E) []E {
 // A packet to a VIP is dispatched by address, protocol and port to the chain of its endpoint, which applies the access control list,
 // chooses a member and translates the destination. The source stays, unless the packet leaves the domain or comes back into it by
 // a VIP: then the source is its own service's VIP.
-func edgeRules(d domain, old *domainPart) *emu.Ruleset {
+func edgeRules(d domain, all edgeLists) *emu.Ruleset {
 	const endpoints, vipOf = "endpoints", "vip-of"
-	instances := join(d, old, func(s *edgeShare) []netip.Prefix { return s.instances },
-		func(o *domainPart) []netip.Prefix { return o.rules().Prefixes[0].Elements })
-	sources := join(d, old, func(s *edgeShare) []emu.AddressMapElement { return s.sources },
-		func(o *domainPart) []emu.AddressMapElement { return o.rules().Addresses[0].Elements })
-	self := join(d, old, func(s *edgeShare) [][2]netip.Addr { return s.self },
-		func(o *domainPart) [][2]netip.Addr { return o.rules().Pairs[0].Elements })
-	sockets := join(d, old, func(s *edgeShare) []emu.SocketMapElement { return s.endpoints },
-		func(o *domainPart) []emu.SocketMapElement { return o.rules().Sockets[0].Elements })
 	t := &emu.Ruleset{
 		Table: "edge",
 		Prefixes: append([]emu.PrefixSet{
-			{Name: instancesSet, Elements: instances},
+			{Name: instancesSet, Elements: all.instances},
 			{Name: "vips", Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.vips })},
 			{Name: "space", Elements: d.space()},
 			{Name: "private", Elements: lab.PrivateSpace()},
 			{Name: "internal-load-balancers", Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.internal })},
 		}, gather(d, func(s *edgeShare) []emu.PrefixSet { return s.own })...),
-		Pairs:     []emu.PairSet{{Name: "self", Elements: self}},
-		Addresses: []emu.AddressMap{{Name: vipOf, Elements: sources}},
-		Sockets:   []emu.SocketMap{{Name: endpoints, Elements: sockets}},
+		Pairs:     []emu.PairSet{{Name: "self", Elements: all.self}},
+		Addresses: []emu.AddressMap{{Name: vipOf, Elements: all.sources}},
+		Sockets:   []emu.SocketMap{{Name: endpoints, Elements: all.endpoints}},
 		Chains:    gather(d, func(s *edgeShare) []*emu.Chain { return s.chains }),
 	}
 	for _, p := range gather(d, func(s *edgeShare) []emu.TimeoutPolicy { return s.timeouts }) {
@@ -195,7 +209,7 @@ func edgeRules(d domain, old *domainPart) *emu.Ruleset {
 		}
 	}
 	if slices.ContainsFunc(d.shares, func(s *edgeShare) bool { return s.lists }) {
-		t.Marks = []emu.MarkMap{callers(sources)}
+		t.Marks = []emu.MarkMap{callers(all.sources)}
 	}
 	t.Chains = append(t.Chains,
 		&emu.Chain{Name: "prerouting", Hook: emu.DNATHook, Rules: append([]emu.Rule{

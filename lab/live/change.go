@@ -49,7 +49,8 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	}
 	now := old.next(l, file)
 	change := emu.Changes(old.network(), now.network())
-	if forgotten := forgetHealth(l, change); forgotten != l {
+	ended, begun := questions(change)
+	if forgotten := forgetHealth(l, ended, begun); forgotten != l { // who serves differs then, not what is asked
 		now = old.next(forgotten, file)
 		change = emu.Changes(old.network(), now.network())
 	}
@@ -57,7 +58,6 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	if err != nil {
 		return c, err
 	}
-	_, begun := questions(change)
 	for _, p := range begun { // they may have had their answers already
 		s.health.tell(p.ID)
 	}

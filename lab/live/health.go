@@ -35,9 +35,8 @@ func questions(change *emu.Change) (ended map[string]emu.HealthProbe, begun []em
 }
 
 // forgetHealth gives the lab without the answers to health probes that ask something else from now on, or didn't exist before.
-func forgetHealth(l *lab.Lab, change *emu.Change) *lab.Lab {
+func forgetHealth(l *lab.Lab, ended map[string]emu.HealthProbe, begun []emu.HealthProbe) *lab.Lab {
 	without := l
-	ended, begun := questions(change)
 	for _, p := range begun {
 		was := ended[p.ID]
 		was.Interval, was.Timeout = p.Interval, p.Timeout // when it asks doesn't matter

@@ -18,7 +18,7 @@ import (
 	"vnetlab/lab/expect"
 )
 
-func TestLabFromUpToDown(t *testing.T) {
+func TestLabLives(t *testing.T) {
 	setUp(t)
 	path := write(t, "shop", shop)
 	c := up(t, path)
