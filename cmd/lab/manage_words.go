@@ -32,7 +32,7 @@ func parseEndpoint(text string) (lab.VMEndpoint, error) {
 	}
 	var ok bool
 	if e.PublicPort, ok = port(ports[1]); !ok && ports[1] != "" {
-		return wrong("the public port %q is not a number from 1 to 65535", ports[1])
+		return wrong("the public port %q is neither a number from 1 to 65535 nor empty, as in %s::%s, for one that the platform picks", ports[1], ports[0], ports[2])
 	}
 	if e.LocalPort, ok = port(ports[2]); !ok {
 		return wrong("the local port %q is not a number from 1 to 65535", ports[2])
