@@ -25,11 +25,12 @@ func TestStopEndsOneProgram(t *testing.T) {
 		})
 	}
 	says("a", "x")
+	eventually(t, "b runs", func() bool { return in.Programs()[1].State == Running })
 	pid := in.Programs()[1].PID
 	in.Stop("a")
 	in.Stop("nobody")
 	if all := in.Programs(); len(all) != 1 || all[0].Service != "b" || all[0].PID != pid || all[0].State != Running {
-		t.Errorf("after the stop: %+v", all)
+		t.Errorf("after the stop: %#v", all)
 	}
 	eventually(t, "one process less", func() bool { return onHost(t, "sleep 86395.5") == 1 })
 	if _, ok := in.Logs("a"); ok {
