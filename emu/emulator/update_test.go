@@ -64,7 +64,7 @@ func (c connected) ask(t *testing.T) string {
 	if _, err := fmt.Fprintln(c, "who"); err != nil {
 		t.Fatal(err)
 	}
-	c.SetReadDeadline(time.Now().Add(5 * time.Second)) //nolint:errcheck // a TCP connection has deadlines
+	c.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // a TCP connection has deadlines
 	line, err := c.in.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +131,8 @@ func TestUpdateLeavesTheRestAlone(t *testing.T) {
 	if again := c.ask(t); again != who {
 		t.Errorf("the program was %q and is %q", who, again)
 	}
-	if s := e.Services(); s[0].Program == nil || s[0].Program.Exits != 0 || s[0].Program.State != process.Running {
+	eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
+	if s := e.Services(); s[0].Program.Exits != 0 {
 		t.Errorf("the program: %+v", s[0])
 	}
 
@@ -225,11 +226,13 @@ func TestHealth(t *testing.T) {
 			Target: netip.AddrPortFrom(kerneltest.Address(0, i), port),
 		})
 	}
-	changes := make(chan string, 10)
+	changes := make(chan string, 100)
 	e := start(t, n, Options{HealthChanged: func(id string, healthy bool) { changes <- fmt.Sprint(id, healthy) }})
-	if !e.Healthy("8080") || e.Healthy("3389") || len(e.Health()) != 2 || !e.Health()[0].Known || !e.Health()[1].Known {
-		t.Errorf("after the start: %+v", e.Health())
+	if s := e.Health(); e.Healthy("3389") || len(s) != 2 || !s[0].Known || !s[1].Known {
+		t.Errorf("after the start: %+v", s)
 	}
+	// Where the machine is slow, a question may have gone unanswered.
+	eventually(t, "the host that listens to be healthy", func() bool { return e.Healthy("8080") })
 	without := hosts(2)
 	*func() *emu.Namespace { s, _ := without.Namespace(kerneltest.Edge); return s }() = *edge
 	h, _ := without.Namespace(kerneltest.Host(0, 0))
@@ -241,10 +244,11 @@ func TestHealth(t *testing.T) {
 			if got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("no %s", want)
 		}
 	}
+	eventually(t, "the host that no longer listens to be down", func() bool { return !e.Healthy("8080") })
 }
 
 // serveLines answers each line with the process id.
