@@ -216,29 +216,27 @@ func TestRestart(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	n := hosts(2)
-	edge, _ := n.Namespace(kerneltest.Edge)
 	source := netip.MustParseAddr("168.63.129.16")
-	edge.Loopback = append(edge.Loopback, source)
-	for i, port := range []uint16{kerneltest.Port, 3389} {
-		edge.HealthProbes = append(edge.HealthProbes, emu.HealthProbe{
-			ID: fmt.Sprint(port), Source: source, Protocol: "tcp", Interval: 1, Timeout: 2,
-			Target: netip.AddrPortFrom(kerneltest.Address(0, i), port),
-		})
+	asked := func(timeout int) *emu.Network {
+		n := hosts(2)
+		edge, _ := n.Namespace(kerneltest.Edge)
+		edge.Loopback = append(edge.Loopback, source)
+		for i, port := range []uint16{kerneltest.Port, 3389} {
+			edge.HealthProbes = append(edge.HealthProbes, emu.HealthProbe{
+				ID: fmt.Sprint(port), Source: source, Protocol: "tcp", Interval: 1, Timeout: timeout,
+				Target: netip.AddrPortFrom(kerneltest.Address(0, i), port),
+			})
+		}
+		return n
 	}
-	changes := make(chan string, 100)
-	e := start(t, n, Options{HealthChanged: func(id string, healthy bool) { changes <- fmt.Sprint(id, healthy) }})
-	if s := e.Health(); e.Healthy("3389") || len(s) != 2 || !s[0].Known || !s[1].Known {
+	changes := make(chan string, 10)
+	// Who serves is not found down by a slow machine.
+	e := start(t, asked(300), Options{HealthChanged: func(id string, healthy bool) { changes <- fmt.Sprint(id, healthy) }})
+	if s := e.Health(); len(s) != 2 || !s[0].Known || !s[1].Known {
 		t.Errorf("after the start: %+v", s)
 	}
-	// Where the machine is slow, a question may have gone unanswered.
-	eventually(t, "the host that listens to be healthy", func() bool { return e.Healthy("8080") })
-	without := hosts(2)
-	*func() *emu.Namespace { s, _ := without.Namespace(kerneltest.Edge); return s }() = *edge
-	h, _ := without.Namespace(kerneltest.Host(0, 0))
-	h.Services = nil
-	update(t, e, without)
-	for _, want := range []string{"8080true", "8080false"} {
+	told := func(want string) {
+		t.Helper()
 		select {
 		case got := <-changes:
 			if got != want {
@@ -248,7 +246,18 @@ func TestHealth(t *testing.T) {
 			t.Fatalf("no %s", want)
 		}
 	}
-	eventually(t, "the host that no longer listens to be down", func() bool { return !e.Healthy("8080") })
+	told("8080true")
+	if !e.Healthy("8080") || e.Healthy("3389") {
+		t.Errorf("one listens: %+v", e.Health())
+	}
+	without := asked(2)
+	h, _ := without.Namespace(kerneltest.Host(0, 0))
+	h.Services = nil
+	update(t, e, without)
+	told("8080false")
+	if e.Healthy("8080") {
+		t.Errorf("nobody listens: %+v", e.Health())
+	}
 }
 
 // serveLines answers each line with the process id.
