@@ -28,7 +28,10 @@ func supervisor(t *testing.T, env ...string) (cmd *exec.Cmd, inside bool) {
 	}
 	run := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
 	cmd = exec.Command("/proc/self/exe", "-test.run="+run)
-	cmd.Env = slices.Concat(os.Environ(), env, []string{marker + "=" + t.Name()})
+	cmd.Env = slices.Concat(os.Environ(), env, []string{
+		marker + "=" + t.Name(),
+		"GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0", // the race detector would sleep a second at its end
+	})
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 	return cmd, false
 }
