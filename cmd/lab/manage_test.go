@@ -13,8 +13,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"vnetlab/emu/process/terminal"
+	"golang.org/x/sys/unix"
 )
 
 // eventually REGEXP PROGRAM ARGUMENT... runs a program again and again until what it prints matches; that is then on stdout.
@@ -73,7 +72,7 @@ func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: terminal KEYS ARGUMENT...")
 	}
-	master, slave, err := terminal.Open()
+	master, slave, err := pseudoTerminal()
 	ts.Check(err)
 	defer master.Close()
 	_, err = master.WriteString(ts.ReadFile(args[0]))
@@ -91,4 +90,22 @@ func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = ts.Stdout().Write(shown)
 	ts.Check(err)
 	ts.Check(c.Wait())
+}
+
+// pseudoTerminal gives both ends of a new one: the slave is for the program, the master for who plays the terminal.
+func pseudoTerminal() (master, slave *os.File, err error) {
+	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		return nil, nil, err
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		master.Close()
+	}
+	return master, slave, err
 }
