@@ -188,7 +188,7 @@ best_go() {
 build_lab() {
 	[ -x bin/lab ] || say "Building bin/lab: the first time takes a minute or two"
 	# What it needs is fetched first, more patiently than go build does.
-	again go list -buildvcs=false -deps ./cmd/lab || true
+	again go mod download || true
 	# Go asks git for the version; git trusts no tree of another user, and a clone is its user's while root builds.
 	GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD \
 		CGO_ENABLED=0 go build -buildvcs=auto -trimpath -o bin/lab ./cmd/lab ||
