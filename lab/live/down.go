@@ -15,7 +15,7 @@ import (
 )
 
 // How long a supervisor that was asked to stop may take, programs' own grace included, before it is killed.
-const stopPatience = 5 * time.Second
+var stopPatience = 5 * time.Second
 
 // Down ends a lab and returns when nothing of it is left. A lab that doesn't run is an error; its stale files are removed all the same.
 func Down(ctx context.Context, name string) error {

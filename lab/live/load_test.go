@@ -29,7 +29,7 @@ type keptOpen struct {
 }
 
 func (h *keptOpen) ask() (string, error) {
-	h.SetDeadline(time.Now().Add(5 * time.Second)) //nolint:errcheck // a TCP connection has deadlines
+	h.SetDeadline(time.Now().Add(waitLimit)) //nolint:errcheck // a TCP connection has deadlines
 	if _, err := io.WriteString(h, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
 		return "", err
 	}

@@ -21,7 +21,7 @@ type lock struct {
 }
 
 // acquirePatience is how long acquire waits for a holder that has not said who it is: a lab being started, or one being cleaned away.
-const acquirePatience = 5 * time.Second
+var acquirePatience = 5 * time.Second
 
 // acquire takes the lock of a lab and makes its directory. A running lab is an *Error that says which process holds it.
 func acquire(name string) (*lock, error) {
