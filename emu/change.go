@@ -109,7 +109,7 @@ func (c *Change) namespaces() (stayed []stay) {
 	stays := make(map[string]bool, len(to))
 	for _, n := range to {
 		switch was := old[n.Name]; {
-		case was == nil || was.Kind != n.Kind:
+		case was == nil || was.Kind != n.Kind || was.EstablishedTimeout != n.EstablishedTimeout:
 			c.Added = append(c.Added, n)
 		default:
 			stays[n.Name] = true

@@ -175,6 +175,8 @@ func mutate(t *testing.T, v reflect.Value) {
 		}
 	case reflect.Array:
 		mutate(t, v.Index(0))
+	case reflect.Int:
+		v.SetInt(v.Int() + 1)
 	case reflect.Uint8:
 		v.SetUint(v.Uint() + 1)
 	case reflect.Struct:

@@ -44,6 +44,9 @@ type Namespace struct {
 	Kind     Kind   `json:"kind"`
 	Hostname string `json:"hostname,omitempty"` // what programs inside see; empty: Name
 	Origin   Origin `json:"origin,omitzero"`
+	// EstablishedTimeout is how many seconds a router's connection tracking remembers an established TCP connection without packets, where no
+	// [TimeoutPolicy] says otherwise; 0: as the kernel does, days.
+	EstablishedTimeout int `json:"establishedTimeout,omitempty"`
 	// Loopback addresses are local to the namespace without a link: a router's name server listens on one.
 	Loopback  []netip.Addr `json:"loopback,omitempty"`
 	Bridges   []Bridge     `json:"bridges,omitempty"`

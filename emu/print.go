@@ -56,6 +56,9 @@ func (p *printer) block(depth int, text string) {
 func (p *printer) namespace(s *Namespace, links []string) {
 	p.line(0, "")
 	p.line(0, "namespace %s (%s)%s", s.Name, s.Kind, from(s.Origin))
+	if s.EstablishedTimeout != 0 {
+		p.line(1, "established TCP connections are forgotten after %d s without packets", s.EstablishedTimeout)
+	}
 	for _, a := range s.Loopback {
 		p.line(1, "address %s on lo", a)
 	}

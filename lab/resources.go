@@ -232,6 +232,10 @@ const (
 	DefaultProbeTimeout  = 31
 )
 
+// DefaultIdleTimeoutInMinutes is how long the load balancer remembers an idle TCP connection ("Change TCP idle timeout settings for your load
+// balancer").
+const DefaultIdleTimeoutInMinutes = 4
+
 // Endpoint is a public port of an instance: of a virtual machine, or a role's input endpoint.
 type Endpoint struct {
 	Name            string
@@ -242,8 +246,7 @@ type Endpoint struct {
 	Distribution    Distribution
 	ACL             []ACLRule
 	Probe           *Probe // nil: a member serves while it runs
-	// IdleTimeoutInMinutes is how long an idle connection is remembered, 4 to 30; 0: as long as the kernel does, days. The platform's default
-	// is 4; it is not imposed because not every kernel has conntrack timeout policies.
+	// IdleTimeoutInMinutes is how long an idle connection is remembered, 4 to 30; 0: [DefaultIdleTimeoutInMinutes].
 	IdleTimeoutInMinutes int
 	// InternalLoadBalancer names the deployment's internal load balancer; then the port is on its private address.
 	InternalLoadBalancer string

@@ -108,10 +108,13 @@ func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallRead
 	f := newFacts()
 	r := reader{facts: f, names: map[int]string{}}
 	if err := n.Do(func() (err error) {
-		if spec == nil || spec.Kind == emu.Router {
-			if err := r.readSysctls(); err != nil {
-				return err
-			}
+		if spec == nil {
+			err = r.readSysctls(routerSysctls)
+		} else if spec.Kind == emu.Router {
+			err = r.readSysctls(sysctls(spec))
+		}
+		if err != nil {
+			return err
 		}
 		r.socket, err = newRouteSocket()
 		return err
@@ -138,8 +141,8 @@ type reader struct {
 	bridge bool           // whether there is one
 }
 
-func (r *reader) readSysctls() error {
-	for _, s := range routerSysctls {
+func (r *reader) readSysctls(all []sysctl) error {
+	for _, s := range all {
 		value, err := os.ReadFile("/proc/sys/net/" + s.key)
 		if errors.Is(err, fs.ErrNotExist) {
 			value = []byte(s.value) // what the kernel doesn't have needs no switching off

@@ -97,7 +97,7 @@ func (p *place) keep() {
 // create makes the namespace and what needs no link.
 func (p *place) create(w *sysctlWriter) (err error) {
 	p.ns, err = newNamespace(p.want.Name, func() (err error) {
-		if err := w.write(sysctls(p.want.Kind)); err != nil {
+		if err := w.write(sysctls(p.want)); err != nil {
 			return err
 		}
 		p.route, err = newRouteSocket()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -45,12 +47,18 @@ var (
 // asks, however many ask at once.
 var unlimitedICMP = sysctl{"ipv4/icmp_ratemask", "0"}
 
-func sysctls(kind emu.Kind) []sysctl {
-	if kind == emu.Router {
-		return routerSysctls
+// sysctls gives the values of a namespace.
+func sysctls(n *emu.Namespace) []sysctl {
+	switch {
+	case n.Kind == emu.Host:
+		return hostSysctls
+	case n.EstablishedTimeout != 0:
+		return append(slices.Clip(routerSysctls), sysctl{establishedTimeout, strconv.Itoa(n.EstablishedTimeout)})
 	}
-	return hostSysctls
+	return routerSysctls
 }
+
+const establishedTimeout = "netfilter/nf_conntrack_tcp_timeout_established"
 
 // sysctlWriter writes the values of new namespaces. The kernel remembers the files that were opened in each namespace under one folder, and
 // looks through those of all namespaces for each that it hasn't seen: with a thousand of them that takes longer than all else. So

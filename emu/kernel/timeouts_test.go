@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,20 @@ func expiry(t *testing.T, n *Namespace) (time.Duration, bool) {
 		}
 	}
 	return least, found
+}
+
+// isForgotten checks that nothing comes back any more, not even a refusal.
+func (c connection) isForgotten(t *testing.T) {
+	t.Helper()
+	if err := c.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(c, "late"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.answers.ReadString('\n'); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a forgotten connection goes on: %q, %v", got, err)
+	}
 }
 
 // A connection through an endpoint is forgotten after the time of its policy, and each has that of the time it began.
@@ -71,16 +86,44 @@ func TestTimeoutPolicy(t *testing.T) {
 		t.Errorf("remembered for %s, %t, instead of 2 s", left, ok)
 	}
 	time.Sleep(4 * time.Second)
-	if err := short.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := fmt.Fprintln(short, "late"); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := short.answers.ReadString('\n'); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a forgotten connection goes on: %q, %v", got, err)
-	}
+	short.isForgotten(t)
 	c.lives(t, "to the end")
+}
+
+// A router remembers established connections for its own time where no policy says otherwise. One that it forgot goes on only if nothing is
+// translated.
+func TestEstablishedTimeout(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	network := func(seconds int) *emu.Network {
+		n := published(2, 1, 1)
+		edge, _ := n.Namespace(kerneltest.Edge)
+		edge.EstablishedTimeout = seconds
+		forward := edge.Ruleset.Chains[1]
+		forward.Rules = append(forward.Rules, with(emu.MatchPrefix{Of: emu.Destination, Prefix: netip.MustParsePrefix("10.0.0.0/8")}, emu.Accept{}))
+		return n
+	}
+	n := network(600)
+	s := apply(t, n)
+	if got := differences(t, n, s); got != "" {
+		t.Error(got)
+	}
+	if got := differences(t, network(240), s); !strings.Contains(got, "nf_conntrack_tcp_timeout_established") {
+		t.Errorf("another timeout is no difference: %q", got)
+	}
+	local := netip.AddrPortFrom(kerneltest.Address(0, 0), kerneltest.Port)
+	edge, client := namespace(t, s, kerneltest.Edge), namespace(t, s, kerneltest.Host(1, 0))
+	echo(t, namespace(t, s, kerneltest.Host(0, 0)), local)
+	published, direct := connect(t, client, netip.AddrPortFrom(vip, 1000)), connect(t, client, local)
+	published.lives(t, "translated")
+	direct.lives(t, "not translated")
+	if left, ok := expiry(t, edge); !ok || left <= 300*time.Second || left > 600*time.Second {
+		t.Errorf("remembered for %s, %t, instead of 600 s", left, ok)
+	}
+	if err := edge.Do(func() error { return netlink.ConntrackTableFlush(netlink.ConntrackTable) }); err != nil {
+		t.Fatal(err)
+	}
+	published.isForgotten(t)
+	direct.lives(t, "forgotten, but not translated")
 }
 
 // A protocol that has no policy is refused before the kernel is asked.

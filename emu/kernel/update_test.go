@@ -34,6 +34,9 @@ func drawNetwork(t *rapid.T) *emu.Network {
 	some := func(what string) bool { return rapid.Bool().Draw(t, what) }
 	pick := func(what string, n int) int { return rapid.IntRange(0, n-1).Draw(t, what) }
 	edge := &emu.Namespace{Name: "edge", Kind: emu.Router}
+	if pick("timeout", 4) == 0 {
+		edge.EstablishedTimeout = 60
+	}
 	bridges := 1 + pick("bridges", 3)
 	for i := range bridges {
 		b := emu.Bridge{Name: fmt.Sprintf("b%d", i), MAC: emu.MAC{2, 2, 0, 0, byte(pick("bridge MAC", 2)), byte(i)}}

@@ -36,7 +36,7 @@ func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 			f.objects[neighborObject(e.Address, e.Device)] = properties{"mac": e.MAC.String()}
 		}
 		if n.Kind == emu.Router {
-			for _, s := range routerSysctls {
+			for _, s := range sysctls(n) {
 				f.objects["sysctl net/"+s.key] = properties{"value": s.value}
 			}
 		}

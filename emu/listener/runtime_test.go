@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
@@ -51,6 +52,7 @@ func TestProxyChangesItsRoutes(t *testing.T) {
 	}
 	slow := make(chan string)
 	go func() {
+		defer close(slow) // without an answer too
 		_, body := get(t, clientIn(a), "http://"+there.String()+"/", "a.azurewebsites.net", "")
 		slow <- body
 	}()
@@ -92,6 +94,7 @@ func TestServicesStopAndStart(t *testing.T) {
 			if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
+			c.SetDeadline(time.Now().Add(enough))
 			if n, err := c.Read(make([]byte, 1024)); n == 0 {
 				t.Fatal(err)
 			}

@@ -122,7 +122,7 @@ func (r *running) wait(ctx context.Context, polite syscall.Signal) (*unix.WaitSt
 		// A stopped process takes no signal before it continues.
 		_ = SendFiles(r.control, signalRequest{Signals: []syscall.Signal{polite, unix.SIGCONT}, EndSession: true})
 		select {
-		case <-time.After(grace):
+		case <-time.After(r.in.grace):
 			_ = SendFiles(r.control, signalRequest{Signals: []syscall.Signal{unix.SIGKILL}})
 		case <-over:
 		}
@@ -149,7 +149,7 @@ func (r *running) lost(err error) error {
 	select {
 	case <-r.init.ended:
 		return fmt.Errorf("%s: %w", r.in.name, r.init.err)
-	case <-time.After(time.Second):
+	case <-time.After(10 * time.Second): // its socket closes first, then the kernel ends all that it ran
 		return fmt.Errorf("%s: %w", r.in.name, err)
 	}
 }

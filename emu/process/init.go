@@ -212,12 +212,11 @@ func lookPath(name string, env []string) (string, error) {
 	return "", fmt.Errorf("%s: command not found in %s", name, path)
 }
 
-// killSession ends every process of a session. Another round finds those that were being forked meanwhile.
+// killSession ends every process of a session and waits until none is left, some seconds at most: one that hangs in the kernel ends
+// when it can. Another round finds those that were being forked meanwhile.
 func killSession(id int) {
-	for range 10 {
-		if signalSession(id, unix.SIGKILL) == 0 {
-			return
-		}
-		time.Sleep(time.Millisecond)
+	end := time.Now().Add(5 * time.Second)
+	for wait := time.Millisecond; signalSession(id, unix.SIGKILL) > 0 && time.Now().Before(end); wait = min(2*wait, 50*time.Millisecond) {
+		time.Sleep(wait)
 	}
 }

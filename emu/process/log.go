@@ -48,7 +48,8 @@ func (l *Log) add(line Line) {
 		l.size -= len(l.lines[drop].Text) + lineCharges
 		drop++
 	}
-	l.lines = slices.Delete(l.lines, 0, drop)
+	clear(l.lines[:drop])
+	l.lines = l.lines[drop:] // not moved: a full log drops a line with each that it takes
 	l.first += drop
 	l.wake()
 }

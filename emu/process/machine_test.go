@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +17,7 @@ import (
 
 // supervisor prepares this test to be run again in a process of its own, PID 1 of its own PID namespace and in its own mount
 // namespace, as the supervisor of a lab is. In that process it says so.
-func supervisor(t *testing.T, args ...string) (cmd *exec.Cmd, inside bool) {
+func supervisor(t *testing.T, env ...string) (cmd *exec.Cmd, inside bool) {
 	kerneltest.RequireRoot(t)
 	const marker = "PROCESS_TEST_SUPERVISOR"
 	if os.Getenv(marker) == t.Name() {
@@ -27,31 +27,43 @@ func supervisor(t *testing.T, args ...string) (cmd *exec.Cmd, inside bool) {
 		return nil, true
 	}
 	run := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	cmd = exec.Command("/proc/self/exe", append([]string{"-test.run=" + run}, args...)...)
-	cmd.Env = append(os.Environ(), marker+"="+t.Name())
+	cmd = exec.Command("/proc/self/exe", "-test.run="+run)
+	cmd.Env = slices.Concat(os.Environ(), env, []string{
+		marker + "=" + t.Name(),
+		"GORACE=" + os.Getenv("GORACE") + " atexit_sleep_ms=0", // the race detector would sleep a second at its end
+	})
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 	return cmd, false
+}
+
+// ownMachine runs this test as a supervisor, and says so there.
+func ownMachine(t *testing.T) (inside bool) {
+	t.Helper()
+	cmd, inside := supervisor(t)
+	if !inside {
+		if text, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(text), "no tests to run") {
+			t.Errorf("%v\n%s", err, text)
+		}
+	}
+	return inside
 }
 
 func TestEtcOfOtherMachines(t *testing.T) {
 	for _, test := range []struct{ name, prepare string }{
 		{"plain", "echo host >/etc/resolv.conf; echo host >/etc/hostname"},
-		{"systemd-resolved", "mount -t tmpfs none /run && mkdir -p /run/systemd/resolve && echo host >/run/systemd/resolve/stub-resolv.conf && " +
+		{"systemd-resolved", "mkdir -p /run/systemd/resolve && echo host >/run/systemd/resolve/stub-resolv.conf && " +
 			"ln -s ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf; echo host >/etc/hostname"},
 		{"link to elsewhere", "mkdir /etc/network && echo host >/etc/network/resolv && ln -s network/resolv /etc/resolv.conf; echo host >/etc/hostname"},
 		{"dangling", "ln -s /run/no/such/file /etc/resolv.conf"},
 		{"missing", "true"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			cmd, inside := supervisor(t)
-			if !inside {
-				if text, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(text), "no tests to run") {
-					t.Errorf("%v\n%s", err, text)
-				}
+			if !ownMachine(t) {
 				return
 			}
+			// A /run of its own too: in the other one all that runs on the machine makes files.
 			const etc = "mount -t tmpfs none /mnt && cp -a /etc/alternatives /mnt && mount -t tmpfs none /etc && " +
-				"cp -a /mnt/alternatives /etc && umount /mnt && echo 127.0.0.1 host >/etc/hosts && "
+				"cp -a /mnt/alternatives /etc && umount /mnt && echo 127.0.0.1 host >/etc/hosts && mount -t tmpfs none /run && touch /run/file && "
 			const list = "find /etc /run -xdev | sort; cat /etc/hosts; cat /etc/resolv.conf 2>&1; true"
 			if text, err := exec.Command("sh", "-c", etc+test.prepare).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, text)
@@ -86,9 +98,10 @@ func TestEtcOfOtherMachines(t *testing.T) {
 
 // The supervisor is killed at once and has no time to clean up.
 func TestSupervisorKilled(t *testing.T) {
-	const program, daemon = "sleep 86397.5", "sleep 86398.5"
-	cmd, inside := supervisor(t)
+	program, daemon := sleeper(), sleeper()
+	cmd, inside := supervisor(t, "PROGRAM="+program, "DAEMON="+daemon)
 	if inside {
+		program, daemon = os.Getenv("PROGRAM"), os.Getenv("DAEMON")
 		s := emu.Service{Name: "db", Port: 1433, Protocol: emu.TCP, Command: "exec " + program}
 		in := newInstance(t, Options{}, s)
 		if err := in.Run(s); err != nil {
@@ -96,8 +109,11 @@ func TestSupervisorKilled(t *testing.T) {
 		}
 		shell(t, in, "setsid "+daemon+" >/dev/null 2>&1 &")
 		fmt.Println("ready")
-		time.Sleep(time.Minute)
+		_, _ = os.Stdin.Read(make([]byte, 1)) // until it is killed
 		return
+	}
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -38,6 +38,8 @@ type Instance struct {
 	ns   *kernel.Namespace
 	name string
 	opts Options
+	// grace is the constant of this name; a test that wants the answer to the question to end gives more.
+	grace time.Duration
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -59,7 +61,7 @@ type Options struct {
 
 // New makes an instance that runs nothing yet, and has no process.
 func New(ns *kernel.Namespace, spec *emu.Namespace, opts Options) *Instance {
-	in := &Instance{ns: ns, name: spec.Name, spec: spec, opts: opts}
+	in := &Instance{ns: ns, name: spec.Name, spec: spec, opts: opts, grace: grace}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	return in
 }

@@ -3,16 +3,19 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
@@ -93,12 +96,19 @@ func onHost(t *testing.T, command string) (n int) {
 	return n
 }
 
-// eventually waits for a condition, five seconds at most.
+// sleeper makes a command that sleeps, and that no other process of the machine has, not even in another run of the test.
+func sleeper() string {
+	return fmt.Sprintf("sleep 86400.%d%04d", os.Getpid(), sleepers.Add(1))
+}
+
+var sleepers atomic.Int32
+
+// eventually waits for a condition; the limit is for a machine that has other things to do.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not in 5 s: %s", what)
+			t.Fatalf("not in a minute: %s", what)
 		}
 	}
 }
@@ -139,6 +149,13 @@ func TestExecExitCodes(t *testing.T) {
 }
 
 func TestWhatAProgramFinds(t *testing.T) {
+	if !ownMachine(t) { // where nobody else mounts anything
+		return
+	}
+	// Mounts spread from the namespaces of instances, as on most machines, unless an instance sees to it.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
+	}
 	hostProcesses, _ := filepath.Glob("/proc/[0-9]*")
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -199,21 +216,18 @@ func TestWhatAProgramFinds(t *testing.T) {
 
 func TestOrphansAreReapedAndEndWithClose(t *testing.T) {
 	in := newInstance(t, Options{})
-	const daemon = "sleep 86391.5"
-	// A daemon: its parent is gone, its session another.
-	shell(t, in, "(setsid "+daemon+" </dev/null >/dev/null 2>&1 &); (setsid sh -c 'sleep 0.05' >/dev/null 2>&1 &)")
-	eventually(t, "the short orphan is reaped", func() bool {
-		return strings.Count(shell(t, in, "cat /proc/[0-9]*/stat 2>/dev/null; true"), " (sleep) ") == 1
-	})
-	if n := onHost(t, daemon); n != 1 {
-		t.Fatalf("%d daemons", n)
-	}
-	began := time.Now()
-	if err := in.Close(); err != nil {
+	daemon := sleeper()
+	// A daemon: its parent is gone, its session another. The other one has the output, which ends with it.
+	orphan := strings.TrimSpace(shell(t, in, "(setsid "+daemon+" </dev/null >/dev/null 2>&1 &); (setsid sh -c 'echo $$; sleep 0.05' &)"))
+	if _, err := strconv.Atoi(orphan); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("Close took %s", took)
+	eventually(t, "the short orphan is reaped", func() bool {
+		return shell(t, in, "test ! -e /proc/"+orphan+" || echo there") == ""
+	})
+	eventually(t, "the daemon runs", func() bool { return onHost(t, daemon) == 1 })
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
 	}
 	if n := onHost(t, daemon); n != 0 {
 		t.Errorf("%d daemons outlived Close", n)
@@ -223,28 +237,54 @@ func TestOrphansAreReapedAndEndWithClose(t *testing.T) {
 	}
 }
 
+// The init ends by itself when its socket closes, and nothing outlives it.
+func TestInitEndsWhenHungUp(t *testing.T) {
+	in := newInstance(t, Options{})
+	daemon := sleeper()
+	shell(t, in, "setsid "+daemon+" </dev/null >/dev/null 2>&1 &")
+	eventually(t, "the daemon runs", func() bool { return onHost(t, daemon) == 1 })
+	in.mu.Lock()
+	init := in.init
+	in.mu.Unlock()
+	if err := init.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-init.ended
+	if !strings.HasSuffix(init.err.Error(), "it exited") {
+		t.Error(init.err)
+	}
+	if n := onHost(t, daemon); n != 0 {
+		t.Errorf("%d daemons outlived the init", n)
+	}
+}
+
 func TestExecCancelled(t *testing.T) {
 	in := newInstance(t, Options{})
+	sleep := sleeper()
 	for _, test := range []struct {
 		name, script string
 		exit         int
 	}{
-		{"hang-up", "sleep 86392.5 & exec sleep 86392.5", 129},
-		{"deaf", "trap '' HUP; sleep 86392.5 & while :; do sleep 86392.5; done", 137},
+		{"hang-up", sleep + " & exec " + sleep, 129},
+		{"deaf", "trap '' HUP; " + sleep + " & while :; do " + sleep + "; done", 137},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var exit int
+			var err error
+			done := make(chan struct{})
 			go func() {
-				for end := time.Now().Add(5 * time.Second); onHost(t, "sleep 86392.5") < 2 && time.Now().Before(end); {
-					time.Sleep(5 * time.Millisecond)
-				}
-				cancel()
+				defer close(done)
+				exit, err = in.Exec(ctx, Command{Argv: []string{"sh", "-c", test.script}})
 			}()
-			exit, err := in.Exec(ctx, Command{Argv: []string{"sh", "-c", test.script}})
+			eventually(t, "both sleep", func() bool { return onHost(t, sleep) == 2 })
+			cancel()
+			<-done
 			if exit != test.exit || !errors.Is(err, context.Canceled) {
 				t.Errorf("exit %d, %v", exit, err)
 			}
-			if n := onHost(t, "sleep 86392.5"); n != 0 {
+			if n := onHost(t, sleep); n != 0 {
 				t.Errorf("%d processes go on", n)
 			}
 		})
@@ -257,12 +297,23 @@ func TestInitKilled(t *testing.T) {
 	in.mu.Lock()
 	init := in.init.cmd.Process
 	in.mu.Unlock()
-	time.AfterFunc(100*time.Millisecond, func() { _ = init.Kill() })
-	exit, err := in.Exec(t.Context(), Command{Argv: []string{"sleep", "86393.5"}})
+	sleep := sleeper()
+	var exit int
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		exit, err = in.Exec(t.Context(), Command{Argv: strings.Fields(sleep)})
+	}()
+	eventually(t, "it runs", func() bool { return onHost(t, sleep) == 1 })
+	if err := init.Kill(); err != nil {
+		t.Error(err)
+	}
+	<-done
 	if err == nil || !strings.Contains(err.Error(), "init process of the instance ended: signal: killed") {
 		t.Errorf("exit %d, %v", exit, err)
 	}
-	if n := onHost(t, "sleep 86393.5"); n != 0 {
+	if n := onHost(t, sleep); n != 0 {
 		t.Error("the command outlived the init")
 	}
 	if got := shell(t, in, "echo again"); got != "again\n" {

@@ -219,7 +219,10 @@ func (p *program) once(ctx context.Context) string {
 	status, err := r.wait(ctx, unix.SIGTERM)
 	select {
 	case <-copied: // so that its last words come before ours
-	case <-time.After(100 * time.Millisecond): // a daemon that left the session still writes
+	case <-time.After(100 * time.Millisecond):
+		if hungUp(out) {
+			<-copied // late, but all is written
+		} // else a daemon that left the session still writes
 	}
 	if err != nil {
 		return err.Error()
@@ -237,6 +240,20 @@ func (in *Instance) envOf(s emu.Service) []string {
 		}
 	}
 	return slices.Clone(s.Env)
+}
+
+// hungUp says whether nobody has the writing end of a pipe any more.
+func hungUp(pipe *os.File) bool {
+	raw, err := pipe.SyscallConn()
+	if err != nil {
+		return true // closed, so it was read to its end
+	}
+	var state [1]unix.PollFd
+	err = raw.Control(func(fd uintptr) {
+		state[0].Fd = int32(fd)
+		_, _ = unix.Poll(state[:], 0)
+	})
+	return err != nil || state[0].Revents&unix.POLLHUP != 0
 }
 
 // outputPipe makes a pipe whose reading end alone is non-blocking: a program must not be surprised by EAGAIN.

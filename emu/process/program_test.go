@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,33 +13,46 @@ import (
 )
 
 func TestProgramRestarts(t *testing.T) {
-	dir := t.TempDir()
-	s := emu.Service{Name: "web", Port: 80, Protocol: emu.TCP, Dir: dir, Command: `pwd; echo "port $PORT"; sleep 86394.5 & exit 3`}
+	dir, sleep := t.TempDir(), sleeper()
+	s := emu.Service{Name: "web", Port: 80, Protocol: emu.TCP, Dir: dir, Command: `pwd; echo "port $PORT"; ` + sleep + ` & exit 3`}
 	in := newInstance(t, Options{}, s)
+	began := time.Now()
 	if err := in.Run(s); err != nil {
 		t.Fatal(err)
 	}
 	if err := in.Run(s); err == nil {
 		t.Error("the same service ran twice")
 	}
-	began := time.Now()
-	eventually(t, "three exits", func() bool { return in.Programs()[0].Exits >= 3 })
-	if took := time.Since(began); took < 600*time.Millisecond || took > 3*time.Second {
+	var p ProgramStatus
+	var left int
+	eventually(t, "a look between two runs, after three exits", func() bool {
+		p = in.Programs()[0]
+		left = onHost(t, sleep)
+		return p.State == Restarting && p.Exits >= 3 && in.Programs()[0] == p
+	})
+	if took := time.Since(began); took < 600*time.Millisecond {
 		t.Errorf("three exits took %s", took)
 	}
-	if p := in.Programs()[0]; p.Last != "exit status 3" || p.State != Restarting || p.Service != "web" || p.Port != 80 {
+	if p.Last != "exit status 3" || p.Service != "web" || p.Port != 80 {
 		t.Errorf("%+v", p)
 	}
-	if n := onHost(t, "sleep 86394.5"); n != 0 {
-		t.Errorf("%d processes are left of earlier runs", n)
+	if left != 0 {
+		t.Errorf("%d processes are left of earlier runs", left)
 	}
 	log, _ := in.Logs("web")
-	var text []string
-	for _, l := range log.Last(6) {
-		text = append(text, l.Text)
+	want := []string{
+		dir, "port 80", "exit status 3; starting again in 200ms", dir, "port 80", "exit status 3; starting again in 400ms",
+		dir, "port 80", "exit status 3; starting again in 800ms",
 	}
-	want := []string{dir, "port 80", "exit status 3; starting again in 400ms", dir, "port 80", "exit status 3; starting again in 800ms"}
-	if strings.Join(text, "\n") != strings.Join(want, "\n") {
+	var text []string
+	eventually(t, "three exits in the log", func() bool { // where the third comes after the state
+		text = nil
+		for _, l := range log.Last(1000) {
+			text = append(text, l.Text)
+		}
+		return len(text) >= len(want)
+	})
+	if !slices.Equal(text[:len(want)], want) {
 		t.Errorf("log: %q", text)
 	}
 	if err := in.Close(); err != nil {
@@ -53,6 +67,7 @@ func TestProgramIsAskedToEnd(t *testing.T) {
 	dir := t.TempDir()
 	s := emu.Service{Name: "db", Port: 1433, Protocol: emu.TCP, Dir: dir, Command: `trap 'echo bye >bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done`}
 	in := newInstance(t, Options{}, s)
+	in.grace = time.Minute
 	if err := in.Run(s); err != nil {
 		t.Fatal(err)
 	}
@@ -70,23 +85,25 @@ func TestProgramIsAskedToEnd(t *testing.T) {
 }
 
 func TestProgramSurvivesItsInit(t *testing.T) {
-	s := emu.Service{Name: "db", Port: 1433, Protocol: emu.TCP, Command: `echo up; exec sleep 86395.5`}
+	sleep := sleeper()
+	s := emu.Service{Name: "db", Port: 1433, Protocol: emu.TCP, Command: `echo up; exec ` + sleep}
 	in := newInstance(t, Options{}, s)
 	if err := in.Run(s); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it runs", func() bool { return onHost(t, "sleep 86395.5") == 1 })
+	eventually(t, "it runs", func() bool { return onHost(t, sleep) == 1 })
 	in.mu.Lock()
 	_ = in.init.cmd.Process.Kill()
 	in.mu.Unlock()
 	eventually(t, "it runs again", func() bool {
 		p := in.Programs()[0]
-		return p.Exits == 1 && p.State == Running && onHost(t, "sleep 86395.5") == 1
+		return p.Exits == 1 && p.State == Running && onHost(t, sleep) == 1
 	})
 }
 
 func TestLogFollow(t *testing.T) {
-	s := emu.Service{Name: "web", Port: 80, Protocol: emu.TCP, Command: `for i in 1 2 3; do echo $i; sleep 0.05; done; printf unfinished; exec sleep 1000`}
+	sleep := sleeper()
+	s := emu.Service{Name: "web", Port: 80, Protocol: emu.TCP, Command: `for i in 1 2 3; do echo $i; sleep 0.05; done; printf unfinished; exec ` + sleep}
 	in := newInstance(t, Options{}, s)
 	if err := in.Run(s); err != nil {
 		t.Fatal(err)
@@ -95,10 +112,12 @@ func TestLogFollow(t *testing.T) {
 	if _, other := in.Logs("other"); !ok || other {
 		t.Fatal("which logs are there")
 	}
-	time.AfterFunc(time.Second, func() { _ = in.Close() })
 	var got []string
 	for line := range log.Lines(t.Context(), -1, true) { // ends with Close
-		got = append(got, line.Text)
+		if got = append(got, line.Text); len(got) == 3 {
+			eventually(t, "all is written", func() bool { return onHost(t, sleep) == 1 })
+			time.AfterFunc(10*time.Millisecond, func() { _ = in.Close() }) // while this waits for the next line
+		}
 	}
 	if strings.Join(got, " ") != "1 2 3 unfinished" {
 		t.Errorf("%q", got)
@@ -150,19 +169,24 @@ print("listening", flush=True); time.sleep(1000)'`
 	for _, test := range []struct {
 		name    string
 		service emu.Service
-		err     []string
+		// What doesn't listen where it should has this state and last output before it is judged, and an error with these texts.
+		state  State
+		output string
+		err    []string
 	}{
-		{"tcp", emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET", "0.0.0.0", "s.listen()")}, nil},
-		{"dual stack", emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET6", "::", "s.listen()")}, nil},
-		{"udp", emu.Service{Protocol: emu.UDP, Command: program("socket.AF_INET, socket.SOCK_DGRAM", "0.0.0.0", "")}, nil},
+		{"tcp", emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET", "0.0.0.0", "s.listen()")}, "", "", nil},
+		{"dual stack", emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET6", "::", "s.listen()")}, "", "", nil},
+		{"udp", emu.Service{Protocol: emu.UDP, Command: program("socket.AF_INET, socket.SOCK_DGRAM", "0.0.0.0", "")}, "", "", nil},
 		{
 			"loopback",
 			emu.Service{Protocol: emu.TCP, Command: program("socket.AF_INET", "127.0.0.1", "s.listen()")},
+			Running, "listening",
 			[]string{"nothing listens on port 8080/tcp but on the loopback address", "service s is running", "    listening"},
 		},
 		{
 			"not",
 			emu.Service{Protocol: emu.TCP, Command: "echo no such database; exit 4"},
+			Restarting, "no such database",
 			[]string{name, "service s is restarting", "exit status 4", "    no such database"},
 		},
 	} {
@@ -174,19 +198,28 @@ print("listening", flush=True); time.sleep(1000)'`
 			if err := in.Run(s); err != nil {
 				t.Fatal(err)
 			}
-			limit := 10 * time.Second
-			if test.err != nil {
-				limit = 1500 * time.Millisecond
+			wait := func(limit time.Duration) error {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				return in.WaitListening(ctx, s)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			err := in.WaitListening(ctx, s)
-			if (err == nil) != (test.err == nil) {
-				t.Fatal(err)
-			}
-			for _, want := range test.err {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%v\nlacks %q", err, want)
+			if test.err == nil {
+				if err := wait(time.Minute); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				log, _ := in.Logs("s")
+				var err error
+				eventually(t, "an error while the program stayed as it was", func() bool {
+					before, said := in.Programs()[0], log.Last(lastWords)
+					err = wait(30 * time.Millisecond)
+					return before.State == test.state && in.Programs()[0] == before &&
+						slices.ContainsFunc(said, func(l Line) bool { return l.Text == test.output })
+				})
+				for _, want := range test.err {
+					if err == nil || !strings.Contains(err.Error(), want) {
+						t.Errorf("%v\nlacks %q", err, want)
+					}
 				}
 			}
 			go in.Close()

@@ -8,7 +8,8 @@ import (
 )
 
 func TestStopEndsOneProgram(t *testing.T) {
-	command := `echo $PEERS; sleep 86395.5`
+	sleep := sleeper()
+	command := `echo $PEERS; ` + sleep
 	a := emu.Service{Name: "a", Port: 80, Protocol: emu.TCP, Command: command, Env: []string{"PEERS=x"}}
 	b := emu.Service{Name: "b", Port: 81, Protocol: emu.TCP, Command: command}
 	in := newInstance(t, Options{}, a, b)
@@ -32,7 +33,7 @@ func TestStopEndsOneProgram(t *testing.T) {
 	if all := in.Programs(); len(all) != 1 || all[0].Service != "b" || all[0].PID != pid || all[0].State != Running {
 		t.Errorf("after the stop: %#v", all)
 	}
-	eventually(t, "one process less", func() bool { return onHost(t, "sleep 86395.5") == 1 })
+	eventually(t, "one process less", func() bool { return onHost(t, sleep) == 1 })
 	if _, ok := in.Logs("a"); ok {
 		t.Error("a program that was stopped has a log")
 	}

@@ -45,8 +45,8 @@ const (
 	// keepalive is the interval in which one end of each tunnel sends something. It so is the one that greets, always: when both do at
 	// once, neither understands the other's answer, and five seconds pass until the next attempt.
 	keepalive = 25 * time.Second
-	// patience is how long the ends may take to meet; they need a few milliseconds.
-	patience = 10 * time.Second
+	// patience is how long the ends may take to meet; they need a few milliseconds, and five seconds more for each packet that is lost.
+	patience = 20 * time.Second
 )
 
 // Open makes a tunnel between the namespaces a and b of its two ends. When it returns, the ends have met and the tunnel carries packets.

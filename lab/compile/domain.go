@@ -102,8 +102,9 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		return &p
 	}
 	edge := &emu.Namespace{
-		Name: EdgeName(d.name), Kind: emu.Router, Origin: d.origin, Loopback: []netip.Addr{lab.PlatformResolver},
-		Routes: gather(d, func(s *edgeShare) []emu.Route { return s.routes }), HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
+		Name: EdgeName(d.name), Kind: emu.Router, Origin: d.origin, EstablishedTimeout: idleTimeout,
+		Loopback: []netip.Addr{lab.PlatformResolver},
+		Routes:   gather(d, func(s *edgeShare) []emu.Route { return s.routes }), HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
 	p := &domainPart{domain: d, edge: edge, lists: newEdgeLists(d, old), outside: &outside{port: d.port, edge: edge.Name}}

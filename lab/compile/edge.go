@@ -11,6 +11,9 @@ import (
 // byVIP marks the first packet of a connection to a VIP: if it comes from inside the domain, its source becomes a VIP too.
 const byVIP = 1
 
+// idleTimeout is how many seconds an edge remembers an idle TCP connection, through an endpoint that says nothing else or outbound.
+const idleTimeout = 60 * lab.DefaultIdleTimeoutInMinutes
+
 // edgeShare is all that the edge of a domain has of a deployment.
 type edgeShare struct {
 	subnets                   []subnet     // its own, outside a virtual network

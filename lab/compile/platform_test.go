@@ -88,7 +88,17 @@ func TestHealthProbes(t *testing.T) {
 }
 
 func TestIdleTimeouts(t *testing.T) {
-	got := namespaceOf(t, compile.Network(labtest.Connected(t)), "edge.West").Ruleset.Timeouts
+	network := compile.Network(labtest.Connected(t))
+	for _, n := range network.Namespaces {
+		want := 0
+		if strings.HasPrefix(n.Name, "edge.") {
+			want = 240
+		}
+		if n.EstablishedTimeout != want {
+			t.Errorf("%s forgets established connections after %d s, not %d", n.Name, n.EstablishedTimeout, want)
+		}
+	}
+	got := namespaceOf(t, network, "edge.West").Ruleset.Timeouts
 	if want := []emu.TimeoutPolicy{{Name: "idle-tcp-10", Protocol: emu.TCP, Seconds: 600}}; !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

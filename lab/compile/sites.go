@@ -35,7 +35,7 @@ func (b *builder) webSites(location string) *webSitesPart {
 	}
 	addresses := webSiteAddresses(location)
 	edge := &emu.Namespace{
-		Name: WebSitesEdgeName(location), Kind: emu.Router, Loopback: append(slices.Clone(addresses), lab.PlatformResolver),
+		Name: WebSitesEdgeName(location), Kind: emu.Router, EstablishedTimeout: idleTimeout, Loopback: append(slices.Clone(addresses), lab.PlatformResolver),
 		DNS:     &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 		Ruleset: webSitesRules(location),
 	}

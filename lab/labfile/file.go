@@ -132,7 +132,7 @@ type Endpoint struct {
 	Distribution         Distribution `yaml:"distribution" doc:"What decides which member of the set takes a connection: none is the 5-tuple."`
 	ACL                  []ACLRule    `yaml:"acl" doc:"Remote addresses that may or may not use the endpoint."`
 	Probe                *Probe       `yaml:"probe" doc:"How the load balancer finds out whether the machine serves; without it, it serves while it runs."`
-	IdleTimeoutInMinutes IdleTimeout  `yaml:"idleTimeoutInMinutes" doc:"How long the load balancer remembers an idle connection."`
+	IdleTimeoutInMinutes IdleTimeout  `yaml:"idleTimeoutInMinutes" doc:"How long the load balancer remembers an idle connection; 4 unless given."`
 	InternalLoadBalancer Text         `yaml:"internalLoadBalancer" doc:"Name of the service's internal load balancer: the port is on its address, not on the VIP."`
 	DirectServerReturn   bool         `yaml:"directServerReturn" doc:"The destination address stays the VIP, and the machine answers as the VIP."`
 	Origin               emu.Origin   `yaml:"-"`

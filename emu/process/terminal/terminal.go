@@ -9,7 +9,6 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -86,42 +85,66 @@ func copySize(from, to *os.File) {
 }
 
 // A job in the background may keep the pseudo-terminal open after the command's end. Then the output is taken for complete when
-// it is silent for a moment, and cut off when it never is.
+// it is silent for a moment, and cut off when it never is; but what is there at the command's end is copied in any case.
 const (
 	silence = 50 * time.Millisecond
 	cutOff  = 2 * time.Second
+	// mostWaiting is more than a pseudo-terminal holds, in bytes.
+	mostWaiting = 64 << 10
 )
 
-// copyOutput copies what is printed to the terminal. The function it gives waits for the rest.
+// copyOutput copies what is printed to the terminal. The function it gives, to be called after the command's end, waits for the rest.
 func copyOutput(stdout, master *os.File) (finish func()) {
-	var last atomic.Pointer[time.Time] // when to cut off; set with the command's end
-	deadline := func() {
-		if l := last.Load(); l != nil {
-			d := time.Now().Add(silence)
-			if d.After(*l) {
-				d = *l
-			}
-			_ = master.SetReadDeadline(d)
-		}
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		buf := make([]byte, 32<<10)
-		for {
-			n, err := master.Read(buf) // EIO: nobody has the slave any more
-			if _, writeErr := stdout.Write(buf[:n]); err != nil || writeErr != nil {
-				return
+		// once copies what one read gives.
+		once := func(read func([]byte) (int, error)) (n int, err error) {
+			n, err = read(buf)
+			_, writeErr := stdout.Write(buf[:max(n, 0)])
+			if err == nil {
+				err = writeErr
 			}
-			deadline()
+			return n, err
+		}
+		var err error
+		for err == nil {
+			_, err = once(master.Read) // EIO: nobody has the slave any more
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		for n, total := 1, 0; n > 0 && total < mostWaiting; total += n {
+			n, err = once(func(b []byte) (int, error) { return readWaiting(master, b) })
+		}
+		if err != nil && !errors.Is(err, unix.EAGAIN) {
+			return
+		}
+		end := time.Now().Add(cutOff)
+		for err = nil; err == nil; {
+			d := time.Now().Add(silence)
+			if d.After(end) {
+				d = end
+			}
+			_ = master.SetReadDeadline(d)
+			_, err = once(master.Read)
 		}
 	}()
 	return func() {
-		at := time.Now().Add(cutOff)
-		last.Store(&at)
-		deadline()
+		_ = master.SetReadDeadline(time.Now())
 		<-done
 	}
+}
+
+// readWaiting reads what is there, whatever the deadline.
+func readWaiting(f *os.File, b []byte) (n int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	controlErr := raw.Control(func(fd uintptr) { n, err = unix.Read(int(fd), b) })
+	return n, errors.Join(controlErr, err)
 }
 
 // copyInput copies what is typed to the pseudo-terminal. The function it gives ends that, without taking a key more.

@@ -2,11 +2,14 @@ package terminal
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,16 +48,22 @@ func newInstance(t *testing.T) *process.Instance {
 type user struct {
 	t    *testing.T
 	keys *os.File
+	mark string // in the environment of all that runs at this terminal, and nowhere else
 	mu   sync.Mutex
 	seen string
 }
+
+var users atomic.Int32
+
+// patience is for a machine that has other things to do.
+const patience = time.Minute
 
 func newUser(t *testing.T) (*user, *os.File) {
 	keys, screen, err := Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &user{t: t, keys: keys}
+	u := &user{t: t, keys: keys, mark: fmt.Sprintf("AT_TERMINAL=%d-%d", os.Getpid(), users.Add(1))}
 	t.Cleanup(func() { keys.Close(); screen.Close() })
 	go func() {
 		buf := make([]byte, 1024)
@@ -75,6 +84,20 @@ func newUser(t *testing.T) (*user, *os.File) {
 // for what may have come already.
 func (u *user) types(keys, expect string) {
 	u.t.Helper()
+	u.waitsAfter(keys, expect, func(seen string) bool { return strings.Contains(seen, expect) })
+}
+
+// runs does so with what makes the shell ask again, and waits for that too: keys typed earlier may meet the terminal in a mode that
+// isn't the shell's, and what is shown later may be taken for the answer to the next keys.
+func (u *user) runs(keys, expect string) {
+	u.t.Helper()
+	u.waitsAfter(keys, expect, func(seen string) bool { return strings.Contains(seen, expect) && strings.HasSuffix(seen, prompt) })
+}
+
+const prompt = "$ "
+
+func (u *user) waitsAfter(keys, expect string, done func(seen string) bool) {
+	u.t.Helper()
 	if keys != "" {
 		u.mu.Lock()
 		u.seen = ""
@@ -83,11 +106,11 @@ func (u *user) types(keys, expect string) {
 	if _, err := io.WriteString(u.keys, keys); err != nil {
 		u.t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		u.mu.Lock()
 		seen := u.seen
 		u.mu.Unlock()
-		if strings.Contains(seen, expect) {
+		if done(seen) {
 			return
 		}
 		if time.Now().After(end) {
@@ -114,7 +137,7 @@ func sitDown(t *testing.T, in *process.Instance, argv ...string) (*user, func() 
 	go func() {
 		exit, err := run(screen, screen, screen, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
 			return in.Exec(t.Context(), process.Command{
-				Argv: argv, Env: []string{"TERM=dumb", "PS1=$ "}, Stdin: stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal,
+				Argv: argv, Env: []string{"TERM=dumb", "PS1=" + prompt, u.mark}, Stdin: stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal,
 			})
 		})
 		done <- result{exit, err}
@@ -127,7 +150,7 @@ func sitDown(t *testing.T, in *process.Instance, argv ...string) (*user, func() 
 				t.Errorf("the terminal is not as before: %v %+v", err, after)
 			}
 			return r.exit, r.err
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the command doesn't end")
 			return 0, nil
 		}
@@ -139,22 +162,25 @@ func TestJobControl(t *testing.T) {
 	for _, shell := range [][]string{{"bash", "--norc", "--noprofile", "-i"}, {"sh", "-i"}} {
 		t.Run(shell[0], func(t *testing.T) {
 			u, wait := sitDown(t, in, shell...)
-			u.types("", "$ ")
-			u.types("tty; echo seen-$((40+2))\r", "seen-42\r\n$ ")
-			u.types("stty size\r", "30 100")
+			u.runs("", "")
+			u.runs("tty; echo seen-$((40+2))\r", "seen-42\r\n$ ")
+			u.runs("stty size\r", "30 100")
 			u.types("sleep 86396.5\r", "sleep 86396.5\r\n")
 			u.waitFor("sleep")
-			u.types("\x03", "$ ") // Ctrl-C
-			u.types("echo status $?\r", "status 130")
+			u.runs("\x03", "") // Ctrl-C
+			u.runs("echo status $?\r", "status 130")
 			u.types("sleep 86396.5\r", "sleep 86396.5\r\n")
 			u.waitFor("sleep")
-			u.types("\x1a", "Stopped") // Ctrl-Z
-			u.types("jobs\r", "Stopped")
+			u.runs("\x1a", "Stopped") // Ctrl-Z
+			u.runs("jobs\r", "Stopped")
 			u.types("fg\r", "sleep 86396.5\r\n")
-			u.types("\x03", "$ ")
+			u.waitFor("sleep")
+			u.runs("\x03", "")
 			u.types("cat\r", "cat\r\n")
+			u.waitFor("cat")
 			u.types("line\r", "line\r\nline\r\n")
-			u.types("\x04", "$ ") // Ctrl-D
+			u.runs("\x04", "") // Ctrl-D
+			u.types(`until [ "$(stty size)" = "11 22" ]; do sleep 0.01; done; echo re''sized`+"\r", "re''sized\r\n")
 			if err := unix.IoctlSetWinsize(int(u.keys.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 11, Col: 22}); err != nil {
 				t.Fatal(err)
 			}
@@ -162,8 +188,7 @@ func TestJobControl(t *testing.T) {
 			if err := unix.Kill(os.Getpid(), unix.SIGWINCH); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(50 * time.Millisecond)
-			u.types("stty size\r", "11 22")
+			u.runs("", "\nresized\r\n")
 			if _, err := io.WriteString(u.keys, "exit 5\r"); err != nil {
 				t.Fatal(err)
 			}
@@ -174,15 +199,18 @@ func TestJobControl(t *testing.T) {
 	}
 }
 
-// inForeground says whether a process of this name is in the foreground of its terminal: "PID (NAME) STATE PPID PGRP SESSION TTY
-// TPGID …", where PGRP is TPGID.
-func inForeground(name string) bool {
+// inForeground says whether a process of this name and with this in its environment is in the foreground of its terminal: "PID (NAME)
+// STATE PPID PGRP SESSION TTY TPGID …", where PGRP is TPGID.
+func inForeground(name, mark string) bool {
 	all, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, f := range all {
 		text, _ := os.ReadFile(f)
 		_, rest, found := strings.Cut(string(text), " ("+name+") ")
-		if f := strings.Fields(rest); found && f[2] == f[5] {
-			return true
+		if fields := strings.Fields(rest); found && fields[2] == fields[5] {
+			environment, _ := os.ReadFile(filepath.Join(filepath.Dir(f), "environ"))
+			if slices.Contains(strings.Split(string(environment), "\x00"), mark) {
+				return true
+			}
 		}
 	}
 	return false
@@ -191,8 +219,8 @@ func inForeground(name string) bool {
 // waitFor waits until a command runs in the foreground: keys typed before go to the shell.
 func (u *user) waitFor(command string) {
 	u.t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if inForeground(command) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if inForeground(command, u.mark) {
 			return
 		}
 	}
