@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -369,6 +370,11 @@ func TestDownOfAHungSupervisor(t *testing.T) {
 	if err := unix.Kill(r.PID, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	// The first of its threads that takes notice stops the others: until then they could still answer.
+	eventually(t, "every thread of the supervisor stands still", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", r.PID))
+		return !slices.ContainsFunc(threads, func(path string) bool { return processState(path) != 'T' })
+	})
 	defer func(before time.Duration) { stopPatience = before }(stopPatience)
 	stopPatience = time.Second
 	if err := Down(t.Context(), "shop"); err != nil {

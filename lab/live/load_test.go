@@ -51,7 +51,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	s := &server{start: startMessage{Name: "load"}, health: newHealthNews()}
 	s.state.Store(newState(l, ""))
 	var err error
-	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}}, nil); err != nil {
+	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}, Patience: waitLimit}, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {

@@ -21,7 +21,7 @@ import (
 // that must be another process.
 func TestMain(m *testing.M) {
 	process.MaybeInit()
-	acquirePatience, stopPatience = waitLimit, waitLimit // a machine under load takes its time
+	acquirePatience, stopPatience, forwardPatience, patience = waitLimit, waitLimit, waitLimit, waitLimit // a machine under load takes its time
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "supervise":
 		if err := Supervise(); err != nil {
@@ -86,12 +86,17 @@ func eventually(t *testing.T, what string, isSo func() bool) {
 
 // lives says whether a process hasn't ended yet. One that has stays in the table of processes until its parent has noticed.
 func lives(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
+	state := processState(fmt.Sprintf("/proc/%d/stat", pid))
+	return state != 0 && state != 'Z' && state != 'X'
+}
+
+// processState reads the letter for the state of a process or thread; 0: there is none.
+func processState(stat string) byte {
+	text, _ := os.ReadFile(stat)
+	if _, rest, ok := strings.Cut(string(text[bytes.LastIndexByte(text, ')')+1:]), " "); ok {
+		return rest[0]
 	}
-	state := strings.TrimSpace(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
+	return 0
 }
 
 func tree(dir string) (all []string) {

@@ -159,7 +159,7 @@ func newTrafficLab(t *testing.T) *trafficLab {
 		}}}))
 	}
 	w := &trafficLab{t: t, lab: l, compiled: new(compile.Compilation).Next(l), servers: map[string]*echoServer{}}
-	w.emulator, err = emulator.Start(t.Context(), w.compiled.Network, emulator.Options{}, nil)
+	w.emulator, err = emulator.Start(t.Context(), w.compiled.Network, emulator.Options{Patience: waitLimit}, nil)
 	must(err)
 	t.Cleanup(func() {
 		for _, s := range w.servers {
@@ -264,13 +264,10 @@ func (w *trafficLab) connect(vip netip.AddrPort) *connection {
 	return &connection{Conn: c, lines: lines, member: name[:len(name)-1]}
 }
 
-// patience is how long a connection waits for an answer before it is lost: packets may be sent again, not for ever.
-const patience = waitLimit
-
 func (c *connection) exchange() error {
 	message := fmt.Sprintf("message %d of %s\n", c.exchanges, c.member)
 	start := time.Now()
-	if err := c.SetDeadline(start.Add(patience)); err != nil {
+	if err := c.SetDeadline(start.Add(waitLimit)); err != nil { // packets may be sent again, not for ever
 		return err
 	}
 	if _, err := c.Write([]byte(message)); err != nil {
