@@ -92,16 +92,47 @@ quietly() {
 	rm -f "$out"
 }
 
+# again COMMAND... runs it, and up to four times again where it fails: whom it asks on the network may be back soon.
+again() {
+	local pause
+	for pause in 2 5 15 30; do
+		quietly "$@" 2>/dev/null && return
+		say "That failed; once more in $pause s"
+		sleep $pause
+	done
+	quietly "$@"
+}
+
+apt_get() { LC_ALL=C apt-get -y -q -o DPkg::Lock::Timeout=300 "$@"; }
+
+# unlocked COMMAND... runs apt-get COMMAND, again while another process, such as the updates of a machine just started, has a lock that
+# DPkg::Lock::Timeout knows nothing of; for five minutes.
+unlocked() {
+	local out deadline=$((SECONDS + 300))
+	until out=$(apt_get "$@" 2>&1); do
+		if [[ $SECONDS -gt $deadline || $out != *[Cc]"ould not get lock"* ]]; then
+			printf '%s\n' "$out"
+			return 1
+		fi
+		sleep 2
+	done
+}
+
 apt_ready=
-apt() { quietly apt-get -y -q -o DPkg::Lock::Timeout=300 "$@"; }
 apt_update() {
 	command -v apt-get >/dev/null || die "this is not a Debian or Ubuntu machine; install by hand: ${missing[*]:-Go 1.21 or later}"
-	[ -n "$apt_ready" ] || apt update || die "apt-get update failed (see above): is the network there?"
+	[ -n "$apt_ready" ] || update || die "apt-get update failed (see above): is the network there?"
 	apt_ready=yes
 }
+# update tries hard to read all sources; after that, those that can't be read are left out, if apt-get leaves them out.
+update() { again unlocked -o APT::Update::Error-Mode=any update || quietly unlocked update; }
 apt_install() {
 	say "Installing: $*"
-	apt install --no-install-recommends "$@" || die "apt-get could not install $* (see above)"
+	again updated_install "$@" || die "apt-get could not install $* (see above)"
+}
+# updated_install installs packages; when that fails, what is known of them may be out of date.
+updated_install() {
+	unlocked install --no-install-recommends "$@" || { unlocked update && unlocked install --no-install-recommends "$@"; }
 }
 
 # want_postgresql notes the server's package, and keeps it from starting a server that nobody asked for.
@@ -134,7 +165,7 @@ install_go() {
 		[ -n "$mirror" ] || die "Go of Debian $suite is too old and apt names no mirror of $suite; install Go 1.21 or later from https://go.dev/dl/ to /usr/local/go"
 		say "Go of Debian $suite is too old: adding $suite-backports"
 		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite-backports main" >/etc/apt/sources.list.d/vnetlab-backports.list
-		apt update || {
+		update || {
 			rm /etc/apt/sources.list.d/vnetlab-backports.list
 			die "$suite-backports can't be had (see above); install Go 1.21 or later from https://go.dev/dl/ to /usr/local/go"
 		}
@@ -156,6 +187,8 @@ best_go() {
 
 build_lab() {
 	[ -x bin/lab ] || say "Building bin/lab: the first time takes a minute or two"
+	# What it needs is fetched first, more patiently than go build does.
+	again go list -buildvcs=false -deps ./cmd/lab || true
 	# Go asks git for the version; git trusts no tree of another user, and a clone is its user's while root builds.
 	GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD \
 		CGO_ENABLED=0 go build -buildvcs=auto -trimpath -o bin/lab ./cmd/lab ||

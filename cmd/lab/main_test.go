@@ -89,10 +89,23 @@ func asLab(args ...string) *exec.Cmd {
 	return c
 }
 
+// labOf is a lab with the environment of a script, in its folder.
+func labOf(ts *testscript.TestScript, args ...string) *exec.Cmd {
+	c := asLab(args...)
+	c.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "VNETLAB_RUN", "VNETLAB_CACHE", "HOME", "GORACE", "LAB", "TERM", "NO_COLOR"} {
+		c.Env = append(c.Env, name+"="+ts.Getenv(name))
+	}
+	return c
+}
+
+// patience is how long a script waits for what must come. A good run doesn't.
+const patience = time.Minute
+
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
 		"exits": exits, "json": jsonValue, "nobody": nobody, "interrupt": interrupt,
-		"eventually": eventually, "forwards": forwards,
+		"eventually": eventually, "forwards": forwards, "terminal": onTerminal,
 	}
 }
 
@@ -165,11 +178,8 @@ func child(v any, step string) (any, bool) {
 func nobody(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	c := asLab(args[1:]...)
+	c := labOf(ts, args[1:]...)
 	c.Dir = "/"
-	for _, name := range []string{"PATH", "VNETLAB_RUN", "VNETLAB_CACHE", "GORACE"} {
-		c.Env = append(c.Env, name+"="+ts.Getenv(name))
-	}
 	if os.Geteuid() == 0 {
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
@@ -187,11 +197,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: interrupt REGEXP|DURATION ARGUMENT...")
 	}
-	c := asLab(args[1:]...)
-	c.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "VNETLAB_RUN", "VNETLAB_CACHE", "HOME", "GORACE"} {
-		c.Env = append(c.Env, name+"="+ts.Getenv(name))
-	}
+	c := labOf(ts, args[1:]...)
 	out, err := os.Create(ts.MkAbs("interrupted"))
 	ts.Check(err)
 	defer out.Close()
@@ -207,7 +213,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 		// that it does with a lab is to make a folder.
 		ready = func() bool { _, err := os.Stat(ts.Getenv("VNETLAB_RUN")); return err == nil }
 	}
-	for deadline := time.Now().Add(20 * time.Second); !ready(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ready(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.Process.Kill()
 			ts.Fatalf("no %s in %s", args[0], ts.ReadFile("interrupted"))
@@ -217,7 +223,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(c.Process.Signal(os.Interrupt))
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		c.Process.Kill()
 		ts.Fatalf("it goes on after an interrupt")
 	}

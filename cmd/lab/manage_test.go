@@ -2,30 +2,33 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 )
 
-// eventually PROGRAM ARGUMENT... runs a program again and again until it says what it goes on to say for a while; what it printed last
-// is on stdout.
+// eventually REGEXP PROGRAM ARGUMENT... runs a program again and again until what it prints matches; that is then on stdout.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) == 0 {
-		ts.Fatalf("usage: eventually PROGRAM ARGUMENT...")
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually REGEXP PROGRAM ARGUMENT...")
 	}
-	said, since := "", time.Now()
-	for deadline := time.Now().Add(20 * time.Second); time.Since(since) < time.Second; time.Sleep(50 * time.Millisecond) {
-		ts.Check(ts.Exec(args[0], args[1:]...))
-		if now := ts.ReadFile("stdout"); now != said {
-			said, since = now, time.Now()
+	wanted := regexp.MustCompile("(?m)" + args[0])
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if wanted.MatchString(ts.ReadFile("stdout")) {
+			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("it changes all the time")
+			ts.Fatalf("it never says %s", args[0])
 		}
 	}
 }
@@ -35,10 +38,7 @@ func forwards(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: forwards CONTAINS TO:PORT FLAG...")
 	}
-	c := asLab(append([]string{"forward", "0"}, args[1:]...)...)
-	for _, name := range []string{"PATH", "VNETLAB_RUN", "VNETLAB_CACHE", "HOME", "GORACE", "LAB"} {
-		c.Env = append(c.Env, name+"="+ts.Getenv(name))
-	}
+	c := labOf(ts, append([]string{"forward", "0"}, args[1:]...)...)
 	out, err := c.StdoutPipe()
 	ts.Check(err)
 	c.Stderr = os.Stderr
@@ -50,7 +50,7 @@ func forwards(ts *testscript.TestScript, neg bool, args []string) {
 	if !strings.HasPrefix(address, "127.0.0.1:") {
 		ts.Fatalf("it listens on %q", line)
 	}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	response, err := client.Get(fmt.Sprintf("http://%s/", address))
 	ts.Check(err)
 	page, err := io.ReadAll(response.Body)
@@ -64,4 +64,48 @@ func forwards(ts *testscript.TestScript, neg bool, args []string) {
 	if got := c.ProcessState.ExitCode(); got != exitInterrupted {
 		ts.Fatalf("exit status %d, want %d", got, exitInterrupted)
 	}
+}
+
+// onTerminal is terminal KEYS ARGUMENT...: it runs lab on a terminal of its own, on which what stands in the file KEYS was typed. What
+// the terminal shows is then on stdout. Unlike ttyin and ttyout of testscript it reads to the end, however late it comes to reading.
+func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: terminal KEYS ARGUMENT...")
+	}
+	master, slave, err := pseudoTerminal()
+	ts.Check(err)
+	defer master.Close()
+	_, err = master.WriteString(ts.ReadFile(args[0]))
+	ts.Check(err)
+	c := labOf(ts, args[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = slave, slave, slave
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	err = c.Start()
+	slave.Close()
+	ts.Check(err)
+	shown, err := io.ReadAll(master)
+	if !errors.Is(err, syscall.EIO) { // nobody has the slave any more, and all is read
+		ts.Fatalf("read the terminal: %v", err)
+	}
+	_, err = ts.Stdout().Write(shown)
+	ts.Check(err)
+	ts.Check(c.Wait())
+}
+
+// pseudoTerminal gives both ends of a new one: the slave is for the program, the master for who plays the terminal.
+func pseudoTerminal() (master, slave *os.File, err error) {
+	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		return nil, nil, err
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		master.Close()
+	}
+	return master, slave, err
 }

@@ -26,6 +26,9 @@ var (
 	vip      = netip.MustParseAddr("198.18.0.10")
 )
 
+// patience is how long a name server may take on a busy machine.
+const patience = 30 * time.Second
+
 func network() *emu.Network {
 	n := kerneltest.Subnets(1, 2)
 	for i := range n.Namespaces {
@@ -76,7 +79,7 @@ func dig(t *testing.T, state *kernel.State, host string, args ...string) string 
 	t.Helper()
 	ns, _ := state.Namespace(host)
 	var out strings.Builder
-	cmd := exec.CommandContext(t.Context(), "dig", append([]string{"@" + platform.String(), "+tries=1", "+time=3"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "dig", append([]string{"@" + platform.String(), "+tries=1", "+time=30"}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := ns.Start(cmd); err != nil {
 		t.Fatal(err)
@@ -152,7 +155,7 @@ func TestUpdateChangesAnswersAtOnce(t *testing.T) {
 	state, s, l := start(t, n)
 	ns, _ := state.Namespace(kerneltest.Host(0, 1))
 	ask := func() (netip.Addr, error) {
-		return Lookup(t.Context(), ns, emu.Resolver{Servers: []netip.Addr{platform}}, nil, "contactsql.cloudapp.net")
+		return LookupWithin(t.Context(), patience, ns, emu.Resolver{Servers: []netip.Addr{platform}}, nil, "contactsql.cloudapp.net")
 	}
 	var asking sync.WaitGroup
 	for range 4 {
@@ -228,7 +231,7 @@ func TestLookup(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%.20s", c.name), func(t *testing.T) {
 			ns, _ := state.Namespace(kerneltest.Host(0, 0))
-			got, err := Lookup(t.Context(), ns, c.resolver, c.hosts, c.name)
+			got, err := LookupWithin(t.Context(), patience, ns, c.resolver, c.hosts, c.name)
 			if got != c.want || !errors.Is(err, c.err) {
 				t.Errorf("%s, %v; want %s, %v", got, err, c.want, c.err)
 			}

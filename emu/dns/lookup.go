@@ -22,18 +22,20 @@ var (
 	ErrNoAnswer = errors.New("no name server answered")
 )
 
-const (
-	serverTimeout = time.Second
-	attempts      = 2 // rounds through the servers, as in resolv.conf(5)
-)
+const attempts = 2 // rounds through the servers, as in resolv.conf(5)
 
 // Lookup finds the IPv4 address of a name as a program inside the namespace would by its C library: a numeric name is the
 // address; then come the lines of /etc/hosts; then the servers are asked in their order, from sockets in the namespace, for the
 // name itself and with each search domain: a name without a dot with the search domains first, one with a dot as it is first
 // (ndots:1), one with a final dot only so. The first address counts.
 //
-// The error is ErrNoSuchName when the name has no address, ErrNoAnswer when no server could tell.
+// A server has a second for its answer. The error is ErrNoSuchName when the name has no address, ErrNoAnswer when no server could tell.
 func Lookup(ctx context.Context, ns *kernel.Namespace, resolver emu.Resolver, hosts []emu.NameRecord, name string) (netip.Addr, error) {
+	return LookupWithin(ctx, time.Second, ns, resolver, hosts, name)
+}
+
+// LookupWithin is Lookup with another limit of what one server may take.
+func LookupWithin(ctx context.Context, limit time.Duration, ns *kernel.Namespace, resolver emu.Resolver, hosts []emu.NameRecord, name string) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return a, nil
 	}
@@ -52,7 +54,7 @@ func Lookup(ctx context.Context, ns *kernel.Namespace, resolver emu.Resolver, ho
 		if _, valid := wire.IsDomainName(full); !valid {
 			continue // too long with this search domain, or no name at all
 		}
-		a, err := ask(ctx, ns, resolver.Servers, full)
+		a, err := ask(ctx, limit, ns, resolver.Servers, full)
 		if err == nil || !errors.Is(err, ErrNoSuchName) {
 			return a, err
 		}
@@ -76,7 +78,7 @@ func candidates(name string, search []string) []string {
 }
 
 // ask asks the servers in their order until one knows.
-func ask(ctx context.Context, ns *kernel.Namespace, servers []netip.Addr, full string) (netip.Addr, error) {
+func ask(ctx context.Context, limit time.Duration, ns *kernel.Namespace, servers []netip.Addr, full string) (netip.Addr, error) {
 	var failures []error
 	for range attempts {
 		failures = failures[:0]
@@ -84,10 +86,10 @@ func ask(ctx context.Context, ns *kernel.Namespace, servers []netip.Addr, full s
 			if ctx.Err() != nil {
 				return netip.Addr{}, fmt.Errorf("%s: %w: %w", full, ErrNoAnswer, ctx.Err())
 			}
-			m, err := exchange(ctx, ns, s, full)
+			m, err := exchange(ctx, limit, ns, s, full)
 			switch {
 			case err != nil:
-				failures = append(failures, fmt.Errorf("%s: %w", s, reason(err)))
+				failures = append(failures, fmt.Errorf("%s: %w", s, reason(err, limit)))
 			case m.Rcode == wire.RcodeSuccess, m.Rcode == wire.RcodeNameError:
 				return addressIn(m)
 			default:
@@ -99,24 +101,24 @@ func ask(ctx context.Context, ns *kernel.Namespace, servers []netip.Addr, full s
 }
 
 // exchange asks one server over UDP, and again over TCP when the answer was too long.
-func exchange(ctx context.Context, ns *kernel.Namespace, server netip.Addr, full string) (*wire.Msg, error) {
+func exchange(ctx context.Context, limit time.Duration, ns *kernel.Namespace, server netip.Addr, full string) (*wire.Msg, error) {
 	query := new(wire.Msg).SetQuestion(full, wire.TypeA)
-	m, err := exchangeOver(ctx, ns, "udp", server, query)
+	m, err := exchangeOver(ctx, limit, ns, "udp", server, query)
 	if err == nil && m.Truncated {
-		return exchangeOver(ctx, ns, "tcp", server, query)
+		return exchangeOver(ctx, limit, ns, "tcp", server, query)
 	}
 	return m, err
 }
 
-func exchangeOver(ctx context.Context, ns *kernel.Namespace, network string, server netip.Addr, query *wire.Msg) (*wire.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
+func exchangeOver(ctx context.Context, limit time.Duration, ns *kernel.Namespace, network string, server netip.Addr, query *wire.Msg) (*wire.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c, err := ns.Dial(ctx, network, netip.AddrPortFrom(server, port))
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	m, _, err := (&wire.Client{Net: network, Timeout: serverTimeout}).ExchangeWithConnContext(ctx, query, &wire.Conn{Conn: c})
+	m, _, err := (&wire.Client{Net: network, Timeout: limit}).ExchangeWithConnContext(ctx, query, &wire.Conn{Conn: c})
 	return m, err
 }
 
@@ -132,11 +134,11 @@ func addressIn(m *wire.Msg) (netip.Addr, error) {
 }
 
 // reason shortens an error of the net package to what happened.
-func reason(err error) error {
+func reason(err error, limit time.Duration) error {
 	var op *net.OpError
 	if errors.As(err, &op) {
 		if op.Timeout() {
-			return fmt.Errorf("no answer within %s", serverTimeout)
+			return fmt.Errorf("no answer within %s", limit)
 		}
 		return op.Err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	wire "github.com/miekg/dns"
 
@@ -20,6 +21,8 @@ const (
 	ttl         = 60   // seconds that an answer may be kept
 	negativeTTL = 5    // seconds that the absence of a name may be kept: a change of a running lab makes it appear
 	udpSize     = 1232 // bytes of a UDP answer, at most, to clients that announce no less
+	// queryTime is how long a client over TCP may take to send its query.
+	queryTime = 10 * time.Second
 )
 
 // Server answers for all name servers of one network: authoritatively, for every name there is. A name that isn't in the network
@@ -103,18 +106,24 @@ func (s *Server) Close() error {
 type endpoint struct {
 	server    *Server
 	namespace string
-	running   []*wire.Server
+	running   []running
+}
+
+// running is a server that answers, and tells when it has ended.
+type running struct {
+	*wire.Server
+	ended <-chan error
 }
 
 // serve starts to answer on the socket of s and returns when it does.
 func (e *endpoint) serve(s *wire.Server, socket io.Closer) error {
 	started, ended := make(chan struct{}), make(chan error, 1)
-	s.Handler, s.UDPSize = e, udpSize
+	s.Handler, s.UDPSize, s.ReadTimeout = e, udpSize, queryTime
 	s.NotifyStartedFunc = func() { close(started) }
 	go func() { ended <- s.ActivateAndServe() }()
 	select {
 	case <-started:
-		e.running = append(e.running, s)
+		e.running = append(e.running, running{s, ended})
 		return nil
 	case err := <-ended:
 		return errors.Join(err, socket.Close())
@@ -125,12 +134,16 @@ func (e *endpoint) serve(s *wire.Server, socket io.Closer) error {
 func (e *endpoint) Close() error {
 	e.server.mu.Lock()
 	delete(e.server.listening, e)
-	running := e.running
+	all := e.running
 	e.running = nil
 	e.server.mu.Unlock()
 	var errs []error
-	for _, s := range running {
-		errs = append(errs, s.Shutdown())
+	for _, s := range all {
+		err := s.Shutdown()
+		if err == nil {
+			err = <-s.ended // only then is the port free: both Shutdown and the server close the socket, and one doesn't wait for the other
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

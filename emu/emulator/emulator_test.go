@@ -2,6 +2,8 @@ package emulator
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/dns"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/emu/process"
 )
@@ -25,7 +28,21 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TEST_SERVER") != "" {
 		panic(serveForTest())
 	}
+	healthPatience = patience
 	os.Exit(m.Run())
+}
+
+// patience is how long tests wait for what must come. No machine is so slow.
+const patience = 30 * time.Second
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited for %s in vain", what)
+		}
+	}
 }
 
 // network has two hosts; the first listens on the port that its firewall opens.
@@ -50,7 +67,18 @@ func start(t *testing.T, n *emu.Network, opts Options) *Emulator {
 			t.Error(err)
 		}
 	})
+	e.prober.TimeLimit, e.prober.AnswerLimit = patience, patience
 	return e
+}
+
+// probeName probes a target by its name, again as long as no name server has answered: those are given a second, which a slow machine may need.
+func probeName(t *testing.T, e *Emulator, from, name string) (o emu.Observation) {
+	t.Helper()
+	eventually(t, "an answer to the question for "+name, func() bool {
+		o = e.Probe(t.Context(), from, emu.Target{Name: name, Port: kerneltest.Port, Protocol: emu.TCP})
+		return o.Verdict != emu.Error || !strings.Contains(o.Detail, dns.ErrNoAnswer.Error())
+	})
+	return o
 }
 
 func target(port uint16) emu.Target {
@@ -123,13 +151,17 @@ func TestPrograms(t *testing.T) {
 	serve := emu.Service{Name: "web", Port: kerneltest.Port, Protocol: emu.TCP, Command: "echo here I am; exec sleep 1000"}
 	n := network(serve)
 	kerneltest.RequireRoot(t)
-	began := time.Now()
-	_, err := Start(t.Context(), n, Options{ListenTimeout: 300 * time.Millisecond}, nil)
-	if err == nil || !strings.Contains(err.Error(), "here I am") || !strings.Contains(err.Error(), kerneltest.Host(0, 0)) {
-		t.Errorf("a program that doesn't listen gives %v", err)
-	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %s to give up", took)
+	for limit := 300 * time.Millisecond; ; limit *= 3 {
+		_, err := Start(t.Context(), n, Options{ListenTimeout: limit}, nil)
+		if err == nil || !strings.Contains(err.Error(), "nothing listens") || !strings.Contains(err.Error(), kerneltest.Host(0, 0)) {
+			t.Fatalf("a program that doesn't listen gives %v", err)
+		}
+		if strings.Contains(err.Error(), "here I am") {
+			return
+		}
+		if limit > patience { // a slow machine needs longer until the program has printed
+			t.Fatalf("the error doesn't cite the program: %v", err)
+		}
 	}
 }
 
@@ -141,17 +173,19 @@ func TestExecAndLogs(t *testing.T) {
 	), Options{Env: []string{"HOME=/somewhere"}, Keep: []string{folder}})
 	host := kerneltest.Host(0, 0)
 	for _, name := range []string{"", "web", "8080"} {
-		lines, err := e.Logs(t.Context(), host, name, -1, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var text []string
-		for l := range lines {
-			text = append(text, l.Text)
-		}
-		if !slices.Contains(text, "up /somewhere") {
-			t.Errorf("logs of %q are %q", name, text)
-		}
+		// The program may listen before what it printed is read.
+		eventually(t, fmt.Sprintf("the output in the log of %q", name), func() bool {
+			lines, err := e.Logs(t.Context(), host, name, -1, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for l := range lines {
+				if l.Text == "up /somewhere" {
+					return true
+				}
+			}
+			return false
+		})
 	}
 	for _, name := range []string{"other", "nothing"} {
 		if _, err := e.Logs(t.Context(), host, name, -1, false); err == nil {
@@ -165,9 +199,11 @@ func TestExecAndLogs(t *testing.T) {
 	if exit != 7 || err != nil {
 		t.Errorf("exit %d, %v", exit, err)
 	}
-	if s := e.Services(); len(s) != 2 || s[0].Program == nil || s[0].Program.State != process.Running {
-		t.Errorf("services are %+v", s)
+	if s := e.Services(); len(s) != 2 || s[0].Program == nil {
+		t.Fatalf("services are %+v", s)
 	}
+	// A program may listen before it is known that it was started.
+	eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
 	if err := e.StopPrograms(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -226,16 +262,19 @@ func TestNames(t *testing.T) {
 	client, _ := n.Namespace(kerneltest.Host(0, 1))
 	client.Resolver.Servers = []netip.Addr{server}
 	e := start(t, n, Options{})
-	byName := emu.Target{Name: "host.example", Port: kerneltest.Port, Protocol: emu.TCP}
-	if o := e.Probe(t.Context(), client.Name, byName); o.Verdict != emu.Open || o.Address != kerneltest.Address(0, 0) {
+	if o := probeName(t, e, client.Name, "host.example"); o.Verdict != emu.Open || o.Address != kerneltest.Address(0, 0) {
 		t.Errorf("by name: %+v", o)
 	}
-	status, _, err := e.HTTPGet(t.Context(), client.Name, byName, "/")
+	var status int
+	var err error
+	eventually(t, "an answer of the name server", func() bool {
+		status, _, err = e.HTTPGet(t.Context(), client.Name, emu.Target{Name: "host.example", Port: kerneltest.Port}, "/")
+		return !errors.Is(err, dns.ErrNoAnswer)
+	})
 	if err != nil || status != http.StatusOK {
 		t.Errorf("GET by name gives %d, %v", status, err)
 	}
-	byName.Name = "nobody.example"
-	if o := e.Probe(t.Context(), client.Name, byName); o.Verdict != emu.Unresolved {
+	if o := probeName(t, e, client.Name, "nobody.example"); o.Verdict != emu.Unresolved {
 		t.Errorf("a name that isn't there: %+v", o)
 	}
 }

@@ -64,7 +64,7 @@ func (c connected) ask(t *testing.T) string {
 	if _, err := fmt.Fprintln(c, "who"); err != nil {
 		t.Fatal(err)
 	}
-	c.SetReadDeadline(time.Now().Add(5 * time.Second)) //nolint:errcheck // a TCP connection has deadlines
+	c.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // a TCP connection has deadlines
 	line, err := c.in.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +131,8 @@ func TestUpdateLeavesTheRestAlone(t *testing.T) {
 	if again := c.ask(t); again != who {
 		t.Errorf("the program was %q and is %q", who, again)
 	}
-	if s := e.Services(); s[0].Program == nil || s[0].Program.Exits != 0 || s[0].Program.State != process.Running {
+	eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
+	if s := e.Services(); s[0].Program.Exits != 0 {
 		t.Errorf("the program: %+v", s[0])
 	}
 
@@ -215,35 +216,47 @@ func TestRestart(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	n := hosts(2)
-	edge, _ := n.Namespace(kerneltest.Edge)
 	source := netip.MustParseAddr("168.63.129.16")
-	edge.Loopback = append(edge.Loopback, source)
-	for i, port := range []uint16{kerneltest.Port, 3389} {
-		edge.HealthProbes = append(edge.HealthProbes, emu.HealthProbe{
-			ID: fmt.Sprint(port), Source: source, Protocol: "tcp", Interval: 1, Timeout: 2,
-			Target: netip.AddrPortFrom(kerneltest.Address(0, i), port),
-		})
+	asked := func(timeout int) *emu.Network {
+		n := hosts(2)
+		edge, _ := n.Namespace(kerneltest.Edge)
+		edge.Loopback = append(edge.Loopback, source)
+		for i, port := range []uint16{kerneltest.Port, 3389} {
+			edge.HealthProbes = append(edge.HealthProbes, emu.HealthProbe{
+				ID: fmt.Sprint(port), Source: source, Protocol: "tcp", Interval: 1, Timeout: timeout,
+				Target: netip.AddrPortFrom(kerneltest.Address(0, i), port),
+			})
+		}
+		return n
 	}
 	changes := make(chan string, 10)
-	e := start(t, n, Options{HealthChanged: func(id string, healthy bool) { changes <- fmt.Sprint(id, healthy) }})
-	if !e.Healthy("8080") || e.Healthy("3389") || len(e.Health()) != 2 || !e.Health()[0].Known || !e.Health()[1].Known {
-		t.Errorf("after the start: %+v", e.Health())
+	// Who serves is not found down by a slow machine.
+	e := start(t, asked(300), Options{HealthChanged: func(id string, healthy bool) { changes <- fmt.Sprint(id, healthy) }})
+	if s := e.Health(); len(s) != 2 || !s[0].Known || !s[1].Known {
+		t.Errorf("after the start: %+v", s)
 	}
-	without := hosts(2)
-	*func() *emu.Namespace { s, _ := without.Namespace(kerneltest.Edge); return s }() = *edge
-	h, _ := without.Namespace(kerneltest.Host(0, 0))
-	h.Services = nil
-	update(t, e, without)
-	for _, want := range []string{"8080true", "8080false"} {
+	told := func(want string) {
+		t.Helper()
 		select {
 		case got := <-changes:
 			if got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("no %s", want)
 		}
+	}
+	told("8080true")
+	if !e.Healthy("8080") || e.Healthy("3389") {
+		t.Errorf("one listens: %+v", e.Health())
+	}
+	without := asked(2)
+	h, _ := without.Namespace(kerneltest.Host(0, 0))
+	h.Services = nil
+	update(t, e, without)
+	told("8080false")
+	if e.Healthy("8080") {
+		t.Errorf("nobody listens: %+v", e.Health())
 	}
 }
 

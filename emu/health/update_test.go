@@ -81,8 +81,7 @@ func runners(c *Checker) map[string]*runner {
 func TestUpdateKeepsWhatIsKnown(t *testing.T) {
 	b := newBench(t)
 	_, count := b.listen(nil)
-	p := probe("web", "tcp", "")
-	p.Interval, p.Timeout = 1000, 3000
+	p := once(probe("web", "tcp", ""))
 	last := &emu.Network{}
 	update := func(kind emu.Kind, probes ...emu.HealthProbe) {
 		next := &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: kind, HealthProbes: probes}}}
@@ -93,7 +92,7 @@ func TestUpdateKeepsWhatIsKnown(t *testing.T) {
 	b.waitHealthy("web", true)
 	before := b.States()[0]
 	other := p
-	other.ID, other.Interval = "other", 1
+	other.ID, other.Interval = "other", 100
 	update(emu.Router, p, other)
 	b.waitHealthy("other", true)
 	update(emu.Host, p) // the namespace is made anew
@@ -102,7 +101,7 @@ func TestUpdateKeepsWhatIsKnown(t *testing.T) {
 	}
 	// Another rhythm asks at once, but knows what it knew; another target is another question.
 	asked := count.Load()
-	p.Interval = 2000
+	p.Interval += 1000
 	update(emu.Host, p)
 	if healthy, known := b.Healthy("web"); !healthy || !known {
 		t.Error("another interval made it unhealthy")

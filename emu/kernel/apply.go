@@ -52,10 +52,11 @@ func Apply(ctx context.Context, want *emu.Network, report func(done, total int))
 		// Stop the rest; what stopped the build may be one of them.
 		firewalls.Go(func() error { return buildErr })
 	}
-	if err := firewalls.Wait(); err != nil {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
+	err = firewalls.Wait()
+	if ctx.Err() != nil { // also where the last steps were done before they saw it
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return a.state(), nil

@@ -2,10 +2,14 @@ package kernel
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
@@ -54,4 +58,34 @@ func tryRun(n *Namespace, input, program string, args ...string) (string, error)
 	}
 	err := cmd.Wait()
 	return out.String(), err
+}
+
+// patience is how long tests wait for what must come. No machine is so slow.
+const patience = 30 * time.Second
+
+// eventually waits until something is so; false: it never became so.
+func eventually(is func() bool) bool {
+	for end := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// tcpInfo gives what the kernel has counted for a connection.
+func tcpInfo(t *testing.T, c net.Conn) *unix.TCPInfo {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info *unix.TCPInfo
+	var asked error
+	if err := raw.Control(func(fd uintptr) {
+		info, asked = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	}); err != nil || asked != nil {
+		t.Fatal(err, asked)
+	}
+	return info
 }

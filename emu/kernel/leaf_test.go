@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
@@ -87,7 +86,7 @@ func TestLeafBridges(t *testing.T) {
 		for from := range hosts {
 			for to, address := range hosts {
 				n, _ := s.Namespace(from)
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				c, err := n.Dial(ctx, "tcp4", netip.AddrPortFrom(address, kerneltest.Port))
 				cancel()
 				if err != nil {

@@ -38,7 +38,11 @@ func TestMarkMap(t *testing.T) {
 	expect := func(when string, reach ...bool) {
 		t.Helper()
 		for i, want := range reach {
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			limit := 300 * time.Millisecond // enough to see that nothing answers
+			if want {
+				limit = patience
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			c, err := namespace(t, s, kerneltest.Host(1, i)).Dial(ctx, "tcp4", to)
 			cancel()
 			if err == nil {

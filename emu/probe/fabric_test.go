@@ -3,6 +3,7 @@ package probe
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
@@ -156,7 +157,11 @@ func edgeRules() *emu.Ruleset {
 	}
 }
 
-// start makes a network real, with its built-in listeners and proxies, for the time of a test.
+// patience is how long everything may take that comes in the end, on a busy machine.
+const patience = 30 * time.Second
+
+// start makes a network real, with its built-in listeners and proxies, for the time of a test. Its prober is patient: a test that waits for
+// silence sets a limit of its own.
 func start(t testing.TB, n *emu.Network) (*kernel.State, *Prober) {
 	t.Helper()
 	kerneltest.RequireRoot(t)
@@ -181,6 +186,7 @@ func start(t testing.TB, n *emu.Network) (*kernel.State, *Prober) {
 		}
 	}
 	p := New(n, state.Namespace)
+	p.TimeLimit, p.AnswerLimit, p.NameLimit = 2*patience, patience, patience // UDP has half of it
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)

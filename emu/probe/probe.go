@@ -31,6 +31,8 @@ type Prober struct {
 	TimeLimit time.Duration
 	// AnswerLimit is how long a built-in listener may take to say who it is: 2 seconds, unless it is set before the first probe.
 	AnswerLimit time.Duration
+	// NameLimit is how long a name server may take for its answer: 1 second, unless it is set before the first probe.
+	NameLimit time.Duration
 
 	mu         sync.RWMutex
 	topology   *topology // guarded by mu
@@ -41,7 +43,11 @@ type Prober struct {
 
 // New makes a prober for a network whose running namespaces it finds by their names.
 func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)) *Prober {
-	p := &Prober{flights: flights{seed: maphash.MakeSeed()}, TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, namespaces: namespaces}
+	p := &Prober{
+		flights:   flights{seed: maphash.MakeSeed()},
+		TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, NameLimit: time.Second,
+		namespaces: namespaces,
+	}
 	p.reports.deliver, p.reports.namespaces = p.flights.deliver, namespaces
 	p.topology = newTopology(network)
 	return p
@@ -94,7 +100,7 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 	case target.Port == 0:
 		return failed(target.Address, "a probe needs a port from 1 to 65535")
 	}
-	address, err := lookUp(ctx, ns, p.namespace(from), target)
+	address, err := p.lookUp(ctx, ns, target)
 	if errors.Is(err, dns.ErrNoSuchName) {
 		return emu.Observation{Verdict: emu.Unresolved, Detail: err.Error()}
 	}
@@ -136,14 +142,15 @@ func failed(address netip.Addr, detail string) emu.Observation {
 	return emu.Observation{Verdict: emu.Error, Address: address, Detail: detail}
 }
 
-func lookUp(ctx context.Context, ns *kernel.Namespace, s *emu.Namespace, target emu.Target) (netip.Addr, error) {
+func (p *Prober) lookUp(ctx context.Context, ns *kernel.Namespace, target emu.Target) (netip.Addr, error) {
 	if target.Address.IsValid() {
 		return target.Address.Unmap(), nil
 	}
+	s := p.namespace(ns.Name)
 	if s == nil {
 		return netip.Addr{}, fmt.Errorf("the network doesn't know namespace %s, so not how it looks names up", ns.Name)
 	}
-	return dns.Lookup(ctx, ns, s.Resolver, s.Hosts, target.Name)
+	return dns.LookupWithin(ctx, p.NameLimit, ns, s.Resolver, s.Hosts, target.Name)
 }
 
 // attempt connects or exchanges datagrams once. Again says that it got no answer at all, so another attempt makes sense.

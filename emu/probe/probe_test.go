@@ -207,6 +207,7 @@ func TestSecondProberSaysWhatIsWrong(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	second := New(fabric(), state.Namespace)
+	second.TimeLimit, second.AnswerLimit = p.TimeLimit, p.AnswerLimit
 	defer second.Close()
 	if got := second.Probe(t.Context(), "web1", at); got.Verdict != emu.Error || !strings.Contains(got.Detail, "does another prober have it?") {
 		t.Errorf("got %+v", got)
@@ -228,7 +229,6 @@ func findsNoHost(t *testing.T, n *emu.Network, target emu.Target) {
 	t.Helper()
 	t.Parallel()
 	_, p := start(t, n)
-	p.TimeLimit = 10 * time.Second
 	got := p.Probe(t.Context(), "sql1", target)
 	if got.Verdict != emu.Timeout || got.Detail != "no host answers at 10.0.2.99 (EHOSTUNREACH)" {
 		t.Errorf("got %+v", got)
@@ -239,20 +239,16 @@ func TestCancelledProbeIsAnErrorAtOnce(t *testing.T) {
 	cancels(t, fabric(), emu.Target{Address: silent, Port: 80, Protocol: emu.TCP})
 }
 
-// cancels asks a target that never answers.
+// cancels asks a target that never answers, and would wait for an hour.
 func cancels(t *testing.T, n *emu.Network, target emu.Target) {
 	t.Helper()
 	_, p := start(t, n)
-	p.TimeLimit = time.Minute
+	p.TimeLimit = time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	begun := time.Now()
 	got := p.Probe(ctx, "web1", target)
 	if got.Verdict != emu.Error || !strings.Contains(got.Detail, "cancelled") {
 		t.Errorf("got %+v", got)
-	}
-	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("took %s", took)
 	}
 }
 

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -70,17 +71,19 @@ func udpProgram(t testing.TB, ns *kernel.Namespace, port uint16, text string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	go func() {
-		for buf := make([]byte, 100); ; {
-			n, from, err := c.ReadFromUDPAddrPort(buf)
-			if err != nil {
-				return
-			}
-			if n > 0 && text != "" {
-				c.WriteToUDPAddrPort([]byte(text), from) //nolint:errcheck // the prober tells
-			}
+	go answerUDP(c, text)
+}
+
+func answerUDP(c *net.UDPConn, text string) {
+	for buf := make([]byte, 100); ; {
+		n, from, err := c.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
 		}
-	}()
+		if n > 0 && text != "" {
+			c.WriteToUDPAddrPort([]byte(text), from) //nolint:errcheck // the prober tells
+		}
+	}
 }
 
 func TestUDP(t *testing.T) {
@@ -90,10 +93,7 @@ func TestUDP(t *testing.T) {
 	udpProgram(t, namespace(t, state, "real1"), 5432, "hello")
 	udpProgram(t, namespace(t, state, "real1"), 5433, "")
 	udpProgram(t, namespace(t, state, "web2"), 5999, `{"instance":"old","nonce":"1"}`)
-	p.TimeLimit = 1200 * time.Millisecond
-
-	const silence = "UDP: no answer; a silent service looks the same"
-	for _, c := range []struct {
+	type question struct {
 		name    string
 		from    string
 		address netip.Addr
@@ -102,11 +102,30 @@ func TestUDP(t *testing.T) {
 		by      string // namespace and rule, or who answered
 		seenAs  netip.Addr
 		detail  string
-	}{
+	}
+	ask := func(name string, questions []question) {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range questions {
+				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
+					got := p.Probe(t.Context(), c.from, emu.Target{Address: c.address, Port: c.port, Protocol: emu.UDP})
+					by := got.AnsweredBy
+					if got.By != nil {
+						by = got.By.Namespace + " " + got.By.ID
+					}
+					if got.Verdict != c.verdict || by != c.by || got.SeenAs != c.seenAs || !strings.HasPrefix(got.Detail, c.detail) || (c.detail == "") != (got.Detail == "") {
+						t.Errorf("got %+v by %q", got, by)
+					}
+					if got.Verdict == emu.Open && got.RTT <= 0 {
+						t.Errorf("round trip of %s", got.RTT)
+					}
+				})
+			}
+		})
+	}
+	ask("answered", []question{
 		{name: "built-in listener", from: "web1", address: sql1, port: 1434, verdict: emu.Open, by: "sql1", seenAs: web1},
 		{name: "program", from: "web1", address: real1, port: 5432, verdict: emu.Open},
-		{name: "program that keeps silent", from: "web1", address: real1, port: 5433, verdict: emu.Timeout, detail: silence},
-		{name: "answer to another's question", from: "web1", address: web2, port: 5999, verdict: emu.Timeout, detail: silence},
 		{name: "name server", from: "web1", address: netip.MustParseAddr("168.63.129.16"), port: 53, verdict: emu.Open},
 		{name: "nothing listens", from: "web1", address: web2, port: 81, verdict: emu.Refused},
 		{name: "nothing listens behind the firewall's allow", from: "web1", address: sql1, port: 1435, verdict: emu.Refused},
@@ -120,24 +139,17 @@ func TestUDP(t *testing.T) {
 		{name: "translated source", from: "web1", address: laptop, port: 5000, verdict: emu.Open, by: "laptop", seenAs: vip},
 		{name: "to itself", from: "sql1", address: sql1, port: 1434, verdict: emu.Open, by: "sql1", seenAs: sql1},
 		{name: "to itself, nothing listens", from: "sql1", address: sql1, port: 25000, verdict: emu.Refused},
-		{name: "host that drops without a word", from: "web1", address: silent, port: 9, verdict: emu.Timeout, detail: silence},
 		{name: "no route", from: "lonely", address: sql1, port: 9, verdict: emu.Timeout, detail: "no route leads to 10.0.2.4 (ENETUNREACH)"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			got := p.Probe(t.Context(), c.from, emu.Target{Address: c.address, Port: c.port, Protocol: emu.UDP})
-			by := got.AnsweredBy
-			if got.By != nil {
-				by = got.By.Namespace + " " + got.By.ID
-			}
-			if got.Verdict != c.verdict || by != c.by || got.SeenAs != c.seenAs || !strings.HasPrefix(got.Detail, c.detail) || (c.detail == "") != (got.Detail == "") {
-				t.Errorf("got %+v by %q", got, by)
-			}
-			if got.Verdict == emu.Open && got.RTT <= 0 {
-				t.Errorf("round trip of %s", got.RTT)
-			}
-		})
-	}
+	})
+
+	// Silence lasts as long as the limit.
+	p.TimeLimit = 1200 * time.Millisecond
+	const silence = "UDP: no answer; a silent service looks the same"
+	ask("silence", []question{
+		{name: "program that keeps silent", from: "web1", address: real1, port: 5433, verdict: emu.Timeout, detail: silence},
+		{name: "answer to another's question", from: "web1", address: web2, port: 5999, verdict: emu.Timeout, detail: silence},
+		{name: "host that drops without a word", from: "web1", address: silent, port: 9, verdict: emu.Timeout, detail: silence},
+	})
 }
 
 func TestNoHostOverUDP(t *testing.T) {
@@ -148,20 +160,23 @@ func TestCancelledUDPProbeIsAnErrorAtOnce(t *testing.T) {
 	cancels(t, udpFabric(), emu.Target{Address: silent, Port: 9, Protocol: emu.UDP})
 }
 
-// TestLostDatagramIsSentAgain has a listener start between the first datagram and the second. No ICMP error tells of the first.
+// TestLostDatagramIsSentAgain has a program that never heard of the first datagram. No ICMP error tells of it.
 func TestLostDatagramIsSentAgain(t *testing.T) {
 	n := udpFabric()
 	s, _ := n.Namespace("silent")
 	s.Ruleset.Chains[0].Rules = []emu.Rule{{ID: "in", Statements: []emu.Statement{emu.Accept{}}}}
 	state, p := start(t, n)
-	deaf, err := namespace(t, state, "silent").ListenUDP(netip.MustParseAddrPort("0.0.0.0:7"))
+	c, err := namespace(t, state, "silent").ListenUDP(netip.MustParseAddrPort("0.0.0.0:7"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(200*time.Millisecond, func() {
-		deaf.Close()
-		udpProgram(t, namespace(t, state, "silent"), 7, "now")
-	})
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		buf := make([]byte, 100)
+		if _, _, err := c.ReadFromUDPAddrPort(buf); err == nil {
+			answerUDP(c, "now")
+		}
+	}()
 	begun := time.Now()
 	got := p.Probe(t.Context(), "web1", emu.Target{Address: silent, Port: 7, Protocol: emu.UDP})
 	if took := time.Since(begun); got.Verdict != emu.Open || took < resendAfter {
@@ -198,7 +213,7 @@ func TestRuleOfAnOpenPortChanges(t *testing.T) {
 	}
 	s, _ := n.Namespace("sql1")
 	allow := s.Firewall.Rules[len(s.Firewall.Rules)-1].Lines()[0]
-	cmd := exec.Command("iptables", strings.Fields(strings.Replace(allow, "-A", "-D", 1))...)
+	cmd := exec.Command("iptables", strings.Fields("-w "+strings.Replace(allow, "-A", "-D", 1))...)
 	if err := errors.Join(namespace(t, state, "sql1").Start(cmd), cmd.Wait()); err != nil {
 		t.Fatalf("%s: %v", cmd, err)
 	}
@@ -212,8 +227,7 @@ func TestRuleOfAnOpenPortChanges(t *testing.T) {
 // TestSweepOverUDP sweeps UDP targets of every verdict, and TCP targets among them.
 func TestSweepOverUDP(t *testing.T) {
 	_, p := start(t, udpFabric())
-	p.TimeLimit = 200 * time.Millisecond
-	var pairs []Pair
+	var pairs, silence []Pair
 	var want []emu.Verdict
 	for range 20 {
 		for _, c := range []struct {
@@ -229,17 +243,24 @@ func TestSweepOverUDP(t *testing.T) {
 			{"web1", web2, 80, emu.UDP, emu.Refused},
 			{"web1", web2, 80, emu.TCP, emu.Open},
 			{"web1", web2, 5000, emu.TCP, emu.Refused},
-			{"web1", silent, 9, emu.UDP, emu.Timeout},
+			{"lonely", sql1, 9, emu.UDP, emu.Timeout},
 			{"laptop", vip, 5001, emu.UDP, emu.NoBackend},
 			{"web2", sql1, 1434, emu.UDP, emu.Blocked},
 		} {
 			pairs = append(pairs, Pair{From: c.from, Target: emu.Target{Address: c.to, Port: c.port, Protocol: c.over}})
 			want = append(want, c.verdict)
 		}
+		silence = append(silence, Pair{From: "web1", Target: emu.Target{Address: silent, Port: 9, Protocol: emu.UDP}})
 	}
 	for i, o := range p.Sweep(t.Context(), pairs, 16, nil) {
 		if o.Verdict != want[i] {
 			t.Errorf("%+v: %+v, want %s", pairs[i], o, want[i])
+		}
+	}
+	p.TimeLimit = 200 * time.Millisecond
+	for _, o := range p.Sweep(t.Context(), silence, 16, nil) {
+		if o.Verdict != emu.Timeout || o.Address != silent {
+			t.Errorf("silence: %+v", o)
 		}
 	}
 }

@@ -119,6 +119,7 @@ func cleanLab(name string) error {
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		os.Remove(labDir(name)) // when nothing is in it; the lock may be about to be made
+		os.Remove(RunDir())     // likewise: a supervisor may have been killed right before it did so
 		return nil
 	}
 	if err != nil {

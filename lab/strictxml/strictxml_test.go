@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf16"
 )
 
@@ -173,7 +172,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestLargeDocuments asks the reader to stay quick on the files that are worst for it.
+// TestLargeDocuments gives the reader the files that are worst for it: all are read, and their many errors told in few words. One that
+// takes minutes ends with go test's patience.
 func TestLargeDocuments(t *testing.T) {
 	const n = MaxSize / 24
 	var attributes strings.Builder
@@ -189,16 +189,12 @@ func TestLargeDocuments(t *testing.T) {
 		"one name":       "<" + strings.Repeat("a", MaxSize-10) + "/>",
 		"same attribute": "<Town xmlns='urn:town'" + strings.Repeat(" a='1'", n) + "/>",
 	} {
-		start := time.Now()
 		d, err := Read("f", []byte(in), town)
 		if err == nil {
 			err = d.Err()
 		}
 		if err == nil || len(err.Error()) > 100_000 {
 			t.Errorf("%s: error %.200v", name, err)
-		}
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("%s: took %s", name, took)
 		}
 	}
 }

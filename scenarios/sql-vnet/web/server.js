@@ -85,7 +85,7 @@ function isUnreachable(err) {
 
 // createServer makes the HTTP server. The pool needs what pg's has: query(text, values).
 // Reading waits up to `patience` milliseconds for a database that isn't up yet.
-function createServer({ pool, instance, patience = 5000, pause = 250 }) {
+function createServer({ pool, instance, patience = 8000, pause = 250 }) {
   async function read(text, values) {
     const giveUp = Date.now() + patience;
     for (;;) {
