@@ -31,8 +31,8 @@ type Options struct {
 	Env []string
 	// Keep are folders that programs see although they are below /tmp or /run.
 	Keep []string
-	// Patience is the least time that whoever is asked has for an answer: the ends of probes, and when the network starts the targets of
-	// health probes. 0: some seconds, which are plenty unless the machine is overloaded.
+	// Patience is the least time that whoever is asked has for an answer: the ends of probes, name servers, and when the network starts the
+	// targets of health probes. 0: some seconds, which are plenty unless the machine is overloaded.
 	Patience time.Duration
 	// HealthChanged is told when the target of a health probe begins or ceases to serve; nil: nobody is. It must not wait for a method that
 	// changes the emulator.
@@ -90,7 +90,9 @@ func Start(ctx context.Context, network *emu.Network, opts Options, report func(
 	e := &Emulator{opts: opts, state: state, names: dns.New(network), made: network, guests: map[string]*guest{}}
 	e.network.Store(network)
 	e.prober = probe.New(network, state.Namespace)
-	e.prober.TimeLimit, e.prober.AnswerLimit = max(e.prober.TimeLimit, opts.Patience), max(e.prober.AnswerLimit, opts.Patience)
+	for _, limit := range []*time.Duration{&e.prober.TimeLimit, &e.prober.AnswerLimit, &e.prober.NameLimit} {
+		*limit = max(*limit, opts.Patience)
+	}
 	e.health = health.New(state.Namespace, opts.HealthChanged)
 	e.tunnels = tunnel.NewSet(state.Namespace)
 	defer func() {

@@ -86,7 +86,7 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 func TestUpWithHealthProbes(t *testing.T) {
 	setUp(t)
 	text := strings.ReplaceAll(withProgram(shop, ""), "loadBalancedSet: web}",
-		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 5, timeoutInSeconds: 11}}")
+		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 60, timeoutInSeconds: 121}}")
 	c := up(t, write(t, "shop", text))
 	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
 	info, err := c.Lab(t.Context())
