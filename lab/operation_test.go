@@ -355,6 +355,52 @@ func TestReconcile(t *testing.T) {
 	})
 }
 
+// TestReconcileReservedIP leads a lab to another one where the reserved IP has another user, or the user is gone.
+func TestReconcileReservedIP(t *testing.T) {
+	const nobody = lab.Slot("nobody")
+	with := func(machine string, slot lab.Slot) *lab.Lab {
+		l := world(t)
+		must(t, l.CreateReservedIP(lab.ReservedIP{Name: "kept", Location: "East US"}))
+		must(t, l.CreateHostedService(lab.HostedService{Name: "shop", Location: "East US"}))
+		for _, s := range []lab.Slot{lab.Production, lab.Staging} {
+			must(t, l.CreateDeployment("shop", lab.PackageDeployment{Slot: s, Name: string(s), Roles: []lab.Role{role("Web", 1, "", 80)}}))
+		}
+		if machine != "" {
+			must(t, l.AddVirtualMachine("standalone", vm(machine)))
+		}
+		switch {
+		case slot == "":
+			must(t, l.AssociateReservedIP("kept", "standalone", ""))
+		case slot != nobody:
+			must(t, l.AssociateReservedIP("kept", "shop", slot))
+		}
+		return l
+	}
+	for name, labs := range map[string][2]*lab.Lab{
+		"its machine is replaced":      {with("a", ""), with("b", "")},
+		"its machine is deleted":       {with("a", ""), with("", nobody)},
+		"from a deleted machine":       {with("a", ""), with("", lab.Staging)},
+		"from one slot to the other":   {with("a", lab.Production), with("a", lab.Staging)},
+		"from a slot to a machine":     {with("a", lab.Staging), with("a", "")},
+		"from a slot to a new machine": {with("a", lab.Staging), with("b", "")},
+		"free":                         {with("a", lab.Staging), with("a", nobody)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			operations, err := lab.Reconcile(labs[0], labs[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := labs[0].Apply(operations...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again, err := lab.Reconcile(got, labs[1]); err != nil || len(again) > 0 {
+				t.Errorf("after %v there is still to do: %v %v", operations, again, err)
+			}
+		})
+	}
+}
+
 func TestReconcileRefusals(t *testing.T) {
 	running := inhabited(t)
 	for _, tt := range []struct {
@@ -420,7 +466,10 @@ func randomLab(t testing.TB, rt *rapid.T) *lab.Lab {
 		case 9:
 			o = lab.CreateReservedIPOp{ReservedIP: lab.ReservedIP{Name: "kept", Location: "East US"}}
 		case 10:
-			o = lab.AssociateReservedIPOp{Name: "kept", Service: "standalone", Slot: ""}
+			o = lab.AssociateReservedIPOp{
+				Name: "kept", Service: rapid.SampledFrom([]string{"standalone", "shop"}).Draw(rt, "service"),
+				Slot: rapid.SampledFrom([]lab.Slot{lab.Production, lab.Staging}).Draw(rt, "slot"),
+			}
 		case 11:
 			o = lab.CreateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{
 				Name: rapid.SampledFrom([]string{"hq", "branch"}).Draw(rt, "site"), AddressSpace: prefixes("192.168.0.0/24"),

@@ -47,6 +47,7 @@ func (r *reconciler) refuse(err *Error) {
 
 // removals take away what isn't wanted, users before what they use.
 func (r *reconciler) removals() {
+	gone := map[*Deployment]bool{}
 	for _, s := range r.running.CloudServices {
 		w, wanted := r.wanted.cloudService(s.Name)
 		for d := range s.deployments() {
@@ -56,6 +57,7 @@ func (r *reconciler) removals() {
 				to = w.In(slot)
 			}
 			r.removeDeployment(s, slot, d, to)
+			gone[d] = !stays(d, to)
 		}
 		if !wanted {
 			r.do(DeleteHostedServiceOp{s.Name})
@@ -77,7 +79,7 @@ func (r *reconciler) removals() {
 		switch {
 		case ok && w.Location != x.Location:
 			r.refuse(conflict("The reserved IP %s is in %s and can't be moved.", x.Name, x.Location).At(w.Origin))
-		case user != nil && (!ok || !sameUser(user, r.wanted.UsedBy(w))):
+		case user != nil && !gone[user] && (!ok || !r.sameUser(user, r.wanted.UsedBy(w))):
 			r.do(DisassociateReservedIPOp{x.Name})
 		}
 		if !ok {
@@ -86,7 +88,23 @@ func (r *reconciler) removals() {
 	}
 }
 
-func sameUser(a, b *Deployment) bool { return b != nil && a.Service == b.Service }
+// sameUser tells whether a deployment of the running lab is what one of the wanted lab, if there is one, is to be.
+func (r *reconciler) sameUser(running, wanted *Deployment) bool {
+	return wanted != nil && running.Service == wanted.Service && r.running.slotOf(running) == r.wanted.slotOf(wanted)
+}
+
+func (l *Lab) slotOf(d *Deployment) Slot {
+	s, _ := l.cloudService(d.Service)
+	return s.SlotOf(d)
+}
+
+// stays tells whether a deployment is still there after the removals: one of virtual machines goes with the last of them.
+func stays(d, to *Deployment) bool {
+	if to == nil || to.Kind != d.Kind {
+		return false
+	}
+	return d.Kind == PaaS || slices.ContainsFunc(d.Instances, func(i *Instance) bool { return to.machine(i.Name) != nil })
+}
 
 func (r *reconciler) removeDeployment(s *CloudService, slot Slot, d, to *Deployment) {
 	if d.Kind == PaaS {
@@ -245,6 +263,9 @@ func (r *reconciler) services() {
 					WithHint("Delete the deployment and create it anew.").At(to.Origin))
 				continue
 			}
+			if d != nil && !stays(d, to) {
+				d = nil // likewise
+			}
 			if to.Kind == PaaS {
 				r.roles(w.Name, slot, d, to)
 			} else {
@@ -295,7 +316,7 @@ func (r *reconciler) machines(service string, d, to *Deployment) {
 		if i == nil {
 			vm := machineRequest(w)
 			if d == nil && n == 0 {
-				vm.ReservedIP, vm.InternalLoadBalancer = to.ReservedIP, to.InternalLoadBalancer
+				vm.VirtualNetwork, vm.ReservedIP, vm.InternalLoadBalancer = to.VirtualNetwork, to.ReservedIP, to.InternalLoadBalancer
 			}
 			r.do(AddRoleOp{Service: service, VirtualMachine: vm})
 			continue
