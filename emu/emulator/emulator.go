@@ -31,6 +31,9 @@ type Options struct {
 	Env []string
 	// Keep are folders that programs see although they are below /tmp or /run.
 	Keep []string
+	// Patience is the least time that whoever is asked has for an answer: the ends of probes, name servers, and when the network starts the
+	// targets of health probes. 0: some seconds, which are plenty unless the machine is overloaded.
+	Patience time.Duration
 	// HealthChanged is told when the target of a health probe begins or ceases to serve; nil: nobody is. It must not wait for a method that
 	// changes the emulator.
 	HealthChanged func(id string, healthy bool)
@@ -87,6 +90,9 @@ func Start(ctx context.Context, network *emu.Network, opts Options, report func(
 	e := &Emulator{opts: opts, state: state, names: dns.New(network), made: network, guests: map[string]*guest{}}
 	e.network.Store(network)
 	e.prober = probe.New(network, state.Namespace)
+	for _, limit := range []*time.Duration{&e.prober.TimeLimit, &e.prober.AnswerLimit, &e.prober.NameLimit} {
+		*limit = max(*limit, opts.Patience)
+	}
 	e.health = health.New(state.Namespace, opts.HealthChanged)
 	e.tunnels = tunnel.NewSet(state.Namespace)
 	defer func() {

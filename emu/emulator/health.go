@@ -25,7 +25,7 @@ var healthPatience = 2 * time.Second
 // waitHealth returns when every health probe had its first answer or failed for the first time.
 func (e *Emulator) waitHealth(ctx context.Context, report func(done, total int)) error {
 	last := -1
-	deadline := time.Now().Add(healthPatience)
+	deadline := time.Now().Add(max(healthPatience, e.opts.Patience))
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		states, known := e.health.States(), 0
 		for _, s := range states {

@@ -29,7 +29,7 @@ func (e *Emulator) Dial(ctx context.Context, from string, target emu.Target) (ne
 	address := target.Address
 	if !address.IsValid() {
 		var err error
-		if address, err = dns.Lookup(ctx, ns, spec.Resolver, spec.Hosts, target.Name); err != nil {
+		if address, err = dns.LookupWithin(ctx, e.prober.NameLimit, ns, spec.Resolver, spec.Hosts, target.Name); err != nil {
 			return nil, err
 		}
 	}
@@ -44,7 +44,7 @@ const (
 // HTTPGet asks for a page as a browser in the namespace would: it looks the name up there, connects and follows no redirects. Body is
 // the beginning of the page, a mebibyte at most.
 func (e *Emulator) HTTPGet(ctx context.Context, from string, target emu.Target, path string) (status int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, httpTimeout)
+	ctx, cancel := context.WithTimeout(ctx, max(httpTimeout, e.opts.Patience))
 	defer cancel()
 	transport := &http.Transport{
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return e.Dial(ctx, from, target) },

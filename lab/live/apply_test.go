@@ -15,11 +15,7 @@ func TestApply(t *testing.T) {
 	setUp(t)
 	path := write(t, "shop", withProgram(shop, ""))
 	c := up(t, path)
-	info, err := c.Lab(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := info.CloudServices[1].Instances[0].Services[0].Program
+	program := runningProgram(t, c)
 
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -58,10 +54,7 @@ func TestApply(t *testing.T) {
 	if result, err := c.Test(t.Context(), TestRequest{}, nil); err != nil || result.Failed > 0 {
 		t.Errorf("what the file expects: %+v, %v", result, err)
 	}
-	if info, err = c.Lab(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if now := info.CloudServices[1].Instances[0].Services[0].Program; now == nil || *now != *program {
+	if now := runningProgram(t, c); now != program {
 		t.Errorf("the program was %+v and is %+v", program, now)
 	}
 	if again, err := c.Apply(t.Context(), ApplyRequest{File: path}); err != nil || len(again.Operations) > 0 {

@@ -2,12 +2,16 @@ package live
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,42 +21,49 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// remains are the PID and mount namespaces of a lab, noted while it lives, by which its processes can be found after. Every process of
-// a lab is in one of each.
-type remains map[string]bool
+// remains are the PID namespaces of a lab, noted while it lives, by which its processes can be found after: every process of a lab is in one
+// of them. They are held open, or else the kernel could give their numbers to somebody else's.
+type remains map[string]*os.File
 
 // watch notes the namespaces of a supervisor and of its children, the inits of instances.
 func (r remains) watch(pid int) {
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, p := range append(strings.Fields(string(children)), strconv.Itoa(pid)) {
-		for _, kind := range []string{"pid", "mnt"} {
-			own, _ := os.Readlink("/proc/self/ns/" + kind)
-			if to, err := os.Readlink(filepath.Join("/proc", p, "ns", kind)); err == nil && to != own {
-				r[to] = true
-			}
+	pids := []string{strconv.Itoa(pid)}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, thread := range threads { // each lists the children that it started
+		children, _ := os.ReadFile(thread)
+		pids = append(pids, strings.Fields(string(children))...)
+	}
+	own, _ := os.Readlink("/proc/self/ns/pid")
+	for _, p := range pids {
+		f, err := os.Open(filepath.Join("/proc", p, "ns", "pid"))
+		if err != nil {
+			continue // it has ended
 		}
+		name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+		if err != nil || name == own || r[name] != nil {
+			f.Close()
+			continue
+		}
+		r[name] = f
 	}
 }
 
-// left lists the living processes in the namespaces. The kernel reuses the numbers of namespaces: who was started after the lab's end isn't
-// of the lab.
-func (r remains) left(t *testing.T, end time.Time) (all []string) {
-	t.Helper()
-	paths, _ := filepath.Glob("/proc/[0-9]*/ns/*")
+// left lists the living processes in the namespaces, and lets go of those.
+func (r remains) left() (all []string) {
+	paths, _ := filepath.Glob("/proc/[0-9]*/ns/pid")
 	for _, path := range paths {
 		to, err := os.Readlink(path)
-		if err != nil || !r[to] {
+		if err != nil || r[to] == nil {
 			continue
 		}
 		dir := filepath.Dir(filepath.Dir(path))
-		stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
-		if _, rest, ok := strings.Cut(string(stat), ") "); !ok || rest[0] == 'Z' { // dead, and just not yet reaped by whoever inherited it
-			continue
-		}
-		if info, err := os.Stat(dir); err == nil && info.ModTime().Before(end) {
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && lives(pid) {
 			cmdline, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 			all = append(all, fmt.Sprintf("%s -> %s %q", path, to, cmdline))
 		}
+	}
+	for _, f := range r {
+		f.Close()
 	}
 	return all
 }
@@ -60,7 +71,7 @@ func (r remains) left(t *testing.T, end time.Time) (all []string) {
 // awaitSupervisor waits until a lab has a supervisor.
 func awaitSupervisor(t *testing.T, name string) int {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
+	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
 		if pid := holder(name); alive(pid) {
 			return pid
 		}
@@ -70,12 +81,12 @@ func awaitSupervisor(t *testing.T, name string) int {
 }
 
 // nothingLeft checks that all of a dead lab is gone, files aside, and that the next command removes those.
-func nothingLeft(t *testing.T, r remains, end time.Time) {
+func nothingLeft(t *testing.T, r remains) {
 	t.Helper()
 	if len(r) == 0 {
 		t.Error("the supervisor was in no namespaces of its own")
 	}
-	if left := r.left(t, end); len(left) > 0 {
+	if left := r.left(); len(left) > 0 {
 		t.Errorf("left of %d namespaces: %q", len(r), left)
 	}
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), RunDir()) {
@@ -119,7 +130,6 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		process := pidfd(t, pid)
-		end := time.Now()
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +146,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				t.Errorf("killed after %s, up says: %v", moment, upErr)
 			}
 		}
-		nothingLeft(t, r, end)
+		nothingLeft(t, r)
 		if t.Failed() {
 			t.Fatalf("killed after %s", moment)
 		}
@@ -185,14 +195,13 @@ func TestUpOverTheRemains(t *testing.T) {
 		}
 		left := remains{}
 		left.watch(r.PID)
-		end := time.Now()
 		if err := unix.Kill(r.PID, unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Wait(t.Context()); err == nil {
 			t.Error("a killed lab ended politely")
 		}
-		if all := left.left(t, end); len(all) > 0 {
+		if all := left.left(); len(all) > 0 {
 			t.Errorf("left: %q", all)
 		}
 	}
@@ -224,7 +233,6 @@ func TestInterruptedUp(t *testing.T) {
 		for deadline := time.Now().Add(time.Duration(i) * 5 * time.Millisecond); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			r.watch(pid)
 		}
-		end := time.Now()
 		cancel()
 		err := <-result
 		if err == nil { // it was quicker
@@ -233,31 +241,45 @@ func TestInterruptedUp(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("interrupted up gives %v", err)
 		}
-		if alive(pid) {
+		if lives(pid) {
 			t.Error("the supervisor is alive")
 		}
 		if _, err := os.Stat(RunDir()); err == nil {
 			t.Errorf("files are left: %v", tree(RunDir()))
 		}
-		nothingLeft(t, r, end)
+		nothingLeft(t, r)
 	}
 	up(t, path)
 }
 
-// startUp runs Up in another process.
-func startUp(t *testing.T, path string, env ...string) *exec.Cmd {
+// starter is another process that runs Up.
+type starter struct {
+	cmd    *exec.Cmd
+	output io.Reader // what Up returned, as JSON
+}
+
+func startUp(t *testing.T, path string, env ...string) *starter {
 	t.Helper()
+	runtime.LockOSThread() // for good: with the end of the thread comes that of the process
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), "TEST_UP="+path), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		cmd.Process.Kill() //nolint:errcheck // it is dead already
-		cmd.Wait()         //nolint:errcheck // killed
-	})
-	return cmd
+	s := &starter{cmd, output}
+	t.Cleanup(s.kill)
+	return s
+}
+
+// kill returns when the process is dead, and so has let go of the lab's lock.
+func (s *starter) kill() {
+	s.cmd.Process.Kill() //nolint:errcheck // it is dead already
+	s.cmd.Wait()         //nolint:errcheck // killed
 }
 
 // The lab ends with the process that starts it, unless that has learnt that the lab is complete.
@@ -265,7 +287,7 @@ func TestStarterKilledDuringUp(t *testing.T) {
 	setUp(t)
 	path := write(t, "shop", shop)
 	for i := range 8 {
-		cmd := startUp(t, path)
+		starter := startUp(t, path)
 		pid := awaitSupervisor(t, "shop")
 		process := pidfd(t, pid)
 		r := remains{}
@@ -273,50 +295,53 @@ func TestStarterKilledDuringUp(t *testing.T) {
 		for deadline := time.Now().Add(time.Duration(i) * 5 * time.Millisecond); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			r.watch(pid)
 		}
-		end := time.Now()
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		if err := waitForDeath(ctx, process); err != nil {
-			if _, dialErr := Dial("shop"); dialErr != nil {
-				t.Fatalf("the supervisor outlives its starter: %v", err)
-			}
-			if err := Down(t.Context(), "shop"); err != nil { // it was up already, and its starter done
+		starter.kill()
+		if outlives(t, process) {
+			if err := Down(t.Context(), "shop"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		cancel()
 		process.Close()
-		nothingLeft(t, r, end)
+		nothingLeft(t, r)
 	}
 	up(t, path)
+}
+
+// outlives waits until the supervisor of a killed starter is dead, or answers: then it was up already, and its starter done.
+func outlives(t *testing.T, supervisor *os.File) (yes bool) {
+	t.Helper()
+	eventually(t, "the supervisor ends with its starter", func() bool {
+		if c, err := Dial("shop"); err == nil {
+			_, err = c.Summary(t.Context())
+			yes = err == nil
+		}
+		return yes || isDead(t, supervisor)
+	})
+	return yes
+}
+
+func isDead(t *testing.T, process *os.File) bool {
+	t.Helper()
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(process.Fd()), Events: unix.POLLIN}}, 0)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		t.Fatal(err)
+	}
+	return n > 0
 }
 
 // A lab in the foreground ends with the process in whose foreground it is.
 func TestForeground(t *testing.T) {
 	setUp(t)
 	path := write(t, "shop", shop)
-	cmd := startUp(t, path, "TEST_FOREGROUND=1")
-	pid := awaitSupervisor(t, "shop")
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := Dial("shop"); err == nil {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
+	starter := startUp(t, path, "TEST_FOREGROUND=1")
+	var result string
+	if err := json.NewDecoder(starter.output).Decode(&result); err != nil || result != "<nil>" {
+		t.Fatalf("up in another process: %s, %v", result, err)
 	}
-	time.Sleep(50 * time.Millisecond)
-	process := pidfd(t, pid)
+	process := pidfd(t, holder("shop"))
 	defer process.Close()
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if err := waitForDeath(ctx, process); err != nil {
-		t.Fatalf("the lab goes on: %v", err)
-	}
+	starter.kill()
+	eventually(t, "the lab ends", func() bool { return isDead(t, process) })
 	if _, err := os.Stat(RunDir()); err == nil {
 		t.Errorf("files are left: %v", tree(RunDir()))
 	}
@@ -325,12 +350,12 @@ func TestForeground(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel = context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := r.Wait(ctx); err != nil {
 		t.Errorf("ending a lab in the foreground gives %v", err)
 	}
-	if alive(r.PID) {
+	if lives(r.PID) {
 		t.Error("the supervisor is alive")
 	}
 }
@@ -345,14 +370,17 @@ func TestDownOfAHungSupervisor(t *testing.T) {
 	if err := unix.Kill(r.PID, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
+	// The first of its threads that takes notice stops the others: until then they could still answer.
+	eventually(t, "every thread of the supervisor stands still", func() bool {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", r.PID))
+		return !slices.ContainsFunc(threads, func(path string) bool { return processState(path) != 'T' })
+	})
+	defer func(before time.Duration) { stopPatience = before }(stopPatience)
+	stopPatience = time.Second
 	if err := Down(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > stopPatience+time.Minute {
-		t.Errorf("down took %s", took)
-	}
-	if alive(r.PID) {
+	if lives(r.PID) {
 		t.Error("the supervisor is alive")
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// How long a supervisor that was asked to stop may take, programs' own grace included, before it is killed.
-const stopPatience = 5 * time.Second
+// How long a supervisor that was asked to stop may take, programs' own grace included, before it is killed; longer in tests.
+var stopPatience = 5 * time.Second
 
 // Down ends a lab and returns when nothing of it is left. A lab that doesn't run is an error; its stale files are removed all the same.
 func Down(ctx context.Context, name string) error {
@@ -106,7 +106,9 @@ func Clean() error {
 	for _, name := range names {
 		err = errors.Join(err, cleanLab(name))
 	}
-	return errors.Join(err, removeStaleLinks())
+	err = errors.Join(err, removeStaleLinks())
+	os.Remove(RunDir()) // not empty as long as there is a lab
+	return err
 }
 
 // cleanLab removes the files of one lab unless it runs.

@@ -33,8 +33,8 @@ type forwardAnswer struct {
 	Error *Error `json:"error,omitempty"`
 }
 
-// forwardPatience is how long a connection in the lab may take to be made.
-const forwardPatience = 4 * time.Second
+// forwardPatience is how long a connection in the lab may take to be made; longer in tests.
+var forwardPatience = 4 * time.Second
 
 // forwardProtocol is what the connection is upgraded to.
 const forwardProtocol = "vnetlab-forward"

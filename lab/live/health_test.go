@@ -49,9 +49,13 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 	}
 	await := func(want ...string) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); !slices.Equal(members(), want); time.Sleep(50 * time.Millisecond) {
+		var now []string
+		for deadline := time.Now().Add(waitLimit); ; time.Sleep(50 * time.Millisecond) {
+			if now = members(); slices.Equal(now, want) {
+				break
+			}
 			if time.Now().After(deadline) {
-				t.Fatalf("members %v, want %v", members(), want)
+				t.Fatalf("members %v, want %v", now, want)
 			}
 		}
 		if got := answered(); !slices.Equal(got, want) {
@@ -73,7 +77,7 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 	sh("touch /tmp/broken; pkill server")
 	await("web2")
 	asWanted(t, c)
-	sh("rm /tmp/broken; pkill sleep")
+	sh("until pgrep -x sleep; do :; done; rm /tmp/broken; pkill sleep") // the program may just be starting again
 	await("web1", "web2")
 	asWanted(t, c)
 }
@@ -82,7 +86,7 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 func TestUpWithHealthProbes(t *testing.T) {
 	setUp(t)
 	text := strings.ReplaceAll(withProgram(shop, ""), "loadBalancedSet: web}",
-		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 5, timeoutInSeconds: 11}}")
+		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 60, timeoutInSeconds: 121}}")
 	c := up(t, write(t, "shop", text))
 	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
 	info, err := c.Lab(t.Context())

@@ -84,8 +84,13 @@ func removeStaleLinks() error {
 }
 
 func removeLinksIf(gone func(link, target string) bool) error {
+	mark := filepath.Join(RunDir(), madeHere)
+	_, markErr := os.Stat(mark)
 	entries, err := os.ReadDir(netnsDir())
 	if errors.Is(err, fs.ErrNotExist) {
+		if markErr == nil {
+			os.Remove(mark) // of a supervisor that was killed when it had removed the directory
+		}
 		return nil
 	}
 	for _, e := range entries {
@@ -100,8 +105,7 @@ func removeLinksIf(gone func(link, target string) bool) error {
 			}
 		}
 	}
-	mark := filepath.Join(RunDir(), madeHere)
-	if _, markErr := os.Stat(mark); markErr == nil && os.Remove(netnsDir()) == nil {
+	if _, markErr = os.Stat(mark); markErr == nil && os.Remove(netnsDir()) == nil {
 		os.Remove(mark)
 	}
 	return err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/process"
 	"vnetlab/lab/expect"
 )
 
@@ -62,7 +63,7 @@ func TestLabLives(t *testing.T) {
 	if err := Down(ctx, "shop"); err != nil {
 		t.Fatal(err)
 	}
-	if alive(info.PID) {
+	if lives(info.PID) {
 		t.Error("the supervisor is alive")
 	}
 	if _, err := os.Stat(RunDir()); err == nil {
@@ -189,36 +190,40 @@ func commands(t *testing.T, c *Client) {
 	if _, err := c.Exec(t.Context(), ExecRequest{Instance: "nobody", Argv: []string{"true"}}, null, null, null); err == nil {
 		t.Error("a command runs nowhere")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	began := time.Now()
-	if _, err := c.Exec(ctx, ExecRequest{Instance: "db", Argv: []string{"sleep", "4242"}}, null, null, null); err == nil {
-		t.Error("a command that was given up succeeds")
-	}
-	if took := time.Since(began); took > 3*time.Second {
-		t.Errorf("giving up took %s", took)
-	}
-	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(ctx, ExecRequest{Instance: "db", Argv: []string{"sleep", "4242"}}, null, null, null)
+		ended <- err
+	}()
+	runs := func() bool {
+		t.Helper()
 		exit, err := c.Exec(t.Context(), ExecRequest{Instance: "db", Argv: []string{"sh", "-c", "ps -e -o args | grep -q '^sleep 4242'"}}, null, null, null)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if exit != 0 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the command goes on without its client")
-		}
+		return exit == 0
 	}
+	eventually(t, "the command runs", runs)
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("a command that was given up succeeds")
+	}
+	eventually(t, "the command ends with its client", func() bool { return !runs() })
 }
 
 func TestPrograms(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "shop", withProgram(shop, "echo about to serve; ")))
 	var text bytes.Buffer
-	if err := c.Logs(t.Context(), LogsRequest{Instance: "web1"}, &text); err != nil || !strings.Contains(text.String(), "about to serve") {
-		t.Errorf("logs %q, %v", text.String(), err)
-	}
+	eventually(t, "the program's output is in its log", func() bool { // a program may listen before its output was read
+		text.Reset()
+		if err := c.Logs(t.Context(), LogsRequest{Instance: "web1"}, &text); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(text.String(), "about to serve")
+	})
 	if err := c.Logs(t.Context(), LogsRequest{Instance: "db"}, &text); err == nil {
 		t.Error("a built-in listener has output")
 	}
@@ -227,13 +232,27 @@ func TestPrograms(t *testing.T) {
 	if err := c.Logs(ctx, LogsRequest{Instance: "web1", Follow: true}, &text); err == nil {
 		t.Error("following ended before it was given up")
 	}
-	info, err := c.Lab(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	if p := runningProgram(t, c); p.PID == 0 || p.Exits != 0 {
+		t.Errorf("the program: %+v", p)
 	}
-	if s := info.CloudServices[1].Instances[0].Services; len(s) != 1 || s[0].Program == nil || s[0].Program.PID == 0 {
-		t.Errorf("services %+v", s)
-	}
+}
+
+// runningProgram tells how the only program of web1 does once it is known to run: that it listens may be known before.
+func runningProgram(t *testing.T, c *Client) (p process.ProgramStatus) {
+	t.Helper()
+	eventually(t, "the program of web1 runs", func() bool {
+		info, err := c.Lab(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := info.CloudServices[1].Instances[0].Services
+		if len(s) != 1 || s[0].Program == nil {
+			t.Fatalf("services %+v", s)
+		}
+		p = *s[0].Program
+		return p.State == process.Running
+	})
+	return p
 }
 
 func TestHTTPExpectation(t *testing.T) {
@@ -279,12 +298,21 @@ func TestUpRefusesWrongFiles(t *testing.T) {
 func TestUpFails(t *testing.T) {
 	setUp(t)
 	text := strings.ReplaceAll(shop, "SERVICE", `{port: 80, run: "echo no way; exit 1"}`)
-	_, err := Up(t.Context(), UpRequest{Path: write(t, "shop", text), ListenTimeout: 300 * time.Millisecond})
-	if err == nil || !strings.Contains(err.Error(), "no way") {
-		t.Errorf("a program that doesn't start gives %v", err)
-	}
-	if _, err := os.Stat(RunDir()); err == nil {
-		t.Errorf("left: %v", tree(RunDir()))
+	path := write(t, "shop", text)
+	for timeout := 300 * time.Millisecond; ; timeout *= 2 {
+		_, err := Up(t.Context(), UpRequest{Path: path, ListenTimeout: timeout})
+		if err == nil || !strings.Contains(err.Error(), "nothing listens on port 80") {
+			t.Fatalf("a program that doesn't start gives %v", err)
+		}
+		if _, err := os.Stat(RunDir()); err == nil {
+			t.Fatalf("left: %v", tree(RunDir()))
+		}
+		if strings.Contains(err.Error(), "no way") {
+			break
+		}
+		if timeout > waitLimit { // until then it may just not have come to its words
+			t.Fatalf("what the program said isn't in %v", err)
+		}
 	}
 }
 

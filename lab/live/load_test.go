@@ -29,7 +29,7 @@ type keptOpen struct {
 }
 
 func (h *keptOpen) ask() (string, error) {
-	h.SetDeadline(time.Now().Add(5 * time.Second)) //nolint:errcheck // a TCP connection has deadlines
+	h.SetDeadline(time.Now().Add(waitLimit)) //nolint:errcheck // a TCP connection has deadlines
 	if _, err := io.WriteString(h, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
 		return "", err
 	}
@@ -51,7 +51,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	s := &server{start: startMessage{Name: "load"}, health: newHealthNews()}
 	s.state.Store(newState(l, ""))
 	var err error
-	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}}, nil); err != nil {
+	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}, Patience: waitLimit}, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
@@ -68,6 +68,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer stop()
+	var begin []func() // once all are connected: who already asks would slow down who still connects
 	for n := range 2 * connections {
 		name := []string{"shop.cloudapp.net", "roles.cloudapp.net"}[n%2]
 		c, err := s.emu.Dial(ctx, "laptop", emu.Target{Name: name, Port: 80})
@@ -86,8 +87,8 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 		if a := answered[first]; a != nil {
 			a.Add(1)
 		}
-		group.Go(func() {
-			defer c.Close()
+		defer c.Close()
+		begin = append(begin, func() {
 			for ctx.Err() == nil {
 				again, err := h.ask()
 				if err != nil {
@@ -101,6 +102,9 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 				time.Sleep(5 * time.Millisecond)
 			}
 		})
+	}
+	for _, ask := range begin {
+		group.Go(ask)
 	}
 	for name, n := range answered {
 		if n.Load() == 0 {

@@ -20,8 +20,8 @@ type lock struct {
 	file *os.File
 }
 
-// acquirePatience is how long acquire waits for a holder that has not said who it is: a lab being started, or one being cleaned away.
-const acquirePatience = 5 * time.Second
+// acquirePatience is how long acquire waits for a holder that has not said who it is: a lab being started, or one being cleaned away; longer in tests.
+var acquirePatience = 5 * time.Second
 
 // acquire takes the lock of a lab and makes its directory. A running lab is an *Error that says which process holds it.
 func acquire(name string) (*lock, error) {

@@ -124,6 +124,20 @@ func TestClean(t *testing.T) {
 	if _, err := os.Stat(RunDir()); err == nil {
 		t.Errorf("left: %v", tree(RunDir()))
 	}
+
+	// What a supervisor left that was killed in the midst of its last steps.
+	if err := os.Mkdir(RunDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(RunDir(), madeHere), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Clean(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(RunDir()); err == nil {
+		t.Errorf("left: %v", tree(RunDir()))
+	}
 }
 
 func TestPrepare(t *testing.T) {

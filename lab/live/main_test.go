@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 // that must be another process.
 func TestMain(m *testing.M) {
 	process.MaybeInit()
+	acquirePatience, stopPatience, forwardPatience, patience = waitLimit, waitLimit, waitLimit, waitLimit // a machine under load takes its time
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "supervise":
 		if err := Supervise(); err != nil {
@@ -35,7 +37,7 @@ func TestMain(m *testing.M) {
 		_, err := Up(context.Background(), UpRequest{Path: os.Getenv("TEST_UP"), Foreground: os.Getenv("TEST_FOREGROUND") != ""})
 		json.NewEncoder(os.Stdout).Encode(fmt.Sprint(err))
 		if err == nil && os.Getenv("TEST_FOREGROUND") != "" {
-			time.Sleep(time.Minute)
+			select {} // until it is killed
 		}
 		os.Exit(0)
 	}
@@ -67,6 +69,34 @@ func setUp(t *testing.T) {
 		}
 		os.RemoveAll(dir)
 	})
+}
+
+// waitLimit bounds the wait for what must come. Nobody waits so long where all is well: a machine under load may take a while.
+const waitLimit = time.Minute
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, isSo func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(waitLimit); !isSo(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s", what, waitLimit)
+		}
+	}
+}
+
+// lives says whether a process hasn't ended yet. One that has stays in the table of processes until its parent has noticed.
+func lives(pid int) bool {
+	state := processState(fmt.Sprintf("/proc/%d/stat", pid))
+	return state != 0 && state != 'Z' && state != 'X'
+}
+
+// processState reads the letter for the state of a process or thread; 0: there is none.
+func processState(stat string) byte {
+	text, _ := os.ReadFile(stat)
+	if _, rest, ok := strings.Cut(string(text[bytes.LastIndexByte(text, ')')+1:]), " "); ok {
+		return rest[0]
+	}
+	return 0
 }
 
 func tree(dir string) (all []string) {
@@ -150,7 +180,7 @@ func withProgram(text, before string) string {
 
 func up(t *testing.T, path string) *Client {
 	t.Helper()
-	r, err := Up(t.Context(), UpRequest{Path: path, ListenTimeout: 20 * time.Second})
+	r, err := Up(t.Context(), UpRequest{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}

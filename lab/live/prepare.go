@@ -27,7 +27,7 @@ func prepare(ctx context.Context, loaded *labfile.Loaded, output io.Writer) erro
 	cmd.Dir, cmd.Stdout, cmd.Stderr = loaded.Dir, output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second // for the rest of its output, if that isn't read as fast as it was written
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("starting lab %s was interrupted while it was being prepared: %w", loaded.Lab.Name, ctx.Err())

@@ -96,7 +96,8 @@ func build(conn *os.File, start startMessage) (*server, error) {
 	}
 	s.state.Store(newState(loaded.Lab, file))
 	opts := emulator.Options{
-		ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}, HealthChanged: func(id string, _ bool) { s.health.tell(id) },
+		ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}, Patience: patience,
+		HealthChanged: func(id string, _ bool) { s.health.tell(id) },
 	}
 	s.emu, err = emulator.Start(context.Background(), s.now().network(), opts, func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
 	if err != nil {
@@ -217,6 +218,9 @@ func (s *server) serve(conn *os.File) error {
 	l := &lock{name: s.start.Name, file: os.NewFile(lockDescriptor, "lock")}
 	return errors.Join(err, l.removeFiles())
 }
+
+// patience is what a lab has with everybody who is asked something; more in tests.
+var patience time.Duration
 
 // stopGrace is how long programs have to end after SIGTERM.
 const stopGrace = 2 * time.Second
