@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"vnetlab/emu"
-	"vnetlab/emu/dns"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/emu/process"
 )
@@ -28,7 +26,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TEST_SERVER") != "" {
 		panic(serveForTest())
 	}
-	healthPatience = patience
 	os.Exit(m.Run())
 }
 
@@ -58,6 +55,7 @@ var builtIn = emu.Service{Name: "web", Port: kerneltest.Port, Protocol: emu.TCP}
 func start(t *testing.T, n *emu.Network, opts Options) *Emulator {
 	t.Helper()
 	kerneltest.RequireRoot(t)
+	opts.Patience = patience
 	e, err := Start(t.Context(), n, opts, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -67,18 +65,12 @@ func start(t *testing.T, n *emu.Network, opts Options) *Emulator {
 			t.Error(err)
 		}
 	})
-	e.prober.TimeLimit, e.prober.AnswerLimit = patience, patience
 	return e
 }
 
-// probeName probes a target by its name, again as long as no name server has answered: those are given a second, which a slow machine may need.
-func probeName(t *testing.T, e *Emulator, from, name string) (o emu.Observation) {
-	t.Helper()
-	eventually(t, "an answer to the question for "+name, func() bool {
-		o = e.Probe(t.Context(), from, emu.Target{Name: name, Port: kerneltest.Port, Protocol: emu.TCP})
-		return o.Verdict != emu.Error || !strings.Contains(o.Detail, dns.ErrNoAnswer.Error())
-	})
-	return o
+// probeName probes a target by its name.
+func probeName(t *testing.T, e *Emulator, from, name string) emu.Observation {
+	return e.Probe(t.Context(), from, emu.Target{Name: name, Port: kerneltest.Port, Protocol: emu.TCP})
 }
 
 func target(port uint16) emu.Target {
@@ -265,12 +257,7 @@ func TestNames(t *testing.T) {
 	if o := probeName(t, e, client.Name, "host.example"); o.Verdict != emu.Open || o.Address != kerneltest.Address(0, 0) {
 		t.Errorf("by name: %+v", o)
 	}
-	var status int
-	var err error
-	eventually(t, "an answer of the name server", func() bool {
-		status, _, err = e.HTTPGet(t.Context(), client.Name, emu.Target{Name: "host.example", Port: kerneltest.Port}, "/")
-		return !errors.Is(err, dns.ErrNoAnswer)
-	})
+	status, _, err := e.HTTPGet(t.Context(), client.Name, emu.Target{Name: "host.example", Port: kerneltest.Port}, "/")
 	if err != nil || status != http.StatusOK {
 		t.Errorf("GET by name gives %d, %v", status, err)
 	}

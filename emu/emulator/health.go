@@ -19,8 +19,8 @@ func (e *Emulator) Healthy(id string) bool {
 	return healthy
 }
 
-// healthPatience is how long Start waits for the first answers to health probes; longer in tests. A target that is silent for longer is down.
-var healthPatience = 2 * time.Second
+// healthPatience is how long Start waits for the first answers to health probes. A target that is silent for longer is down.
+const healthPatience = 2 * time.Second
 
 // waitHealth returns when every health probe had its first answer or failed for the first time.
 func (e *Emulator) waitHealth(ctx context.Context, report func(done, total int)) error {
