@@ -26,9 +26,6 @@ var (
 	vip      = netip.MustParseAddr("198.18.0.10")
 )
 
-// patience is how long a name server may take on a busy machine.
-const patience = 30 * time.Second
-
 func network() *emu.Network {
 	n := kerneltest.Subnets(1, 2)
 	for i := range n.Namespaces {
@@ -155,7 +152,7 @@ func TestUpdateChangesAnswersAtOnce(t *testing.T) {
 	state, s, l := start(t, n)
 	ns, _ := state.Namespace(kerneltest.Host(0, 1))
 	ask := func() (netip.Addr, error) {
-		return LookupWithin(t.Context(), patience, ns, emu.Resolver{Servers: []netip.Addr{platform}}, nil, "contactsql.cloudapp.net")
+		return Lookup(t.Context(), kerneltest.Patience, ns, emu.Resolver{Servers: []netip.Addr{platform}}, nil, "contactsql.cloudapp.net")
 	}
 	var asking sync.WaitGroup
 	for range 4 {
@@ -231,7 +228,7 @@ func TestLookup(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%.20s", c.name), func(t *testing.T) {
 			ns, _ := state.Namespace(kerneltest.Host(0, 0))
-			got, err := LookupWithin(t.Context(), patience, ns, c.resolver, c.hosts, c.name)
+			got, err := Lookup(t.Context(), kerneltest.Patience, ns, c.resolver, c.hosts, c.name)
 			if got != c.want || !errors.Is(err, c.err) {
 				t.Errorf("%s, %v; want %s, %v", got, err, c.want, c.err)
 			}
@@ -242,7 +239,7 @@ func TestLookup(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		silent := emu.Resolver{Servers: []netip.Addr{netip.MustParseAddr("10.0.3.250")}}
-		if _, err := Lookup(ctx, ns, silent, nil, "x"); !errors.Is(err, ErrNoAnswer) {
+		if _, err := Lookup(ctx, time.Second, ns, silent, nil, "x"); !errors.Is(err, ErrNoAnswer) {
 			t.Error(err)
 		}
 	})

@@ -29,13 +29,9 @@ const attempts = 2 // rounds through the servers, as in resolv.conf(5)
 // name itself and with each search domain: a name without a dot with the search domains first, one with a dot as it is first
 // (ndots:1), one with a final dot only so. The first address counts.
 //
-// A server has a second for its answer. The error is ErrNoSuchName when the name has no address, ErrNoAnswer when no server could tell.
-func Lookup(ctx context.Context, ns *kernel.Namespace, resolver emu.Resolver, hosts []emu.NameRecord, name string) (netip.Addr, error) {
-	return LookupWithin(ctx, time.Second, ns, resolver, hosts, name)
-}
-
-// LookupWithin is Lookup with another limit of what one server may take.
-func LookupWithin(ctx context.Context, limit time.Duration, ns *kernel.Namespace, resolver emu.Resolver, hosts []emu.NameRecord, name string) (netip.Addr, error) {
+// Limit is how long a server may take for its answer. The error is ErrNoSuchName when the name has no address, ErrNoAnswer when no server
+// could tell.
+func Lookup(ctx context.Context, limit time.Duration, ns *kernel.Namespace, resolver emu.Resolver, hosts []emu.NameRecord, name string) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return a, nil
 	}

@@ -29,19 +29,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// patience is how long tests wait for what must come. No machine is so slow.
-const patience = 30 * time.Second
-
-// eventually waits until something is so.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited for %s in vain", what)
-		}
-	}
-}
-
 // network has two hosts; the first listens on the port that its firewall opens.
 func network(services ...emu.Service) *emu.Network {
 	n := kerneltest.Subnets(1, 2)
@@ -55,7 +42,7 @@ var builtIn = emu.Service{Name: "web", Port: kerneltest.Port, Protocol: emu.TCP}
 func start(t *testing.T, n *emu.Network, opts Options) *Emulator {
 	t.Helper()
 	kerneltest.RequireRoot(t)
-	opts.Patience = patience
+	opts.Patience = kerneltest.Patience
 	e, err := Start(t.Context(), n, opts, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +138,7 @@ func TestPrograms(t *testing.T) {
 		if strings.Contains(err.Error(), "here I am") {
 			return
 		}
-		if limit > patience { // a slow machine needs longer until the program has printed
+		if limit > kerneltest.Patience { // a slow machine needs longer until the program has printed
 			t.Fatalf("the error doesn't cite the program: %v", err)
 		}
 	}
@@ -166,7 +153,7 @@ func TestExecAndLogs(t *testing.T) {
 	host := kerneltest.Host(0, 0)
 	for _, name := range []string{"", "web", "8080"} {
 		// The program may listen before what it printed is read.
-		eventually(t, fmt.Sprintf("the output in the log of %q", name), func() bool {
+		kerneltest.Eventually(t, fmt.Sprintf("the output in the log of %q", name), func() bool {
 			lines, err := e.Logs(t.Context(), host, name, -1, false)
 			if err != nil {
 				t.Fatal(err)
@@ -195,7 +182,7 @@ func TestExecAndLogs(t *testing.T) {
 		t.Fatalf("services are %+v", s)
 	}
 	// A program may listen before it is known that it was started.
-	eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
+	kerneltest.Eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
 	if err := e.StopPrograms(t.Context()); err != nil {
 		t.Error(err)
 	}

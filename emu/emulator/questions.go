@@ -29,7 +29,7 @@ func (e *Emulator) Dial(ctx context.Context, from string, target emu.Target) (ne
 	address := target.Address
 	if !address.IsValid() {
 		var err error
-		if address, err = dns.LookupWithin(ctx, e.prober.NameLimit, ns, spec.Resolver, spec.Hosts, target.Name); err != nil {
+		if address, err = dns.Lookup(ctx, e.prober.NameLimit, ns, spec.Resolver, spec.Hosts, target.Name); err != nil {
 			return nil, err
 		}
 	}

@@ -89,7 +89,7 @@ func asBefore(t *testing.T, e *Emulator) {
 		t.Fatalf("asked for health are %v", ids)
 	}
 	for _, id := range ids[:3] { // a slow machine may take more than one question
-		eventually(t, id+" to be healthy", func() bool { return e.Healthy(id) })
+		kerneltest.Eventually(t, id+" to be healthy", func() bool { return e.Healthy(id) })
 	}
 }
 

@@ -64,7 +64,7 @@ func (c connected) ask(t *testing.T) string {
 	if _, err := fmt.Fprintln(c, "who"); err != nil {
 		t.Fatal(err)
 	}
-	c.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // a TCP connection has deadlines
+	c.SetReadDeadline(time.Now().Add(kerneltest.Patience)) //nolint:errcheck // a TCP connection has deadlines
 	line, err := c.in.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestUpdateLeavesTheRestAlone(t *testing.T) {
 	if again := c.ask(t); again != who {
 		t.Errorf("the program was %q and is %q", who, again)
 	}
-	eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
+	kerneltest.Eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
 	if s := e.Services(); s[0].Program.Exits != 0 {
 		t.Errorf("the program: %+v", s[0])
 	}
@@ -242,7 +242,7 @@ func TestHealth(t *testing.T) {
 			if got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
-		case <-time.After(patience):
+		case <-time.After(kerneltest.Patience):
 			t.Fatalf("no %s", want)
 		}
 	}

@@ -123,10 +123,8 @@ func (b *bench) listen(answer func(net.Conn)) (l net.Listener, count *atomic.Int
 
 func (b *bench) wait(what string, ready func() bool) {
 	b.t.Helper()
-	for until := time.Now().Add(30 * time.Second); !ready(); time.Sleep(time.Millisecond) {
-		if time.Now().After(until) {
-			b.t.Fatalf("waited for %s in vain: %+v", what, b.States())
-		}
+	if !kerneltest.Becomes(ready) {
+		b.t.Fatalf("waited for %s in vain: %+v", what, b.States())
 	}
 }
 
@@ -372,16 +370,14 @@ func TestManyProbes(t *testing.T) {
 		t.Error("Set starts probes after Close")
 	}
 	l.Close()
-	for until := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > goroutines; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(until) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), goroutines)
-		}
+	if !kerneltest.Becomes(func() bool { return runtime.NumGoroutine() <= goroutines }) {
+		t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), goroutines)
 	}
 	edge, _ := b.state.Namespace(kerneltest.Edge)
 	for _, ns := range []*kernel.Namespace{edge, b.host} {
 		var table []byte
 		left := -1
-		for until := time.Now().Add(30 * time.Second); left != 0 && time.Now().Before(until); time.Sleep(time.Millisecond) {
+		if !kerneltest.Becomes(func() bool {
 			if err := ns.Do(func() (err error) {
 				table, err = os.ReadFile("/proc/thread-self/net/tcp")
 				return err
@@ -389,8 +385,8 @@ func TestManyProbes(t *testing.T) {
 				t.Fatal(err)
 			}
 			left = strings.Count(string(table), "\n") - 1
-		}
-		if left != 0 {
+			return left == 0
+		}) {
 			t.Errorf("%d connections are left in %s:\n%.400s", left, ns.Name, table)
 		}
 	}

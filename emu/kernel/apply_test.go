@@ -68,7 +68,7 @@ func descriptorsAtRest(t *testing.T) int {
 // noMoreDescriptors waits until there are no more descriptors than before.
 func noMoreDescriptors(t *testing.T, before int, when string) {
 	t.Helper()
-	if !eventually(func() bool {
+	if !kerneltest.Becomes(func() bool {
 		runtime.GC()
 		return descriptors(t) <= before
 	}) {

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,19 +57,6 @@ func tryRun(n *Namespace, input, program string, args ...string) (string, error)
 	}
 	err := cmd.Wait()
 	return out.String(), err
-}
-
-// patience is how long tests wait for what must come. No machine is so slow.
-const patience = 30 * time.Second
-
-// eventually waits until something is so; false: it never became so.
-func eventually(is func() bool) bool {
-	for end := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			return false
-		}
-	}
-	return true
 }
 
 // tcpInfo gives what the kernel has counted for a connection.

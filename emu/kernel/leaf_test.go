@@ -86,7 +86,7 @@ func TestLeafBridges(t *testing.T) {
 		for from := range hosts {
 			for to, address := range hosts {
 				n, _ := s.Namespace(from)
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
 				c, err := n.Dial(ctx, "tcp4", netip.AddrPortFrom(address, kerneltest.Port))
 				cancel()
 				if err != nil {

@@ -40,7 +40,7 @@ func TestMarkMap(t *testing.T) {
 		for i, want := range reach {
 			limit := 300 * time.Millisecond // enough to see that nothing answers
 			if want {
-				limit = patience
+				limit = kerneltest.Patience
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			c, err := namespace(t, s, kerneltest.Host(1, i)).Dial(ctx, "tcp4", to)

@@ -93,7 +93,7 @@ func TestTimeoutPolicy(t *testing.T) {
 	// So short that nothing can be said over it for sure before it is forgotten.
 	update(1)
 	short := connect(t, client, netip.AddrPortFrom(vip, 1000))
-	if !eventually(func() bool {
+	if !kerneltest.Becomes(func() bool {
 		left, ok := expiry(t, edge)
 		return ok && left > time.Second // of the others
 	}) {

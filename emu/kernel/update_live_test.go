@@ -55,7 +55,7 @@ type server struct {
 // end gives the server's end of a connection that no router on the way has translated.
 func (s *server) end(t *testing.T, c net.Conn) (end net.Conn) {
 	t.Helper()
-	if !eventually(func() (ok bool) {
+	if !kerneltest.Becomes(func() (ok bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		end, ok = s.accepted[c.LocalAddr().String()]
@@ -100,7 +100,7 @@ type connection struct {
 
 func connect(t *testing.T, from *Namespace, to netip.AddrPort) connection {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), kerneltest.Patience)
 	defer cancel()
 	c, err := from.Dial(ctx, "tcp4", to)
 	if err != nil {
@@ -113,7 +113,7 @@ func connect(t *testing.T, from *Namespace, to netip.AddrPort) connection {
 // lives says something over the connection and waits for the answer.
 func (c connection) lives(t *testing.T, when string) {
 	t.Helper()
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(kerneltest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintln(c, when); err != nil {

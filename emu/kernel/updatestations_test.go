@@ -78,7 +78,7 @@ func (w *watched) underWay(t *testing.T) (out, back int32) {
 // lost says whether packets were lost.
 func (w *watched) lost(t *testing.T) bool {
 	t.Helper()
-	return !eventually(func() bool {
+	return !kerneltest.Becomes(func() bool {
 		out, back := w.underWay(t)
 		return out == w.out && back == w.back
 	})

@@ -1,4 +1,4 @@
-// Package kerneltest helps tests that need the kernel: it tells where they can run and makes networks to run them on.
+// Package kerneltest helps tests that need the kernel: it tells where they can run, makes networks to run them on and waits for what must come.
 package kerneltest
 
 import (

@@ -9,6 +9,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
+	"vnetlab/emu/kerneltest"
 )
 
 // serveHTTP serves with a handler of the test's own.
@@ -94,7 +95,7 @@ func TestServicesStopAndStart(t *testing.T) {
 			if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
-			c.SetDeadline(time.Now().Add(enough))
+			c.SetDeadline(time.Now().Add(kerneltest.Patience))
 			if n, err := c.Read(make([]byte, 1024)); n == 0 {
 				t.Fatal(err)
 			}

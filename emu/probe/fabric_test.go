@@ -3,7 +3,6 @@ package probe
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
@@ -157,9 +156,6 @@ func edgeRules() *emu.Ruleset {
 	}
 }
 
-// patience is how long everything may take that comes in the end, on a busy machine.
-const patience = 30 * time.Second
-
 // start makes a network real, with its built-in listeners and proxies, for the time of a test. Its prober is patient: a test that waits for
 // silence sets a limit of its own.
 func start(t testing.TB, n *emu.Network) (*kernel.State, *Prober) {
@@ -186,7 +182,7 @@ func start(t testing.TB, n *emu.Network) (*kernel.State, *Prober) {
 		}
 	}
 	p := New(n, state.Namespace)
-	p.TimeLimit, p.AnswerLimit, p.NameLimit = 2*patience, patience, patience // UDP has half of it
+	p.TimeLimit, p.AnswerLimit, p.NameLimit = 2*kerneltest.Patience, kerneltest.Patience, kerneltest.Patience // UDP has half of it
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)

@@ -150,7 +150,7 @@ func (p *Prober) lookUp(ctx context.Context, ns *kernel.Namespace, target emu.Ta
 	if s == nil {
 		return netip.Addr{}, fmt.Errorf("the network doesn't know namespace %s, so not how it looks names up", ns.Name)
 	}
-	return dns.LookupWithin(ctx, p.NameLimit, ns, s.Resolver, s.Hosts, target.Name)
+	return dns.Lookup(ctx, p.NameLimit, ns, s.Resolver, s.Hosts, target.Name)
 }
 
 // attempt connects or exchanges datagrams once. Again says that it got no answer at all, so another attempt makes sense.

@@ -126,7 +126,7 @@ func TestSupervisorKilled(t *testing.T) {
 	defer cmd.Process.Kill()
 	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "ready"; {
 	}
-	eventually(t, "both run", func() bool { return onHost(t, program) == 1 && onHost(t, daemon) == 1 })
+	kerneltest.Eventually(t, "both run", func() bool { return onHost(t, program) == 1 && onHost(t, daemon) == 1 })
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -102,16 +101,6 @@ func sleeper() string {
 }
 
 var sleepers atomic.Int32
-
-// eventually waits for a condition; the limit is for a machine that has other things to do.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not in a minute: %s", what)
-		}
-	}
-}
 
 func TestExecExitCodes(t *testing.T) {
 	in := newInstance(t, Options{})
@@ -222,10 +211,10 @@ func TestOrphansAreReapedAndEndWithClose(t *testing.T) {
 	if _, err := strconv.Atoi(orphan); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the short orphan is reaped", func() bool {
+	kerneltest.Eventually(t, "the short orphan is reaped", func() bool {
 		return shell(t, in, "test ! -e /proc/"+orphan+" || echo there") == ""
 	})
-	eventually(t, "the daemon runs", func() bool { return onHost(t, daemon) == 1 })
+	kerneltest.Eventually(t, "the daemon runs", func() bool { return onHost(t, daemon) == 1 })
 	if err := in.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +231,7 @@ func TestInitEndsWhenHungUp(t *testing.T) {
 	in := newInstance(t, Options{})
 	daemon := sleeper()
 	shell(t, in, "setsid "+daemon+" </dev/null >/dev/null 2>&1 &")
-	eventually(t, "the daemon runs", func() bool { return onHost(t, daemon) == 1 })
+	kerneltest.Eventually(t, "the daemon runs", func() bool { return onHost(t, daemon) == 1 })
 	in.mu.Lock()
 	init := in.init
 	in.mu.Unlock()
@@ -278,7 +267,7 @@ func TestExecCancelled(t *testing.T) {
 				defer close(done)
 				exit, err = in.Exec(ctx, Command{Argv: []string{"sh", "-c", test.script}})
 			}()
-			eventually(t, "both sleep", func() bool { return onHost(t, sleep) == 2 })
+			kerneltest.Eventually(t, "both sleep", func() bool { return onHost(t, sleep) == 2 })
 			cancel()
 			<-done
 			if exit != test.exit || !errors.Is(err, context.Canceled) {
@@ -305,7 +294,7 @@ func TestInitKilled(t *testing.T) {
 		defer close(done)
 		exit, err = in.Exec(t.Context(), Command{Argv: strings.Fields(sleep)})
 	}()
-	eventually(t, "it runs", func() bool { return onHost(t, sleep) == 1 })
+	kerneltest.Eventually(t, "it runs", func() bool { return onHost(t, sleep) == 1 })
 	if err := init.Kill(); err != nil {
 		t.Error(err)
 	}

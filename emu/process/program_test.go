@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
 )
 
 func TestProgramRestarts(t *testing.T) {
@@ -25,7 +26,7 @@ func TestProgramRestarts(t *testing.T) {
 	}
 	var p ProgramStatus
 	var left int
-	eventually(t, "a look between two runs, after three exits", func() bool {
+	kerneltest.Eventually(t, "a look between two runs, after three exits", func() bool {
 		p = in.Programs()[0]
 		left = onHost(t, sleep)
 		return p.State == Restarting && p.Exits >= 3 && in.Programs()[0] == p
@@ -45,7 +46,7 @@ func TestProgramRestarts(t *testing.T) {
 		dir, "port 80", "exit status 3; starting again in 800ms",
 	}
 	var text []string
-	eventually(t, "three exits in the log", func() bool { // where the third comes after the state
+	kerneltest.Eventually(t, "three exits in the log", func() bool { // where the third comes after the state
 		text = nil
 		for _, l := range log.Last(1000) {
 			text = append(text, l.Text)
@@ -67,12 +68,12 @@ func TestProgramIsAskedToEnd(t *testing.T) {
 	dir := t.TempDir()
 	s := emu.Service{Name: "db", Port: 1433, Protocol: emu.TCP, Dir: dir, Command: `trap 'echo bye >bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done`}
 	in := newInstance(t, Options{}, s)
-	in.grace = time.Minute
+	in.grace = kerneltest.Patience
 	if err := in.Run(s); err != nil {
 		t.Fatal(err)
 	}
 	log, _ := in.Logs("db")
-	eventually(t, "ready", func() bool { return len(log.Last(1)) == 1 })
+	kerneltest.Eventually(t, "ready", func() bool { return len(log.Last(1)) == 1 })
 	if p := in.Programs()[0]; p.State != Running || p.PID == 0 || p.Exits != 0 {
 		t.Errorf("%+v", p)
 	}
@@ -91,11 +92,11 @@ func TestProgramSurvivesItsInit(t *testing.T) {
 	if err := in.Run(s); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it runs", func() bool { return onHost(t, sleep) == 1 })
+	kerneltest.Eventually(t, "it runs", func() bool { return onHost(t, sleep) == 1 })
 	in.mu.Lock()
 	_ = in.init.cmd.Process.Kill()
 	in.mu.Unlock()
-	eventually(t, "it runs again", func() bool {
+	kerneltest.Eventually(t, "it runs again", func() bool {
 		p := in.Programs()[0]
 		return p.Exits == 1 && p.State == Running && onHost(t, sleep) == 1
 	})
@@ -115,7 +116,7 @@ func TestLogFollow(t *testing.T) {
 	var got []string
 	for line := range log.Lines(t.Context(), -1, true) { // ends with Close
 		if got = append(got, line.Text); len(got) == 3 {
-			eventually(t, "all is written", func() bool { return onHost(t, sleep) == 1 })
+			kerneltest.Eventually(t, "all is written", func() bool { return onHost(t, sleep) == 1 })
 			time.AfterFunc(10*time.Millisecond, func() { _ = in.Close() }) // while this waits for the next line
 		}
 	}
@@ -204,13 +205,13 @@ print("listening", flush=True); time.sleep(1000)'`
 				return in.WaitListening(ctx, s)
 			}
 			if test.err == nil {
-				if err := wait(time.Minute); err != nil {
+				if err := wait(kerneltest.Patience); err != nil {
 					t.Fatal(err)
 				}
 			} else {
 				log, _ := in.Logs("s")
 				var err error
-				eventually(t, "an error while the program stayed as it was", func() bool {
+				kerneltest.Eventually(t, "an error while the program stayed as it was", func() bool {
 					before, said := in.Programs()[0], log.Last(lastWords)
 					err = wait(30 * time.Millisecond)
 					return before.State == test.state && in.Programs()[0] == before &&

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
 )
 
 func TestStopEndsOneProgram(t *testing.T) {
@@ -20,20 +21,20 @@ func TestStopEndsOneProgram(t *testing.T) {
 	}
 	says := func(service, want string) {
 		t.Helper()
-		eventually(t, "output of "+service, func() bool {
+		kerneltest.Eventually(t, "output of "+service, func() bool {
 			log, ok := in.Logs(service)
 			return ok && len(log.Last(1)) == 1 && log.Last(1)[0].Text == want
 		})
 	}
 	says("a", "x")
-	eventually(t, "b runs", func() bool { return in.Programs()[1].State == Running })
+	kerneltest.Eventually(t, "b runs", func() bool { return in.Programs()[1].State == Running })
 	pid := in.Programs()[1].PID
 	in.Stop("a")
 	in.Stop("nobody")
 	if all := in.Programs(); len(all) != 1 || all[0].Service != "b" || all[0].PID != pid || all[0].State != Running {
 		t.Errorf("after the stop: %#v", all)
 	}
-	eventually(t, "one process less", func() bool { return onHost(t, sleep) == 1 })
+	kerneltest.Eventually(t, "one process less", func() bool { return onHost(t, sleep) == 1 })
 	if _, ok := in.Logs("a"); ok {
 		t.Error("a program that was stopped has a log")
 	}

@@ -182,9 +182,6 @@ func ways(t *testing.T) map[string]maker {
 	return all
 }
 
-// enough is how long what must come may take on a machine that has other things to do.
-const enough = time.Minute
-
 // exchange has client send a text to server and server send it back, and gives the source that server saw.
 func (l *lab) exchange(client, server part, text []byte, timeout time.Duration) (source netip.Addr, err error) {
 	at := netip.AddrPortFrom(server.address, 8080)
@@ -215,7 +212,7 @@ func (l *lab) exchange(client, server part, text []byte, timeout time.Duration) 
 		return source, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if err := c.SetDeadline(time.Now().Add(enough)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(kerneltest.Patience)); err != nil {
 		return source, err
 	}
 	written := make(chan error, 1)
@@ -278,11 +275,8 @@ func (s *sniffer) packets() [][]byte {
 // settled waits for the number of goroutines to fall to n.
 func settled(t *testing.T, n int) {
 	t.Helper()
-	for end := time.Now().Add(enough); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if runtime.NumGoroutine() <= n {
-			return
-		}
+	if !kerneltest.Becomes(func() bool { return runtime.NumGoroutine() <= n }) {
+		buf := make([]byte, 1<<20)
+		t.Errorf("%d goroutines, there were %d:\n%s", runtime.NumGoroutine(), n, buf[:runtime.Stack(buf, true)])
 	}
-	buf := make([]byte, 1<<20)
-	t.Errorf("%d goroutines, there were %d:\n%s", runtime.NumGoroutine(), n, buf[:runtime.Stack(buf, true)])
 }

@@ -16,6 +16,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
+	"vnetlab/emu/kerneltest"
 )
 
 var secret = []byte("what only the two hosts may read; ")
@@ -39,7 +40,7 @@ func TestTunnel(t *testing.T) {
 			// Long enough for full packets, which don't fit the tunnel before the sender learns its MTU.
 			text := bytes.Repeat(secret, 30_000)
 			for i, client := range parts {
-				source, err := l.exchange(client, parts[1-i], text, enough)
+				source, err := l.exchange(client, parts[1-i], text, kerneltest.Patience)
 				if err != nil {
 					t.Errorf("from %s: %v", client.host, err)
 				}
@@ -108,10 +109,8 @@ func TestSniffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	is := func(p []byte) bool { return bytes.Contains(p, secret) }
-	for end := time.Now().Add(enough); !slices.ContainsFunc(seen.packets(), is); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%q", seen.packets())
-		}
+	if !kerneltest.Becomes(func() bool { return slices.ContainsFunc(seen.packets(), is) }) {
+		t.Fatalf("%q", seen.packets())
 	}
 }
 
@@ -233,7 +232,7 @@ func useSet(t *testing.T, way maker) {
 	}
 	reach := func() {
 		t.Helper()
-		if _, err := l.exchange(parts[0], parts[1], secret, enough); err != nil {
+		if _, err := l.exchange(parts[0], parts[1], secret, kerneltest.Patience); err != nil {
 			t.Error(err)
 		}
 	}

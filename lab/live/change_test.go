@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
 	"vnetlab/lab/labtest"
@@ -320,7 +321,7 @@ func TestOperationsLeaveTheRestAlone(t *testing.T) {
 	if _, err := io.WriteString(held, "Host: shop\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	held.SetReadDeadline(time.Now().Add(waitLimit)) //nolint:errcheck // as above
+	held.SetReadDeadline(time.Now().Add(kerneltest.Patience)) //nolint:errcheck // as above
 	if answer, err := io.ReadAll(asks.in); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") || !strings.HasSuffix(string(answer), who) {
 		t.Errorf("the connection that was open gets %q, %v", answer, err)
 	}

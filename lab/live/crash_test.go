@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vnetlab/emu/kerneltest"
 )
 
 // remains are the PID namespaces of a lab, noted while it lives, by which its processes can be found after: every process of a lab is in one
@@ -71,7 +73,7 @@ func (r remains) left() (all []string) {
 // awaitSupervisor waits until a lab has a supervisor.
 func awaitSupervisor(t *testing.T, name string) int {
 	t.Helper()
-	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
+	for deadline := time.Now().Add(kerneltest.Patience); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
 		if pid := holder(name); alive(pid) {
 			return pid
 		}
@@ -310,7 +312,7 @@ func TestStarterKilledDuringUp(t *testing.T) {
 // outlives waits until the supervisor of a killed starter is dead, or answers: then it was up already, and its starter done.
 func outlives(t *testing.T, supervisor *os.File) (yes bool) {
 	t.Helper()
-	eventually(t, "the supervisor ends with its starter", func() bool {
+	kerneltest.Eventually(t, "the supervisor ends with its starter", func() bool {
 		if c, err := Dial("shop"); err == nil {
 			_, err = c.Summary(t.Context())
 			yes = err == nil
@@ -341,7 +343,7 @@ func TestForeground(t *testing.T) {
 	process := pidfd(t, holder("shop"))
 	defer process.Close()
 	starter.kill()
-	eventually(t, "the lab ends", func() bool { return isDead(t, process) })
+	kerneltest.Eventually(t, "the lab ends", func() bool { return isDead(t, process) })
 	if _, err := os.Stat(RunDir()); err == nil {
 		t.Errorf("files are left: %v", tree(RunDir()))
 	}
@@ -371,7 +373,7 @@ func TestDownOfAHungSupervisor(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The first of its threads that takes notice stops the others: until then they could still answer.
-	eventually(t, "every thread of the supervisor stands still", func() bool {
+	kerneltest.Eventually(t, "every thread of the supervisor stands still", func() bool {
 		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", r.PID))
 		return !slices.ContainsFunc(threads, func(path string) bool { return processState(path) != 'T' })
 	})

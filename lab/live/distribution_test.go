@@ -40,7 +40,7 @@ func TestDistributionModes(t *testing.T) {
 		must(l.CreateInternetHost(lab.InternetHost{Name: fmt.Sprint("client", n)}))
 	}
 	ctx := context.Background()
-	e, err := emulator.Start(ctx, compile.Network(l), emulator.Options{Patience: waitLimit}, func(emulator.Progress) {})
+	e, err := emulator.Start(ctx, compile.Network(l), emulator.Options{Patience: kerneltest.Patience}, func(emulator.Progress) {})
 	must(err)
 	defer func() { must(e.Close()) }()
 

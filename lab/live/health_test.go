@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
 )
 
@@ -50,13 +50,8 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 	await := func(want ...string) {
 		t.Helper()
 		var now []string
-		for deadline := time.Now().Add(waitLimit); ; time.Sleep(50 * time.Millisecond) {
-			if now = members(); slices.Equal(now, want) {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("members %v, want %v", now, want)
-			}
+		if !kerneltest.Becomes(func() bool { now = members(); return slices.Equal(now, want) }) {
+			t.Fatalf("members %v, want %v", now, want)
 		}
 		if got := answered(); !slices.Equal(got, want) {
 			t.Errorf("%v answer, want %v", got, want)

@@ -36,7 +36,7 @@ func TestLargeSubnet(t *testing.T) {
 		InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
 	}}}))
 	ctx := context.Background()
-	e, err := emulator.Start(ctx, compile.Network(l), emulator.Options{Patience: waitLimit}, func(emulator.Progress) {})
+	e, err := emulator.Start(ctx, compile.Network(l), emulator.Options{Patience: kerneltest.Patience}, func(emulator.Progress) {})
 	must(err)
 	defer func() { must(e.Close()) }()
 

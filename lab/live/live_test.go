@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/kerneltest"
 	"vnetlab/emu/process"
 	"vnetlab/lab/expect"
 )
@@ -205,19 +206,19 @@ func commands(t *testing.T, c *Client) {
 		}
 		return exit == 0
 	}
-	eventually(t, "the command runs", runs)
+	kerneltest.Eventually(t, "the command runs", runs)
 	cancel()
 	if err := <-ended; err == nil {
 		t.Error("a command that was given up succeeds")
 	}
-	eventually(t, "the command ends with its client", func() bool { return !runs() })
+	kerneltest.Eventually(t, "the command ends with its client", func() bool { return !runs() })
 }
 
 func TestPrograms(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "shop", withProgram(shop, "echo about to serve; ")))
 	var text bytes.Buffer
-	eventually(t, "the program's output is in its log", func() bool { // a program may listen before its output was read
+	kerneltest.Eventually(t, "the program's output is in its log", func() bool { // a program may listen before its output was read
 		text.Reset()
 		if err := c.Logs(t.Context(), LogsRequest{Instance: "web1"}, &text); err != nil {
 			t.Fatal(err)
@@ -240,7 +241,7 @@ func TestPrograms(t *testing.T) {
 // runningProgram tells how the only program of web1 does once it is known to run: that it listens may be known before.
 func runningProgram(t *testing.T, c *Client) (p process.ProgramStatus) {
 	t.Helper()
-	eventually(t, "the program of web1 runs", func() bool {
+	kerneltest.Eventually(t, "the program of web1 runs", func() bool {
 		info, err := c.Lab(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -310,7 +311,7 @@ func TestUpFails(t *testing.T) {
 		if strings.Contains(err.Error(), "no way") {
 			break
 		}
-		if timeout > waitLimit { // until then it may just not have come to its words
+		if timeout > kerneltest.Patience { // until then it may just not have come to its words
 			t.Fatalf("what the program said isn't in %v", err)
 		}
 	}

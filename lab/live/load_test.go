@@ -29,7 +29,7 @@ type keptOpen struct {
 }
 
 func (h *keptOpen) ask() (string, error) {
-	h.SetDeadline(time.Now().Add(waitLimit)) //nolint:errcheck // a TCP connection has deadlines
+	h.SetDeadline(time.Now().Add(kerneltest.Patience)) //nolint:errcheck // a TCP connection has deadlines
 	if _, err := io.WriteString(h, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
 		return "", err
 	}
@@ -51,7 +51,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	s := &server{start: startMessage{Name: "load"}, health: newHealthNews()}
 	s.state.Store(newState(l, ""))
 	var err error
-	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}, Patience: waitLimit}, nil); err != nil {
+	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}, Patience: kerneltest.Patience}, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {

@@ -21,7 +21,9 @@ import (
 // that must be another process.
 func TestMain(m *testing.M) {
 	process.MaybeInit()
-	acquirePatience, stopPatience, forwardPatience, patience = waitLimit, waitLimit, waitLimit, waitLimit // a machine under load takes its time
+	for _, p := range []*time.Duration{&acquirePatience, &stopPatience, &forwardPatience, &patience} {
+		*p = kerneltest.Patience
+	}
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "supervise":
 		if err := Supervise(); err != nil {
@@ -69,19 +71,6 @@ func setUp(t *testing.T) {
 		}
 		os.RemoveAll(dir)
 	})
-}
-
-// waitLimit bounds the wait for what must come. Nobody waits so long where all is well: a machine under load may take a while.
-const waitLimit = time.Minute
-
-// eventually waits until something is so.
-func eventually(t *testing.T, what string, isSo func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(waitLimit); !isSo(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, waitLimit)
-		}
-	}
 }
 
 // lives says whether a process hasn't ended yet. One that has stays in the table of processes until its parent has noticed.

@@ -159,7 +159,7 @@ func newTrafficLab(t *testing.T) *trafficLab {
 		}}}))
 	}
 	w := &trafficLab{t: t, lab: l, compiled: new(compile.Compilation).Next(l), servers: map[string]*echoServer{}}
-	w.emulator, err = emulator.Start(t.Context(), w.compiled.Network, emulator.Options{Patience: waitLimit}, nil)
+	w.emulator, err = emulator.Start(t.Context(), w.compiled.Network, emulator.Options{Patience: kerneltest.Patience}, nil)
 	must(err)
 	t.Cleanup(func() {
 		for _, s := range w.servers {
@@ -251,7 +251,7 @@ type connection struct {
 
 func (w *trafficLab) connect(vip netip.AddrPort) *connection {
 	w.t.Helper()
-	c, err := w.dial(vip, waitLimit)
+	c, err := w.dial(vip, kerneltest.Patience)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func (w *trafficLab) connect(vip netip.AddrPort) *connection {
 func (c *connection) exchange() error {
 	message := fmt.Sprintf("message %d of %s\n", c.exchanges, c.member)
 	start := time.Now()
-	if err := c.SetDeadline(start.Add(waitLimit)); err != nil { // packets may be sent again, not for ever
+	if err := c.SetDeadline(start.Add(kerneltest.Patience)); err != nil { // packets may be sent again, not for ever
 		return err
 	}
 	if _, err := c.Write([]byte(message)); err != nil {

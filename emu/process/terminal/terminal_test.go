@@ -55,9 +55,6 @@ type user struct {
 
 var users atomic.Int32
 
-// patience is for a machine that has other things to do.
-const patience = time.Minute
-
 func newUser(t *testing.T) (*user, *os.File) {
 	keys, screen, err := Open()
 	if err != nil {
@@ -106,16 +103,14 @@ func (u *user) waitsAfter(keys, expect string, done func(seen string) bool) {
 	if _, err := io.WriteString(u.keys, keys); err != nil {
 		u.t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+	var seen string
+	if !kerneltest.Becomes(func() bool {
 		u.mu.Lock()
-		seen := u.seen
+		seen = u.seen
 		u.mu.Unlock()
-		if done(seen) {
-			return
-		}
-		if time.Now().After(end) {
-			u.t.Fatalf("after %q the screen shows %q and not %q", keys, seen, expect)
-		}
+		return done(seen)
+	}) {
+		u.t.Fatalf("after %q the screen shows %q and not %q", keys, seen, expect)
 	}
 }
 
@@ -150,7 +145,7 @@ func sitDown(t *testing.T, in *process.Instance, argv ...string) (*user, func() 
 				t.Errorf("the terminal is not as before: %v %+v", err, after)
 			}
 			return r.exit, r.err
-		case <-time.After(patience):
+		case <-time.After(kerneltest.Patience):
 			t.Fatal("the command doesn't end")
 			return 0, nil
 		}
@@ -219,12 +214,7 @@ func inForeground(name, mark string) bool {
 // waitFor waits until a command runs in the foreground: keys typed before go to the shell.
 func (u *user) waitFor(command string) {
 	u.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if inForeground(command, u.mark) {
-			return
-		}
-	}
-	u.t.Fatalf("%s is not in the foreground", command)
+	kerneltest.Eventually(u.t, command+" is in the foreground", func() bool { return inForeground(command, u.mark) })
 }
 
 func TestOutputIsComplete(t *testing.T) {
