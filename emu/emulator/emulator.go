@@ -31,7 +31,7 @@ type Options struct {
 	Env []string
 	// Keep are folders that programs see although they are below /tmp or /run.
 	Keep []string
-	// Patience is the least time that whoever is asked has for an answer: the ends of probes, name servers, and when the network starts the
+	// Patience is the least time that whoever is asked has for an answer: the ends of probes, name servers, web pages, and when the network starts the
 	// targets of health probes. 0: some seconds, which are plenty unless the machine is overloaded.
 	Patience time.Duration
 	// HealthChanged is told when the target of a health probe begins or ceases to serve; nil: nobody is. It must not wait for a method that
