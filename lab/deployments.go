@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"vnetlab/emu"
+	"vnetlab/lab/spelling"
 )
 
 // firstDynamicPort is where the platform starts to look for ports of its own choice inside role instances.
@@ -126,7 +127,7 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 	}
 	for _, e := range role.InstanceInputEndpoints {
 		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < role.InstanceCount {
-			refuse(e.Origin, badRequest("The endpoint %s has %s for %s of %s.", e.Name, count(span, "public port"), count(role.InstanceCount, "instance"), role.Name))
+			refuse(e.Origin, badRequest("The endpoint %s has %s for %s of %s.", e.Name, spelling.Count(span, "public port"), spelling.Count(role.InstanceCount, "instance"), role.Name))
 			continue
 		}
 		for p := int(e.Public.First); p <= int(e.Public.Last); p++ {
@@ -147,7 +148,7 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 	for range role.InstanceCount {
 		if err := l.addInstance(d, role); err != nil {
 			if err.Hint == "" {
-				err = err.WithHint("The role %s asks for %s.", role.Name, count(role.InstanceCount, "instance"))
+				err = err.WithHint("The role %s asks for %s.", role.Name, spelling.Count(role.InstanceCount, "instance"))
 			}
 			refuse(role.Origin, err)
 			return errs
@@ -291,7 +292,7 @@ func (l *Lab) ScaleRole(service string, slot Slot, role string, wanted int) erro
 	}
 	for _, e := range d.Roles[n].InstanceInputEndpoints {
 		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < wanted {
-			return badRequest("The endpoint %s has %s for %s of %s.", e.Name, count(span, "public port"), count(wanted, "instance"), role)
+			return badRequest("The endpoint %s has %s for %s of %s.", e.Name, spelling.Count(span, "public port"), spelling.Count(wanted, "instance"), role)
 		}
 	}
 	if more := wanted - d.Roles[n].InstanceCount; d.Roles[n].PublicIPName != "" && more > 0 {

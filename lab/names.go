@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,14 +38,6 @@ func shorten(s string) string {
 		s = s[:61] + "..."
 	}
 	return "'" + s + "'"
-}
-
-// count gives a number with its noun.
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprint(n, " ", noun)
 }
 
 // didYouMean adds a hint with the nearest candidate, or with all of them when there are few.

@@ -3,6 +3,8 @@ package lab
 import (
 	"fmt"
 	"strings"
+
+	"vnetlab/lab/spelling"
 )
 
 func (o CreateAffinityGroupOp) String() string {
@@ -66,7 +68,7 @@ func (o DeleteDeploymentOp) String() string {
 }
 func (o SwapDeploymentOp) String() string { return "swap production and staging of " + o.Service }
 func (o ScaleRoleOp) String() string {
-	return fmt.Sprintf("scale %s of %s to %s", o.Role, o.Service, count(o.Count, "instance"))
+	return fmt.Sprintf("scale %s of %s to %s", o.Role, o.Service, spelling.Count(o.Count, "instance"))
 }
 
 func (o UpgradeDeploymentOp) String() string {

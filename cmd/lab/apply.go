@@ -8,6 +8,7 @@ import (
 
 	"vnetlab/lab/labfile"
 	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
 )
 
 func (a *app) apply() *cobra.Command {
@@ -51,7 +52,7 @@ before anything happens. With --dry-run the operations are printed alone.`,
 			}
 			// What was done is what was planned, unless somebody else changed the lab meanwhile.
 			if len(done.Operations) > 0 {
-				a.stdout.printf("%s  %s\n", a.stdout.green("done"), plural(len(done.Operations), "operation"))
+				a.stdout.printf("%s  %s\n", a.stdout.green("done"), spelling.Count(len(done.Operations), "operation"))
 			}
 			done.Operations = nil
 			return a.printChange(done, "done")

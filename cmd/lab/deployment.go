@@ -13,6 +13,7 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/labfile"
 	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
 )
 
 func (a *app) deployment() *cobra.Command {
@@ -183,7 +184,7 @@ func (a *app) addDeployment(t *table, d live.DeploymentInfo) {
 		t.add("internal load balancer", strings.TrimSpace(fmt.Sprintf("%s %s %s", b.Name, b.Address, b.Subnet)))
 	}
 	for _, r := range d.Roles {
-		t.add("role "+r.Name, plural(r.Instances, "instance"))
+		t.add("role "+r.Name, spelling.Count(r.Instances, "instance"))
 	}
 	for _, e := range d.Endpoints {
 		at := ""
@@ -235,9 +236,9 @@ func byRole(d live.DeploymentInfo) []live.HostInfo {
 // contents says what a deployment consists of.
 func contents(d live.DeploymentInfo) string {
 	if d.Kind != string(lab.PaaS) {
-		return plural(len(d.Instances), "virtual machine")
+		return spelling.Count(len(d.Instances), "virtual machine")
 	}
-	return plural(len(d.Instances), "role instance")
+	return spelling.Count(len(d.Instances), "role instance")
 }
 
 func parenthesis(text string) string {

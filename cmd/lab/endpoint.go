@@ -11,6 +11,7 @@ import (
 
 	"vnetlab/lab"
 	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
 )
 
 func (a *app) endpoint() *cobra.Command {
@@ -265,7 +266,7 @@ func balancing(e live.EndpointInfo) string {
 		text += "; direct server return"
 	}
 	if n := len(e.ACL); n > 0 {
-		text += "; " + plural(n, "access control rule")
+		text += "; " + spelling.Count(n, "access control rule")
 	}
 	return text
 }

@@ -114,14 +114,3 @@ func width(s string) int {
 		s = s[start+end+1:]
 	}
 }
-
-// plural gives a number with its noun.
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	if y, ok := strings.CutSuffix(noun, "y"); ok {
-		noun = y + "ie"
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

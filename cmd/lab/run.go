@@ -9,6 +9,7 @@ import (
 
 	"vnetlab/lab/expect"
 	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
 )
 
 func (a *app) run() *cobra.Command {
@@ -98,7 +99,7 @@ func (a *app) summary(all []labResult) error {
 			return err
 		}
 	case len(all) > 1:
-		a.stdout.printf("\n%s\n", a.stdout.bold(plural(len(all), "lab")))
+		a.stdout.printf("\n%s\n", a.stdout.bold(spelling.Count(len(all), "lab")))
 		t := table{indent: "  "}
 		for _, r := range all {
 			if r.err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"vnetlab/lab/labfile"
 	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
 )
 
 func (a *app) up() *cobra.Command {
@@ -107,8 +108,8 @@ func summaryOf(ctx context.Context, lab *live.Running) (live.Summary, error) {
 
 // built says in a line what was built.
 func (a *app) built(s started) string {
-	return fmt.Sprintf("%s: %s, %s, %s in %s", a.stdout.bold(s.Name), plural(s.Namespaces, "namespace"), plural(s.Links, "link"),
-		plural(s.Services, "service"), seconds(s.took))
+	return fmt.Sprintf("%s: %s, %s, %s in %s", a.stdout.bold(s.Name), spelling.Count(s.Namespaces, "namespace"), spelling.Count(s.Links, "link"),
+		spelling.Count(s.Services, "service"), seconds(s.took))
 }
 
 func seconds(d time.Duration) string {

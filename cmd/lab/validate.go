@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab/labfile"
+	"vnetlab/lab/spelling"
 )
 
 type validAnswer struct {
@@ -64,7 +65,7 @@ func (a *app) validate() *cobra.Command {
 				v := validFile{File: path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()), Notes: notesOf(loaded.Notes)}
 				answer.Files = append(answer.Files, v)
 				if a.format == textFormat {
-					a.stdout.printf("%s: %s, lab %s with %s\n", path, a.stdout.green("valid"), v.Lab, plural(v.Instances, "instance"))
+					a.stdout.printf("%s: %s, lab %s with %s\n", path, a.stdout.green("valid"), v.Lab, spelling.Count(v.Instances, "instance"))
 					for _, n := range loaded.Notes {
 						if verbose {
 							a.stdout.printf("  %s: %s\n", n.Origin, n.Text)

@@ -1,4 +1,4 @@
-// Package spelling finds what somebody who mistyped a word probably meant.
+// Package spelling is about words for people: what somebody who mistyped one probably meant, and numbers with their nouns.
 package spelling
 
 import (
