@@ -13,13 +13,15 @@ const (
 	Refused    Verdict = "refused"    // the host answered that nothing listens
 	Blocked    Verdict = "blocked"    // a rule dropped it, and the drop is proved
 	NoBackend  Verdict = "no-backend" // an endpoint exists, nothing healthy stands behind it
+	Mixed      Verdict = "mixed"      // the members that this source may be given disagree
+	WrongHost  Verdict = "wrong-host" // another machine than the one meant accepted the connection
 	Unresolved Verdict = "unresolved" // the name has no address
 	Timeout    Verdict = "timeout"    // no answer, and no proof why
 	Error      Verdict = "error"      // the probe could not be made
 )
 
 // Verdicts lists them all.
-var Verdicts = []Verdict{Open, Refused, Blocked, NoBackend, Unresolved, Timeout, Error}
+var Verdicts = []Verdict{Open, Refused, Blocked, NoBackend, Mixed, WrongHost, Unresolved, Timeout, Error}
 
 // NoBackendPrefix starts the id of each rule that drops for want of a healthy backend.
 const NoBackendPrefix = "no-backend:"
@@ -30,6 +32,10 @@ type Target struct {
 	Address  netip.Addr `json:"address,omitzero"` // zero: Name is looked up where the probe starts
 	Port     uint16     `json:"port"`
 	Protocol Protocol   `json:"protocol"`
+	// Meant are the namespaces of which one must answer; where another accepts the connection, that is [WrongHost]. None: whoever answers.
+	Meant []string `json:"meant,omitempty"`
+	// Source is the address of the namespace that the probe starts from; zero: the one that its routes choose.
+	Source netip.Addr `json:"source,omitzero"`
 }
 
 // Observation is what the kernel did with one probe.
@@ -43,6 +49,18 @@ type Observation struct {
 	AnsweredBy string        `json:"answeredBy,omitempty"`
 	RTT        time.Duration `json:"-"`                // of the handshake
 	Detail     string        `json:"detail,omitempty"` // for Error and Timeout: what happened
+	// Members are the members of a load-balanced set that this source may be given, each with what became of its connection. There are none
+	// where only one can be given.
+	Members []MemberObservation `json:"members,omitempty"`
+}
+
+// MemberObservation is what became of a connection that was given to one member of a load-balanced set.
+type MemberObservation struct {
+	Namespace string         `json:"namespace"`
+	Verdict   Verdict        `json:"verdict"`
+	By        *RuleReference `json:"by,omitempty"`
+	SeenAs    netip.Addr     `json:"seenAs,omitzero"`
+	Detail    string         `json:"detail,omitempty"`
 }
 
 // RuleReference names a rule of a namespace.
