@@ -33,6 +33,12 @@ func (g *guest) closeSockets() error {
 	return errors.Join(errs...)
 }
 
+// programItem is what makes a program another one: its service, and what it may use of the machine.
+type programItem struct {
+	service  emu.Service
+	boundary emu.Boundary
+}
+
 // item is one thing that is served in a namespace.
 type item struct {
 	name    string // unique in the namespace
@@ -57,8 +63,9 @@ func items(spec *emu.Namespace) []item {
 		value := s
 		// A line that moved in a file makes no other service, and a program is not started again because it has other peers.
 		value.Origin, value.Env = emu.Origin{}, nil
-		i := item{name: "service " + s.Name, value: value, service: s}
+		i := item{name: "service " + s.Name, value: programItem{value, spec.Boundary}, service: s}
 		if s.BuiltIn() {
+			i.value = value
 			i.open = func(_ *Emulator, ns *kernel.Namespace) (io.Closer, error) { return listener.Serve(ns, s) }
 		}
 		all = append(all, i)
@@ -223,6 +230,19 @@ func (e *Emulator) closeItem(namespace string, i item) error {
 	return nil
 }
 
+// endInstance ends all that runs in a namespace, commands too. What runs there next runs in a new instance.
+func (e *Emulator) endInstance(namespace string) error {
+	e.mu.Lock()
+	g := e.guest(namespace)
+	in := g.instance
+	g.instance = nil
+	e.mu.Unlock()
+	if in == nil {
+		return nil
+	}
+	return in.Close()
+}
+
 // guest gives what is in a namespace; e.mu is held.
 func (e *Emulator) guest(namespace string) *guest {
 	g := e.guests[namespace]
@@ -253,7 +273,7 @@ func (e *Emulator) instanceIn(ns *kernel.Namespace, spec *emu.Namespace) (*proce
 	case g.leaving:
 		return nil, fmt.Errorf("%s is just being taken down", spec.Name)
 	case g.instance == nil:
-		g.instance = process.New(ns, spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep})
+		g.instance = process.New(ns, spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep, Lab: e.opts.Lab})
 	}
 	return g.instance, nil
 }

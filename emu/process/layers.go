@@ -13,6 +13,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
 )
 
 // layer is a file system of the host in the root of an instance. An overlay above takes what is written; where the kernel has none for a
@@ -74,8 +76,9 @@ func layerOf(layers []*layer, path string) *layer {
 	return in
 }
 
-// mount mounts the layer in the new root. Storage is for an overlay; empty: none is wanted.
-func (l *layer) mount(root, storage string, attributes uint64) error {
+// mount mounts the layer in the new root. Storage is for an overlay; empty: none is wanted. Size is for each folder that can be written where
+// there is no overlay.
+func (l *layer) mount(root, storage string, attributes uint64, size emu.Bytes) error {
 	info, err := os.Stat(l.path)
 	if err != nil {
 		return err
@@ -97,7 +100,7 @@ func (l *layer) mount(root, storage string, attributes uint64) error {
 		if info, err := os.Stat(root + h.path); err != nil || !info.IsDir() {
 			continue // nothing is there to hide
 		}
-		if err := mountTemporary(root+h.path, coverSize, h.mode, 0); err != nil {
+		if err := mountTemporary(root+h.path, size, h.mode, 0); err != nil {
 			return err
 		}
 	}
@@ -164,14 +167,14 @@ func likeOnHost(path, made string) error {
 	return errors.Join(os.Chown(made, int(s.Uid), int(s.Gid)), unix.Chmod(made, s.Mode&0o7777))
 }
 
-// mountLayers mounts all layers in the new root. Storage is a folder for their overlays; empty: none are wanted.
-func mountLayers(layers []*layer, root, storage string, attributes uint64) error {
+// mountLayers mounts all layers in the new root, with a folder for their overlays: see [layer.mount].
+func mountLayers(layers []*layer, root, storage string, attributes uint64, size emu.Bytes) error {
 	for n, l := range layers {
 		own := ""
 		if storage != "" {
 			own = filepath.Join(storage, strconv.Itoa(n))
 		}
-		if err := l.mount(root, own, attributes); err != nil {
+		if err := l.mount(root, own, attributes, size); err != nil {
 			if n == 0 {
 				return err
 			}

@@ -113,6 +113,9 @@ func (in *Instance) Close() error {
 	return nil
 }
 
+// withoutOverlays is for tests: instances do without, as where the kernel has none.
+var withoutOverlays bool
+
 // initProcess is the supervisor's end of an instance's init.
 type initProcess struct {
 	cmd    *exec.Cmd
@@ -144,6 +147,8 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 		Hosts:      hostsFile(in.spec),
 		ResolvConf: resolvConf(in.spec.Resolver),
 		Boundary:   in.boundary(),
+
+		ReadOnlyRoot: withoutOverlays,
 	}
 	init, err := startInit(in.ctx, in.ns, in.opts.Lab, setup)
 	if err != nil {

@@ -209,6 +209,7 @@ func (p *program) once(ctx context.Context) string {
 		return err.Error()
 	}
 	p.set(func(s *ProgramStatus) { s.State, s.PID = Running, r.pid })
+	killedBefore := r.init.group.killed()
 
 	copied := make(chan struct{})
 	go func() {
@@ -227,7 +228,11 @@ func (p *program) once(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return exitText(*status)
+	text := exitText(*status)
+	if g := r.init.group; status.Signaled() && status.Signal() == unix.SIGKILL && g.killed() > killedBefore {
+		text += fmt.Sprintf(": out of memory, of which the instance may use %s", g.limits.Memory)
+	}
+	return text
 }
 
 // envOf gives what the environment of a service's program has beyond that of all: as it is now, not as it was when the service began.

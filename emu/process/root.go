@@ -58,7 +58,7 @@ func makeRoot(s setupRequest) error {
 	if s.ReadOnlyRoot {
 		overlays = ""
 	}
-	if err := mountLayers(layers, newRoot, overlays, attributes); err != nil {
+	if err := mountLayers(layers, newRoot, overlays, attributes, s.Boundary.Limits.Temporary); err != nil {
 		return err
 	}
 	for _, step := range []func() error{

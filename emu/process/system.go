@@ -109,9 +109,12 @@ var (
 	readOnlyParts = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/mtrr", "/proc/sys"}
 )
 
-// networkSysctls are those of the instance's own network, which its administrator may set. What is not of the network namespace isn't among
-// them in another namespace than the host's, or can't be written there.
+// networkSysctls are those of the instance's own network, which its administrator may set. What is the host's is not among them in another
+// network namespace, or can't be written there, but for hostSysctls.
 const networkSysctls = "/proc/sys/net"
+
+// hostSysctls are among networkSysctls and yet the host's.
+var hostSysctls = []string{"/proc/sys/net/netfilter/nf_hooks_lwtunnel"}
 
 // restrictSystem leaves of /proc and /sys what is the instance's.
 func restrictSystem() error {
@@ -132,7 +135,18 @@ func restrictSystem() error {
 		return err
 	}
 	defer own.close()
-	for _, path := range readOnlyParts {
+	if err := makeReadOnly(readOnlyParts); err != nil {
+		return err
+	}
+	if err := own.attach(newRoot + networkSysctls); err != nil {
+		return err
+	}
+	return makeReadOnly(hostSysctls)
+}
+
+// makeReadOnly keeps from being written what is there of the paths.
+func makeReadOnly(paths []string) error {
+	for _, path := range paths {
 		if _, err := os.Stat(newRoot + path); err != nil {
 			continue
 		}
@@ -140,5 +154,5 @@ func restrictSystem() error {
 			return err
 		}
 	}
-	return own.attach(newRoot + networkSysctls)
+	return nil
 }
