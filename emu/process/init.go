@@ -42,8 +42,10 @@ type (
 		Error string `json:",omitempty"`
 	}
 	// startRequest is every later message. Its files are a socket, on which the command is reported and controlled, and
-	// the command's descriptors 0, 1 and 2.
+	// the command's descriptors 0, 1 and 2; or with OpenTerminal the socket alone, on which both ends of a new terminal come back.
 	startRequest struct {
+		OpenTerminal bool
+
 		Argv, Env  []string
 		Dir        string
 		Terminal   bool // descriptor 0 becomes the controlling terminal
@@ -143,12 +145,16 @@ func serve() error {
 			return nil
 		case err != nil:
 			return err
-		case len(files) != 4:
+		case len(files) != 4 && (!req.OpenTerminal || len(files) != 1):
 			return fmt.Errorf("%d files came with a command instead of 4", len(files))
 		}
 		control, err := connOf(files[0])
 		if err != nil {
 			return err
+		}
+		if req.OpenTerminal {
+			go serveTerminal(control)
+			continue
 		}
 		go serveCommand(c, control, req, files[1:])
 	}

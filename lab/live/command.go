@@ -29,7 +29,8 @@ func MaybeInit() { process.MaybeInit() }
 
 // ExecHere is Exec with the descriptors of this process; where those are a terminal, the command gets one with job control.
 func (c *Client) ExecHere(ctx context.Context, r ExecRequest) (int, error) {
-	return terminal.Run(func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
+	open := func() (master, slave *os.File, err error) { return c.openTerminal(ctx, r.Instance) }
+	return terminal.Run(open, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
 		r.Terminal = isTerminal
 		if name := os.Getenv("TERM"); isTerminal && name != "" {
 			r.Env = append(r.Env, "TERM="+name)
