@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"vnetlab/emu"
 )
 
 // LocalNetwork is an on-premises site: its address space behind a VPN device, and hosts in it.
@@ -21,6 +23,7 @@ type LocalHost struct {
 	Name     string
 	Address  netip.Addr // zero in a request: the lowest free one
 	Services []Service
+	Boundary emu.Boundary
 	Origin   Origin
 }
 

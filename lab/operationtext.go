@@ -74,8 +74,15 @@ func (o ScaleRoleOp) String() string {
 func (o UpgradeDeploymentOp) String() string {
 	return fmt.Sprintf("upgrade the %s deployment of %s", orDefault(o.Deployment.Slot, Production), o.Service)
 }
-func (o SetFirewallOp) String() string      { return "replace the guest firewall's rules of " + o.Instance }
-func (o SetServicesOp) String() string      { return "change what listens in " + o.Member }
+func (o SetFirewallOp) String() string { return "replace the guest firewall's rules of " + o.Instance }
+func (o SetServicesOp) String() string { return "change what listens in " + o.Member }
+func (o SetBoundaryOp) String() string {
+	return fmt.Sprintf("set what %s may use of the machine: %s", o.Member, orDefault(o.Boundary.String(), "the defaults"))
+}
+
+func (o SetDefaultBoundaryOp) String() string {
+	return "set what members may use of the machine: " + orDefault(o.Boundary.String(), "the defaults")
+}
 func (o CreateReservedIPOp) String() string { return "create reserved IP " + o.Name }
 func (o DeleteReservedIPOp) String() string { return "delete reserved IP " + o.Name }
 func (o AssociateReservedIPOp) String() string {
