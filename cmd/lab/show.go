@@ -91,6 +91,7 @@ func (a *app) printLab(info live.Info) {
 			t.print(o)
 		}
 	}
+	a.printBoundaries(info)
 	section(a.affinityGroupTable(info))
 	t := table{}
 	t.head(o, "VIRTUAL NETWORK", "LOCATION", "ADDRESS SPACE", "SUBNETS")
@@ -215,6 +216,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		}
 		t.add(fmt.Sprintf("service %d/%s", s.Port, s.Protocol), text)
 	}
+	a.addBoundary(&t, info, h)
 	t.add("namespace", live.EnterCommand(info.Name, h.Name))
 	t.print(a.stdout)
 }

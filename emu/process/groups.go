@@ -61,6 +61,17 @@ func hierarchies() (found []hierarchy, err error) {
 	return found, err
 }
 
+// Unbounded names the limits that this machine can't hold instances to: pids, memory.
+func Unbounded() (names []string) {
+	found, _ := hierarchies()
+	for _, name := range []string{pidsController, memoryController} {
+		if !slices.ContainsFunc(found, func(h hierarchy) bool { return slices.Contains(h.controllers, name) }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func findHierarchy(mounts []*mountinfo.Info, controller string) (hierarchy, error) {
 	wrong := errors.New("no control groups are mounted")
 	for _, m := range mounts {

@@ -20,8 +20,10 @@ type (
 	Feature = kernel.Feature
 )
 
-// Check tries each feature of the machine that labs use.
-func Check(ctx context.Context) []Feature { return kernel.Check(ctx) }
+// Check tries each feature of the machine that labs use, those of their networks and those of their instances.
+func Check(ctx context.Context) []Feature {
+	return append(kernel.Check(ctx), process.Check(ctx)...)
+}
 
 // MaybeInit becomes the init of an instance if this process was started as one, and then never returns. Every program that starts
 // labs calls it before anything else.
