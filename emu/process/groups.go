@@ -185,7 +185,12 @@ func (f groupFolder) make(l emu.Limits) error {
 }
 
 func writeGroup(folder, file, text string) error {
-	if err := os.WriteFile(filepath.Join(folder, file), []byte(text), 0); err != nil {
+	f, err := os.OpenFile(filepath.Join(folder, file), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("control group: %w", err)
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("control group: %w", err)
 	}
 	return nil

@@ -225,6 +225,8 @@ func startCommand(c *children, req startRequest, files []*os.File) (pid int, end
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return 0, nil, 127, fmt.Errorf("%s: command not found", req.Argv[0])
+	case errors.Is(err, unix.EAGAIN):
+		return 0, nil, 126, fmt.Errorf("%s: can't be run: the instance has as many processes as its limit allows", req.Argv[0])
 	case err != nil:
 		return 0, nil, 126, fmt.Errorf("%s: can't be run: %w", req.Argv[0], err)
 	}
