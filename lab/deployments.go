@@ -105,7 +105,7 @@ func (p publicPorts) take(port publicPort) *Error {
 // addRole checks a role and adds its instances to a deployment that isn't in its slot yet.
 func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error) {
 	refuse := func(o Origin, err *Error) { errs = append(errs, err.At(o)) }
-	if err := checkName("role", role.Name, roleName, "1 to 63 letters, digits, dots, hyphens and underscores"); err != nil {
+	if err := checkName("role", role.Name, roleNames); err != nil {
 		refuse(role.Origin, err)
 		return errs
 	}

@@ -58,7 +58,7 @@ func buildEndpoint(d *Deployment, request VMEndpoint) (e Endpoint, errs []error)
 		IdleTimeoutInMinutes: request.IdleTimeoutInMinutes, InternalLoadBalancer: request.InternalLoadBalancer,
 		DirectServerReturn: request.DirectServerReturn, Origin: request.Origin,
 	}
-	if err := checkName("endpoint", e.Name, endpointName, "a letter, then up to 29 letters, digits, spaces, hyphens and underscores"); err != nil {
+	if err := checkName("endpoint", e.Name, endpointNames); err != nil {
 		refuse(err)
 	}
 	if e.LocalPort == 0 {

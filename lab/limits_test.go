@@ -62,7 +62,7 @@ func TestLimits(t *testing.T) {
 			}
 			g := lab.VPNGateway{}
 			for i := range n {
-				g.Connections = append(g.Connections, fmt.Sprint("site", i))
+				g.Connections = append(g.Connections, lab.GatewayConnection{Name: fmt.Sprint("site", i)})
 				if err := l.CreateLocalNetwork(lab.LocalNetwork{Name: fmt.Sprint("site", i), AddressSpace: prefixes(fmt.Sprintf("192.168.%d.0/24", i))}); err != nil {
 					return err
 				}
@@ -131,7 +131,7 @@ func TestRanges(t *testing.T) {
 			}))
 			must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24")}))
 			must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "clash", AddressSpace: prefixes("172.16.8.0/24")}))
-			return l.CreateGateway(network, lab.VPNGateway{Connections: connections})
+			return l.CreateGateway(network, lab.VPNGateway{Connections: lab.ConnectTo(connections...)})
 		}
 	}
 	for _, tt := range []struct {

@@ -9,20 +9,19 @@ import (
 
 // New makes an empty lab.
 func New(name string, origin Origin) (*Lab, error) {
-	if !labName.MatchString(name) {
-		return nil, badRequest("The name %s is not valid for a lab.", shorten(name)).
-			WithHint("Allowed: a lowercase letter, then up to 30 lowercase letters, digits and hyphens.").At(origin)
+	if err := checkName("lab", name, labNames); err != nil {
+		return nil, err.At(origin)
 	}
 	return &Lab{Name: name}, nil
 }
 
 // CreateAffinityGroup adds an affinity group to a location.
 func (l *Lab) CreateAffinityGroup(g AffinityGroup) error {
-	if err := checkName("affinity group", g.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+	if err := checkName("affinity group", g.Name, resourceNames); err != nil {
 		return err.At(g.Origin)
 	}
-	if _, ok := l.affinityGroup(g.Name); ok {
-		return conflict("The affinity group %s already exists.", g.Name).At(g.Origin)
+	if old, ok := find(l.AffinityGroups, func(o *AffinityGroup) bool { return same(o.Name, g.Name) }); ok {
+		return conflict("The affinity group %s already exists.", old.Name).At(g.Origin)
 	}
 	if err := checkLocation(g.Location); err != nil {
 		return err.At(g.Origin)
@@ -89,11 +88,11 @@ func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
 	var errs []error
 	n.Gateway = nil
 	refuse := func(err *Error) { errs = append(errs, err.At(n.Origin)) }
-	if err := checkName("virtual network", n.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+	if err := checkName("virtual network", n.Name, resourceNames); err != nil {
 		refuse(err)
 	}
-	if _, ok := l.virtualNetwork(n.Name); ok {
-		refuse(conflict("The virtual network %s already exists.", n.Name))
+	if old, ok := find(l.VirtualNetworks, func(o *VirtualNetwork) bool { return same(o.Name, n.Name) }); ok {
+		refuse(conflict("The virtual network %s already exists.", old.Name))
 	}
 	switch {
 	case n.AffinityGroup == "" && n.Location == "":
@@ -139,7 +138,7 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 		}
 	}
 	for i, s := range n.Subnets {
-		if err := checkName("subnet", s.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+		if err := checkName("subnet", s.Name, resourceNames); err != nil {
 			refuse(s.Origin, err)
 		}
 		p := s.AddressPrefix
@@ -149,7 +148,7 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 			continue
 		case p != p.Masked():
 			refuse(s.Origin, badRequest("The address prefix %s of subnet %s has host bits set.", p, s.Name).WithHint("Write %s.", p.Masked()))
-		case p.Bits() > 29:
+		case p.Bits() > smallestSubnet:
 			refuse(s.Origin, badRequest("The subnet %s is too small: %s. The smallest subnet is a /29.", s.Name, p))
 		case p.Bits() < 8:
 			refuse(s.Origin, badRequest("The subnet %s is too large: %s. The largest subnet is a /8.", s.Name, p))
@@ -160,7 +159,7 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 			refuse(s.Origin, badRequest("The subnet %s (%s) is not inside the address space of %s (%s).", s.Name, p, n.Name, joinPrefixes(n.AddressSpace)))
 		}
 		for _, other := range n.Subnets[:i] {
-			if strings.EqualFold(other.Name, s.Name) {
+			if same(other.Name, s.Name) {
 				refuse(s.Origin, badRequest("The virtual network %s has a subnet %s already.", n.Name, other.Name))
 			}
 			if other.AddressPrefix.IsValid() && p.Overlaps(other.AddressPrefix) {
@@ -266,7 +265,7 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 
 // regate checks that a changed network can have the gateway it has; l has the network without one.
 func (l *Lab) regate(n VirtualNetwork) error {
-	return l.CreateGateway(n.Name, VPNGateway{Connections: n.Gateway.Connections, Origin: n.Origin})
+	return l.CreateGateway(n.Name, n.Gateway.request(n.Origin))
 }
 
 // DeleteAffinityGroup removes an affinity group that nothing is in.

@@ -304,7 +304,7 @@ func TestUpdateLocalNetwork(t *testing.T) {
 		Name: "net", Location: "West US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.0.0/29")}},
 	}))
 	must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24"), Hosts: []*lab.LocalHost{{Name: "desk"}}}))
-	must(t, l.CreateGateway("net", lab.VPNGateway{Connections: []string{"hq"}}))
+	must(t, l.CreateGateway("net", lab.VPNGateway{Connections: lab.ConnectTo("hq")}))
 	update := func(name string, space ...string) (*lab.Lab, error) {
 		return l.Apply(lab.UpdateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{Name: name, AddressSpace: prefixes(space...)}})
 	}
@@ -322,7 +322,7 @@ func TestUpdateLocalNetwork(t *testing.T) {
 	}{
 		{"hp", "192.168.0.0/24", "ResourceNotFound: The local network site 'hp' does not exist."},
 		{"hq", "10.0.8.0/24", "BadRequest: The address 192.168.0.4 of the host desk is not in 10.0.8.0/24."},
-		{"hq", "192.168.0.0/30", "BadRequest: The address prefix 192.168.0.0/30 of hq is too small; the smallest is a /29."},
+		{"hq", "192.168.0.0/30", "BadRequest: The local network site hq (192.168.0.0/30) has no room for hosts."},
 	} {
 		if _, err := update(tt.name, tt.space); err == nil || err.Error() != tt.text {
 			t.Errorf("%+v: got %v", tt, err)

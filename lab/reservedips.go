@@ -25,11 +25,11 @@ func (l *Lab) UsedBy(r *ReservedIP) *Deployment {
 
 // CreateReservedIP reserves a public address of a location. The address can't be chosen ("Reserved IP Overview").
 func (l *Lab) CreateReservedIP(r ReservedIP) error {
-	if err := checkName("reserved IP", r.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+	if err := checkName("reserved IP", r.Name, resourceNames); err != nil {
 		return err.At(r.Origin)
 	}
-	if _, ok := l.reservedIP(r.Name); ok {
-		return conflict("The reserved IP %s already exists.", r.Name).At(r.Origin)
+	if old, ok := find(l.ReservedIPs, func(o *ReservedIP) bool { return same(o.Name, r.Name) }); ok {
+		return conflict("The reserved IP %s already exists.", old.Name).At(r.Origin)
 	}
 	if err := checkLocation(r.Location); err != nil {
 		return err.At(r.Origin)
@@ -50,7 +50,7 @@ func (l *Lab) DeleteReservedIP(name string) error {
 	}
 	if d := l.UsedBy(r); d != nil {
 		return conflict("The reserved IP %s is in use by the deployment %s of %s.", name, d.Name, d.Service).
-			WithHint("lab reserved-ip disassociate %s", name)
+			WithHint("lab reserved-ip disassociate %s", argument(name))
 	}
 	l.ReservedIPs = remove(l.ReservedIPs, r)
 	return nil
@@ -91,7 +91,7 @@ func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 		return err
 	}
 	if d.ReservedIP != "" && d.ReservedIP != name {
-		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).WithHint("lab reserved-ip disassociate %s", d.ReservedIP)
+		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).WithHint("lab reserved-ip disassociate %s", argument(d.ReservedIP))
 	}
 	now := d.copy()
 	now.ReservedIP, now.VIP = name, netip.Addr{}

@@ -31,7 +31,7 @@ func (l *loader) connect(imported Networks) {
 		}
 		g := lab.CreateGatewayOp{Network: string(n.Name), Gateway: lab.VPNGateway{Origin: n.Gateway.Origin}}
 		for _, c := range n.Gateway.Connections {
-			g.Gateway.Connections = append(g.Gateway.Connections, string(c))
+			g.Gateway.Connections = append(g.Gateway.Connections, lab.GatewayConnection{Name: string(c)})
 		}
 		l.gateway(n.Gateway.Origin, g)
 	}
@@ -51,8 +51,19 @@ func (l *loader) localNetworkRequest(n LocalNetwork) lab.LocalNetwork {
 }
 
 func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
+	device := request.VPNGatewayAddress
+	if slices.ContainsFunc(l.file.InternetHosts, func(h InternetHost) bool { return device.IsValid() && address(h.Address) == device }) {
+		// Another address can stand for a VPN device's, but not for the one that the file gives a host.
+		if standIn, err := l.lab.StandIn(device); err == nil {
+			request.Address = standIn
+		}
+	}
 	if !l.accept(place, l.lab.CreateLocalNetwork(request)) {
 		l.withoutLocalNetwork(request)
+		return
+	}
+	if n := l.lab.LocalNetworks[len(l.lab.LocalNetworks)-1]; n.Mapped() {
+		l.note(n.Origin, "%s", n.MappingText())
 	}
 }
 
@@ -67,7 +78,7 @@ func (l *loader) withoutLocalNetwork(n lab.LocalNetwork) {
 
 // gateway creates a gateway, unless it is known why it can't be.
 func (l *loader) gateway(place emu.Origin, g lab.CreateGatewayOp) {
-	if slices.ContainsFunc(append([]string{g.Network}, g.Gateway.Connections...), l.networkHidden) {
+	if slices.ContainsFunc(append([]string{g.Network}, g.Gateway.Names()...), l.networkHidden) {
 		return
 	}
 	l.accept(place, l.lab.CreateGateway(g.Network, g.Gateway))

@@ -48,7 +48,7 @@ func TestLoadGateways(t *testing.T) {
 	loaded := load(t, file, Options{})
 	l := loaded.Lab
 	west, _ := l.VirtualNetwork("West")
-	if g := west.Gateway; g == nil || !slices.Equal(g.Connections, []string{"hq", "South", "Branch"}) || !g.Address.IsValid() || g.Origin != (emu.Origin{File: file, Line: 11, Column: 14}) {
+	if g := west.Gateway; g == nil || !slices.Equal(g.Names(), []string{"hq", "South", "Branch"}) || !g.Address.IsValid() || g.Origin != (emu.Origin{File: file, Line: 11, Column: 14}) {
 		t.Errorf("the gateway of West is %+v", g)
 	}
 	hq, branch := l.LocalNetworks[1], l.LocalNetworks[0]
@@ -84,7 +84,7 @@ func TestReadNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(all.VirtualNetworks) != 2 || len(all.LocalNetworks) != 1 || len(all.Notes) != 2 || len(all.Gateways) != 2 ||
-		!slices.Equal(all.Gateways[0].Gateway.Connections, []string{"Branch", "North"}) || !slices.Equal(all.Gateways[1].Gateway.Connections, []string{"East"}) {
+		all.Gateways[0].String() != "create the gateway of East to Branch, North" || all.Gateways[1].String() != "create the gateway of North to East" {
 		t.Errorf("got %+v", all)
 	}
 	for file, want := range map[string]string{
