@@ -60,6 +60,9 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if err := checkReservedEndpoints(d, d.ReservedIP, d.Instances...); err != nil {
+		return err.WithHint("Give a role an input endpoint.").At(p.Origin)
+	}
 	for _, i := range d.Instances {
 		i.ID = l.instanceID(d, i.Name)
 	}

@@ -269,12 +269,12 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for wrong, text := range map[string]string{
-		"10.0.1.3": "The address 10.0.1.3 of the subnet FrontEnd (10.0.1.0/24) is reserved.", "10.0.1.255": "The address 10.0.1.255 of the subnet FrontEnd (10.0.1.0/24) is reserved.",
-		"10.0.2.4": "The address 10.0.2.4 is not in the subnet FrontEnd (10.0.1.0/24).", "10.0.1.5": "The address 10.0.1.5 is in use.",
+		"10.0.1.3": "BadRequest: The address 10.0.1.3 of the subnet FrontEnd (10.0.1.0/24) is reserved.", "10.0.1.255": "BadRequest: The address 10.0.1.255 of the subnet FrontEnd (10.0.1.0/24) is reserved.",
+		"10.0.2.4": "BadRequest: The address 10.0.2.4 is not in the subnet FrontEnd (10.0.1.0/24).", "10.0.1.5": "Networking.DeploymentVNetAddressAllocationFailure: The address 10.0.1.5 is in use.",
 	} {
 		m := inSubnet(vm("e"), "FrontEnd")
 		m.StaticAddress = netip.MustParseAddr(wrong)
-		if err := l.AddVirtualMachine("contactsql", m); err == nil || err.Error() != "BadRequest: "+text {
+		if err := l.AddVirtualMachine("contactsql", m); err == nil || err.Error() != text {
 			t.Errorf("the static address %s: got %v, want %s", wrong, err, text)
 		}
 	}

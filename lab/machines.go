@@ -53,6 +53,11 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 			instance.Endpoints = append(instance.Endpoints, made)
 		}
 	}
+	if s.Production == nil && len(vm.Endpoints) == 0 {
+		if err := checkReservedEndpoints(d, d.ReservedIP); err != nil {
+			refuse(err.WithHint("Give %s an endpoint: it is the first virtual machine of %s.", vm.Name, s.Name))
+		}
+	}
 	errs = append(errs, checkServices(vm.Services)...)
 	if instance.DIP, err = l.assign(d, vm.Subnet, vm.StaticAddress); err != nil {
 		refuse(err)

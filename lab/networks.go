@@ -106,7 +106,9 @@ func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
 		}
 	default:
 		if _, ok := l.affinityGroup(n.AffinityGroup); !ok {
-			refuse(didYouMean(notFound("The affinity group %s of the virtual network %s does not exist.", n.AffinityGroup, n.Name), n.AffinityGroup, l.affinityGroupNames()))
+			err := notFound("The affinity group %s of the virtual network %s does not exist.", n.AffinityGroup, n.Name).
+				WithHint("Create it first: it says in which location the network is.")
+			refuse(didYouMean(err, n.AffinityGroup, l.affinityGroupNames()))
 		}
 		if other, ok := find(l.VirtualNetworks, func(o *VirtualNetwork) bool { return o.AffinityGroup == n.AffinityGroup }); ok {
 			refuse(badRequest("Only one virtual network can be assigned an affinity group: %s has %s already.", n.AffinityGroup, other.Name).
@@ -216,10 +218,16 @@ func (l *Lab) DeleteVirtualNetwork(name string) error {
 		return didYouMean(notFound("The virtual network %s does not exist.", shorten(name)), name, l.virtualNetworkNames())
 	}
 	if l.InUse(name, "") {
-		return conflict("The virtual network %s is in use: %s.", name, l.users(name)).WithHint("Delete these deployments first.")
+		return l.networkInUse(name)
 	}
 	l.VirtualNetworks = remove(l.VirtualNetworks, n)
 	return nil
+}
+
+// networkInUse refuses what can't be done to a virtual network that deployments are in. The platform had one text for all of it, since networks
+// are deleted and changed by the import of a network configuration alone (azure-sdk-for-node issue 980).
+func (l *Lab) networkInUse(name string) *Error {
+	return badRequest("Cannot delete or modify virtual network while in use '%s'.", name).WithHint("It is in use by %s. Delete these deployments first.", l.users(name))
 }
 
 // users names the cloud services with a deployment in a virtual network.
@@ -241,11 +249,13 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 		return didYouMean(notFound("The virtual network %s does not exist.", shorten(n.Name)), n.Name, l.virtualNetworkNames()).At(n.Origin)
 	}
 	if l.InUse(n.Name, "") && (n.AffinityGroup != old.AffinityGroup || n.Location != old.Location) {
-		return conflict("The virtual network %s is in use and can't be bound to another affinity group or location.", n.Name).At(n.Origin)
+		return l.networkInUse(n.Name).At(n.Origin)
 	}
 	for _, s := range old.Subnets {
 		if now, ok := n.Subnet(s.Name); l.InUse(n.Name, s.Name) && (!ok || now.AddressPrefix != s.AddressPrefix) {
-			return conflict("The subnet %s of the virtual network %s is in use and can't be changed.", s.Name, n.Name).At(n.Origin)
+			// The platform's own text (20533-ImplementingMicrosoftAzureInfrastructureSolutions issue 130).
+			return badRequest("Cannot delete or modify subnet while in use '%s'.", s.Name).
+				WithHint("It is a subnet of %s, in use by %s.", n.Name, l.users(n.Name)).At(n.Origin)
 		}
 	}
 	without := l.Clone()

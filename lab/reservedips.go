@@ -81,6 +81,15 @@ func (l *Lab) checkReservation(d *Deployment, name string) *Error {
 	return nil
 }
 
+// checkReservedEndpoints refuses a deployment with a reserved IP and no endpoint, in the platform's words (azure-xplat-cli issue 2664). It had to
+// have one when it was created: the first of a service's virtual machines is the deployment then.
+func checkReservedEndpoints(d *Deployment, name string, instances ...*Instance) *Error {
+	if name == "" || slices.ContainsFunc(instances, func(i *Instance) bool { return len(i.Endpoints) > 0 }) {
+		return nil
+	}
+	return badRequest("Deployment %s uses ReservedIP %s but does not contain any endpoints. Deployment must contain at least one endpoint in order to use a ReservedIP.", d.Name, name)
+}
+
 // AssociateReservedIP makes a reserved IP the VIP of a service's deployment.
 func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 	_, d, err := l.deployment(service, slot)
@@ -89,6 +98,9 @@ func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 	}
 	if err := l.checkReservation(d, name); err != nil {
 		return err
+	}
+	if err := checkReservedEndpoints(d, name, d.Instances...); err != nil {
+		return err.WithHint("Add an endpoint first.")
 	}
 	if d.ReservedIP != "" && d.ReservedIP != name {
 		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).WithHint("lab reserved-ip disassociate %s", argument(d.ReservedIP))
