@@ -1,9 +1,9 @@
 package compile
 
 import (
+	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -12,6 +12,7 @@ import (
 
 const (
 	maxInterfaceName = 15  // IFNAMSIZ, less the final zero
+	hashLength       = 7   // characters of five bits: enough that no two of a lab's names meet
 	maxRuleID        = 60  // what an NFLOG prefix of iptables holds
 	maxNamespaceName = 128 // a file is called after the lab and the namespace
 	maxShownName     = 60  // bytes, in a comment of nftables, which holds 127
@@ -24,8 +25,11 @@ func interfaceName(name string) string { return fit(name, name, maxInterfaceName
 // interfaceOf is the name of an interface that has to do with a resource: a prefix, the resource's name, and a suffix. A resource may be
 // called anything, and a name that isn't fit for an interface is told from the fit ones by its hash.
 func interfaceOf(prefix, resource, suffix string) string {
-	name := prefix + resource + suffix
-	if plain := prefix + slug(resource) + suffix; plain != strings.ToLower(name) || prefix == "" && slices.Contains(ownInterfaces, name) {
+	name, plain := prefix+resource+suffix, prefix+slug(resource)+suffix
+	switch {
+	case strings.HasPrefix(plain, "-"): // a flag, for those who type it
+		return hashed("n"+plain, name, maxInterfaceName)
+	case plain != strings.ToLower(name), slices.Contains(ownInterfaces, name):
 		return hashed(plain, name, maxInterfaceName)
 	}
 	return interfaceName(name)
@@ -45,9 +49,8 @@ func fit(shown, name string, limit int) string {
 
 // hashed is the start of a text with a hash of a name.
 func hashed(shown, name string, limit int) string {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	sum := strings.ToLower(base32.StdEncoding.EncodeToString(h.Sum(nil)))[:7]
+	digest := sha256.Sum256([]byte(name))
+	sum := strings.ToLower(base32.StdEncoding.EncodeToString(digest[:5]))[:hashLength]
 	return shown[:min(len(shown), limit-len(sum)-1)] + "-" + sum
 }
 
