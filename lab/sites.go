@@ -73,15 +73,9 @@ func (l *Lab) CreateInternetHost(h InternetHost) error {
 
 // internetAddress is an address on the internet of the lab: the one asked for, or the lowest free one.
 func (l *Lab) internetAddress(wanted netip.Addr) (netip.Addr, *Error) {
-	if !wanted.IsValid() {
-		for _, p := range internetSpace {
-			if a, ok := firstFree(p, l.onInternet); ok {
-				return a, nil
-			}
-		}
-		return netip.Addr{}, badRequest("The internet of the lab is full: no free address is left in %s.", joinPrefixes(internetSpace))
-	}
 	switch {
+	case !wanted.IsValid():
+		return l.FreeInternetAddress()
 	case !ofInternet(wanted):
 		return netip.Addr{}, badRequest("The address %s is not in the internet of the lab (%s).", wanted, joinPrefixes(internetSpace)).
 			WithHint("Choose one of these, or leave the address out.")
@@ -89,6 +83,16 @@ func (l *Lab) internetAddress(wanted netip.Addr) (netip.Addr, *Error) {
 		return netip.Addr{}, badRequest("The address %s is in use.", wanted)
 	}
 	return wanted, nil
+}
+
+// FreeInternetAddress is the lowest free address on the internet of the lab that isn't meant for somebody else.
+func (l *Lab) FreeInternetAddress(meant ...netip.Addr) (netip.Addr, *Error) {
+	for _, p := range internetSpace {
+		if a, ok := firstFree(p, func(a netip.Addr) bool { return l.onInternet(a) || slices.Contains(meant, a) }); ok {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, badRequest("The internet of the lab is full: no free address is left in %s.", joinPrefixes(internetSpace))
 }
 
 // onInternet reports whether somebody on the internet of the lab has an address.

@@ -1,6 +1,7 @@
 package labfile
 
 import (
+	"net/netip"
 	"slices"
 
 	"vnetlab/emu"
@@ -16,11 +17,15 @@ func (l *loader) connect(imported Networks) {
 	}
 	for _, n := range l.file.LocalNetworks {
 		request := l.localNetworkRequest(n)
-		if l.broken[n.Origin] {
+		isImported := func(o lab.LocalNetwork) bool { return o.Name == request.Name }
+		switch {
+		case l.broken[n.Origin]:
 			l.withoutLocalNetwork(request)
-			continue
+		case len(n.AddressSpace) == 0 && slices.ContainsFunc(imported.LocalNetworks, isImported):
+			l.localHosts(request)
+		default:
+			l.localNetwork(n.Origin, request)
 		}
-		l.localNetwork(n.Origin, request)
 	}
 	for _, g := range imported.Gateways {
 		l.gateway(place, g)
@@ -51,12 +56,13 @@ func (l *loader) localNetworkRequest(n LocalNetwork) lab.LocalNetwork {
 }
 
 func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
-	device := request.VPNGatewayAddress
-	if slices.ContainsFunc(l.file.InternetHosts, func(h InternetHost) bool { return device.IsValid() && address(h.Address) == device }) {
+	meant := l.meantAddresses()
+	switch device := request.VPNGatewayAddress; {
+	case !device.IsValid():
+		request.Address, _ = l.lab.FreeInternetAddress(meant...) // where there is none, it is refused in a moment
+	case slices.ContainsFunc(l.file.InternetHosts, func(h InternetHost) bool { return address(h.Address) == device }):
 		// Another address can stand for a VPN device's, but not for the one that the file gives a host.
-		if standIn, err := l.lab.StandIn(device); err == nil {
-			request.Address = standIn
-		}
+		request.Address, _ = l.lab.StandIn(device)
 	}
 	if !l.accept(place, l.lab.CreateLocalNetwork(request)) {
 		l.withoutLocalNetwork(request)
@@ -64,6 +70,26 @@ func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
 	}
 	if n := l.lab.LocalNetworks[len(l.lab.LocalNetworks)-1]; n.Mapped() {
 		l.note(n.Origin, "%s", n.MappingText())
+	}
+}
+
+// meantAddresses are those that the file gives internet hosts and VPN devices. They come after what asks for none.
+func (l *loader) meantAddresses() (all []netip.Addr) {
+	for _, h := range l.file.InternetHosts {
+		all = append(all, address(h.Address))
+	}
+	for _, n := range l.file.LocalNetworks {
+		all = append(all, address(n.VPNGatewayAddress))
+	}
+	return all
+}
+
+// localHosts adds hosts to a site of the network configuration, which has no place for them.
+func (l *loader) localHosts(n lab.LocalNetwork) {
+	for _, h := range n.Hosts {
+		if l.networkHidden(n.Name) || !l.accept(h.Origin, l.lab.AddLocalHost(n.Name, *h)) {
+			l.gone.names[h.Name] = true
+		}
 	}
 }
 
