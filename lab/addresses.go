@@ -22,8 +22,8 @@ var (
 		netip.MustParsePrefix("198.51.100.0/24"),
 		netip.MustParsePrefix("192.0.2.0/24"),
 	}
-	// deviceSpace has the addresses that stand for those of VPN devices which can't be on the internet of the lab. No location owns any of it,
-	// and no internet host can have one.
+	// deviceSpace has the addresses that stand for those of VPN devices which can't be on the internet of the lab. No
+	// location owns any of it, and no internet host can have one.
 	deviceSpace     = netip.MustParsePrefix("198.19.128.0/17")
 	deploymentSpace = netip.MustParsePrefix("100.64.0.0/11") // DIPs outside virtual networks: one /22 for each deployment
 	webSiteSpace    = netip.MustParsePrefix("100.96.0.0/22") // inside a web sites scale unit, the same in each
@@ -32,8 +32,8 @@ var (
 		netip.MustParsePrefix("172.16.0.0/12"),
 		netip.MustParsePrefix("192.168.0.0/16"),
 	}
-	// forbiddenSpace is what no network can have ("Virtual Network FAQ"); the platform's resolver is the lab's too. "This network" (RFC 1122)
-	// and the former class E are no addresses of hosts.
+	// forbiddenSpace is what no network can have ("Virtual Network FAQ"); the platform's resolver is the lab's too.
+	// "This network" (RFC 1122) and the former class E are no addresses of hosts.
 	forbiddenSpace = []netip.Prefix{
 		netip.MustParsePrefix("0.0.0.0/8"),
 		netip.MustParsePrefix("127.0.0.0/8"),
@@ -145,8 +145,8 @@ func subprefix(p netip.Prefix, bits, n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(a), bits)
 }
 
-// checkAddressSpace refuses a prefix that the address space of a network can't have. Public addresses are as good as private ones: they are
-// the network's own, and the internet doesn't reach them ("Virtual Network FAQ", 2015).
+// checkAddressSpace refuses a prefix that the address space of a network can't have. Public addresses are as good as
+// private ones: they are the network's own, and the internet doesn't reach them ("Virtual Network FAQ", 2015).
 func checkAddressSpace(network string, p netip.Prefix) *Error {
 	if !p.IsValid() || !p.Addr().Is4() {
 		return badRequest("The address space of %s is not valid: %s is not an IPv4 prefix.", network, p)
@@ -155,7 +155,8 @@ func checkAddressSpace(network string, p netip.Prefix) *Error {
 		return badRequest("The address prefix %s of %s has host bits set.", p, network).WithHint("Write %s.", p.Masked())
 	}
 	if forbidden, ok := overlapsAny(p, forbiddenSpace); ok {
-		return badRequest("The address space of %s is not valid: %s overlaps %s, which no network can have.", network, p, forbidden)
+		return badRequest("The address space of %s is not valid: %s overlaps %s, which no network can have.", network,
+			p, forbidden)
 	}
 	if own, ok := overlapsAny(p, append([]netip.Prefix{publicSpace}, internetSpace...)); ok {
 		return badRequest("The address space of %s is not valid: %s overlaps %s, which is on the internet of the lab.", network, p, own)

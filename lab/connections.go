@@ -23,7 +23,8 @@ func (l *Lab) resolve(n *VirtualNetwork, g VPNGateway) ([]GatewayConnection, *Er
 		case c.To == ToVirtualNetwork && c.Name == n.Name:
 			return nil, badRequest("The gateway of %s can't connect %s with itself.", n.Name, n.Name)
 		case c.To == ToLocalNetwork && !isLocal, c.To == ToVirtualNetwork && !isVirtual:
-			candidates := slices.DeleteFunc(append(l.virtualNetworkNames(), l.localNetworkNames()...), func(name string) bool { return name == n.Name })
+			candidates := slices.DeleteFunc(append(l.virtualNetworkNames(), l.localNetworkNames()...),
+				func(name string) bool { return name == n.Name })
 			return nil, didYouMean(badRequest("The gateway of %s has a connection to %s, which is neither a local network site nor another virtual network.", n.Name, shorten(c.Name)), c.Name, candidates)
 		case slices.Contains(all, c):
 			return nil, badRequest("The gateway of %s has two connections to %s.", n.Name, c.Name)
@@ -39,8 +40,8 @@ func (l *Lab) resolve(n *VirtualNetwork, g VPNGateway) ([]GatewayConnection, *Er
 	return all, nil
 }
 
-// checkJoined refuses address spaces that can't be told apart: of all that a gateway joins, its point-to-site clients among them, and of the
-// virtual networks that are connected to one site.
+// checkJoined refuses address spaces that can't be told apart: of all that a gateway joins, its point-to-site clients
+// among them, and of the virtual networks that are connected to one site.
 func (l *Lab) checkJoined(n *VirtualNetwork, g VPNGateway) *Error {
 	type joined struct {
 		name  string
@@ -58,13 +59,15 @@ func (l *Lab) checkJoined(n *VirtualNetwork, g VPNGateway) *Error {
 	for i, a := range all {
 		for _, b := range all[:i] {
 			if p, q, overlap := overlapping(b.space, a.space); overlap {
-				return badRequest("The address spaces of %s (%s) and %s (%s) overlap: they can't be joined.", b.name, p, a.name, q)
+				return badRequest("The address spaces of %s (%s) and %s (%s) overlap: they can't be joined.", b.name,
+					p, a.name, q)
 			}
 		}
 	}
 	for _, c := range g.Connections {
 		for _, other := range l.VirtualNetworks {
-			if c.To != ToLocalNetwork || c.Dedicated || other.Name == n.Name || !slices.Contains(l.sites(other), c.Name) {
+			if c.To != ToLocalNetwork || c.Dedicated || other.Name == n.Name ||
+				!slices.Contains(l.sites(other), c.Name) {
 				continue
 			}
 			if p, q, overlap := overlapping(other.AddressSpace, n.AddressSpace); overlap {
@@ -106,7 +109,8 @@ type Connection struct {
 	VirtualNetwork *VirtualNetwork
 }
 
-// Connections lists the connections that are up: those to sites, and those between virtual networks that name each other.
+// Connections lists the connections that are up: those to sites, and those between virtual networks that name each
+// other.
 func (l *Lab) Connections() []Connection {
 	var all []Connection
 	for i, n := range l.VirtualNetworks {
@@ -132,11 +136,12 @@ func (l *Lab) SiteOf(h *LocalHost) *LocalNetwork {
 	return n
 }
 
-// Domain is an isolation domain: what reaches each other without a gateway. One of its fields isn't empty; the zero Domain is none.
+// Domain is an isolation domain: what reaches each other without a gateway. One of its fields isn't empty; the zero
+// Domain is none.
 type Domain struct {
 	VirtualNetwork string
-	// CloudService is one with deployments outside any virtual network. Both slots of a service share the domain's edge, but their instances
-	// don't reach each other.
+	// CloudService is one with deployments outside any virtual network. Both slots of a service share the domain's
+	// edge, but their instances don't reach each other.
 	CloudService string
 	LocalNetwork string
 }

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// deviceAddress is the address on the internet of the lab of a new site's VPN device: the device's own where the lab can have it there,
-// otherwise one that stands for it; without one the lowest free one. Networks come as they were exported, and what the internet of the lab
-// has no place for must not keep them out.
+// deviceAddress is the address on the internet of the lab of a new site's VPN device: the device's own where the lab
+// can have it there, otherwise one that stands for it; without one the lowest free one. Networks come as they were
+// exported, and what the internet of the lab has no place for must not keep them out.
 func (l *Lab) deviceAddress(n LocalNetwork) (netip.Addr, *Error) {
 	asked := n.VPNGatewayAddress
 	switch {
@@ -25,8 +25,8 @@ func (l *Lab) deviceAddress(n LocalNetwork) (netip.Addr, *Error) {
 	return l.StandIn(asked)
 }
 
-// StandIn is a free address on the internet of the lab to stand for that of a VPN device. It follows from the device's own address, unless
-// another device has that one, so that it doesn't hang on what else is in the lab.
+// StandIn is a free address on the internet of the lab to stand for that of a VPN device. It follows from the
+// device's own address, unless another device has that one, so that it doesn't hang on what else is in the lab.
 func (l *Lab) StandIn(device netip.Addr) (netip.Addr, *Error) {
 	h := fnv.New32a()
 	h.Write(device.AsSlice())

@@ -59,8 +59,8 @@ func TestVPNDevices(t *testing.T) {
 	}
 }
 
-// TestStandInsAreStable holds that what stands for a device follows from the device's address alone, is nobody else's, and stays when others come
-// and go.
+// TestStandInsAreStable holds that what stands for a device follows from the device's address alone, is nobody
+// else's, and stays when others come and go.
 func TestStandInsAreStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		address := rapid.Custom(func(t *rapid.T) netip.Addr {

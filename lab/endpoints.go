@@ -142,8 +142,8 @@ func checkPublicPort(d *Deployment, i *Instance, e Endpoint) *Error {
 	return nil
 }
 
-// differentACL refuses a member of a load-balanced set whose access control list isn't the set's. The platform's texts are those on lists where
-// there was none and on the numbers of rules (azure-xplat-cli issues 2717 and 1522).
+// differentACL refuses a member of a load-balanced set whose access control list isn't the set's. The platform's
+// texts are those on lists where there was none and on the numbers of rules (azure-xplat-cli issues 2717 and 1522).
 func differentACL(member, e Endpoint) *Error {
 	switch set := e.LoadBalancedSet; {
 	case len(member.ACL) == 0:

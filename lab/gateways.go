@@ -13,8 +13,8 @@ type LocalNetwork struct {
 	AddressSpace []netip.Prefix
 	// VPNGatewayAddress is the public address of the VPN device, as it was asked for; zero: none was.
 	VPNGatewayAddress netip.Addr
-	// Address is the VPN device's on the internet of the lab: VPNGatewayAddress where the lab can have it there, otherwise one that stands for
-	// it. In a request it may be zero, or the address wanted to stand for the device's.
+	// Address is the VPN device's on the internet of the lab: VPNGatewayAddress where the lab can have it there,
+	// otherwise one that stands for it. In a request it may be zero, or the address wanted to stand for the device's.
 	Address netip.Addr
 	Hosts   []*LocalHost
 	Origin  Origin
@@ -25,9 +25,10 @@ func (n *LocalNetwork) Mapped() bool {
 	return n.VPNGatewayAddress.IsValid() && n.VPNGatewayAddress != n.Address
 }
 
-// MappingText tells a person which address stands for the VPN device's.
+// MappingText says for people which address stands for the VPN device's.
 func (n *LocalNetwork) MappingText() string {
-	return fmt.Sprintf("the VPN device of local network site %q has the address %s in the lab, which stands for %s", n.Name, n.Address, n.VPNGatewayAddress)
+	return fmt.Sprintf("the VPN device of local network site %q has the address %s in the lab, which stands for %s",
+		n.Name, n.Address, n.VPNGatewayAddress)
 }
 
 // LAN is where the hosts of the site are: the first prefix of its address space that has room for some; zero: none has.
@@ -61,14 +62,17 @@ type VPNGateway struct {
 // GatewayConnection is what a gateway leads to.
 type GatewayConnection struct {
 	Name string
-	// To is what the name is of. In a request it may be empty: a local network site, and where there is none of the name a virtual network.
+	// To is what the name is of. In a request it may be empty: a local network site, and where there is none of the
+	// name a virtual network.
 	To NetworkKind
-	// Dedicated connections are circuits of their own (ExpressRoute). What the site says of itself isn't used for them ("Configure a virtual
-	// network for ExpressRoute"), so that a lab doesn't know what is behind: they aren't up.
+	// Dedicated connections are circuits of their own (ExpressRoute). What the site says of itself isn't used for
+	// them ("Configure a virtual network for ExpressRoute"), so that a lab doesn't know what is behind: they aren't
+	// up.
 	Dedicated bool
 }
 
-// NetworkKind tells local network sites from virtual networks. Two may have one name. Two virtual networks are joined when each names the other.
+// NetworkKind is the kind of a network at the end of a connection: a site and a virtual network may have one name.
+// Two virtual networks are joined when each names the other.
 type NetworkKind string
 
 const (
@@ -87,7 +91,8 @@ func ConnectTo(names ...string) []GatewayConnection {
 
 // leadsTo reports whether the gateway has a connection to a network, in use or dedicated.
 func (g *VPNGateway) leadsTo(kind NetworkKind, name string) bool {
-	return g != nil && slices.ContainsFunc(g.Connections, func(c GatewayConnection) bool { return c.To == kind && c.Name == name })
+	return g != nil && slices.ContainsFunc(g.Connections,
+		func(c GatewayConnection) bool { return c.To == kind && c.Name == name })
 }
 
 // Names lists what the gateway leads to.
@@ -101,7 +106,8 @@ func (g *VPNGateway) Names() []string {
 
 // request is the gateway as it is asked for when there is such a one.
 func (g *VPNGateway) request(at Origin) VPNGateway {
-	return VPNGateway{Connections: g.Connections, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile, Origin: at}
+	return VPNGateway{Connections: g.Connections, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile,
+		Origin: at}
 }
 
 const maxConnections = 10 // of a gateway ("Configure a VNet to VNet connection")

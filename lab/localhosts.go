@@ -77,7 +77,8 @@ func (l *Lab) addLocalHost(n *LocalNetwork, h LocalHost) error {
 func (n *LocalNetwork) freeAddress(h LocalHost) (netip.Addr, *Error) {
 	lan := n.LAN()
 	if !lan.IsValid() {
-		return h.Address, badRequest("The local network site %s (%s) has no room for hosts.", n.Name, joinPrefixes(n.AddressSpace)).
+		return h.Address, badRequest("The local network site %s (%s) has no room for hosts.", n.Name,
+			joinPrefixes(n.AddressSpace)).
 			WithHint("Hosts are in a prefix of at least a /29.")
 	}
 	taken := func(a netip.Addr) bool {

@@ -17,7 +17,8 @@ type naming struct {
 	valid   func(name string) bool
 	longest int    // characters; 0: the pattern says
 	allowed string // for people
-	// ends marks names of what connections start or end at: they are names of namespaces and hosts, which some words are kept for.
+	// ends marks names of what connections start or end at: they are names of namespaces and hosts, which some words
+	// are kept for.
 	ends bool
 }
 
@@ -28,18 +29,22 @@ var (
 		valid: pattern(`^[a-z][a-z0-9-]*$`), longest: 31,
 		allowed: "a lowercase letter, then up to 30 lowercase letters, digits and hyphens",
 	}
-	// resourceNames are names of networks, subnets, sites, affinity groups and reserved IPs. The portal made such as "Group ContosoRG my-net"
-	// ("Azure Cloud Services NetworkConfiguration Schema"). No document of the time says which characters and lengths the platform took: what
-	// it can't have taken in an address of its management API is refused.
+	// resourceNames are names of networks, subnets, sites, affinity groups and reserved IPs. The portal made such as
+	// "Group ContosoRG my-net" ("Azure Cloud Services NetworkConfiguration Schema"). No document of the time says
+	// which characters and lengths the platform took: what it can't have taken in an address of its management API is
+	// refused.
 	resourceNames = naming{
 		valid: validResourceName, longest: 256,
 		allowed: `letters, digits, spaces and punctuation without < > / \, no space at either end`,
 	}
-	serviceNames = naming{valid: pattern(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`), longest: 63, allowed: "3 to 63 lowercase letters, digits and hyphens"}
+	serviceNames = naming{valid: pattern(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`), longest: 63,
+		allowed: "3 to 63 lowercase letters, digits and hyphens"}
 	siteNames    = naming{valid: serviceNames.valid, longest: 63, allowed: serviceNames.allowed, ends: true}
-	windowsNames = naming{valid: pattern(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`), longest: 15, allowed: "1 to 15 letters, digits and hyphens", ends: true}
-	linuxNames   = naming{valid: windowsNames.valid, longest: 63, allowed: "1 to 63 letters, digits and hyphens", ends: true}
-	roleNames    = naming{
+	windowsNames = naming{valid: pattern(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`), longest: 15,
+		allowed: "1 to 15 letters, digits and hyphens", ends: true}
+	linuxNames = naming{valid: windowsNames.valid, longest: 63, allowed: "1 to 63 letters, digits and hyphens",
+		ends: true}
+	roleNames = naming{
 		valid: pattern(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`), longest: 63,
 		allowed: "1 to 63 letters, digits, dots, hyphens and underscores", ends: true,
 	}
@@ -67,11 +72,14 @@ func checkName(kind, name string, n naming) *Error {
 	case name == "":
 		return badRequest("The name of the %s is empty.", kind)
 	case n.longest > 0 && length > n.longest:
-		return badRequest("The name %s of the %s is %d characters long; the most is %d.", shorten(name), kind, length, n.longest).WithHint("Allowed: %s.", n.allowed)
-	case n.ends && (slices.Contains(reservedNames, lower) || slices.ContainsFunc(fabricPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })):
+		return badRequest("The name %s of the %s is %d characters long; the most is %d.",
+			shorten(name), kind, length, n.longest).WithHint("Allowed: %s.", n.allowed)
+	case n.ends && (slices.Contains(reservedNames, lower) ||
+		slices.ContainsFunc(fabricPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })):
 		return badRequest("The name %s is reserved.", name).WithHint("Choose another name for the %s.", kind)
 	case !n.valid(name):
-		return badRequest("The name %s is not valid for %s %s.", shorten(name), article(kind), kind).WithHint("Allowed: %s.", n.allowed)
+		return badRequest("The name %s is not valid for %s %s.", shorten(name), article(kind), kind).
+			WithHint("Allowed: %s.", n.allowed)
 	}
 	return nil
 }

@@ -224,10 +224,12 @@ func (l *Lab) DeleteVirtualNetwork(name string) error {
 	return nil
 }
 
-// networkInUse refuses what can't be done to a virtual network that deployments are in. The platform had one text for all of it, since networks
-// are deleted and changed by the import of a network configuration alone (azure-sdk-for-node issue 980).
+// networkInUse refuses what can't be done to a virtual network that deployments are in. The platform had one text for
+// all of it, since networks are deleted and changed by the import of a network configuration alone
+// (azure-sdk-for-node issue 980).
 func (l *Lab) networkInUse(name string) *Error {
-	return badRequest("Cannot delete or modify virtual network while in use '%s'.", name).WithHint("It is in use by %s. Delete these deployments first.", l.users(name))
+	return badRequest("Cannot delete or modify virtual network while in use '%s'.", name).
+		WithHint("It is in use by %s. Delete these deployments first.", l.users(name))
 }
 
 // users names the cloud services with a deployment in a virtual network.

@@ -145,7 +145,8 @@ func (r *reconciler) gateways() (create []Operation) {
 	for _, n := range r.running.VirtualNetworks {
 		w, ok := r.wanted.virtualNetwork(n.Name)
 		keep := ok && n.Gateway != nil && w.Gateway != nil && sameGateway(n.Gateway, w.Gateway) &&
-			!slices.ContainsFunc(n.Gateway.Connections, func(c GatewayConnection) bool { return c.To == ToLocalNetwork && changedSites[c.Name] })
+			!slices.ContainsFunc(n.Gateway.Connections,
+				func(c GatewayConnection) bool { return c.To == ToLocalNetwork && changedSites[c.Name] })
 		if n.Gateway != nil && !keep {
 			r.do(DeleteGatewayOp{n.Name})
 		}
@@ -197,12 +198,14 @@ func (r *reconciler) sites(changed map[string]bool) {
 
 // sameSite tells whether two sites differ by their hosts at most.
 func sameSite(a, b *LocalNetwork) bool {
-	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress && a.Address == b.Address
+	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress &&
+		a.Address == b.Address
 }
 
 // sameGateway reports whether two gateways differ by their addresses at most.
 func sameGateway(a, b *VPNGateway) bool {
-	return slices.Equal(a.Connections, b.Connections) && slices.Equal(a.ClientAddressPool, b.ClientAddressPool) && a.Profile == b.Profile
+	return slices.Equal(a.Connections, b.Connections) && slices.Equal(a.ClientAddressPool, b.ClientAddressPool) &&
+		a.Profile == b.Profile
 }
 
 // networks change affinity groups and virtual networks.

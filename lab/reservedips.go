@@ -81,8 +81,9 @@ func (l *Lab) checkReservation(d *Deployment, name string) *Error {
 	return nil
 }
 
-// checkReservedEndpoints refuses a deployment with a reserved IP and no endpoint, in the platform's words (azure-xplat-cli issue 2664). It had to
-// have one when it was created: the first of a service's virtual machines is the deployment then.
+// checkReservedEndpoints refuses a deployment with a reserved IP and no endpoint, in the platform's words
+// (azure-xplat-cli issue 2664). It had to have one when it was created: the first of a service's virtual machines is
+// the deployment then.
 func checkReservedEndpoints(d *Deployment, name string, instances ...*Instance) *Error {
 	if name == "" || slices.ContainsFunc(instances, func(i *Instance) bool { return len(i.Endpoints) > 0 }) {
 		return nil
@@ -103,7 +104,8 @@ func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 		return err.WithHint("Add an endpoint first.")
 	}
 	if d.ReservedIP != "" && d.ReservedIP != name {
-		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).WithHint("lab reserved-ip disassociate %s", argument(d.ReservedIP))
+		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).
+			WithHint("lab reserved-ip disassociate %s", argument(d.ReservedIP))
 	}
 	now := d.copy()
 	now.ReservedIP, now.VIP = name, netip.Addr{}

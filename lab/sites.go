@@ -92,7 +92,8 @@ func (l *Lab) FreeInternetAddress(meant ...netip.Addr) (netip.Addr, *Error) {
 			return a, nil
 		}
 	}
-	return netip.Addr{}, badRequest("The internet of the lab is full: no free address is left in %s.", joinPrefixes(internetSpace))
+	return netip.Addr{}, badRequest("The internet of the lab is full: no free address is left in %s.",
+		joinPrefixes(internetSpace))
 }
 
 // onInternet reports whether somebody on the internet of the lab has an address.

@@ -27,7 +27,8 @@ virtual networks are joined when the gateway of each names the other. Of a site 
 	})
 	return noun("gateway", "Join virtual networks to sites and to each other", `Gateways of virtual networks: encrypted tunnels to on-premises sites and to other virtual networks.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
-			return lab.CreateGatewayOp{Network: args[0], Gateway: lab.VPNGateway{Connections: lab.ConnectTo(connections...)}}, nil
+			return lab.CreateGatewayOp{Network: args[0],
+				Gateway: lab.VPNGateway{Connections: lab.ConnectTo(connections...)}}, nil
 		}),
 		a.operation(&cobra.Command{
 			Use:               "delete NETWORK",
@@ -81,7 +82,8 @@ func joins(g live.GatewayInfo) string {
 		case p.Dedicated:
 			all[i] += " (dedicated: not in the lab)"
 		case slices.ContainsFunc(g.Peers, func(o live.PeerInfo) bool { return o.Name == p.Name && o.Kind != p.Kind }):
-			all[i] += map[lab.NetworkKind]string{lab.ToLocalNetwork: " (local network)", lab.ToVirtualNetwork: " (virtual network)"}[p.Kind]
+			all[i] += map[lab.NetworkKind]string{lab.ToLocalNetwork: " (local network)",
+				lab.ToVirtualNetwork: " (virtual network)"}[p.Kind]
 		}
 	}
 	return strings.Join(all, ", ")

@@ -24,7 +24,8 @@ written NAME[,address=ADDRESS][,listen=PORT].`,
 	}
 	create.Flags().StringSliceVar(&spaces, "address-space", nil, "address prefix of the site; may be repeated")
 	create.Flags().StringArrayVar(&hosts, "host", nil, "host of the site, as NAME[,address=ADDRESS][,listen=PORT]; may be repeated")
-	create.Flags().StringVar(&address, "vpn-gateway", "", "public address of the site's VPN device; where the lab can't have it, another stands for it (default the lowest free one)")
+	create.Flags().StringVar(&address, "vpn-gateway", "",
+		"public address of the site's VPN device; where the lab can't have it, another stands for it (default the lowest free one)")
 	return noun("local-network", "Create and delete on-premises sites and their hosts", `Local network sites: networks on the customer's premises, which gateways join to virtual networks.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (_ lab.Operation, err error) {
 			request := lab.LocalNetwork{Name: args[0]}
@@ -120,7 +121,7 @@ func (a *app) localNetworkTable(info live.Info) (t table) {
 	return t
 }
 
-// device gives the public address of a site's VPN device, and the one that stands for it in the lab.
+// device returns the public address of a site's VPN device, and the one that stands for it in the lab.
 func device(n live.LocalNetworkInfo) string {
 	if n.VPNGatewayAddress.IsValid() && n.VPNGatewayAddress != n.Address {
 		return n.VPNGatewayAddress.String() + ", in the lab " + n.Address.String()

@@ -120,7 +120,8 @@ func replaceGateways(info live.Info, wanted labfile.Networks) (gone, come []lab.
 		return slices.ContainsFunc(wanted.Gateways, func(w lab.CreateGatewayOp) bool {
 			return w.Network == n.Name && sameGateway(gatewayOf(n.Gateway), w.Gateway)
 		}) && !changes(network{lab.ToVirtualNetwork, n.Name}) &&
-			!slices.ContainsFunc(n.Gateway.Peers, func(p live.PeerInfo) bool { return changes(network{p.Kind, p.Name}) })
+			!slices.ContainsFunc(n.Gateway.Peers,
+				func(p live.PeerInfo) bool { return changes(network{p.Kind, p.Name}) })
 	}
 	kept := map[string]bool{}
 	for _, n := range info.VirtualNetworks {
@@ -148,14 +149,16 @@ func sameGateway(a, b lab.VPNGateway) bool {
 		}
 		return slices.Sorted(slices.Values(texts))
 	}
-	return slices.Equal(sorted(a.Connections), sorted(b.Connections)) && slices.Equal(a.ClientAddressPool, b.ClientAddressPool) && a.Profile == b.Profile
+	return slices.Equal(sorted(a.Connections), sorted(b.Connections)) &&
+		slices.Equal(a.ClientAddressPool, b.ClientAddressPool) && a.Profile == b.Profile
 }
 
 // gatewayOf is the gateway that a network has, as it is asked for.
 func gatewayOf(g *live.GatewayInfo) lab.VPNGateway {
 	request := lab.VPNGateway{Address: g.Address, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile}
 	for _, p := range g.Peers {
-		request.Connections = append(request.Connections, lab.GatewayConnection{Name: p.Name, To: p.Kind, Dedicated: p.Dedicated})
+		request.Connections = append(request.Connections,
+			lab.GatewayConnection{Name: p.Name, To: p.Kind, Dedicated: p.Dedicated})
 	}
 	return request
 }

@@ -77,7 +77,8 @@ func (b *builder) networks(services []*servicePart) []*domainPart {
 	for i, n := range l.VirtualNetworks {
 		of := lab.Domain{VirtualNetwork: n.Name}
 		all[i] = domain{
-			of: of, port: interfaceOf("", n.Name, ""), location: l.LocationOf(n.AffinityGroup, n.Location), origin: n.Origin, network: n, peers: b.peers(of),
+			of: of, port: interfaceOf("", n.Name, ""), location: l.LocationOf(n.AffinityGroup, n.Location),
+			origin: n.Origin, network: n, peers: b.peers(of),
 		}
 		at[n.Name] = i
 	}

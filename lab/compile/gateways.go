@@ -108,7 +108,8 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 	var gateway netip.Addr
 	if lan.IsValid() {
 		gateway = lab.Gateway(lan)
-		router.Bridges = []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}}
+		router.Bridges = []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway),
+			Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}}
 	}
 	var hosts []netip.Prefix
 	for _, h := range n.Hosts {

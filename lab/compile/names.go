@@ -18,12 +18,13 @@ const (
 	maxShownName     = 60  // bytes, in a comment of nftables, which holds 127
 )
 
-// interfaceName is a name of ours, made of what is fit for an interface. It is the name where it fits, otherwise its start and a hash of the
-// whole.
+// interfaceName is a name of ours, made of what is fit for an interface. It is the name where it fits, otherwise its
+// start and a hash of the whole.
 func interfaceName(name string) string { return fit(name, name, maxInterfaceName) }
 
-// interfaceOf is the name of an interface that has to do with a resource: a prefix, the resource's name, and a suffix. A resource may be
-// called anything, and a name that isn't fit for an interface is told from the fit ones by its hash.
+// interfaceOf is the name of an interface that has to do with a resource: a prefix, the resource's name, and a
+// suffix. A resource may be called anything, and a name that isn't fit for an interface is told from the fit ones by
+// its hash.
 func interfaceOf(prefix, resource, suffix string) string {
 	name, plain := prefix+resource+suffix, prefix+slug(resource)+suffix
 	switch {
@@ -68,8 +69,8 @@ func slug(name string) string {
 	return b.String()
 }
 
-// namespacePart is a resource's name in the name of a namespace: itself where it is made of letters, digits, hyphens and underscores; of any
-// other byte it has the number, as in Prod.20net. No two names give the same.
+// namespacePart is a resource's name in the name of a namespace: itself where it is made of letters, digits, hyphens
+// and underscores; of any other byte it has the number, as in Prod.20net. No two names give the same.
 func namespacePart(name string) string {
 	var b strings.Builder
 	for _, c := range []byte(name) {

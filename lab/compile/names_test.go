@@ -12,7 +12,8 @@ import (
 	"vnetlab/lab/compile"
 )
 
-// TestNames holds that whatever networks, subnets and sites are called, namespaces and interfaces have names that the kernel takes, each its own.
+// TestNames holds that whatever networks, subnets and sites are called, namespaces and interfaces have names that the
+// kernel takes, each its own.
 func TestNames(t *testing.T) {
 	names := []string{
 		"Prod", "Prod net", "Prod-net", "Prod.net", "Prod  net", "prod_net", "1", "-", "wan", "lo", "all", "default", "a.b.cloudapp.net", "front.cloudapp.net", "azurewebsites.west-us",
@@ -28,7 +29,8 @@ func TestNames(t *testing.T) {
 	}
 	must(err)
 	prefix := netip.MustParsePrefix
-	// Every name is one of a virtual network, of a site that the network of the same name is connected to, and of a subnet of the first.
+	// Every name is one of a virtual network, of a site that the network of the same name is connected to, and of a
+	// subnet of the first.
 	var subnets []lab.Subnet
 	for i, name := range names {
 		subnets = append(subnets, lab.Subnet{Name: name, AddressPrefix: prefix(fmt.Sprintf("10.0.%d.0/24", i))})

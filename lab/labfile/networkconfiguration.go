@@ -51,7 +51,8 @@ func networks(configuration *netcfg.NetworkConfiguration) (all Networks) {
 	for _, site := range configuration.VirtualNetworkSites {
 		all.VirtualNetworks = append(all.VirtualNetworks, virtualNetwork(site))
 		if site.Gateway != nil && site.CanHaveGateway() {
-			all.Gateways = append(all.Gateways, lab.CreateGatewayOp{Network: site.Name, Gateway: gateway(*site.Gateway, standsFor)})
+			all.Gateways = append(all.Gateways,
+				lab.CreateGatewayOp{Network: site.Name, Gateway: gateway(*site.Gateway, standsFor)})
 		}
 	}
 	return all
@@ -64,7 +65,8 @@ func gateway(g netcfg.Gateway, standsFor map[string]string) lab.VPNGateway {
 		request.ClientAddressPool = append(request.ClientAddressPool, p.Prefix)
 	}
 	for _, c := range g.Connections {
-		to := lab.GatewayConnection{Name: c.LocalNetworkSite, To: lab.ToLocalNetwork, Dedicated: c.Type == netcfg.Dedicated}
+		to := lab.GatewayConnection{Name: c.LocalNetworkSite, To: lab.ToLocalNetwork,
+			Dedicated: c.Type == netcfg.Dedicated}
 		if network, ok := standsFor[to.Name]; ok {
 			to.Name, to.To = network, lab.ToVirtualNetwork
 		}

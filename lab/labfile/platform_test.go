@@ -222,8 +222,8 @@ func TestReadDeployment(t *testing.T) {
 	}
 }
 
-// TestImportedSites holds that a lab file gives hosts to the sites of a network configuration, and that what it gives internet hosts is theirs,
-// whatever VPN devices the configuration has.
+// TestImportedSites holds that a lab file gives hosts to the sites of a network configuration, and that what it gives
+// internet hosts is theirs, whatever VPN devices the configuration has.
 func TestImportedSites(t *testing.T) {
 	path := write(t, `lab: imported
 networkConfiguration: n.netcfg

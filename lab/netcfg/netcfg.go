@@ -2,8 +2,8 @@
 // servers and the local network sites they are connected to (MSDN "Azure Virtual Network Configuration Schema"). Whether address
 // spaces and subnets fit together is left to the platform's operations.
 //
-// Files are taken as the platform exported them: with places for what isn't there, addresses with bits and zeros too many, and parts that
-// a lab doesn't build, for which there are notes.
+// Files are taken as the platform exported them: with places for what isn't there, addresses with bits and zeros too
+// many, and parts that a lab doesn't build, for which there are notes.
 package netcfg
 
 import (
@@ -26,7 +26,8 @@ type NetworkConfiguration struct {
 	notes []strictxml.Note
 }
 
-// WithoutEffect lists notes on what was accepted but has no effect on the network, or another than the file says, in file order.
+// WithoutEffect lists notes on what was accepted but has no effect on the network, or another than the file says, in
+// file order.
 func (c *NetworkConfiguration) WithoutEffect() []strictxml.Note { return c.notes }
 
 // Unsupported returns nothing: all that the platform took is read.
@@ -44,8 +45,8 @@ type LocalNetworkSite struct {
 	Name              string
 	AddressSpace      []Prefix
 	VPNGatewayAddress netip.Addr // zero: none
-	// VirtualNetworkSite is the virtual network of the same file that the site stands for: see standIns. Empty: the site is on the customer's
-	// premises.
+	// VirtualNetworkSite is the virtual network of the same file that the site stands for: see standIns. Empty: the
+	// site is on the customer's premises.
 	VirtualNetworkSite string
 	Origin             emu.Origin
 }

@@ -154,7 +154,8 @@ func TestAsExported(t *testing.T) {
 	}
 }
 
-// TestStandIns holds that a site with exactly the address space of a virtual network stands for it where the file joins the two, and only there.
+// TestStandIns holds that a site with exactly the address space of a virtual network stands for it where the file
+// joins the two, and only there.
 func TestStandIns(t *testing.T) {
 	site := func(name, space string) string {
 		return fmt.Sprintf(`<LocalNetworkSite name=%q><AddressSpace><AddressPrefix>%s</AddressPrefix></AddressSpace><VPNGatewayAddress>23.96.0.9</VPNGatewayAddress></LocalNetworkSite>`, name, space)

@@ -12,17 +12,20 @@ import (
 // gatewaySubnet is the subnet that a gateway is in ("Azure Virtual Network Configuration Schema").
 const gatewaySubnet = "GatewaySubnet"
 
-// standIns finds out which local network sites stand for virtual networks of the file. Each of two joined virtual networks has the other as a
-// local network site, with exactly its address space, and its gateway is connected to that site ("Configure a VNet to VNet connection"). So a
-// site stands for a virtual network with its address space where that network is connected to a site with the address space of the first
-// one's. Another network that happens to have a site's addresses has nothing to do with it.
+// standIns finds out which local network sites stand for virtual networks of the file. Each of two joined virtual
+// networks has the other as a local network site, with exactly its address space, and its gateway is connected to
+// that site ("Configure a VNet to VNet connection"). So a site stands for a virtual network with its address space
+// where that network is connected to a site with the address space of the first one's. Another network that happens
+// to have a site's addresses has nothing to do with it.
 //
-// A lab writes one half of such a pair as a site whose VPN device has an address of the lab's own, which no device elsewhere has.
+// A lab writes one half of such a pair as a site whose VPN device has an address of the lab's own, which no device
+// elsewhere has.
 func (c *NetworkConfiguration) standIns() {
 	for i, site := range c.LocalNetworkSites {
 		for _, v := range c.VirtualNetworkSites {
 			// Of several that it may stand for, the one with its name is meant.
-			if sameSpace(v.AddressSpace, site.AddressSpace) && (c.joined(site, v) || lab.OfDatacenter(site.VPNGatewayAddress)) &&
+			if sameSpace(v.AddressSpace, site.AddressSpace) &&
+				(c.joined(site, v) || lab.OfDatacenter(site.VPNGatewayAddress)) &&
 				(c.LocalNetworkSites[i].VirtualNetworkSite == "" || v.Name == site.Name) {
 				c.LocalNetworkSites[i].VirtualNetworkSite = v.Name
 			}
@@ -30,11 +33,14 @@ func (c *NetworkConfiguration) standIns() {
 	}
 }
 
-// joined reports whether a virtual network that is connected to a site and the one that the site may stand for name each other.
+// joined reports whether a virtual network that is connected to a site and the one that the site may stand for name
+// each other.
 func (c *NetworkConfiguration) joined(site LocalNetworkSite, v VirtualNetworkSite) bool {
 	return slices.ContainsFunc(c.VirtualNetworkSites, func(from VirtualNetworkSite) bool {
-		return from.Name != v.Name && slices.ContainsFunc(c.connections(from), func(to LocalNetworkSite) bool { return to.Name == site.Name }) &&
-			slices.ContainsFunc(c.connections(v), func(back LocalNetworkSite) bool { return sameSpace(back.AddressSpace, from.AddressSpace) })
+		return from.Name != v.Name &&
+			slices.ContainsFunc(c.connections(from), func(to LocalNetworkSite) bool { return to.Name == site.Name }) &&
+			slices.ContainsFunc(c.connections(v),
+				func(back LocalNetworkSite) bool { return sameSpace(back.AddressSpace, from.AddressSpace) })
 	})
 }
 
@@ -44,7 +50,8 @@ func (c *NetworkConfiguration) connections(v VirtualNetworkSite) (all []LocalNet
 		return nil
 	}
 	for _, site := range c.LocalNetworkSites {
-		if slices.ContainsFunc(v.Gateway.Connections, func(to Connection) bool { return to.LocalNetworkSite == site.Name && to.Type == IPsec }) {
+		if slices.ContainsFunc(v.Gateway.Connections,
+			func(to Connection) bool { return to.LocalNetworkSite == site.Name && to.Type == IPsec }) {
 			all = append(all, site)
 		}
 	}
@@ -86,11 +93,13 @@ func (c *NetworkConfiguration) noteDifferences() {
 			continue
 		}
 		if len(g.VPNClientAddressPool) > 0 {
-			c.note(g.VPNClientAddressPool[0].Origin, "the lab has no point-to-site clients: nobody connects to the virtual network site %.60q with an address of the pool", v.Name)
+			c.note(g.VPNClientAddressPool[0].Origin,
+				"the lab has no point-to-site clients: nobody connects to the virtual network site %.60q with an address of the pool", v.Name)
 		}
 		for _, connection := range g.Connections {
 			if connection.Type == Dedicated {
-				c.note(connection.Origin, "the lab has no dedicated circuits (ExpressRoute): virtual network site %.60q isn't connected to local network site %.60q by one",
+				c.note(connection.Origin,
+					"the lab has no dedicated circuits (ExpressRoute): virtual network site %.60q isn't connected to local network site %.60q by one",
 					v.Name, connection.LocalNetworkSite)
 			}
 		}

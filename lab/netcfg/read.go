@@ -31,8 +31,8 @@ const (
 	Dedicated = "Dedicated" // ExpressRoute
 )
 
-// schema describes the document, as MSDN's page has it. The order of a network's parts differs between its pages, so any will do. Containers may
-// be empty, and a reference without a connection is one by IPsec.
+// schema describes the document, as MSDN's page has it. The order of a network's parts differs between its pages, so
+// any will do. Containers may be empty, and a reference without a connection is one by IPsec.
 var schema = strictxml.Schema{Namespace: Namespace, Root: "NetworkConfiguration", Spec: spec{
 	Children: children{"VirtualNetworkConfiguration": maybe(spec{Children: children{
 		"Dns": maybe(spec{Children: children{"DnsServers": maybe(spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
@@ -99,7 +99,8 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 }
 
 func (c *NetworkConfiguration) readLocal(e *element) LocalNetworkSite {
-	l := LocalNetworkSite{Name: e.Get("name"), AddressSpace: c.readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
+	l := LocalNetworkSite{Name: e.Get("name"),
+		AddressSpace: c.readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
 	if g := e.Child("VPNGatewayAddress"); g != nil && g.Text != "" {
 		addr, ok := strictxml.ParseAddress(g.Text)
 		if !ok {
@@ -172,7 +173,8 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 	subnets := e.Child("Subnets").All("Subnet")
 	strictxml.Unique(subnets, "name", "subnet")
 	for _, s := range subnets {
-		v.Subnets = append(v.Subnets, Subnet{Name: s.Get("name"), AddressPrefix: c.readPrefix(s.Child("AddressPrefix")), Origin: s.Origin})
+		v.Subnets = append(v.Subnets,
+			Subnet{Name: s.Get("name"), AddressPrefix: c.readPrefix(s.Child("AddressPrefix")), Origin: s.Origin})
 	}
 	refs := e.Child("DnsServersRef").All("DnsServerRef")
 	strictxml.Unique(refs, "name", "reference to DNS server")

@@ -88,7 +88,8 @@ func WriteNetworkConfiguration(w io.Writer, networks []lab.VirtualNetwork, sites
 		d.addLocal(s.Name, s.AddressSpace, s.VPNGatewayAddress)
 	}
 	for _, n := range networks {
-		site := writtenSite{Name: n.Name, AffinityGroup: n.AffinityGroup, Location: n.Location, AddressSpace: texts(n.AddressSpace)}
+		site := writtenSite{Name: n.Name, AffinityGroup: n.AffinityGroup, Location: n.Location,
+			AddressSpace: texts(n.AddressSpace)}
 		if len(n.Subnets) > 0 {
 			site.Subnets = &writtenSubnets{}
 		}
@@ -156,14 +157,15 @@ func (d *document) gateway(g *lab.VPNGateway, networks []lab.VirtualNetwork) *wr
 	return w
 }
 
-// standIn is the name of the local network site that stands for a virtual network. It is called like the network, unless a site of the
-// customer's is.
+// standIn is the name of the local network site that stands for a virtual network. It is called like the network,
+// unless a site of the customer's is.
 func (d *document) standIn(network string, networks []lab.VirtualNetwork) string {
 	if name, ok := d.standIns[network]; ok {
 		return name
 	}
 	name := network
-	for d.Local != nil && slices.ContainsFunc(d.Local.Sites, func(l writtenLocal) bool { return strings.EqualFold(l.Name, name) }) {
+	for d.Local != nil &&
+		slices.ContainsFunc(d.Local.Sites, func(l writtenLocal) bool { return strings.EqualFold(l.Name, name) }) {
 		name += "-network"
 	}
 	if d.standIns == nil {

@@ -160,8 +160,8 @@ func TestWriteGateways(t *testing.T) {
 	}
 }
 
-// TestWriteNames holds that a gateway's connections are read back as what they are, whatever has one name: a site and a virtual network, and
-// the site that stands for one.
+// TestWriteNames holds that a gateway's connections are read back as what they are, whatever has one name: a site and
+// a virtual network, and the site that stands for one.
 func TestWriteNames(t *testing.T) {
 	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
 	subnet := func(s string) []lab.Subnet {

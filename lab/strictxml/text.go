@@ -45,9 +45,9 @@ var singleByte = map[string]*charmap.Charmap{
 // declared finds the encoding that a document declares.
 var declared = regexp.MustCompile(`^<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
 
-// decode takes UTF-8 with or without a byte order mark, UTF-16 likewise, as Visual Studio and PowerShell have written them, and encodings of
-// one byte a character that the document declares. What the bytes are counts for more than what is declared: a text that was kept in memory
-// as UTF-16 says so in whatever file it was written to.
+// decode takes UTF-8 with or without a byte order mark, UTF-16 likewise, as Visual Studio and PowerShell have written
+// them, and encodings of one byte a character that the document declares. What the bytes are counts for more than
+// what is declared: a text that was kept in memory as UTF-16 says so in whatever file it was written to.
 func decode(data []byte) []byte {
 	switch {
 	case bytes.HasPrefix(data, []byte{0xFE, 0xFF}):

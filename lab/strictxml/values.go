@@ -146,8 +146,8 @@ func ParseAddress(s string) (netip.Addr, bool) {
 	return addr, err == nil && addr.Is4()
 }
 
-// ParsePrefix reads an IPv4 prefix as ADDRESS/BITS. The platform took bits beyond the prefix and left them out; so does this. Numbers may
-// begin with zeros, as in an address.
+// ParsePrefix reads an IPv4 prefix as ADDRESS/BITS. The platform took bits beyond the prefix and left them out; so
+// does this. Numbers may begin with zeros, as in an address.
 func ParsePrefix(s string) (netip.Prefix, bool) {
 	address, bits, ok := strings.Cut(s, "/")
 	if !ok {
@@ -171,8 +171,8 @@ func withoutZeros(s string) string {
 	return strings.Join(numbers, ".")
 }
 
-// Octal reports whether an address or a prefix has a number that is another one for those who take zeros at its beginning for the sign of
-// octal numbers, as in 10.010.0.0.
+// Octal reports whether an address or a prefix has a number that is another one for those who take zeros at its
+// beginning for the sign of octal numbers, as in 10.010.0.0.
 func Octal(s string) bool {
 	address, _, _ := strings.Cut(s, "/")
 	return slices.ContainsFunc(strings.Split(address, "."), func(n string) bool {
