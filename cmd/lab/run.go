@@ -70,7 +70,7 @@ func (a *app) runLab(cmd *cobra.Command, arg string, request live.UpRequest) (r 
 		r.err = err
 		return r
 	}
-	result, err := a.testFile(cmd, client, "")
+	result, err := a.testFile(cmd, client, nil)
 	if err != nil {
 		r.err = err
 		return r

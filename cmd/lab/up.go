@@ -63,13 +63,13 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 	if err := needRoot(cmd, "it makes network namespaces"); err != nil {
 		return nil, started{}, err
 	}
-	path, err := labFile(arg)
+	file, err := labFile(cmd.Context(), arg)
 	if err != nil {
 		return nil, started{}, err
 	}
 	p := a.progress(arg)
 	defer p.clear()
-	request.Path, request.Report, request.Output = path, p.report, a.stderr.w
+	request.File, request.Report, request.Output = file, p.report, a.stderr.w
 	began := time.Now()
 	lab, err := live.Up(cmd.Context(), request)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"vnetlab/emu/process"
 	"vnetlab/lab"
 	"vnetlab/lab/expect"
+	"vnetlab/lab/labfile"
 )
 
 // Client talks to a running lab through its control socket. Its methods may be called from many goroutines at once.
@@ -125,6 +126,11 @@ func List(ctx context.Context) ([]Summary, error) {
 // Summary describes the lab in short.
 func (c *Client) Summary(ctx context.Context) (s Summary, err error) {
 	return s, c.get(ctx, "/v1/summary", &s)
+}
+
+// File returns the lab file that the lab was last made from.
+func (c *Client) File(ctx context.Context) (f labfile.Input, err error) {
+	return f, c.get(ctx, "/v1/file", &f)
 }
 
 // Lab describes the lab in full.

@@ -31,6 +31,7 @@ func (s *server) httpServer() *http.Server {
 		answer(w, s.info())
 	})
 	mux.HandleFunc("GET /v1/summary", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.summary()) })
+	mux.HandleFunc("GET /v1/file", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.now().file) })
 	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) {
 		network := compile.Network(s.now().lab)
 		network.Sort()

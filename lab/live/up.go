@@ -23,8 +23,8 @@ import (
 
 // UpRequest says which lab to start and how.
 type UpRequest struct {
-	Path string // of the lab file
-	Real bool   // services with a `real` program run it
+	File labfile.Input
+	Real bool // services with a `real` program run it
 	// Foreground ties the lab to the process that starts it: when that process ends, however it ends, the lab does too.
 	Foreground bool
 	// Output gets what the lab's prepare command prints; nil: stderr.
@@ -51,7 +51,7 @@ type Running struct {
 type (
 	startMessage struct {
 		Name          string
-		Path          string
+		File          labfile.Input
 		Real          bool
 		Foreground    bool
 		ListenTimeout time.Duration
@@ -73,7 +73,7 @@ const (
 // Up starts a lab and returns when every service in it listens. A file that is wrong is an error before anything is done. When ctx ends,
 // or anything else goes wrong, the lab is gone without a trace before Up returns.
 func Up(ctx context.Context, req UpRequest) (*Running, error) {
-	loaded, err := labfile.Load(req.Path, labfile.Options{Real: req.Real})
+	loaded, err := req.File.Load(labfile.Options{Real: req.Real})
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	err = l.write(r.PID)
 	if err == nil {
 		err = r.build(ctx, startMessage{
-			Name: l.name, Path: req.Path, Real: req.Real, Foreground: req.Foreground, ListenTimeout: req.ListenTimeout, HostPID: r.PID,
+			Name: l.name, File: req.File, Real: req.Real, Foreground: req.Foreground, ListenTimeout: req.ListenTimeout, HostPID: r.PID,
 		}, req.Report)
 	}
 	if err == nil {
