@@ -40,7 +40,7 @@ func (a *app) ls() *cobra.Command {
 				}
 				t.add(s.Name, strconv.Itoa(s.Instances), strconv.Itoa(s.Services), programs(s.Real), age(s.Started), strconv.Itoa(s.PID), s.File)
 			}
-			t.print(a.stdout)
+			a.printTable(&t)
 			return nil
 		},
 	}

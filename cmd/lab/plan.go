@@ -32,7 +32,7 @@ them, each with the line of the lab file behind it. Nothing is started.`,
 			if a.format == jsonFormat {
 				return a.stdout.json(network)
 			}
-			return network.Print(a.stdout.w)
+			return network.Print(a.stdout)
 		},
 	}
 	realFlag(cmd, &withPrograms)

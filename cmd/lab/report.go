@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"vnetlab/lab/expect"
@@ -24,29 +25,32 @@ func (a *app) printResult(r expect.Result, p places) {
 		}
 	}
 	// In one table, so that the columns of both parts are aligned.
-	lines := a.caseLines(append(expectations, exposure...), p)
+	lines := a.caseLines(slices.Concat(expectations, exposure), p)
 	a.printCases("Expectations", lines[:len(expectations)], expectations, p)
 	a.printCases("Exposure: the ports of each VIP, tried from the internet", lines[len(expectations):], exposure, p)
 	a.printCases("Steps", a.caseLines(steps, p), steps, p)
 	a.stdout.printf("\n%s\n", a.counts(r.Passed, r.Failed))
 }
 
-// caseLines gives a line for each case.
-func (a *app) caseLines(cases []expect.Case, p places) []string {
-	rows := table{}
+// caseLines returns the lines of each case.
+func (a *app) caseLines(cases []expect.Case, p places) [][]string {
+	rows := table{indent: "  "}
 	for _, c := range cases {
 		rows.add(a.caseRow(c, p)...)
 	}
-	return rows.lines()
+	lines, _ := rows.lines(a.stdout.columns)
+	return lines
 }
 
-func (a *app) printCases(title string, lines []string, cases []expect.Case, p places) {
+func (a *app) printCases(title string, lines [][]string, cases []expect.Case, p places) {
 	if len(cases) == 0 {
 		return
 	}
 	a.stdout.printf("\n%s\n", a.stdout.bold(title))
 	for i, c := range cases {
-		a.stdout.printf("  %s\n", lines[i])
+		for _, line := range lines[i] {
+			a.stdout.printf("%s\n", line)
+		}
 		if c.Message == "" {
 			continue
 		}
@@ -58,7 +62,7 @@ func (a *app) printCases(title string, lines []string, cases []expect.Case, p pl
 		if c.Passed {
 			paint = a.stdout.faint
 		}
-		a.stdout.printf("        %s\n", paint(p.short(c.Message)+place))
+		a.stdout.printf("        %s\n", a.stdout.wrap(paint(p.short(c.Message)+place), 8))
 	}
 }
 

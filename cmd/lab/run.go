@@ -108,7 +108,7 @@ func (a *app) summary(all []labResult) error {
 			}
 			t.add(r.name(), a.counts(r.Passed, r.Failed))
 		}
-		t.print(a.stdout)
+		a.printTable(&t)
 	}
 	if failed != nil {
 		return failed

@@ -41,9 +41,9 @@ The exit status is 3 when an expectation failed.`,
 
 // formats adds the flags that choose how test results are written.
 func (a *app) formats(cmd *cobra.Command) *cobra.Command {
-	all := []string{textFormat, jsonFormat, tapFormat, junitFormat}
-	format := &choice{value: &a.format, of: all}
-	cmd.Flags().Var(format, "format", "how to write the results: text, json, tap or junit")
+	all := []string{textFormat, wideFormat, jsonFormat, tapFormat, junitFormat}
+	format := &formatFlag{choice{value: &a.format, of: all}, a.stdout}
+	cmd.Flags().Var(format, "format", "how to write the results: text, wide (however long the lines), json, tap or junit")
 	cmd.Flags().VarP(format, "output", "o", "the same as --format")
 	register(cmd, "format", all...)
 	register(cmd, "output", all...)

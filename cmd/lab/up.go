@@ -69,7 +69,7 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 	}
 	p := a.progress(arg)
 	defer p.clear()
-	request.File, request.Report, request.Output = file, p.report, a.stderr.w
+	request.File, request.Report, request.Output = file, p.report, a.stderr
 	began := time.Now()
 	lab, err := live.Up(cmd.Context(), request)
 	if err != nil {
