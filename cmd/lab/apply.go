@@ -76,7 +76,7 @@ func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, cli
 	if a.lab == "" {
 		a.lab = loaded.Lab.Name
 	}
-	if client, err = live.Find(a.lab); err != nil {
+	if client, err = a.client(cmd); err != nil {
 		return file, nil, err
 	}
 	file, err = file.Absolute()

@@ -128,9 +128,12 @@ func (a *app) report(err error) int {
 func statusOf(err error) int {
 	var f *failure
 	var invalid labfile.Errors
+	var running *live.Error
 	switch {
 	case errors.As(err, &f):
 		return f.status
+	case errors.As(err, &running) && running.Lacking:
+		return exitPrivileges
 	case errors.As(err, &invalid):
 		return exitUsage
 	case errors.Is(err, context.Canceled):

@@ -7,6 +7,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 )
 
 func main() {
+	debug.SetTraceback("none") // until it is known that there are threads enough: without, the runtime would print all its state
 	completePath()
 	live.MaybeInit()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))

@@ -32,13 +32,26 @@ func (a *app) printResult(r expect.Result, p places) {
 	a.stdout.printf("\n%s\n", a.counts(r.Passed, r.Failed))
 }
 
-// caseLines returns the lines of each case.
+// caseLines returns the lines of each case. What is behind a verdict stands beside it where the terminal is wide enough, else below.
 func (a *app) caseLines(cases []expect.Case, p places) [][]string {
 	rows := table{indent: "  "}
 	for _, c := range cases {
-		rows.add(a.caseRow(c, p)...)
+		rows.add(append(a.caseRow(c), "|")...) // so that all rows end in the same column
 	}
-	lines, _ := rows.lines(a.stdout.columns)
+	lines, _ := rows.lines(0)
+	for i, c := range cases {
+		line := strings.TrimSuffix(lines[i][0], "|")
+		why := reason(c, p)
+		switch {
+		case why == "":
+			lines[i][0] = strings.TrimRight(line, " ")
+		case a.stdout.columns == 0 || width(line)+width(why) <= a.stdout.columns:
+			lines[i][0] = line + a.stdout.faint(why)
+		default:
+			below := "        " + a.stdout.faint(a.stdout.wrap(why, 8))
+			lines[i] = append([]string{strings.TrimRight(line, " ")}, strings.Split(below, "\n")...)
+		}
+	}
 	return lines
 }
 
@@ -66,13 +79,17 @@ func (a *app) printCases(title string, lines [][]string, cases []expect.Case, p 
 	}
 }
 
-// caseRow gives result, question, verdict, and the rule behind a verdict.
-func (a *app) caseRow(c expect.Case, p places) []string {
+// caseRow returns result, question and verdict.
+func (a *app) caseRow(c expect.Case) []string {
 	result := a.stdout.green("ok  ")
 	if !c.Passed {
 		result = a.stdout.red("FAIL")
 	}
-	row := []string{result, strings.TrimPrefix(c.Name, exposurePrefix), a.verdict(c.Verdict)}
+	return []string{result, strings.TrimPrefix(c.Name, exposurePrefix), a.verdict(c.Verdict)}
+}
+
+// reason returns the rule behind a verdict, and what else an open connection was expected to be.
+func reason(c expect.Case, p places) string {
 	var why []string
 	if c.By != nil {
 		why = append(why, p.rule(*c.By))
@@ -83,7 +100,7 @@ func (a *app) caseRow(c expect.Case, p places) []string {
 	if c.Passed && c.SeenAs != "" {
 		why = append(why, "seen as "+c.SeenAs)
 	}
-	return append(row, a.stdout.faint(strings.Join(why, "; ")))
+	return strings.Join(why, "; ")
 }
 
 // counts is the last line of a report.

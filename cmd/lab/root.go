@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,6 +39,10 @@ const (
 // run executes one command line and gives the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: newOutput(stdout), stderr: newOutput(stderr), format: textFormat, called: currentInvocation()}
+	if err := live.CheckProcesses(live.CommandProcesses); err != nil {
+		return a.report(err)
+	}
+	debug.SetTraceback("single")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends this process at once; a lab that it was starting ends with it
@@ -161,10 +167,16 @@ func unknownVerb(root *cobra.Command, args []string) error {
 	return usage("there is no verb %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs), "lab help lists the verbs")
 }
 
+// negative finds a negative number in the error for a flag that doesn't exist.
+var negative = regexp.MustCompile(`-[0-9]+$`)
+
 // flagError says what is wrong with a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
+	}
+	if number := negative.FindString(err.Error()); number != "" {
+		return usage("%s: %s is not a number that fits here: it must not be negative", cmd.CommandPath(), number).orHint(cmd.UseLine())
 	}
 	hint := cmd.CommandPath() + " --help lists the flags"
 	var unknown *pflag.NotExistError
@@ -255,7 +267,11 @@ func (a *app) client(cmd *cobra.Command) (*live.Client, error) {
 	if err := needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
 		return nil, err
 	}
-	return live.Find(a.lab)
+	client, err := live.Find(a.lab)
+	if err == nil {
+		client.Remark = func(text string) { a.stderr.printf("%s\n", text) }
+	}
+	return client, err
 }
 
 // needRoot refuses to go on without root.

@@ -47,12 +47,16 @@ const (
 // wraps at words. The titles of columns that had to give way are returned too.
 func (t *table) lines(columns int) (rows [][]string, hidden []string) {
 	var widths []int
+	var words []int // the longest of each column
 	for _, row := range t.rows {
 		for i, cell := range row {
 			if i == len(widths) {
-				widths = append(widths, 0)
+				widths, words = append(widths, 0), append(words, 0)
 			}
 			widths[i] = max(widths[i], width(cell))
+			for word := range strings.SplitSeq(cell, " ") {
+				words[i] = max(words[i], width(word))
+			}
 		}
 	}
 	shown, room := len(widths), 0
@@ -63,7 +67,7 @@ func (t *table) lines(columns int) (rows [][]string, hidden []string) {
 				before += w + gap
 			}
 			room = columns - before
-			if room >= min(widths[shown-1], narrowest) || shown == 1 || !t.titled {
+			if room >= min(widths[shown-1], max(narrowest, words[shown-1])) || shown == 1 || !t.titled {
 				break
 			}
 		}

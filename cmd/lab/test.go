@@ -77,7 +77,7 @@ func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error)
 		}
 		inputs = append(inputs, &input)
 	}
-	client, err := live.Find(a.lab)
+	client, err := a.client(cmd)
 	if err != nil {
 		return labResult{}, err
 	}

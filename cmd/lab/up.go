@@ -84,8 +84,12 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 // lacking adds to the error of a lab that didn't start what the machine lacks, if that may be the reason.
 func (a *app) lacking(ctx context.Context, err error) error {
 	var invalid labfile.Errors
-	if ctx.Err() != nil || errors.As(err, &invalid) {
+	var told *live.Error
+	if ctx.Err() != nil || errors.As(err, &invalid) || errors.As(err, &told) && told.Lacking {
 		return err
+	}
+	if hint := live.LimitHint(err); hint != "" {
+		return &failure{status: exitPrivileges, code: "LimitReached", message: err.Error(), hint: hint, err: err}
 	}
 	for _, f := range live.Check(ctx) {
 		if f.Required && !f.OK {
