@@ -137,7 +137,7 @@ func (a *app) printLocalNetwork(n live.LocalNetworkInfo) {
 	for _, h := range n.Hosts {
 		t.add("host "+h.Name, strings.TrimSpace(address(h.Address)+"  "+services(h)))
 	}
-	t.print(a.stdout)
+	a.printTable(&t)
 }
 
 func localNetworks(info live.Info, _ []string) (names []string) {
