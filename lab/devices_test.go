@@ -179,7 +179,8 @@ func TestConnections(t *testing.T) {
 	base := func(t *testing.T) *lab.Lab {
 		l, err := lab.New("joined", lab.Origin{})
 		must(t, err)
-		for name, n := range map[string]string{"A": "10.1.0.0", "A2": "10.1.0.0", "B": "10.2.0.0"} {
+		for _, network := range [][2]string{{"A", "10.1.0.0"}, {"A2", "10.1.0.0"}, {"B", "10.2.0.0"}} {
+			name, n := network[0], network[1]
 			must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
 				Name: name, Location: "West US", AddressSpace: prefixes(n + "/16"), Subnets: []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix(n + "/29")}},
 			}))
