@@ -25,7 +25,7 @@ before anything happens. With --dry-run the operations are printed alone.`,
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, client, err := a.appliedTo(cmd, args[0])
+			path, client, notes, err := a.appliedTo(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -34,6 +34,10 @@ before anything happens. With --dry-run the operations are printed alone.`,
 			if err != nil {
 				return err
 			}
+			if a.format == jsonFormat && dryRun {
+				return a.stdout.json(changeAnswer{ChangeResult: plan, Notes: notesOf(notes)})
+			}
+			a.printNotes(notes)
 			switch {
 			case dryRun:
 				return a.printPlan(plan, true)
@@ -48,7 +52,7 @@ before anything happens. With --dry-run the operations are printed alone.`,
 				return err
 			}
 			if a.format == jsonFormat {
-				return a.stdout.json(done)
+				return a.stdout.json(changeAnswer{ChangeResult: done, Notes: notesOf(notes)})
 			}
 			// What was done is what was planned, unless somebody else changed the lab meanwhile.
 			if len(done.Operations) > 0 {
@@ -62,26 +66,26 @@ before anything happens. With --dry-run the operations are printed alone.`,
 	return a.asks(a.answers(cmd))
 }
 
-// appliedTo reads a lab file and finds the running lab that it describes.
-func (a *app) appliedTo(cmd *cobra.Command, arg string) (path string, client *live.Client, err error) {
+// appliedTo reads a lab file and finds the running lab that it describes, with the notes on the file.
+func (a *app) appliedTo(cmd *cobra.Command, arg string) (path string, client *live.Client, notes []labfile.Note, err error) {
 	if err = needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	if path, err = labFile(arg); err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	loaded, err := labfile.Load(path, labfile.Options{})
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	if a.lab == "" {
 		a.lab = loaded.Lab.Name
 	}
 	if client, err = live.Find(a.lab); err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	path, err = filepath.Abs(path)
-	return path, client, err
+	return path, client, loaded.Notes, err
 }
 
 // printPlan says what will be done.

@@ -69,9 +69,7 @@ func readXML[D document](l *loader, r Reference, kind string, reader func(file s
 		return nil
 	}
 	if remarks, ok := any(doc).(interface{ WithoutEffect() []strictxml.Note }); ok {
-		for _, n := range remarks.WithoutEffect() {
-			l.notes = append(l.notes, Note(n))
-		}
+		l.notes = append(l.notes, remarks.WithoutEffect()...)
 	}
 	// What this version can't build is told, and the rest of the file is looked at all the same.
 	l.accept(r.Origin, doc.Unsupported().Err())

@@ -33,7 +33,7 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 			continue
 		}
 		if rule.Inactive != "" {
-			l.notes = append(l.notes, Note{item.Origin, "the rule has no effect: " + rule.Inactive})
+			l.notes = append(l.notes, Note{Origin: item.Origin, Text: "the rule has no effect: " + rule.Inactive})
 		}
 		rules = append(rules, lab.GuestFirewallRule{Rule: rule, Origin: item.Origin})
 	}
