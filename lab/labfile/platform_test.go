@@ -210,7 +210,7 @@ func TestReadDeployment(t *testing.T) {
 		{definition, t.TempDir(), "can't be read: it is a folder"},
 		{configuration, configuration, configuration + ":1:1: the root element is <ServiceConfiguration>, expected <ServiceDefinition>"},
 		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Mismatch.cscfg", "testdata/bad/platform/Mismatch.cscfg:2:9: "},
-		{"testdata/bad/platform/Unsupported.csdef", "testdata/bad/platform/Service.cscfg", "testdata/bad/platform/Unsupported.csdef:6:22: "},
+		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Unsupported.cscfg", "testdata/bad/platform/Unsupported.cscfg:8:43: "},
 	} {
 		_, err := ReadDeployment("shop", c.definition, c.configuration, lab.Production)
 		var wrong Errors

@@ -20,8 +20,12 @@ type Schema struct {
 type Spec struct {
 	Required []string // attributes that must be there and not be empty
 	Optional []string // other attributes
-	Children map[string]Child
-	Text     bool // the element holds text, and must
+	// Spellings are other spellings of attributes that the platform took.
+	Spellings map[string]string
+	Children  map[string]Child
+	// Explained are elements that aren't read, with the reason and the next step: what an error says after the name.
+	Explained map[string]string
+	Text      bool // the element holds text, and must
 }
 
 // Child is an element inside another, and how often it may be there.
@@ -64,6 +68,16 @@ func (s Schema) checkRoot(root *Element) bool {
 // check compares an element and all in it with its description.
 func (s Spec) check(e *Element, namespace string) {
 	known := slices.Concat(s.Required, s.Optional)
+	for i, a := range e.Attributes {
+		name, ok := s.Spellings[a.Name]
+		if !ok {
+			continue
+		}
+		if _, twice := e.Attribute(name); twice {
+			e.document.Errors.Add(a.Origin, "attribute %.60q of <%.60s> is given twice, as %s too", a.Name, e.Name, name)
+		}
+		e.Attributes[i].Name = name
+	}
 	for _, a := range e.Attributes {
 		switch {
 		case !slices.Contains(known, a.Name):
@@ -95,7 +109,10 @@ func (s Spec) checkChildren(e *Element, namespace string) {
 		if count[c.Name] == 1 {
 			first[c.Name] = c
 		}
+		reason, explained := s.Explained[c.Name]
 		switch {
+		case explained:
+			c.Fail("<%s> %s", c.Name, reason)
 		case !ok:
 			c.Fail("<%.60s> is not known in <%s>", c.Name, e.Name).Hint = suggestion(c.Name, names, "it may hold")
 		case c.namespace != namespace:
