@@ -269,7 +269,7 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 		"both spellings":     {everything, access, `endPoint="Http" ` + access, `s:17:44: attribute "endPoint" of <EndpointAcl> is given twice, as endpoint too`},
 		"neither spelling":   {everything, access, `endPoints="Https" accessControl`, "s:17:19: <EndpointAcl> lacks the attribute \"endpoint\"\n" + `s:17:44: <EndpointAcl> has no attribute "endPoints"; did you mean "endpoint"?`},
 		"an unknown family":  {contactManager, `osFamily="1"`, `osFamily="**"`, `s:2:133: osFamily is "**", expected a number from 1 to 100`},
-		"an image of a role": {contactManager, `<Instances count="1" />`, `<Instances count="1" /><OsImage href="x.vhd"/>`, `s:4:28: <OsImage> is for a VM role, which the platform ended in 2013: make a cloud service with virtualMachines of it in the lab file`},
+		"an image of a role": {contactManager, `<Instances count="1" />`, `<Instances count="1" /><OsImage href="x.vhd"/>`, `s:4:28: <OsImage> is for a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file`},
 	} {
 		if _, err := Read("s", []byte(strings.Replace(c.in, c.old, c.new, 1))); err == nil || err.Error() != c.want {
 			t.Errorf("%s:\n got %v\nwant %s", name, err, c.want)

@@ -43,7 +43,7 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration"
 				}}),
 			},
 			Explained: map[string]string{
-				"OsImage": "is for a VM role, which the platform ended in 2013: make a cloud service with virtualMachines of it in the lab file",
+				"OsImage": "is for a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file",
 			},
 		}),
 		"NetworkConfiguration": maybe(networkConfiguration),

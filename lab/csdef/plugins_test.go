@@ -192,7 +192,7 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 	if _, problem := read(`<InputEndpoints>` + http + `</InputEndpoints>`); problem != explained {
 		t.Errorf("got %s, want %s", problem, explained)
 	}
-	const vm = `s:2:1: <VirtualMachineRole> is a VM role, which the platform ended in 2013: make a cloud service with virtualMachines of it in the lab file`
+	const vm = `s:2:1: <VirtualMachineRole> is a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file`
 	if _, err := Read("s", definition(`<VirtualMachineRole name="V"/>`)); err == nil || err.Error() != vm {
 		t.Errorf("got %v, want %s", err, vm)
 	}

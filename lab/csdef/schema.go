@@ -28,7 +28,7 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", S
 		"NetworkTrafficRules": many(spec{Children: children{"OnlyAllowTrafficTo": many(trafficRule)}}),
 	},
 	Explained: map[string]string{
-		vmRole: "is a VM role, which the platform ended in 2013: make a cloud service with virtualMachines of it in the lab file",
+		vmRole: "is a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file",
 	},
 }}
 

@@ -105,19 +105,19 @@ func within(port uint16, ranges []emu.PortRange) bool {
 }
 
 // ReadDeployment reads what is deployed to a slot of a cloud service: a service definition (.csdef) and its configuration (.cscfg).
-// There is no package: a built-in listener stands for the program behind each endpoint. The error is an Errors with everything that is
-// wrong with the files by themselves.
-func ReadDeployment(service, definition, configuration string, slot lab.Slot) (lab.PackageDeployment, error) {
+// There is no package: a built-in listener stands for the program behind each endpoint. The notes are on what was read and has no effect, or
+// another than the files say; the error is an Errors with everything that is wrong with the files by themselves.
+func ReadDeployment(service, definition, configuration string, slot lab.Slot) (request lab.PackageDeployment, notes []Note, err error) {
 	l := &loader{sources: sources{}}
-	request, _ := l.packageOf(&Deployment{Definition: Reference{Text: definition}, Configuration: Reference{Text: configuration}})
-	if err := l.err(); err != nil {
-		return lab.PackageDeployment{}, err
+	request, _ = l.packageOf(&Deployment{Definition: Reference{Text: definition}, Configuration: Reference{Text: configuration}})
+	if err = l.err(); err != nil {
+		return lab.PackageDeployment{}, nil, err
 	}
 	request.Slot = slot
 	if slot != lab.Staging {
 		request.Name = service
 	}
-	return request, nil
+	return request, l.notes, nil
 }
 
 // listenEverywhere puts a built-in listener on each endpoint of a role, on the first port where it has several. Behind those that plug-ins

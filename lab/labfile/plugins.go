@@ -50,14 +50,14 @@ func listeningAt(role *lab.Role, endpoint string) (listener, bool) {
 	return listener{}, false
 }
 
-// enabled reports whether the configuration turns a module of a role on ("How does Remote Desktop works in Windows Azure?"). The platform took
-// no configuration without the setting; many a file that people have lacks it.
+// enabled reports whether the configuration turns a module of a role on ("How does Remote Desktop works in Windows Azure?"). Many a
+// file that people have lacks the setting; it asked for the module, so that is turned on.
 func (l *loader) enabled(module string, role *cscfg.Role) bool {
 	name := csdef.Plugin + module + ".Enabled"
 	s, ok := role.Setting(name)
 	switch {
 	case !ok:
-		l.note(role.Origin, "role %s lacks the setting %s: it is taken for true", quoted(role.Name), name)
+		l.note(role.Origin, "role %s has no setting %s: it is taken for true", quoted(role.Name), name)
 		return true
 	case strings.EqualFold(s.Value, "true"):
 		return true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,16 +69,19 @@ func TestLoadRemoteDesktop(t *testing.T) {
 		`Office.csdef:5:89: import "WebDeploy" of role "Web": a built-in listener stands for Web Deploy behind the public port 8172`,
 		`Office.csdef:9:50: import "Caching" of role "Cache": the cache isn't there, nor its internal endpoints cacheArbitrationPort, ` +
 			`cacheClusterPort, cacheReplicationPort, cacheServicePortInternal and cacheSocketPort`,
-		`Office.cscfg:3:3: role "Web" lacks the setting Microsoft.WindowsAzure.Plugins.RemoteForwarder.Enabled: it is taken for true`,
+		`Office.cscfg:3:3: role "Web" has no setting Microsoft.WindowsAzure.Plugins.RemoteForwarder.Enabled: it is taken for true`,
 	}, notes); diff != "" {
 		t.Errorf("notes: -want +got\n%s", diff)
 	}
 }
 
 func TestReadDeploymentWithRemoteDesktop(t *testing.T) {
-	request, err := ReadDeployment("office", "testdata/good/desktop/Office.csdef", "testdata/good/desktop/Office.cscfg", lab.Production)
+	request, notes, err := ReadDeployment("office", "testdata/good/desktop/Office.csdef", "testdata/good/desktop/Office.cscfg", lab.Production)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(notes, func(n Note) bool { return n.Differs && strings.Contains(n.Text, "WebDeploy") }) {
+		t.Errorf("notes %v", notes)
 	}
 	for n, want := range [][]string{
 		{"3389/tcp remote desktop server", "20000/tcp remote desktop forwarder", "8172/tcp", "80/tcp"},
