@@ -146,7 +146,7 @@ func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration
 	}
 	role.Services = l.services(content.Services, listening, "role "+defined.Name)
 	brought := l.plugins(&role, defined, configured)
-	if l.path == "" { // there is no lab file to say what listens
+	if l.file == nil { // nobody says what listens
 		listenEverywhere(&role, brought)
 	}
 	return role
