@@ -18,14 +18,15 @@ type Schema struct {
 
 // Spec describes what an element holds. The order of attributes and of children is free.
 type Spec struct {
-	Required []string // attributes that must be there and not be empty
-	Optional []string // other attributes
 	// Spellings are other spellings of attributes that the platform took.
 	Spellings map[string]string
-	Children  map[string]Child
 	// Explained are elements that aren't read, with the reason and the next step: what an error says after the name.
 	Explained map[string]string
-	Text      bool // the element holds text, and must
+
+	Required []string // attributes that must be there and not be empty
+	Optional []string // other attributes
+	Children map[string]Child
+	Text     bool // the element holds text, and must
 }
 
 // Child is an element inside another, and how often it may be there.
