@@ -18,7 +18,8 @@ func desktops(d *lab.Deployment) string {
 	return strings.Join(all, "\n")
 }
 
-// TestDesktops holds that a forwarder knows the instances of its deployment whose role has RemoteAccess, as they come and go.
+// TestDesktops holds that a forwarder knows the instances of its deployment whose role has RemoteAccess, as they come
+// and go.
 func TestDesktops(t *testing.T) {
 	l := world(t)
 	plain := role("Plain", 1, "", 80)
@@ -90,7 +91,8 @@ func TestPublicIPLabels(t *testing.T) {
 	}
 }
 
-// TestInstanceInputEndpointACL holds that an access control list may be for an endpoint with a port for each instance.
+// TestInstanceInputEndpointACL holds that an access control list may be for an endpoint with a port for each
+// instance.
 func TestInstanceInputEndpointACL(t *testing.T) {
 	l := world(t)
 	r := role("Web", 2, "")

@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// The first packets of a remote desktop connection: an X.224 connection request in a TPKT, and the confirmation ("[MS-RDPBCGR]: Client X.224
-// Connection Request PDU" and "Server X.224 Connection Confirm PDU").
+// The first packets of a remote desktop connection: an X.224 connection request in a TPKT, and the confirmation
+// ("[MS-RDPBCGR]: Client X.224 Connection Request PDU" and "Server X.224 Connection Confirm PDU").
 const (
 	tpktVersion = 3
 	tpktHeader  = 4
@@ -50,8 +50,8 @@ func readConnectionRequest(r io.Reader) (connectionRequest, error) {
 	return connectionRequest{packet, desktopIn(packet[tpktHeader+x224Header:])}, nil
 }
 
-// desktopIn finds the name in the cookie, which may stand after the header; empty: there is none. Clients fill a line up with spaces
-// ("IMsRdpClientAdvancedSettings::LoadBalanceInfo property").
+// desktopIn finds the name in the cookie, which may stand after the header; empty: there is none. Clients fill a line
+// up with spaces ("IMsRdpClientAdvancedSettings::LoadBalanceInfo property").
 func desktopIn(rest []byte) string {
 	line, _, ended := bytes.Cut(rest, []byte("\r\n"))
 	name, ok := bytes.CutPrefix(line, []byte(cookie))

@@ -15,14 +15,15 @@ import (
 )
 
 const (
-	// greeting is how long a client may take for its first packet, and a desktop to accept a connection that is led to it.
+	// greeting is how long a client may take for its first packet, and a desktop to accept a connection that is led
+	// to it.
 	greeting = 5 * time.Second
 	// maxSessions is how many connections one forwarder leads to desktops at the same time.
 	maxSessions = 256
 )
 
-// RemoteDesktop is a built-in listener that tells clients of the remote desktop protocol from others by their first byte. Others are answered
-// as by [Serve], so that a probe learns who accepted its connection.
+// RemoteDesktop is a built-in listener that tells clients of the remote desktop protocol from others by their first
+// byte. Others are answered as by [Serve], so that a probe learns who accepted its connection.
 type RemoteDesktop struct {
 	ns       *kernel.Namespace
 	listener *net.TCPListener
@@ -34,9 +35,10 @@ type RemoteDesktop struct {
 	close    context.CancelFunc
 }
 
-// ServeRemoteDesktop starts a listener of [emu.Service.RemoteDesktop] on all addresses of the namespace and returns when it listens. A server
-// confirms a connection and says who answered. A forwarder connects to the desktop that the client's first packet names from inside the same
-// namespace and hands bytes both ways; a client that names none it knows is cut off. Close stops it and cuts off connections that it leads.
+// ServeRemoteDesktop starts a listener of [emu.Service.RemoteDesktop] on all addresses of the namespace and returns
+// when it listens. A server confirms a connection and says who answered. A forwarder connects to the desktop that the
+// client's first packet names from inside the same namespace and hands bytes both ways; a client that names none it
+// knows is cut off. Close stops it and cuts off connections that it leads.
 func ServeRemoteDesktop(ns *kernel.Namespace, service emu.Service) (*RemoteDesktop, error) {
 	everywhere := netip.AddrPortFrom(netip.IPv4Unspecified(), service.Port)
 	l, err := ns.ListenTCP(everywhere)
@@ -44,8 +46,11 @@ func ServeRemoteDesktop(ns *kernel.Namespace, service emu.Service) (*RemoteDeskt
 		return nil, listenError(ns, service.Name, everywhere, err)
 	}
 	r := &RemoteDesktop{
-		ns: ns, listener: l, forwards: service.RemoteDesktop == emu.RemoteDesktopForwarder, sessions: make(chan struct{}, maxSessions),
-		others: &handed{connections: make(chan net.Conn), address: l.Addr(), instance: ns.Name, closed: make(chan struct{})},
+		ns: ns, listener: l, forwards: service.RemoteDesktop == emu.RemoteDesktopForwarder,
+		sessions: make(chan struct{}, maxSessions),
+		others: &handed{
+			connections: make(chan net.Conn), address: l.Addr(), instance: ns.Name, closed: make(chan struct{}),
+		},
 	}
 	r.done, r.close = context.WithCancel(context.Background())
 	r.Set(service.Desktops)
@@ -54,8 +59,8 @@ func ServeRemoteDesktop(ns *kernel.Namespace, service emu.Service) (*RemoteDeskt
 	return r, nil
 }
 
-// Set makes the desktops those to which connections are led from now on; those under way go on. The parts of a name stand between #; a client
-// may leave out the last, and their case.
+// Set makes the desktops those to which connections are led from now on; those under way go on. The parts of a name
+// stand between #; a client may leave out the last, and their case.
 func (r *RemoteDesktop) Set(desktops []emu.Desktop) {
 	all := make(map[string]netip.AddrPort, 2*len(desktops))
 	for _, d := range desktops {

@@ -111,7 +111,8 @@ func TestForwarderLeadsToTheDesktopNamed(t *testing.T) {
 	}
 }
 
-// TestForwarderHandsBytesBothWays also holds that the desktop gets the client's first packet as it was, and that Close cuts off.
+// TestForwarderHandsBytesBothWays also holds that the desktop gets the client's first packet as it was, and that
+// Close cuts off.
 func TestForwarderHandsBytesBothWays(t *testing.T) {
 	a, b := hosts(t)
 	l, err := b.ListenTCP(netip.AddrPortFrom(there, rdpPort))

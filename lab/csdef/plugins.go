@@ -38,8 +38,8 @@ func (r *Role) Imported(module string) (Named, bool) {
 	return r.Imports[i], true
 }
 
-// addPlugins adds the endpoints that the role's imports bring. Where a role's RemoteAccess has the port 3389 of each instance, its
-// RemoteForwarder listens elsewhere.
+// addPlugins adds the endpoints that the role's imports bring. Where a role's RemoteAccess has the port 3389 of each
+// instance, its RemoteForwarder listens elsewhere.
 func (r *Role) addPlugins() {
 	if i, ok := r.Imported(RemoteAccess); ok && !r.has(RemoteAccessEndpoint) {
 		r.InternalEndpoints = append(r.InternalEndpoints, InternalEndpoint{
@@ -48,14 +48,14 @@ func (r *Role) addPlugins() {
 	}
 	if i, ok := r.Imported(RemoteForwarder); ok && !r.has(RemoteForwarderEndpoint) {
 		r.InputEndpoints = append(r.InputEndpoints, InputEndpoint{
-			Name: RemoteForwarderEndpoint, Protocol: "tcp", Port: rdpPort, AutomaticLocalPort: true, LoadBalancerDistribution: "none",
-			Plugin: true, Origin: i.Origin,
+			Name: RemoteForwarderEndpoint, Protocol: "tcp", Port: rdpPort, AutomaticLocalPort: true,
+			LoadBalancerDistribution: "none", Plugin: true, Origin: i.Origin,
 		})
 	}
 	if i, ok := r.Imported(WebDeploy); ok && !r.has(WebDeployEndpoint) {
 		r.InputEndpoints = append(r.InputEndpoints, InputEndpoint{
-			Name: WebDeployEndpoint, Protocol: "tcp", Port: webDeployPort, LocalPort: webDeployPort, LoadBalancerDistribution: "none",
-			Plugin: true, Origin: i.Origin,
+			Name: WebDeployEndpoint, Protocol: "tcp", Port: webDeployPort, LocalPort: webDeployPort,
+			LoadBalancerDistribution: "none", Plugin: true, Origin: i.Origin,
 		})
 	}
 }
@@ -77,7 +77,8 @@ func (d *Definition) checkForwarder(roles []*element) {
 		case first == "":
 			first = fmt.Sprintf("role %.60q has it at line %d", d.Roles[i].Name, at.Origin.Line)
 		default:
-			importAt(roles[i], at.Origin).FailAt("moduleName", "one role of a deployment can import %s, and %s", RemoteForwarder, first).
+			importAt(roles[i], at.Origin).
+				FailAt("moduleName", "one role of a deployment can import %s, and %s", RemoteForwarder, first).
 				WithHint("it leads to the instances of all roles with %s", RemoteAccess)
 		}
 	}
@@ -92,15 +93,16 @@ func importAt(role *element, at emu.Origin) *element {
 // missing is what modules bring that isn't in a lab.
 var missing = map[string]string{
 	WebDeploy: "a built-in listener stands for Web Deploy behind the public port 8172",
-	"Caching": "the cache isn't there, nor its internal endpoints cacheArbitrationPort, cacheClusterPort, cacheReplicationPort, " +
-		"cacheServicePortInternal and cacheSocketPort",
+	"Caching": "the cache isn't there, nor its internal endpoints cacheArbitrationPort, cacheClusterPort, " +
+		"cacheReplicationPort, cacheServicePortInternal and cacheSocketPort",
 	"Connect": "there is no Windows Azure Connect, which joined instances to machines elsewhere by IPsec",
 }
 
 // noteImport says what a lab has of an imported module.
 func (d *Definition) noteImport(i *element, role string) {
 	module := i.Get("moduleName")
-	note := strictxml.Note{Origin: i.Origin, Text: fmt.Sprintf("import %.60q of role %.60q", module, role), Differs: true}
+	named := fmt.Sprintf("import %.60q of role %.60q", module, role)
+	note := strictxml.Note{Origin: i.Origin, Text: named, Differs: true}
 	text, known := missing[module]
 	switch {
 	case module == RemoteAccess || module == RemoteForwarder:

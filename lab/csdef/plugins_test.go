@@ -99,7 +99,8 @@ func TestPluginConflicts(t *testing.T) {
 	}
 }
 
-// TestWebRoleWithRemoteAccess holds that the endpoint of a plug-in isn't one of those that a web role without sites can have.
+// TestWebRoleWithRemoteAccess holds that the endpoint of a plug-in isn't one of those that a web role without sites
+// can have.
 func TestWebRoleWithRemoteAccess(t *testing.T) {
 	if _, err := Read("s", definition(`<WebRole name="W"><Endpoints><InputEndpoint name="h" protocol="http" port="80"/><InternalEndpoint name="e" protocol="tcp"/></Endpoints>`+
 		`<Imports><Import moduleName="RemoteAccess"/></Imports></WebRole>`)); err != nil {

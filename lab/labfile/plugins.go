@@ -10,8 +10,8 @@ import (
 	"vnetlab/lab/csdef"
 )
 
-// plugins adds what the plug-ins of a role listen with behind the endpoints that they bring, and gives the names of those endpoints. A service
-// of the lab file on the same port takes its place.
+// plugins adds what the plug-ins of a role listen with behind the endpoints that they bring, and gives the names of
+// those endpoints. A service of the lab file on the same port takes its place.
 func (l *loader) plugins(role *lab.Role, defined csdef.Role, configured *cscfg.Role) (brought []string) {
 	for _, p := range []struct {
 		module, endpoint string
@@ -27,9 +27,13 @@ func (l *loader) plugins(role *lab.Role, defined csdef.Role, configured *cscfg.R
 			continue
 		}
 		brought = append(brought, p.endpoint)
-		taken := slices.ContainsFunc(role.Services, func(s lab.Service) bool { return s.Port == at.port && s.Protocol == at.protocol })
+		taken := slices.ContainsFunc(role.Services, func(s lab.Service) bool {
+			return s.Port == at.port && s.Protocol == at.protocol
+		})
 		if !taken && (p.does == "" || l.enabled(p.module, configured)) {
-			role.Services = append(role.Services, lab.Service{Port: at.port, Protocol: at.protocol, RemoteDesktop: p.does, Origin: imported.Origin})
+			role.Services = append(role.Services, lab.Service{
+				Port: at.port, Protocol: at.protocol, RemoteDesktop: p.does, Origin: imported.Origin,
+			})
 		}
 	}
 	return brought
@@ -50,8 +54,8 @@ func listeningAt(role *lab.Role, endpoint string) (listener, bool) {
 	return listener{}, false
 }
 
-// enabled reports whether the configuration turns a module of a role on ("How does Remote Desktop works in Windows Azure?"). Many a
-// file that people have lacks the setting; it asked for the module, so that is turned on.
+// enabled reports whether the configuration turns a module of a role on ("How does Remote Desktop works in Windows
+// Azure?"). Many a file that people have lacks the setting; it asked for the module, so that is turned on.
 func (l *loader) enabled(module string, role *cscfg.Role) bool {
 	name := csdef.Plugin + module + ".Enabled"
 	s, ok := role.Setting(name)

@@ -11,7 +11,9 @@ func WithRemoteDesktop(r lab.Role) lab.Role {
 	r.InternalEndpoints = append(r.InternalEndpoints, lab.InternalEndpoint{
 		Name: lab.RemoteAccessEndpoint, Protocol: "tcp", Ports: emu.PortRange{First: desktop, Last: desktop},
 	})
-	r.InputEndpoints = append(r.InputEndpoints, lab.InputEndpoint{Name: "RdpInput", Protocol: emu.TCP, Port: desktop, LocalPort: forwarder})
+	r.InputEndpoints = append(r.InputEndpoints, lab.InputEndpoint{
+		Name: "RdpInput", Protocol: emu.TCP, Port: desktop, LocalPort: forwarder,
+	})
 	r.Services = append(
 		r.Services,
 		lab.Service{Port: desktop, Protocol: emu.TCP, RemoteDesktop: emu.RemoteDesktopServer},

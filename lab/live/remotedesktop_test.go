@@ -61,7 +61,8 @@ func officeConfiguration() string {
 	return b.String() + `</ServiceConfiguration>`
 }
 
-// TestRemoteDesktop connects from the internet to each role instance, by the forwarder and the name in the connection's cookie.
+// TestRemoteDesktop connects from the internet to each role instance, by the forwarder and the name in the
+// connection's cookie.
 func TestRemoteDesktop(t *testing.T) {
 	setUp(t)
 	path := write(t, "office", office)
