@@ -48,6 +48,9 @@ var (
 		valid: pattern(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`), longest: 63,
 		allowed: "1 to 63 letters, digits, dots, hyphens and underscores", ends: true,
 	}
+	labelNames = naming{
+		valid: windowsNames.valid, longest: 63, allowed: "1 to 63 letters, digits and hyphens, no hyphen at its ends",
+	}
 	endpointNames = naming{
 		valid: pattern(`^[A-Za-z][A-Za-z0-9 _-]*$`), longest: 30,
 		allowed: "a letter, then up to 29 letters, digits, spaces, hyphens and underscores",

@@ -54,16 +54,26 @@ func noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 
 // operation makes a verb that changes the lab.
 func (a *app) operation(cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error)) *cobra.Command {
+	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, []labfile.Note, error) {
+		o, err := operation(cmd, args, client)
+		return o, nil, err
+	})
+}
+
+// notingOperation makes a verb that reads files and changes the lab.
+func (a *app) notingOperation(
+	cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, []labfile.Note, error),
+) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := a.client(cmd)
 		if err != nil {
 			return err
 		}
-		o, err := operation(cmd, args, client)
+		o, notes, err := operation(cmd, args, client)
 		if err != nil {
 			return err
 		}
-		return a.do(cmd, client, o)
+		return a.doNoting(cmd, client, notes, o)
 	}
 	return a.asks(a.answers(cmd))
 }

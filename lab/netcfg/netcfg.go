@@ -30,9 +30,6 @@ type NetworkConfiguration struct {
 // file order.
 func (c *NetworkConfiguration) WithoutEffect() []strictxml.Note { return c.notes }
 
-// Unsupported returns nothing: all that the platform took is read.
-func (c *NetworkConfiguration) Unsupported() strictxml.Errors { return nil }
-
 // DNSServer is a name server that networks can refer to. Its name is a label only.
 type DNSServer struct {
 	Name    string
