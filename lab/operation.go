@@ -98,6 +98,11 @@ type (
 		Off      bool
 		Rules    []GuestFirewallRule
 	}
+	// SwitchFirewallOp turns a guest firewall off or on; its rules stay.
+	SwitchFirewallOp struct {
+		Instance string
+		Off      bool
+	}
 	SetServicesOp struct {
 		Member   string
 		Services []Service
@@ -200,6 +205,7 @@ func (o SwapDeploymentOp) Do(l *Lab) error     { return l.SwapDeployment(o.Servi
 func (o ScaleRoleOp) Do(l *Lab) error          { return l.ScaleRole(o.Service, o.Slot, o.Role, o.Count) }
 func (o UpgradeDeploymentOp) Do(l *Lab) error  { return l.UpgradeDeployment(o.Service, o.Deployment) }
 func (o SetFirewallOp) Do(l *Lab) error        { return l.SetFirewall(o.Instance, o.Off, o.Rules) }
+func (o SwitchFirewallOp) Do(l *Lab) error     { return l.SwitchFirewall(o.Instance, o.Off) }
 func (o SetServicesOp) Do(l *Lab) error        { return l.SetServices(o.Member, o.Services) }
 func (o SetBoundaryOp) Do(l *Lab) error        { return l.SetBoundary(o.Member, o.Boundary) }
 func (o SetDefaultBoundaryOp) Do(l *Lab) error { return l.SetDefaultBoundary(o.Boundary) }
@@ -251,6 +257,7 @@ var operations = func() map[string]reflect.Type {
 		ScaleRoleOp{},
 		UpgradeDeploymentOp{},
 		SetFirewallOp{},
+		SwitchFirewallOp{},
 		SetServicesOp{},
 		SetBoundaryOp{},
 		SetDefaultBoundaryOp{},

@@ -10,6 +10,7 @@ import (
 	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/emu/process"
+	"vnetlab/lab/labfile"
 )
 
 // inside runs a shell command in an instance, and returns its output and its exit status.
@@ -126,7 +127,7 @@ func TestBoundaryOfALab(t *testing.T) {
 	const database = "      - name: db\n"
 	changes := []string{database, database + "        limits: {pids: 100, disk: 8MiB}\n        mounts: [{path: data, writable: true}]\n"}
 	edit(changes...)
-	done, err := c.Apply(t.Context(), ApplyRequest{File: path})
+	done, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}})
 	want := "set what db may use of the machine: 100 processes, 8 MiB of disk, " + data + " writable"
 	if err != nil || len(done.Operations) != 1 || done.Operations[0] != want {
 		t.Fatalf("%q, %v", done.Operations, err)
@@ -151,19 +152,19 @@ func TestBoundaryOfALab(t *testing.T) {
 
 	// That of all instances: web1's program starts within it.
 	edit(append(changes, "lab: boundary\n", "lab: boundary\nlimits: {pids: 200}\n")...)
-	if _, err := c.Apply(t.Context(), ApplyRequest{File: path}); err != nil {
+	if _, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}}); err != nil {
 		t.Fatal(err)
 	}
 	kerneltest.Eventually(t, "the program of web1 was started anew", func() bool {
 		return runningProgram(t, c).Since.After(program.Since)
 	})
-	if again, err := c.Apply(t.Context(), ApplyRequest{File: path}); err != nil || len(again.Operations) > 0 {
+	if again, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}}); err != nil || len(again.Operations) > 0 {
 		t.Errorf("once more: %+v, %v", again, err)
 	}
 	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
 
 	edit(append(changes, "        subnet: BackEnd\n", "        subnet: BackEnd\n        privileged: true\n")...)
-	if _, err := c.Apply(t.Context(), ApplyRequest{File: path}); err != nil {
+	if _, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}}); err != nil {
 		t.Fatal(err)
 	}
 	if out, exit := inside(t, c, "db", "mount -t tmpfs none /mnt"); exit != 0 {
