@@ -9,7 +9,8 @@ import (
 )
 
 // insideHelp says what a command inside an instance finds. It is the same for exec and shell.
-const insideHelp = `Inside are this machine's files. What is written there goes with the instance and never reaches this machine:
+const insideHelp = `Inside are this machine's files. What is written there never reaches this machine, and goes when the
+instance ends or is started anew:
   /tmp, /run, /dev/shm  empty when the instance starts its first program, shared by all its programs, of limited size
   /root, /home          empty but for the lab file's folder and what it mounts; keys and passwords of this machine are nowhere
   /proc, /sys, /dev     the instance's own processes and links; no disks, no sysctls but those of its network

@@ -20,10 +20,10 @@ type Command struct {
 	Argv []string // Argv[0] without a slash is looked for in PATH
 	Env  []string // beyond PATH, HOME, LANG and INSTANCE, which it may replace
 	Dir  string   // as seen inside the instance; empty: /
-	// Stdin, Stdout and Stderr are passed as they are where they are pipes or terminals; what another file holds or takes is carried to and
-	// fro. Nil is /dev/null. They stay the caller's to close.
+	// Stdin, Stdout and Stderr are passed as they are where they are pipes, or with Terminal; what another file holds or takes is carried to
+	// and fro. Nil is /dev/null. They stay the caller's to close.
 	Stdin, Stdout, Stderr *os.File
-	// Terminal makes Stdin, a terminal that no other session has, the controlling terminal: job control and Ctrl-C work.
+	// Terminal makes Stdin, of [Instance.OpenTerminal], the controlling terminal: job control and Ctrl-C work.
 	Terminal bool
 }
 
@@ -39,7 +39,7 @@ func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
 	if dir == "" {
 		dir = "/"
 	}
-	io, err := newRelays(c.Stdin, c.Stdout, c.Stderr)
+	io, err := newRelays(c)
 	var r *running
 	if err == nil {
 		defer io.ended()

@@ -205,7 +205,7 @@ func serveCommand(c *children, control *net.UnixConn, req startRequest, files []
 // that isn't there, 126 for one that can't be run.
 func startCommand(c *children, req startRequest, files []*os.File) (pid int, ended <-chan syscall.WaitStatus, code int, err error) {
 	if info, err := os.Stat(req.Dir); err != nil || !info.IsDir() {
-		return 0, nil, 126, fmt.Errorf("no folder %s inside the instance: its /tmp and /run are its own", req.Dir)
+		return 0, nil, 126, fmt.Errorf("no folder %s inside the instance: its /tmp, /run, /root and /home are its own", req.Dir)
 	}
 	if len(req.Argv) == 0 || req.Argv[0] == "" {
 		return 0, nil, 127, errors.New("no command given")

@@ -11,16 +11,17 @@ import (
 )
 
 // relays carry the bytes between a command and the files of who started it. Through a file itself, given as standard input, a command could
-// write to it, however it was opened: /proc/self/fd/0 opens it anew. Pipes and terminals lead nowhere else, and are passed as they are.
+// write to it, however it was opened: /proc/self/fd/0 opens it anew. On the terminal of a person it could go on reading what they type. Pipes
+// lead nowhere else, and are passed as they are.
 type relays struct {
 	files  [3]*os.File // for the command: 0, 1 and 2
 	close  []*os.File  // what of these is ours
 	finish []func()
 }
 
-// newRelays prepares the descriptors of a command; nil is /dev/null.
-func newRelays(stdin, stdout, stderr *os.File) (_ *relays, err error) {
-	r := &relays{files: [3]*os.File{stdin, stdout, stderr}}
+// newRelays prepares the descriptors of a command; nil is /dev/null. A terminal of the instance's own is the command's.
+func newRelays(c Command) (_ *relays, err error) {
+	r := &relays{files: [3]*os.File{c.Stdin, c.Stdout, c.Stderr}}
 	defer func() {
 		if err != nil {
 			r.started()
@@ -42,7 +43,7 @@ func newRelays(stdin, stdout, stderr *os.File) (_ *relays, err error) {
 			return nil, err
 		case info.IsDir():
 			return nil, &startError{fmt.Sprintf("descriptor %d is a folder, which a command in an instance doesn't get", n), 126}
-		case passes(f, info):
+		case c.Terminal || passes(info):
 		case n == 0:
 			err = r.input(f)
 		case n == 2 && before != nil && os.SameFile(before, info):
@@ -60,19 +61,10 @@ func newRelays(stdin, stdout, stderr *os.File) (_ *relays, err error) {
 	return r, nil
 }
 
-// passes reports whether a command may have a file as it is.
-func passes(f *os.File, info os.FileInfo) bool {
-	switch info.Mode().Type() {
-	case os.ModeNamedPipe:
-		return true
-	case os.ModeDevice | os.ModeCharDevice:
-		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
-			return true
-		}
-		null, err := os.Stat(os.DevNull)
-		return err == nil && os.SameFile(null, info)
-	}
-	return false
+// passes reports whether a command may have a file as it is: a pipe, or /dev/null.
+func passes(info os.FileInfo) bool {
+	null, err := os.Stat(os.DevNull)
+	return info.Mode().Type() == os.ModeNamedPipe || err == nil && os.SameFile(null, info)
 }
 
 // started closes what only the command needs.

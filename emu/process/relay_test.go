@@ -94,3 +94,21 @@ func TestOutputToFile(t *testing.T) {
 		t.Errorf("standard error is %q", text)
 	}
 }
+
+// The terminal of a person is out of reach too, where a command has it by half.
+func TestInputFromTerminal(t *testing.T) {
+	in := newInstance(t, Options{})
+	keys, terminal, err := OpenPTY()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	defer terminal.Close()
+	if _, err := io.WriteString(keys, "hello\n"); err != nil {
+		t.Fatal(err)
+	}
+	got, exit, err := output(t, in, Command{Argv: []string{"sh", "-c", "read -r line; echo $line; tty"}, Stdin: terminal})
+	if got != "hello\nnot a tty\n" || exit != 1 || err != nil {
+		t.Errorf("exit %d, %v, %q", exit, err, got)
+	}
+}

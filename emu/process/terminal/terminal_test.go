@@ -158,6 +158,7 @@ func TestJobControl(t *testing.T) {
 		t.Run(shell[0], func(t *testing.T) {
 			u, wait := sitDown(t, in, shell...)
 			u.runs("", "")
+			u.runs("tty\n", "/dev/pts/")
 			u.runs("tty; echo seen-$((40+2))\r", "seen-42\r\n$ ")
 			u.runs("stty size\r", "30 100")
 			u.types("sleep 86396.5\r", "sleep 86396.5\r\n")
