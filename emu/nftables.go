@@ -160,6 +160,8 @@ type (
 	Log struct{ Prefix string }
 	// Counter counts packets and bytes.
 	Counter struct{}
+	// NoTrack keeps the packet out of connection tracking; it works in a [RawHook].
+	NoTrack struct{}
 	// Accept ends the hook: the packet goes on.
 	Accept struct{}
 	// Drop ends the packet, silently.

@@ -28,6 +28,7 @@ func (s Log) String() string {
 	return fmt.Sprintf("log prefix %s group %d queue-threshold 1", quote(s.Prefix), LogGroup)
 }
 func (Counter) String() string    { return "counter" }
+func (NoTrack) String() string    { return "notrack" }
 func (Accept) String() string     { return "accept" }
 func (Drop) String() string       { return "drop" }
 func (s Goto) String() string     { return "goto " + s.Chain }

@@ -26,7 +26,7 @@ type Lab struct {
 	InternetHosts   []*InternetHost
 	LocalNetworks   []*LocalNetwork
 	Expectations    []Expectation
-	// Exposure lists every VIP port that the internet is meant to reach; nil when the lab says nothing about it.
+	// Exposure lists every port of a public address that the internet is meant to reach; nil when the lab says nothing about it.
 	Exposure []ExposedPort
 
 	// created counts the deployments ever made, for identities that don't come back.
@@ -334,10 +334,4 @@ type Target struct {
 	Name     string
 	Port     uint16
 	Protocol emu.Protocol
-}
-
-// ExposedPort is a VIP port that the internet is meant to reach.
-type ExposedPort struct {
-	Target
-	Origin Origin
 }

@@ -73,14 +73,9 @@ func (l *Lab) CreateInternetHost(h InternetHost) error {
 
 // internetAddress is an address on the internet of the lab: the one asked for, or the lowest free one.
 func (l *Lab) internetAddress(wanted netip.Addr) (netip.Addr, *Error) {
-	taken := func(a netip.Addr) bool {
-		return a == PublicResolver || a == anybodyAddress ||
-			slices.ContainsFunc(l.InternetHosts, func(o *InternetHost) bool { return o.Address == a }) ||
-			slices.ContainsFunc(l.LocalNetworks, func(n *LocalNetwork) bool { return n.VPNGatewayAddress == a })
-	}
 	if !wanted.IsValid() {
 		for _, p := range internetSpace {
-			if a, ok := firstFree(p, taken); ok {
+			if a, ok := firstFree(p, l.onInternet); ok {
 				return a, nil
 			}
 		}
@@ -90,7 +85,7 @@ func (l *Lab) internetAddress(wanted netip.Addr) (netip.Addr, *Error) {
 	case !slices.ContainsFunc(internetSpace, func(p netip.Prefix) bool { return assignable(p, wanted) }):
 		return netip.Addr{}, badRequest("The address %s is not in the internet of the lab (%s).", wanted, joinPrefixes(internetSpace)).
 			WithHint("Choose one of these, or leave the address out.")
-	case taken(wanted):
+	case l.onInternet(wanted):
 		return netip.Addr{}, badRequest("The address %s is in use.", wanted)
 	}
 	return wanted, nil

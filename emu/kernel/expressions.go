@@ -91,6 +91,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		}}, nil
 	case emu.Counter:
 		return []expr.Any{&expr.Counter{}}, nil
+	case emu.NoTrack:
+		return []expr.Any{&expr.Notrack{}}, nil
 	case emu.Accept:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}, nil
 	case emu.Drop:

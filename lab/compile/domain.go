@@ -17,7 +17,7 @@ type domain struct {
 	network     *lab.VirtualNetwork // nil: none
 	deployments []*deploymentPart
 	shares      []*edgeShare // of the deployments
-	peers       []string     // what the virtual network's gateway joins it to
+	peers       []peer       // what the virtual network's gateway joins it to
 }
 
 func (d *domain) add(p *deploymentPart) {

@@ -59,41 +59,48 @@ func masked(all []netip.Prefix) []netip.Prefix {
 
 func tunnelDevice(peer string) string { return interfaceName("vpn-" + peer) }
 
-// peers names the networks that a network, virtual or local, is connected to.
-func (b *builder) peers(name string) []string {
-	var all []string
+// peer is a network, virtual or local, that a gateway joins another one to.
+type peer struct {
+	name    string
+	address netip.Addr // public, of its gateway or VPN device
+}
+
+// peers lists the networks that a network, virtual or local, is connected to.
+func (b *builder) peers(name string) []peer {
+	var all []peer
 	for _, c := range b.connections {
-		other := ""
+		own := peer{c.Network.Name, c.Network.Gateway.Address}
+		var other peer
 		if c.LocalNetwork != nil {
-			other = c.LocalNetwork.Name
+			other = peer{c.LocalNetwork.Name, c.LocalNetwork.VPNGatewayAddress}
 		} else {
-			other = c.VirtualNetwork.Name
+			other = peer{c.VirtualNetwork.Name, c.VirtualNetwork.Gateway.Address}
 		}
 		switch name {
-		case c.Network.Name:
+		case own.name:
 			all = append(all, other)
-		case other:
-			all = append(all, c.Network.Name)
+		case other.name:
+			all = append(all, own)
 		}
 	}
 	return all
 }
 
-// tunnelInput lets the tunnels' own packets in.
-func tunnelInput(at netip.Addr, peers []string) []emu.Rule {
+// tunnelInput lets the tunnels' own packets in. They come from the other end alone: to everybody else a gateway is closed.
+func tunnelInput(at netip.Addr, peers []peer) []emu.Rule {
 	var rules []emu.Rule
-	for i := range peers {
-		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
-			emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
+	for i, p := range peers {
+		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Source, Prefix: single(p.address)},
+			emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)}, emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
 	}
 	return rules
 }
 
 // intoTunnels lets packets out to the networks behind the tunnels.
-func intoTunnels(peers []string) []emu.Rule {
+func intoTunnels(peers []peer) []emu.Rule {
 	var rules []emu.Rule
 	for _, p := range peers {
-		rules = append(rules, accept(emu.MatchOutput{Device: tunnelDevice(p)}))
+		rules = append(rules, accept(emu.MatchOutput{Device: tunnelDevice(p.name)}))
 	}
 	return rules
 }

@@ -1,0 +1,208 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vnetlab/emu"
+)
+
+// PublicAddress is an address that the internet routes to the lab.
+type PublicAddress struct {
+	// Name is what a list of exposed ports calls it: the DNS name of a cloud service, its StagingName, the name of an instance with a public
+	// address of its own, the DNS name of a web site, the name of a network with a gateway or of an on-premises site. An address that nobody
+	// connects to, because connections only leave by it, is its own name.
+	Name    string
+	Address netip.Addr
+	// Deployment is whose VIP it is, Instance whose own public address, WebSite one of those behind it. None of them: a gateway, a VPN
+	// device or an address for outbound connections, which let nobody in.
+	Deployment *Deployment
+	Instance   *Instance
+	WebSite    *WebSite
+	Origin     Origin
+}
+
+// PublicAddresses lists every address that the internet routes to the lab: VIPs of both slots, public addresses of running instances, web
+// sites, which share one address in each location, with their outbound addresses, gateways of virtual networks and VPN devices of sites.
+func (l *Lab) PublicAddresses() (all []PublicAddress) {
+	for _, s := range l.CloudServices {
+		for d := range s.deployments() {
+			if d.VIP.IsValid() {
+				all = append(all, PublicAddress{Name: s.exposureName(d), Address: d.VIP, Deployment: d, Origin: s.Origin})
+			}
+			for _, i := range d.Instances {
+				if i.State == Running && i.PublicIP.IsValid() {
+					all = append(all, PublicAddress{Name: i.ID, Address: i.PublicIP, Instance: i, Origin: i.Origin})
+				}
+			}
+		}
+	}
+	var locations []string
+	for _, s := range l.WebSites {
+		all = append(all, PublicAddress{Name: s.DNSName(), Address: WebSitesInbound(s.Location), WebSite: s, Origin: s.Origin})
+		if !slices.Contains(locations, s.Location) {
+			locations = append(locations, s.Location)
+			for _, a := range WebSitesOutbound(s.Location) {
+				all = append(all, PublicAddress{Name: a.String(), Address: a, Origin: s.Origin})
+			}
+		}
+	}
+	gateway := func(name string, a netip.Addr, o Origin) {
+		if slices.ContainsFunc(all, func(known PublicAddress) bool { return known.Name == name }) {
+			name = a.String() // an instance has the name of the network
+		}
+		all = append(all, PublicAddress{Name: name, Address: a, Origin: o})
+	}
+	for _, n := range l.VirtualNetworks {
+		if n.Gateway != nil {
+			gateway(n.Name, n.Gateway.Address, n.Origin)
+		}
+	}
+	for _, n := range l.LocalNetworks {
+		gateway(n.Name, n.VPNGatewayAddress, n.Origin)
+	}
+	return all
+}
+
+// PublicAddressNamed returns the public address that a list of exposed ports calls so; false when the lab has none of that name now.
+func (l *Lab) PublicAddressNamed(name string) (PublicAddress, bool) {
+	all := l.PublicAddresses()
+	if i := slices.IndexFunc(all, func(a PublicAddress) bool { return a.Name == name }); i >= 0 {
+		return all[i], true
+	}
+	return PublicAddress{}, false
+}
+
+// exposureName is what the VIP of a deployment is called in a list of exposed ports.
+func (s *CloudService) exposureName(d *Deployment) string {
+	if s.SlotOf(d) == Staging {
+		return s.StagingName()
+	}
+	return s.DNSName()
+}
+
+// StagingName is what stands for the VIP of a service's staging deployment in a list of exposed ports. Its DNS name is hard to guess, and
+// another one after each deployment.
+func (s *CloudService) StagingName() string { return s.Name + ".staging" }
+
+// ExposedPort is a port of a public address that the internet is meant to reach, or a range of ports.
+type ExposedPort struct {
+	Target        // its port is the first
+	Last   uint16 // of a range; 0: the port is no range
+	Origin Origin
+}
+
+// Ports returns the range of the ports.
+func (p ExposedPort) Ports() emu.PortRange {
+	return emu.PortRange{First: p.Port, Last: max(p.Port, p.Last)}
+}
+
+// ParseExposedPort reads NAME:PORT or NAME:FIRST-LAST, with /udp for UDP; TCP may be told by /tcp.
+func ParseExposedPort(text string) (ExposedPort, error) {
+	name, rest, ok := cutLast(text, ":")
+	ports, protocol, hasProtocol := strings.Cut(rest, "/")
+	first, last, isRange := strings.Cut(ports, "-")
+	if !ok || !isRange {
+		target, err := ParseTarget(text)
+		return ExposedPort{Target: target}, err
+	}
+	if hasProtocol {
+		protocol = "/" + protocol
+	}
+	target, err := ParseTarget(name + ":" + first + protocol)
+	if err != nil {
+		return ExposedPort{}, err
+	}
+	n, err := strconv.ParseUint(last, 10, 16)
+	if err != nil || uint16(n) < target.Port {
+		return ExposedPort{}, badRequest("The ports %s of %s are not a range from 1 to 65535.", shorten(ports), shorten(text)).
+			WithHint("Write NAME:FIRST-LAST, for example sql1:1-65535/tcp.")
+	}
+	return ExposedPort{Target: target, Last: uint16(n)}, nil
+}
+
+// ExpectExposure says that the internet reaches these ports of public addresses and no others.
+func (l *Lab) ExpectExposure(ports []ExposedPort) error {
+	var errs []error
+	var all []ExposedPort
+	for _, p := range ports {
+		name, err := l.exposureNamed(p.Name)
+		if err != nil {
+			errs = append(errs, err.At(p.Origin))
+			continue
+		}
+		p.Name = name
+		all = append(all, p)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	l.Exposure = append(append([]ExposedPort{}, l.Exposure...), all...) // not nil: something is said
+	return nil
+}
+
+// exposureNamed returns the Name of the public address that a person means. An instance with a public address of its own comes before a cloud
+// service of the same name, which has a longer name, too. The address may be missing for the time being.
+func (l *Lab) exposureNamed(name string) (string, *Error) {
+	known := names(l.CloudServices, (*CloudService).DNSName)
+	for _, s := range l.CloudServices {
+		if s.Staging != nil {
+			known = append(known, s.StagingName())
+		}
+	}
+	for _, s := range l.WebSites {
+		known = append(known, s.DNSName())
+	}
+	for _, n := range l.VirtualNetworks {
+		if n.Gateway != nil {
+			known = append(known, n.Name)
+		}
+	}
+	for _, n := range l.LocalNetworks {
+		known = append(known, n.Name)
+	}
+	for _, i := range l.instances() {
+		if i.PublicIPName != "" {
+			known = append(known, i.ID)
+		}
+	}
+	m, isMember := l.Find(name)
+	if isMember && m.Instance != nil && m.Instance.PublicIPName != "" {
+		return m.Instance.ID, nil
+	}
+	if slices.Contains(known, name) {
+		return name, nil
+	}
+	if s, ok := l.CloudService(name); ok {
+		return s.DNSName(), nil
+	}
+	switch {
+	case isMember && m.WebSite != nil:
+		return m.WebSite.DNSName(), nil
+	case isMember && m.Instance != nil:
+		s := m.Instance.Service
+		return "", badRequest("%s has no public address of its own.", m.ID()).
+			WithHint("The ports of its cloud service are %s.cloudapp.net:PORT.", s)
+	case isMember && m.InternetHost != nil:
+		return "", badRequest("%s is on the internet itself: a list of exposed ports is of what the internet reaches.", name)
+	case strings.HasSuffix(name, ".cloudapp.net"):
+		return "", didYouMean(notFound("%s is not the DNS name of a cloud service of this lab.", shorten(name)), name, known)
+	}
+	return "", didYouMean(notFound("%s has no public address in this lab.", shorten(name)), name, known)
+}
+
+// PortsText writes ports as a list of exposed ports does: 80, 1-65535, or several of these with commas between them.
+func PortsText(ports ...emu.PortRange) string {
+	texts := make([]string, len(ports))
+	for i, p := range ports {
+		texts[i] = strconv.Itoa(int(p.First))
+		if p.Last != p.First {
+			texts[i] = fmt.Sprintf("%d-%d", p.First, p.Last)
+		}
+	}
+	return strings.Join(texts, ",")
+}
