@@ -14,16 +14,17 @@ import (
 // PublicAddress is an address that the internet routes to the lab.
 type PublicAddress struct {
 	// Name is what a list of exposed ports calls it: the DNS name of a cloud service, its StagingName, the name of an instance with a public
-	// address of its own, the DNS name of a web site, the name of a network with a gateway or of an on-premises site. An address that nobody
-	// connects to, because connections only leave by it, is its own name.
+	// address of its own, the DNS name of a web site, the name of a network with a gateway or of an on-premises site.
 	Name    string
 	Address netip.Addr
-	// Deployment is whose VIP it is, Instance whose own public address, WebSite one of those behind it. None of them: a gateway, a VPN
-	// device or an address for outbound connections, which let nobody in.
+	// Deployment is whose VIP it is, Instance whose own public address, WebSite one of those behind it. None of them: a gateway or a VPN
+	// device, which let nobody in.
 	Deployment *Deployment
 	Instance   *Instance
 	WebSite    *WebSite
-	Origin     Origin
+	// Outbound are further addresses, of a web site, by which connections leave and none come in.
+	Outbound []netip.Addr
+	Origin   Origin
 }
 
 // PublicAddresses lists every address that the internet routes to the lab: VIPs of both slots, public addresses of running instances, web
@@ -41,15 +42,10 @@ func (l *Lab) PublicAddresses() (all []PublicAddress) {
 			}
 		}
 	}
-	var locations []string
 	for _, s := range l.WebSites {
-		all = append(all, PublicAddress{Name: s.DNSName(), Address: WebSitesInbound(s.Location), WebSite: s, Origin: s.Origin})
-		if !slices.Contains(locations, s.Location) {
-			locations = append(locations, s.Location)
-			for _, a := range WebSitesOutbound(s.Location) {
-				all = append(all, PublicAddress{Name: a.String(), Address: a, Origin: s.Origin})
-			}
-		}
+		all = append(all, PublicAddress{
+			Name: s.DNSName(), Address: WebSitesInbound(s.Location), WebSite: s, Outbound: WebSitesOutbound(s.Location), Origin: s.Origin,
+		})
 	}
 	gateway := func(name string, a netip.Addr, o Origin) {
 		if slices.ContainsFunc(all, func(known PublicAddress) bool { return known.Name == name }) {

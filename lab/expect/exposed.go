@@ -131,9 +131,20 @@ func (x *Exposure) mayBeSilent(p oracle.Prediction, o emu.Observation, protocol 
 	})
 }
 
-// beside asks about the ports next to one of a VIP: what leads in must be that port and no other.
+// beside asks what must be closed beside the ports of a question. Next to a port of a VIP: what leads in must be that port and no other. Of web
+// sites, where all the rest is asked about: the addresses by which connections leave.
 func (x *Exposure) beside(q ExposureQuestion, a lab.PublicAddress, ask func(ExposureProbe) emu.Observation) (f finding) {
-	if a.Deployment == nil {
+	switch {
+	case a.WebSite != nil && !q.Listed && len(portSet(q.Ports).within(x.reached(a, q.Protocol))) == 0:
+		for _, out := range a.Outbound {
+			for _, port := range append(x.samples(q, a), lab.HTTPPort) {
+				if f = x.findFrom(x.sources[0], lab.PublicAddress{Name: a.Name, Address: out}, q.Protocol, port, ask); f.problem != "" {
+					return f
+				}
+			}
+		}
+		return f
+	case a.Deployment == nil:
 		return f // the rest of it is a question of its own
 	}
 	for _, r := range q.Ports {

@@ -70,20 +70,22 @@ func NewExposure(l *lab.Lab) *Exposure {
 // Unaccounted returns a failed case for each address that the network routes and nobody of the lab has, and for each that somebody has and the
 // network doesn't route.
 func (x *Exposure) Unaccounted(routed []netip.Addr) (all []Case) {
-	finding := func(a fmt.Stringer, name, format string, args ...any) {
+	finding := func(name, format string, args ...any) {
 		all = append(all, Case{
 			Name: ExposurePrefix + name, Expected: "an address that model and network know", Verdict: emu.Error,
 			Message: "model and network differ: " + fmt.Sprintf(format, args...),
 		})
 	}
 	for _, a := range routed {
-		if !slices.ContainsFunc(x.addresses, func(known lab.PublicAddress) bool { return known.Address == a }) {
-			finding(a, a.String(), "the internet routes %s to the lab, where nobody is known to have it", a)
+		if !slices.ContainsFunc(x.addresses, func(known lab.PublicAddress) bool { return known.Address == a || slices.Contains(known.Outbound, a) }) {
+			finding(a.String(), "the internet routes %s to the lab, where nobody is known to have it", a)
 		}
 	}
 	for _, known := range x.addresses {
-		if !slices.Contains(routed, known.Address) {
-			finding(known.Address, known.Name, "%s has %s, which the internet doesn't route", known.Name, known.Address)
+		for _, a := range append([]netip.Addr{known.Address}, known.Outbound...) {
+			if !slices.Contains(routed, a) {
+				finding(known.Name, "%s has %s, which the internet doesn't route", known.Name, a)
+			}
 		}
 	}
 	return all
