@@ -244,12 +244,13 @@ func (l *Lab) unnamedBetween(first, end uint64) (a netip.Addr, rank int, ok bool
 			}
 		}
 	}
+	rank = 3
 	if end-first > 2 {
-		first++ // 130.88.0.1 looks like a host, 130.88.0.0 like a network
+		first, rank = first+1, 2 // 130.88.0.1 looks like a host, 130.88.0.0 like a network
 	}
 	for n := first; n < end; n++ {
 		if a := addressOf(n); !l.onInternet(a) {
-			return a, 2, true
+			return a, rank, true
 		}
 	}
 	return netip.Addr{}, 0, false
