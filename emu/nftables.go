@@ -150,6 +150,8 @@ type (
 	MatchProtocol struct{ Protocol string }
 	// MatchPort matches the destination port; it needs a MatchProtocol of tcp or udp before it.
 	MatchPort struct{ Port uint16 }
+	// MatchSourcePort matches the source port; it needs what MatchPort needs.
+	MatchSourcePort struct{ Port uint16 }
 	// MatchEstablished matches packets of connections that were accepted before, and what relates to them.
 	MatchEstablished struct{}
 	// MatchDNATed matches packets of connections whose destination was translated.

@@ -21,6 +21,9 @@ func (m MatchPrefixSet) String() string { return fmt.Sprintf("ip %saddr @%s", m.
 func (m MatchPairSet) String() string   { return fmt.Sprintf("ip saddr . ip daddr @%s", m.Set) }
 func (m MatchProtocol) String() string  { return "meta l4proto " + m.Protocol }
 func (m MatchPort) String() string      { return fmt.Sprintf("th dport %d", m.Port) }
+func (m MatchSourcePort) String() string {
+	return fmt.Sprintf("th sport %d", m.Port)
+}
 func (MatchEstablished) String() string { return "ct state established,related" }
 func (MatchDNATed) String() string      { return "ct status dnat" }
 func (MatchProbe) String() string       { return fmt.Sprintf("ip dscp %#x", ProbeDSCP) }

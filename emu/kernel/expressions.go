@@ -71,6 +71,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		return []expr.Any{protocol(register), equal([]byte{number})}, nil
 	case emu.MatchPort:
 		return []expr.Any{transport(destPortOffset, register), equal(port(s.Port))}, nil
+	case emu.MatchSourcePort:
+		return []expr.Any{transport(sourcePortOffset, register), equal(port(s.Port))}, nil
 	case emu.MatchEstablished:
 		return anyBit(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), nil
 	case emu.MatchDNATed:

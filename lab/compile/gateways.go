@@ -61,20 +61,25 @@ func tunnelDevice(peer string) string { return interfaceName("vpn-" + peer) }
 
 // peer is a network, virtual or local, that a gateway joins another one to.
 type peer struct {
-	name    string
-	address netip.Addr // public, of its gateway or VPN device
+	name string
+	at   netip.AddrPort // where its end of the tunnel is on the internet
 }
 
 // peers lists the networks that a network, virtual or local, is connected to.
 func (b *builder) peers(name string) []peer {
 	var all []peer
+	tunnels := map[string]uint16{} // so far, of each network
+	end := func(network string, gateway netip.Addr) peer {
+		tunnels[network]++
+		return peer{network, netip.AddrPortFrom(gateway, firstTunnelPort+tunnels[network]-1)}
+	}
 	for _, c := range b.connections {
-		own := peer{c.Network.Name, c.Network.Gateway.Address}
+		own := end(c.Network.Name, c.Network.Gateway.Address)
 		var other peer
 		if c.LocalNetwork != nil {
-			other = peer{c.LocalNetwork.Name, c.LocalNetwork.VPNGatewayAddress}
+			other = end(c.LocalNetwork.Name, c.LocalNetwork.VPNGatewayAddress)
 		} else {
-			other = peer{c.VirtualNetwork.Name, c.VirtualNetwork.Gateway.Address}
+			other = end(c.VirtualNetwork.Name, c.VirtualNetwork.Gateway.Address)
 		}
 		switch name {
 		case own.name:
@@ -90,8 +95,9 @@ func (b *builder) peers(name string) []peer {
 func tunnelInput(at netip.Addr, peers []peer) []emu.Rule {
 	var rules []emu.Rule
 	for i, p := range peers {
-		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Source, Prefix: single(p.address)},
-			emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)}, emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
+		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Source, Prefix: single(p.at.Addr())},
+			emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)}, emu.MatchProtocol{Protocol: "udp"}, emu.MatchSourcePort{Port: p.at.Port()},
+			emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
 	}
 	return rules
 }

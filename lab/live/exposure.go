@@ -29,13 +29,7 @@ func (s *server) exposureChecks(listed []lab.ExposedPort) (all []check) {
 // checkExposure answers a question about the exposure of a lab. Where that was changed meanwhile and the answer isn't the expected one, it asks
 // about the lab as it is then, and keeps changes away until it has the answer.
 func (s *server) checkExposure(ctx context.Context, l *lab.Lab, x *expect.Exposure, q expect.ExposureQuestion) expect.Case {
-	ask := func(p expect.ExposureProbe) emu.Observation {
-		from, target := p.Source.Host, p.Target
-		if from == "" {
-			from, target.Source = compile.Internet, p.Source.Address
-		}
-		return s.emu.Probe(ctx, from, target)
-	}
+	ask := func(p expect.ExposureProbe) emu.Observation { return s.askFromInternet(ctx, p) }
 	generation := s.generation.Load()
 	c := x.Check(q, ask)
 	if c.Passed || generation%2 == 0 && generation == s.generation.Load() && l == s.now().lab {
@@ -44,4 +38,13 @@ func (s *server) checkExposure(ctx context.Context, l *lab.Lab, x *expect.Exposu
 	s.packets.RLock()
 	defer s.packets.RUnlock()
 	return expect.NewExposure(s.now().lab).Check(q, ask)
+}
+
+// askFromInternet makes a probe, from an internet host or, for an unnamed address, from the router of the internet that has it.
+func (s *server) askFromInternet(ctx context.Context, p expect.ExposureProbe) emu.Observation {
+	from, target := p.Source.Host, p.Target
+	if from == "" {
+		from, target.Source = compile.Internet, p.Source.Address
+	}
+	return s.emu.Probe(ctx, from, target)
 }
