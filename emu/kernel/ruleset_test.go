@@ -61,7 +61,8 @@ func everyStatement() *emu.Ruleset {
 			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.SetMarkByMap{Map: "marks"}), with(emu.MatchPairSet{Set: "pairs"}, emu.NoTrack{}, emu.Accept{})}},
 			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{with(emu.MatchEstablished{}, emu.Accept{})}},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{
-				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces"}, tcp, emu.MatchSourcePort{Port: 81}, emu.MatchPort{Port: 80}, emu.Accept{}),
+				with(tcp, emu.MatchSourcePort{Port: 81}, emu.Accept{}),
+				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces"}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.0.0.0/8")}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.8.0.0/13")}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.0.0.0/31")}, emu.Accept{}),
