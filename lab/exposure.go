@@ -13,12 +13,13 @@ import (
 
 // PublicAddress is an address that the internet routes to the lab.
 type PublicAddress struct {
-	// Name is what a list of exposed ports calls it: the DNS name of a cloud service, its StagingName, the name of an instance with a public
-	// address of its own, the DNS name of a web site, the name of a network with a gateway or of an on-premises site.
+	// Name is what a list of exposed ports calls it: the DNS name of a cloud service, its StagingName, the name of an
+	// instance with a public address of its own, the DNS name of a web site, the name of a network with a gateway or
+	// of an on-premises site.
 	Name    string
 	Address netip.Addr
-	// Deployment is whose VIP it is, Instance whose own public address, WebSite one of those behind it. None of them: a gateway or a VPN
-	// device, which let nobody in.
+	// Deployment is whose VIP it is, Instance whose own public address, WebSite one of those behind it. None of them:
+	// a gateway or a VPN device, which let nobody in.
 	Deployment *Deployment
 	Instance   *Instance
 	WebSite    *WebSite
@@ -27,13 +28,15 @@ type PublicAddress struct {
 	Origin   Origin
 }
 
-// PublicAddresses lists every address that the internet routes to the lab: VIPs of both slots, public addresses of running instances, web
-// sites, which share one address in each location, with their outbound addresses, gateways of virtual networks and VPN devices of sites.
+// PublicAddresses lists every address that the internet routes to the lab: VIPs of both slots, public addresses of
+// running instances, web sites, which share one address in each location, with their outbound addresses, gateways of
+// virtual networks and VPN devices of sites.
 func (l *Lab) PublicAddresses() (all []PublicAddress) {
 	for _, s := range l.CloudServices {
 		for d := range s.deployments() {
 			if d.VIP.IsValid() {
-				all = append(all, PublicAddress{Name: s.exposureName(d), Address: d.VIP, Deployment: d, Origin: s.Origin})
+				name := s.exposureName(d)
+				all = append(all, PublicAddress{Name: name, Address: d.VIP, Deployment: d, Origin: s.Origin})
 			}
 			for _, i := range d.Instances {
 				if i.State == Running && i.PublicIP.IsValid() {
@@ -44,7 +47,8 @@ func (l *Lab) PublicAddresses() (all []PublicAddress) {
 	}
 	for _, s := range l.WebSites {
 		all = append(all, PublicAddress{
-			Name: s.DNSName(), Address: WebSitesInbound(s.Location), WebSite: s, Outbound: WebSitesOutbound(s.Location), Origin: s.Origin,
+			Name: s.DNSName(), Address: WebSitesInbound(s.Location), WebSite: s,
+			Outbound: WebSitesOutbound(s.Location), Origin: s.Origin,
 		})
 	}
 	gateway := func(name string, a netip.Addr, o Origin) {
@@ -64,7 +68,8 @@ func (l *Lab) PublicAddresses() (all []PublicAddress) {
 	return all
 }
 
-// PublicAddressNamed returns the public address that a list of exposed ports calls so; false when the lab has none of that name now.
+// PublicAddressNamed returns the public address that a list of exposed ports calls so; false when the lab has none of
+// that name now.
 func (l *Lab) PublicAddressNamed(name string) (PublicAddress, bool) {
 	all := l.PublicAddresses()
 	if i := slices.IndexFunc(all, func(a PublicAddress) bool { return a.Name == name }); i >= 0 {
@@ -81,8 +86,8 @@ func (s *CloudService) exposureName(d *Deployment) string {
 	return s.DNSName()
 }
 
-// StagingName is what stands for the VIP of a service's staging deployment in a list of exposed ports. Its DNS name is hard to guess, and
-// another one after each deployment.
+// StagingName is what stands for the VIP of a service's staging deployment in a list of exposed ports. Its DNS name
+// is hard to guess, and another one after each deployment.
 func (s *CloudService) StagingName() string { return s.Name + ".staging" }
 
 // ExposedPort is a port of a public address that the internet is meant to reach, or a range of ports.
@@ -97,7 +102,7 @@ func (p ExposedPort) Ports() emu.PortRange {
 	return emu.PortRange{First: p.Port, Last: max(p.Port, p.Last)}
 }
 
-// ParseExposedPort reads NAME:PORT or NAME:FIRST-LAST, with /udp for UDP; TCP may be told by /tcp.
+// ParseExposedPort reads NAME:PORT or NAME:FIRST-LAST, with /udp for UDP; /tcp may be left out.
 func ParseExposedPort(text string) (ExposedPort, error) {
 	name, rest, ok := cutLast(text, ":")
 	ports, protocol, hasProtocol := strings.Cut(rest, "/")
@@ -115,8 +120,8 @@ func ParseExposedPort(text string) (ExposedPort, error) {
 	}
 	n, err := strconv.ParseUint(last, 10, 16)
 	if err != nil || uint16(n) < target.Port {
-		return ExposedPort{}, badRequest("The ports %s of %s are not a range from 1 to 65535.", shorten(ports), shorten(text)).
-			WithHint("Write NAME:FIRST-LAST, for example sql1:1-65535/tcp.")
+		err := badRequest("The ports %s of %s are not a range from 1 to 65535.", shorten(ports), shorten(text))
+		return ExposedPort{}, err.WithHint("Write NAME:FIRST-LAST, for example sql1:1-65535/tcp.")
 	}
 	return ExposedPort{Target: target, Last: uint16(n)}, nil
 }
@@ -141,8 +146,9 @@ func (l *Lab) ExpectExposure(ports []ExposedPort) error {
 	return nil
 }
 
-// exposureNamed returns the Name of the public address that a person means. An instance with a public address of its own comes before a cloud
-// service of the same name, which has a longer name, too. The address may be missing for the time being.
+// exposureNamed returns the Name of the public address that a person means. An instance with a public address of its
+// own comes before a cloud service of the same name, which has a longer name, too, and both before a network. The
+// address may be missing for the time being.
 func (l *Lab) exposureNamed(name string) (string, *Error) {
 	known := names(l.CloudServices, (*CloudService).DNSName)
 	for _, s := range l.CloudServices {
@@ -170,11 +176,11 @@ func (l *Lab) exposureNamed(name string) (string, *Error) {
 	if isMember && m.Instance != nil && m.Instance.PublicIPName != "" {
 		return m.Instance.ID, nil
 	}
-	if slices.Contains(known, name) {
-		return name, nil
-	}
 	if s, ok := l.CloudService(name); ok {
 		return s.DNSName(), nil
+	}
+	if slices.Contains(known, name) {
+		return name, nil
 	}
 	switch {
 	case isMember && m.WebSite != nil:
@@ -184,9 +190,10 @@ func (l *Lab) exposureNamed(name string) (string, *Error) {
 		return "", badRequest("%s has no public address of its own.", m.ID()).
 			WithHint("The ports of its cloud service are %s.cloudapp.net:PORT.", s)
 	case isMember && m.InternetHost != nil:
-		return "", badRequest("%s is on the internet itself: a list of exposed ports is of what the internet reaches.", name)
+		return "", badRequest("%s is on the internet itself, and exposure lists what the internet reaches.", name)
 	case strings.HasSuffix(name, ".cloudapp.net"):
-		return "", didYouMean(notFound("%s is not the DNS name of a cloud service of this lab.", shorten(name)), name, known)
+		err := notFound("%s is not the DNS name of a cloud service of this lab.", shorten(name))
+		return "", didYouMean(err, name, known)
 	}
 	return "", didYouMean(notFound("%s has no public address in this lab.", shorten(name)), name, known)
 }

@@ -31,7 +31,8 @@ func compareRanges(a, b AddressRange) int {
 	return a.Last.Compare(b.Last)
 }
 
-// InternetSource is where on the internet a connection starts: an internet host of the lab, or an address that nobody of the lab has.
+// InternetSource is where on the internet a connection starts: an internet host of the lab, or an address that nobody
+// of the lab has.
 type InternetSource struct {
 	Host    string // empty: none
 	Address netip.Addr
@@ -56,16 +57,17 @@ func (l *Lab) InternetSources() (all []InternetSource) {
 	return all
 }
 
-// DistinctSources picks from where to ask about something whose rules tell these ranges of addresses apart: of the sources that are in the same
-// ones of the ranges the first that is a host and the first that is none. To ask from the others is to ask the same again.
-func DistinctSources(sources []InternetSource, told []AddressRange) (all []InternetSource) {
+// DistinctSources picks from where to ask about something whose rules tell these ranges of addresses apart: of the
+// sources that are in the same ones of the ranges the first that is a host and the first that is none. To ask from
+// the others is to ask the same again.
+func DistinctSources(sources []InternetSource, remotes []AddressRange) (all []InternetSource) {
 	seen := map[string]bool{}
 	for _, s := range sources {
-		class := make([]byte, len(told)+1)
+		class := make([]byte, len(remotes)+1)
 		if s.Host != "" {
-			class[len(told)] = 1
+			class[len(remotes)] = 1
 		}
-		for i, r := range told {
+		for i, r := range remotes {
 			if r.Contains(s.Address) {
 				class[i] = 1
 			}
@@ -78,66 +80,69 @@ func DistinctSources(sources []InternetSource, told []AddressRange) (all []Inter
 	return all
 }
 
-// UnnamedAddresses are addresses of the internet that nobody of the lab has, one for all that the lab's rules about public addresses treat in
-// the same way: what comes from any other address fares like one of these, or like an internet host of the lab.
+// UnnamedAddresses are addresses of the internet that nobody of the lab has, one for all that the lab's rules about
+// public addresses treat in the same way: what comes from any other address fares like one of these, or like an
+// internet host of the lab.
 func (l *Lab) UnnamedAddresses() []netip.Addr {
-	var told []AddressRange
+	var remotes []AddressRange
 	for d := range l.deployments() {
-		told = append(told, d.TellsApart()...)
+		remotes = append(remotes, d.RemoteRanges()...)
 	}
-	return l.UnnamedAmong(told)
+	return l.RepresentativeAddresses(remotes)
 }
 
-// TellsApart lists the ranges of addresses that rules of the deployment name, of the rules that clients from the internet meet: access control
-// lists of public endpoints, and guest firewalls of whoever is behind those or has a public address. No range is listed twice.
-func (d *Deployment) TellsApart() (all []AddressRange) {
+// RemoteRanges lists the ranges of addresses that rules of the deployment name, of the rules that clients from the
+// internet meet: access control lists of public endpoints, and guest firewalls of whoever is behind those or has a
+// public address. No range is listed twice.
+func (d *Deployment) RemoteRanges() (all []AddressRange) {
 	for _, f := range d.Frontends() {
 		if !f.Internal {
-			all = append(all, f.tellsApart()...)
+			all = append(all, f.remoteRanges()...)
 		}
 	}
 	for _, i := range d.Instances {
 		if i.PublicIP.IsValid() {
-			all = append(all, i.tellsApart()...)
+			all = append(all, i.remoteRanges()...)
 		}
 	}
 	return sortedRanges(all)
 }
 
-// TellsApart lists the ranges of addresses that the rules about the public address name.
-func (a PublicAddress) TellsApart() []AddressRange {
+// RemoteRanges lists the ranges of addresses that the rules about the public address name.
+func (a PublicAddress) RemoteRanges() []AddressRange {
 	switch {
 	case a.Instance != nil:
-		return sortedRanges(a.Instance.tellsApart())
+		return sortedRanges(a.Instance.remoteRanges())
 	case a.Deployment != nil:
-		return a.Deployment.TellsApart()
+		return a.Deployment.RemoteRanges()
 	}
 	return nil
 }
 
-// TellsApartAt lists those that the rules for one port name.
-func (a PublicAddress) TellsApartAt(protocol emu.Protocol, port uint16) []AddressRange {
+// RemoteRangesAt lists those that the rules for one port name.
+func (a PublicAddress) RemoteRangesAt(protocol emu.Protocol, port uint16) []AddressRange {
 	if a.Deployment == nil {
-		return a.TellsApart()
+		return a.RemoteRanges()
 	}
 	if f, ok := a.Deployment.Frontend(a.Address, protocol, port); ok {
-		return sortedRanges(f.tellsApart())
+		return sortedRanges(f.remoteRanges())
 	}
 	return nil
 }
 
-func (f Frontend) tellsApart() (all []AddressRange) {
+func (f Frontend) remoteRanges() (all []AddressRange) {
 	for _, r := range f.ACL {
 		all = append(all, rangeOf(r.RemoteSubnet))
 	}
 	for _, m := range f.Members {
-		all = append(all, m.Instance.tellsApart()...)
+		all = append(all, m.Instance.remoteRanges()...)
 	}
 	return all
 }
 
-// tellsApart lists what the added rules of the guest firewall name. The rules that the platform brings name addresses inside alone.
-func (i *Instance) tellsApart() (all []AddressRange) {
+// remoteRanges lists what the added rules of the guest firewall name. The rules that the platform brings name
+// addresses inside alone.
+func (i *Instance) remoteRanges() (all []AddressRange) {
 	if i.FirewallOff {
 		return nil
 	}
@@ -163,7 +168,8 @@ func sortedRanges(all []AddressRange) []AddressRange {
 // preferredUnnamed is the unnamed address where nothing speaks against it.
 var preferredUnnamed = netip.MustParseAddr("198.51.100.7")
 
-// notInternet is where no host of the internet has its address: what is private, the platform's own, or for no host at all.
+// notInternet is where no host of the internet has its address: what is private, the platform's own, or for no host
+// at all.
 var notInternet = func() (all []AddressRange) {
 	more := []netip.Prefix{publicSpace}
 	for _, p := range []string{"0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"} {
@@ -175,15 +181,15 @@ var notInternet = func() (all []AddressRange) {
 	return all
 }()
 
-// UnnamedAmong returns for each way to be in some of the ranges and not in the others one address of the internet that nobody of the lab has,
-// if there is one.
+// RepresentativeAddresses returns for each way to be in some of the ranges and not in the others one address of the
+// internet that nobody of the lab has, if there is one.
 //
-// Where a range begins or ends, and nowhere else, the set of ranges that an address is in changes. So the addresses fall into intervals
-// between these places, in each of which one address stands for all.
-func (l *Lab) UnnamedAmong(told []AddressRange) []netip.Addr {
-	told = sortedRanges(slices.Clone(told))
+// Where a range begins or ends, and nowhere else, the set of ranges that an address is in changes. So the addresses
+// fall into intervals between these places, in each of which one address stands for all.
+func (l *Lab) RepresentativeAddresses(remotes []AddressRange) []netip.Addr {
+	remotes = sortedRanges(slices.Clone(remotes))
 	bounds := []uint64{0, 1 << 32}
-	for _, r := range slices.Concat(told, notInternet) {
+	for _, r := range slices.Concat(remotes, notInternet) {
 		bounds = append(bounds, number(r.First), number(r.Last)+1)
 	}
 	slices.Sort(bounds)
@@ -195,7 +201,7 @@ func (l *Lab) UnnamedAmong(told []AddressRange) []netip.Addr {
 	}
 	var classes []*class
 	known := map[string]*class{}
-	rest := told     // those that begin later
+	rest := remotes  // those that begin later
 	var around []int // the numbers of those that the interval is in
 	for i, start := range bounds[:len(bounds)-1] {
 		first := addressOf(start)
@@ -203,9 +209,9 @@ func (l *Lab) UnnamedAmong(told []AddressRange) []netip.Addr {
 			continue
 		}
 		for ; len(rest) > 0 && rest[0].First.Compare(first) <= 0; rest = rest[1:] {
-			around = append(around, len(told)-len(rest))
+			around = append(around, len(remotes)-len(rest))
 		}
-		around = slices.DeleteFunc(around, func(n int) bool { return !told[n].Contains(first) })
+		around = slices.DeleteFunc(around, func(n int) bool { return !remotes[n].Contains(first) })
 		ranges := fmt.Sprint(around)
 		a, rank, ok := l.unnamedBetween(start, bounds[i+1])
 		if !ok {
@@ -229,8 +235,8 @@ func (l *Lab) UnnamedAmong(told []AddressRange) []netip.Addr {
 	return all
 }
 
-// unnamedBetween finds an address from first to before end that nobody of the lab has. A lower rank is better: an address that people take for
-// one of a host of this internet.
+// unnamedBetween finds an address from first to before end that nobody of the lab has. A lower rank is better: an
+// address that people take for one of a host of this internet.
 func (l *Lab) unnamedBetween(first, end uint64) (a netip.Addr, rank int, ok bool) {
 	if p := number(preferredUnnamed); first <= p && p < end && !l.onInternet(preferredUnnamed) {
 		return preferredUnnamed, 0, true

@@ -14,74 +14,78 @@ import (
 	"vnetlab/lab/labtest"
 )
 
-func addressRange(first, last string) lab.AddressRange {
-	return lab.AddressRange{First: netip.MustParseAddr(first), Last: netip.MustParseAddr(last)}
+// ranges reads ranges of addresses: FIRST-LAST, with spaces between them.
+func ranges(text string) (all []lab.AddressRange) {
+	for _, r := range strings.Fields(text) {
+		first, last, _ := strings.Cut(r, "-")
+		all = append(all, lab.AddressRange{First: netip.MustParseAddr(first), Last: netip.MustParseAddr(last)})
+	}
+	return all
 }
 
 // TestUnnamedAddresses holds which addresses ask for those who aren't in the lab.
 func TestUnnamedAddresses(t *testing.T) {
 	l := labtest.Everything(t) // laptop has 203.0.113.4, intruder 203.0.113.5
-	for name, tt := range map[string]struct {
-		told []lab.AddressRange
-		want []string
-	}{
-		"nobody is told apart": {nil, []string{"198.51.100.7"}},
-		"a campus":             {[]lab.AddressRange{addressRange("130.88.0.0", "130.88.255.255")}, []string{"130.88.0.1", "198.51.100.7"}},
-		"a host in it": {
-			[]lab.AddressRange{addressRange("130.88.0.0", "130.88.255.255"), addressRange("130.88.0.1", "130.88.0.1")},
-			[]string{"130.88.0.1", "130.88.0.3", "198.51.100.7"},
-		},
-		"the host of the lab":          {[]lab.AddressRange{addressRange("203.0.113.4", "203.0.113.4")}, []string{"198.51.100.7"}},
-		"its network":                  {[]lab.AddressRange{addressRange("203.0.113.0", "203.0.113.255")}, []string{"198.51.100.7", "203.0.113.1"}},
-		"the preferred address itself": {[]lab.AddressRange{addressRange("198.51.100.7", "198.51.100.7")}, []string{"192.0.2.1", "198.51.100.7"}},
-		"everybody":                    {[]lab.AddressRange{addressRange("0.0.0.0", "255.255.255.255")}, []string{"198.51.100.7"}},
-		"nobody on the internet": {
-			[]lab.AddressRange{addressRange("10.0.0.0", "10.255.255.255"), addressRange("198.18.0.0", "198.19.255.255"), addressRange("224.0.0.0", "255.255.255.255")},
-			[]string{"198.51.100.7"},
-		},
-		"partly private": {[]lab.AddressRange{addressRange("10.255.0.0", "11.0.0.255")}, []string{"11.0.0.1", "198.51.100.7"}},
+	for name, tt := range map[string]struct{ remotes, want string }{
+		"nobody is told apart":         {"", "198.51.100.7"},
+		"a campus":                     {"130.88.0.0-130.88.255.255", "130.88.0.1 198.51.100.7"},
+		"a host in it":                 {"130.88.0.0-130.88.255.255 130.88.0.1-130.88.0.1", "130.88.0.1 130.88.0.3 198.51.100.7"},
+		"the host of the lab":          {"203.0.113.4-203.0.113.4", "198.51.100.7"},
+		"its network":                  {"203.0.113.0-203.0.113.255", "198.51.100.7 203.0.113.1"},
+		"the preferred address itself": {"198.51.100.7-198.51.100.7", "192.0.2.1 198.51.100.7"},
+		"everybody":                    {"0.0.0.0-255.255.255.255", "198.51.100.7"},
+		"nobody on the internet":       {"10.0.0.0-10.255.255.255 198.18.0.0-198.19.255.255 224.0.0.0-255.255.255.255", "198.51.100.7"},
+		"partly private":               {"10.255.0.0-11.0.0.255", "11.0.0.1 198.51.100.7"},
 		"ranges that overlap": {
-			[]lab.AddressRange{addressRange("130.0.0.0", "130.0.0.99"), addressRange("130.0.0.50", "130.0.0.199")},
-			[]string{"130.0.0.1", "130.0.0.51", "130.0.0.101", "198.51.100.7"},
+			"130.0.0.0-130.0.0.99 130.0.0.50-130.0.0.199", "130.0.0.1 130.0.0.51 130.0.0.101 198.51.100.7",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, a := range l.UnnamedAmong(tt.told) {
+			for _, a := range l.RepresentativeAddresses(ranges(tt.remotes)) {
 				got = append(got, a.String())
 			}
-			if !slices.Equal(got, tt.want) {
-				t.Errorf("got %q, want %q", got, tt.want)
+			if text := strings.Join(got, " "); text != tt.want {
+				t.Errorf("got %s, want %s", text, tt.want)
 			}
 		})
 	}
 }
 
-// TestUnnamedAddressesStandForAll holds that whatever address of the internet nobody has, one that is in the same ranges is among those asked
-// from, and that there are no more of them than it needs.
+// TestUnnamedAddressesStandForAll holds that whatever address of the internet nobody has, one that is in the same
+// ranges is among those asked from, and that there are no more of them than it needs.
 func TestUnnamedAddressesStandForAll(t *testing.T) {
 	l := labtest.Everything(t)
 	internet := l.InternetHosts
-	outside := append(lab.PrivateSpace(), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("224.0.0.0/3"))
+	outside := append(
+		lab.PrivateSpace(),
+		netip.MustParsePrefix("198.18.0.0/15"),
+		netip.MustParsePrefix("0.0.0.0/8"),
+		netip.MustParsePrefix("127.0.0.0/8"),
+		netip.MustParsePrefix("224.0.0.0/3"),
+	)
 	address := rapid.Custom(func(rt *rapid.T) netip.Addr {
 		// Near each other, so that ranges meet.
 		return netip.AddrFrom4([4]byte{
-			rapid.SampledFrom([]byte{9, 10, 11, 130, 198, 203, 223}).Draw(rt, "a"), rapid.SampledFrom([]byte{0, 18, 51, 88, 255}).Draw(rt, "b"),
-			rapid.SampledFrom([]byte{0, 100, 113, 255}).Draw(rt, "c"), rapid.Byte().Draw(rt, "d"),
+			rapid.SampledFrom([]byte{9, 10, 11, 130, 198, 203, 223}).
+				Draw(rt, "a"),
+			rapid.SampledFrom([]byte{0, 18, 51, 88, 255}).Draw(rt, "b"),
+			rapid.SampledFrom([]byte{0, 100, 113, 255}).Draw(rt, "c"),
+			rapid.Byte().Draw(rt, "d"),
 		})
 	})
 	rapid.Check(t, func(rt *rapid.T) {
-		var told []lab.AddressRange
+		var remotes []lab.AddressRange
 		for range rapid.IntRange(0, 8).Draw(rt, "ranges") {
 			a, b := address.Draw(rt, "first"), address.Draw(rt, "last")
 			if b.Less(a) {
 				a, b = b, a
 			}
-			told = append(told, lab.AddressRange{First: a, Last: b})
+			remotes = append(remotes, lab.AddressRange{First: a, Last: b})
 		}
 		class := func(a netip.Addr) string {
-			in := make([]byte, len(told))
-			for i, r := range told {
+			in := make([]byte, len(remotes))
+			for i, r := range remotes {
 				if r.Contains(a) {
 					in[i] = 1
 				}
@@ -89,20 +93,23 @@ func TestUnnamedAddressesStandForAll(t *testing.T) {
 			return string(in)
 		}
 		known := map[string]bool{}
-		for _, a := range l.UnnamedAmong(told) {
+		for _, a := range l.RepresentativeAddresses(remotes) {
 			if known[class(a)] {
 				rt.Errorf("%s is one too many", a)
 			}
 			known[class(a)] = true
-			if slices.ContainsFunc(outside, func(p netip.Prefix) bool { return p.Contains(a) }) || slices.ContainsFunc(internet, func(h *lab.InternetHost) bool { return h.Address == a }) {
+			if slices.ContainsFunc(outside, func(p netip.Prefix) bool { return p.Contains(a) }) ||
+				slices.ContainsFunc(internet, func(h *lab.InternetHost) bool { return h.Address == a }) {
 				rt.Errorf("%s isn't an unnamed address of the internet", a)
 			}
 		}
 		for range 20 {
 			a := address.Draw(rt, "anybody")
-			had := a == lab.PublicResolver || a.String() == "203.0.113.254" || slices.ContainsFunc(internet, func(h *lab.InternetHost) bool { return h.Address == a })
-			if !had && !known[class(a)] && !slices.ContainsFunc(outside, func(p netip.Prefix) bool { return p.Contains(a) }) {
-				rt.Errorf("nobody stands for %s among %v", a, told)
+			had := a == lab.PublicResolver || a.String() == "203.0.113.254" ||
+				slices.ContainsFunc(internet, func(h *lab.InternetHost) bool { return h.Address == a })
+			if !had && !known[class(a)] &&
+				!slices.ContainsFunc(outside, func(p netip.Prefix) bool { return p.Contains(a) }) {
+				rt.Errorf("nobody stands for %s among %v", a, remotes)
 			}
 		}
 	})
@@ -112,31 +119,41 @@ func TestDistinctSources(t *testing.T) {
 	at := func(host, address string) lab.InternetSource {
 		return lab.InternetSource{Host: host, Address: netip.MustParseAddr(address)}
 	}
-	sources := []lab.InternetSource{at("one", "203.0.113.4"), at("two", "203.0.113.5"), at("three", "203.0.113.6"), at("", "130.0.0.1"), at("", "131.0.0.1")}
-	got := lab.DistinctSources(sources, []lab.AddressRange{addressRange("203.0.113.5", "203.0.113.5"), addressRange("131.0.0.0", "131.255.255.255")})
+	sources := []lab.InternetSource{
+		at("one", "203.0.113.4"),
+		at("two", "203.0.113.5"),
+		at("three", "203.0.113.6"),
+		at("", "130.0.0.1"),
+		at("", "131.0.0.1"),
+	}
+	got := lab.DistinctSources(
+		sources,
+		ranges("203.0.113.5-203.0.113.5 131.0.0.0-131.255.255.255"),
+	)
 	want := []lab.InternetSource{sources[0], sources[1], sources[3], sources[4]}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got := lab.DistinctSources(sources, nil); !slices.Equal(got, []lab.InternetSource{sources[0], sources[3]}) {
-		t.Errorf("where nobody is told apart: %v", got)
+		t.Errorf("without ranges: %v", got)
 	}
 }
 
-// TestTellsApart holds that what counts are the lists of public endpoints and the added rules of guest firewalls behind them.
-func TestTellsApart(t *testing.T) {
+// TestRemoteRanges holds that what counts are the lists of public endpoints and the added rules of guest firewalls
+// behind them.
+func TestRemoteRanges(t *testing.T) {
 	l := labtest.Everything(t)
 	s, _ := l.CloudService("cassandra")
-	want := []lab.AddressRange{addressRange("198.18.0.0", "198.19.255.255"), addressRange("203.0.113.0", "203.0.113.255"), addressRange("203.0.113.5", "203.0.113.5")}
-	if got := s.Production.TellsApart(); !slices.Equal(got, want) {
+	want := ranges("198.18.0.0-198.19.255.255 203.0.113.0-203.0.113.255 203.0.113.5-203.0.113.5")
+	if got := s.Production.RemoteRanges(); !slices.Equal(got, want) {
 		t.Errorf("a list: %v, want %v", got, want)
 	}
 	sql, _ := l.CloudService("contactsql") // has no endpoint
-	if got := sql.Production.TellsApart(); len(got) != 0 {
+	if got := sql.Production.RemoteRanges(); len(got) != 0 {
 		t.Errorf("a firewall that the internet doesn't meet: %v", got)
 	}
 	a, _ := labtest.Connected(t).PublicAddressNamed("client1")
-	if got := a.TellsApart(); !slices.Equal(got, []lab.AddressRange{addressRange("203.0.113.0", "203.0.113.255")}) {
+	if got := a.RemoteRanges(); !slices.Equal(got, ranges("203.0.113.0-203.0.113.255")) {
 		t.Errorf("the firewall of an instance with a public address: %v", got)
 	}
 }
@@ -222,11 +239,21 @@ func TestExposureOfOneName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		vm := lab.VirtualMachine{Name: "web", PublicIPName: publicIP, Endpoints: []lab.VMEndpoint{{Name: "a", PublicPort: 80, LocalPort: 80}}}
-		if err := errors.Join(l.CreateHostedService(lab.HostedService{Name: "web", Location: "West US"}), l.AddVirtualMachine("web", vm)); err != nil {
+		vm := lab.VirtualMachine{
+			Name:         "web",
+			PublicIPName: publicIP,
+			Endpoints:    []lab.VMEndpoint{{Name: "a", PublicPort: 80, LocalPort: 80}},
+		}
+		if err := errors.Join(
+			l.CreateHostedService(lab.HostedService{Name: "web", Location: "West US"}),
+			l.AddVirtualMachine("web", vm),
+		); err != nil {
 			t.Fatal(err)
 		}
-		if err := l.ExpectExposure([]lab.ExposedPort{{Target: lab.Target{Name: "web", Port: 80, Protocol: emu.TCP}}}); err != nil || l.Exposure[0].Name != want {
+		if err := l.ExpectExposure(
+			[]lab.ExposedPort{{Target: lab.Target{Name: "web", Port: 80, Protocol: emu.TCP}}},
+		); err != nil ||
+			l.Exposure[0].Name != want {
 			t.Errorf("with the public IP %q: %v, %v, want %s", publicIP, l.Exposure, err, want)
 		}
 	}

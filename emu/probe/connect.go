@@ -45,8 +45,11 @@ func (e *droppedError) verdict() emu.Verdict {
 
 var errNoAnswer = errors.New("no answer")
 
-// connect connects from inside the namespace, from an address of it, or where that is zero from the one that its routes choose. No thread waits: the runtime's poller does.
-func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, limit time.Duration) (*connection, error) {
+// connect connects from inside the namespace, from an address of it, or where that is zero from the one that its routes
+// choose. No thread waits: the runtime's poller does.
+func (p *Prober) connect(
+	ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, limit time.Duration,
+) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

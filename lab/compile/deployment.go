@@ -18,7 +18,7 @@ type deploymentPart struct {
 	namespaces []*emu.Namespace // of the hosts, in their order
 	links      []*emu.Link
 	edge       *edgeShare
-	told       []lab.AddressRange // that its rules about clients from the internet tell apart
+	remotes    []lab.AddressRange // that its rules name, see [lab.Deployment.RemoteRanges]
 }
 
 // host is a running instance.
@@ -34,7 +34,7 @@ type host struct {
 }
 
 func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *deploymentPart) *deploymentPart {
-	p := &deploymentPart{deployment: d, network: network, told: d.TellsApart()}
+	p := &deploymentPart{deployment: d, network: network, remotes: d.RemoteRanges()}
 	frontends := d.Frontends()
 	balanced := internallyBalanced(frontends)
 	subnets := subnetsOf(network, d)

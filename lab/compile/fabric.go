@@ -14,31 +14,33 @@ type internetPart struct {
 	sites       []*lab.LocalNetwork
 	locations   []string
 	connections []lab.Connection
-	told        []lab.AddressRange // that rules about public addresses tell apart
+	remotes     []lab.AddressRange // of all deployments
 
 	namespaces []*emu.Namespace
 	links      []*emu.Link
 }
 
 func (b *builder) internet(locations []string) *internetPart {
-	var told []lab.AddressRange
+	var remotes []lab.AddressRange
 	for _, s := range b.next.services {
 		for _, d := range s.deployments {
-			told = append(told, d.told...)
+			remotes = append(remotes, d.remotes...)
 		}
 	}
 	if p := b.previous.internet; p != nil && slices.Equal(p.hosts, b.lab.InternetHosts) && slices.Equal(p.sites, b.lab.LocalNetworks) &&
 		slices.Equal(p.locations, locations) && slices.Equal(p.connections, b.connections) &&
-		slices.Equal(p.told, told) {
+		slices.Equal(p.remotes, remotes) {
 		return p
 	}
-	p := &internetPart{hosts: b.lab.InternetHosts, sites: b.lab.LocalNetworks, locations: locations, connections: b.connections, told: told}
+	p := &internetPart{
+		hosts: b.lab.InternetHosts, sites: b.lab.LocalNetworks, locations: locations, connections: b.connections, remotes: remotes,
+	}
 	router := &emu.Namespace{
 		Name: Internet, Kind: emu.Router, Loopback: []netip.Addr{lab.PublicResolver},
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PublicResolver}},
 	}
 	// Nobody has the unnamed addresses. The router itself asks from them, and takes the answers.
-	unnamed := b.lab.UnnamedAmong(told)
+	unnamed := b.lab.RepresentativeAddresses(remotes)
 	router.Loopback = append(router.Loopback, unnamed...)
 	routed := []netip.Prefix{single(lab.PublicResolver)}
 	for _, h := range b.lab.Internet() {
@@ -65,8 +67,8 @@ func (b *builder) internet(locations []string) *internetPart {
 	return p
 }
 
-// internetRules drop what has no place on the internet before it is routed. No connection is tracked here but those from unnamed addresses:
-// they take answers, and nothing else.
+// internetRules drop what has no place on the internet before it is routed. No connection is tracked here but those from
+// unnamed addresses, which take answers and nothing else.
 func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 	const nobody = "nobody on the internet has this address"
 	toUnnamed := emu.MatchPrefixSet{Of: emu.Destination, Set: "unnamed"}
@@ -87,7 +89,9 @@ func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 		Chains: []*emu.Chain{
 			{Name: "prerouting", Hook: emu.RawHook, Rules: rules},
 			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
-				[]emu.Rule{accept(emu.MatchEstablished{})}, emu.DropRules(NobodyThere, nobody, emu.Origin{}, toUnnamed), []emu.Rule{accept()},
+				[]emu.Rule{accept(emu.MatchEstablished{})},
+				emu.DropRules(NobodyThere, nobody, emu.Origin{}, toUnnamed),
+				[]emu.Rule{accept()},
 			)},
 		},
 	}
@@ -156,8 +160,8 @@ func datacenterRules(block netip.Prefix, public []netip.Prefix) *emu.Ruleset {
 	}
 }
 
-// RoutedAddresses lists the addresses that the internet of a network routes to routers: all that can be reached from outside but for the
-// internet hosts themselves. It is read from the routes, so that an address is in it whoever made it one.
+// RoutedAddresses lists, in order, the addresses that the internet of a network routes to routers: all that can be
+// reached from outside but for the internet hosts themselves. It reads the routes, so that no kind of thing is left out.
 func RoutedAddresses(n *emu.Network) (all []netip.Addr) {
 	type port struct{ namespace, device string }
 	behind := map[port]*emu.Namespace{}
@@ -173,8 +177,9 @@ func RoutedAddresses(n *emu.Network) (all []netip.Addr) {
 	follow = func(router *emu.Namespace, in netip.Prefix) {
 		for _, r := range router.Routes {
 			to := behind[port{router.Name, r.Device}]
+			inside := r.Destination != in && r.Destination.Bits() >= in.Bits() && in.Contains(r.Destination.Addr())
 			switch {
-			case r.Destination.Bits() < in.Bits() || !in.Contains(r.Destination.Addr()) || r.Destination == in || to == nil || to.Kind != emu.Router:
+			case !inside || to == nil || to.Kind != emu.Router:
 			case r.Destination.IsSingleIP():
 				all = append(all, r.Destination.Addr())
 			default:

@@ -91,12 +91,13 @@ func (b *builder) peers(name string) []peer {
 	return all
 }
 
-// tunnelInput lets the tunnels' own packets in. They come from the other end alone: to everybody else a gateway is closed.
+// tunnelInput lets the tunnels' own packets in. They come only from the other end: a gateway is closed to everybody else.
 func tunnelInput(at netip.Addr, peers []peer) []emu.Rule {
 	var rules []emu.Rule
 	for i, p := range peers {
-		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Source, Prefix: single(p.at.Addr())},
-			emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)}, emu.MatchProtocol{Protocol: "udp"}, emu.MatchSourcePort{Port: p.at.Port()},
+		rules = append(rules, accept(emu.MatchInput{Device: uplink},
+			emu.MatchPrefix{Of: emu.Source, Prefix: single(p.at.Addr())}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
+			emu.MatchProtocol{Protocol: "udp"}, emu.MatchSourcePort{Port: p.at.Port()},
 			emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
 	}
 	return rules

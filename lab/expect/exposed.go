@@ -10,8 +10,11 @@ import (
 	"vnetlab/lab/oracle"
 )
 
-// Check answers a question by model and packets. Ask makes a connection.
-func (x *Exposure) Check(q ExposureQuestion, ask func(ExposureProbe) emu.Observation) Case {
+// Ask makes a probe.
+type Ask func(ExposureProbe) emu.Observation
+
+// Check answers a question by model and packets.
+func (x *Exposure) Check(q ExposureQuestion, ask Ask) Case {
 	c := Case{Name: ExposurePrefix + q.String(), Expected: NotExposed, Origin: q.Origin}
 	if q.Listed {
 		c.Expected = Exposed
@@ -27,7 +30,9 @@ func (x *Exposure) Check(q ExposureQuestion, ask func(ExposureProbe) emu.Observa
 	a := x.addresses[at]
 	exposed := portSet(q.Ports).within(x.reached(a, q.Protocol))
 	for _, p := range exposed {
-		c.Exposed = append(c.Exposed, ExposureQuestion{Name: q.Name, Protocol: q.Protocol, Ports: []emu.PortRange{p}}.String())
+		part := q
+		part.Ports = []emu.PortRange{p}
+		c.Exposed = append(c.Exposed, part.String())
 	}
 	isExposed := len(exposed) > 0
 	var all []finding
@@ -52,7 +57,8 @@ func (x *Exposure) Check(q ExposureQuestion, ask func(ExposureProbe) emu.Observa
 	case q.Listed && len(closed) > 0 && !isExposed:
 		c.Message = fmt.Sprintf("listed as exposed, but from %s it is %s", best.from, Describe(best.Observation))
 	case q.Listed && len(closed) > 0:
-		c.Message = fmt.Sprintf("listed as exposed, but no rule lets anybody through to %s; list %s", lab.PortsText(closed...), lines(c.Exposed))
+		c.Message = fmt.Sprintf("listed as exposed, but no rule lets anybody through to %s; list %s",
+			lab.PortsText(closed...), lines(c.Exposed))
 	case !q.Listed && isExposed:
 		c.Message = fmt.Sprintf("%s reaches it, and it is not listed as exposed", best.from)
 		if best.Verdict != emu.Open {
@@ -88,8 +94,8 @@ func (f finding) rank() int {
 }
 
 // find asks about a port from wherever it may make a difference, until somebody answers.
-func (x *Exposure) find(a lab.PublicAddress, protocol emu.Protocol, port uint16, ask func(ExposureProbe) emu.Observation) (best finding) {
-	for n, s := range lab.DistinctSources(x.sources, a.TellsApartAt(protocol, port)) {
+func (x *Exposure) find(a lab.PublicAddress, protocol emu.Protocol, port uint16, ask Ask) (best finding) {
+	for n, s := range lab.DistinctSources(x.sources, a.RemoteRangesAt(protocol, port)) {
 		f := x.findFrom(s, a, protocol, port, ask)
 		if n == 0 || f.problem != "" || f.rank() > best.rank() {
 			best = f
@@ -102,12 +108,15 @@ func (x *Exposure) find(a lab.PublicAddress, protocol emu.Protocol, port uint16,
 }
 
 // findFrom asks about a port from one place.
-func (x *Exposure) findFrom(s lab.InternetSource, a lab.PublicAddress, protocol emu.Protocol, port uint16, ask func(ExposureProbe) emu.Observation) finding {
+func (x *Exposure) findFrom(
+	s lab.InternetSource, a lab.PublicAddress, protocol emu.Protocol, port uint16, ask Ask,
+) finding {
 	target := emu.Target{Name: a.Name, Address: a.Address, Port: port, Protocol: protocol}
 	p := oracle.PredictFrom(x.lab, s.Address, target)
 	o := ask(ExposureProbe{s, target})
 	o.By = p.Explain(o)
-	f := finding{Observation: o, port: port, from: s, through: portSet(oracle.LetThrough(x.lab, s.Address, a, protocol)).has(port)}
+	f := finding{Observation: o, port: port, from: s}
+	f.through = portSet(oracle.LetThrough(x.lab, s.Address, a, protocol)).has(port)
 	silent := f.through && x.mayBeSilent(p, o, protocol)
 	where := fmt.Sprintf("from %s to port %d: ", s, port)
 	switch d := Difference(p, o); {
@@ -119,26 +128,28 @@ func (x *Exposure) findFrom(s lab.InternetSource, a lab.PublicAddress, protocol 
 	return f
 }
 
-// mayBeSilent reports whether no answer is what may come of a datagram: a program got it, and says nothing to a stranger. No rule has reported
-// a drop, and the model knows of none.
+// mayBeSilent reports whether no answer is what may come of a datagram: a program got it, and says nothing to a
+// stranger. No rule has reported a drop, and the model knows of none.
 func (x *Exposure) mayBeSilent(p oracle.Prediction, o emu.Observation, protocol emu.Protocol) bool {
 	if protocol != emu.UDP || o.Verdict != emu.Timeout {
 		return false
 	}
+	program := func(s lab.Service) bool { return s.Protocol == emu.UDP && s.Command != "" }
 	return slices.ContainsFunc(p.Outcomes, func(want oracle.Outcome) bool {
 		m, ok := x.lab.Find(want.AnsweredBy)
-		return ok && slices.ContainsFunc(m.Services(), func(s lab.Service) bool { return s.Protocol == emu.UDP && s.Command != "" })
+		return ok && slices.ContainsFunc(m.Services(), program)
 	})
 }
 
-// beside asks what must be closed beside the ports of a question. Next to a port of a VIP: what leads in must be that port and no other. Of web
-// sites, where all the rest is asked about: the addresses by which connections leave.
-func (x *Exposure) beside(q ExposureQuestion, a lab.PublicAddress, ask func(ExposureProbe) emu.Observation) (f finding) {
+// beside asks what must be closed beside the ports of a question. Next to a port of a VIP: what leads in must be that
+// port and no other. Of web sites, where all the rest is asked about: the addresses by which connections leave.
+func (x *Exposure) beside(q ExposureQuestion, a lab.PublicAddress, ask Ask) (f finding) {
 	switch {
 	case a.WebSite != nil && !q.Listed && len(portSet(q.Ports).within(x.reached(a, q.Protocol))) == 0:
-		for _, out := range a.Outbound {
+		for _, address := range a.Outbound {
+			out := lab.PublicAddress{Name: a.Name, Address: address}
 			for _, port := range append(x.samples(q, a), lab.HTTPPort) {
-				if f = x.findFrom(x.sources[0], lab.PublicAddress{Name: a.Name, Address: out}, q.Protocol, port, ask); f.problem != "" {
+				if f = x.findFrom(x.sources[0], out, q.Protocol, port, ask); f.problem != "" {
 					return f
 				}
 			}
@@ -222,7 +233,7 @@ func (f finding) answer() string {
 	case emu.Mixed:
 		texts := make([]string, len(f.Members))
 		for i, m := range f.Members {
-			texts[i] = fmt.Sprintf("%s: %s", m.Namespace, Describe(emu.Observation{Verdict: m.Verdict, By: m.By, Detail: m.Detail}))
+			texts[i] = m.Namespace + ": " + Describe(emu.Observation{Verdict: m.Verdict, By: m.By, Detail: m.Detail})
 		}
 		return strings.Join(texts, "; ")
 	}

@@ -41,10 +41,11 @@ type ExposureProbe struct {
 	Target emu.Target // with its address
 }
 
-// Exposure is what the internet reaches of a lab at one moment, as the model sees it, and how to hold packets against that.
+// Exposure is what the internet reaches of a lab at one moment, as the model sees it, and how to hold packets against
+// that.
 //
-// A port is exposed when every rule lets a connection from somewhere on the internet through to it. Whether somebody answers there is another
-// question: a service can be started at any time, and no rule stands before it then.
+// A port is exposed when every rule lets a connection from somewhere on the internet through to it. Whether somebody
+// answers there is another question: a service can be started at any time, and no rule stands before it then.
 type Exposure struct {
 	lab       *lab.Lab
 	sources   []lab.InternetSource
@@ -54,7 +55,8 @@ type Exposure struct {
 
 // NewExposure looks at a lab.
 func NewExposure(l *lab.Lab) *Exposure {
-	x := &Exposure{lab: l, sources: l.InternetSources(), addresses: l.PublicAddresses(), listening: map[emu.Protocol][]uint16{}}
+	x := &Exposure{lab: l, sources: l.InternetSources(), addresses: l.PublicAddresses()}
+	x.listening = map[emu.Protocol][]uint16{}
 	for _, i := range l.Instances() {
 		for _, s := range i.Services {
 			x.listening[s.Protocol] = append(x.listening[s.Protocol], s.Port)
@@ -67,8 +69,8 @@ func NewExposure(l *lab.Lab) *Exposure {
 	return x
 }
 
-// Unaccounted returns a failed case for each address that the network routes and nobody of the lab has, and for each that somebody has and the
-// network doesn't route.
+// Unaccounted returns a failed case for each address that the network routes and nobody of the lab has, and for each
+// that somebody has and the network doesn't route.
 func (x *Exposure) Unaccounted(routed []netip.Addr) (all []Case) {
 	finding := func(name, format string, args ...any) {
 		all = append(all, Case{
@@ -77,7 +79,8 @@ func (x *Exposure) Unaccounted(routed []netip.Addr) (all []Case) {
 		})
 	}
 	for _, a := range routed {
-		if !slices.ContainsFunc(x.addresses, func(known lab.PublicAddress) bool { return known.Address == a || slices.Contains(known.Outbound, a) }) {
+		has := func(p lab.PublicAddress) bool { return p.Address == a || slices.Contains(p.Outbound, a) }
+		if !slices.ContainsFunc(x.addresses, has) {
 			finding(a.String(), "the internet routes %s to the lab, where nobody is known to have it", a)
 		}
 	}
@@ -91,13 +94,13 @@ func (x *Exposure) Unaccounted(routed []netip.Addr) (all []Case) {
 	return all
 }
 
-// Questions lists what there is to ask, against a list of the ports that are meant to be exposed: each listed entry; each port or range that
-// the rules let somebody through to and that isn't listed; and, in case packets get through where they shouldn't, ports that are closed. Of a
-// VIP these are the ports of endpoints and the ports that some instance of the lab listens on; of any other address all the rest, of which
-// Check asks some.
+// Questions lists what there is to ask, against a list of the ports that are meant to be exposed: each listed entry;
+// each port or range that the rules let somebody through to and that isn't listed; and, in case packets get through
+// where they shouldn't, ports that are closed. Of a VIP these are the ports of endpoints and the ports that some
+// instance of the lab listens on; of any other address all the rest, of which Check asks some.
 func (x *Exposure) Questions(listed []lab.ExposedPort) (all []ExposureQuestion) {
 	for _, e := range listed {
-		q := ExposureQuestion{Name: e.Name, Protocol: e.Protocol, Ports: []emu.PortRange{e.Ports()}, Listed: true, Origin: e.Origin}
+		q := ExposureQuestion{e.Name, e.Protocol, []emu.PortRange{e.Ports()}, true, e.Origin}
 		if !slices.ContainsFunc(all, func(known ExposureQuestion) bool { return known.String() == q.String() }) {
 			all = append(all, q)
 		}
@@ -111,16 +114,29 @@ func (x *Exposure) Questions(listed []lab.ExposedPort) (all []ExposureQuestion) 
 			asked[a.Address.String()] = true
 			continue
 		}
-		all = append(all, x.unlisted(a, emu.TCP, listed, false)...) // the rest of the address was asked about by the name of another site
+		// The rest of the address was asked about by the name of another site.
+		all = append(all, x.unlisted(a, emu.TCP, listed, false)...)
 	}
 	slices.SortStableFunc(all, func(a, b ExposureQuestion) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Ports[0].First, b.Ports[0].First), cmp.Compare(a.Protocol, b.Protocol))
+		return cmp.Or(
+			cmp.Compare(
+				a.Name,
+				b.Name,
+			),
+			cmp.Compare(a.Ports[0].First, b.Ports[0].First),
+			cmp.Compare(a.Protocol, b.Protocol),
+		)
 	})
 	return all
 }
 
 // unlisted asks about what isn't listed of a public address: what is exposed, and with closed what isn't.
-func (x *Exposure) unlisted(a lab.PublicAddress, protocol emu.Protocol, listed []lab.ExposedPort, closed bool) (all []ExposureQuestion) {
+func (x *Exposure) unlisted(
+	a lab.PublicAddress, protocol emu.Protocol, listed []lab.ExposedPort, closed bool,
+) (all []ExposureQuestion) {
+	question := func(origin emu.Origin, ports ...emu.PortRange) {
+		all = append(all, ExposureQuestion{a.Name, protocol, ports, false, origin})
+	}
 	var known portSet
 	for _, e := range listed {
 		if e.Name == a.Name && e.Protocol == protocol {
@@ -130,7 +146,7 @@ func (x *Exposure) unlisted(a lab.PublicAddress, protocol emu.Protocol, listed [
 	exposed := x.reached(a, protocol)
 	for _, e := range exposed {
 		for _, rest := range (portSet{e}).without(known) {
-			all = append(all, ExposureQuestion{Name: a.Name, Protocol: protocol, Ports: []emu.PortRange{rest}, Origin: x.origin(a, protocol, rest.First)})
+			question(x.origin(a, protocol, rest.First), rest)
 		}
 	}
 	if !closed {
@@ -139,7 +155,7 @@ func (x *Exposure) unlisted(a lab.PublicAddress, protocol emu.Protocol, listed [
 	known = known.with(exposed...)
 	if a.Deployment == nil {
 		if rest := everyPort.without(known); len(rest) > 0 {
-			all = append(all, ExposureQuestion{Name: a.Name, Protocol: protocol, Ports: rest, Origin: a.Origin})
+			question(a.Origin, rest...)
 		}
 		return all
 	}
@@ -154,15 +170,16 @@ func (x *Exposure) unlisted(a lab.PublicAddress, protocol emu.Protocol, listed [
 	slices.Sort(candidates)
 	for _, port := range slices.Compact(candidates) {
 		if port != 0 && !known.has(port) {
-			all = append(all, ExposureQuestion{Name: a.Name, Protocol: protocol, Ports: []emu.PortRange{{First: port, Last: port}}, Origin: x.origin(a, protocol, port)})
+			question(x.origin(a, protocol, port), emu.PortRange{First: port, Last: port})
 		}
 	}
 	return all
 }
 
-// reached lists the ports of a public address that all rules let somebody on the internet through to; those of endpoints one by one.
+// reached lists the ports of a public address that all rules let somebody on the internet through to; those of
+// endpoints one by one.
 func (x *Exposure) reached(a lab.PublicAddress, protocol emu.Protocol) (all portSet) {
-	for _, s := range lab.DistinctSources(x.sources, a.TellsApart()) {
+	for _, s := range lab.DistinctSources(x.sources, a.RemoteRanges()) {
 		through := oracle.LetThrough(x.lab, s.Address, a, protocol)
 		if a.Deployment == nil {
 			all = all.with(through...)
@@ -195,9 +212,9 @@ func (x *Exposure) origin(a lab.PublicAddress, protocol emu.Protocol, port uint1
 
 // samples lists the ports that stand for those of a question.
 //
-// A rule treats all ports of an interval alike, so the first and the last of each interval between the ranges of rules speak for those between
-// them. Ports on which somebody listens are asked because there it matters, and some others by chance, in case the kernel doesn't keep to the
-// rules that it was given.
+// A rule treats all ports of an interval alike, so the first and the last of each interval between the ranges of
+// rules speak for those between them. Ports on which somebody listens are asked because there it matters, and some
+// others by chance, in case the kernel doesn't keep to the rules that it was given.
 func (x *Exposure) samples(q ExposureQuestion, a lab.PublicAddress) (all []uint16) {
 	if len(q.Ports) == 1 && q.Ports[0].First == q.Ports[0].Last {
 		return []uint16{q.Ports[0].First}
@@ -216,7 +233,9 @@ func (x *Exposure) samples(q ExposureQuestion, a lab.PublicAddress) (all []uint1
 		candidates = append(candidates, r.First, r.Last)
 	}
 	for _, r := range q.Ports {
-		candidates = append(candidates, r.First+uint16(rand.UintN(uint(r.Last-r.First)+1)), r.First+uint16(rand.UintN(uint(r.Last-r.First)+1)))
+		for range 2 {
+			candidates = append(candidates, r.First+uint16(rand.UintN(uint(r.Last-r.First)+1)))
+		}
 	}
 	slices.Sort(candidates)
 	return slices.DeleteFunc(slices.Compact(candidates), func(p uint16) bool { return !portSet(q.Ports).has(p) })

@@ -81,16 +81,31 @@ func questions(l *lab.Lab) (all []string) {
 }
 
 func TestExposureQuestions(t *testing.T) {
-	l := loadText(t, exposed+"exposure: [shop:90, \"shop.cloudapp.net:90/tcp\", \"vm1:22-8005/tcp\", \"one.azurewebsites.net:80\", \"empty.cloudapp.net:7\"]")
+	l := loadText(
+		t,
+		exposed+"exposure: [shop:90, \"shop.cloudapp.net:90/tcp\", \"vm1:22-8005/tcp\", \"one.azurewebsites.net:80\", \"empty.cloudapp.net:7\"]",
+	)
 	want := []string{
 		"empty.cloudapp.net:7/tcp listed",
-		"hq:1-65535/tcp", "hq:1-65535/udp",
-		"net:1-65535/tcp", "net:1-65535/udp",
-		"one.azurewebsites.net:1-79,81-65535/tcp", "one.azurewebsites.net:1-65535/udp", "one.azurewebsites.net:80/tcp listed",
-		"shop.cloudapp.net:80/tcp", "shop.cloudapp.net:81/tcp", "shop.cloudapp.net:90/tcp listed",
-		"shop.cloudapp.net:1433/tcp", "shop.cloudapp.net:8001/tcp", "shop.cloudapp.net:9999/tcp", // somebody listens there
+		"hq:1-65535/tcp",
+		"hq:1-65535/udp",
+		"net:1-65535/tcp",
+		"net:1-65535/udp",
+		"one.azurewebsites.net:1-79,81-65535/tcp",
+		"one.azurewebsites.net:1-65535/udp",
+		"one.azurewebsites.net:80/tcp listed",
+		"shop.cloudapp.net:80/tcp",
+		"shop.cloudapp.net:81/tcp",
+		"shop.cloudapp.net:90/tcp listed",
+		"shop.cloudapp.net:1433/tcp",
+		"shop.cloudapp.net:8001/tcp",
+		"shop.cloudapp.net:9999/tcp", // somebody listens there
 		"two.azurewebsites.net:80/tcp",
-		"vm1:1-21,8011-65535/tcp", "vm1:1-52,54-65535/udp", "vm1:22-8005/tcp listed", "vm1:53/udp", "vm1:8006-8010/tcp",
+		"vm1:1-21,8011-65535/tcp",
+		"vm1:1-52,54-65535/udp",
+		"vm1:22-8005/tcp listed",
+		"vm1:53/udp",
+		"vm1:8006-8010/tcp",
 	}
 	if got := questions(l); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -126,13 +141,22 @@ func TestExposureOfStaging(t *testing.T) {
 	if err := l.ExpectExposure(listed); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"shop.cloudapp.net:80/tcp", "shop.cloudapp.net:8080/tcp", "shop.staging:80/tcp listed", "shop.staging:8080/tcp"}
+	want := []string{
+		"shop.cloudapp.net:80/tcp",
+		"shop.cloudapp.net:8080/tcp",
+		"shop.staging:80/tcp listed",
+		"shop.staging:8080/tcp",
+	}
 	if got := questions(l); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	x := NewExposure(l)
 	for i, passes := range []bool{false, true, true, true} { // production isn't listed
-		if c := x.Check(x.Questions(listed)[i], asModel(l)); c.Passed != passes || c.Name != ExposurePrefix+strings.TrimSuffix(want[i], " listed") {
+		if c := x.Check(
+			x.Questions(listed)[i],
+			asModel(l),
+		); c.Passed != passes ||
+			c.Name != ExposurePrefix+strings.TrimSuffix(want[i], " listed") {
 			t.Errorf("%+v", c)
 		}
 	}
@@ -184,18 +208,30 @@ func TestCheckExposure(t *testing.T) {
 					message, expected = tt.listed, Exposed
 				}
 				c := x.Check(q, asModel(l))
-				if c.Passed != (message == "") || c.Passed != (c.Message == "") || !strings.Contains(c.Message, message) || c.Expected != expected {
+				if c.Passed != (message == "") || c.Passed != (c.Message == "") ||
+					!strings.Contains(c.Message, message) ||
+					c.Expected != expected {
 					t.Errorf("listed %v: %+v", listed, c)
 				}
 				if strings.Join(c.Exposed, " ") != tt.exposed || c.Answers != tt.answers || c.Verdict != tt.verdict {
-					t.Errorf("listed %v: exposed %q, answers %q, verdict %s, want %q, %q, %s", listed, c.Exposed, c.Answers, c.Verdict, tt.exposed, tt.answers, tt.verdict)
+					t.Errorf(
+						"listed %v: exposed %q, answers %q, verdict %s, want %q, %q, %s",
+						listed,
+						c.Exposed,
+						c.Answers,
+						c.Verdict,
+						tt.exposed,
+						tt.answers,
+						tt.verdict,
+					)
 				}
 			}
 		})
 	}
 }
 
-// TestCheckExposureAgainstPackets holds that no case passes where packets do what the model doesn't say, or nothing that could be known.
+// TestCheckExposureAgainstPackets holds that no case passes where packets do what the model doesn't say, or nothing
+// that could be known.
 func TestCheckExposureAgainstPackets(t *testing.T) {
 	l := loadText(t, exposed)
 	x := NewExposure(l)
@@ -235,10 +271,13 @@ func TestCheckExposureAgainstPackets(t *testing.T) {
 	}
 }
 
-// TestSilentProgram holds that a program which doesn't answer strangers over UDP is no doubt: no rule keeps anybody from it.
+// TestSilentProgram holds that a program which doesn't answer strangers over UDP is no doubt: no rule keeps anybody
+// from it.
 func TestSilentProgram(t *testing.T) {
 	l := loadText(t, strings.Replace(exposed, "{port: 9999}", "{port: 53, protocol: udp, run: ./silent}", 1))
-	c := NewExposure(l).Check(ExposureQuestion{Name: "vm1", Protocol: emu.UDP, Ports: []emu.PortRange{{First: 53, Last: 53}}, Listed: true}, func(ExposureProbe) emu.Observation {
+	c := NewExposure(
+		l,
+	).Check(ExposureQuestion{Name: "vm1", Protocol: emu.UDP, Ports: []emu.PortRange{{First: 53, Last: 53}}, Listed: true}, func(ExposureProbe) emu.Observation {
 		return emu.Observation{Verdict: emu.Timeout, Detail: "no answer"}
 	})
 	if !c.Passed || !strings.HasPrefix(c.Answers, "no answer") {
@@ -246,8 +285,8 @@ func TestSilentProgram(t *testing.T) {
 	}
 }
 
-// TestMembersDisagree holds that one member of a set that lets anybody in exposes the port, whoever else is behind it and be it the only one
-// that doesn't serve just now.
+// TestMembersDisagree holds that one member of a set that lets anybody in exposes the port, whoever else is behind it
+// and be it the only one that doesn't serve just now.
 func TestMembersDisagree(t *testing.T) {
 	const set = `lab: set
 cloudServices:
@@ -265,7 +304,8 @@ cloudServices:
 	for name, l := range map[string]*lab.Lab{"both run": l, "one runs": stopped} {
 		x := NewExposure(l)
 		c := x.Check(x.Questions(nil)[0], asModel(l))
-		if c.Passed || !strings.Contains(c.Message, "is not listed as exposed") || len(c.Exposed) != 1 || c.Answers == "" {
+		if c.Passed || !strings.Contains(c.Message, "is not listed as exposed") || len(c.Exposed) != 1 ||
+			c.Answers == "" {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"vnetlab/lab/expect"
 )
 
-// exposureChecks lists the checks of what the internet reaches, against a list of what it is meant to reach; nil: there is nothing to check.
-// Whether a port is exposed is a question about the lab that runs.
+// exposureChecks lists the checks of what the internet reaches, against a list of what it is meant to reach; nil:
+// there is nothing to check. Whether a port is exposed is a question about the lab that runs.
 func (s *server) exposureChecks(listed []lab.ExposedPort) (all []check) {
 	if listed == nil {
 		return nil
@@ -26,9 +26,11 @@ func (s *server) exposureChecks(listed []lab.ExposedPort) (all []check) {
 	return all
 }
 
-// checkExposure answers a question about the exposure of a lab. Where that was changed meanwhile and the answer isn't the expected one, it asks
-// about the lab as it is then, and keeps changes away until it has the answer.
-func (s *server) checkExposure(ctx context.Context, l *lab.Lab, x *expect.Exposure, q expect.ExposureQuestion) expect.Case {
+// checkExposure answers a question about the exposure of a lab. Where that was changed meanwhile and the answer isn't
+// the expected one, it asks about the lab as it is then, and keeps changes away until it has the answer.
+func (s *server) checkExposure(
+	ctx context.Context, l *lab.Lab, x *expect.Exposure, q expect.ExposureQuestion,
+) expect.Case {
 	ask := func(p expect.ExposureProbe) emu.Observation { return s.askFromInternet(ctx, p) }
 	generation := s.generation.Load()
 	c := x.Check(q, ask)
@@ -40,7 +42,8 @@ func (s *server) checkExposure(ctx context.Context, l *lab.Lab, x *expect.Exposu
 	return expect.NewExposure(s.now().lab).Check(q, ask)
 }
 
-// askFromInternet makes a probe, from an internet host or, for an unnamed address, from the router of the internet that has it.
+// askFromInternet makes a probe, from an internet host or, for an unnamed address, from the router of the internet
+// that has it.
 func (s *server) askFromInternet(ctx context.Context, p expect.ExposureProbe) emu.Observation {
 	from, target := p.Source.Host, p.Target
 	if from == "" {

@@ -11,8 +11,8 @@ import (
 	"vnetlab/lab/expect"
 )
 
-// exposureOf returns, of a running lab whose list of exposed ports is empty, what the internet reaches and whether somebody answers. Each case
-// about it must have failed, all others passed.
+// exposureOf returns, of a running lab whose list of exposed ports is empty, what the internet reaches and whether
+// somebody answers. Each case about it must have failed, all others passed.
 func exposureOf(t *testing.T, c *Client) (all []string) {
 	t.Helper()
 	result, err := c.Test(t.Context(), TestRequest{Given: &Given{Exposure: &[]lab.ExposedPort{}}}, nil)
@@ -20,7 +20,9 @@ func exposureOf(t *testing.T, c *Client) (all []string) {
 		t.Fatal(err)
 	}
 	for _, x := range result.Cases {
-		if x.Passed == (len(x.Exposed) > 0) || x.Expected != expect.NotExposed || strings.Contains(x.Message, "differ") || strings.Contains(x.Message, "not known") {
+		if x.Passed == (len(x.Exposed) > 0) || x.Expected != expect.NotExposed ||
+			strings.Contains(x.Message, "differ") ||
+			strings.Contains(x.Message, "not known") {
 			t.Errorf("%+v", x)
 		}
 		for _, port := range x.Exposed {
@@ -50,8 +52,8 @@ cloudServices:
 internetHosts: [{name: laptop}]
 `
 
-// TestExposureOfPublicIPs holds that all ports that a guest firewall lets through to an instance with a public address are exposed, whether or
-// not somebody listens.
+// TestExposureOfPublicIPs holds that all ports that a guest firewall lets through to an instance with a public
+// address are exposed, whether or not somebody listens.
 func TestExposureOfPublicIPs(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "public", publicIP))
@@ -62,8 +64,19 @@ func TestExposureOfPublicIPs(t *testing.T) {
 		"sql2:1433-1434/tcp open 1433 answered; nothing listens on the others",
 		"sql2:1436-1440/tcp refused nothing listens yet",
 	)
-	do(t, c, lab.SetFirewallOp{Instance: "sql1", Rules: []lab.GuestFirewallRule{rule(t, "allow tcp 1433 from 130.88.0.0/16")}})
-	do(t, c, lab.ShutdownRoleOp{Service: "data", Name: "sql2", StayProvisioned: true}) // nothing leads to its address then
+	do(
+		t,
+		c,
+		lab.SetFirewallOp{
+			Instance: "sql1",
+			Rules:    []lab.GuestFirewallRule{rule(t, "allow tcp 1433 from 130.88.0.0/16")},
+		},
+	)
+	do(
+		t,
+		c,
+		lab.ShutdownRoleOp{Service: "data", Name: "sql2", StayProvisioned: true},
+	) // nothing leads to its address then
 	isExposed(t, c, "sql1:22/tcp refused nothing listens yet", "sql1:1433/tcp open answered by sql1")
 }
 
@@ -83,12 +96,17 @@ cloudServices:
 internetHosts: [{name: laptop, address: 203.0.113.4}]
 `
 
-// TestExposureAsksEverybody holds that a list that denies the lab's only host hides nothing, nor one that permits a network which isn't in the
-// lab: also when the lists change while the lab runs.
+// TestExposureAsksEverybody holds that a list that denies the lab's only host hides nothing, nor one that permits a
+// network which isn't in the lab: also when the lists change while the lab runs.
 func TestExposureAsksEverybody(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "lists", lists))
-	isExposed(t, c, "svc.cloudapp.net:80/tcp open answered by vm1", "svc.cloudapp.net:81/tcp refused nothing listens yet")
+	isExposed(
+		t,
+		c,
+		"svc.cloudapp.net:80/tcp open answered by vm1",
+		"svc.cloudapp.net:81/tcp refused nothing listens yet",
+	)
 	isSeen(t, c, "laptop", "svc.cloudapp.net:80", emu.Blocked)
 
 	list := func(endpoint string, rules ...lab.ACLRule) {
@@ -110,7 +128,14 @@ func TestExposureAsksEverybody(t *testing.T) {
 	list("a", permit(1, false, "130.88.1.0/24"), permit(2, true, "130.88.1.0/24")) // the first decides
 	isExposed(t, c)
 	list("b")
-	do(t, c, lab.AddFirewallRuleOp{Instance: "vm1", Rule: rule(t, "block tcp 81 from 0.0.0.0-198.51.99.255,198.52.0.0-255.255.255.255")})
+	do(
+		t,
+		c,
+		lab.AddFirewallRuleOp{
+			Instance: "vm1",
+			Rule:     rule(t, "block tcp 81 from 0.0.0.0-198.51.99.255,198.52.0.0-255.255.255.255"),
+		},
+	)
 	isExposed(t, c, "svc.cloudapp.net:81/tcp refused nothing listens yet") // for the rest of 198.0.0.0/8
 }
 
@@ -126,8 +151,8 @@ webSites:
   - {name: two, location: West US}
 `
 
-// TestExposureCountsRules holds that a member of a set that lets the internet in exposes the port, whether it is asked or runs just now, and that
-// a web site is always exposed.
+// TestExposureCountsRules holds that a member of a set that lets the internet in exposes the port, whether it is
+// asked or runs just now, and that a web site is always exposed.
 func TestExposureCountsRules(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "members", members))

@@ -8,16 +8,17 @@ import (
 	"vnetlab/lab"
 )
 
-// PredictFrom tells what should happen to a connection from an address of the internet to a public address. The name of the target is the one
-// that web sites are asked for.
+// PredictFrom returns what should happen to a connection from an address of the internet to a public address. The name
+// of the target is the one that web sites are asked for.
 func PredictFrom(l *lab.Lab, source netip.Addr, target emu.Target) Prediction {
 	w := walk{lab: l, source: lab.Member{InternetHost: &lab.InternetHost{Address: source}}, target: target}
 	return Prediction{Address: target.Address, Outcomes: w.start()}
 }
 
-// LetThrough lists the ports of a public address to which all rules let connections through from an address of the internet. Only rules count:
-// behind a VIP any member may be given the connection, whether or not it runs and is healthy just now, and nobody needs to listen. The ports
-// of endpoints are listed one by one, those that a guest firewall lets through as the ranges that they make.
+// LetThrough lists the ports of a public address to which all rules let connections through from an address of the
+// internet. Only rules count: behind a VIP any member may be given the connection, whether or not it runs and is
+// healthy just now, and nobody needs to listen. The ports of endpoints are listed one by one, those that a guest
+// firewall lets through as the ranges that they make.
 func LetThrough(l *lab.Lab, source netip.Addr, to lab.PublicAddress, protocol emu.Protocol) (all []emu.PortRange) {
 	switch {
 	case to.Instance != nil:
@@ -53,8 +54,8 @@ func guestLetsThrough(l *lab.Lab, i *lab.Instance, source netip.Addr, protocol e
 	return all
 }
 
-// PortIntervals divides all ports where the guest firewall of an instance may change its mind: before and after each range of ports that a
-// rule names, and nowhere else.
+// PortIntervals divides all ports where the guest firewall of an instance may change its mind: before and after each
+// range of ports that a rule names, and nowhere else.
 func PortIntervals(l *lab.Lab, i *lab.Instance) (all []emu.PortRange) {
 	const last = 65535
 	starts := []int{1, last + 1}

@@ -10,7 +10,8 @@ import (
 	"vnetlab/lab/oracle"
 )
 
-// TestLetThrough holds which ports of public addresses the rules let a source through to, whoever listens, runs or is healthy.
+// TestLetThrough holds which ports of public addresses the rules let a source through to, whoever listens, runs or is
+// healthy.
 func TestLetThrough(t *testing.T) {
 	everything, connected := labtest.Everything(t), labtest.Connected(t)
 	for _, tt := range []struct {
@@ -43,7 +44,8 @@ func TestLetThrough(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s has no public address", tt.name)
 		}
-		if got := lab.PortsText(oracle.LetThrough(tt.lab, netip.MustParseAddr(tt.source), a, tt.protocol)...); got != tt.want {
+		if got := lab.PortsText(
+			oracle.LetThrough(tt.lab, netip.MustParseAddr(tt.source), a, tt.protocol)...); got != tt.want {
 			t.Errorf("from %s to %s over %s: %q, want %q", tt.source, tt.name, tt.protocol, got, tt.want)
 		}
 	}
@@ -87,7 +89,8 @@ func TestLetThroughRanges(t *testing.T) {
 			}
 			a, _ := l.PublicAddressNamed("vm1")
 			for protocol, want := range map[emu.Protocol]string{emu.TCP: tt.tcp, emu.UDP: tt.udp} {
-				if got := lab.PortsText(oracle.LetThrough(l, netip.MustParseAddr("130.88.0.1"), a, protocol)...); got != want {
+				if got := lab.PortsText(
+					oracle.LetThrough(l, netip.MustParseAddr("130.88.0.1"), a, protocol)...); got != want {
 					t.Errorf("%s: %q, want %q", protocol, got, want)
 				}
 			}
