@@ -22,7 +22,7 @@ type describer struct {
 func (s *server) summary() Summary {
 	now := s.now()
 	sum := Summary{
-		Name: now.lab.Name, File: now.file, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
+		Name: now.lab.Name, File: now.file.Path, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
 		Instances: len(now.lab.Instances()), Namespaces: len(now.network().Namespaces), Links: len(now.network().Links),
 	}
 	for _, m := range now.lab.Members() {
