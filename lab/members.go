@@ -168,6 +168,11 @@ func publicNames(s *CloudService) (all []emu.NameRecord) {
 		if d.VIP.IsValid() {
 			all = append(all, emu.NameRecord{Name: s.NameOf(d), Address: d.VIP})
 		}
+		for _, i := range d.Instances {
+			if name := s.PublicNameOf(d, i); name != "" {
+				all = append(all, emu.NameRecord{Name: name, Address: i.PublicIP})
+			}
+		}
 	}
 	return all
 }

@@ -162,7 +162,7 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) Deploymen
 	}
 	for _, i := range of.Instances {
 		h := d.host(lab.Member{Instance: i})
-		h.Deployment, h.Slot = of.Name, info.Slot
+		h.Deployment, h.Slot, h.DNSName = of.Name, info.Slot, c.PublicNameOf(of, i)
 		info.Instances = append(info.Instances, h)
 	}
 	return info

@@ -198,7 +198,7 @@ type FirewallRuleInfo struct {
 // HostInfo is an instance, a web site or an internet host.
 type HostInfo struct {
 	Name         string            `json:"name"`
-	DNSName      string            `json:"dnsName,omitempty"` // of a web site
+	DNSName      string            `json:"dnsName,omitempty"` // of a web site, or of an instance's own public address
 	Location     string            `json:"location,omitempty"`
 	Address      netip.Addr        `json:"address,omitzero"` // of an instance: its DIP, none while it is deallocated
 	Static       bool              `json:"static,omitempty"` // the DIP was asked for

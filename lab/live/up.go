@@ -37,8 +37,9 @@ type UpRequest struct {
 
 // Running is a lab that this process started.
 type Running struct {
-	Name string
-	PID  int // of the supervisor
+	Name  string
+	PID   int            // of the supervisor
+	Notes []labfile.Note // on the lab file
 
 	ended chan struct{} // closed when the supervisor is dead and reaped
 	err   error         // how it ended
@@ -102,6 +103,7 @@ func Up(ctx context.Context, req UpRequest) (*Running, error) {
 		return nil, errors.Join(err, l.remove())
 	}
 	l.release()
+	r.Notes = loaded.Notes
 	return r, nil
 }
 
