@@ -25,22 +25,28 @@ type PublicAddress struct {
 	WebSite    *WebSite
 	// Outbound are further addresses, of a web site, by which connections leave and none come in.
 	Outbound []netip.Addr
-	Origin   Origin
+	// Inside is the address space of the virtual network that it leads into, and of those connected to that. From
+	// there nobody comes by the internet: answers would stay inside.
+	Inside []netip.Prefix
+	Origin Origin
 }
 
 // PublicAddresses lists every address that the internet routes to the lab: VIPs of both slots, public addresses of
 // running instances, web sites, which share one address in each location, with their outbound addresses, gateways of
 // virtual networks and VPN devices of sites.
 func (l *Lab) PublicAddresses() (all []PublicAddress) {
+	inside := l.spaces()
 	for _, s := range l.CloudServices {
 		for d := range s.deployments() {
+			in := inside[d.VirtualNetwork]
 			if d.VIP.IsValid() {
-				name := s.exposureName(d)
-				all = append(all, PublicAddress{Name: name, Address: d.VIP, Deployment: d, Origin: s.Origin})
+				all = append(all, PublicAddress{
+					Name: s.exposureName(d), Address: d.VIP, Deployment: d, Inside: in, Origin: s.Origin,
+				})
 			}
 			for _, i := range d.Instances {
 				if i.State == Running && i.PublicIP.IsValid() {
-					all = append(all, PublicAddress{Name: i.ID, Address: i.PublicIP, Instance: i, Origin: i.Origin})
+					all = append(all, PublicAddress{Name: i.ID, Address: i.PublicIP, Instance: i, Inside: in, Origin: i.Origin})
 				}
 			}
 		}
@@ -63,7 +69,25 @@ func (l *Lab) PublicAddresses() (all []PublicAddress) {
 		}
 	}
 	for _, n := range l.LocalNetworks {
-		gateway(n.Name, n.VPNGatewayAddress, n.Origin)
+		gateway(n.Name, n.Address, n.Origin)
+	}
+	return all
+}
+
+// spaces are the address spaces of the virtual networks, each with those of the networks that a gateway joins it to.
+func (l *Lab) spaces() map[string][]netip.Prefix {
+	all := map[string][]netip.Prefix{}
+	add := func(network string, space []netip.Prefix) { all[network] = append(slices.Clip(all[network]), space...) }
+	for _, n := range l.VirtualNetworks {
+		add(n.Name, n.AddressSpace)
+	}
+	for _, c := range l.Connections() {
+		if c.LocalNetwork != nil {
+			add(c.Network.Name, c.LocalNetwork.AddressSpace)
+			continue
+		}
+		add(c.Network.Name, c.VirtualNetwork.AddressSpace)
+		add(c.VirtualNetwork.Name, c.Network.AddressSpace)
 	}
 	return all
 }

@@ -57,6 +57,16 @@ func (l *Lab) InternetSources() (all []InternetSource) {
 	return all
 }
 
+// SourcesTo returns those of the sources from which packets come to the address by the internet.
+func (a PublicAddress) SourcesTo(sources []InternetSource) (all []InternetSource) {
+	for _, s := range sources {
+		if !slices.ContainsFunc(a.Inside, func(p netip.Prefix) bool { return p.Contains(s.Address) }) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // DistinctSources picks from where to ask about something whose rules tell these ranges of addresses apart: of the
 // sources that are in the same ones of the ranges the first that is a host and the first that is none. To ask from
 // the others is to ask the same again.
@@ -84,11 +94,27 @@ func DistinctSources(sources []InternetSource, remotes []AddressRange) (all []In
 // public addresses treat in the same way: what comes from any other address fares like one of these, or like an
 // internet host of the lab.
 func (l *Lab) UnnamedAddresses() []netip.Addr {
-	var remotes []AddressRange
+	remotes := l.NetworkRanges()
 	for d := range l.deployments() {
 		remotes = append(remotes, d.RemoteRanges()...)
 	}
 	return l.RepresentativeAddresses(remotes)
+}
+
+// NetworkRanges lists the address spaces of virtual networks and sites. One may have addresses of the internet: to those
+// behind its gateways that isn't the internet then, to all others it is.
+func (l *Lab) NetworkRanges() (all []AddressRange) {
+	for _, n := range l.VirtualNetworks {
+		for _, p := range n.AddressSpace {
+			all = append(all, rangeOf(p))
+		}
+	}
+	for _, n := range l.LocalNetworks {
+		for _, p := range n.AddressSpace {
+			all = append(all, rangeOf(p))
+		}
+	}
+	return all
 }
 
 // RemoteRanges lists the ranges of addresses that rules of the deployment name, of the rules that clients from the
@@ -260,13 +286,6 @@ func (l *Lab) unnamedBetween(first, end uint64) (a netip.Addr, rank int, ok bool
 		}
 	}
 	return netip.Addr{}, 0, false
-}
-
-// onInternet reports whether an address of the internet is had by somebody of the lab.
-func (l *Lab) onInternet(a netip.Addr) bool {
-	return a == PublicResolver || a == anybodyAddress ||
-		slices.ContainsFunc(l.InternetHosts, func(o *InternetHost) bool { return o.Address == a }) ||
-		slices.ContainsFunc(l.LocalNetworks, func(n *LocalNetwork) bool { return n.VPNGatewayAddress == a })
 }
 
 func number(a netip.Addr) uint64 {

@@ -14,14 +14,14 @@ type internetPart struct {
 	sites       []*lab.LocalNetwork
 	locations   []string
 	connections []lab.Connection
-	remotes     []lab.AddressRange // of all deployments
+	remotes     []lab.AddressRange // of all deployments and networks
 
 	namespaces []*emu.Namespace
 	links      []*emu.Link
 }
 
 func (b *builder) internet(locations []string) *internetPart {
-	var remotes []lab.AddressRange
+	remotes := b.lab.NetworkRanges()
 	for _, s := range b.next.services {
 		for _, d := range s.deployments {
 			remotes = append(remotes, d.remotes...)
@@ -54,7 +54,7 @@ func (b *builder) internet(locations []string) *internetPart {
 	}
 	for _, n := range b.lab.LocalNetworks {
 		b.site(p, router, n)
-		routed = append(routed, single(n.VPNGatewayAddress))
+		routed = append(routed, single(n.Address))
 	}
 	for _, location := range locations {
 		block := lab.LocationBlock(location)

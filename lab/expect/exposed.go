@@ -95,7 +95,7 @@ func (f finding) rank() int {
 
 // find asks about a port from wherever it may make a difference, until somebody answers.
 func (x *Exposure) find(a lab.PublicAddress, protocol emu.Protocol, port uint16, ask Ask) (best finding) {
-	for n, s := range lab.DistinctSources(x.sources, a.RemoteRangesAt(protocol, port)) {
+	for n, s := range lab.DistinctSources(a.SourcesTo(x.sources), a.RemoteRangesAt(protocol, port)) {
 		f := x.findFrom(s, a, protocol, port, ask)
 		if n == 0 || f.problem != "" || f.rank() > best.rank() {
 			best = f

@@ -179,7 +179,7 @@ func (x *Exposure) unlisted(
 // reached lists the ports of a public address that all rules let somebody on the internet through to; those of
 // endpoints one by one.
 func (x *Exposure) reached(a lab.PublicAddress, protocol emu.Protocol) (all portSet) {
-	for _, s := range lab.DistinctSources(x.sources, a.RemoteRanges()) {
+	for _, s := range lab.DistinctSources(a.SourcesTo(x.sources), a.RemoteRanges()) {
 		through := oracle.LetThrough(x.lab, s.Address, a, protocol)
 		if a.Deployment == nil {
 			all = all.with(through...)
