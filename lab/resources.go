@@ -28,7 +28,7 @@ type Lab struct {
 	// Boundary is what members may use of the machine unless they say otherwise.
 	Boundary     emu.Boundary
 	Expectations []Expectation
-	// Exposure lists every VIP port that the internet is meant to reach; nil when the lab says nothing about it.
+	// Exposure lists every port of a public address that the internet is meant to reach; nil when the lab says nothing about it.
 	Exposure []ExposedPort
 
 	// created counts the deployments ever made, for identities that don't come back.
@@ -353,10 +353,4 @@ type Target struct {
 	Name     string
 	Port     uint16
 	Protocol emu.Protocol
-}
-
-// ExposedPort is a VIP port that the internet is meant to reach.
-type ExposedPort struct {
-	Target
-	Origin Origin
 }

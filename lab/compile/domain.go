@@ -17,7 +17,7 @@ type domain struct {
 	network     *lab.VirtualNetwork // nil: none
 	deployments []*deploymentPart
 	shares      []*edgeShare // of the deployments
-	peers       []lab.Domain // what the virtual network's gateway joins it to
+	peers       []neighbor   // what the virtual network's gateway joins it to
 }
 
 func (d *domain) add(p *deploymentPart) {
@@ -78,7 +78,7 @@ func (b *builder) networks(services []*servicePart) []*domainPart {
 		of := lab.Domain{VirtualNetwork: n.Name}
 		all[i] = domain{
 			of: of, port: interfaceOf("", n.Name, ""), location: l.LocationOf(n.AffinityGroup, n.Location),
-			origin: n.Origin, network: n, peers: b.peers(of),
+			origin: n.Origin, network: n, peers: b.neighbors(of),
 		}
 		at[n.Name] = i
 	}

@@ -68,35 +68,49 @@ func tunnelDevice(to lab.Domain) string {
 	return interfaceOf("vnet-", to.VirtualNetwork, "")
 }
 
-// peers lists the networks that a network, virtual or local, is connected to.
-func (b *builder) peers(of lab.Domain) []lab.Domain {
-	var all []lab.Domain
+// neighbor is a network, virtual or local, that a gateway joins another one to.
+type neighbor struct {
+	domain lab.Domain
+	at     netip.AddrPort // where its end of the tunnel is on the internet
+}
+
+// neighbors lists the networks that a network, virtual or local, is connected to.
+func (b *builder) neighbors(of lab.Domain) []neighbor {
+	var all []neighbor
+	tunnels := map[lab.Domain]uint16{} // so far, of each network
+	end := func(d lab.Domain, gateway netip.Addr) neighbor {
+		tunnels[d]++
+		return neighbor{d, netip.AddrPortFrom(gateway, firstTunnelPort+tunnels[d]-1)}
+	}
 	for _, c := range b.connections {
-		switch self, other := (lab.Domain{VirtualNetwork: c.Network.Name}), c.Peer(); of {
-		case self:
+		self, other := end(lab.Domain{VirtualNetwork: c.Network.Name}, c.Network.Gateway.Address), end(c.Peer(), peerOf(c).address)
+		switch of {
+		case self.domain:
 			all = append(all, other)
-		case other:
+		case other.domain:
 			all = append(all, self)
 		}
 	}
 	return all
 }
 
-// tunnelInput lets the tunnels' own packets in.
-func tunnelInput(at netip.Addr, peers []lab.Domain) []emu.Rule {
+// tunnelInput lets the tunnels' own packets in. They come only from the other end: a gateway is closed to everybody else.
+func tunnelInput(at netip.Addr, peers []neighbor) []emu.Rule {
 	var rules []emu.Rule
-	for i := range peers {
-		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
-			emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
+	for i, p := range peers {
+		rules = append(rules, accept(emu.MatchInput{Device: uplink},
+			emu.MatchPrefix{Of: emu.Source, Prefix: single(p.at.Addr())}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
+			emu.MatchProtocol{Protocol: "udp"}, emu.MatchSourcePort{Port: p.at.Port()},
+			emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
 	}
 	return rules
 }
 
 // intoTunnels lets packets out to the networks behind the tunnels.
-func intoTunnels(peers []lab.Domain) []emu.Rule {
+func intoTunnels(peers []neighbor) []emu.Rule {
 	var rules []emu.Rule
 	for _, p := range peers {
-		rules = append(rules, accept(emu.MatchOutput{Device: tunnelDevice(p)}))
+		rules = append(rules, accept(emu.MatchOutput{Device: tunnelDevice(p.domain)}))
 	}
 	return rules
 }
@@ -132,7 +146,7 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 
 func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Ruleset {
 	sortPrefixes(hosts)
-	peers := b.peers(lab.Domain{LocalNetwork: n.Name})
+	peers := b.neighbors(lab.Domain{LocalNetwork: n.Name})
 	nothing := fmt.Sprintf("nothing of the site %s is on the internet", truncate(n.Name, maxShownName))
 	return &emu.Ruleset{
 		Table: "site",
