@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
-// Boundary is what the programs of a namespace may use of the machine beyond their network. The zero Boundary is the default: the
-// capabilities of a network's administrator, the default limits, no file of the machine that can be written.
+// Boundary is what the programs of a namespace may use of the machine beyond their network. The zero Boundary is the
+// default: the capabilities of a network's administrator, the default limits, no file of the machine that can be
+// written.
 type Boundary struct {
-	// Privileged programs have all capabilities, the machine's devices and its sysctls. Their root is their own all the same.
+	// Privileged programs have all capabilities, the machine's devices and its sysctls. Their root is their own all the
+	// same.
 	Privileged bool    `json:"privileged,omitempty"`
 	Limits     Limits  `json:"limits,omitzero"`
 	Mounts     []Mount `json:"mounts,omitempty"` // by their paths, no path twice
@@ -25,7 +27,8 @@ type Limits struct {
 	Temporary Bytes `json:"tmp,omitempty"`
 }
 
-// Mount is a file or folder of the machine that programs see at its own path, where the root of the namespace hides it or has a copy.
+// Mount is a file or folder of the machine that programs see at its own path, where the root of the namespace hides it
+// or has a copy.
 type Mount struct {
 	Path     string `json:"path"` // absolute
 	Writable bool   `json:"writable,omitempty"`

@@ -10,7 +10,8 @@ func TestBoundaryOver(t *testing.T) {
 	own := Boundary{Limits: Limits{Memory: GiB}, Mounts: []Mount{{Path: "/srv/data", Writable: true}}}
 	defaults := Boundary{Limits: Limits{PIDs: 200, Memory: 2 * GiB}, Mounts: []Mount{{Path: "/srv/data"}, {Path: "/opt/node"}}}
 	got := own.Over(defaults)
-	want := Boundary{Limits: Limits{PIDs: 200, Memory: GiB}, Mounts: []Mount{{Path: "/opt/node"}, {Path: "/srv/data", Writable: true}}}
+	mounts := []Mount{{Path: "/opt/node"}, {Path: "/srv/data", Writable: true}}
+	want := Boundary{Limits: Limits{PIDs: 200, Memory: GiB}, Mounts: mounts}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -27,7 +28,9 @@ func TestBoundaryOver(t *testing.T) {
 }
 
 func TestBytes(t *testing.T) {
-	for size, want := range map[Bytes]string{0: "0 bytes", 1000: "1000 bytes", 64 * KiB: "64 KiB", 1536 * MiB: "1536 MiB", 3 * GiB: "3 GiB"} {
+	for size, want := range map[Bytes]string{
+		0: "0 bytes", 1000: "1000 bytes", 64 * KiB: "64 KiB", 1536 * MiB: "1536 MiB", 3 * GiB: "3 GiB",
+	} {
 		if got := size.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

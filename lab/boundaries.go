@@ -29,7 +29,8 @@ func checkBoundary(b emu.Boundary) *Error {
 	}
 	for n, m := range b.Mounts {
 		if !filepath.IsAbs(m.Path) || filepath.Clean(m.Path) != m.Path || m.Path == "/" {
-			return badRequest("The path %s can't be mounted.", shorten(m.Path)).WithHint("Name a file or a folder below the root.")
+			return badRequest("The path %s can't be mounted.", shorten(m.Path)).
+				WithHint("Name a file or a folder below the root.")
 		}
 		for _, o := range b.Mounts[:n] {
 			if o.Path == m.Path {
@@ -40,8 +41,8 @@ func checkBoundary(b emu.Boundary) *Error {
 	return nil
 }
 
-// SetDefaultBoundary sets what each member of the lab may use of the machine where it doesn't say otherwise. It is for members that come; those
-// that are there keep theirs, until [Lab.SetBoundary].
+// SetDefaultBoundary sets what each member of the lab may use of the machine where it doesn't say otherwise. It is for
+// members that come; those that are there keep theirs, until [Lab.SetBoundary].
 func (l *Lab) SetDefaultBoundary(b emu.Boundary) error {
 	if err := checkBoundary(b); err != nil {
 		return err

@@ -37,7 +37,8 @@ func TestDefaultBoundary(t *testing.T) {
 	}
 	now, err := from.Apply(operations...)
 	must(t, err)
-	must(t, now.AddVirtualMachine("outside", lab.VirtualMachine{Name: "late", OS: lab.Linux, Boundary: emu.Boundary{Limits: emu.Limits{Disk: emu.GiB}}}))
+	late := lab.VirtualMachine{Name: "late", OS: lab.Linux, Boundary: emu.Boundary{Limits: emu.Limits{Disk: emu.GiB}}}
+	must(t, now.AddVirtualMachine("outside", late))
 	must(t, now.CreateDeployment("shop", lab.PackageDeployment{Roles: []lab.Role{{Name: "Web", InstanceCount: 1}}}))
 	for member, want := range map[string]string{
 		"one": "100 processes", "two": "privileged, 100 processes", "late": "100 processes, 1 GiB of disk", "Web_IN_0": "100 processes",

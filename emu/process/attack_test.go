@@ -17,8 +17,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// attackVariable names the attack that this binary is to try. It is what a command in an instance finds that executes itself, for PID 1 is a
-// copy of this binary.
+// attackVariable names the attack that this binary is to try. It is what a command in an instance finds that executes
+// itself, for PID 1 is a copy of this binary.
 const attackVariable = "PROCESS_TEST_ATTACK"
 
 // outsideVariable is set for the PID 1 of a process that tries an attack outside of an instance.
@@ -45,7 +45,8 @@ func attacker(name string) int {
 
 // outside is PID 1 beside an attacker who isn't in an instance.
 func outside() int {
-	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if err = errors.Join(err, unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
 		fmt.Println(err)
 		return 2
 	}
@@ -91,7 +92,8 @@ func prepareTarget(t *testing.T) target {
 	return to
 }
 
-// Each attack fails in an instance. Outside, in namespaces that keep it from the machine, it comes through: it is an attack.
+// Each attack fails in an instance. Outside, in namespaces that keep it from the machine, it comes through: it is an
+// attack.
 func TestAttacks(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	to := prepareTarget(t)

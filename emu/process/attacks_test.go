@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attack is a step of an attacker that is root in an instance. It returns nil if it came through, and what stopped it otherwise.
+// attack is a step of an attacker that is root in an instance. It returns nil if it came through, and what stopped it
+// otherwise.
 type attack struct {
 	name string
 	// try gets what the test has prepared on the host: see target.
@@ -150,7 +151,10 @@ var attacks = []attack{
 	{name: "any sysctl beside the network's", try: anySysctl},
 	{name: "sysrq", try: opens("/proc/sysrq-trigger", os.O_WRONLY), needs: "/proc/sysrq-trigger"},
 	{name: "memory of the kernel", try: opens("/proc/kcore", os.O_RDONLY), needs: "/proc/kcore"},
-	{name: "write sysfs", try: opens("/sys/kernel/mm/transparent_hugepage/enabled", os.O_WRONLY), needs: "/sys/kernel/mm/transparent_hugepage"},
+	{
+		name: "write sysfs", try: opens("/sys/kernel/mm/transparent_hugepage/enabled", os.O_WRONLY),
+		needs: "/sys/kernel/mm/transparent_hugepage",
+	},
 	{name: "mount control groups", try: func(target) error {
 		return errors.Join(unix.Mount("cgroup", "/mnt", "cgroup", 0, "pids"), unix.Mount("cgroup2", "/mnt", "cgroup2", 0, ""))
 	}, harmful: true},
@@ -218,7 +222,8 @@ var attacks = []attack{
 		return err
 	}, harmful: true}, // likewise
 	{name: "a namespace by clone3", try: func(target) error {
-		args := struct{ flags, pidfd, childTID, parentTID, signal, stack, size, tls uint64 }{flags: unix.CLONE_NEWUSER, signal: uint64(unix.SIGCHLD)}
+		type arguments struct{ flags, pidfd, childTID, parentTID, signal, stack, size, tls uint64 }
+		args := arguments{flags: unix.CLONE_NEWUSER, signal: uint64(unix.SIGCHLD)}
 		pid, _, errno := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
 		if errno != 0 {
 			return errno

@@ -37,7 +37,8 @@ func groupsOf(t *testing.T) (all []string) {
 	return all
 }
 
-// needControllers skips a test where control groups can't be used: there an instance is without their bounds, as doctor says.
+// needControllers skips a test where control groups can't be used: there an instance is without their bounds, as doctor
+// says.
 func needControllers(t *testing.T, names ...string) {
 	t.Helper()
 	found, err := hierarchies()
@@ -105,18 +106,24 @@ func TestFullDisk(t *testing.T) {
 	for _, test := range []struct {
 		folder string
 		size   emu.Bytes
-	}{{"/", limits.Disk}, {"/var/lib", limits.Disk}, {"/etc", limits.Disk}, {"/root", limits.Disk}, {"/tmp", limits.Temporary}, {"/run", limits.Temporary}, {"/dev/shm", limits.Temporary}, {"/dev", coverSize}} {
-		text, exit, err := output(t, in, Command{Argv: []string{"sh", "-c", "cd " + test.folder + " && dd if=/dev/zero of=full bs=4k 2>&1; s=$?; stat -c 'size %s' full; rm full; exit $s"}})
+	}{
+		{"/", limits.Disk}, {"/var/lib", limits.Disk}, {"/etc", limits.Disk}, {"/root", limits.Disk},
+		{"/tmp", limits.Temporary}, {"/run", limits.Temporary}, {"/dev/shm", limits.Temporary}, {"/dev", coverSize},
+	} {
+		script := "cd " + test.folder + " && dd if=/dev/zero of=full bs=4k 2>&1; s=$?; stat -c 'size %s' full; rm full; exit $s"
+		text, exit, err := output(t, in, Command{Argv: []string{"sh", "-c", script}})
 		if exit == 0 || err != nil || !strings.Contains(text, "No space left on device") {
 			t.Errorf("%s: exit %d, %v, %s", test.folder, exit, err, text)
 		}
 		_, size, _ := strings.Cut(strings.TrimSpace(text), "size ")
-		if n, err := strconv.Atoi(size); err != nil || emu.Bytes(n) > test.size || test.folder != "/dev" && emu.Bytes(n) < test.size/2 {
+		n, err := strconv.Atoi(size)
+		if err != nil || emu.Bytes(n) > test.size || test.folder != "/dev" && emu.Bytes(n) < test.size/2 {
 			t.Errorf("%s: %s bytes were written, limit %d", test.folder, size, test.size)
 		}
 	}
 	// Empty files take memory too.
-	text, _, _ := output(t, in, Command{Argv: []string{"sh", "-c", `mkdir /tmp/many; i=0; while true >/tmp/many/$i; do i=$((i+1)); done 2>/dev/null; ls /tmp/many | wc -l`}})
+	const many = `mkdir /tmp/many; i=0; while true >/tmp/many/$i; do i=$((i+1)); done 2>/dev/null; ls /tmp/many | wc -l`
+	text, _, _ := output(t, in, Command{Argv: []string{"sh", "-c", many}})
 	if n, err := strconv.Atoi(strings.TrimSpace(text)); err != nil || n > 1200 {
 		t.Errorf("%s files (%v)", text, err)
 	}
@@ -167,7 +174,8 @@ func TestWritesStayInside(t *testing.T) {
 // The administrator of an instance sets the sysctls of its network, and no setting reaches the host's.
 func TestNetworkSysctls(t *testing.T) {
 	in := newInstance(t, Options{})
-	shell(t, in, "echo 1 >/proc/sys/net/ipv4/ip_forward; test $(cat /proc/sys/net/ipv4/ip_forward) = 1; iptables -A INPUT -p tcp --dport 1 -j DROP; ip link set lo up")
+	shell(t, in, "echo 1 >/proc/sys/net/ipv4/ip_forward; test $(cat /proc/sys/net/ipv4/ip_forward) = 1")
+	shell(t, in, "iptables -A INPUT -p tcp --dport 1 -j DROP; ip link set lo up")
 	host := func() map[string]string {
 		all := map[string]string{}
 		_ = filepath.WalkDir(networkSysctls, func(path string, d fs.DirEntry, err error) error {
@@ -303,7 +311,8 @@ func TestEffectiveLimits(t *testing.T) {
 	if want := (emu.Limits{PIDs: 7, Memory: 512 * emu.MiB, Disk: 256 * emu.MiB, Temporary: 64 * emu.MiB}); l != want {
 		t.Errorf("%v, want %v", l, want)
 	}
-	if l := EffectiveLimits(emu.Limits{}); l.PIDs != DefaultPIDs || l.Memory < leastMemory || l.Memory > mostMemory || l.Disk+3*l.Temporary >= l.Memory {
+	l = EffectiveLimits(emu.Limits{})
+	if l.PIDs != DefaultPIDs || l.Memory < leastMemory || l.Memory > mostMemory || l.Disk+3*l.Temporary >= l.Memory {
 		t.Errorf("%v", l)
 	}
 }

@@ -14,20 +14,21 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// Check tries each feature that instances are bounded by. What it makes for that goes with a mount namespace of its own.
+// Check tries each feature that instances are bounded by. What it makes for that goes with a mount namespace of its
+// own.
 func Check(_ context.Context) []kernel.Feature {
 	all := []kernel.Feature{
 		tried("overlayfs", false, "instances see this machine's files read-only, with "+writableWithout+
 			" of their own, and reach the sockets that its programs have elsewhere", "modprobe overlay", tryOverlay),
-		tried("system call filters", true, "instances can't run programs", "boot a kernel with CONFIG_SECCOMP_FILTER", func() (string, error) {
-			return "", trySeccomp()
-		}),
+		tried("system call filters", true, "instances can't run programs", "boot a kernel with CONFIG_SECCOMP_FILTER",
+			func() (string, error) { return "", trySeccomp() }),
 	}
 	for _, c := range []struct{ name, cost string }{
 		{pidsController, "the processes of instances have no limit: a fork bomb in one is one on this machine"},
 		{memoryController, "the memory of instances has no limit, but for the files that they write"},
 	} {
-		all = append(all, tried("control group "+c.name, false, c.cost, remedies[c.name], func() (string, error) { return tryGroup(c.name) }))
+		all = append(all, tried("control group "+c.name, false, c.cost, remedies[c.name],
+			func() (string, error) { return tryGroup(c.name) }))
 	}
 	return all
 }
@@ -36,8 +37,8 @@ func Check(_ context.Context) []kernel.Feature {
 const writableWithout = "/tmp, /run, /root, /home and /var/tmp"
 
 var remedies = map[string]string{
-	pidsController: "mount cgroup2 on /sys/fs/cgroup, and echo +pids >/sys/fs/cgroup/cgroup.subtree_control; in a container, see that " +
-		"/sys/fs/cgroup can be written",
+	pidsController: "mount cgroup2 on /sys/fs/cgroup, and echo +pids >/sys/fs/cgroup/cgroup.subtree_control; " +
+		"in a container, see that /sys/fs/cgroup can be written",
 	memoryController: "likewise with +memory; a kernel that is booted with cgroup_disable=memory has none",
 }
 
@@ -52,7 +53,8 @@ func tried(name string, required bool, cost, remedy string, try func() (string, 
 	return kernel.Feature{Name: name, OK: err == nil, Required: required, Detail: detail, Cost: cost, Remedy: remedy}
 }
 
-// tryOverlay makes an overlay of the root, as each instance does. The thread that it is done on ends with its mount namespace.
+// tryOverlay makes an overlay of the root, as each instance does. The thread that it is done on ends with its mount
+// namespace.
 func tryOverlay() (string, error) {
 	done := make(chan error)
 	go func() {
@@ -96,7 +98,8 @@ func tryGroup(controller string) (string, error) {
 			if c != controller {
 				continue
 			}
-			probe := groupFolder{hierarchy{h.path, h.unified, []string{c}}, h.path + "/" + groupsFolder + "/doctor-" + groupsOfProcess() + "/" + c}
+			folder := h.path + "/" + groupsFolder + "/doctor-" + groupsOfProcess() + "/" + c
+			probe := groupFolder{hierarchy{h.path, h.unified, []string{c}}, folder}
 			err := probe.make(EffectiveLimits(emu.Limits{}))
 			(&group{folders: []groupFolder{probe}}).remove()
 			return h.path, err

@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capabilities are what an administrator of a machine's network needs: those that docker leaves a container, without the one to make
-// devices, and with the one to configure the network.
+// capabilities are what an administrator of a machine's network needs: those that docker leaves a container, without
+// the one to make devices, and with the one to configure the network.
 var capabilities = []capability.Cap{
 	capability.CAP_AUDIT_WRITE, capability.CAP_CHOWN, capability.CAP_DAC_OVERRIDE, capability.CAP_FOWNER, capability.CAP_FSETID,
 	capability.CAP_KILL, capability.CAP_NET_ADMIN, capability.CAP_NET_BIND_SERVICE, capability.CAP_NET_RAW, capability.CAP_SETFCAP,
 	capability.CAP_SETGID, capability.CAP_SETPCAP, capability.CAP_SETUID, capability.CAP_SYS_CHROOT,
 }
 
-// confine takes from the calling thread, for good, what an instance may not do, and makes it run this program anew: all that runs in the
-// instance, its init too, comes from this thread. It returns only with an error.
+// confine takes from the calling thread, for good, what an instance may not do, and makes it run this program anew: all
+// that runs in the instance, its init too, comes from this thread. It returns only with an error.
 func confine(privileged bool) error {
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil && err != unix.EINVAL {
@@ -30,7 +30,8 @@ func confine(privileged bool) error {
 		return fmt.Errorf("new session keyring: %w", err)
 	}
 	if !privileged {
-		// The host's handler of core dumps, which a limit of 0 wouldn't keep from running (core(5)), is not for what crashes here.
+		// The host's handler of core dumps, which a limit of 0 wouldn't keep from running (core(5)), is not for what
+		// crashes here.
 		if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}); err != nil {
 			return fmt.Errorf("limit of core dumps: %w", err)
 		}

@@ -20,8 +20,8 @@ import (
 	"vnetlab/emu"
 )
 
-// groupsFolder is the control group that holds those of all labs of the machine, below it one for each supervisor and in it one for each
-// instance that runs something: vnetlab/NAME-RANDOM/INSTANCE.
+// groupsFolder is the control group that holds those of all labs of the machine, below it one for each supervisor and
+// in it one for each instance that runs something: vnetlab/NAME-RANDOM/INSTANCE.
 const groupsFolder = "vnetlab"
 
 // Controllers of control groups that bound an instance.
@@ -37,8 +37,8 @@ type hierarchy struct {
 	controllers []string // those of ours that it has
 }
 
-// hierarchies finds where control groups can be made for our controllers. One that isn't there has its reason in the error; what was
-// found is good all the same.
+// hierarchies finds where control groups can be made for our controllers. One that isn't there has its reason in the
+// error; what was found is good all the same.
 func hierarchies() (found []hierarchy, err error) {
 	mounts, err := mountinfo.GetMounts(mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 	if err != nil {
@@ -117,8 +117,8 @@ type groupFolder struct {
 	folder string
 }
 
-// newGroup puts a process that has just started, and so whatever it starts, into control groups with limits. A machine without them, or
-// where they can't be used, bounds by the sizes of file systems only: see [Check].
+// newGroup puts a process that has just started, and so whatever it starts, into control groups with limits. A machine
+// without them, or where they can't be used, bounds by the sizes of file systems only: see [Check].
 func newGroup(lab, instance string, l emu.Limits, pid int) (*group, error) {
 	found, _ := hierarchies()
 	name := groupsOfProcess()
@@ -159,8 +159,10 @@ func (f groupFolder) make(l emu.Limits) error {
 	}
 	if f.unified {
 		enable := "+" + strings.Join(f.controllers, " +")
-		if err := errors.Join(writeGroup(filepath.Dir(lab), subtreeControl, enable), writeGroup(lab, subtreeControl, enable)); err != nil {
-			return err
+		for _, above := range []string{filepath.Dir(lab), lab} {
+			if err := writeGroup(above, subtreeControl, enable); err != nil {
+				return err
+			}
 		}
 	}
 	if err := os.Mkdir(f.folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -173,9 +175,11 @@ func (f groupFolder) make(l emu.Limits) error {
 		case c == pidsController:
 			err = writeGroup(f.folder, "pids.max", strconv.Itoa(l.PIDs))
 		case f.unified:
-			err = errors.Join(writeGroup(f.folder, "memory.max", memory), writeIfThere(f.folder, "memory.swap.max", "0"))
+			err = errors.Join(writeGroup(f.folder, "memory.max", memory),
+				writeIfThere(f.folder, "memory.swap.max", "0"))
 		default: // memory and swap together must not be less than memory
-			err = errors.Join(writeGroup(f.folder, "memory.limit_in_bytes", memory), writeIfThere(f.folder, "memory.memsw.limit_in_bytes", memory))
+			err = errors.Join(writeGroup(f.folder, "memory.limit_in_bytes", memory),
+				writeIfThere(f.folder, "memory.memsw.limit_in_bytes", memory))
 		}
 		if err != nil {
 			return err
@@ -241,8 +245,8 @@ func (g *group) killed() (n int) {
 	return n
 }
 
-// Sweep removes the control groups that killed labs left. The kernel refuses to remove one in which something runs, so that running labs
-// keep theirs, and one that loses an empty group makes it anew.
+// Sweep removes the control groups that killed labs left. The kernel refuses to remove one in which something runs, so
+// that running labs keep theirs, and one that loses an empty group makes it anew.
 func Sweep() {
 	found, _ := hierarchies()
 	for _, h := range found {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// image returns a path to a copy of this program that nothing can change. The inits of instances run it rather than the file of the
-// machine, which root in an instance could write to through /proc/PID/exe (CVE-2019-5736). It is made once, when the first instance runs
-// something, and shared by all.
+// image returns a path to a copy of this program that nothing can change. The inits of instances run it rather than the
+// file of the machine, which root in an instance could write to through /proc/PID/exe (CVE-2019-5736). It is made once,
+// when the first instance runs something, and shared by all.
 var image = sync.OnceValues(func() (string, error) {
 	program, err := os.Open("/proc/self/exe")
 	if err != nil {

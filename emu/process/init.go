@@ -42,7 +42,8 @@ type (
 		Error string `json:",omitempty"`
 	}
 	// startRequest is every later message. Its files are a socket, on which the command is reported and controlled, and
-	// the command's descriptors 0, 1 and 2; or with OpenTerminal the socket alone, on which both ends of a new terminal come back.
+	// the command's descriptors 0, 1 and 2; or with OpenTerminal the socket alone, on which both ends of a new terminal
+	// come back.
 	startRequest struct {
 		OpenTerminal bool
 
@@ -66,8 +67,8 @@ type (
 	}
 )
 
-// MaybeInit becomes the init of an instance if this process was started as one, and then never returns. Each program that
-// uses this package, tests too, calls it before anything else.
+// MaybeInit becomes the init of an instance if this process was started as one, and then never returns. Each program
+// that uses this package, tests too, calls it before anything else.
 func MaybeInit() {
 	if len(os.Args) == 0 || os.Args[0] != initName {
 		return
@@ -88,10 +89,11 @@ func MaybeInit() {
 	syscall.Exit(0)
 }
 
-// setUp is the first stage of an init: it makes the instance, confines itself, and becomes the second stage. What goes wrong is told to
-// the supervisor.
+// setUp is the first stage of an init: it makes the instance, confines itself, and becomes the second stage. What goes
+// wrong is told to the supervisor.
 func setUp() error {
-	copied, err := unix.FcntlInt(initSocket, unix.F_DUPFD_CLOEXEC, initSocket+1) // the next stage needs the descriptor itself
+	// The next stage needs the descriptor itself.
+	copied, err := unix.FcntlInt(initSocket, unix.F_DUPFD_CLOEXEC, initSocket+1)
 	if err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
@@ -118,8 +120,8 @@ func furnish(s setupRequest) error {
 	return makeRoot(s)
 }
 
-// serve is the second stage: it starts commands until the supervisor hangs up. It has no more rights than they have, and is out of their
-// reach: they can't trace it, nor open its descriptors or its program.
+// serve is the second stage: it starts commands until the supervisor hangs up. It has no more rights than they have,
+// and is out of their reach: they can't trace it, nor open its descriptors or its program.
 func serve() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl", err)
@@ -160,8 +162,8 @@ func serve() error {
 	}
 }
 
-// serveCommand starts a command, passes signals on to it and reports its end. When the supervisor hangs up first, the command
-// and its session end.
+// serveCommand starts a command, passes signals on to it and reports its end. When the supervisor hangs up first, the
+// command and its session end.
 func serveCommand(c *children, control *net.UnixConn, req startRequest, files []*os.File) {
 	defer control.Close()
 	pid, ended, code, err := startCommand(c, req, files)
@@ -201,8 +203,8 @@ func serveCommand(c *children, control *net.UnixConn, req startRequest, files []
 	_ = SendFiles(control, report{Exited: true, Status: uint32(status)})
 }
 
-// startCommand starts a command in a session of its own. When it can't, code is what a shell would exit with: 127 for a command
-// that isn't there, 126 for one that can't be run.
+// startCommand starts a command in a session of its own. When it can't, code is what a shell would exit with: 127 for a
+// command that isn't there, 126 for one that can't be run.
 func startCommand(c *children, req startRequest, files []*os.File) (pid int, ended <-chan syscall.WaitStatus, code int, err error) {
 	if info, err := os.Stat(req.Dir); err != nil || !info.IsDir() {
 		return 0, nil, 126, fmt.Errorf("no folder %s inside the instance: its /tmp, /run, /root and /home are its own", req.Dir)
@@ -253,8 +255,8 @@ func lookPath(name string, env []string) (string, error) {
 	return "", fmt.Errorf("%s: command not found in %s", name, path)
 }
 
-// killSession ends every process of a session and waits until none is left, some seconds at most: one that hangs in the kernel ends
-// when it can. Another round finds those that were being forked meanwhile.
+// killSession ends every process of a session and waits until none is left, some seconds at most: one that hangs in the
+// kernel ends when it can. Another round finds those that were being forked meanwhile.
 func killSession(id int) {
 	end := time.Now().Add(5 * time.Second)
 	for wait := time.Millisecond; signalSession(id, unix.SIGKILL) > 0 && time.Now().Before(end); wait = min(2*wait, 50*time.Millisecond) {

@@ -17,8 +17,8 @@ import (
 	"vnetlab/emu"
 )
 
-// layer is a file system of the host in the root of an instance. An overlay above takes what is written; where the kernel has none for a
-// file system, it is there read-only.
+// layer is a file system of the host in the root of an instance. An overlay above takes what is written; where the
+// kernel has none for a file system, it is there read-only.
 type layer struct {
 	path    string // where it is mounted, on the host and in the instance
 	storage string // folder for the overlay's upper and work folders; empty: the layer is read-only
@@ -37,8 +37,8 @@ var systemTypes = []string{
 	"hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
 }
 
-// hostLayers lists the file systems of the host that instances see, those that others are mounted on first. Without are files that may be
-// mounted on the host, as in a container, and of which instances have their own.
+// hostLayers lists the file systems of the host that instances see, those that others are mounted on first. Without are
+// files that may be mounted on the host, as in a container, and of which instances have their own.
 func hostLayers(hide []hidden, without []string) ([]*layer, error) {
 	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
 		kind, _, _ := strings.Cut(m.FSType, ".")
@@ -76,8 +76,8 @@ func layerOf(layers []*layer, path string) *layer {
 	return in
 }
 
-// mount mounts the layer in the new root. Storage is for an overlay; empty: none is wanted. Size is for each folder that can be written where
-// there is no overlay.
+// mount mounts the layer in the new root. Storage is for an overlay; empty: none is wanted. Size is for each folder
+// that can be written where there is no overlay.
 func (l *layer) mount(root, storage string, attributes uint64, size emu.Bytes) error {
 	info, err := os.Stat(l.path)
 	if err != nil {
@@ -158,7 +158,8 @@ func (l *layer) empty(upper string, h hidden) error {
 	return nil
 }
 
-// likeOnHost gives a folder the owner and the mode of another one, if that is there: an overlay shows those of its upper folder.
+// likeOnHost gives a folder the owner and the mode of another one, if that is there: an overlay shows those of its
+// upper folder.
 func likeOnHost(path, made string) error {
 	var s unix.Stat_t
 	if err := unix.Stat(path, &s); err != nil {

@@ -18,8 +18,8 @@ func mount(source, target, kind string, flags uintptr, options string) error {
 	return nil
 }
 
-// mountTemporary mounts a tmpfs that holds at most size bytes. Its files are bounded too: each is at least a page, and the kernel's own
-// memory for an empty one is about a quarter of that.
+// mountTemporary mounts a tmpfs that holds at most size bytes. Its files are bounded too: each is at least a page, and
+// the kernel's own memory for an empty one is about a quarter of that.
 func mountTemporary(target string, size emu.Bytes, mode uint32, flags uintptr) error {
 	const page = 4 * emu.KiB
 	options := fmt.Sprintf("size=%d,nr_inodes=%d,mode=%o", size, max(size/page, 1024), mode)
@@ -29,7 +29,8 @@ func mountTemporary(target string, size emu.Bytes, mode uint32, flags uintptr) e
 // tree is a copy of a mount that is attached nowhere yet.
 type tree struct{ fd int }
 
-// openTree copies the mount at a path, a part of a file system or a single file; with below, with all that is mounted below it.
+// openTree copies the mount at a path, a part of a file system or a single file; with below, with all that is mounted
+// below it.
 func openTree(path string, below bool) (tree, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
 	if below {

@@ -28,7 +28,8 @@ func OpenPTY() (master, slave *os.File, err error) {
 	return master, os.NewFile(peer, "pty"), nil
 }
 
-// OpenTerminal makes a pseudo-terminal of the instance: its /dev/pts has the slave, so that programs find the terminal that they run on.
+// OpenTerminal makes a pseudo-terminal of the instance: its /dev/pts has the slave, so that programs find the terminal
+// that they run on.
 func (in *Instance) OpenTerminal() (master, slave *os.File, err error) {
 	init, err := in.ensureInit()
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// relays carry the bytes between a command and the files of who started it. Through a file itself, given as standard input, a command could
-// write to it, however it was opened: /proc/self/fd/0 opens it anew. On the terminal of a person it could go on reading what they type. Pipes
-// lead nowhere else, and are passed as they are.
+// relays carry the bytes between a command and the files of who started it. Through a file itself, given as standard
+// input, a command could write to it, however it was opened: /proc/self/fd/0 opens it anew. On the terminal of a person
+// it could go on reading what they type. Pipes lead nowhere else, and are passed as they are.
 type relays struct {
 	files  [3]*os.File // for the command: 0, 1 and 2
 	close  []*os.File  // what of these is ours
@@ -42,7 +42,8 @@ func newRelays(c Command) (_ *relays, err error) {
 		case err != nil:
 			return nil, err
 		case info.IsDir():
-			return nil, &startError{fmt.Sprintf("descriptor %d is a folder, which a command in an instance doesn't get", n), 126}
+			text := fmt.Sprintf("descriptor %d is a folder, which a command in an instance doesn't get", n)
+			return nil, &startError{text, 126}
 		case c.Terminal || passes(info):
 		case n == 0:
 			err = r.input(f)
@@ -70,7 +71,8 @@ func passes(info os.FileInfo) bool {
 // started closes what only the command needs.
 func (r *relays) started() { closeFiles(r.close) }
 
-// ended finishes when the command has ended: what it has printed is where it belongs, what it hasn't read can be read by the next.
+// ended finishes when the command has ended: what it has printed is where it belongs, what it hasn't read can be read
+// by the next.
 func (r *relays) ended() {
 	for _, f := range r.finish {
 		f()
@@ -104,7 +106,9 @@ func (r *relays) input(from *os.File) error {
 		defer ours.Close()
 		buf := make([]byte, 32<<10)
 		for {
-			fds := []unix.PollFd{{Fd: int32(from.Fd()), Events: unix.POLLIN}, {Fd: int32(wakeUp.Fd()), Events: unix.POLLIN}}
+			fds := []unix.PollFd{
+				{Fd: int32(from.Fd()), Events: unix.POLLIN}, {Fd: int32(wakeUp.Fd()), Events: unix.POLLIN},
+			}
 			_, err := unix.Poll(fds, -1)
 			if errors.Is(err, unix.EINTR) {
 				continue

@@ -14,8 +14,8 @@ import (
 	"vnetlab/emu"
 )
 
-// The root of an instance is put together below staging, in a tmpfs that holds what the instance writes, and then takes the place of
-// the host's.
+// The root of an instance is put together below staging, in a tmpfs that holds what the instance writes, and then takes
+// the place of the host's.
 const (
 	staging = "/run"
 	newRoot = staging + "/root"
@@ -25,8 +25,8 @@ const (
 // coverSize is enough for what nobody is meant to write to.
 const coverSize = 64 * emu.KiB
 
-// makeRoot gives this process, which is in a mount namespace of its own, a root of its own. The host's is detached, not covered: no
-// umount brings it back. Nothing outside of the mount namespace changes.
+// makeRoot gives this process, which is in a mount namespace of its own, a root of its own. The host's is detached, not
+// covered: no umount brings it back. Nothing outside of the mount namespace changes.
 func makeRoot(s setupRequest) error {
 	if err := mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -168,8 +168,8 @@ const (
 	hostnamePath   = "/etc/hostname"
 )
 
-// placeFiles writes the files that an instance has for itself. In a root that can't be written each lies over the host's, and one that the
-// host lacks isn't there.
+// placeFiles writes the files that an instance has for itself. In a root that can't be written each lies over the
+// host's, and one that the host lacks isn't there.
 func placeFiles(layers []*layer, s setupRequest) error {
 	files := []struct{ path, text string }{
 		{hostsPath, s.Hosts}, {resolvConfPath, s.ResolvConf}, {hostnamePath, s.Hostname + "\n"},
@@ -203,21 +203,23 @@ func placeFile(in *layer, path, text string, like unix.Stat_t) error {
 	if err := os.WriteFile(target, []byte(text), 0o600); err != nil {
 		return err
 	}
-	if err := errors.Join(os.Chown(target, int(like.Uid), int(like.Gid)), unix.Chmod(target, like.Mode&0o7777)); err != nil {
+	err := errors.Join(os.Chown(target, int(like.Uid), int(like.Gid)), unix.Chmod(target, like.Mode&0o7777))
+	if err != nil {
 		return err
 	}
 	if in.storage != "" {
 		return nil
 	}
 	over := resolveBelow(newRoot, path)
-	err := makeTarget(over, false)
+	err = makeTarget(over, false)
 	if errors.Is(err, unix.EROFS) {
 		return nil
 	}
 	return errors.Join(err, bind(target, over, 0))
 }
 
-// resolveBelow follows a symbolic link as a process would whose root is the folder. One step is enough for the links of /etc.
+// resolveBelow follows a symbolic link as a process would whose root is the folder. One step is enough for the links of
+// /etc.
 func resolveBelow(root, path string) string {
 	to, err := os.Readlink(root + path)
 	if err != nil {

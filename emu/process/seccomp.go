@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deniedCalls are system calls that reach the host, or parts of the kernel that know no namespaces. Most need capabilities that an instance
-// doesn't have; a new user namespace would give them, and that can't be had either.
+// deniedCalls are system calls that reach the host, or parts of the kernel that know no namespaces. Most need
+// capabilities that an instance doesn't have; a new user namespace would give them, and that can't be had either.
 var deniedCalls = []string{
 	// Mounts and namespaces.
 	"fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount", "open_tree", "open_tree_attr",
@@ -33,12 +33,13 @@ var deniedCalls = []string{
 const namespaceFlags = unix.CLONE_NEWCGROUP | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID |
 	unix.CLONE_NEWUSER | unix.CLONE_NEWUTS
 
-// families are the sockets that stay in the network namespace of who makes them, in ascending order. Others, such as AF_VSOCK, lead to the
-// machine below.
+// families are the sockets that stay in the network namespace of who makes them, in ascending order. Others, such as
+// AF_VSOCK, lead to the machine below.
 var families = []uint64{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK, unix.AF_PACKET}
 
-// systemCallFilter returns the program that decides which system calls an instance may make: all but the denied ones, which fail with
-// EPERM. What the filter can't look into, it hides: clone3, for which programs fall back to clone, and the calls of other architectures.
+// systemCallFilter returns the program that decides which system calls an instance may make: all but the denied ones,
+// which fail with EPERM. What the filter can't look into, it hides: clone3, for which programs fall back to clone, and
+// the calls of other architectures.
 func systemCallFilter() ([]bpf.RawInstruction, error) {
 	machine, err := arch.GetInfo("")
 	if err != nil {

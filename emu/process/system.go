@@ -16,8 +16,8 @@ func mountSystem(b emu.Boundary) error {
 	if err := mount("proc", newRoot+"/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return err
 	}
-	// A sysfs of its own shows the links of the instance in /sys/class/net. A program that needs it is rare, so a kernel that refuses the
-	// mount costs nothing else.
+	// A sysfs of its own shows the links of the instance in /sys/class/net. A program that needs it is rare, so a
+	// kernel that refuses the mount costs nothing else.
 	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
 	if !b.Privileged {
 		flags |= unix.MS_RDONLY
@@ -32,8 +32,8 @@ func mountSystem(b emu.Boundary) error {
 	return restrictSystem()
 }
 
-// mountDevices makes /dev: the devices that every program may have, and terminals and shared memory of the instance's own. A privileged
-// instance has the host's devices instead.
+// mountDevices makes /dev: the devices that every program may have, and terminals and shared memory of the instance's
+// own. A privileged instance has the host's devices instead.
 func mountDevices(b emu.Boundary) error {
 	const dev = newRoot + "/dev"
 	if b.Privileged {
@@ -84,7 +84,8 @@ func makeDevices(dev string, size emu.Bytes) error {
 		}
 	}
 	for _, l := range []struct{ name, to string }{
-		{"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"},
+		{"fd", "/proc/self/fd"}, {"ptmx", "pts/ptmx"},
+		{"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
 	} {
 		if err := os.Symlink(l.to, dev+"/"+l.name); err != nil {
 			return err
@@ -98,7 +99,8 @@ func makeDevices(dev string, size emu.Bytes) error {
 	return nil
 }
 
-// Parts of /proc and /sys that are the host's. Those of the first list are empty in an instance, those of the second can't be written.
+// Parts of /proc and /sys that are the host's. Those of the first list are empty in an instance, those of the second
+// can't be written.
 var (
 	maskedParts = []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kmsg",
@@ -109,8 +111,8 @@ var (
 	readOnlyParts = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/mtrr", "/proc/sys"}
 )
 
-// networkSysctls are those of the instance's own network, which its administrator may set. What is the host's is not among them in another
-// network namespace, or can't be written there, but for hostSysctls.
+// networkSysctls are those of the instance's own network, which its administrator may set. What is the host's is not
+// among them in another network namespace, or can't be written there, but for hostSysctls.
 const networkSysctls = "/proc/sys/net"
 
 // hostSysctls are among networkSysctls and yet the host's.

@@ -25,7 +25,8 @@ func (l *loader) boundary(m Machine) emu.Boundary {
 	b := emu.Boundary{Privileged: m.Privileged}
 	if m.Limits != nil {
 		b.Limits = emu.Limits{
-			PIDs: int(m.Limits.PIDs), Memory: size(m.Limits.Memory), Disk: size(m.Limits.Disk), Temporary: size(m.Limits.Tmp),
+			PIDs: int(m.Limits.PIDs), Memory: size(m.Limits.Memory),
+			Disk: size(m.Limits.Disk), Temporary: size(m.Limits.Tmp),
 		}
 	}
 	for _, mounted := range m.Mounts {
@@ -46,13 +47,14 @@ func (l *loader) mountPath(r Reference) (string, bool) {
 		path = filepath.Join(l.dir, path)
 	}
 	if path == "/" {
-		l.problems = append(l.problems, invalid(r.Origin, "the root of this machine can't be mounted").hint("Name a file or a folder below it."))
+		l.problems = append(l.problems, invalid(r.Origin, "the root of this machine can't be mounted").
+			hint("Name a file or a folder below it."))
 		return "", false
 	}
 	for _, system := range []string{"/dev", "/proc", "/sys"} {
 		if path == system || strings.HasPrefix(path, system+"/") {
-			l.problems = append(l.problems, invalid(r.Origin, "%s can't be mounted: an instance has a %s of its own", quoted(r.Text), system).
-				hint("privileged: true gives an instance the devices of this machine."))
+			p := invalid(r.Origin, "%s can't be mounted: an instance has a %s of its own", quoted(r.Text), system)
+			l.problems = append(l.problems, p.hint("privileged: true gives an instance the devices of this machine."))
 			return "", false
 		}
 	}

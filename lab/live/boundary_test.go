@@ -65,20 +65,25 @@ func TestLabsAreApart(t *testing.T) {
 	path := write(t, "boundary-attacker", shop)
 	attacker := up(t, path)
 	runningProgram(t, victim)
-	if out, exit := inside(t, victim, "web1", "echo secret >/var/lib/secret; cat /var/lib/secret"); out != "secret\n" || exit != 0 {
+	out, exit := inside(t, victim, "web1", "echo secret >/var/lib/secret; cat /var/lib/secret")
+	if out != "secret\n" || exit != 0 {
 		t.Errorf("exit %d, %s", exit, out)
 	}
 	for _, command := range []string{
 		"ls " + RunDir(), "cat " + filepath.Join(RunDir(), "boundary-victim", socketFile), "ls /run/netns/*",
-		"cat /var/lib/secret", "ps -e -o args | grep -v grep | grep server", "umount /run", "umount /proc", "nsenter -t 1 -m true", "nsenter -t 1 -n true",
-		"unshare -n true", "unshare -Ur true", "mknod /tmp/disk b 254 0 && head -c 1 /tmp/disk", "echo b >/proc/sysrq-trigger", "sysctl -w kernel.domainname=x",
-		"modprobe dummy", "date -s 12:00", "dmesg", "mount -t cgroup2 none /mnt", "touch " + filepath.Dir(path) + "/touched", "ls -d /root/.[a-z]*", "grep -q '[$]' /etc/shadow",
+		"cat /var/lib/secret", "ps -e -o args | grep -v grep | grep server", "umount /run", "umount /proc",
+		"nsenter -t 1 -m true", "nsenter -t 1 -n true", "unshare -n true", "unshare -Ur true",
+		"mknod /tmp/disk b 254 0 && head -c 1 /tmp/disk", "echo b >/proc/sysrq-trigger", "sysctl -w kernel.domainname=x",
+		"modprobe dummy", "date -s 12:00", "dmesg", "mount -t cgroup2 none /mnt",
+		"touch " + filepath.Dir(path) + "/touched", "ls -d /root/.[a-z]*", "grep -q '[$]' /etc/shadow",
 	} {
 		if out, exit := inside(t, attacker, "laptop", command); exit == 0 {
 			t.Errorf("%s succeeds: %s", command, out)
 		}
 	}
-	if out, exit := inside(t, attacker, "laptop", "touch /etc/attacked /usr/bin/attacked && iptables -A OUTPUT -p tcp --dport 9 -j DROP && ip addr add 192.0.2.1/32 dev lo"); exit != 0 {
+	out, exit = inside(t, attacker, "laptop", "touch /etc/attacked /usr/bin/attacked && "+
+		"iptables -A OUTPUT -p tcp --dport 9 -j DROP && ip addr add 192.0.2.1/32 dev lo")
+	if exit != 0 {
 		t.Errorf("the administrator of an instance can't work: %s", out)
 	}
 	if len(process.Unbounded()) == 0 && len(controlGroups(t, "boundary-attacker")) == 0 {
@@ -125,14 +130,16 @@ func TestBoundaryOfALab(t *testing.T) {
 	}
 
 	const database = "      - name: db\n"
-	changes := []string{database, database + "        limits: {pids: 100, disk: 8MiB}\n        mounts: [{path: data, writable: true}]\n"}
+	changes := []string{database, database + "        limits: {pids: 100, disk: 8MiB}\n" +
+		"        mounts: [{path: data, writable: true}]\n"}
 	edit(changes...)
 	done, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}})
 	want := "set what db may use of the machine: 100 processes, 8 MiB of disk, " + data + " writable"
 	if err != nil || len(done.Operations) != 1 || done.Operations[0] != want {
 		t.Fatalf("%q, %v", done.Operations, err)
 	}
-	if out, exit := inside(t, c, "db", "test ! -e /var/lib/of-now && echo hello >"+data+"/file && df --output=size -k / | tail -n 1"); strings.TrimSpace(out) != "8192" || exit != 0 {
+	out, exit := inside(t, c, "db", "test ! -e /var/lib/of-now && echo hello >"+data+"/file && df --output=size -k / | tail -n 1")
+	if strings.TrimSpace(out) != "8192" || exit != 0 {
 		t.Errorf("within the new boundary: exit %d, %s", exit, out)
 	}
 	if written, _ := os.ReadFile(data + "/file"); string(written) != "hello\n" {
