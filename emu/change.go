@@ -32,7 +32,9 @@ type NamespaceChange struct {
 	RemovedRoutes, AddedRoutes       []Route
 	RemovedNeighbors, AddedNeighbors []Neighbor
 	Ruleset                          *RulesetChange
-	Firewall                         *FirewallChange
+	// Removed: who had one keeps no connection by it ([Change.Closed]).
+	RemovedTranslations, AddedTranslations []Translation
+	Firewall                               *FirewallChange
 	// What is not in the kernel: name servers, proxies, services and programs, health probes, files.
 	DNS                      bool // whether there is a name server, and where it answers
 	RemovedViews, AddedViews []*NameView
@@ -213,6 +215,7 @@ func namespaceChange(from, to *Namespace, lost map[string]bool) (NamespaceChange
 			!equal(from.Resolver.Servers, to.Resolver.Servers) || !equal(from.Resolver.Search, to.Resolver.Search),
 	}
 	c.RemovedLoopback, c.AddedLoopback = difference(from.Loopback, to.Loopback)
+	c.RemovedTranslations, c.AddedTranslations = difference(from.Translations, to.Translations)
 	c.RemovedRoutes, c.AddedRoutes = differenceAfter(from.Routes, to.Routes, lost, func(r Route) string { return r.Device })
 	c.RemovedNeighbors, c.AddedNeighbors = differenceAfter(from.Neighbors, to.Neighbors, lost, func(n Neighbor) string { return n.Device })
 	c.RemovedHealthProbes, c.AddedHealthProbes = difference(from.HealthProbes, to.HealthProbes)

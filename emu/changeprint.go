@@ -2,7 +2,9 @@ package emu
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +28,10 @@ func (c *Change) String() string {
 	lines(&p, '+', "", c.AddedTunnels, tunnel)
 	for i := range c.Changed {
 		p.namespace(&c.Changed[i])
+	}
+	closed := c.Closed()
+	for _, namespace := range slices.Sorted(maps.Keys(closed)) {
+		lines(&p, '-', namespace+": ", closed[namespace], Closed.String)
 	}
 	record := func(r NameRecord) string { return "public name " + r.Name + " " + r.Address.String() }
 	lines(&p, '-', "", c.RemovedNames, record)

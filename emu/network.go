@@ -52,13 +52,15 @@ type Namespace struct {
 	Bridges   []Bridge     `json:"bridges,omitempty"`
 	Routes    []Route      `json:"routes,omitempty"`
 	Neighbors []Neighbor   `json:"neighbors,omitempty"`
-	Ruleset   *Ruleset     `json:"ruleset,omitempty"`  // nftables
-	Firewall  *Firewall    `json:"firewall,omitempty"` // iptables
-	DNS       *NameServer  `json:"dns,omitempty"`
-	Proxies   []HTTPProxy  `json:"httpProxies,omitempty"`
-	Resolver  Resolver     `json:"resolver,omitzero"`
-	Hosts     []NameRecord `json:"hosts,omitempty"` // lines of /etc/hosts beyond localhost
-	Services  []Service    `json:"services,omitempty"`
+	Ruleset   *Ruleset     `json:"ruleset,omitempty"` // nftables
+	// Translations are what the rules of a router translate connections for.
+	Translations []Translation `json:"translations,omitempty"`
+	Firewall     *Firewall     `json:"firewall,omitempty"` // iptables
+	DNS          *NameServer   `json:"dns,omitempty"`
+	Proxies      []HTTPProxy   `json:"httpProxies,omitempty"`
+	Resolver     Resolver      `json:"resolver,omitzero"`
+	Hosts        []NameRecord  `json:"hosts,omitempty"` // lines of /etc/hosts beyond localhost
+	Services     []Service     `json:"services,omitempty"`
 	// HealthProbes start in this namespace.
 	HealthProbes []HealthProbe `json:"healthProbes,omitempty"`
 }

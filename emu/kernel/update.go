@@ -108,7 +108,10 @@ func (u *update) run(ctx context.Context) error {
 	if err := u.do(ctx, plan.late); err != nil {
 		return err
 	}
-	return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return u.closeConnections() // last: what is forgotten can't be taken back
 }
 
 // find finds the namespaces that are touched.

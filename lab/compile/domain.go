@@ -108,7 +108,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
 	p := &domainPart{domain: d, edge: edge, lists: newEdgeLists(d, old), outside: &outside{port: d.port, edge: edge.Name}}
-	edge.Neighbors = slices.Clip(p.lists.neighbors)
+	edge.Neighbors, edge.Translations = slices.Clip(p.lists.neighbors), p.lists.translations
 	if gateway := d.gateway(); gateway.IsValid() {
 		edge.Loopback = append(edge.Loopback, gateway)
 		p.outside.public = append(p.outside.public, gateway)
