@@ -31,7 +31,7 @@ type NamespaceChange struct {
 	// Routes and neighbours on a link that is removed and added are too.
 	RemovedRoutes, AddedRoutes       []Route
 	RemovedNeighbors, AddedNeighbors []Neighbor
-	Ruleset                          *RulesetChange
+	Ruleset, Switch                  *RulesetChange
 	// Removed: who had one keeps no connection by it ([Change.Closed]).
 	RemovedTranslations, AddedTranslations []Translation
 	Firewall                               *FirewallChange
@@ -207,6 +207,7 @@ func (c *Change) tunnels(anew map[string]bool) {
 func namespaceChange(from, to *Namespace, lost map[string]bool) (NamespaceChange, bool) {
 	c := NamespaceChange{
 		Ruleset: CompareRulesets(from.Ruleset, to.Ruleset),
+		Switch:  CompareRulesets(from.Switch, to.Switch),
 		Proxies: !reflect.DeepEqual(from.Proxies, to.Proxies),
 		Services: !slices.EqualFunc(from.Services, to.Services, func(a, b Service) bool {
 			return a.Same(b) && equal(a.Env, b.Env)

@@ -70,7 +70,7 @@ func (p *changePrinter) namespace(c *NamespaceChange) {
 	lines(p, '+', in, c.AddedRoutes, Route.String)
 	lines(p, '-', in, c.RemovedNeighbors, neighbor)
 	lines(p, '+', in, c.AddedNeighbors, neighbor)
-	if r := c.Ruleset; r != nil {
+	for _, r := range c.Rulesets() {
 		p.texts(in, r.From == nil, r.To == nil, func() string { return r.From.String() }, func() string { return r.To.String() })
 	}
 	if f := c.Firewall; f != nil {

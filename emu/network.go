@@ -53,6 +53,8 @@ type Namespace struct {
 	Routes    []Route      `json:"routes,omitempty"`
 	Neighbors []Neighbor   `json:"neighbors,omitempty"`
 	Ruleset   *Ruleset     `json:"ruleset,omitempty"` // nftables
+	// Switch are the rules of a router's bridges.
+	Switch *Ruleset `json:"switch,omitempty"`
 	// Translations are what the rules of a router translate connections for.
 	Translations []Translation `json:"translations,omitempty"`
 	Firewall     *Firewall     `json:"firewall,omitempty"` // iptables
@@ -63,6 +65,16 @@ type Namespace struct {
 	Services     []Service     `json:"services,omitempty"`
 	// HealthProbes start in this namespace.
 	HealthProbes []HealthProbe `json:"healthProbes,omitempty"`
+}
+
+// Rulesets lists the tables of the namespace.
+func (s Namespace) Rulesets() (all []*Ruleset) {
+	for _, r := range []*Ruleset{s.Ruleset, s.Switch} {
+		if r != nil {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // HostName is what programs inside see.

@@ -138,6 +138,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		p.links = append(p.links, s.join(edge, balancers, leaves[s.bridge])...)
 	}
 	edge.Ruleset = edgeRules(d, p.lists)
+	edge.Switch = switchRules(d.origin, p.lists.behind, len(leaves) > 0)
 	if old != nil && old.outside.equal(p.outside) {
 		p.outside = old.outside
 	}

@@ -28,6 +28,7 @@ type edgeShare struct {
 	self                      [][2]netip.Addr         // who could be balanced to itself
 	endpoints                 []emu.SocketMapElement
 	translations              []emu.Translation
+	behind                    []emu.PortAddress // the ports
 	chains                    []*emu.Chain
 	own                       []emu.PrefixSet // the instances, where an endpoint asks for them
 	timeouts                  []emu.TimeoutPolicy
@@ -52,7 +53,9 @@ func newEdgeShare(d *lab.Deployment, frontends []lab.Frontend, hosts []host) *ed
 	for _, h := range hosts {
 		address, bridge := h.instance.DIP, h.subnet.bridge
 		s.neighbors = append(s.neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: emu.MACOf(address)})
+		s.behind = append(s.behind, behindPort(address))
 		if h.direct.IsValid() {
+			s.behind = append(s.behind, emu.PortAddress{Device: address.String(), Address: h.direct})
 			s.routes = append(s.routes, emu.Route{Destination: single(h.direct), Gateway: address, Device: bridge})
 		}
 		if h.leaf > 0 {
@@ -133,6 +136,7 @@ func (s *edgeShare) keep(old *edgeShare) {
 	keep(&s.self, old.self)
 	keep(&s.endpoints, old.endpoints)
 	keep(&s.translations, old.translations)
+	keep(&s.behind, old.behind)
 }
 
 func keep[E comparable](list *[]E, old []E) {
@@ -149,6 +153,7 @@ type edgeLists struct {
 	self         [][2]netip.Addr
 	endpoints    []emu.SocketMapElement
 	translations []emu.Translation
+	behind       []emu.PortAddress
 }
 
 func newEdgeLists(d domain, old *domainPart) edgeLists {
@@ -163,6 +168,7 @@ func newEdgeLists(d domain, old *domainPart) edgeLists {
 		self:      join(d, old, was.self, func(s *edgeShare) [][2]netip.Addr { return s.self }),
 		endpoints: join(d, old, was.endpoints, func(s *edgeShare) []emu.SocketMapElement { return s.endpoints }),
 
+		behind:       join(d, old, was.behind, func(s *edgeShare) []emu.PortAddress { return s.behind }),
 		translations: join(d, old, was.translations, func(s *edgeShare) []emu.Translation { return s.translations }),
 	}
 }

@@ -35,7 +35,7 @@ func (b *builder) internet(locations []string) *internetPart {
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services, nil),
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}},
 		}
-		p.links = append(p.links, attach(router, interfaceName("host-"+h.Name), host, "eth0", h.Address))
+		p.links = append(p.links, attach(router, interfaceName(hostPort+h.Name), host, "eth0", h.Address))
 		p.namespaces = append(p.namespaces, host)
 		routed = append(routed, single(h.Address))
 	}
@@ -56,7 +56,9 @@ func (b *builder) internet(locations []string) *internetPart {
 
 // internetRules drop what has no place on the internet before it is routed. No connection is tracked here.
 func internetRules(routed []netip.Prefix) *emu.Ruleset {
+	spoofed, guard := forgedSources(hostPort)
 	rules := slices.Concat(
+		[]emu.Rule{guard},
 		// Nearly every packet is for an address that is there: it passes by one look-up.
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "routed"})},
 		emu.DropRules(PrivateAddress, "private addresses are not routed on the internet", emu.Origin{},
@@ -69,9 +71,12 @@ func internetRules(routed []netip.Prefix) *emu.Ruleset {
 			{Name: "private", Elements: lab.PrivateSpace()},
 			{Name: "routed", Elements: routed},
 		},
-		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: rules}},
+		Chains: []*emu.Chain{spoofed, {Name: "prerouting", Hook: emu.RawHook, Rules: rules}},
 	}
 }
+
+// hostPort begins the names of the internet's ports to hosts.
+const hostPort = "host-"
 
 // outside is how the datacenter sees an edge.
 type outside struct {

@@ -107,20 +107,22 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 		Bridges: []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}},
 	}
 	var hosts []netip.Prefix
+	var behind []emu.PortAddress
 	for _, h := range n.Hosts {
 		mac := emu.MACOf(h.Address)
 		router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: lanBridge, Address: h.Address, MAC: mac})
 		p.namespaces = append(p.namespaces, &emu.Namespace{
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
-			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
+			Neighbors: []emu.Neighbor{{Device: "eth0", Address: gateway, MAC: emu.MACOf(gateway)}},
+			Resolver:  emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
 		})
 		p.links = append(p.links, &emu.Link{
 			A: emu.LinkEnd{Namespace: router.Name, Name: h.Address.String(), MAC: mac.Variant(bridgePort), Port: &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true}},
 			B: emu.LinkEnd{Namespace: h.Name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(h.Address, lan.Bits())}},
 		})
-		hosts = append(hosts, single(h.Address))
+		hosts, behind = append(hosts, single(h.Address)), append(behind, behindPort(h.Address))
 	}
-	router.Ruleset = b.siteRules(n, hosts)
+	router.Ruleset, router.Switch = b.siteRules(n, hosts), switchRules(n.Origin, behind, false)
 	p.links = append(p.links, attach(internet, interfaceName("site-"+n.Name), router, uplink, n.VPNGatewayAddress))
 	p.namespaces = append(p.namespaces, router)
 }

@@ -56,11 +56,11 @@ func (s subnet) join(edge *emu.Namespace, addresses []netip.Prefix, leaves map[i
 		edge.Bridges = append(edge.Bridges, emu.Bridge{Name: s.leafName(n), MAC: first.Variant(leafBridge)})
 		links = append(links, &emu.Link{
 			A: emu.LinkEnd{
-				Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("dn-%s.%d", s.name, n)), MAC: first.Variant(leafDown),
+				Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("%s%s.%d", downPort, s.name, n)), MAC: first.Variant(leafDown),
 				Port: &emu.BridgePort{Bridge: s.bridge, Stations: leaves[n], ProxyARP: true},
 			},
 			B: emu.LinkEnd{
-				Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("up-%s.%d", s.name, n)), MAC: first.Variant(leafUp),
+				Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("%s%s.%d", upPort, s.name, n)), MAC: first.Variant(leafUp),
 				Port: &emu.BridgePort{Bridge: s.leafName(n), Uplink: true},
 			},
 		})

@@ -49,11 +49,14 @@ func newFlowLab(t *testing.T) *flowLab {
 	must(err)
 	must(l.CreateVirtualNetwork(lab.VirtualNetwork{
 		Name: "Net", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, Subnets: []lab.Subnet{
-			{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.0.0/24")}, {Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")},
+			{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.0.0/24")}, {Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.2.0/23")},
 			{Name: "GatewaySubnet", AddressPrefix: netip.MustParsePrefix("10.0.255.0/29")},
 		},
 	}))
 	must(l.CreateInternetHost(lab.InternetHost{Name: "laptop"}))
+	must(l.CreateInternetHost(lab.InternetHost{Name: "stranger"}))
+	must(l.CreateWebSite(lab.WebSite{Name: "site1", Location: "West US"}))
+	must(l.CreateWebSite(lab.WebSite{Name: "site2", Location: "West US"}))
 	must(l.CreateReservedIP(lab.ReservedIP{Name: "kept", Location: "West US"}))
 	service := func(name, network string) {
 		must(l.CreateHostedService(lab.HostedService{Name: name, Location: "West US", VirtualNetwork: network}))
@@ -72,12 +75,17 @@ func newFlowLab(t *testing.T) *flowLab {
 	}
 	service("data", "Net")
 	must(l.AddVirtualMachine("data", lab.VirtualMachine{Name: "z", OS: lab.Linux, Subnet: "a"}))
+	for name, address := range map[string]string{"near": "10.0.2.10", "leaf": "10.0.3.10"} { // the second is on a bridge of its own
+		vm := flowMachine(name, nil)
+		vm.Subnet, vm.StaticAddress = "b", netip.MustParseAddr(address)
+		must(l.AddVirtualMachine("data", vm))
+	}
 	service("roles", "")
 	for _, slot := range []lab.Slot{lab.Production, lab.Staging} {
 		must(l.CreateDeployment("roles", flowRoles(slot, "Web")))
 	}
 	must(l.CreateLocalNetwork(lab.LocalNetwork{
-		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Hosts: []*lab.LocalHost{{Name: "desk"}},
+		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Hosts: []*lab.LocalHost{{Name: "desk"}, {Name: "printer"}},
 	}))
 	must(l.CreateGateway("Net", lab.VPNGateway{Connections: []string{"hq"}}))
 	w := &flowLab{t: t, lab: l, compiled: new(compile.Compilation).Next(l), servers: map[string]*heard{}}
