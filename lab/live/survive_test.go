@@ -45,7 +45,10 @@ func operations(all ...lab.Operation) func(*flowLab, string) {
 	}
 }
 
-func flowCases() []flowCase {
+// TestWhichFlowsSurvive talks over a TCP connection and a UDP flow before and after an operation. What ends reaches nobody: not the machine that
+// had it, nor the next with its address.
+func TestWhichFlowsSurvive(t *testing.T) {
+	kerneltest.RequireRoot(t)
 	at := func(a netip.Addr) netip.AddrPort { return netip.AddrPortFrom(a, flowPort) }
 	vip := func(service string) func(*flowLab) netip.AddrPort {
 		return func(w *flowLab) netip.AddrPort { return at(w.vip(service, lab.Production)) }
@@ -80,7 +83,7 @@ func flowCases() []flowCase {
 		lab.DeleteDeploymentOp{Service: "roles", Slot: lab.Production}, lab.CreateDeploymentOp{Service: "roles", Deployment: flowRoles(lab.Production, "New")},
 	)
 	fewer := operations(lab.ScaleRoleOp{Service: "roles", Slot: lab.Production, Role: "production-Web", Count: 1})
-	return []flowCase{
+	for _, tt := range []flowCase{
 		{name: "machine deleted, by the VIP", to: front, do: remove, heir: true, tcp: ends, udp: ends, fresh: ends},
 		{name: "machine deleted, by its public IP", to: public, do: remove, heir: true, tcp: ends, udp: ends, fresh: ends},
 		{name: "machine deleted, in the network", from: "k", to: private, do: remove, heir: true, tcp: ends, udp: ends, fresh: ends},
@@ -101,59 +104,54 @@ func flowCases() []flowCase {
 		{name: "deployment deleted and made again", to: roles, do: again, tcp: ends, udp: moves, fresh: moves},
 		{name: "reserved IP taken away", to: front, do: operations(lab.DisassociateReservedIPOp{Name: "kept"}), tcp: ends, udp: ends, fresh: ends},
 		{name: "gateway deleted", from: "desk", to: private, do: operations(lab.DeleteGatewayOp{Network: "Net"}), tcp: ends, udp: ends, fresh: ends},
+	} {
+		t.Run(tt.name, tt.holds)
 	}
 }
 
-// TestWhichFlowsSurvive talks over a TCP connection and a UDP flow before and after an operation. What ends reaches nobody: not the machine that
-// had it, nor the next with its address.
-func TestWhichFlowsSurvive(t *testing.T) {
-	kerneltest.RequireRoot(t)
-	for _, tt := range flowCases() {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newFlowLab(t)
-			from := cmp.Or(tt.from, "laptop")
-			at := tt.to(w)
-			flows, machine := w.flowsWithOne(from, at)
-			address := w.instance("vm1").DIP
-			tt.do(w, machine)
-			var received int64
-			if tt.heir {
-				w.do(lab.AddRoleOp{Service: "data", VirtualMachine: lab.VirtualMachine{
-					Name: "db", OS: lab.Linux, Subnet: "a", StaticAddress: address,
-					Firewall: []lab.GuestFirewallRule{labtest.Rule(t, "allow any from 203.0.113.0/24", 1)},
-				}})
-				received = w.received("db")
-			}
-			old := w.servers[machine].Load()
-			for i, want := range []fate{tt.tcp, tt.udp} {
-				if is := flows[i].fate(want, machine); is != want {
-					t.Errorf("the %s flow with %s %s, want that it %s", flows[i].protocol, machine, is, want)
-				}
-			}
-			if now := w.servers[machine].Load(); tt.tcp == ends && tt.udp != goesOn && now != old {
-				t.Errorf("%s still hears the flows", machine)
-			}
-			if tt.heir {
-				if n := w.servers["db"].Load(); n != 0 {
-					t.Errorf("the next machine with the address hears the flows, %d times", n)
-				}
-				if now := w.received("db"); tt.from == "" && now != received {
-					t.Errorf("the next machine with the address received %d packets", now-received)
-				}
-			}
-			for _, p := range []emu.Protocol{emu.TCP, emu.UDP} {
-				is := ends
-				if f, err := w.tryFlow(from, p, at, tt.fresh.patience()); err == nil {
-					is = f.fate(tt.fresh, machine)
-				}
-				if is != tt.fresh {
-					t.Errorf("a new %s flow %s of before, %s; want that it %s", p, is, machine, tt.fresh)
-				}
-			}
-			if d, err := w.emulator.Diff(t.Context()); err != nil || len(d) > 0 {
-				t.Errorf("the kernel differs from what is wanted: %v, %v", d, err)
-			}
-		})
+func (tt flowCase) holds(t *testing.T) {
+	w := newFlowLab(t)
+	from := cmp.Or(tt.from, "laptop")
+	at := tt.to(w)
+	flows, machine := w.flowsWithOne(from, at)
+	address := w.instance("vm1").DIP
+	tt.do(w, machine)
+	var received int64
+	if tt.heir {
+		w.do(lab.AddRoleOp{Service: "data", VirtualMachine: lab.VirtualMachine{
+			Name: "db", OS: lab.Linux, Subnet: "a", StaticAddress: address,
+			Firewall: []lab.GuestFirewallRule{labtest.Rule(t, "allow any from 203.0.113.0/24", 1)},
+		}})
+		received = w.received("db")
+	}
+	old := w.servers[machine].Load()
+	for i, want := range []fate{tt.tcp, tt.udp} {
+		if is := flows[i].fate(want, machine); is != want {
+			t.Errorf("the %s flow with %s %s, want that it %s", flows[i].protocol, machine, is, want)
+		}
+	}
+	if now := w.servers[machine].Load(); tt.tcp == ends && tt.udp != goesOn && now != old {
+		t.Errorf("%s still hears the flows", machine)
+	}
+	if tt.heir {
+		if n := w.servers["db"].Load(); n != 0 {
+			t.Errorf("the next machine with the address hears the flows, %d times", n)
+		}
+		if now := w.received("db"); tt.from == "" && now != received {
+			t.Errorf("the next machine with the address received %d packets", now-received)
+		}
+	}
+	for _, p := range []emu.Protocol{emu.TCP, emu.UDP} {
+		is := ends
+		if f, err := w.tryFlow(from, p, at, tt.fresh.patience()); err == nil {
+			is = f.fate(tt.fresh, machine)
+		}
+		if is != tt.fresh {
+			t.Errorf("a new %s flow %s of before, %s; want that it %s", p, is, machine, tt.fresh)
+		}
+	}
+	if d, err := w.emulator.Diff(t.Context()); err != nil || len(d) > 0 {
+		t.Errorf("the kernel differs from what is wanted: %v, %v", d, err)
 	}
 }
 
