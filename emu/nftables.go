@@ -191,6 +191,8 @@ type (
 	MatchPort struct{ Port uint16 }
 	// MatchEstablished matches packets of connections that were accepted before, and what relates to them.
 	MatchEstablished struct{}
+	// MatchInvalid matches packets that are of no connection and begin none: they are not translated.
+	MatchInvalid struct{}
 	// MatchDNATed matches packets of connections whose destination was translated.
 	MatchDNATed struct{}
 	// MatchProbe matches the emulator's own probes (ProbeDSCP).

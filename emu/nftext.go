@@ -27,6 +27,7 @@ func (m MatchPairSet) String() string   { return fmt.Sprintf("ip saddr . ip dadd
 func (m MatchProtocol) String() string  { return "meta l4proto " + m.Protocol }
 func (m MatchPort) String() string      { return fmt.Sprintf("th dport %d", m.Port) }
 func (MatchEstablished) String() string { return "ct state established,related" }
+func (MatchInvalid) String() string     { return "ct state invalid" }
 func (MatchDNATed) String() string      { return "ct status dnat" }
 func (MatchProbe) String() string       { return fmt.Sprintf("ip dscp %#x", ProbeDSCP) }
 func (s Log) String() string {

@@ -95,6 +95,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		return []expr.Any{transport(destPortOffset, register), equal(port(s.Port))}, nil
 	case emu.MatchEstablished:
 		return anyBit(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), nil
+	case emu.MatchInvalid:
+		return anyBit(expr.CtKeySTATE, expr.CtStateBitINVALID), nil
 	case emu.MatchDNATed:
 		const dstNAT = 1 << 5 // IPS_DST_NAT
 		return anyBit(expr.CtKeySTATUS, dstNAT), nil

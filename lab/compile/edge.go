@@ -276,6 +276,7 @@ func forwardRules(d domain) []emu.Rule {
 		intoTunnels(d.peers),
 		emu.DropRules(NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 		emu.DropRules(PrivateAddress, "outside "+d.name+": private addresses have no route", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+		[]emu.Rule{untranslated()},
 		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
 		leave(),
 	)

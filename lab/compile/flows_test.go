@@ -81,7 +81,7 @@ func TestClosedByOperations(t *testing.T) {
 	s, _ := l.CloudService("shop")
 	vip := s.Production.VIP
 	r, _ := l.CloudService("roles")
-	first, second := r.Production.VIP, r.Staging.VIP
+	second := r.Staging.VIP
 	swapped, err := l.Apply(lab.SwapDeploymentOp{Service: "roles"})
 	do(err)
 	for _, tt := range []struct {
@@ -133,7 +133,6 @@ func TestClosedByOperations(t *testing.T) {
 			}
 		})
 	}
-	_ = first
 	sick := l.Clone()
 	sick.SetHealth("web1/udp", false)
 	if closed := emu.Changes(compile.Network(l), compile.Network(sick)).Closed(); len(closed) > 0 {

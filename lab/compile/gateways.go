@@ -150,7 +150,7 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 				intoTunnels(peers),
 				emu.DropRules(NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 				emu.DropRules(PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
-				[]emu.Rule{accept(emu.MatchOutput{Device: uplink})},
+				[]emu.Rule{untranslated(), accept(emu.MatchOutput{Device: uplink})},
 			)},
 			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
 				Comment:    "the site has one public address",

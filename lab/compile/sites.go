@@ -84,7 +84,7 @@ func webSitesRules(location string) *emu.Ruleset {
 	forward := []emu.Rule{accept(emu.MatchEstablished{})}
 	forward = append(forward, emu.DropRules(PrivateAddress, "a web site is in no virtual network: private addresses have no route", emu.Origin{},
 		emu.MatchPrefixSet{Of: emu.Destination, Set: "private"})...)
-	forward = append(forward, leave()...)
+	forward = append(append(forward, untranslated()), leave()...)
 	spoofed, guard := forgedSources(sitePort)
 	t.Chains = []*emu.Chain{
 		spoofed,

@@ -46,3 +46,10 @@ func forgedSources(ports string) (*emu.Chain, emu.Rule) {
 
 // behindPort is a machine at the port that has the name of its address.
 func behindPort(a netip.Addr) emu.PortAddress { return emu.PortAddress{Device: a.String(), Address: a} }
+
+// untranslated drops what would leave with an address from inside: the rest of a connection that was closed.
+func untranslated() emu.Rule {
+	return emu.Rule{Comment: "of no connection, so without a public source", Statements: []emu.Statement{
+		emu.MatchOutput{Device: uplink}, emu.MatchInvalid{}, emu.Counter{}, emu.Drop{},
+	}}
+}

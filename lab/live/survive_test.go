@@ -56,6 +56,11 @@ func TestWhichFlowsSurvive(t *testing.T) {
 	public := func(w *flowLab) netip.AddrPort { return at(w.instance("vm1").PublicIP) }
 	private := func(w *flowLab) netip.AddrPort { return at(w.instance("vm1").DIP) }
 	web1 := func(w *flowLab) netip.AddrPort { return at(w.instance("web1").DIP) }
+	outside := func(w *flowLab) netip.AddrPort {
+		w.serve("laptop")
+		m, _ := w.lab.Find("laptop")
+		return at(m.Address())
+	}
 	front, set, roles := vip("front"), vip("set"), vip("roles")
 
 	remove := operations(lab.DeleteRoleOp{Service: "front", Name: "vm1"})
@@ -103,6 +108,7 @@ func TestWhichFlowsSurvive(t *testing.T) {
 		{name: "fewer instances", to: roles, do: fewer, tcp: ends, udp: moves, fresh: moves},
 		{name: "deployment deleted and made again", to: roles, do: again, tcp: ends, udp: moves, fresh: moves},
 		{name: "reserved IP taken away", to: front, do: operations(lab.DisassociateReservedIPOp{Name: "kept"}), tcp: ends, udp: ends, fresh: ends},
+		{name: "reserved IP taken away, outbound", from: "vm1", to: outside, do: operations(lab.DisassociateReservedIPOp{Name: "kept"}), tcp: ends, udp: goesOn, fresh: goesOn},
 		{name: "gateway deleted", from: "desk", to: private, do: operations(lab.DeleteGatewayOp{Network: "Net"}), tcp: ends, udp: ends, fresh: ends},
 	} {
 		t.Run(tt.name, tt.holds)
