@@ -108,7 +108,7 @@ func TestWhichFlowsSurvive(t *testing.T) {
 		{name: "fewer instances", to: roles, do: fewer, tcp: ends, udp: moves, fresh: moves},
 		{name: "deployment deleted and made again", to: roles, do: again, tcp: ends, udp: moves, fresh: moves},
 		{name: "reserved IP taken away", to: front, do: operations(lab.DisassociateReservedIPOp{Name: "kept"}), tcp: ends, udp: ends, fresh: ends},
-		{name: "reserved IP taken away, outbound", from: "vm1", to: outside, do: operations(lab.DisassociateReservedIPOp{Name: "kept"}), tcp: ends, udp: goesOn, fresh: goesOn},
+		{name: "reserved IP taken away, outbound", from: "k", to: outside, do: operations(lab.DisassociateReservedIPOp{Name: "kept"}), tcp: ends, udp: goesOn, fresh: goesOn},
 		{name: "gateway deleted", from: "desk", to: private, do: operations(lab.DeleteGatewayOp{Network: "Net"}), tcp: ends, udp: ends, fresh: ends},
 	} {
 		t.Run(tt.name, tt.holds)
