@@ -47,7 +47,7 @@ func CompareRulesets(from, to *Ruleset) *RulesetChange {
 	c := &RulesetChange{
 		From: from, To: to,
 		Chains:    chainChanges(was.Chains, is.Chains),
-		Ports:     setChanges(was.Ports, is.Ports, func(s PortSet) (string, []PortAddress) { return s.Name, s.Elements }),
+		Ports:     setChanges(was.Ports, is.Ports, portSetParts),
 		Prefixes:  setChanges(was.Prefixes, is.Prefixes, func(s PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements }),
 		Pairs:     setChanges(was.Pairs, is.Pairs, func(s PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements }),
 		Addresses: setChanges(was.Addresses, is.Addresses, func(m AddressMap) (string, []AddressMapElement) { return m.Name, m.Elements }),
@@ -63,6 +63,8 @@ func CompareRulesets(from, to *Ruleset) *RulesetChange {
 	}
 	return c
 }
+
+func portSetParts(s PortSet) (name string, elements []PortAddress) { return s.Name, s.Elements }
 
 func chainChanges(from, to []*Chain) (changes []ChainChange) {
 	from, to = unshared(from, to, EqualChains)

@@ -7,9 +7,10 @@ import (
 	"slices"
 )
 
-// Translation is something for which a router translates connections. The rules decide about the first packet of a connection only; the kernel
-// keeps translating what is established. So a change that takes a translation away closes the connections that had it ([Change.Closed]), and
-// those of a translation that both networks have go on, whatever else the change does to the rules.
+// Translation is something for which a router translates connections. The rules decide about the first packet of a
+// connection only; the kernel keeps translating what is established. So a change that takes a translation away
+// closes the connections that had it ([Change.Closed]), and those of a translation that both networks have go on,
+// whatever else the change does to the rules.
 type Translation struct {
 	// Of is whose it is: an equal translation of somebody else is another one.
 	Of string `json:"of"`
@@ -22,12 +23,14 @@ type Translation struct {
 	To netip.AddrPort `json:"to,omitzero"`
 }
 
-// Closed are connections that end with a change, in a router that stays. Those that are translated have four ends, two as the caller and two
-// as the server sees them.
+// Closed are connections that end with a change, in a router that stays. Those that are translated have four ends,
+// two as the caller and two as the server sees them.
 type Closed struct {
-	// Machines are the addresses behind the router that are no longer those of whom they were; every connection from or to them ends.
+	// Machines are the addresses behind the router that are no longer those of whom they were; every connection
+	// from or to them ends.
 	Machines netip.Prefix
-	// Address, Protocol and Port are what a [Translation] translates; To is the one member behind it that is meant, zero: all.
+	// Address, Protocol and Port are what a [Translation] translates; To is the one member behind it that is meant,
+	// zero: all.
 	Address  netip.Addr
 	Protocol Protocol
 	Port     uint16
@@ -50,9 +53,9 @@ func (c Closed) String() string {
 	return fmt.Sprintf("connections by %s", c.Address)
 }
 
-// Closed lists the connections that end with the change, by the router that tracks them. They are those of what goes: of a machine whose link
-// goes, even if another has its address in the same change, of an address of the router itself, of what is behind a tunnel, and of a
-// [Translation]. What a host tracks is its own business.
+// Closed lists the connections that end with the change, by the router that tracks them. They are those of what
+// goes: of a machine whose link goes, even if another has its address in the same change, of an address of the
+// router itself, of what is behind a tunnel, and of a [Translation]. What a host tracks is its own business.
 func (c *Change) Closed() map[string][]Closed {
 	all := closures{routers: c.routersThatStay()}
 	for _, l := range c.RemovedLinks {
@@ -90,8 +93,8 @@ func (c *Change) Closed() map[string][]Closed {
 	return all.of
 }
 
-// addresses are the public sides: its own, or those of the port of which it is a member. A connection keeps the address that it began with,
-// so there may be several.
+// addresses are the public sides: its own, or those of the port of which it is a member. A connection keeps the
+// address that it began with, so there may be several.
 func (t Translation) addresses(all []Translation) []netip.Addr {
 	if t.Address.IsValid() {
 		return []netip.Addr{t.Address}
@@ -105,7 +108,8 @@ func (t Translation) addresses(all []Translation) []netip.Addr {
 	return addresses
 }
 
-// routersThatStay has the names of the namespaces in which something could end and which track connections before and after.
+// routersThatStay has the names of the namespaces in which something could end and which track connections before
+// and after.
 func (c *Change) routersThatStay() map[string]bool {
 	asked := map[string]bool{}
 	for _, l := range c.RemovedLinks {
@@ -167,7 +171,8 @@ func (all *closures) add(namespace string, c Closed) {
 	}
 }
 
-// withoutCovered leaves out the ports of addresses, and the members, of which all connections end anyway, and sets an order.
+// withoutCovered leaves out the ports of addresses, and the members, of which all connections end anyway, and sets
+// an order.
 func withoutCovered(all []Closed) []Closed {
 	whole := map[netip.Addr]bool{}
 	for _, c := range all {
@@ -181,7 +186,8 @@ func withoutCovered(all []Closed) []Closed {
 		return c.Port != 0 && (whole[c.Address] || whole[c.To.Addr()])
 	})
 	slices.SortFunc(all, func(a, b Closed) int {
-		return cmp.Or(a.Machines.Addr().Compare(b.Machines.Addr()), cmp.Compare(a.Machines.Bits(), b.Machines.Bits()), a.Address.Compare(b.Address),
+		return cmp.Or(a.Machines.Addr().Compare(b.Machines.Addr()),
+			cmp.Compare(a.Machines.Bits(), b.Machines.Bits()), a.Address.Compare(b.Address),
 			cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port), a.To.Compare(b.To))
 	})
 	return all

@@ -16,13 +16,18 @@ func TestClosed(t *testing.T) {
 	before := func() *Network {
 		n := small()
 		n.Namespaces[0].Translations = []Translation{
-			{Of: "shop", Address: first}, {Of: "shop", Address: first, Protocol: UDP, Port: 80}, {Of: "shop", Protocol: UDP, Port: 80, To: blue},
-			{Of: "shop", Address: second}, {Of: "shop", Address: second, Protocol: UDP, Port: 80}, {Of: "shop", Protocol: UDP, Port: 80, To: green},
+			{Of: "shop", Address: first}, {Of: "shop", Address: first, Protocol: UDP, Port: 80},
+			{Of: "shop", Protocol: UDP, Port: 80, To: blue},
+			{Of: "shop", Address: second}, {Of: "shop", Address: second, Protocol: UDP, Port: 80},
+			{Of: "shop", Protocol: UDP, Port: 80, To: green},
 			{Of: "shop", Address: second, Protocol: TCP, Port: 80},
 			{Of: "vm", Address: addr("198.18.0.99")},
 		}
 		n.Namespaces = append(n.Namespaces, &Namespace{Name: "far", Kind: Router})
-		n.Tunnels = []Tunnel{{ID: "t", A: TunnelEnd{Namespace: "edge", AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/16")}}, B: TunnelEnd{Namespace: "far"}}}
+		behind := []netip.Prefix{prefix("192.168.0.0/16")}
+		n.Tunnels = []Tunnel{{
+			ID: "t", A: TunnelEnd{Namespace: "edge", AllowedPrefixes: behind}, B: TunnelEnd{Namespace: "far"},
+		}}
 		return n
 	}
 	without := func(n *Network, gone func(Translation) bool) {
@@ -50,11 +55,18 @@ func TestClosed(t *testing.T) {
 		}, []string{"connections to port 80/udp of 198.18.0.16"}},
 		{"member gone: its connections came by either address", func(n *Network) {
 			without(n, func(o Translation) bool { return o.To == green })
-		}, []string{"connections to port 80/udp of 198.18.0.16 that are with 10.0.0.5:8080", "connections to port 80/udp of 198.18.0.17 that are with 10.0.0.5:8080"}},
+		}, []string{
+			"connections to port 80/udp of 198.18.0.16 that are with 10.0.0.5:8080",
+			"connections to port 80/udp of 198.18.0.17 that are with 10.0.0.5:8080",
+		}},
 		{"address gone with its ports", func(n *Network) {
 			without(n, func(o Translation) bool { return o.Address == second || o.To == green })
-		}, []string{"connections by 198.18.0.17", "connections to port 80/udp of 198.18.0.16 that are with 10.0.0.5:8080"}},
-		{"address of somebody else", func(n *Network) { n.Namespaces[0].Translations[7].Of = "other" }, []string{"connections by 198.18.0.99"}},
+		}, []string{
+			"connections by 198.18.0.17", "connections to port 80/udp of 198.18.0.16 that are with 10.0.0.5:8080",
+		}},
+		{"address of somebody else", func(n *Network) {
+			n.Namespaces[0].Translations[7].Of = "other"
+		}, []string{"connections by 198.18.0.99"}},
 		{"tunnel gone", func(n *Network) { n.Tunnels = nil }, []string{"connections of 192.168.0.0/16"}},
 		{"addresses of the router gone", func(n *Network) {
 			n.Namespaces[0].Loopback, n.Namespaces[0].Bridges[0].Addresses = nil, nil

@@ -23,8 +23,8 @@ const (
 // String returns the family as nft names it.
 func (f Family) String() string { return cmp.Or(string(f), "ip") }
 
-// Ruleset is an nftables table, the only one of its family in a namespace. Order of chains is without meaning, order of rules is
-// the order of evaluation.
+// Ruleset is an nftables table, the only one of its family in a namespace. Order of chains is without meaning,
+// order of rules is the order of evaluation.
 type Ruleset struct {
 	Family    Family       `json:"family,omitempty"`
 	Table     string       `json:"table"`
@@ -126,7 +126,8 @@ const (
 	RawHook     Hook = "type filter hook prerouting priority raw; policy accept;"
 	InputHook   Hook = "type filter hook input priority filter; policy drop;"
 	ForwardHook Hook = "type filter hook forward priority filter; policy drop;"
-	// SwitchHook is where frames come in by the ports of bridges; it is of the BridgeFamily, and what no rule accepts goes nowhere.
+	// SwitchHook is where frames come in by the ports of bridges; it is of the BridgeFamily, and what no rule
+	// accepts goes nowhere.
 	SwitchHook Hook = "type filter hook prerouting priority filter; policy drop;"
 )
 
@@ -162,14 +163,15 @@ const (
 type (
 	// MatchInput matches the interface a packet came in on; a name that ends with * stands for all that begin so.
 	MatchInput struct{ Device string }
-	// MatchPortAddress matches a packet's interface and source address against a PortSet, MatchPortARP those of an ARP packet's sender, both in
-	// the BridgeFamily.
+	// MatchPortAddress matches a packet's interface and source address against a PortSet, MatchPortARP those of an
+	// ARP packet's sender, both in the BridgeFamily.
 	MatchPortAddress struct{ Set string }
 	MatchPortARP     struct{ Set string }
 	// MatchIPv4 and MatchARP match packets of these protocols, in the BridgeFamily.
 	MatchIPv4 struct{}
 	MatchARP  struct{}
-	// MatchForgedSource matches packets that come in by another interface than the one by which their source is reached.
+	// MatchForgedSource matches packets that come in by another interface than the one by which their source is
+	// reached.
 	MatchForgedSource struct{}
 	// MatchOutput matches the interface a packet leaves by.
 	MatchOutput struct{ Device string }

@@ -10,6 +10,7 @@ import (
 // What follows gives the parts of a ruleset in the language of nft.
 
 func (m MatchInput) String() string       { return "iifname " + quote(m.Device) }
+func (e PortAddress) String() string      { return quote(e.Device) + " . " + e.Address.String() }
 func (m MatchPortAddress) String() string { return "iifname . ip saddr @" + m.Set }
 func (m MatchPortARP) String() string     { return "iifname . arp saddr ip @" + m.Set }
 func (MatchIPv4) String() string          { return "meta protocol ip" }
@@ -118,7 +119,7 @@ func (t *Ruleset) text(rule func(Rule) string) string {
 	for _, s := range t.Ports {
 		lines := []string{"type ifname . ipv4_addr;"}
 		if len(s.Elements) > 0 {
-			lines = append(lines, elements(texts(s.Elements, func(e PortAddress) string { return quote(e.Device) + " . " + e.Address.String() })))
+			lines = append(lines, elements(texts(s.Elements, PortAddress.String)))
 		}
 		block("set "+s.Name, lines...)
 	}

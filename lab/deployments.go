@@ -61,6 +61,9 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if err := checkReservedEndpoints(d, d.ReservedIP, d.Instances...); err != nil {
+		return err.WithHint("Give a role an input endpoint.").At(p.Origin)
+	}
 	for _, i := range d.Instances {
 		i.ID = l.instanceID(d, i.Name)
 	}
@@ -106,7 +109,7 @@ func (p publicPorts) take(port publicPort) *Error {
 // addRole checks a role and adds its instances to a deployment that isn't in its slot yet.
 func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error) {
 	refuse := func(o Origin, err *Error) { errs = append(errs, err.At(o)) }
-	if err := checkName("role", role.Name, roleName, "1 to 63 letters, digits, dots, hyphens and underscores"); err != nil {
+	if err := checkName("role", role.Name, roleNames); err != nil {
 		refuse(role.Origin, err)
 		return errs
 	}
@@ -170,7 +173,7 @@ func checkLabel(d *Deployment, role Role) *Error {
 	if role.PublicIPLabel == "" {
 		return nil
 	}
-	if err := checkName("domain name label", role.PublicIPLabel, linuxName, "1 to 63 letters, digits and hyphens, no hyphen at its ends"); err != nil {
+	if err := checkName("domain name label", role.PublicIPLabel, labelNames); err != nil {
 		return err
 	}
 	for _, other := range d.Roles {

@@ -49,7 +49,8 @@ func (d *Deployment) Frontends() []Frontend {
 			if at < 0 {
 				at = len(all)
 				f := Frontend{
-					Name: orDefault(e.LoadBalancedSet, e.Name), Address: d.VIP, Internal: internal, Protocol: e.Protocol, PublicPort: e.PublicPort, Set: e.LoadBalancedSet != "",
+					Name: orDefault(e.LoadBalancedSet, e.Name), Address: d.VIP, Internal: internal,
+					Protocol: e.Protocol, PublicPort: e.PublicPort, Set: e.LoadBalancedSet != "",
 					Distribution: e.Distribution, ACL: e.ACL, Probe: e.Probe, IdleTimeout: e.IdleTimeoutInMinutes,
 					DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,
 				}

@@ -47,8 +47,9 @@ type tuple struct {
 	destinationPort     uint16
 }
 
-// selection selects tracked connections by both directions as the kernel has them: that of the first packet, and that of the answers. An
-// answer comes from whom the destination was translated to, and goes to what the source was translated to.
+// selection selects tracked connections by both directions as the kernel has them: that of the first packet, and
+// that of the answers. An answer comes from whom the destination was translated to, and goes to what the source was
+// translated to.
 type selection struct {
 	original, reply tuple
 }
@@ -70,8 +71,8 @@ func selections(c emu.Closed) []selection {
 	return []selection{{original: tuple{destination: c.Address}}, {reply: tuple{destination: c.Address}}}
 }
 
-// closeConnections ends what the change closes. It is for after everything else, when no rule and no route lets such a connection begin
-// anew: the next packet of a connection that is forgotten is judged as the first of one.
+// closeConnections ends what the change closes. It is for after everything else, when no rule and no route lets
+// such a connection begin anew: the next packet of a connection that is forgotten is judged as the first of one.
 func (u *update) closeConnections() error {
 	for name, closed := range u.change.Closed() {
 		n, ok := u.state.byName[name]
@@ -103,8 +104,9 @@ func (n *Namespace) closeConnections(closed []emu.Closed) error {
 	return n.forgetListed(slowly)
 }
 
-// forget has the kernel select and remove connections, as Linux from 6.11 on can: in 0.2 ms where there are few, in 30 ms where there are
-// 100,000. An older kernel refuses such a request as an incomplete description of one connection. It returns the selections that are left.
+// forget has the kernel select and remove connections, as Linux from 6.11 on can: in 0.2 ms where there are few, in
+// 30 ms where there are 100,000. An older kernel refuses such a request as an incomplete description of one
+// connection. It returns the selections that are left.
 func (n *Namespace) forget(all []selection) (left []selection, err error) {
 	if len(all) == 0 {
 		return nil, nil
@@ -142,7 +144,8 @@ type flowFilter struct {
 	prefixes   []netip.Prefix // of machines; the kernel selects by whole addresses only
 }
 
-// forgetListed reads all connections and removes those that are meant, some 12 ms with few connections and longer than forget with many.
+// forgetListed reads all connections and removes those that are meant, some 12 ms with few connections and longer
+// than forget with many.
 func (n *Namespace) forgetListed(f flowFilter) error {
 	if len(f.selections)+len(f.prefixes) == 0 {
 		return nil
@@ -164,13 +167,17 @@ func (f flowFilter) MatchConntrackFlow(flow *vnetlink.ConntrackFlow) bool {
 	original, reply := tupleOf(flow.Forward), tupleOf(flow.Reverse)
 	return slices.ContainsFunc(f.selections, func(s selection) bool {
 		return s.original.matches(original) && s.reply.matches(reply)
-	}) || slices.ContainsFunc(f.prefixes, func(p netip.Prefix) bool { return p.Contains(original.source) || p.Contains(reply.source) })
+	}) || slices.ContainsFunc(f.prefixes, func(p netip.Prefix) bool {
+		return p.Contains(original.source) || p.Contains(reply.source)
+	})
 }
 
 func tupleOf(t vnetlink.IPTuple) tuple {
 	source, _ := netip.AddrFromSlice(t.SrcIP)
 	destination, _ := netip.AddrFromSlice(t.DstIP)
-	all := tuple{source: source.Unmap(), destination: destination.Unmap(), sourcePort: t.SrcPort, destinationPort: t.DstPort}
+	all := tuple{
+		source: source.Unmap(), destination: destination.Unmap(), sourcePort: t.SrcPort, destinationPort: t.DstPort,
+	}
 	for name, number := range transports {
 		if number == t.Protocol {
 			all.protocol = emu.Protocol(name)
@@ -181,7 +188,8 @@ func tupleOf(t vnetlink.IPTuple) tuple {
 
 // matches reports whether a connection's tuple is as this one says.
 func (t tuple) matches(o tuple) bool {
-	return (!t.source.IsValid() || t.source == o.source) && (!t.destination.IsValid() || t.destination == o.destination) &&
+	return (!t.source.IsValid() || t.source == o.source) &&
+		(!t.destination.IsValid() || t.destination == o.destination) &&
 		(t.protocol == "" || t.protocol == o.protocol) && (t.sourcePort == 0 || t.sourcePort == o.sourcePort) &&
 		(t.destinationPort == 0 || t.destinationPort == o.destinationPort)
 }
@@ -196,16 +204,15 @@ func (s selection) attributes() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []netlink.Attribute
-	var flags []netlink.Attribute
-	if origFlags != 0 {
-		all = append(all, orig)
-		flags = append(flags, netlink.Attribute{Type: ctaFilterOrigFlags, Data: binary.NativeEndian.AppendUint32(nil, origFlags)})
+	var all, flags []netlink.Attribute
+	add := func(tuple netlink.Attribute, kind uint16, of uint32) {
+		if of != 0 {
+			all = append(all, tuple)
+			flags = append(flags, netlink.Attribute{Type: kind, Data: binary.NativeEndian.AppendUint32(nil, of)})
+		}
 	}
-	if replyFlags != 0 {
-		all = append(all, reply)
-		flags = append(flags, netlink.Attribute{Type: ctaFilterReplyFlags, Data: binary.NativeEndian.AppendUint32(nil, replyFlags)})
-	}
+	add(orig, ctaFilterOrigFlags, origFlags)
+	add(reply, ctaFilterReplyFlags, replyFlags)
 	filter, err := netlink.MarshalAttributes(flags)
 	if err != nil {
 		return nil, err

@@ -47,8 +47,10 @@ func track(t testing.TB, n *Namespace, flows ...[2]tuple) {
 			t.Fatal(err)
 		}
 		if _, err := c.Execute(netlink.Message{
-			Header: netlink.Header{Type: unix.NFNL_SUBSYS_CTNETLINK << 8, Flags: netlink.Request | netlink.Acknowledge | netlink.Create},
-			Data:   append([]byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0}, attrs...),
+			Header: netlink.Header{
+				Type: unix.NFNL_SUBSYS_CTNETLINK << 8, Flags: netlink.Request | netlink.Acknowledge | netlink.Create,
+			},
+			Data: append([]byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0}, attrs...),
 		}); err != nil {
 			t.Fatalf("%v: %v", f, err)
 		}
@@ -78,15 +80,21 @@ func tracked(t *testing.T, n *Namespace) (all []string) {
 }
 
 func flowText(original, reply tuple) string {
-	return fmt.Sprintf("%s %s:%d>%s:%d %s:%d>%s:%d", original.protocol, original.source, original.sourcePort, original.destination, original.destinationPort,
-		reply.source, reply.sourcePort, reply.destination, reply.destinationPort)
+	text := func(t tuple) string {
+		return fmt.Sprintf("%s:%d>%s:%d", t.source, t.sourcePort, t.destination, t.destinationPort)
+	}
+	return fmt.Sprintf("%s %s %s", original.protocol, text(original), text(reply))
 }
 
-// TestClosedConnectionsAreForgotten has both ways to forget connections forget the ones that are meant, and leave all others.
+// TestClosedConnectionsAreForgotten has both ways to forget connections forget the ones that are meant, and leave
+// all others.
 func TestClosedConnectionsAreForgotten(t *testing.T) {
 	client, vip, other := addr("203.0.113.4"), addr("198.18.0.16"), addr("198.18.0.17")
 	vm1, vm2, desk := addr("10.0.0.4"), addr("10.0.0.5"), addr("192.168.10.4")
-	of := func(p emu.Protocol, src netip.Addr, sport uint16, dst netip.Addr, dport uint16, answers netip.Addr, from uint16, to netip.Addr) [2]tuple {
+	of := func(
+		p emu.Protocol, src netip.Addr, sport uint16, dst netip.Addr, dport uint16,
+		answers netip.Addr, from uint16, to netip.Addr,
+	) [2]tuple {
 		return [2]tuple{{src, dst, p, sport, dport}, {answers, to, p, from, sport}}
 	}
 	flows := map[string][2]tuple{}
@@ -116,16 +124,32 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 		ends   []string
 	}{
 		{"nothing", nil, nil},
-		{"nobody's", []emu.Closed{{Machines: netip.MustParsePrefix("10.0.0.9/32")}, {Address: addr("198.18.0.9")}}, nil},
-		{"machine", []emu.Closed{{Machines: netip.PrefixFrom(vm1, 32)}}, both("to vm1 by the VIP", "to vm1 by the other VIP", "to vm2 itself")},
-		{"VIP", []emu.Closed{{Address: vip}}, both("to vm1 by the VIP", "to vm2 by the VIP", "to another port", "from vm2")},
-		{"port", []emu.Closed{{Address: vip, Protocol: emu.UDP, Port: 80}}, []string{"to vm1 by the VIP udp", "to vm2 by the VIP udp"}},
-		{"two ports", []emu.Closed{{Address: vip, Protocol: emu.UDP, Port: 80}, {Address: vip, Protocol: emu.TCP, Port: 81}}, []string{
+		{"nobody's", []emu.Closed{{Machines: prefix("10.0.0.9/32")}, {Address: addr("198.18.0.9")}}, nil},
+		{
+			"machine", []emu.Closed{{Machines: prefix("10.0.0.4/32")}},
+			both("to vm1 by the VIP", "to vm1 by the other VIP", "to vm2 itself"),
+		},
+		{
+			"VIP", []emu.Closed{{Address: vip}},
+			both("to vm1 by the VIP", "to vm2 by the VIP", "to another port", "from vm2"),
+		},
+		{
+			"port", []emu.Closed{{Address: vip, Protocol: emu.UDP, Port: 80}},
+			[]string{"to vm1 by the VIP udp", "to vm2 by the VIP udp"},
+		},
+		{"two ports", []emu.Closed{
+			{Address: vip, Protocol: emu.UDP, Port: 80}, {Address: vip, Protocol: emu.TCP, Port: 81},
+		}, []string{
 			"to vm1 by the VIP udp", "to vm2 by the VIP udp", "to another port tcp",
 		}},
-		{"member", []emu.Closed{{Address: vip, Protocol: emu.TCP, Port: 80, To: netip.AddrPortFrom(vm1, 8080)}}, []string{"to vm1 by the VIP tcp"}},
-		{"tunnel", []emu.Closed{{Machines: netip.MustParsePrefix("192.168.0.0/16")}}, both("from a tunnel", "to a tunnel")},
-		{"tunnel and machine", []emu.Closed{{Machines: netip.MustParsePrefix("192.168.0.0/16")}, {Machines: netip.PrefixFrom(vm1, 32)}}, both(
+		{
+			"member", []emu.Closed{{Address: vip, Protocol: emu.TCP, Port: 80, To: netip.AddrPortFrom(vm1, 8080)}},
+			[]string{"to vm1 by the VIP tcp"},
+		},
+		{"tunnel", []emu.Closed{{Machines: prefix("192.168.0.0/16")}}, both("from a tunnel", "to a tunnel")},
+		{"tunnel and machine", []emu.Closed{
+			{Machines: prefix("192.168.0.0/16")}, {Machines: prefix("10.0.0.4/32")},
+		}, both(
 			"from a tunnel", "to a tunnel", "to vm1 by the VIP", "to vm1 by the other VIP", "to vm2 itself",
 		)},
 	} {
@@ -201,10 +225,12 @@ func BenchmarkClose(b *testing.B) {
 			n := s.Namespaces()[0]
 			for i := range known {
 				src := netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})
-				track(b, n, [2]tuple{{src, addr("198.18.0.16"), emu.UDP, 4000, 80}, {addr("10.0.0.4"), src, emu.UDP, 80, 4000}})
+				track(b, n, [2]tuple{
+					{src, addr("198.18.0.16"), emu.UDP, 4000, 80}, {addr("10.0.0.4"), src, emu.UDP, 80, 4000},
+				})
 			}
 			for b.Loop() {
-				if err := n.closeConnections([]emu.Closed{{Machines: netip.MustParsePrefix("10.0.0.9/32")}}); err != nil {
+				if err := n.closeConnections([]emu.Closed{{Machines: prefix("10.0.0.9/32")}}); err != nil {
 					b.Fatal(err)
 				}
 			}

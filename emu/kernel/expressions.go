@@ -250,7 +250,9 @@ func addressOf(d emu.Direction, reg uint32) *expr.Payload {
 
 // frameOf matches the protocol of a frame.
 func frameOf(protocol uint16) []expr.Any {
-	return []expr.Any{&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: register}, equal(binary.BigEndian.AppendUint16(nil, protocol))}
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: register}, equal(binary.BigEndian.AppendUint16(nil, protocol)),
+	}
 }
 
 // portAddress looks up the interface that a frame came in by, in registers of its own, with the address at the offset.

@@ -45,7 +45,8 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 			continue
 		}
 		f.objects[tableObject(families[t.Family], t.Name)] = properties{}
-		if spec != nil && !slices.ContainsFunc(spec.Rulesets(), func(r *emu.Ruleset) bool { return tableOf(r).Family == t.Family && r.Table == t.Name }) {
+		same := func(r *emu.Ruleset) bool { return tableOf(r).Family == t.Family && r.Table == t.Name }
+		if spec != nil && !slices.ContainsFunc(spec.Rulesets(), same) {
 			continue // the whole table is not wanted
 		}
 		own := slices.DeleteFunc(slices.Clone(chains), func(c *nftables.Chain) bool {
@@ -241,7 +242,8 @@ func ranges(found []nftables.SetElement) []string {
 // key gives an address, two addresses, address, protocol and port, or device and address, each in registers of 4 bytes.
 func key(k []byte) string {
 	if len(k) == unix.IFNAMSIZ+4 {
-		return fmt.Sprintf("%q . %s", unix.ByteSliceToString(k[:unix.IFNAMSIZ]), netip.AddrFrom4([4]byte(k[unix.IFNAMSIZ:])))
+		device, address := k[:unix.IFNAMSIZ], [4]byte(k[unix.IFNAMSIZ:])
+		return fmt.Sprintf("%q . %s", unix.ByteSliceToString(device), netip.AddrFrom4(address))
 	}
 	if len(k)%4 != 0 || len(k) == 0 || len(k) > 12 {
 		return hex.EncodeToString(k)

@@ -17,11 +17,14 @@ var transports = map[string]byte{"icmp": unix.IPPROTO_ICMP, "tcp": unix.IPPROTO_
 
 // hooks are the base chains that emu.Hook names.
 var hooks = map[emu.Hook]nftables.Chain{
-	emu.DNATHook:    {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.SNATHook:    {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.RawHook:     {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.InputHook:   {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
-	emu.SwitchHook:  {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRef(bridgeFilter), Policy: policy(nftables.ChainPolicyDrop)},
+	emu.DNATHook:  {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.SNATHook:  {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.RawHook:   {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.InputHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
+	emu.SwitchHook: {
+		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
+		Priority: nftables.ChainPriorityRef(bridgeFilter), Policy: policy(nftables.ChainPolicyDrop),
+	},
 	emu.ForwardHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
 }
 

@@ -58,8 +58,13 @@ func everyStatement() *emu.Ruleset {
 				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
 				with(emu.MatchOutput{Device: "up"}, emu.SNATByHash{By: emu.FiveTuple, To: []netip.Addr{addr("198.18.0.8"), addr("198.18.0.9")}}),
 			}},
-			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.MatchForgedSource{}, emu.Drop{}), with(emu.SetMarkByMap{Map: "marks"}), with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
-			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{with(emu.MatchEstablished{}, emu.Accept{}), with(emu.MatchInvalid{}, emu.Drop{})}},
+			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{
+				with(emu.MatchForgedSource{}, emu.Drop{}), with(emu.SetMarkByMap{Map: "marks"}),
+				with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{}),
+			}},
+			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{
+				with(emu.MatchEstablished{}, emu.Accept{}), with(emu.MatchInvalid{}, emu.Drop{}),
+			}},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{
 				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces"}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.0.0.0/8")}, emu.Accept{}),
@@ -82,12 +87,15 @@ func everyStatement() *emu.Ruleset {
 	}
 }
 
-// everySwitchStatement is a ruleset of bridges with what only those have, beside a set and a chain that the other has, too.
+// everySwitchStatement is a ruleset of bridges with what only those have, beside a set and a chain that the other
+// has, too.
 func everySwitchStatement() *emu.Ruleset {
 	return &emu.Ruleset{
 		Family: emu.BridgeFamily, Table: "lab",
 		Ports: []emu.PortSet{
-			{Name: "pairs", Elements: []emu.PortAddress{{Device: "10.0.0.4", Address: addr("10.0.0.4")}, {Device: "fifteen-bytes-x", Address: addr("10.0.0.5")}}},
+			{Name: "pairs", Elements: []emu.PortAddress{
+				{Device: "10.0.0.4", Address: addr("10.0.0.4")}, {Device: "fifteen-bytes-x", Address: addr("10.0.0.5")},
+			}},
 			{Name: "nobody"},
 		},
 		Chains: []*emu.Chain{{Name: "pre", Hook: emu.SwitchHook, Rules: append([]emu.Rule{

@@ -128,7 +128,9 @@ func setChanges(c *emu.RulesetChange) []setChange {
 		removed, added := elementChanges(leading(prefixesOf(c.From, s.Name)), leading(prefixesOf(c.To, s.Name)))
 		s.removed, s.added = append(s.removed, removed...), append(added, s.added...)
 	}
-	all = changesOf(all, c.Ports, portSet, func(e []emu.PortAddress) []nftables.SetElement { return converted(e, portElement) })
+	all = changesOf(all, c.Ports, portSet, func(e []emu.PortAddress) []nftables.SetElement {
+		return converted(e, portElement)
+	})
 	all = changesOf(all, c.Pairs, pairSet, func(e [][2]netip.Addr) []nftables.SetElement { return converted(e, pairElement) })
 	all = changesOf(all, c.Addresses, addressMap, func(e []emu.AddressMapElement) []nftables.SetElement { return converted(e, addressElement) })
 	all = changesOf(all, c.Marks, markMap, func(e []emu.MarkMapElement) []nftables.SetElement { return converted(e, markElement) })

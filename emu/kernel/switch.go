@@ -11,8 +11,9 @@ import (
 	"vnetlab/emu"
 )
 
-// noSwitches says that the kernel was found to have no rules for bridges. A lab works without: what its bridges should drop passes. Nothing
-// is asked beforehand, since nearly every kernel has them; Check tells who wants to know.
+// noSwitches says that the kernel was found to have no rules for bridges. A lab works without: what its bridges
+// should drop passes. Nothing is asked beforehand, since nearly every kernel has them; Check tells who wants to
+// know.
 var noSwitches atomic.Bool
 
 // possible leaves out the tables that the kernel is known not to have.
@@ -53,9 +54,11 @@ func switchProbe() *emu.Ruleset {
 	port := emu.PortAddress{Device: "probe", Address: netip.AddrFrom4([4]byte{192, 0, 2, 1})}
 	with := func(statements ...emu.Statement) emu.Rule { return emu.Rule{Statements: statements} }
 	return &emu.Ruleset{
-		Family: emu.BridgeFamily, Table: "probe", Ports: []emu.PortSet{{Name: "ports", Elements: []emu.PortAddress{port}}},
+		Family: emu.BridgeFamily, Table: "probe",
+		Ports: []emu.PortSet{{Name: "ports", Elements: []emu.PortAddress{port}}},
 		Chains: []*emu.Chain{{Name: "probe", Hook: emu.SwitchHook, Rules: []emu.Rule{
-			with(emu.MatchPortAddress{Set: "ports"}, emu.Accept{}), with(emu.MatchPortARP{Set: "ports"}, emu.Accept{}), with(emu.MatchARP{}, emu.Drop{}),
+			with(emu.MatchPortAddress{Set: "ports"}, emu.Accept{}),
+			with(emu.MatchPortARP{Set: "ports"}, emu.Accept{}), with(emu.MatchARP{}, emu.Drop{}),
 			with(emu.MatchIPv4{}, emu.MatchProbe{}, emu.Log{Prefix: "probe"}),
 		}}},
 	}

@@ -18,13 +18,17 @@ func guarded(without int) *emu.Network {
 			ports.Elements = append(ports.Elements, emu.PortAddress{Device: l.A.Name, Address: a})
 		}
 	}
-	edge.Switch = &emu.Ruleset{Family: emu.BridgeFamily, Table: "lab", Ports: []emu.PortSet{ports}, Chains: []*emu.Chain{{
-		Name: "prerouting", Hook: emu.SwitchHook, Rules: append([]emu.Rule{
-			with(emu.MatchPortAddress{Set: "machines"}, emu.Accept{}), with(emu.MatchPortARP{Set: "machines"}, emu.Accept{}),
-		}, emu.DropRules("spoofed", "not its own", emu.Origin{}, emu.MatchIPv4{})...),
-	}}}
+	rules := append([]emu.Rule{
+		with(emu.MatchPortAddress{Set: "machines"}, emu.Accept{}), with(emu.MatchPortARP{Set: "machines"}, emu.Accept{}),
+	}, emu.DropRules("spoofed", "not its own", emu.Origin{}, emu.MatchIPv4{})...)
+	edge.Switch = &emu.Ruleset{
+		Family: emu.BridgeFamily, Table: "lab", Ports: []emu.PortSet{ports},
+		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.SwitchHook, Rules: rules}},
+	}
 	// A table of the other family with chains and sets of the same names.
-	edge.Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.Counter{})}}}}
+	edge.Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{
+		{Name: "prerouting", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.Counter{})}},
+	}}
 	return n
 }
 
@@ -38,8 +42,14 @@ func TestSwitchIsObserved(t *testing.T) {
 	}
 	edge := namespace(t, s, kerneltest.Edge)
 	for _, tt := range []struct{ change, back, found string }{
-		{`delete element bridge lab machines { "h0-0" . 10.0.0.4 }`, `add element bridge lab machines { "h0-0" . 10.0.0.4 }`, `nftables bridge set machines element "h0-0" . 10.0.0.4 is missing`},
-		{`add element bridge lab machines { "h0-0" . 10.0.0.5 }`, `delete element bridge lab machines { "h0-0" . 10.0.0.5 }`, `element "h0-0" . 10.0.0.5 is not wanted`},
+		{
+			`delete element bridge lab machines { "h0-0" . 10.0.0.4 }`, `add element bridge lab machines { "h0-0" . 10.0.0.4 }`,
+			`nftables bridge set machines element "h0-0" . 10.0.0.4 is missing`,
+		},
+		{
+			`add element bridge lab machines { "h0-0" . 10.0.0.5 }`, `delete element bridge lab machines { "h0-0" . 10.0.0.5 }`,
+			`element "h0-0" . 10.0.0.5 is not wanted`,
+		},
 		{`insert rule bridge lab prerouting accept`, "", "nftables bridge chain prerouting rule 1"},
 		{`delete table bridge lab`, "", "nftables table bridge lab is missing"},
 	} {
@@ -56,7 +66,8 @@ func TestSwitchIsObserved(t *testing.T) {
 	}
 }
 
-// TestSwitchChanges holds that the rules of bridges come, change and go with an update, and by whom a port is used meanwhile.
+// TestSwitchChanges holds that the rules of bridges come, change and go with an update, and by whom a port is used
+// meanwhile.
 func TestSwitchChanges(t *testing.T) {
 	none := guarded(-1)
 	edge, _ := none.Namespace(kerneltest.Edge)

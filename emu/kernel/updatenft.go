@@ -9,8 +9,8 @@ import (
 	"vnetlab/emu"
 )
 
-// updateRulesets changes the tables of the namespace in one transaction, which happens wholly or not at all. A table that comes may be one
-// that the kernel has no kind for.
+// updateRulesets changes the tables of the namespace in one transaction, which happens wholly or not at all. A
+// table that comes may be one that the kernel has no kind for.
 func (n *Namespace) updateRulesets(all []*emu.RulesetChange) error {
 	err := n.changeRulesets(all)
 	if err != nil && lacksSwitches(comingOf(all)) {
@@ -35,13 +35,14 @@ func (n *Namespace) changeRulesets(all []*emu.RulesetChange) error {
 	if err == nil {
 		err = t.commit(n)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case all[0].To == nil:
-		return fmt.Errorf("namespace %s: delete the nftables table %s: %w", n.Name, all[0].From.Table, err)
 	}
-	return fmt.Errorf("namespace %s: change the nftables table %s: %w", n.Name, all[0].To.Table, explainTimeouts(all[0].To, err))
+	from, to := all[0].From, all[0].To
+	if to == nil {
+		return fmt.Errorf("namespace %s: delete the nftables table %s: %w", n.Name, from.Table, err)
+	}
+	return fmt.Errorf("namespace %s: change the nftables table %s: %w", n.Name, to.Table, explainTimeouts(to, err))
 }
 
 func (n *Namespace) queueChange(conn *nftables.Conn, c *emu.RulesetChange) error {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/lab"
@@ -16,37 +15,41 @@ const firstTunnelPort = 51820
 // lanBridge is the bridge of an on-premises site.
 const lanBridge = "br-lan"
 
-// SiteName is the namespace of an on-premises site's VPN device.
-func SiteName(n *lab.LocalNetwork) string { return "site." + strings.ToLower(n.Name) }
-
 // tunnels joins the edges of connected networks and the VPN devices of sites.
 func (b *builder) tunnels() (all []emu.Tunnel) {
 	ports := map[string]uint16{}
-	end := func(namespace, peer string, address netip.Addr, behindPeer []netip.Prefix) emu.TunnelEnd {
+	end := func(namespace, device string, address netip.Addr, behindPeer []netip.Prefix) emu.TunnelEnd {
 		ports[namespace]++
 		return emu.TunnelEnd{
-			Namespace: namespace, Device: tunnelDevice(peer), Address: address, Port: firstTunnelPort + ports[namespace] - 1,
+			Namespace: namespace, Device: device, Address: address, Port: firstTunnelPort + ports[namespace] - 1,
 			AllowedPrefixes: masked(behindPeer),
 		}
 	}
 	for _, c := range b.connections {
-		n := c.Network
-		if site := c.LocalNetwork; site != nil {
-			all = append(all, emu.Tunnel{
-				ID: n.Name + "-" + site.Name,
-				A:  end(EdgeName(n.Name), site.Name, n.Gateway.Address, site.AddressSpace),
-				B:  end(SiteName(site), n.Name, site.VPNGatewayAddress, n.AddressSpace),
-			})
-			continue
-		}
-		other := c.VirtualNetwork
+		n, one, other := c.Network, NetworkEdgeName(c.Network.Name), peerOf(c)
+		there, space := other.address, other.space
 		all = append(all, emu.Tunnel{
-			ID: n.Name + "-" + other.Name,
-			A:  end(EdgeName(n.Name), other.Name, n.Gateway.Address, other.AddressSpace),
-			B:  end(EdgeName(other.Name), n.Name, other.Gateway.Address, n.AddressSpace),
+			ID: one + "-" + other.namespace,
+			A:  end(one, other.device, n.Gateway.Address, space),
+			B:  end(other.namespace, tunnelDevice(lab.Domain{VirtualNetwork: n.Name}), there, n.AddressSpace),
 		})
 	}
 	return all
+}
+
+// peer is the far end of a connection, as the virtual network sees it.
+type peer struct {
+	namespace, device string
+	address           netip.Addr
+	space             []netip.Prefix
+}
+
+func peerOf(c lab.Connection) peer {
+	if site := c.LocalNetwork; site != nil {
+		return peer{SiteName(site), tunnelDevice(c.Peer()), site.Address, site.AddressSpace}
+	}
+	n := c.VirtualNetwork
+	return peer{NetworkEdgeName(n.Name), tunnelDevice(c.Peer()), n.Gateway.Address, n.AddressSpace}
 }
 
 func masked(all []netip.Prefix) []netip.Prefix {
@@ -57,30 +60,30 @@ func masked(all []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-func tunnelDevice(peer string) string { return interfaceName("vpn-" + peer) }
+// tunnelDevice is the interface of the tunnel to a network. A site and a virtual network may have one name.
+func tunnelDevice(to lab.Domain) string {
+	if to.LocalNetwork != "" {
+		return interfaceOf("vpn-", to.LocalNetwork, "")
+	}
+	return interfaceOf("vnet-", to.VirtualNetwork, "")
+}
 
-// peers names the networks that a network, virtual or local, is connected to.
-func (b *builder) peers(name string) []string {
-	var all []string
+// peers lists the networks that a network, virtual or local, is connected to.
+func (b *builder) peers(of lab.Domain) []lab.Domain {
+	var all []lab.Domain
 	for _, c := range b.connections {
-		other := ""
-		if c.LocalNetwork != nil {
-			other = c.LocalNetwork.Name
-		} else {
-			other = c.VirtualNetwork.Name
-		}
-		switch name {
-		case c.Network.Name:
+		switch self, other := (lab.Domain{VirtualNetwork: c.Network.Name}), c.Peer(); of {
+		case self:
 			all = append(all, other)
 		case other:
-			all = append(all, c.Network.Name)
+			all = append(all, self)
 		}
 	}
 	return all
 }
 
 // tunnelInput lets the tunnels' own packets in.
-func tunnelInput(at netip.Addr, peers []string) []emu.Rule {
+func tunnelInput(at netip.Addr, peers []lab.Domain) []emu.Rule {
 	var rules []emu.Rule
 	for i := range peers {
 		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
@@ -90,7 +93,7 @@ func tunnelInput(at netip.Addr, peers []string) []emu.Rule {
 }
 
 // intoTunnels lets packets out to the networks behind the tunnels.
-func intoTunnels(peers []string) []emu.Rule {
+func intoTunnels(peers []lab.Domain) []emu.Rule {
 	var rules []emu.Rule
 	for _, p := range peers {
 		rules = append(rules, accept(emu.MatchOutput{Device: tunnelDevice(p)}))
@@ -100,11 +103,13 @@ func intoTunnels(peers []string) []emu.Rule {
 
 // site makes an on-premises site: its VPN device is a router between the internet and the hosts.
 func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNetwork) {
-	lan := n.AddressSpace[0].Masked()
-	gateway := lab.Gateway(lan)
-	router := &emu.Namespace{
-		Name: SiteName(n), Kind: emu.Router, Origin: n.Origin,
-		Bridges: []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}},
+	router := &emu.Namespace{Name: SiteName(n), Kind: emu.Router, Origin: n.Origin}
+	lan := n.LAN()
+	var gateway netip.Addr
+	if lan.IsValid() {
+		gateway = lab.Gateway(lan)
+		router.Bridges = []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway),
+			Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}}
 	}
 	var hosts []netip.Prefix
 	var behind []emu.PortAddress
@@ -122,15 +127,18 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 		})
 		hosts, behind = append(hosts, single(h.Address)), append(behind, behindPort(h.Address))
 	}
-	router.Ruleset, router.Switch = b.siteRules(n, hosts), switchRules(n.Origin, behind, false)
-	p.links = append(p.links, attach(internet, interfaceName("site-"+n.Name), router, uplink, n.VPNGatewayAddress))
+	router.Ruleset = b.siteRules(n, hosts)
+	if lan.IsValid() {
+		router.Switch = switchRules(n.Origin, behind, false)
+	}
+	p.links = append(p.links, attach(internet, interfaceOf("site-", n.Name, ""), router, uplink, n.Address))
 	p.namespaces = append(p.namespaces, router)
 }
 
 func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Ruleset {
 	sortPrefixes(hosts)
-	peers := b.peers(n.Name)
-	nothing := fmt.Sprintf("nothing of the site %s is on the internet", n.Name)
+	peers := b.peers(lab.Domain{LocalNetwork: n.Name})
+	nothing := fmt.Sprintf("nothing of the site %s is on the internet", truncate(n.Name, maxShownName))
 	return &emu.Ruleset{
 		Table: "site",
 		Prefixes: []emu.PrefixSet{
@@ -140,7 +148,7 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 		},
 		Chains: []*emu.Chain{
 			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
-				[]emu.Rule{accept(emu.MatchEstablished{})}, tunnelInput(n.VPNGatewayAddress, peers),
+				[]emu.Rule{accept(emu.MatchEstablished{})}, tunnelInput(n.Address, peers),
 				emu.DropRules(NoEndpoint, nothing, n.Origin),
 			)},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: slices.Concat(
@@ -154,7 +162,7 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 			)},
 			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
 				Comment:    "the site has one public address",
-				Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNAT{To: n.VPNGatewayAddress}},
+				Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNAT{To: n.Address}},
 			}}},
 		},
 	}

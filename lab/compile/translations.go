@@ -7,11 +7,12 @@ import (
 	"vnetlab/lab"
 )
 
-// translations are what of an endpoint established connections depend on: its public port, which is the service's, so that a swap is no end
-// of it, and the members behind it, whether they serve or not: connections outlive the health of their member ("Load balancer overview").
+// translations are what of an endpoint established connections depend on: its public port, which is the service's,
+// so that a swap is no end of it, and the members behind it, whether they serve or not: connections outlive the
+// health of their member ("Load balancer overview").
 //
-// They outlive changes of a load-balanced set too, even that their member leaves it (the same page). A datagram isn't of a connection: it
-// goes to a member that there is.
+// They outlive changes of a load-balanced set too, even that their member leaves it (the same page). A datagram
+// isn't of a connection: it goes to a member that there is.
 func translations(d *lab.Deployment, f lab.Frontend) []emu.Translation {
 	of := d.Service
 	if f.Internal {

@@ -47,10 +47,11 @@ func newFlowLab(t *testing.T) *flowLab {
 		}
 	}
 	must(err)
+	prefix := netip.MustParsePrefix
 	must(l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "Net", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, Subnets: []lab.Subnet{
-			{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.0.0/24")}, {Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.2.0/23")},
-			{Name: "GatewaySubnet", AddressPrefix: netip.MustParsePrefix("10.0.255.0/29")},
+		Name: "Net", Location: "West US", AddressSpace: []netip.Prefix{prefix("10.0.0.0/16")}, Subnets: []lab.Subnet{
+			{Name: "a", AddressPrefix: prefix("10.0.0.0/24")}, {Name: "b", AddressPrefix: prefix("10.0.2.0/23")},
+			{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.255.0/29")},
 		},
 	}))
 	must(l.CreateInternetHost(lab.InternetHost{Name: "laptop"}))
@@ -75,7 +76,8 @@ func newFlowLab(t *testing.T) *flowLab {
 	}
 	service("data", "Net")
 	must(l.AddVirtualMachine("data", lab.VirtualMachine{Name: "z", OS: lab.Linux, Subnet: "a"}))
-	for name, address := range map[string]string{"near": "10.0.2.10", "leaf": "10.0.3.10"} { // the second is on a bridge of its own
+	// The second is on a bridge of its own.
+	for name, address := range map[string]string{"near": "10.0.2.10", "leaf": "10.0.3.10"} {
 		vm := flowMachine(name, nil)
 		vm.Subnet, vm.StaticAddress = "b", netip.MustParseAddr(address)
 		must(l.AddVirtualMachine("data", vm))
@@ -85,11 +87,13 @@ func newFlowLab(t *testing.T) *flowLab {
 		must(l.CreateDeployment("roles", flowRoles(slot, "Web")))
 	}
 	must(l.CreateLocalNetwork(lab.LocalNetwork{
-		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Hosts: []*lab.LocalHost{{Name: "desk"}, {Name: "printer"}},
+		Name: "hq", AddressSpace: []netip.Prefix{prefix("192.168.10.0/24")},
+		Hosts: []*lab.LocalHost{{Name: "desk"}, {Name: "printer"}},
 	}))
-	must(l.CreateGateway("Net", lab.VPNGateway{Connections: []string{"hq"}}))
+	must(l.CreateGateway("Net", lab.VPNGateway{Connections: []lab.GatewayConnection{{Name: "hq"}}}))
 	w := &flowLab{t: t, lab: l, compiled: new(compile.Compilation).Next(l), servers: map[string]*heard{}}
-	w.emulator, err = emulator.Start(t.Context(), w.compiled.Network, emulator.Options{Patience: kerneltest.Patience}, nil)
+	options := emulator.Options{Patience: kerneltest.Patience}
+	w.emulator, err = emulator.Start(t.Context(), w.compiled.Network, options, nil)
 	must(err)
 	t.Cleanup(func() {
 		if err := w.emulator.Close(); err != nil {
@@ -121,7 +125,8 @@ func flowMachine(name string, endpoints []lab.VMEndpoint) lab.VirtualMachine {
 func flowRoles(slot lab.Slot, name string) lab.PackageDeployment {
 	web := lab.Role{Name: string(slot) + "-" + name, InstanceCount: 2, FirewallOff: true}
 	for _, p := range []emu.Protocol{emu.TCP, emu.UDP} {
-		web.InputEndpoints = append(web.InputEndpoints, lab.InputEndpoint{Name: "In" + string(p), Protocol: p, Port: flowPort})
+		e := lab.InputEndpoint{Name: "In" + string(p), Protocol: p, Port: flowPort}
+		web.InputEndpoints = append(web.InputEndpoints, e)
 	}
 	return lab.PackageDeployment{Slot: slot, Roles: []lab.Role{web}}
 }
@@ -263,7 +268,8 @@ func (w *flowLab) serve(namespace string) {
 	}()
 }
 
-// received is how many packets an instance has received. Nobody but the edge sends it any, and the edge asks for no address.
+// received is how many packets an instance has received. Nobody but the edge sends it any, and the edge asks for no
+// address.
 func (w *flowLab) received(namespace string) (packets int64) {
 	w.t.Helper()
 	w.inside(namespace, func() error {

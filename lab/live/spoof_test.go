@@ -57,8 +57,8 @@ const (
 	otherFrames
 )
 
-// TestSpoofedSources has machines of each kind send from addresses that aren't theirs, of a neighbour, of nobody, of another network. Nobody
-// hears it, and the rule at the port counts it.
+// TestSpoofedSources has machines of each kind send from addresses that aren't theirs, of a neighbour, of nobody,
+// of another network. Nobody hears it, and the rule at the port counts it.
 func TestSpoofedSources(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	kerneltest.RequirePrograms(t, "nft", "ip")
@@ -77,8 +77,9 @@ func TestSpoofedSources(t *testing.T) {
 	}
 	// z lets web1 in and nobody else.
 	w.do(lab.AddFirewallRuleOp{Instance: "z", Rule: labtest.Rule(t, "allow any from "+dip("web1").String(), 1)})
-	front, nobody := w.vip("front", lab.Production), netip.MustParseAddr("10.0.0.99")
-	edge := [4]string{compile.EdgeName("Net"), "bridge", "switch", "prerouting"}
+	front, set := w.vip("front", lab.Production), w.vip("set", lab.Production)
+	nobody := netip.MustParseAddr("10.0.0.99")
+	edge := [4]string{compile.NetworkEdgeName("Net"), "bridge", "switch", "prerouting"}
 	site := [4]string{"site.hq", "bridge", "switch", "prerouting"}
 	sites := [4]string{compile.WebSitesEdgeName("West US"), "ip", "edge", "spoofed"}
 	internet := [4]string{compile.Internet, "ip", "internet", "spoofed"}
@@ -102,7 +103,7 @@ func TestSpoofedSources(t *testing.T) {
 		{"through a tunnel", "k", dip("web1"), "printer", find("printer"), edge},
 		{"of an internet host, to a VIP", "laptop", find("stranger"), "vm1", front, internet},
 		{"of an internet host, from inside", "laptop", dip("k"), "vm1", front, internet},
-		{"of an internet host, from a VIP", "laptop", w.vip("set", lab.Production), "stranger", find("stranger"), internet},
+		{"of an internet host, from a VIP", "laptop", set, "stranger", find("stranger"), internet},
 		{"of a site's host, through a tunnel", "desk", find("printer"), "vm1", dip("vm1"), site},
 		{"of a site's host, to the internet", "desk", nobody, "laptop", find("laptop"), site},
 		{"of a web site", "site1", find("site2"), "vm1", front, sites},
@@ -134,7 +135,8 @@ func TestSpoofedSources(t *testing.T) {
 	}
 }
 
-// sends begins a connection and a flow from an address of the machine, zero: its own, and returns how many of the two were answered.
+// sends begins a connection and a flow from an address of the machine, zero: its own, and returns how many of the
+// two were answered.
 func (w *flowLab) sends(machine string, from netip.Addr, to netip.AddrPort) (answered int) {
 	w.t.Helper()
 	limit := kerneltest.Patience
@@ -166,20 +168,26 @@ func (w *flowLab) sends(machine string, from netip.Addr, to netip.AddrPort) (ans
 	return answered
 }
 
-// TestSpoofedSourceIsProved holds that a probe from a forged address is blocked by the rule at the port, which reports it.
+// TestSpoofedSourceIsProved holds that a probe from a forged address is blocked by the rule at the port, which
+// reports it.
 func TestSpoofedSourceIsProved(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	kerneltest.RequirePrograms(t, "ip")
 	w := newFlowLab(t)
+	edge := compile.NetworkEdgeName("Net")
 	for _, tt := range []struct{ machine, gateway, namespace string }{
-		{"k", "10.0.0.1", compile.EdgeName("Net")}, {"leaf", "10.0.2.1", compile.EdgeName("Net")}, {"laptop", "169.254.0.5", compile.Internet},
+		{"k", "10.0.0.1", edge}, {"leaf", "10.0.2.1", edge}, {"laptop", "169.254.0.5", compile.Internet},
 		{"desk", "192.168.10.1", "site.hq"}, {"site1", "169.254.0.5", compile.WebSitesEdgeName("West US")},
 	} {
 		w.run(tt.machine, "ip", "addr", "add", "10.0.0.99/32", "dev", "eth0")
-		w.run(tt.machine, "ip", "route", "change", "default", "via", tt.gateway, "dev", "eth0", "onlink", "src", "10.0.0.99")
+		w.run(tt.machine, "ip", "route", "change", "default", "via", tt.gateway, "dev", "eth0", "onlink",
+			"src", "10.0.0.99")
 		for _, p := range []emu.Protocol{emu.TCP, emu.UDP} {
-			o := w.emulator.Probe(t.Context(), tt.machine, emu.Target{Address: w.vip("front", lab.Production), Port: flowPort, Protocol: p})
-			if o.Verdict != emu.Blocked || o.By == nil || o.By.ID != compile.SpoofedSource || o.By.Namespace != tt.namespace || o.By.Text == "" {
+			target := emu.Target{Address: w.vip("front", lab.Production), Port: flowPort, Protocol: p}
+			o := w.emulator.Probe(t.Context(), tt.machine, target)
+			want := emu.RuleReference{Namespace: tt.namespace, ID: compile.SpoofedSource}
+			if o.Verdict != emu.Blocked || o.By == nil || o.By.ID != want.ID || o.By.Namespace != want.Namespace ||
+				o.By.Text == "" {
 				t.Errorf("%s %s: %+v by %+v", tt.machine, p, o, o.By)
 			}
 		}
@@ -191,7 +199,7 @@ func TestForgedFrames(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	kerneltest.RequirePrograms(t, "nft")
 	w := newFlowLab(t)
-	edge := [4]string{compile.EdgeName("Net"), "bridge", "switch", "prerouting"}
+	edge := [4]string{compile.NetworkEdgeName("Net"), "bridge", "switch", "prerouting"}
 	k, victim := w.instance("k").DIP, w.instance("vm1").DIP
 	gateway := netip.MustParseAddr("10.0.0.1")
 	arp := func(sender netip.Addr) []byte {
@@ -209,7 +217,8 @@ func TestForgedFrames(t *testing.T) {
 		rule   int
 		passes bool
 	}{
-		{"ARP for the gateway", arp(gateway), forgedARP, false}, {"ARP for nobody", arp(netip.IPv4Unspecified()), forgedARP, false},
+		{"ARP for the gateway", arp(gateway), forgedARP, false},
+		{"ARP for nobody", arp(netip.IPv4Unspecified()), forgedARP, false},
 		{"IPv6", ipv6, otherFrames, false}, {"ARP of its own", arp(k), forgedARP, true},
 	} {
 		before := w.dropped(edge, tt.rule)

@@ -29,7 +29,8 @@ type flowCase struct {
 	to   func(*flowLab) netip.AddrPort
 	// do does it; both flows are with the machine.
 	do func(w *flowLab, machine string)
-	// heir: another machine then gets the address of vm1, in a service without endpoints. It may hear what is sent to it in the network.
+	// heir: another machine then gets the address of vm1, in a service without endpoints. It may hear what is sent
+	// to it in the network.
 	heir     bool
 	tcp, udp fate
 	fresh    fate // of a flow that begins afterwards
@@ -45,8 +46,8 @@ func operations(all ...lab.Operation) func(*flowLab, string) {
 	}
 }
 
-// TestWhichFlowsSurvive talks over a TCP connection and a UDP flow before and after an operation. What ends reaches nobody: not the machine that
-// had it, nor the next with its address.
+// TestWhichFlowsSurvive talks over a TCP connection and a UDP flow before and after an operation. What ends reaches
+// nobody: not the machine that had it, nor the next with its address.
 func TestWhichFlowsSurvive(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	at := func(a netip.Addr) netip.AddrPort { return netip.AddrPortFrom(a, flowPort) }
@@ -65,13 +66,18 @@ func TestWhichFlowsSurvive(t *testing.T) {
 
 	remove := operations(lab.DeleteRoleOp{Service: "front", Name: "vm1"})
 	deallocate := operations(lab.ShutdownRoleOp{Service: "front", Name: "vm1"})
-	restart := operations(lab.ShutdownRoleOp{Service: "front", Name: "vm1", StayProvisioned: true}, lab.StartRoleOp{Service: "front", Name: "vm1"})
+	restart := operations(
+		lab.ShutdownRoleOp{Service: "front", Name: "vm1", StayProvisioned: true},
+		lab.StartRoleOp{Service: "front", Name: "vm1"},
+	)
 	noEndpoint := operations(
-		lab.DeleteEndpointOp{Service: "front", VirtualMachine: "vm1", Name: "own-tcp"}, lab.DeleteEndpointOp{Service: "front", VirtualMachine: "vm1", Name: "own-udp"},
+		lab.DeleteEndpointOp{Service: "front", VirtualMachine: "vm1", Name: "own-tcp"},
+		lab.DeleteEndpointOp{Service: "front", VirtualMachine: "vm1", Name: "own-udp"},
 	)
 	leaves := func(w *flowLab, machine string) {
 		operations(
-			lab.DeleteEndpointOp{Service: "set", VirtualMachine: machine, Name: "web-tcp"}, lab.DeleteEndpointOp{Service: "set", VirtualMachine: machine, Name: "web-udp"},
+			lab.DeleteEndpointOp{Service: "set", VirtualMachine: machine, Name: "web-tcp"},
+			lab.DeleteEndpointOp{Service: "set", VirtualMachine: machine, Name: "web-udp"},
 		)(w, machine)
 	}
 	fallsIll := func(w *flowLab, machine string) {
@@ -82,34 +88,79 @@ func TestWhichFlowsSurvive(t *testing.T) {
 	}
 	denial := []lab.ACLRule{{Order: 1, RemoteSubnet: netip.MustParsePrefix("0.0.0.0/0")}}
 	deny := operations(
-		lab.SetEndpointACLOp{Service: "set", Instance: "web1", Endpoint: "web-tcp", Rules: denial}, lab.SetEndpointACLOp{Service: "set", Instance: "web1", Endpoint: "web-udp", Rules: denial},
+		lab.SetEndpointACLOp{Service: "set", Instance: "web1", Endpoint: "web-tcp", Rules: denial},
+		lab.SetEndpointACLOp{Service: "set", Instance: "web1", Endpoint: "web-udp", Rules: denial},
 	)
 	again := operations(
-		lab.DeleteDeploymentOp{Service: "roles", Slot: lab.Production}, lab.CreateDeploymentOp{Service: "roles", Deployment: flowRoles(lab.Production, "New")},
+		lab.DeleteDeploymentOp{Service: "roles", Slot: lab.Production},
+		lab.CreateDeploymentOp{Service: "roles", Deployment: flowRoles(lab.Production, "New")},
 	)
 	fewer := operations(lab.ScaleRoleOp{Service: "roles", Slot: lab.Production, Role: "production-Web", Count: 1})
+	noRule := operations(lab.SetFirewallOp{Instance: "vm1"})
+	guarded := operations(lab.SetFirewallOp{Instance: "web1"})
+	otherVIP := operations(lab.DisassociateReservedIPOp{Name: "kept"})
+	noGateway := operations(lab.DeleteGatewayOp{Network: "Net"})
 	for _, tt := range []flowCase{
 		{name: "machine deleted, by the VIP", to: front, do: remove, heir: true, tcp: ends, udp: ends, fresh: ends},
-		{name: "machine deleted, by its public IP", to: public, do: remove, heir: true, tcp: ends, udp: ends, fresh: ends},
-		{name: "machine deleted, in the network", from: "k", to: private, do: remove, heir: true, tcp: ends, udp: ends, fresh: ends},
-		{name: "machine deleted, through a tunnel", from: "desk", to: private, do: remove, heir: true, tcp: ends, udp: ends, fresh: ends},
-		{name: "machine deallocated, by the VIP", to: front, do: deallocate, heir: true, tcp: ends, udp: ends, fresh: ends},
-		{name: "machine deallocated, by its public IP", to: public, do: deallocate, heir: true, tcp: ends, udp: ends, fresh: ends},
+		{
+			name: "machine deleted, by its public IP", to: public, do: remove, heir: true,
+			tcp: ends, udp: ends, fresh: ends,
+		},
+		{
+			name: "machine deleted, in the network", from: "k", to: private, do: remove, heir: true,
+			tcp: ends, udp: ends, fresh: ends,
+		},
+		{
+			name: "machine deleted, through a tunnel", from: "desk", to: private, do: remove, heir: true,
+			tcp: ends, udp: ends, fresh: ends,
+		},
+		{
+			name: "machine deallocated, by the VIP", to: front, do: deallocate, heir: true,
+			tcp: ends, udp: ends, fresh: ends,
+		},
+		{
+			name: "machine deallocated, by its public IP", to: public, do: deallocate, heir: true,
+			tcp: ends, udp: ends, fresh: ends,
+		},
 		{name: "machine shut down and started", to: front, do: restart, tcp: ends, udp: goesOn, fresh: goesOn},
 		{name: "endpoint deleted", to: front, do: noEndpoint, tcp: ends, udp: ends, fresh: ends},
-		{name: "endpoint deleted, by the public IP", to: public, do: noEndpoint, tcp: goesOn, udp: goesOn, fresh: goesOn},
-		{name: "endpoint deleted, in the network", from: "k", to: private, do: noEndpoint, tcp: goesOn, udp: goesOn, fresh: goesOn},
+		{
+			name: "endpoint deleted, by the public IP", to: public, do: noEndpoint,
+			tcp: goesOn, udp: goesOn, fresh: goesOn,
+		},
+		{
+			name: "endpoint deleted, in the network", from: "k", to: private, do: noEndpoint,
+			tcp: goesOn, udp: goesOn, fresh: goesOn,
+		},
 		{name: "member leaves its set", to: set, do: leaves, tcp: goesOn, udp: moves, fresh: moves},
 		{name: "member is ill", to: set, do: fallsIll, tcp: goesOn, udp: goesOn, fresh: moves},
 		{name: "access control list", to: set, do: deny, tcp: goesOn, udp: goesOn, fresh: ends},
-		{name: "guest firewall's rule deleted", to: front, do: operations(lab.SetFirewallOp{Instance: "vm1"}), tcp: goesOn, udp: goesOn, fresh: ends},
-		{name: "guest firewall turned on", from: "k", to: web1, do: operations(lab.SetFirewallOp{Instance: "web1"}), tcp: ends, udp: ends, fresh: ends},
-		{name: "swap", to: roles, do: operations(lab.SwapDeploymentOp{Service: "roles"}), tcp: goesOn, udp: goesOn, fresh: moves},
+		{
+			name: "guest firewall's rule deleted", to: front, do: noRule,
+			tcp: goesOn, udp: goesOn, fresh: ends,
+		},
+		{
+			name: "guest firewall turned on", from: "k", to: web1, do: guarded,
+			tcp: ends, udp: ends, fresh: ends,
+		},
+		{
+			name: "swap", to: roles, do: operations(lab.SwapDeploymentOp{Service: "roles"}),
+			tcp: goesOn, udp: goesOn, fresh: moves,
+		},
 		{name: "fewer instances", to: roles, do: fewer, tcp: ends, udp: moves, fresh: moves},
 		{name: "deployment deleted and made again", to: roles, do: again, tcp: ends, udp: moves, fresh: moves},
-		{name: "reserved IP taken away", to: front, do: operations(lab.DisassociateReservedIPOp{Name: "kept"}), tcp: ends, udp: ends, fresh: ends},
-		{name: "reserved IP taken away, outbound", from: "k", to: outside, do: operations(lab.DisassociateReservedIPOp{Name: "kept"}), tcp: ends, udp: goesOn, fresh: goesOn},
-		{name: "gateway deleted", from: "desk", to: private, do: operations(lab.DeleteGatewayOp{Network: "Net"}), tcp: ends, udp: ends, fresh: ends},
+		{
+			name: "reserved IP taken away", to: front, do: otherVIP,
+			tcp: ends, udp: ends, fresh: ends,
+		},
+		{
+			name: "reserved IP taken away, outbound", from: "k", to: outside, do: otherVIP,
+			tcp: ends, udp: goesOn, fresh: goesOn,
+		},
+		{
+			name: "gateway deleted", from: "desk", to: private, do: noGateway,
+			tcp: ends, udp: ends, fresh: ends,
+		},
 	} {
 		t.Run(tt.name, tt.holds)
 	}
