@@ -155,6 +155,10 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 		}
 	}
 	errs = append(errs, checkServices(role.Services)...)
+	if err := checkBoundary(role.Boundary); err != nil {
+		refuse(role.Origin, err)
+	}
+	role.Boundary = role.Boundary.Over(l.Boundary)
 	d.Roles = append(d.Roles, role)
 	for range role.InstanceCount {
 		if err := l.addInstance(d, role); err != nil {
@@ -224,7 +228,8 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 	instance := &Instance{
 		Name: fmt.Sprintf("%s_IN_%d", role.Name, n), Service: d.Service, Role: role.Name, OS: Windows, Subnet: role.Subnet, DIP: dip, State: Running,
 		Firewall: role.Firewall, FirewallOff: role.FirewallOff, FirewallOrigin: orDefault(role.FirewallOrigin, role.Origin),
-		Services: role.Services, PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n), InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
+		Services: role.Services, Boundary: role.Boundary, PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n),
+		InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
 	}
 	for _, e := range role.InputEndpoints {
 		instance.Endpoints = append(instance.Endpoints, Endpoint{

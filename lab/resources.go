@@ -25,7 +25,9 @@ type Lab struct {
 	WebSites        []*WebSite
 	InternetHosts   []*InternetHost
 	LocalNetworks   []*LocalNetwork
-	Expectations    []Expectation
+	// Boundary is what members may use of the machine unless they say otherwise.
+	Boundary     emu.Boundary
+	Expectations []Expectation
 	// Exposure lists every VIP port that the internet is meant to reach; nil when the lab says nothing about it.
 	Exposure []ExposedPort
 
@@ -199,6 +201,7 @@ type Instance struct {
 	FirewallOff    bool
 	FirewallOrigin Origin
 	Services       []Service
+	Boundary       emu.Boundary
 	Origin         Origin
 
 	// healthy names the ports whose health probe has a good answer of the instance.
@@ -309,6 +312,7 @@ type WebSite struct {
 	Location string
 	Address  netip.Addr // inside the platform's scale unit; unreachable from elsewhere
 	Services []Service
+	Boundary emu.Boundary
 	Origin   Origin
 }
 
@@ -320,6 +324,7 @@ type InternetHost struct {
 	Name     string
 	Address  netip.Addr
 	Services []Service
+	Boundary emu.Boundary
 	Origin   Origin
 }
 

@@ -111,6 +111,7 @@ func (a *app) printLab(info live.Info) {
 			a.printTable(&t)
 		}
 	}
+	a.printBoundaries(info)
 	section(a.affinityGroupTable(info))
 	t := table{}
 	t.head(o, "VIRTUAL NETWORK", "LOCATION", "ADDRESS SPACE", "SUBNETS")
@@ -235,6 +236,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		}
 		t.add(fmt.Sprintf("service %d/%s", s.Port, s.Protocol), text)
 	}
+	a.addBoundary(&t, info, h)
 	t.add("namespace", live.EnterCommand(info.Name, h.Name))
 	a.printTable(&t)
 }

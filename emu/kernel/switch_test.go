@@ -19,7 +19,8 @@ func guarded(without int) *emu.Network {
 		}
 	}
 	rules := append([]emu.Rule{
-		with(emu.MatchPortAddress{Set: "machines"}, emu.Accept{}), with(emu.MatchPortARP{Set: "machines"}, emu.Accept{}),
+		with(emu.MatchPortAddress{Set: "machines"}, emu.Accept{}),
+		with(emu.MatchPortARP{Set: "machines"}, emu.Accept{}),
 	}, emu.DropRules("spoofed", "not its own", emu.Origin{}, emu.MatchIPv4{})...)
 	edge.Switch = &emu.Ruleset{
 		Family: emu.BridgeFamily, Table: "lab", Ports: []emu.PortSet{ports},
@@ -43,11 +44,13 @@ func TestSwitchIsObserved(t *testing.T) {
 	edge := namespace(t, s, kerneltest.Edge)
 	for _, tt := range []struct{ change, back, found string }{
 		{
-			`delete element bridge lab machines { "h0-0" . 10.0.0.4 }`, `add element bridge lab machines { "h0-0" . 10.0.0.4 }`,
+			`delete element bridge lab machines { "h0-0" . 10.0.0.4 }`,
+			`add element bridge lab machines { "h0-0" . 10.0.0.4 }`,
 			`nftables bridge set machines element "h0-0" . 10.0.0.4 is missing`,
 		},
 		{
-			`add element bridge lab machines { "h0-0" . 10.0.0.5 }`, `delete element bridge lab machines { "h0-0" . 10.0.0.5 }`,
+			`add element bridge lab machines { "h0-0" . 10.0.0.5 }`,
+			`delete element bridge lab machines { "h0-0" . 10.0.0.5 }`,
 			`element "h0-0" . 10.0.0.5 is not wanted`,
 		},
 		{`insert rule bridge lab prerouting accept`, "", "nftables bridge chain prerouting rule 1"},

@@ -104,7 +104,7 @@ func (p *deploymentPart) furnish(h *host, env *environment) {
 		Hosts:     []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
 		Firewall:  guestFirewall(i, d.FirewallRules(i), h.subnet.prefix),
 		Resolver:  emu.Resolver{Servers: p.nameServers(), Search: []string{internalDomain(i.Service)}},
-		Services:  env.services(i),
+		Services:  env.services(i), Boundary: i.Boundary,
 	}
 	if h.balanced {
 		h.namespace.Routes = append(h.namespace.Routes, throughGateway(h.subnet.prefix, gateway)...)

@@ -32,7 +32,7 @@ func (b *builder) internet(locations []string) *internetPart {
 	routed := []netip.Prefix{single(lab.PublicResolver)}
 	for _, h := range b.lab.Internet() {
 		host := &emu.Namespace{
-			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services, nil),
+			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services, nil), Boundary: h.Boundary,
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}},
 		}
 		p.links = append(p.links, attach(router, interfaceName(hostPort+h.Name), host, "eth0", h.Address))

@@ -100,7 +100,8 @@ func TestClosedByOperations(t *testing.T) {
 			Rules: []lab.ACLRule{{Order: 1, RemoteSubnet: netip.MustParsePrefix("0.0.0.0/0")}},
 		}, nil},
 		{"endpoint added", l, lab.AddEndpointOp{
-			Service: "shop", VirtualMachine: "web2", Endpoint: lab.VMEndpoint{Name: "own", PublicPort: 23, LocalPort: 22},
+			Service: "shop", VirtualMachine: "web2",
+			Endpoint: lab.VMEndpoint{Name: "own", PublicPort: 23, LocalPort: 22},
 		}, nil},
 		{"endpoint deleted", l, lab.DeleteEndpointOp{Service: "shop", VirtualMachine: "web1", Name: "own"}, []string{
 			fmt.Sprintf("connections to port 22/tcp of %s", vip),

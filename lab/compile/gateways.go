@@ -120,6 +120,7 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
 			Neighbors: []emu.Neighbor{{Device: "eth0", Address: gateway, MAC: emu.MACOf(gateway)}},
 			Resolver:  emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
+			Boundary: h.Boundary,
 		})
 		p.links = append(p.links, &emu.Link{
 			A: emu.LinkEnd{Namespace: router.Name, Name: h.Address.String(), MAC: mac.Variant(bridgePort), Port: &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true}},

@@ -8,6 +8,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/emulator"
+	"vnetlab/emu/process"
 	"vnetlab/lab"
 )
 
@@ -44,7 +45,7 @@ func (s *server) describer() describer {
 
 func (s *server) emptyInfo() Info {
 	return Info{
-		Summary: s.summary(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
+		Summary: s.summary(), Unbounded: process.Unbounded(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
 		VirtualNetworks: []VirtualNetworkInfo{}, CloudServices: []CloudServiceInfo{}, WebSites: []HostInfo{}, InternetHosts: []HostInfo{},
 		LocalNetworks: []LocalNetworkInfo{},
 	}
@@ -216,6 +217,8 @@ func (d describer) host(m lab.Member) HostInfo {
 	if h.Services == nil {
 		h.Services = []emulator.ServiceStatus{}
 	}
+	h.Boundary = m.Boundary()
+	h.Boundary.Limits = process.EffectiveLimits(h.Boundary.Limits)
 	i := m.Instance
 	if i == nil {
 		return h
