@@ -46,24 +46,26 @@ func (l *Lab) Expect(e Expectation) error {
 
 // addressNamed refuses a name that no source address goes by.
 func (l *Lab) addressNamed(name string) (string, error) {
-	if _, ok := l.Find(name); ok {
+	_, refusal := l.member(name)
+	if refusal == nil {
 		return name, nil
 	}
-	for _, r := range l.PublicNames() {
-		if r.Name == name {
-			return name, nil
-		}
+	if _, ok := l.PublicAddress(name); ok {
+		return name, nil
+	}
+	if refusal.Code != codeNotFound {
+		return "", refusal
 	}
 	candidates := l.memberNames()
 	for _, r := range l.PublicNames() {
 		candidates = append(candidates, r.Name)
 	}
-	return "", didYouMean(notFound("The lab %s has nothing named %s.", l.Name, shorten(name)), name, candidates)
+	return "", l.suggest(notFound("The lab %s has nothing named %s.", l.Name, shorten(name)), name, candidates)
 }
 
-// StagingName is what stands for the VIP of a service's staging deployment in a list of exposed ports. Its DNS name is hard to guess, and
-// another one after each deployment.
-func (s *CloudService) StagingName() string { return s.Name + ".staging" }
+// StagingName is what stands for the VIP of a service's staging deployment. Its DNS name is hard to guess, and another one after each
+// deployment.
+func (s *CloudService) StagingName() string { return s.Name + "." + string(Staging) }
 
 // ExpectExposure says that the internet reaches these VIP ports and no others. A port is on a service's DNS name or StagingName.
 func (l *Lab) ExpectExposure(ports []ExposedPort) error {

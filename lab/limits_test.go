@@ -212,7 +212,7 @@ func TestRanges(t *testing.T) {
 // TestLoadBalancedSet holds that what belongs to a set is of all its members.
 func TestLoadBalancedSet(t *testing.T) {
 	l := inhabited(t)
-	must(t, l.SetEndpointACL("standalone", "a", "web", acl(1)))
+	must(t, l.SetEndpointACL("standalone", lab.Production, "a", "web", acl(1)))
 	changed := member("web", endpoint("web", 80, 8080))
 	changed.ACL, changed.IdleTimeoutInMinutes, changed.Distribution = acl(1), 30, lab.DistributeSourceIP
 	must(t, l.UpdateEndpoint("standalone", "a", "web", changed))

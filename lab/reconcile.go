@@ -323,15 +323,15 @@ func (r *reconciler) machines(service string, d, to *Deployment) {
 		}
 		if i.OS != w.OS || i.Subnet != w.Subnet || w.StaticAddress && i.DIP != w.DIP || i.StaticAddress != w.StaticAddress || i.PublicIPName != w.PublicIPName {
 			r.refuse(conflict("Operating system, subnet and addresses of the virtual machine %s can't be changed while it exists.", w.Name).
-				WithHint("Delete it and create it anew: lab vm delete %s", i.ID).At(w.Origin))
+				WithHint("Delete it and create it anew: lab vm delete %s", r.running.InstanceName(i)).At(w.Origin))
 			continue
 		}
 		r.endpoints(service, i, w)
 		if i.FirewallOff != w.FirewallOff || !reflect.DeepEqual(ruleTexts(i.Firewall), ruleTexts(w.Firewall)) {
-			r.do(SetFirewallOp{i.ID, w.FirewallOff, w.Firewall})
+			r.do(SetFirewallOp{r.wanted.InstanceName(w), w.FirewallOff, w.Firewall})
 		}
 		if !reflect.DeepEqual(serviceSettings(i.Services), serviceSettings(w.Services)) {
-			r.do(SetServicesOp{i.ID, w.Services})
+			r.do(SetServicesOp{r.wanted.InstanceName(w), w.Services})
 		}
 	}
 }

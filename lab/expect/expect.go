@@ -181,10 +181,8 @@ func Addresses(l *lab.Lab, name string) []netip.Addr {
 	if m, ok := l.Find(name); ok {
 		return []netip.Addr{m.Address()}
 	}
-	for _, r := range l.PublicNames() {
-		if r.Name == name {
-			return []netip.Addr{r.Address}
-		}
+	if a, ok := l.PublicAddress(name); ok {
+		return []netip.Addr{a}
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{a}
