@@ -49,10 +49,20 @@ func (a *app) showResource(info live.Info, name string) error {
 			return a.detail(r, func() { t.print(a.stdout) })
 		}
 	}
-	for _, h := range hosts(info) {
-		if h.Name == name || h.DNSName == name || called(h, name) {
+	for _, h := range outsiders(info) {
+		if h.Name == name || h.DNSName == name {
 			return a.detail(h, func() { a.printHost(info, h) })
 		}
+	}
+	if c, slot, err := findSlot(info, name); err == nil {
+		return a.showSlot(c, slot)
+	}
+	h, err := findInstance(info, name)
+	switch {
+	case err == nil:
+		return a.detail(h, func() { a.printHost(info, h) })
+	case isAmbiguous(err):
+		return err
 	}
 	names := resourceNames(info)
 	return (&failure{status: exitError, code: "ResourceNotFound", message: fmt.Sprintf("the lab %s has nothing named %q", info.Name, name)}).

@@ -1,6 +1,6 @@
 // Package expect judges what was observed in a lab against what was expected of it and against what the oracle predicted.
 //
-// It is pure: observations are handed in. A case passes when the packets did what the lab file says and the model agrees, verdict and rule
+// It is pure: observations and predictions are handed in, with namespaces called as the lab calls what is in them (lab.Lab.NamespaceName). A case passes when the packets did what the lab file says and the model agrees, verdict and rule
 // alike; where model and packets differ, that is a defect of the product, and no case passes over it.
 package expect
 
@@ -73,8 +73,8 @@ func Satisfied(l *lab.Lab, e lab.Expectation, seen []emu.Observation) bool {
 func missing(l *lab.Lab, e lab.Expectation, seen []emu.Observation) []string {
 	var all []string
 	for _, name := range e.AnsweredBy {
-		namespace, err := l.Namespace(name)
-		if err != nil || !slices.ContainsFunc(seen, func(o emu.Observation) bool { return o.AnsweredBy == namespace }) {
+		called, ok := l.CanonicalName(name)
+		if !ok || !slices.ContainsFunc(seen, func(o emu.Observation) bool { return o.AnsweredBy == called }) {
 			all = append(all, name)
 		}
 	}
@@ -123,7 +123,7 @@ func problem(l *lab.Lab, e lab.Expectation, p oracle.Prediction, o emu.Observati
 		if o.AnsweredBy == "" {
 			return "nobody says who answered: only built-in listeners tell"
 		}
-		if !slices.ContainsFunc(e.AnsweredBy, func(name string) bool { n, err := l.Namespace(name); return err == nil && n == o.AnsweredBy }) {
+		if !slices.ContainsFunc(e.AnsweredBy, func(name string) bool { called, ok := l.CanonicalName(name); return ok && called == o.AnsweredBy }) {
 			return fmt.Sprintf("%s answered, who is not one of %s", o.AnsweredBy, strings.Join(e.AnsweredBy, ", "))
 		}
 	}

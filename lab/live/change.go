@@ -61,8 +61,10 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	for _, p := range begun { // they may have had their answers already
 		s.health.tell(p.ID)
 	}
-	if err := updateLinks(s.start.Name, s.start.HostPID, c.Removed, c.Added, s.emu.NamespaceFD); err != nil {
-		fmt.Fprintln(os.Stderr, err) // tcpdump and its kin don't find a namespace by name; the lab is as it should be
+	if len(c.Removed)+len(c.Added) > 0 || !lab.SameNames(old.lab, now.lab) {
+		if err := s.links.update(c.Removed, c.Added, now.lab.NamespaceName); err != nil {
+			fmt.Fprintln(os.Stderr, err) // tcpdump and its kin don't find a namespace by name; the lab is as it should be
+		}
 	}
 	return c, nil
 }
@@ -129,7 +131,7 @@ func badRequest(err error) error {
 func (s *server) changed(ctx context.Context, operations []lab.Operation, c emulator.Change) ChangeResult {
 	result := ChangeResult{Operations: texts(operations), Warnings: []string{}}
 	if err := c.Wait(ctx); err != nil {
-		result.Warnings = append(result.Warnings, err.Error())
+		result.Warnings = append(result.Warnings, errorInNames(s.now().lab, err).Error())
 	}
 	return result
 }
@@ -151,7 +153,11 @@ func (s *server) restart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result := s.changed(r.Context(), nil, c)
-	result.Operations = append(result.Operations, "restart "+req.Instance)
+	name, ok := s.now().lab.CanonicalName(req.Instance)
+	if !ok {
+		name = req.Instance // it was there when it was restarted
+	}
+	result.Operations = append(result.Operations, "restart "+name)
 	answer(w, result)
 }
 

@@ -32,7 +32,7 @@ func (s *server) httpServer() *http.Server {
 	})
 	mux.HandleFunc("GET /v1/summary", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.summary()) })
 	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) {
-		network := compile.Network(s.now().lab)
+		network := compile.Named(s.now().lab)
 		network.Sort()
 		answer(w, network)
 	})
@@ -83,7 +83,8 @@ type DiffResult struct {
 // logs prints the output of a program, and with follow goes on as it is written.
 func (s *server) logs(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	namespace, err := s.now().lab.Namespace(q.Get("instance"))
+	l := s.now().lab
+	namespace, err := l.Namespace(q.Get("instance"))
 	if err != nil {
 		refuse(w, err)
 		return
@@ -97,7 +98,7 @@ func (s *server) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	lines, err := s.emu.Logs(r.Context(), namespace, q.Get("service"), last, q.Get("follow") == "true")
 	if err != nil {
-		refuse(w, err)
+		refuse(w, fmt.Errorf("%s %w", l.NamespaceName(namespace), err))
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
