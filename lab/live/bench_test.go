@@ -1,8 +1,8 @@
 package live
 
 import (
-	"os"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
