@@ -227,7 +227,7 @@ func (d describer) host(m lab.Member) HostInfo {
 	h.Static, h.PublicIP, h.State, h.FirewallOff = i.StaticAddress, i.PublicIP, i.State, i.FirewallOff
 	for _, r := range d.lab.FirewallRules(i) {
 		added := slices.ContainsFunc(i.Firewall, func(own lab.GuestFirewallRule) bool { return own.Name == r.Name && own.Text == r.Text })
-		h.Firewall = append(h.Firewall, FirewallRuleInfo{r.Name, r.Text, r.String(), r.Inactive, added})
+		h.Firewall = append(h.Firewall, FirewallRuleInfo{r.Name, r.Text, r.String(), r.Inactive, r.Note, added})
 	}
 	for _, e := range i.Endpoints {
 		h.Endpoints = append(h.Endpoints, InstanceEndpointInfo{e.Name, e.Protocol, e.PublicPort, e.LocalPort, e.LoadBalancedSet})

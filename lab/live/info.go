@@ -189,6 +189,7 @@ type FirewallRuleInfo struct {
 	Text     string `json:"text"`               // as it was written
 	Rule     string `json:"rule"`               // in the short form
 	Inactive string `json:"inactive,omitempty"` // why it never matches
+	Note     string `json:"note,omitempty"`     // what it does on Windows and not in a lab
 	Added    bool   `json:"added"`              // not by the platform
 }
 
