@@ -58,7 +58,8 @@ func (a *app) printCases(title string, lines []string, cases []expect.Case, p pl
 		if c.Passed {
 			paint = a.stdout.faint
 		}
-		a.stdout.printf("        %s\n", paint(p.short(c.Message)+place))
+		text := strings.ReplaceAll(p.short(c.Message)+place, "\n", "\n        ")
+		a.stdout.printf("        %s\n", paint(text))
 	}
 }
 

@@ -27,8 +27,10 @@ type Case struct {
 	AnsweredBy []string `json:"answeredBy,omitempty"`
 	SeenAs     string   `json:"seenAs,omitempty"`
 	// Message says why the case failed; empty for a case that passed.
-	Message string     `json:"message"`
-	Origin  emu.Origin `json:"origin,omitzero"` // of the expectation
+	Message string `json:"message"`
+	// Differences are where the running lab is not the one that was to be tested, or the kernel not as the lab wants it.
+	Differences []string   `json:"differences,omitempty"`
+	Origin      emu.Origin `json:"origin,omitzero"` // of the expectation
 }
 
 // NotOpen is what the closed world expects of a port that isn't listed.
@@ -40,6 +42,8 @@ type Result struct {
 	Passed int    `json:"passed"`
 	Failed int    `json:"failed"`
 	Cases  []Case `json:"cases"`
+	// Notes are what whoever reads the result should know, and what no case is about.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Add counts a case.

@@ -19,14 +19,16 @@ type state struct {
 	lab      *lab.Lab
 	compiled *compile.Compilation
 	file     string // absolute path of the lab file
+	// read is the lab that the file described when it was read.
+	read *lab.Lab
 }
 
 func newState(l *lab.Lab, file string) *state {
-	return &state{lab: l, compiled: new(compile.Compilation).Next(l), file: file}
+	return &state{lab: l, compiled: new(compile.Compilation).Next(l), file: file, read: l}
 }
 
 func (s *state) next(l *lab.Lab, file string) *state {
-	return &state{lab: l, compiled: s.compiled.Next(l), file: file}
+	return &state{lab: l, compiled: s.compiled.Next(l), file: file, read: s.read}
 }
 
 func (s *state) network() *emu.Network { return s.compiled.Network }
@@ -40,6 +42,11 @@ var errNoChange = errors.New("nothing to change")
 // change makes the lab what next makes of it, packets and all, or leaves it as it is. Next sees the lab as it is and gives another one, and
 // the file whose lab that is. Changes that come at the same time are made one after the other.
 func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, error)) (emulator.Change, error) {
+	return s.changeReading(nil, next)
+}
+
+// changeReading is change where a file was read that describes a lab; nil: none was.
+func (s *server) changeReading(read *lab.Lab, next func(lab *lab.Lab, file string) (*lab.Lab, string, error)) (emulator.Change, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	old := s.now()
@@ -53,6 +60,9 @@ func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, 
 	if forgotten := forgetHealth(l, ended, begun); forgotten != l { // who serves differs then, not what is asked
 		now = old.next(forgotten, file)
 		change = emu.Changes(old.network(), now.network())
+	}
+	if read != nil {
+		now.read = read
 	}
 	c, err := s.replace(now, change)
 	if err != nil {

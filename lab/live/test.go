@@ -161,8 +161,8 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
-	result := expect.Result{Lab: s.start.Name, Cases: []expect.Case{}}
-	for c := range inOrder(r.Context(), s.cases(expectations)) {
+	result := expect.Result{Lab: s.start.Name, Cases: []expect.Case{}, Notes: s.notes(req)}
+	for c := range inOrder(r.Context(), s.checks(req, expectations)) {
 		result.Add(c)
 		if out.Encode(testMessage{Case: &c}) != nil || flush() != nil {
 			return
