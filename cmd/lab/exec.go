@@ -2,6 +2,7 @@ package main
 
 import (
 	"os/exec"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,8 @@ func (a *app) exec() *cobra.Command {
 		Use:   "exec INSTANCE -- COMMAND...",
 		Short: "Run a command inside an instance",
 		Long: `Run a command inside an instance, an internet host or a web site, and exit with its status. It has a terminal where this
-command has one.`,
+command has one.
+` + strings.TrimSuffix(instanceNamesHelp, "\n"),
 		Example:           "  sudo lab exec sql1 -- iptables -S",
 		Args:              want(2, -1, "an instance and a command"),
 		ValidArgsFunction: a.completeInstance,

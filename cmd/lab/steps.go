@@ -194,6 +194,9 @@ func checkSteps(steps []labfile.Step) (wrong labfile.Errors) {
 			} else if err == nil {
 				err = verb.ValidateArgs(verb.Flags().Args())
 			}
+			if watch := verb.Flags().Lookup("watch"); err == nil && watch != nil && watch.Changed {
+				err = usage("%q goes on until it is interrupted", step.Command)
+			}
 		}
 		if err != nil {
 			info := errorInfos(err)[0]
