@@ -12,6 +12,8 @@ type facts struct {
 	objects map[string]properties
 	// lists are chains with their rules.
 	lists map[string][]rule
+	// marks, of wanted facts, are those of tunnels: a rule for each, and the routes in its table, may be there.
+	marks []uint32
 }
 
 type properties map[string]string
@@ -76,7 +78,7 @@ func compare(namespace string, wanted, found *facts) []Difference {
 		}
 	}
 	for object, f := range found.objects {
-		if _, ok := wanted.objects[object]; !ok {
+		if _, ok := wanted.objects[object]; !ok && !wanted.allows(object) {
 			differ(object, "", f.String())
 		}
 	}
@@ -94,6 +96,13 @@ func compare(namespace string, wanted, found *facts) []Difference {
 	}
 	slices.SortFunc(all, func(a, b Difference) int { return strings.Compare(a.String(), b.String()) })
 	return all
+}
+
+// allows reports whether an object may be there without being wanted.
+func (f *facts) allows(object string) bool {
+	return slices.ContainsFunc(f.marks, func(mark uint32) bool {
+		return object == markedRule(mark) || strings.HasPrefix(object, "route ") && strings.HasSuffix(object, inTable(mark))
+	})
 }
 
 // compareRules leaves out what both lists begin and end with, so that one rule more or less is one difference.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 
@@ -67,6 +68,10 @@ func wantedIn(want *emu.Network, n *emu.Namespace) (*facts, error) {
 func wantedAlone(n *emu.Namespace) (*facts, error) {
 	f := newFacts()
 	f.objects[linkObject("lo")] = properties{"state": "up"}
+	f.objects[addressObject(loopback, "lo")] = properties{} // comes with the device
+	for rule := range firstRules {
+		f.objects[rule] = properties{}
+	}
 	for _, a := range n.Loopback {
 		f.objects[addressObject(hostPrefix(a), "lo")] = properties{}
 	}
@@ -86,10 +91,8 @@ func wantedAlone(n *emu.Namespace) (*facts, error) {
 	for _, e := range n.Neighbors {
 		f.objects[neighborObject(e.Address, e.Device)] = properties{"mac": e.MAC.String()}
 	}
-	if n.Kind == emu.Router {
-		for _, s := range sysctls(n) {
-			f.objects["sysctl net/"+s.key] = properties{"value": s.value}
-		}
+	for _, s := range append(slices.Clip(sysctls(n)), untouchedSysctls...) {
+		f.objects[sysctlObject(s.key)] = properties{"value": s.value}
 	}
 	if n.Ruleset != nil {
 		if err := wantedRules(f, n.Ruleset); err != nil {
@@ -148,7 +151,12 @@ func wantedRules(f *facts, r *emu.Ruleset) error {
 	return nil
 }
 
+// loopback is the address that each namespace has.
+var loopback = netip.MustParsePrefix("127.0.0.1/8")
+
 // Names of objects, the same for what is wanted and what is found.
+
+func sysctlObject(key string) string { return "sysctl net/" + key }
 
 func linkObject(name string) string { return "link " + name }
 
