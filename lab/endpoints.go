@@ -350,6 +350,9 @@ func checkServices(services []Service) (errs []error) {
 		if seen[at{s.Protocol, s.Port}] {
 			errs = append(errs, badRequest("Two services listen on port %d/%s.", s.Port, s.Protocol).At(s.Origin))
 		}
+		if s.RemoteDesktop != "" && (s.Command != "" || s.Protocol != emu.TCP) {
+			errs = append(errs, badRequest("Remote desktop is a built-in listener on a TCP port, not on %d/%s.", s.Port, s.Protocol).At(s.Origin))
+		}
 		seen[at{s.Protocol, s.Port}] = true
 	}
 	return errs

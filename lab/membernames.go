@@ -251,7 +251,7 @@ func (l *Lab) PublicAddress(name string) (netip.Addr, bool) {
 		return d.VIP, true
 	}
 	for _, r := range l.PublicNames() {
-		if r.Name == name {
+		if strings.EqualFold(r.Name, name) {
 			return r.Address, true
 		}
 	}

@@ -168,6 +168,11 @@ func publicNames(s *CloudService) (all []emu.NameRecord) {
 		if d.VIP.IsValid() {
 			all = append(all, emu.NameRecord{Name: s.NameOf(d), Address: d.VIP})
 		}
+		for _, i := range d.Instances {
+			if name := s.PublicNameOf(d, i); name != "" {
+				all = append(all, emu.NameRecord{Name: name, Address: i.PublicIP})
+			}
+		}
 	}
 	return all
 }
@@ -268,6 +273,9 @@ func ParseTarget(text string) (Target, error) {
 		return Target{}, badRequest("The port of %s is not a number from 1 to 65535.", shorten(text))
 	case protocol != string(emu.TCP) && protocol != string(emu.UDP):
 		return Target{}, badRequest("The protocol of %s is neither tcp nor udp.", shorten(text))
+	}
+	if a, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && !a.Is4() {
+		return Target{}, badRequest("%s is an IPv6 address; a lab has only IPv4.", shorten(name))
 	}
 	return Target{Name: name, Port: uint16(n), Protocol: emu.Protocol(protocol)}, nil
 }

@@ -33,7 +33,7 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 			continue
 		}
 		for _, remark := range command.Remarks() {
-			l.notes = append(l.notes, Note{item.Origin, remark})
+			l.notes = append(l.notes, Note{Origin: item.Origin, Text: remark})
 		}
 		for _, rule := range command.Rules {
 			rules = append(rules, lab.GuestFirewallRule{Rule: rule, Origin: item.Origin})

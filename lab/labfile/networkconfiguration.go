@@ -12,7 +12,7 @@ type Networks struct {
 	VirtualNetworks []lab.VirtualNetwork
 	LocalNetworks   []lab.LocalNetwork // without hosts: the file has none
 	Gateways        []lab.CreateGatewayOp
-	// Notes tell of what was read and has no effect on the network.
+	// Notes are on what was read and has no effect on the network, or another than the file says.
 	Notes []Note
 }
 

@@ -186,7 +186,7 @@ func TestLoadSlots(t *testing.T) {
 
 func TestReadDeployment(t *testing.T) {
 	const definition, configuration = "testdata/good/slots/Shop.csdef", "testdata/good/slots/Staging.cscfg"
-	request, err := ReadDeployment("shop", definition, configuration, lab.Staging)
+	request, _, err := ReadDeployment("shop", definition, configuration, lab.Staging)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,9 +210,9 @@ func TestReadDeployment(t *testing.T) {
 		{definition, t.TempDir(), "can't be read: it is a folder"},
 		{configuration, configuration, configuration + ":1:1: the root element is <ServiceConfiguration>, expected <ServiceDefinition>"},
 		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Mismatch.cscfg", "testdata/bad/platform/Mismatch.cscfg:2:9: "},
-		{"testdata/bad/platform/Unsupported.csdef", "testdata/bad/platform/Service.cscfg", "testdata/bad/platform/Unsupported.csdef:6:22: "},
+		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Unsupported.cscfg", "testdata/bad/platform/Unsupported.cscfg:8:43: "},
 	} {
-		_, err := ReadDeployment("shop", c.definition, c.configuration, lab.Production)
+		_, _, err := ReadDeployment("shop", c.definition, c.configuration, lab.Production)
 		var wrong Errors
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "lab file") {
 			t.Errorf("%s, %s: got %v", c.definition, c.configuration, err)

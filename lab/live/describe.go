@@ -22,7 +22,7 @@ type describer struct {
 func (s *server) summary() Summary {
 	now := s.now()
 	sum := Summary{
-		Name: now.lab.Name, File: now.file, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
+		Name: now.lab.Name, File: now.file.Path, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
 		Instances: len(now.lab.Instances()), Namespaces: len(now.network().Namespaces), Links: len(now.network().Links),
 	}
 	for _, m := range now.lab.Members() {
@@ -166,7 +166,7 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) Deploymen
 	}
 	for _, i := range of.Instances {
 		h := d.host(lab.Member{Instance: i})
-		h.Deployment, h.Slot = of.Name, info.Slot
+		h.Deployment, h.Slot, h.DNSName = of.Name, info.Slot, c.PublicNameOf(of, i)
 		info.Instances = append(info.Instances, h)
 	}
 	return info

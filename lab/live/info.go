@@ -11,13 +11,15 @@ import (
 
 // Summary is what `lab ls` says about a running lab.
 type Summary struct {
-	Name      string    `json:"name"`
-	File      string    `json:"file"` // absolute path of the lab file
-	Real      bool      `json:"real"` // started with --real
-	PID       int       `json:"pid"`  // of the supervisor
-	Started   time.Time `json:"started"`
-	Instances int       `json:"instances"`
-	Services  int       `json:"services"`
+	// NotAnswering says that the supervisor doesn't answer, and since when; all but name and process is unknown then.
+	NotAnswering string    `json:"notAnswering,omitempty"`
+	Name         string    `json:"name"`
+	File         string    `json:"file"` // absolute path of the lab file
+	Real         bool      `json:"real"` // started with --real
+	PID          int       `json:"pid"`  // of the supervisor
+	Started      time.Time `json:"started"`
+	Instances    int       `json:"instances"`
+	Services     int       `json:"services"`
 	// Namespaces and Links are what the kernel made of it.
 	Namespaces int `json:"namespaces"`
 	Links      int `json:"links"`
@@ -196,7 +198,7 @@ type FirewallRuleInfo struct {
 // HostInfo is an instance, a web site or an internet host.
 type HostInfo struct {
 	Name         string            `json:"name"`
-	DNSName      string            `json:"dnsName,omitempty"` // of a web site
+	DNSName      string            `json:"dnsName,omitempty"` // of a web site, or of an instance's own public address
 	Location     string            `json:"location,omitempty"`
 	Address      netip.Addr        `json:"address,omitzero"` // of an instance: its DIP, none while it is deallocated
 	Static       bool              `json:"static,omitempty"` // the DIP was asked for

@@ -83,7 +83,7 @@ func (c *NetworkConfiguration) note() {
 	for _, l := range c.LocalNetworkSites {
 		if l.VirtualNetworkSite != "" && l.VPNGatewayAddress.IsValid() {
 			c.withoutEffect = append(c.withoutEffect, strictxml.Note{
-				Origin: l.Origin,
+				Origin: l.Origin, Differs: true,
 				Text: fmt.Sprintf("<VPNGatewayAddress> of local network site %.60q has no effect: it stands for the virtual network %.60q, whose gateway has the address that the platform gives it",
 					l.Name, l.VirtualNetworkSite),
 			})

@@ -18,6 +18,11 @@ type Schema struct {
 
 // Spec describes what an element holds. The order of attributes and of children is free.
 type Spec struct {
+	// Spellings are other spellings of attributes that the platform took.
+	Spellings map[string]string
+	// Explained are elements that aren't read, with the reason and the next step: what an error says after the name.
+	Explained map[string]string
+
 	Required []string // attributes that must be there and not be empty
 	Optional []string // other attributes
 	Children map[string]Child
@@ -64,6 +69,16 @@ func (s Schema) checkRoot(root *Element) bool {
 // check compares an element and all in it with its description.
 func (s Spec) check(e *Element, namespace string) {
 	known := slices.Concat(s.Required, s.Optional)
+	for i, a := range e.Attributes {
+		name, ok := s.Spellings[a.Name]
+		if !ok {
+			continue
+		}
+		if _, twice := e.Attribute(name); twice {
+			e.document.Errors.Add(a.Origin, "attribute %.60q of <%.60s> is given twice, as %s too", a.Name, e.Name, name)
+		}
+		e.Attributes[i].Name = name
+	}
 	for _, a := range e.Attributes {
 		switch {
 		case !slices.Contains(known, a.Name):
@@ -95,7 +110,10 @@ func (s Spec) checkChildren(e *Element, namespace string) {
 		if count[c.Name] == 1 {
 			first[c.Name] = c
 		}
+		reason, explained := s.Explained[c.Name]
 		switch {
+		case explained:
+			c.Fail("<%s> %s", c.Name, reason)
 		case !ok:
 			c.Fail("<%.60s> is not known in <%s>", c.Name, e.Name).Hint = suggestion(c.Name, names, "it may hold")
 		case c.namespace != namespace:

@@ -17,6 +17,8 @@ var town = Schema{Namespace: "urn:town", Root: "Town", Spec: Spec{
 		"Street": Many(Spec{Required: []string{"name"}, Children: map[string]Child{"House": AtLeastOne(Spec{Text: true})}}),
 		"Motto":  AtMostOne(Spec{Text: true}),
 	},
+	Spellings: map[string]string{"Founded": "founded"},
+	Explained: map[string]string{"Wall": "was torn down in 1850: write a <Street>"},
 }}
 
 const good = `<?xml version="1.0" encoding="utf-8"?>
@@ -98,6 +100,8 @@ func TestErrors(t *testing.T) {
 		"wrong namespace":   {"<Town xmlns='urn:x'/>", `f:1:1: <Town> is in the namespace "urn:x"; expected xmlns="urn:town"`},
 		"child elsewhere":   {wrap("", "<Motto xmlns='urn:x'>a</Motto>"), `f:3:1: <Motto> is in the namespace "urn:x", expected "urn:town"`},
 		"unknown element":   {wrap("", "<Stret name='x'/>"), `f:3:1: <Stret> is not known in <Town>; did you mean "Street"?`},
+		"explained":         {wrap("", "<Wall x='y'/>"), `f:3:1: <Wall> was torn down in 1850: write a <Street>`},
+		"two spellings":     {wrap(" Founded='1' founded='2'", ""), `f:1:33: attribute "Founded" of <Town> is given twice, as founded too`},
 		"unlike any":        {wrap("", "<Elephant/>"), `f:3:1: <Elephant> is not known in <Town>; it may hold Mayor, Motto, Street`},
 		"nothing inside":    {wrap("", "<Motto>x<b/></Motto>"), `f:3:9: <b> is not known in <Motto>`},
 		"unknown attribute": {wrap(" fonded='1'", ""), `f:1:33: <Town> has no attribute "fonded"; did you mean "founded"?`},
