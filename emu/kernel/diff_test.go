@@ -140,7 +140,6 @@ func TestDiffNamesWhatChanged(t *testing.T) {
 		{"loopback's address", host, "ip addr del 127.0.0.1/8 dev lo", "host-0-0: address 127.0.0.1/8 on lo is missing: wanted it"},
 		{"queue", host, "tc qdisc add dev eth0 root pfifo limit 3", "host-0-0: queueing discipline pfifo at the root of eth0 is not wanted: found it"},
 		{"filter before the queue", "edge", "tc qdisc add dev main ingress", "edge: queueing discipline ingress at the entry of main is not wanted: found it"},
-		{"neighbour by hand", host, "ip neigh add 10.0.0.9 dev eth0 lladdr 02:00:00:00:00:99 nud noarp", "host-0-0: neighbour 10.0.0.9 on eth0 is not wanted: found mac 02:00:00:00:00:99, state noarp"},
 		{"port that does nothing", "edge", "bridge link set dev p0 state 0", "edge: link p0 port: wanted none, found blocked"},
 		{"isolated port", "edge", "bridge link set dev p0 isolated on", "edge: link p0 isolated: wanted off, found on"},
 		{"spanning tree", "edge", "ip link set main type bridge stp_state 1", "edge: link main stp: wanted none, found on"},
@@ -161,6 +160,13 @@ func TestDiffNamesWhatChanged(t *testing.T) {
 			got := differences(t, want, s)
 			if !regexp.MustCompile("(?m)^" + tt.want + "$").MatchString(got) {
 				t.Errorf("wanted a line like\n%s\ngot\n%s", tt.want, got)
+			}
+			done, err := s.Repair(t.Context(), want)
+			if err != nil || len(done.Left) > 0 || len(done.Errors) > 0 || len(done.Repaired) == 0 {
+				t.Errorf("repaired: %+v, %v", done, err)
+			}
+			if got := differences(t, want, s); got != "" {
+				t.Errorf("after the repair:\n%s", got)
 			}
 		})
 	}

@@ -31,6 +31,9 @@ type Difference struct {
 	Object    string `json:"object"`
 	Wanted    string `json:"wanted,omitempty"` // empty: the object is not wanted
 	Found     string `json:"found,omitempty"`  // empty: the object is missing
+
+	of       string // the object without its property
+	property string
 }
 
 // String says it in one line of about 300 bytes at most.
@@ -57,40 +60,44 @@ func short(s string) string {
 // compare gives the differences in the order of the objects' names.
 func compare(namespace string, wanted, found *facts) []Difference {
 	var all []Difference
-	differ := func(object, wanted, found string) {
-		all = append(all, Difference{namespace, object, wanted, found})
+	differ := func(of, property, wanted, found string) {
+		object := of
+		if property != "" {
+			object += " " + property
+		}
+		all = append(all, Difference{namespace, object, wanted, found, of, property})
 	}
 	for object, w := range wanted.objects {
 		f, ok := found.objects[object]
 		if !ok {
-			differ(object, w.String(), "")
+			differ(object, "", w.String(), "")
 			continue
 		}
 		for name, value := range w {
 			if f[name] != value {
-				differ(object+" "+name, orNone(value), orNone(f[name]))
+				differ(object, name, orNone(value), orNone(f[name]))
 			}
 		}
 		for name, value := range f {
 			if _, ok := w[name]; !ok {
-				differ(object+" "+name, orNone(""), orNone(value))
+				differ(object, name, orNone(""), orNone(value))
 			}
 		}
 	}
 	for object, f := range found.objects {
 		if _, ok := wanted.objects[object]; !ok && !wanted.allows(object) {
-			differ(object, "", f.String())
+			differ(object, "", "", f.String())
 		}
 	}
 	for chain, w := range wanted.lists {
 		compareRules(w, found.lists[chain], func(place int, wanted, found string) {
-			differ(fmt.Sprintf("%s rule %d", chain, place), wanted, found)
+			differ(chain, fmt.Sprintf("rule %d", place), wanted, found)
 		})
 	}
 	for chain, f := range found.lists {
 		if _, ok := wanted.lists[chain]; !ok {
 			compareRules(nil, f, func(place int, wanted, found string) {
-				differ(fmt.Sprintf("%s rule %d", chain, place), wanted, found)
+				differ(chain, fmt.Sprintf("rule %d", place), wanted, found)
 			})
 		}
 	}

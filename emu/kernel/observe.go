@@ -162,12 +162,20 @@ func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallRead
 
 // read reads all but the sysctls.
 func (r *reader) read(n *Namespace, spec *emu.Namespace, firewalls *firewallReader) error {
+	if err := r.readRoute(); err != nil {
+		return err
+	}
+	return readTables(r.facts, n, spec, firewalls)
+}
+
+// readRoute reads what rtnetlink knows.
+func (r *reader) readRoute() error {
 	for _, read := range []func() error{r.readLinks, r.readAddresses, r.readRoutes, r.readRules, r.readQueues, r.readNeighbors, r.readStations} {
 		if err := read(); err != nil {
 			return err
 		}
 	}
-	return readTables(r.facts, n, spec, firewalls)
+	return nil
 }
 
 // reader reads one namespace by rtnetlink.
@@ -274,9 +282,7 @@ func (r *reader) readAddresses() error {
 		device := r.device(int(header.Index))
 		r.objects[addressObject(a, device)] = properties{}
 		r.takeAway(addressObject(a, device), unix.RTM_DELADDR, m, nil)
-		if r.objects[linkObject(device)]["state"] == "up" {
-			r.makesRoutes(a, device, int(header.Index))
-		}
+		r.makesRoutes(a, device, int(header.Index), r.objects[linkObject(device)]["state"] == "up")
 		return nil
 	})
 }

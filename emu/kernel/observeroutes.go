@@ -104,15 +104,19 @@ type madeWith struct {
 	again  request // makes the route
 }
 
-// makesRoutes notes the routes that the kernel makes with an address of a device that is up.
-func (r *reader) makesRoutes(a netip.Prefix, device string, index int) {
+// makesRoutes notes the routes that the kernel makes with an address. Of a device that is down some may be gone.
+func (r *reader) makesRoutes(a netip.Prefix, device string, index int, up bool) {
 	if r.makes == nil {
 		r.makes = map[string]*madeWith{}
 	}
 	note := func(table, kind uint8, scope uint8, destination netip.Prefix) {
 		route := kernelRoute(uint32(table), kind, destination, device)
 		if r.makes[route] == nil { // of two addresses in one subnet the first makes it
-			r.makes[route] = &madeWith{addressObject(a, device), addressRoute(table, kind, scope, destination, a.Addr(), index)}
+			with := &madeWith{again: addressRoute(table, kind, scope, destination, a.Addr(), index)}
+			if up {
+				with.object = addressObject(a, device)
+			}
+			r.makes[route] = with
 		}
 	}
 	for _, last := range [][]byte{a.Masked().Addr().AsSlice(), broadcast(a)} { // of older kernels the first, of all the last

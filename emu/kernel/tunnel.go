@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -170,6 +171,13 @@ func wantedTunnel(f *facts, e emu.TunnelEnd) {
 		f.objects[routeObject(p, 0)] = routeProperties(netip.Addr{}, e.Device, false)
 	}
 	f.marks = append(f.marks, TunnelMark(e.Port))
+}
+
+// LosesTunnel reports whether a difference is that the device of a tunnel is gone, or another one.
+func (d Difference) LosesTunnel(t emu.Tunnel) bool {
+	return slices.ContainsFunc([]emu.TunnelEnd{t.A, t.B}, func(e emu.TunnelEnd) bool {
+		return d.Namespace == e.Namespace && d.of == linkObject(e.Device) && (d.Found == "" || d.property == "kind")
+	})
 }
 
 // TunnelMark is the firewall mark of what the kernel's end of a tunnel sends, and the number of the routing table that it goes by. It keeps
