@@ -177,7 +177,7 @@ func stepVerb(root *cobra.Command, line string) (words []string, verb *cobra.Com
 	}
 	verb, _, err = root.Find(words[1:])
 	if err != nil || verb == root || !stepMay(verb) {
-		return nil, nil, usage("%q is no command for a step", line).orHint("a step manages the lab, or is lab show, probe or exec")
+		return nil, nil, usage("%q is no command for a step", line).orHint("a step manages the lab, or is lab show, diff, probe or exec")
 	}
 	return words[1:], verb, nil
 }
@@ -217,5 +217,5 @@ func stepMay(verb *cobra.Command) bool {
 	for verb.HasParent() && verb.Parent().HasParent() {
 		verb = verb.Parent()
 	}
-	return verb.GroupID == manageGroup || slices.Contains([]string{"show", "probe", "exec"}, verb.Name())
+	return verb.GroupID == manageGroup || slices.Contains([]string{"show", "diff", "probe", "exec"}, verb.Name())
 }

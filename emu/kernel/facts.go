@@ -48,6 +48,29 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s: %s: wanted %s, found %s", d.Namespace, d.Object, wanted, found)
 }
 
+// Words says it as a sentence about the object, with its namespace before it.
+func (d Difference) Words() string {
+	return d.Namespace + ": " + d.Object + " " + d.Is()
+}
+
+// Is says what the object is, and what it should be, after its name.
+func (d Difference) Is() string {
+	wanted, found := short(d.Wanted), short(d.Found)
+	switch {
+	case d.Found == "" && d.Wanted == nothingMore:
+		return "is missing"
+	case d.Found == "":
+		return "is missing, should be " + wanted
+	case d.Wanted == "" && d.Found == nothingMore:
+		return "should not be there"
+	case d.Wanted == "":
+		return "is " + found + ", should not be there"
+	case d.Wanted == none:
+		return "is " + found + ", should not be"
+	}
+	return "is " + found + ", should be " + wanted
+}
+
 // short cuts a text that is too long to be read: a rule may name a thousand chains.
 func short(s string) string {
 	const most = 120
@@ -139,9 +162,14 @@ func compareRules(wanted, found []rule, differ func(place int, wanted, found str
 	}
 }
 
+const (
+	none        = "none" // the value of a property that is not there
+	nothingMore = "it"   // an object without properties
+)
+
 func orNone(s string) string {
 	if s == "" {
-		return "none"
+		return none
 	}
 	return s
 }
@@ -149,7 +177,7 @@ func orNone(s string) string {
 // String gives the properties in the order of their names, or says that the object has none.
 func (p properties) String() string {
 	if len(p) == 0 {
-		return "it"
+		return nothingMore
 	}
 	var all []string
 	for name, value := range p {

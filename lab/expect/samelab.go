@@ -10,7 +10,8 @@ import (
 
 // What is expected of the lab as a whole, and what came of it where it is not that.
 const (
-	AsDescribed             = "as described"
+	AsDescribed             = "as described" // by a file
+	AsWanted                = "as wanted"    // by the lab
 	Different   emu.Verdict = "different"
 )
 
@@ -36,6 +37,12 @@ func SameLab(running, described *lab.Lab, name string) (Case, bool) {
 	}
 	c.Message += "\nnothing else was checked; lab test without a file checks what the running lab itself expects"
 	return c, true
+}
+
+// Drift says where the kernel differs from what the lab wants.
+func Drift(differences []string) string {
+	return fmt.Sprintf("somebody else has changed what the lab made, so that these answers are not the lab's:%s\nlab diff shows it, lab diff --repair mends it",
+		list(differences))
 }
 
 // SameText reports whether two states of a file describe the same lab and expect the same of it.

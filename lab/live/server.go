@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"vnetlab/emu/kernel"
 	"vnetlab/emu/process"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
@@ -39,6 +38,7 @@ func (s *server) httpServer() *http.Server {
 		answer(w, network)
 	})
 	mux.HandleFunc("GET /v1/diff", s.diff)
+	mux.HandleFunc("POST /v1/repair", s.repair)
 	mux.HandleFunc("POST /v1/probe", s.probe)
 	mux.HandleFunc("POST /v1/test", s.test)
 	mux.HandleFunc("GET /v1/logs", s.logs)
@@ -62,24 +62,6 @@ func (s *server) httpServer() *http.Server {
 		ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog:          log.New(os.Stderr, "control: ", log.LstdFlags),
 	}
-}
-
-// diff tells where the kernel no longer is as the lab made it.
-func (s *server) diff(w http.ResponseWriter, r *http.Request) {
-	differences, err := s.emu.Diff(r.Context())
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	if differences == nil {
-		differences = []kernel.Difference{}
-	}
-	answer(w, DiffResult{Differences: differences})
-}
-
-// DiffResult lists where the kernel differs from what the lab wants; nothing when somebody else has changed nothing.
-type DiffResult struct {
-	Differences []kernel.Difference `json:"differences"`
 }
 
 // logs prints the output of a program, and with follow goes on as it is written.

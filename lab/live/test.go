@@ -162,9 +162,18 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
 	result := expect.Result{Lab: s.start.Name, Cases: []expect.Case{}, Notes: s.notes(req)}
-	for c := range inOrder(r.Context(), s.checks(req, expectations)) {
+	tell := func(c expect.Case) bool {
 		result.Add(c)
-		if out.Encode(testMessage{Case: &c}) != nil || flush() != nil {
+		return out.Encode(testMessage{Case: &c}) == nil && flush() == nil
+	}
+	for c := range inOrder(r.Context(), s.checks(req, expectations)) {
+		if !tell(c) {
+			return
+		}
+	}
+	another := len(result.Cases) > 0 && result.Cases[0].Expected == expect.AsDescribed
+	if req.Given == nil && !another { // once for a lab, and not after each of its steps
+		if c, differs := s.checkKernel(r.Context()); differs && !tell(c) {
 			return
 		}
 	}
