@@ -269,7 +269,7 @@ func TestHTTPExpectation(t *testing.T) {
 	} {
 		file := filepath.Join(filepath.Dir(path), "expectations.yaml") // beside it: programs run in the folder of their file
 		text := strings.Replace(text, "expect:\n", "expect:\n  - {from: web2, to: \"web1:80\", verdict: open, http: "+page+"}\n", 1)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "NAME", "shop")), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		result, err := c.Test(t.Context(), TestRequest{File: &labfile.Input{Path: file}}, nil)
