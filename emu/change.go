@@ -41,6 +41,7 @@ type NamespaceChange struct {
 	RemovedHealthProbes      []HealthProbe
 	AddedHealthProbes        []HealthProbe
 	Files                    bool // resolver, hosts, host name
+	Boundary                 bool // what runs in the namespace ends, and starts again within the new one
 }
 
 // BridgeChange is a bridge that stays with another MAC address or other addresses.
@@ -211,6 +212,7 @@ func namespaceChange(from, to *Namespace, lost map[string]bool) (NamespaceChange
 		}),
 		Files: from.HostName() != to.HostName() || !equal(from.Hosts, to.Hosts) ||
 			!equal(from.Resolver.Servers, to.Resolver.Servers) || !equal(from.Resolver.Search, to.Resolver.Search),
+		Boundary: !from.Boundary.Equal(to.Boundary),
 	}
 	c.RemovedLoopback, c.AddedLoopback = difference(from.Loopback, to.Loopback)
 	c.RemovedRoutes, c.AddedRoutes = differenceAfter(from.Routes, to.Routes, lost, func(r Route) string { return r.Device })

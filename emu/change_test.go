@@ -54,6 +54,7 @@ func TestChangesText(t *testing.T) {
 			n.Namespaces[1].Firewall.Rules[0].Origin.Line = 9
 			n.Namespaces[0].Ruleset.Chains[0].Rules[0].Origin.Line = 9
 		}, ""},
+		{"another boundary", func(n *Network) { n.Namespaces[1].Boundary.Limits.Memory = GiB }, "~ vm: boundary: what runs there is started anew\n"},
 		{"host gone", func(n *Network) { n.Namespaces, n.Links = n.Namespaces[:1], nil }, `- namespace vm
 - edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
 `},
@@ -133,6 +134,8 @@ func TestChangesSeeEveryField(t *testing.T) {
 	}{
 		{"network", reflect.TypeFor[Network](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(n).Elem() }},
 		{"namespace", reflect.TypeFor[Namespace](), []string{"Origin"}, func(n *Network) reflect.Value { return reflect.ValueOf(n.Namespaces[0]).Elem() }},
+		{"boundary", reflect.TypeFor[Boundary](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[1].Boundary).Elem() }},
+		{"limits", reflect.TypeFor[Limits](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[1].Boundary.Limits).Elem() }},
 		{"link end", reflect.TypeFor[LinkEnd](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Links[0].A).Elem() }},
 		{"port", reflect.TypeFor[BridgePort](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(n.Links[0].A.Port).Elem() }},
 		{"bridge", reflect.TypeFor[Bridge](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[0].Bridges[0]).Elem() }},
@@ -175,12 +178,16 @@ func mutate(t *testing.T, v reflect.Value) {
 		}
 	case reflect.Array:
 		mutate(t, v.Index(0))
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(v.Int() + 1)
 	case reflect.Uint8:
 		v.SetUint(v.Uint() + 1)
 	case reflect.Struct:
 		switch v.Interface().(type) {
+		case Boundary:
+			v.Set(reflect.ValueOf(Boundary{Privileged: true}))
+		case Limits:
+			v.Set(reflect.ValueOf(Limits{PIDs: 100}))
 		case Resolver:
 			v.Set(reflect.ValueOf(Resolver{Search: []string{"x"}}))
 		case netip.Prefix:

@@ -73,7 +73,7 @@ func (p *changePrinter) namespace(c *NamespaceChange) {
 	for _, o := range []struct {
 		differs bool
 		what    string
-	}{{c.DNS || len(c.RemovedViews)+len(c.AddedViews) > 0, "name server"}, {c.Proxies, "HTTP proxies"}, {c.Services, "services"}, {len(c.RemovedHealthProbes)+len(c.AddedHealthProbes) > 0, "health probes"}, {c.Files, "host name, hosts, resolver"}} {
+	}{{c.DNS || len(c.RemovedViews)+len(c.AddedViews) > 0, "name server"}, {c.Proxies, "HTTP proxies"}, {c.Services, "services"}, {len(c.RemovedHealthProbes)+len(c.AddedHealthProbes) > 0, "health probes"}, {c.Files, "host name, hosts, resolver"}, {c.Boundary, "boundary: what runs there is started anew"}} {
 		if o.differs {
 			p.line('~', in+o.what)
 		}

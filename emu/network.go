@@ -59,6 +59,8 @@ type Namespace struct {
 	Resolver  Resolver     `json:"resolver,omitzero"`
 	Hosts     []NameRecord `json:"hosts,omitempty"` // lines of /etc/hosts beyond localhost
 	Services  []Service    `json:"services,omitempty"`
+	// Boundary is what programs here may use of the machine.
+	Boundary Boundary `json:"boundary,omitzero"`
 	// HealthProbes start in this namespace.
 	HealthProbes []HealthProbe `json:"healthProbes,omitempty"`
 }

@@ -150,6 +150,8 @@ type (
 	MatchProtocol struct{ Protocol string }
 	// MatchPort matches the destination port; it needs a MatchProtocol of tcp or udp before it.
 	MatchPort struct{ Port uint16 }
+	// MatchSourcePort matches the source port; it needs what MatchPort needs.
+	MatchSourcePort struct{ Port uint16 }
 	// MatchEstablished matches packets of connections that were accepted before, and what relates to them.
 	MatchEstablished struct{}
 	// MatchDNATed matches packets of connections whose destination was translated.
@@ -160,6 +162,8 @@ type (
 	Log struct{ Prefix string }
 	// Counter counts packets and bytes.
 	Counter struct{}
+	// NoTrack keeps the packet out of connection tracking; it works in a [RawHook].
+	NoTrack struct{}
 	// Accept ends the hook: the packet goes on.
 	Accept struct{}
 	// Drop ends the packet, silently.

@@ -21,6 +21,9 @@ func (m MatchPrefixSet) String() string { return fmt.Sprintf("ip %saddr @%s", m.
 func (m MatchPairSet) String() string   { return fmt.Sprintf("ip saddr . ip daddr @%s", m.Set) }
 func (m MatchProtocol) String() string  { return "meta l4proto " + m.Protocol }
 func (m MatchPort) String() string      { return fmt.Sprintf("th dport %d", m.Port) }
+func (m MatchSourcePort) String() string {
+	return fmt.Sprintf("th sport %d", m.Port)
+}
 func (MatchEstablished) String() string { return "ct state established,related" }
 func (MatchDNATed) String() string      { return "ct status dnat" }
 func (MatchProbe) String() string       { return fmt.Sprintf("ip dscp %#x", ProbeDSCP) }
@@ -28,6 +31,7 @@ func (s Log) String() string {
 	return fmt.Sprintf("log prefix %s group %d queue-threshold 1", quote(s.Prefix), LogGroup)
 }
 func (Counter) String() string    { return "counter" }
+func (NoTrack) String() string    { return "notrack" }
 func (Accept) String() string     { return "accept" }
 func (Drop) String() string       { return "drop" }
 func (s Goto) String() string     { return "goto " + s.Chain }

@@ -61,6 +61,9 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if err := checkReservedEndpoints(d, d.ReservedIP, d.Instances...); err != nil {
+		return err.WithHint("Give a role an input endpoint.").At(p.Origin)
+	}
 	l.giveIDs(d, p.Slot)
 	l.allocateVIP(d)
 	l.allocatePublicIPs(d, d.Instances...)
@@ -104,7 +107,7 @@ func (p publicPorts) take(port publicPort) *Error {
 // addRole checks a role and adds its instances to a deployment that isn't in its slot yet.
 func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error) {
 	refuse := func(o Origin, err *Error) { errs = append(errs, err.At(o)) }
-	if err := checkName("role", role.Name, roleName, "1 to 63 letters, digits, dots, hyphens and underscores"); err != nil {
+	if err := checkName("role", role.Name, roleNames); err != nil {
 		refuse(role.Origin, err)
 		return errs
 	}
@@ -150,6 +153,10 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 		}
 	}
 	errs = append(errs, checkServices(role.Services)...)
+	if err := checkBoundary(role.Boundary); err != nil {
+		refuse(role.Origin, err)
+	}
+	role.Boundary = role.Boundary.Over(l.Boundary)
 	d.Roles = append(d.Roles, role)
 	for range role.InstanceCount {
 		if err := l.addInstance(d, role); err != nil {
@@ -168,7 +175,7 @@ func checkLabel(d *Deployment, role Role) *Error {
 	if role.PublicIPLabel == "" {
 		return nil
 	}
-	if err := checkName("domain name label", role.PublicIPLabel, linuxName, "1 to 63 letters, digits and hyphens, no hyphen at its ends"); err != nil {
+	if err := checkName("domain name label", role.PublicIPLabel, labelNames); err != nil {
 		return err
 	}
 	for _, other := range d.Roles {
@@ -219,7 +226,8 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 	instance := &Instance{
 		Name: fmt.Sprintf("%s_IN_%d", role.Name, n), Service: d.Service, Role: role.Name, OS: Windows, Subnet: role.Subnet, DIP: dip, State: Running,
 		Firewall: role.Firewall, FirewallOff: role.FirewallOff, FirewallOrigin: orDefault(role.FirewallOrigin, role.Origin),
-		Services: role.Services, PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n), InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
+		Services: role.Services, Boundary: role.Boundary, PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n),
+		InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
 	}
 	for _, e := range role.InputEndpoints {
 		instance.Endpoints = append(instance.Endpoints, Endpoint{

@@ -183,7 +183,7 @@ func (l *Lab) InstanceName(i *Instance) string {
 	if !ok || at.instance.Service != i.Service {
 		return i.ID
 	}
-	full := i.Service + "." + string(at.slot) + "." + i.Name
+	full := l.fullName(i)
 	if at.slot != Production {
 		return full
 	}
@@ -194,6 +194,12 @@ func (l *Lab) InstanceName(i *Instance) string {
 		return name
 	}
 	return full
+}
+
+// fullName returns the name with service and slot of an instance of the lab.
+func (l *Lab) fullName(i *Instance) string {
+	at, _ := l.place(i.ID)
+	return i.Service + "." + string(at.slot) + "." + i.Name
 }
 
 // MemberName returns the shortest name that means a member.
@@ -245,8 +251,8 @@ func (l *Lab) stagingNamed(name string) *Deployment {
 	return s.Staging
 }
 
-// PublicAddress returns the address that a DNS name of the lab has, or SERVICE.staging; false where nothing has that name.
-func (l *Lab) PublicAddress(name string) (netip.Addr, bool) {
+// AddressNamed returns the address that a DNS name of the lab has, or SERVICE.staging; false where nothing has that name.
+func (l *Lab) AddressNamed(name string) (netip.Addr, bool) {
 	if d := l.stagingNamed(name); d != nil && d.VIP.IsValid() {
 		return d.VIP, true
 	}

@@ -173,7 +173,7 @@ func TestNamesOfMachines(t *testing.T) {
 	deploy(t, l, "shop", lab.Staging)
 	shop, _ := l.CloudService("shop")
 	target, err := l.EmuTarget(lab.Target{Name: "shop.staging", Port: 80})
-	if a, ok := l.PublicAddress("shop.staging"); err != nil || target.Name != shop.NameOf(shop.Staging) || !ok || a != shop.Staging.VIP {
+	if a, ok := l.AddressNamed("shop.staging"); err != nil || target.Name != shop.NameOf(shop.Staging) || !ok || a != shop.Staging.VIP {
 		t.Errorf("the staging deployment is %v, %v, has %v", target, err, a)
 	}
 }

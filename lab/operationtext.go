@@ -89,7 +89,14 @@ func (o SwitchFirewallOp) String() string {
 	}
 	return "turn the guest firewall of " + o.Instance + " on"
 }
-func (o SetServicesOp) String() string      { return "change what listens in " + o.Member }
+func (o SetServicesOp) String() string { return "change what listens in " + o.Member }
+func (o SetBoundaryOp) String() string {
+	return fmt.Sprintf("set what %s may use of the machine: %s", o.Member, orDefault(o.Boundary.String(), "the defaults"))
+}
+
+func (o SetDefaultBoundaryOp) String() string {
+	return "set what members may use of the machine: " + orDefault(o.Boundary.String(), "the defaults")
+}
 func (o CreateReservedIPOp) String() string { return "create reserved IP " + o.Name }
 func (o DeleteReservedIPOp) String() string { return "delete reserved IP " + o.Name }
 func (o AssociateReservedIPOp) String() string {
@@ -111,7 +118,7 @@ func (o CreateGatewayOp) String() string {
 	if len(o.Gateway.Connections) == 0 {
 		return "create the gateway of " + o.Network
 	}
-	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Connections, ", "))
+	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Names(), ", "))
 }
 func (o DeleteGatewayOp) String() string      { return "delete the gateway of " + o.Network }
 func (o CreateWebSiteOp) String() string      { return "create web site " + o.Name }

@@ -3,12 +3,17 @@ package lab
 import (
 	"reflect"
 	"slices"
+
+	"vnetlab/emu"
 )
 
 // Reconcile gives the operations that make the running lab what the wanted one is, or the platform's refusal of a change that can't be made.
 // Nothing is changed. What is expected of the lab is not a resource: see TakeExpectations.
 func Reconcile(running, wanted *Lab) ([]Operation, error) {
 	r := &reconciler{running: running, wanted: wanted}
+	if !running.Boundary.Equal(wanted.Boundary) {
+		r.do(SetDefaultBoundaryOp{wanted.Boundary})
+	}
 	r.removals()
 	gateways := r.gateways()
 	r.networks()
@@ -144,8 +149,9 @@ func (r *reconciler) gateways() (create []Operation) {
 	}
 	for _, n := range r.running.VirtualNetworks {
 		w, ok := r.wanted.virtualNetwork(n.Name)
-		keep := ok && n.Gateway != nil && w.Gateway != nil && slices.Equal(n.Gateway.Connections, w.Gateway.Connections) &&
-			!slices.ContainsFunc(n.Gateway.Connections, func(c string) bool { return changedSites[c] })
+		keep := ok && n.Gateway != nil && w.Gateway != nil && sameGateway(n.Gateway, w.Gateway) &&
+			!slices.ContainsFunc(n.Gateway.Connections,
+				func(c GatewayConnection) bool { return c.To == ToLocalNetwork && changedSites[c.Name] })
 		if n.Gateway != nil && !keep {
 			r.do(DeleteGatewayOp{n.Name})
 		}
@@ -155,7 +161,7 @@ func (r *reconciler) gateways() (create []Operation) {
 	}
 	for _, w := range r.wanted.VirtualNetworks {
 		if _, ok := r.running.virtualNetwork(w.Name); !ok && w.Gateway != nil {
-			create = append(create, CreateGatewayOp{w.Name, VPNGateway{Connections: w.Gateway.Connections, Origin: w.Gateway.Origin}})
+			create = append(create, CreateGatewayOp{w.Name, w.Gateway.request(w.Gateway.Origin)})
 		}
 	}
 	r.sites(changedSites)
@@ -184,20 +190,37 @@ func (r *reconciler) sites(changed map[string]bool) {
 		}
 		for _, to := range w.Hosts {
 			h, ok := n.host(to.Name)
-			switch {
-			case !ok || to.Address != h.Address:
+			if !ok || to.Address != h.Address {
 				come = append(come, AddLocalHostOp{w.Name, *to})
-			case !reflect.DeepEqual(serviceSettings(h.Services), serviceSettings(to.Services)):
-				come = append(come, SetServicesOp{to.Name, to.Services})
+				continue
 			}
+			come = append(come, furnish(to.Name, h.Services, to.Services, h.Boundary, to.Boundary)...)
 		}
 	}
 	r.operations = append(r.operations, come...)
 }
 
+// furnish returns the operations that change what listens in a member that stays, and what it may use of the machine.
+func furnish(member string, services, wanted []Service, boundary, wantedBoundary emu.Boundary) (all []Operation) {
+	if !boundary.Equal(wantedBoundary) {
+		all = append(all, SetBoundaryOp{member, wantedBoundary})
+	}
+	if !reflect.DeepEqual(serviceSettings(services), serviceSettings(wanted)) {
+		all = append(all, SetServicesOp{member, wanted})
+	}
+	return all
+}
+
 // sameSite tells whether two sites differ by their hosts at most.
 func sameSite(a, b *LocalNetwork) bool {
-	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress
+	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress &&
+		a.Address == b.Address
+}
+
+// sameGateway reports whether two gateways differ by their addresses at most.
+func sameGateway(a, b *VPNGateway) bool {
+	return slices.Equal(a.Connections, b.Connections) && slices.Equal(a.ClientAddressPool, b.ClientAddressPool) &&
+		a.Profile == b.Profile
 }
 
 // networks change affinity groups and virtual networks.
@@ -241,20 +264,18 @@ func (r *reconciler) networks() {
 func (r *reconciler) others() {
 	for _, w := range r.wanted.WebSites {
 		s, ok := find(r.running.WebSites, func(o *WebSite) bool { return o.Name == w.Name && o.Location == w.Location })
-		switch {
-		case !ok:
-			r.do(CreateWebSiteOp{WebSite{Name: w.Name, Location: w.Location, Services: w.Services, Origin: w.Origin}})
-		case !reflect.DeepEqual(serviceSettings(s.Services), serviceSettings(w.Services)):
-			r.do(SetServicesOp{w.Name, w.Services})
+		if !ok {
+			r.do(CreateWebSiteOp{WebSite{Name: w.Name, Location: w.Location, Services: w.Services, Boundary: w.Boundary, Origin: w.Origin}})
+			continue
 		}
+		r.operations = append(r.operations, furnish(w.Name, s.Services, w.Services, s.Boundary, w.Boundary)...)
 	}
 	for _, w := range r.wanted.InternetHosts {
 		h, ok := find(r.running.InternetHosts, func(o *InternetHost) bool { return o.Name == w.Name && o.Address == w.Address })
-		switch {
-		case !ok:
+		if !ok {
 			r.do(CreateInternetHostOp{*w})
-		case !reflect.DeepEqual(serviceSettings(h.Services), serviceSettings(w.Services)):
-			r.do(SetServicesOp{w.Name, w.Services})
+			continue
 		}
+		r.operations = append(r.operations, furnish(w.Name, h.Services, w.Services, h.Boundary, w.Boundary)...)
 	}
 }

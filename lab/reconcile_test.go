@@ -34,6 +34,7 @@ func TestReconcileNotices(t *testing.T) {
 // describedAs is what a lab file would say of a lab.
 func describedAs(l *lab.Lab) string {
 	var b strings.Builder
+	fmt.Fprintln(&b, l.Boundary)
 	for _, n := range l.VirtualNetworks {
 		fmt.Fprintln(&b, n.Name, n.Location, n.AffinityGroup, n.AddressSpace, n.Subnets, n.DNSServers, n.Gateway != nil)
 	}
@@ -64,13 +65,13 @@ func describedAs(l *lab.Lab) string {
 				for _, r := range i.Firewall {
 					rules = append(rules, r.Text)
 				}
-				parts = append(parts, fmt.Sprintln(s.Name, s.SlotOf(d), i.Name, i.OS, i.Subnet, i.State, i.PublicIPName, endpoints, i.FirewallOff, rules, i.Services))
+				parts = append(parts, fmt.Sprintln(s.Name, s.SlotOf(d), i.Name, i.OS, i.Subnet, i.State, i.PublicIPName, endpoints, i.FirewallOff, rules, i.Services, i.Boundary))
 			}
 		}
 	}
 	for _, m := range l.Members() {
 		if m.Instance == nil {
-			parts = append(parts, fmt.Sprintln(m.Describe(), m.ID(), m.Address(), m.Services()))
+			parts = append(parts, fmt.Sprintln(m.Describe(), m.ID(), m.Address(), m.Services(), m.Boundary()))
 		}
 	}
 	slices.Sort(parts)

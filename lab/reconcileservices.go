@@ -119,9 +119,7 @@ func (r *reconciler) guest(i, w *Instance) {
 	if i.FirewallOff != w.FirewallOff || !reflect.DeepEqual(ruleTexts(i.Firewall), ruleTexts(w.Firewall)) {
 		r.do(SetFirewallOp{r.wanted.InstanceName(w), w.FirewallOff, w.Firewall})
 	}
-	if !reflect.DeepEqual(serviceSettings(i.Services), serviceSettings(w.Services)) {
-		r.do(SetServicesOp{r.wanted.InstanceName(w), w.Services})
-	}
+	r.operations = append(r.operations, furnish(r.wanted.InstanceName(w), i.Services, w.Services, i.Boundary, w.Boundary)...)
 }
 
 // state starts or stops a virtual machine.

@@ -25,8 +25,10 @@ type Lab struct {
 	WebSites        []*WebSite
 	InternetHosts   []*InternetHost
 	LocalNetworks   []*LocalNetwork
-	Expectations    []Expectation
-	// Exposure lists every VIP port that the internet is meant to reach; nil when the lab says nothing about it.
+	// Boundary is what members may use of the machine unless they say otherwise.
+	Boundary     emu.Boundary
+	Expectations []Expectation
+	// Exposure lists every port of a public address that the internet is meant to reach; nil when the lab says nothing about it.
 	Exposure []ExposedPort
 
 	// created counts the deployments ever made, for identities that don't come back.
@@ -200,6 +202,7 @@ type Instance struct {
 	FirewallOff    bool
 	FirewallOrigin Origin
 	Services       []Service
+	Boundary       emu.Boundary
 	Origin         Origin
 
 	// healthy names the ports whose health probe has a good answer of the instance.
@@ -310,6 +313,7 @@ type WebSite struct {
 	Location string
 	Address  netip.Addr // inside the platform's scale unit; unreachable from elsewhere
 	Services []Service
+	Boundary emu.Boundary
 	Origin   Origin
 }
 
@@ -321,6 +325,7 @@ type InternetHost struct {
 	Name     string
 	Address  netip.Addr
 	Services []Service
+	Boundary emu.Boundary
 	Origin   Origin
 }
 
@@ -349,10 +354,4 @@ type Target struct {
 	Name     string
 	Port     uint16
 	Protocol emu.Protocol
-}
-
-// ExposedPort is a VIP port that the internet is meant to reach.
-type ExposedPort struct {
-	Target
-	Origin Origin
 }

@@ -87,7 +87,7 @@ func roleSettings(roles []Role) []Role {
 func machineRequest(i *Instance) VirtualMachine {
 	vm := VirtualMachine{
 		Name: i.Name, OS: i.OS, Subnet: i.Subnet, PublicIPName: i.PublicIPName, Firewall: i.Firewall, FirewallOff: i.FirewallOff,
-		FirewallOrigin: i.FirewallOrigin, Services: i.Services, Origin: i.Origin,
+		FirewallOrigin: i.FirewallOrigin, Services: i.Services, Boundary: i.Boundary, Origin: i.Origin,
 	}
 	if i.StaticAddress {
 		vm.StaticAddress = i.DIP
@@ -145,12 +145,9 @@ func (l *Lab) SetServices(member string, services []Service) error {
 		now.Services = services
 		l.replaceInstance(d, i, now)
 	case m.LocalHost != nil:
-		site := l.SiteOf(m.LocalHost)
-		changed, changedSite := *m.LocalHost, *site
+		changed := *m.LocalHost
 		changed.Services = services
-		changedSite.Hosts = slices.Clone(site.Hosts)
-		replace(changedSite.Hosts, m.LocalHost, &changed)
-		replace(l.LocalNetworks, site, &changedSite)
+		l.replaceLocalHost(m.LocalHost, &changed)
 	case m.InternetHost != nil:
 		changed := *m.InternetHost
 		changed.Services = services

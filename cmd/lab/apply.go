@@ -66,7 +66,8 @@ before anything happens. With --dry-run the operations are printed alone.`,
 }
 
 // appliedTo reads a lab file and finds the running lab that it describes, with the notes on the file.
-func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, notes []labfile.Note, err error) {
+func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, notes []labfile.Note,
+	err error) {
 	if err = needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
 		return file, nil, nil, err
 	}

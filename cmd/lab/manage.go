@@ -135,6 +135,7 @@ func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.
 	if err != nil {
 		return err
 	}
+	notes = append(slices.Clone(notes), a.mappings(cmd, client, operations)...)
 	answer := changeAnswer{ChangeResult: result, Notes: notesOf(notes)}
 	picked := map[string]bool{}
 	for _, o := range operations {

@@ -1,6 +1,15 @@
 package main
 
-import "vnetlab/lab/labfile"
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab"
+	"vnetlab/lab/labfile"
+	"vnetlab/lab/live"
+)
 
 // note is a remark on what was read, as JSON.
 type note struct {
@@ -30,4 +39,44 @@ func (a *app) printNotes(all []labfile.Note) {
 			a.stderr.printf("note: %s\n", n)
 		}
 	}
+}
+
+// mappings are notes on the addresses that stand for those of the VPN devices which operations asked for.
+func (a *app) mappings(cmd *cobra.Command, client *live.Client, operations []lab.Operation) (notes []labfile.Note) {
+	asked := map[string]lab.Origin{}
+	for _, o := range operations {
+		switch o := o.(type) {
+		case lab.CreateLocalNetworkOp:
+			asked[o.Name] = o.Origin
+		case lab.UpdateLocalNetworkOp:
+			asked[o.Name] = o.Origin
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	info, err := client.Lab(cmd.Context())
+	if err != nil {
+		return nil // the lab has ended since; what was done was done
+	}
+	for _, n := range info.LocalNetworks {
+		origin, ok := asked[n.Name]
+		site := lab.LocalNetwork{Name: n.Name, VPNGatewayAddress: n.VPNGatewayAddress, Address: n.Address}
+		if ok && site.Mapped() {
+			notes = append(notes, labfile.Note{Origin: shownPlace(origin), Text: site.MappingText(), Differs: true})
+		}
+	}
+	return notes
+}
+
+// shownPlace is a place as a person who stands in a folder knows it.
+func shownPlace(at lab.Origin) lab.Origin {
+	here, err := os.Getwd()
+	if err != nil || at.IsZero() {
+		return at
+	}
+	if path, err := filepath.Rel(here, at.File); err == nil && filepath.IsLocal(path) {
+		at.File = path
+	}
+	return at
 }

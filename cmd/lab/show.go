@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,10 +63,24 @@ the kernel, a line says so; lab diff shows it.
 
 // showResource shows one resource in detail.
 func (a *app) showResource(info live.Info, name string) error {
+	// A local network site may be called like a virtual network.
+	var site *live.LocalNetworkInfo
+	if i := slices.IndexFunc(info.LocalNetworks, func(n live.LocalNetworkInfo) bool { return n.Name == name }); i >= 0 {
+		site = &info.LocalNetworks[i]
+	}
 	for _, n := range info.VirtualNetworks {
 		if n.Name == name {
-			return a.detail(n, func() { a.printNetwork(info, n) })
+			return a.detail(n, func() {
+				a.printNetwork(info, n)
+				if site != nil {
+					a.stdout.printf("\n")
+					a.printLocalNetwork(*site)
+				}
+			})
 		}
+	}
+	if site != nil {
+		return a.detail(site, func() { a.printLocalNetwork(*site) })
 	}
 	for _, c := range info.CloudServices {
 		if c.Name == name || c.DNSName == name {
@@ -112,6 +127,11 @@ func resourceNames(info live.Info) []string {
 	for _, n := range info.VirtualNetworks {
 		names = append(names, n.Name)
 	}
+	for _, name := range localNetworks(info, nil) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
 	for _, c := range info.CloudServices {
 		names = append(names, c.Name)
 	}
@@ -131,6 +151,7 @@ func (a *app) printLab(info live.Info) {
 			a.printTable(&t)
 		}
 	}
+	a.printBoundaries(info)
 	section(a.affinityGroupTable(info))
 	t := table{}
 	t.head(o, "VIRTUAL NETWORK", "LOCATION", "ADDRESS SPACE", "SUBNETS")
@@ -255,6 +276,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		}
 		t.add(fmt.Sprintf("service %d/%s", s.Port, s.Protocol), text)
 	}
+	a.addBoundary(&t, info, h)
 	t.add("namespace", live.EnterCommand(info.Name, h.Name))
 	a.printTable(&t)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"strings"
 
 	"vnetlab/emu"
@@ -58,6 +59,15 @@ func (e *Emulator) Exec(ctx context.Context, namespace string, c process.Command
 		return -1, err
 	}
 	return in.Exec(ctx, c)
+}
+
+// OpenTerminal makes a pseudo-terminal in a namespace; see [process.Instance.OpenTerminal].
+func (e *Emulator) OpenTerminal(namespace string) (master, slave *os.File, err error) {
+	in, err := e.instance(namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	return in.OpenTerminal()
 }
 
 // Logs gives the last lines that a service's program printed, or all that are kept with last below 0, and with follow what comes, until

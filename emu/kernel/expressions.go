@@ -71,6 +71,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		return []expr.Any{protocol(register), equal([]byte{number})}, nil
 	case emu.MatchPort:
 		return []expr.Any{transport(destPortOffset, register), equal(port(s.Port))}, nil
+	case emu.MatchSourcePort:
+		return []expr.Any{transport(sourcePortOffset, register), equal(port(s.Port))}, nil
 	case emu.MatchEstablished:
 		return anyBit(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), nil
 	case emu.MatchDNATed:
@@ -91,6 +93,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		}}, nil
 	case emu.Counter:
 		return []expr.Any{&expr.Counter{}}, nil
+	case emu.NoTrack:
+		return []expr.Any{&expr.Notrack{}}, nil
 	case emu.Accept:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}, nil
 	case emu.Drop:

@@ -58,9 +58,10 @@ func everyStatement() *emu.Ruleset {
 				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
 				with(emu.MatchOutput{Device: "up"}, emu.SNATByHash{By: emu.FiveTuple, To: []netip.Addr{addr("198.18.0.8"), addr("198.18.0.9")}}),
 			}},
-			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.SetMarkByMap{Map: "marks"}), with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
+			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.SetMarkByMap{Map: "marks"}), with(emu.MatchPairSet{Set: "pairs"}, emu.NoTrack{}, emu.Accept{})}},
 			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{with(emu.MatchEstablished{}, emu.Accept{})}},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{
+				with(tcp, emu.MatchSourcePort{Port: 81}, emu.Accept{}),
 				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces"}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.0.0.0/8")}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.8.0.0/13")}, emu.Accept{}),

@@ -45,8 +45,11 @@ func (e *droppedError) verdict() emu.Verdict {
 
 var errNoAnswer = errors.New("no answer")
 
-// connect connects from inside the namespace. No thread waits: the runtime's poller does.
-func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, limit time.Duration) (*connection, error) {
+// connect connects from inside the namespace, from an address of it, or where that is zero from the one that its routes
+// choose. No thread waits: the runtime's poller does.
+func (p *Prober) connect(
+	ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, limit time.Duration,
+) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -54,7 +57,7 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 	if err != nil {
 		return nil, err
 	}
-	f, err := p.bind(fd, func() (*flight, error) { return p.flights.claim(to.Port()) })
+	f, err := p.bind(fd, from, func() (*flight, error) { return p.flights.claim(to.Port()) })
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return nil, err
@@ -79,8 +82,8 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 	return c, nil
 }
 
-// bind marks the socket's packets and gives it a source port of its own.
-func (p *Prober) bind(fd int, claim func() (*flight, error)) (*flight, error) {
+// bind marks the socket's packets and gives it a source port of its own, and the source address unless that is zero.
+func (p *Prober) bind(fd int, from netip.Addr, claim func() (*flight, error)) (*flight, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, emu.ProbeDSCP<<2); err != nil {
 		return nil, os.NewSyscallError("setsockopt IP_TOS", err)
 	}
@@ -92,7 +95,11 @@ func (p *Prober) bind(fd int, claim func() (*flight, error)) (*flight, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(f.port)})
+		at := unix.SockaddrInet4{Port: int(f.port)}
+		if from.IsValid() {
+			at.Addr = from.As4()
+		}
+		err = unix.Bind(fd, &at)
 		if err == nil {
 			return f, nil
 		}

@@ -50,12 +50,13 @@ func (f *flights) claim(to uint16) (*flight, error) {
 
 // claimUDP takes a free port for datagrams from a namespace to a target, one it has not had for as long as possible: routers and
 // firewalls remember the last exchange from the same port, for minutes, and let its packets pass whatever their rules are by now.
-func (f *flights) claimUDP(from string, to netip.AddrPort) (*flight, error) {
+func (f *flights) claimUDP(from string, source netip.Addr, to netip.AddrPort) (*flight, error) {
 	type pair struct {
-		from string
-		to   netip.AddrPort
+		from   string
+		source netip.Addr
+		to     netip.AddrPort
 	}
-	hash := uint32(maphash.Comparable(f.seed, pair{from, to}))
+	hash := uint32(maphash.Comparable(f.seed, pair{from, source, to}))
 	count := &f.udp[hash%uint32(len(f.udp))]
 	return f.take(to.Port(), func(c *flight) uint32 {
 		c.nonce = rand.Uint64() >> 16

@@ -97,6 +97,8 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 		return failed(netip.Addr{}, fmt.Sprintf("there is no namespace %q to start from", from))
 	case target.Protocol != emu.TCP && target.Protocol != emu.UDP:
 		return failed(target.Address, fmt.Sprintf("a probe is TCP or UDP, not %q", target.Protocol))
+	case target.Source.IsValid() && !target.Source.Is4():
+		return failed(target.Address, fmt.Sprintf("%s is not an IPv4 address to start from", target.Source))
 	case target.Port == 0:
 		return failed(target.Address, "a probe needs a port from 1 to 65535")
 	}
@@ -157,14 +159,14 @@ func (p *Prober) lookUp(ctx context.Context, ns *kernel.Namespace, target emu.Ta
 func (p *Prober) attempt(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, ends []end, target emu.Target, limit time.Duration) (o emu.Observation, again bool) {
 	o.Address = to.Addr()
 	if target.Protocol == emu.UDP {
-		d, err := p.exchange(ctx, ns, to, limit)
+		d, err := p.exchange(ctx, ns, target.Source, to, limit)
 		if err != nil {
 			return p.unanswered(ctx, err, to, p.TimeLimit)
 		}
 		d.heard(&o, read(p, func(t *topology) bool { return t.builtIn(ends, emu.UDP, "") }))
 		return o, false
 	}
-	c, err := p.connect(ctx, ns, to, limit)
+	c, err := p.connect(ctx, ns, target.Source, to, limit)
 	if err != nil {
 		return p.unanswered(ctx, err, to, limit)
 	}

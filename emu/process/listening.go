@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +60,11 @@ func (in *Instance) notListening(service emu.Service, loopback bool) error {
 		}
 		for _, l := range lines {
 			b.WriteString("\n    " + l.Text)
+		}
+		if slices.ContainsFunc(lines, func(l Line) bool {
+			return strings.Contains(l.Text, "Read-only file system") || strings.Contains(l.Text, "EROFS")
+		}) {
+			b.WriteString("\n    (the folder of a lab file is read-only inside, unless the file has mounts: [{path: ., writable: true}])")
 		}
 	}
 	return &Error{in.name, errors.New(b.String())}

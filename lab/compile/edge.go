@@ -260,7 +260,8 @@ func forwardRules(d domain) []emu.Rule {
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: instancesSet})},
 		intoTunnels(d.peers),
 		emu.DropRules(NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
-		emu.DropRules(PrivateAddress, "outside "+d.name+": private addresses have no route", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+		emu.DropRules(PrivateAddress, "outside "+truncate(d.of.String(), maxShownName)+": private addresses have no route",
+			d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
 		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
 		leave(),
 	)

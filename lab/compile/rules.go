@@ -3,7 +3,6 @@ package compile
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/lab"
@@ -42,18 +41,5 @@ func NoBackendID(d *lab.Deployment, f lab.Frontend) string {
 // FirewallRuleID names the nth rule of an instance's guest firewall, from 0.
 func FirewallRuleID(n int) string { return "firewall-" + strconv.Itoa(n+1) }
 
-// EdgeName is the namespace at the edge of an isolation domain (lab.Lab.Domain).
-func EdgeName(domain string) string { return "edge." + domain }
-
-// WebSitesEdgeName is the namespace at the edge of the web sites of a location.
-func WebSitesEdgeName(location string) string { return "edge.azurewebsites." + slug(location) }
-
-// DatacenterName is the namespace of a location.
-func DatacenterName(location string) string { return "datacenter." + slug(location) }
-
 // Internet is the namespace that joins locations and internet hosts.
 const Internet = "internet"
-
-func slug(location string) string {
-	return strings.ReplaceAll(strings.ToLower(location), " ", "-")
-}

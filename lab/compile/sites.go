@@ -45,7 +45,7 @@ func (b *builder) webSites(location string) *webSitesPart {
 	proxy := emu.HTTPProxy{Listen: netip.AddrPortFrom(lab.WebSitesInbound(location), lab.HTTPPort)}
 	for _, s := range sites {
 		site := &emu.Namespace{
-			Name: s.Name, Kind: emu.Host, Origin: s.Origin, Services: services(s.Services, nil),
+			Name: s.Name, Kind: emu.Host, Origin: s.Origin, Services: services(s.Services, nil), Boundary: s.Boundary,
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PlatformResolver}},
 		}
 		p.links = append(p.links, attach(edge, interfaceName("site-"+s.Name), site, "eth0", s.Address))

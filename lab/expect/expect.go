@@ -19,22 +19,23 @@ import (
 type Case struct {
 	Name   string `json:"name"`
 	Passed bool   `json:"passed"`
-	// Expected is a verdict, or NotOpen.
+	// Expected is a verdict, or Exposed or NotExposed.
 	Expected string             `json:"expected"`
 	Verdict  emu.Verdict        `json:"verdict"`
 	By       *emu.RuleReference `json:"by"` // of a verdict that a rule decided
 	// AnsweredBy and SeenAs are what was expected of an open connection beyond that.
 	AnsweredBy []string `json:"answeredBy,omitempty"`
 	SeenAs     string   `json:"seenAs,omitempty"`
+	// Exposed, of a case about the exposure, lists what of it the rules let the internet through to, as a list of exposed ports names it.
+	// Answers says whether somebody answers there.
+	Exposed []string `json:"exposed,omitempty"`
+	Answers string   `json:"answers,omitempty"`
 	// Message says why the case failed; empty for a case that passed.
 	Message string `json:"message"`
 	// Differences are where the running lab is not the one that was to be tested, or the kernel not as the lab wants it.
 	Differences []string   `json:"differences,omitempty"`
 	Origin      emu.Origin `json:"origin,omitzero"` // of the expectation
 }
-
-// NotOpen is what the closed world expects of a port that isn't listed.
-const NotOpen = "not open"
 
 // Result is what came of all expectations of a lab.
 type Result struct {
@@ -185,7 +186,7 @@ func Addresses(l *lab.Lab, name string) []netip.Addr {
 	if m, ok := l.Find(name); ok {
 		return []netip.Addr{m.Address()}
 	}
-	if a, ok := l.PublicAddress(name); ok {
+	if a, ok := l.AddressNamed(name); ok {
 		return []netip.Addr{a}
 	}
 	if a, err := netip.ParseAddr(name); err == nil {

@@ -169,6 +169,6 @@ func (l *loader) reference(r Reference, kind string) (shown string, data []byte,
 		l.problems = append(l.problems, p)
 		return shown, nil, false
 	}
-	l.sources.add(shown, string(data))
+	l.sources.add(shown, strictxml.Text(data))
 	return shown, data, true
 }

@@ -8,6 +8,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/emulator"
+	"vnetlab/emu/process"
 	"vnetlab/lab"
 )
 
@@ -44,7 +45,7 @@ func (s *server) describer() describer {
 
 func (s *server) emptyInfo() Info {
 	return Info{
-		Summary: s.summary(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
+		Summary: s.summary(), Unbounded: process.Unbounded(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
 		VirtualNetworks: []VirtualNetworkInfo{}, CloudServices: []CloudServiceInfo{}, WebSites: []HostInfo{}, InternetHosts: []HostInfo{},
 		LocalNetworks: []LocalNetworkInfo{},
 	}
@@ -88,7 +89,10 @@ func (s *server) info() Info {
 			Subnets: []SubnetInfo{}, DNSServers: append([]netip.Addr{}, v.DNSServers...),
 		}
 		if g := v.Gateway; g != nil {
-			n.Gateway = &GatewayInfo{g.Address, append([]string{}, g.Connections...)}
+			n.Gateway = &GatewayInfo{g.Address, g.Names(), []PeerInfo{}, g.ClientAddressPool, g.Profile}
+			for _, c := range g.Connections {
+				n.Gateway.Peers = append(n.Gateway.Peers, PeerInfo{c.Name, c.To, c.Dedicated})
+			}
 		}
 		for _, sub := range v.Subnets {
 			n.Subnets = append(n.Subnets, SubnetInfo{sub.Name, sub.AddressPrefix})
@@ -107,7 +111,7 @@ func (s *server) info() Info {
 		info.InternetHosts = append(info.InternetHosts, d.host(lab.Member{InternetHost: h}))
 	}
 	for _, n := range d.lab.LocalNetworks {
-		site := LocalNetworkInfo{n.Name, n.AddressSpace, n.VPNGatewayAddress, []HostInfo{}}
+		site := LocalNetworkInfo{n.Name, n.AddressSpace, n.VPNGatewayAddress, n.Address, []HostInfo{}}
 		for _, h := range n.Hosts {
 			site.Hosts = append(site.Hosts, d.host(lab.Member{LocalHost: h}))
 		}
@@ -219,6 +223,8 @@ func (d describer) host(m lab.Member) HostInfo {
 		s.Namespace = h.Name
 		h.Services = append(h.Services, s)
 	}
+	h.Boundary = m.Boundary()
+	h.Boundary.Limits = process.EffectiveLimits(h.Boundary.Limits)
 	i := m.Instance
 	if i == nil {
 		return h

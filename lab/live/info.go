@@ -28,6 +28,8 @@ type Summary struct {
 // Info is what a running lab consists of, as its users see it.
 type Info struct {
 	Summary
+	// Unbounded names the limits that this machine can't hold instances to, for want of control groups: pids, memory.
+	Unbounded       []string             `json:"unbounded,omitempty"`
 	AffinityGroups  []AffinityGroupInfo  `json:"affinityGroups"`
 	ReservedIPs     []ReservedIPInfo     `json:"reservedIPs"`
 	VirtualNetworks []VirtualNetworkInfo `json:"virtualNetworks"`
@@ -69,13 +71,25 @@ type VirtualNetworkInfo struct {
 type GatewayInfo struct {
 	Address     netip.Addr `json:"address"`     // public
 	Connections []string   `json:"connections"` // names of local network sites and virtual networks
+	// Peers are the connections with what they lead to.
+	Peers             []PeerInfo     `json:"peers"`
+	ClientAddressPool []netip.Prefix `json:"clientAddressPool,omitempty"` // of point-to-site clients, which a lab doesn't have
+	Profile           string         `json:"profile,omitempty"`
+}
+
+// PeerInfo is what a gateway leads to.
+type PeerInfo struct {
+	Name      string          `json:"name"`
+	Kind      lab.NetworkKind `json:"kind"`
+	Dedicated bool            `json:"dedicated,omitempty"` // a circuit, which a lab doesn't have
 }
 
 // LocalNetworkInfo is an on-premises site.
 type LocalNetworkInfo struct {
 	Name              string         `json:"name"`
 	AddressSpace      []netip.Prefix `json:"addressSpace"`
-	VPNGatewayAddress netip.Addr     `json:"vpnGatewayAddress,omitzero"`
+	VPNGatewayAddress netip.Addr     `json:"vpnGatewayAddress,omitzero"` // as it was asked for
+	Address           netip.Addr     `json:"address"`                    // of the VPN device, on the internet of the lab
 	Hosts             []HostInfo     `json:"hosts"`
 }
 
@@ -216,6 +230,8 @@ type HostInfo struct {
 	FirewallOff bool                     `json:"firewallOff,omitempty"`
 	Endpoints   []InstanceEndpointInfo   `json:"endpoints,omitempty"`
 	Services    []emulator.ServiceStatus `json:"services"`
+	// Boundary is what programs here may use of the machine, with all limits; sizes are in bytes.
+	Boundary emu.Boundary `json:"boundary"`
 }
 
 // InstanceEndpointInfo is an endpoint by the name that the instance has for it.

@@ -43,6 +43,7 @@ func (s *server) httpServer() *http.Server {
 	mux.HandleFunc("POST /v1/test", s.test)
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("POST /v1/exec", s.exec)
+	mux.HandleFunc("POST /v1/terminal", s.terminal)
 	mux.HandleFunc("POST /v1/forward", s.forward)
 	mux.HandleFunc("POST /v1/operations", s.operations)
 	mux.HandleFunc("POST /v1/apply", s.apply)

@@ -98,7 +98,7 @@ func build(conn *os.File, start startMessage) (*server, error) {
 	}
 	s.state.Store(newState(loaded.Lab, file))
 	opts := emulator.Options{
-		ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}, Patience: patience,
+		ListenTimeout: start.ListenTimeout, Lab: start.Name, Keep: []string{loaded.Dir}, Patience: patience,
 		HealthChanged: func(id string, _ bool) { s.health.tell(id) },
 	}
 	s.emu, err = emulator.Start(context.Background(), s.now().network(), opts, func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })

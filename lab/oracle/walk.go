@@ -112,7 +112,7 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 			}
 		}
 	}
-	if outcome, ok := w.throughTunnel(d.VirtualNetwork, i.DIP); ok {
+	if outcome, ok := w.throughTunnel(d.Domain(), i.DIP); ok {
 		return outcome
 	}
 	own := slices.IndexFunc(subnets, func(p netip.Prefix) bool { return p.Contains(i.DIP) })
@@ -185,7 +185,7 @@ func (w walk) public(source netip.Addr) []Outcome {
 	for _, s := range w.lab.WebSites {
 		edge := compile.WebSitesEdgeName(s.Location)
 		switch {
-		case a == lab.WebSitesInbound(s.Location) && w.target.Port == lab.HTTPPort:
+		case a == lab.WebSitesInbound(s.Location) && w.target.Port == lab.HTTPPort && w.target.Protocol == emu.TCP:
 			return []Outcome{w.proxied()}
 		case a == lab.WebSitesInbound(s.Location) || slices.Contains(lab.WebSitesOutbound(s.Location), a):
 			return blocked(edge, compile.NoEndpoint)
@@ -197,13 +197,13 @@ func (w walk) public(source netip.Addr) []Outcome {
 		}
 	}
 	for _, n := range w.lab.LocalNetworks {
-		if n.VPNGatewayAddress == a {
+		if n.Address == a {
 			return blocked(compile.SiteName(n), compile.NoEndpoint)
 		}
 	}
 	for _, n := range w.lab.VirtualNetworks {
 		if n.Gateway != nil && n.Gateway.Address == a {
-			return blocked(compile.EdgeName(n.Name), compile.PlatformPort)
+			return blocked(compile.NetworkEdgeName(n.Name), compile.PlatformPort)
 		}
 	}
 	if a == lab.PublicResolver {

@@ -98,8 +98,8 @@ func (e Errors) Sort() {
 type Note struct {
 	Origin emu.Origin
 	Text   string
-	// Differs marks what the lab has otherwise than the file says: people are told of it unasked. Other notes are on what means nothing to a
-	// network, such as a certificate.
+	// Differs marks what the lab has otherwise than the file says: people are told of it unasked. Other notes are on
+	// what means nothing to a network, such as a certificate.
 	Differs bool
 }
 

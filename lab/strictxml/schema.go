@@ -27,6 +27,7 @@ type Spec struct {
 	Optional []string // other attributes
 	Children map[string]Child
 	Text     bool // the element holds text, and must
+	Blank    bool // an element that holds text may be empty
 }
 
 // Child is an element inside another, and how often it may be there.
@@ -92,7 +93,7 @@ func (s Spec) check(e *Element, namespace string) {
 			e.Fail("<%s> lacks the attribute %q", e.Name, name)
 		}
 	}
-	if s.Text && e.Text == "" {
+	if s.Text && !s.Blank && e.Text == "" {
 		e.Fail("<%s> is empty", e.Name)
 	}
 	if !s.Text && e.Text != "" {
