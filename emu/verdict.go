@@ -71,6 +71,31 @@ type RuleReference struct {
 	Origin    Origin `json:"origin,omitzero"`
 }
 
+// Named returns the observation with other names of its namespaces.
+func (o Observation) Named(name func(namespace string) string) Observation {
+	o.By = o.By.Named(name)
+	if o.AnsweredBy != "" {
+		o.AnsweredBy = name(o.AnsweredBy)
+	}
+	members := o.Members
+	o.Members = nil
+	for _, m := range members {
+		m.Namespace, m.By = name(m.Namespace), m.By.Named(name)
+		o.Members = append(o.Members, m)
+	}
+	return o
+}
+
+// Named returns the reference with another name of its namespace; nil stays nil.
+func (r *RuleReference) Named(name func(namespace string) string) *RuleReference {
+	if r == nil {
+		return nil
+	}
+	called := *r
+	called.Namespace = name(r.Namespace)
+	return &called
+}
+
 // Rule finds what the network knows of a rule by its namespace and id.
 func (n *Network) Rule(namespace, id string) (RuleReference, bool) {
 	ref := RuleReference{Namespace: namespace, ID: id}

@@ -56,15 +56,17 @@ func (l *Lab) SetBoundary(member string, b emu.Boundary) error {
 	if err := checkBoundary(b); err != nil {
 		return err
 	}
-	m, ok := l.Find(member)
-	if !ok {
-		_, err := l.Namespace(member)
-		return err
+	m, refusal := l.member(member)
+	if refusal != nil {
+		return refusal
 	}
 	b = b.Over(l.Boundary)
 	switch {
 	case m.Instance != nil:
-		d, i := l.findInstance(member)
+		d, i, err := l.instance(member)
+		if err != nil {
+			return err
+		}
 		now := i.copy()
 		now.Boundary = b
 		l.replaceInstance(d, i, now)

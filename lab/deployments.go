@@ -64,9 +64,7 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	if err := checkReservedEndpoints(d, d.ReservedIP, d.Instances...); err != nil {
 		return err.WithHint("Give a role an input endpoint.").At(p.Origin)
 	}
-	for _, i := range d.Instances {
-		i.ID = l.instanceID(d, i.Name)
-	}
+	l.giveIDs(d, p.Slot)
 	l.allocateVIP(d)
 	l.allocatePublicIPs(d, d.Instances...)
 	l.deploy(s, p.Slot, d)
@@ -354,7 +352,7 @@ func (l *Lab) ScaleRole(service string, slot Slot, role string, wanted int) erro
 			return err
 		}
 		last := now.Instances[len(now.Instances)-1]
-		last.ID = l.instanceID(now, last.Name)
+		l.giveIDs(now, orDefault(slot, Production))
 		l.allocatePublicIPs(now, last)
 	}
 	l.replaceDeployment(d, now)

@@ -3,7 +3,6 @@ package lab
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"vnetlab/emu"
 )
@@ -47,17 +46,19 @@ func (l *Lab) Expect(e Expectation) error {
 
 // addressNamed refuses a name that no source address goes by.
 func (l *Lab) addressNamed(name string) (string, error) {
-	if _, ok := l.Find(name); ok {
+	_, refusal := l.member(name)
+	if refusal == nil {
 		return name, nil
 	}
-	for _, r := range l.PublicNames() {
-		if strings.EqualFold(r.Name, name) {
-			return name, nil
-		}
+	if _, ok := l.AddressNamed(name); ok {
+		return name, nil
+	}
+	if refusal.Code != codeNotFound {
+		return "", refusal
 	}
 	candidates := l.memberNames()
 	for _, r := range l.PublicNames() {
 		candidates = append(candidates, r.Name)
 	}
-	return "", didYouMean(notFound("The lab %s has nothing named %s.", l.Name, shorten(name)), name, candidates)
+	return "", l.suggest(notFound("The lab %s has nothing named %s.", l.Name, shorten(name)), name, candidates)
 }

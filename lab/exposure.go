@@ -46,7 +46,9 @@ func (l *Lab) PublicAddresses() (all []PublicAddress) {
 			}
 			for _, i := range d.Instances {
 				if i.State == Running && i.PublicIP.IsValid() {
-					all = append(all, PublicAddress{Name: i.ID, Address: i.PublicIP, Instance: i, Inside: in, Origin: i.Origin})
+					all = append(all, PublicAddress{
+						Name: l.InstanceName(i), Address: i.PublicIP, Instance: i, Inside: in, Origin: i.Origin,
+					})
 				}
 			}
 		}
@@ -95,11 +97,20 @@ func (l *Lab) spaces() map[string][]netip.Prefix {
 // PublicAddressNamed returns the public address that a list of exposed ports calls so; false when the lab has none of
 // that name now.
 func (l *Lab) PublicAddressNamed(name string) (PublicAddress, bool) {
-	all := l.PublicAddresses()
+	all, name := l.PublicAddresses(), l.ExposureName(name)
 	if i := slices.IndexFunc(all, func(a PublicAddress) bool { return a.Name == name }); i >= 0 {
 		return all[i], true
 	}
 	return PublicAddress{}, false
+}
+
+// ExposureName returns the Name that the public address of an entry in a list of exposed ports has now: that of an
+// instance may be a longer one than before.
+func (l *Lab) ExposureName(name string) string {
+	if m, ok := l.Find(name); ok && m.Instance != nil {
+		return l.InstanceName(m.Instance)
+	}
+	return name
 }
 
 // exposureName is what the VIP of a deployment is called in a list of exposed ports.
@@ -110,7 +121,7 @@ func (s *CloudService) exposureName(d *Deployment) string {
 	return s.DNSName()
 }
 
-// StagingName is what stands for the VIP of a service's staging deployment in a list of exposed ports. Its DNS name
+// StagingName is what stands for the VIP of a service's staging deployment. Its DNS name
 // is hard to guess, and another one after each deployment.
 func (s *CloudService) StagingName() string { return s.Name + ".staging" }
 
@@ -193,12 +204,12 @@ func (l *Lab) exposureNamed(name string) (string, *Error) {
 	}
 	for _, i := range l.instances() {
 		if i.PublicIPName != "" {
-			known = append(known, i.ID)
+			known = append(known, l.InstanceName(i))
 		}
 	}
 	m, isMember := l.Find(name)
 	if isMember && m.Instance != nil && m.Instance.PublicIPName != "" {
-		return m.Instance.ID, nil
+		return l.fullName(m.Instance), nil // which means it whatever comes
 	}
 	if s, ok := l.CloudService(name); ok {
 		return s.DNSName(), nil
@@ -211,7 +222,7 @@ func (l *Lab) exposureNamed(name string) (string, *Error) {
 		return m.WebSite.DNSName(), nil
 	case isMember && m.Instance != nil:
 		s := m.Instance.Service
-		return "", badRequest("%s has no public address of its own.", m.ID()).
+		return "", badRequest("%s has no public address of its own.", l.MemberName(m)).
 			WithHint("The ports of its cloud service are %s.cloudapp.net:PORT.", s)
 	case isMember && m.InternetHost != nil:
 		return "", badRequest("%s is on the internet itself, and exposure lists what the internet reaches.", name)

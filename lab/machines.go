@@ -73,9 +73,9 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	instance.ID = l.instanceID(d, vm.Name)
 	now := d.copy()
 	now.Instances = append(now.Instances, instance)
+	l.giveIDs(now, Production)
 	l.allocateVIP(now)
 	l.allocatePublicIPs(now, instance)
 	l.deploy(s, Production, now)

@@ -63,10 +63,11 @@ type (
 		Endpoint                      VMEndpoint
 	}
 	DeleteEndpointOp struct{ Service, VirtualMachine, Name string }
-	// SetEndpointACLOp is for an endpoint of an instance or, without one, for the one endpoint of that name that the service has: of a role, of
-	// a load-balanced set, or of one virtual machine.
+	// SetEndpointACLOp is for an endpoint of an instance, by its host name, or without one for the one endpoint of that name that the
+	// deployment has: of a role, of a load-balanced set, or of one virtual machine.
 	SetEndpointACLOp struct {
 		Service, Instance, Endpoint string
+		Slot                        Slot // empty: production
 		Rules                       []ACLRule
 	}
 	AddFirewallRuleOp struct {
@@ -195,7 +196,7 @@ func (o DeleteEndpointOp) Do(l *Lab) error {
 }
 
 func (o SetEndpointACLOp) Do(l *Lab) error {
-	return l.SetEndpointACL(o.Service, o.Instance, o.Endpoint, o.Rules)
+	return l.SetEndpointACL(o.Service, o.Slot, o.Instance, o.Endpoint, o.Rules)
 }
 func (o AddFirewallRuleOp) Do(l *Lab) error    { return l.AddFirewallRule(o.Instance, o.Rule) }
 func (o DeleteFirewallRuleOp) Do(l *Lab) error { return l.DeleteFirewallRule(o.Instance, o.Name) }

@@ -33,8 +33,8 @@ type Lab struct {
 
 	// created counts the deployments ever made, for identities that don't come back.
 	created int
-	// places finds instances by their ids; nil until somebody asks. See Deployment.
-	places atomic.Pointer[map[string]place]
+	// places finds instances; nil until somebody asks. See Lab.index.
+	places atomic.Pointer[places]
 }
 
 // ReservedIP is a public address that stays with the subscription.
@@ -178,7 +178,8 @@ const (
 
 // Instance is a virtual machine or a role instance.
 type Instance struct {
-	// ID names the instance in the lab: its name, or service.name when an older instance has that name.
+	// ID names the instance's namespace and stays the same while the instance exists, whatever slot its deployment is in. It is for
+	// programs: people have names for it, which Lab.InstanceName returns and Lab.Find takes.
 	ID      string
 	Name    string // host name in its cloud service
 	Service string // the cloud service

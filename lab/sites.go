@@ -49,8 +49,13 @@ func (l *Lab) CreateWebSite(s WebSite) error {
 
 // checkFree refuses a name that a member of the lab has already.
 func (l *Lab) checkFree(name string) *Error {
-	if m, ok := l.Find(name); ok {
+	if m, ok := l.hostNamed(name); ok {
 		return conflict("The name %s is taken by %s.", name, m.Describe())
+	}
+	for at := range l.placed() {
+		if at.goesBy(name) {
+			return conflict("The name %s is taken by %s.", name, Member{Instance: at.instance}.Describe())
+		}
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func (a *app) exec() *cobra.Command {
 		Use:   "exec INSTANCE -- COMMAND...",
 		Short: "Run a command inside an instance",
 		Long: "Run a command inside an instance, an internet host or a web site, and exit with its status. It has a terminal where this\n" +
-			"command has one.\n\n" + insideHelp,
+			"command has one.\n" + instanceNamesHelp + "\n" + insideHelp,
 		Example: `  sudo lab exec sql1 -- iptables -S
   sudo lab exec sql1 -- sh -c 'mount; df -h; ulimit -a'`,
 		Args:              want(2, -1, "an instance and a command"),

@@ -95,7 +95,9 @@ func (a *app) printCases(title string, lines [][]string, cases []expect.Case, p 
 		if c.Passed {
 			paint = a.stdout.faint
 		}
-		a.stdout.printf("        %s\n", a.stdout.wrap(paint(p.short(c.Message)+place), 8))
+		for line := range strings.Lines(p.short(c.Message) + place) {
+			a.stdout.printf("        %s\n", a.stdout.wrap(paint(strings.TrimSuffix(line, "\n")), 8))
+		}
 	}
 }
 

@@ -42,9 +42,12 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 	for _, t := range tables {
 		if t.Family == nftables.TableFamilyIPv4 && t.Name == "filter" && (spec == nil || spec.Firewall != nil) {
 			filter = t
+			if isDormant(t) {
+				f.objects[tableObject(families[t.Family], t.Name)] = tableProperties(t)
+			}
 			continue
 		}
-		f.objects[tableObject(families[t.Family], t.Name)] = properties{}
+		f.objects[tableObject(families[t.Family], t.Name)] = tableProperties(t)
 		same := func(r *emu.Ruleset) bool { return tableOf(r).Family == t.Family && r.Table == t.Name }
 		if spec != nil && !slices.ContainsFunc(spec.Rulesets(), same) {
 			continue // the whole table is not wanted
@@ -60,14 +63,27 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 			return fmt.Errorf("read the nftables table %s: %w", t.Name, err)
 		}
 	}
+	if err := readOlderTables(f, n, spec != nil && spec.Firewall != nil && filter == nil); err != nil {
+		return err
+	}
 	if spec != nil && spec.Firewall != nil || filter != nil {
-		lines, err := firewalls.read(n, c, filter, chains)
-		if err != nil {
-			return err
-		}
-		addInput(f, lines)
+		return firewalls.read(f, n, c, filter, chains)
 	}
 	return nil
+}
+
+// tableProperties are none, or that the chains of a table see no packet.
+func tableProperties(t *nftables.Table) properties {
+	if isDormant(t) {
+		return properties{"dormant": "yes"}
+	}
+	return properties{}
+}
+
+// isDormant looks at a flag of a table. The library takes the number for one in the order of the host.
+func isDormant(t *nftables.Table) bool {
+	const dormant = 1 // NFT_TABLE_F_DORMANT
+	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, t.Flags))&dormant != 0
 }
 
 var families = map[nftables.TableFamily]string{

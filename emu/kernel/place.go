@@ -95,7 +95,7 @@ func (p *place) keep() {
 }
 
 // create makes the namespace and what needs no link.
-func (p *place) create(w *sysctlWriter) (err error) {
+func (p *place) create(w *sysctlFiles) (err error) {
 	p.ns, err = newNamespace(p.want.Name, func() (err error) {
 		if err := w.write(sysctls(p.want)); err != nil {
 			return err

@@ -71,7 +71,7 @@ type update struct {
 	places  map[string]*place // that exist and are touched
 	added   []*place
 	fresh   map[string]*place // those, by name
-	sysctls sysctlWriter
+	sysctls sysctlFiles
 	next    int // number of the next device
 
 	mu   sync.Mutex

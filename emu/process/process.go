@@ -33,10 +33,23 @@ import (
 // ErrClosed is what everything answers after Close.
 var ErrClosed = errors.New("the instance is closed")
 
+// Error is what went wrong in an instance, which is named by its namespace.
+type Error struct {
+	Instance string
+	Err      error
+}
+
+// Error returns the name of the instance and what went wrong.
+func (e *Error) Error() string { return e.Instance + ": " + e.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *Error) Unwrap() error { return e.Err }
+
 // Instance runs the programs of one namespace.
 type Instance struct {
 	ns   *kernel.Namespace
 	name string
+	host string // its host name, which names it to what runs inside
 	opts Options
 	// grace is the constant of this name; a test that wants the answer to the question to end gives more.
 	grace time.Duration
@@ -64,7 +77,7 @@ type Options struct {
 
 // New makes an instance that runs nothing yet, and has no process.
 func New(ns *kernel.Namespace, spec *emu.Namespace, opts Options) *Instance {
-	in := &Instance{ns: ns, name: spec.Name, spec: spec, opts: opts, grace: grace}
+	in := &Instance{ns: ns, name: spec.Name, host: spec.HostName(), spec: spec, opts: opts, grace: grace}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	return in
 }
@@ -83,7 +96,7 @@ func (in *Instance) environment(more ...string) []string {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root",
 		"LANG=C.UTF-8",
-		"INSTANCE=" + in.name,
+		"INSTANCE=" + in.host,
 	}
 	return slices.Concat(env, in.opts.Env, more)
 }

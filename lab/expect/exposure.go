@@ -99,6 +99,10 @@ func (x *Exposure) Unaccounted(routed []netip.Addr) (all []Case) {
 // where they shouldn't, ports that are closed. Of a VIP these are the ports of endpoints and the ports that some
 // instance of the lab listens on; of any other address all the rest, of which Check asks some.
 func (x *Exposure) Questions(listed []lab.ExposedPort) (all []ExposureQuestion) {
+	listed = slices.Clone(listed)
+	for n, e := range listed {
+		listed[n].Name = x.lab.ExposureName(e.Name)
+	}
 	for _, e := range listed {
 		q := ExposureQuestion{e.Name, e.Protocol, []emu.PortRange{e.Ports()}, true, e.Origin}
 		if !slices.ContainsFunc(all, func(known ExposureQuestion) bool { return known.String() == q.String() }) {

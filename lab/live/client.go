@@ -142,6 +142,16 @@ func (c *Client) Diff(ctx context.Context) (d DiffResult, err error) {
 	return d, c.get(ctx, "/v1/diff", &d)
 }
 
+// DiffInstance is Diff for one instance, with its guest firewall.
+func (c *Client) DiffInstance(ctx context.Context, instance string) (d DiffResult, err error) {
+	return d, c.get(ctx, "/v1/diff?"+url.Values{"instance": {instance}}.Encode(), &d)
+}
+
+// Repair makes the kernel again what the lab wants.
+func (c *Client) Repair(ctx context.Context) (r RepairResult, err error) {
+	return r, c.call(ctx, http.MethodPost, "/v1/repair", nil, &r)
+}
+
 // Probe asks whether one name reaches another.
 func (c *Client) Probe(ctx context.Context, r ProbeRequest) (p ProbeResult, err error) {
 	return p, c.call(ctx, http.MethodPost, "/v1/probe", r, &p)

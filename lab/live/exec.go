@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"vnetlab/emu"
 	"vnetlab/emu/process"
 )
 
@@ -129,8 +130,12 @@ func (s *server) environment(namespace string) []string {
 // namespace finds a member of the lab, or a namespace of its fabric.
 func (s *server) namespace(name string) (string, error) {
 	now := s.now()
-	if _, ok := now.network().Namespace(name); ok {
+	namespace, err := now.lab.Namespace(name)
+	if err == nil {
+		return namespace, nil
+	}
+	if n, ok := now.network().Namespace(name); ok && n.Kind == emu.Router {
 		return name, nil
 	}
-	return now.lab.Namespace(name)
+	return "", err
 }

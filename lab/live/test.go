@@ -121,6 +121,7 @@ func (s *server) askOnce(ctx context.Context, l *lab.Lab, from string, to lab.Ta
 	}
 	o = s.emu.Probe(ctx, namespace, target)
 	o.By = p.Explain(o)
+	p, o = inNames(l, p, o)
 	return p, o, nil
 }
 
@@ -160,10 +161,19 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
-	result := expect.Result{Lab: s.start.Name, Cases: []expect.Case{}}
-	for c := range inOrder(r.Context(), s.cases(expectations)) {
+	result := expect.Result{Lab: s.start.Name, Cases: []expect.Case{}, Notes: s.notes(req)}
+	tell := func(c expect.Case) bool {
 		result.Add(c)
-		if out.Encode(testMessage{Case: &c}) != nil || flush() != nil {
+		return out.Encode(testMessage{Case: &c}) == nil && flush() == nil
+	}
+	for c := range inOrder(r.Context(), s.checks(req, expectations)) {
+		if !tell(c) {
+			return
+		}
+	}
+	another := len(result.Cases) > 0 && result.Cases[0].Expected == expect.AsDescribed
+	if req.Given == nil && !another { // once for a lab, and not after each of its steps
+		if c, differs := s.checkKernel(r.Context()); differs && !tell(c) {
 			return
 		}
 	}
