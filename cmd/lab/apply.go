@@ -71,7 +71,7 @@ func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, cli
 	if err = needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
 		return file, nil, nil, err
 	}
-	if file, err = labFile(cmd.Context(), arg); err != nil {
+	if file, err = a.labFile(cmd.Context(), arg); err != nil {
 		return file, nil, nil, err
 	}
 	loaded, err := file.Load(labfile.Options{})

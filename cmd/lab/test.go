@@ -67,7 +67,7 @@ func failedExpectation(failed int) error {
 func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error) {
 	var inputs []*labfile.Input // nil: what the lab itself expects
 	for _, file := range files {
-		input, err := readInput(cmd.Context(), file)
+		input, err := a.readInput(cmd.Context(), file)
 		if err != nil {
 			return labResult{}, err
 		}
