@@ -57,16 +57,19 @@ func TestChangesText(t *testing.T) {
 		{"another boundary", func(n *Network) { n.Namespaces[1].Boundary.Limits.Memory = GiB }, "~ vm: boundary: what runs there is started anew\n"},
 		{"host gone", func(n *Network) { n.Namespaces, n.Links = n.Namespaces[:1], nil }, `- namespace vm
 - edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
+- edge: connections of 10.0.0.4
 `},
 		{"another kind", func(n *Network) { n.Namespaces[1].Kind = Router }, `- namespace vm
 + namespace vm
 - edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
 + edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
+- edge: connections of 10.0.0.4
 `},
 		{"another address", func(n *Network) { n.Links[0].B.Addresses[0] = netip.MustParsePrefix("10.0.0.5/24") }, `- edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
 + edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
 - vm: route default via 10.0.0.1 dev eth0
 + vm: route default via 10.0.0.1 dev eth0
+- edge: connections of 10.0.0.4
 `},
 		{"bridge", func(n *Network) {
 			n.Namespaces[0].Bridges[0].MAC = MACOf(addr("10.0.0.9"))
@@ -76,6 +79,7 @@ func TestChangesText(t *testing.T) {
 + edge: bridge back 00:00:00:00:00:00
 - edge: bridge front 02:00:0a:00:00:01 10.0.0.1/24
 + edge: bridge front 02:00:0a:00:00:09 10.0.0.1/24
+- edge: connections of 168.63.129.16
 `},
 		{"rules", func(n *Network) {
 			n.Namespaces[0].Ruleset.Chains[0].Rules = append(n.Namespaces[0].Ruleset.Chains[0].Rules, Rule{Statements: []Statement{Drop{}}})

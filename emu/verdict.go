@@ -103,8 +103,8 @@ func (n *Network) Rule(namespace, id string) (RuleReference, bool) {
 	if !ok {
 		return ref, false
 	}
-	if s.Ruleset != nil {
-		for _, c := range s.Ruleset.Chains {
+	for _, t := range s.Rulesets() {
+		for _, c := range t.Chains {
 			for _, r := range c.Rules {
 				if r.ID == id {
 					ref.Text, ref.Origin = r.Comment, r.Origin

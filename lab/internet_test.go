@@ -264,3 +264,46 @@ func containsText(err error, text string) bool {
 	var refusal *lab.Error
 	return errors.As(err, &refusal) && strings.Contains(refusal.Message+" "+refusal.Hint, text)
 }
+
+// TestSourcesOfANetworkWithPublicAddresses checks that the internet is asked from addresses that some network has, and
+// that nobody asks about what leads into the network itself from there: answers would stay inside.
+func TestSourcesOfANetworkWithPublicAddresses(t *testing.T) {
+	l, err := lab.New("public", lab.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	space := netip.MustParsePrefix("130.88.0.0/16")
+	endpoint := lab.VMEndpoint{Name: "a", PublicPort: 80, LocalPort: 80, ACL: []lab.ACLRule{
+		{Order: 1, Permit: true, RemoteSubnet: netip.MustParsePrefix("130.0.0.0/8")},
+	}}
+	network := lab.VirtualNetwork{
+		Name: "net", Location: "West US", AddressSpace: []netip.Prefix{space},
+		Subnets: []lab.Subnet{{Name: "s", AddressPrefix: netip.MustParsePrefix("130.88.0.0/24")}},
+	}
+	inside := lab.HostedService{Name: "inside", Location: "West US", VirtualNetwork: "net"}
+	outside := lab.HostedService{Name: "outside", Location: "West US"}
+	endpoints := []lab.VMEndpoint{endpoint}
+	if err := errors.Join(
+		l.CreateVirtualNetwork(network), l.CreateHostedService(inside), l.CreateHostedService(outside),
+		l.AddVirtualMachine("inside", lab.VirtualMachine{Name: "in1", Subnet: "s", Endpoints: endpoints}),
+		l.AddVirtualMachine("outside", lab.VirtualMachine{Name: "out1", Endpoints: endpoints}),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"inside.cloudapp.net":  "anybody, 130.0.0.1, 198.51.100.7",
+		"outside.cloudapp.net": "anybody, 130.0.0.1, 130.88.0.1, 198.51.100.7",
+	} {
+		a, _ := l.PublicAddressNamed(name)
+		var got []string
+		for _, s := range a.SourcesTo(l.InternetSources()) {
+			if s.Host == "" {
+				s.Host = s.Address.String()
+			}
+			got = append(got, s.Host)
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("about %s asks %s, want %s", name, text, want)
+		}
+	}
+}

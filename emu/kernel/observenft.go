@@ -48,7 +48,8 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 			continue
 		}
 		f.objects[tableObject(families[t.Family], t.Name)] = tableProperties(t)
-		if spec != nil && (spec.Ruleset == nil || t.Family != nftables.TableFamilyIPv4 || t.Name != spec.Ruleset.Table) {
+		same := func(r *emu.Ruleset) bool { return tableOf(r).Family == t.Family && r.Table == t.Name }
+		if spec != nil && !slices.ContainsFunc(spec.Rulesets(), same) {
 			continue // the whole table is not wanted
 		}
 		own := slices.DeleteFunc(slices.Clone(chains), func(c *nftables.Chain) bool {
@@ -91,6 +92,7 @@ var families = map[nftables.TableFamily]string{
 }
 
 func readTable(f *facts, c *nftables.Conn, t *nftables.Table, chains []*nftables.Chain) error {
+	family := families[t.Family]
 	sets, err := c.GetSets(t)
 	if err != nil {
 		return err
@@ -105,13 +107,13 @@ func readTable(f *facts, c *nftables.Conn, t *nftables.Table, chains []*nftables
 			anonymous[s.Name] = contents(found)
 			continue
 		}
-		f.objects[setObject(s.Name)] = setProperties(s)
+		f.objects[setObject(family, s.Name)] = setProperties(s)
 		for key, value := range elements(s, found) {
-			f.objects[setObject(s.Name)+" element "+key] = value
+			f.objects[setObject(family, s.Name)+" element "+key] = value
 		}
 	}
 	for _, ch := range chains {
-		f.objects[chainObject(ch.Name)] = chainProperties(*ch)
+		f.objects[chainObject(family, ch.Name)] = chainProperties(*ch)
 		found, err := c.GetRules(t, ch)
 		if err != nil {
 			return fmt.Errorf("chain %s: %w", ch.Name, err)
@@ -128,7 +130,7 @@ func readTable(f *facts, c *nftables.Conn, t *nftables.Table, chains []*nftables
 			code := code(r.Exprs, r.UserData)
 			rules = append(rules, rule{describe(r), code})
 		}
-		f.lists[chainObject(ch.Name)] = rules
+		f.lists[chainObject(family, ch.Name)] = rules
 	}
 	return nil
 }
@@ -253,8 +255,12 @@ func ranges(found []nftables.SetElement) []string {
 	return all
 }
 
-// key gives an address, two addresses, or address, protocol and port, each in registers of 4 bytes.
+// key gives an address, two addresses, address, protocol and port, or device and address, each in registers of 4 bytes.
 func key(k []byte) string {
+	if len(k) == unix.IFNAMSIZ+4 {
+		device, address := k[:unix.IFNAMSIZ], [4]byte(k[unix.IFNAMSIZ:])
+		return fmt.Sprintf("%q . %s", unix.ByteSliceToString(device), netip.AddrFrom4(address))
+	}
 	if len(k)%4 != 0 || len(k) == 0 || len(k) > 12 {
 		return hex.EncodeToString(k)
 	}

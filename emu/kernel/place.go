@@ -140,8 +140,8 @@ func (p *place) finish() error {
 	if err := p.route.do(requests...); err != nil {
 		return err
 	}
-	if p.want.Ruleset != nil {
-		return p.ns.loadRuleset(p.want.Ruleset)
+	if all := p.want.Rulesets(); len(all) > 0 {
+		return p.ns.loadRulesets(all...)
 	}
 	return nil
 }

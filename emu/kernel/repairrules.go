@@ -3,9 +3,12 @@ package kernel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
+
+	"vnetlab/emu"
 )
 
 const (
@@ -19,15 +22,16 @@ var filterObject = tableObject("ip", filterTable)
 // rules deletes foreign tables and, where the namespace's own differs, puts that in the place of what is there, all in one transaction.
 func (r *repairRun) rules(site *repairSite) error {
 	guarded, own := site.spec.Firewall != nil, false
+	wanted := possible(site.spec.Rulesets())
 	var foreign []*nftables.Table
 	for _, d := range site.differences {
 		if !strings.HasPrefix(d.of, ofNftables) || guarded && d.of == filterObject {
 			continue
 		}
 		table := foreignTable(d.of)
-		mine := table == nil || site.spec.Ruleset != nil && d.of == tableObject("ip", site.spec.Ruleset.Table)
+		mine := table == nil || slices.ContainsFunc(wanted, func(w *emu.Ruleset) bool { return d.of == tableObject(w.Family.String(), w.Table) })
 		switch {
-		case mine && site.spec.Ruleset != nil:
+		case mine && len(wanted) > 0:
 			own = true
 		case table != nil:
 			foreign = append(foreign, table)
@@ -43,12 +47,15 @@ func (r *repairRun) rules(site *repairSite) error {
 	for _, table := range foreign {
 		t.DelTable(table)
 	}
-	if own {
-		missing := site.differs(func(d Difference) bool { return d.of == tableObject("ip", site.spec.Ruleset.Table) && d.Found == "" })
-		if !missing {
-			t.DelTable(tableOf(site.spec.Ruleset))
+	for _, w := range wanted {
+		if !own {
+			break
 		}
-		if err := addRuleset(t.Conn, site.spec.Ruleset); err != nil {
+		missing := site.differs(func(d Difference) bool { return d.of == tableObject(w.Family.String(), w.Table) && d.Found == "" })
+		if !missing {
+			t.DelTable(tableOf(w))
+		}
+		if err := addRuleset(t.Conn, w); err != nil {
 			return err
 		}
 	}

@@ -94,8 +94,8 @@ func wantedAlone(n *emu.Namespace) (*facts, error) {
 	for _, s := range append(slices.Clip(sysctls(n)), untouchedSysctls...) {
 		f.objects[sysctlObject(s.key)] = properties{"value": s.value}
 	}
-	if n.Ruleset != nil {
-		if err := wantedRules(f, n.Ruleset); err != nil {
+	for _, r := range possible(n.Rulesets()) {
+		if err := wantedRules(f, r); err != nil {
 			return nil, fmt.Errorf("namespace %s: %w", n.Name, err)
 		}
 	}
@@ -124,18 +124,19 @@ func wantedEnd(f *facts, e emu.LinkEnd) {
 }
 
 func wantedRules(f *facts, r *emu.Ruleset) error {
-	f.objects[tableObject("ip", r.Table)] = properties{}
+	family := r.Family.String()
+	f.objects[tableObject(family, r.Table)] = properties{}
 	for _, p := range r.Timeouts {
 		f.objects[timeoutObject(p.Name)] = timeoutProperties(p)
 	}
 	for _, s := range setsOf(r) {
-		f.objects[setObject(s.Name)] = setProperties(&s.Set)
+		f.objects[setObject(family, s.Name)] = setProperties(&s.Set)
 		for key, value := range elements(&s.Set, s.elements) {
-			f.objects[setObject(s.Name)+" element "+key] = value
+			f.objects[setObject(family, s.Name)+" element "+key] = value
 		}
 	}
 	for _, c := range r.Chains {
-		f.objects[chainObject(c.Name)] = chainProperties(hooks[c.Hook])
+		f.objects[chainObject(family, c.Name)] = chainProperties(hooks[c.Hook])
 		rules := []rule{}
 		for _, w := range c.Rules {
 			exprs, err := expressions(w, func(_ nftables.SetDatatype, elements []nftables.SetElement) (*nftables.Set, error) {
@@ -146,7 +147,7 @@ func wantedRules(f *facts, r *emu.Ruleset) error {
 			}
 			rules = append(rules, rule{w.String(), code(exprs, comment(w))})
 		}
-		f.lists[chainObject(c.Name)] = rules
+		f.lists[chainObject(family, c.Name)] = rules
 	}
 	return nil
 }
@@ -167,8 +168,16 @@ func stationObject(mac, port string) string { return fmt.Sprintf("station %s beh
 func tableObject(family, name string) string {
 	return fmt.Sprintf("nftables table %s %s", family, name)
 }
-func setObject(name string) string   { return "nftables set " + name }
-func chainObject(name string) string { return "nftables chain " + name }
+func setObject(family, name string) string   { return inFamily(family) + "set " + name }
+func chainObject(family, name string) string { return inFamily(family) + "chain " + name }
+
+// inFamily begins the name of an object: that of the bridges' rules may have the name of one that the router's have.
+func inFamily(family string) string {
+	if family == emu.BridgeFamily.String() {
+		return "nftables " + family + " "
+	}
+	return "nftables "
+}
 
 func neighborObject(a netip.Addr, device string) string {
 	return fmt.Sprintf("neighbour %s on %s", a, device)

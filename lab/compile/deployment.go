@@ -99,11 +99,13 @@ func (p *deploymentPart) furnish(h *host, env *environment) {
 	gateway, mac := lab.Gateway(h.subnet.prefix), emu.MACOf(i.DIP)
 	h.namespace = &emu.Namespace{
 		Name: i.ID, Hostname: i.Name, Kind: emu.Host, Origin: i.Origin,
-		Routes:   []emu.Route{defaultRoute(gateway, "eth0", false)},
-		Hosts:    []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
-		Firewall: guestFirewall(i, d.FirewallRules(i), h.subnet.prefix),
-		Resolver: emu.Resolver{Servers: p.nameServers(), Search: []string{internalDomain(i.Service)}},
-		Services: env.services(i), Boundary: i.Boundary,
+		Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
+		// Whatever address it asks from.
+		Neighbors: []emu.Neighbor{{Device: "eth0", Address: gateway, MAC: emu.MACOf(gateway)}},
+		Hosts:     []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
+		Firewall:  guestFirewall(i, d.FirewallRules(i), h.subnet.prefix),
+		Resolver:  emu.Resolver{Servers: p.nameServers(), Search: []string{internalDomain(i.Service)}},
+		Services:  env.services(i), Boundary: i.Boundary,
 	}
 	if h.balanced {
 		h.namespace.Routes = append(h.namespace.Routes, throughGateway(h.subnet.prefix, gateway)...)

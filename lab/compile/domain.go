@@ -112,7 +112,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
 	p := &domainPart{domain: d, edge: edge, lists: newEdgeLists(d, old), outside: &outside{port: d.port, edge: edge.Name}}
-	edge.Neighbors = slices.Clip(p.lists.neighbors)
+	edge.Neighbors, edge.Translations = slices.Clip(p.lists.neighbors), p.lists.translations
 	if gateway := d.gateway(); gateway.IsValid() {
 		edge.Loopback = append(edge.Loopback, gateway)
 		p.outside.public = append(p.outside.public, gateway)
@@ -142,6 +142,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		p.links = append(p.links, s.join(edge, balancers, leaves[s.bridge])...)
 	}
 	edge.Ruleset = edgeRules(d, p.lists)
+	edge.Switch = switchRules(d.origin, p.lists.behind, len(leaves) > 0)
 	if old != nil && old.outside.equal(p.outside) {
 		p.outside = old.outside
 	}

@@ -48,7 +48,7 @@ func (b *builder) internet(locations []string) *internetPart {
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Services: services(h.Services, nil), Boundary: h.Boundary,
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}},
 		}
-		p.links = append(p.links, attach(router, interfaceName("host-"+h.Name), host, "eth0", h.Address))
+		p.links = append(p.links, attach(router, interfaceName(hostPort+h.Name), host, "eth0", h.Address))
 		p.namespaces = append(p.namespaces, host)
 		routed = append(routed, single(h.Address))
 	}
@@ -72,7 +72,9 @@ func (b *builder) internet(locations []string) *internetPart {
 func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 	const nobody = "nobody on the internet has this address"
 	toUnnamed := emu.MatchPrefixSet{Of: emu.Destination, Set: "unnamed"}
+	spoofed, guard := forgedSources(hostPort)
 	rules := slices.Concat(
+		[]emu.Rule{guard},
 		// Nearly every packet is for an address that is there: it passes by one look-up.
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "routed"}, emu.NoTrack{}), accept(toUnnamed)},
 		emu.DropRules(PrivateAddress, "private addresses are not routed on the internet", emu.Origin{},
@@ -87,6 +89,7 @@ func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 			{Name: "unnamed", Elements: unnamed},
 		},
 		Chains: []*emu.Chain{
+			spoofed,
 			{Name: "prerouting", Hook: emu.RawHook, Rules: rules},
 			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 				[]emu.Rule{accept(emu.MatchEstablished{})},
@@ -96,6 +99,9 @@ func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 		},
 	}
 }
+
+// hostPort begins the names of the internet's ports to hosts.
+const hostPort = "host-"
 
 // outside is how the datacenter sees an edge.
 type outside struct {

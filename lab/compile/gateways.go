@@ -126,20 +126,26 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 			Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}}
 	}
 	var hosts []netip.Prefix
+	var behind []emu.PortAddress
 	for _, h := range n.Hosts {
 		mac := emu.MACOf(h.Address)
 		router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: lanBridge, Address: h.Address, MAC: mac})
 		p.namespaces = append(p.namespaces, &emu.Namespace{
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
-			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil), Boundary: h.Boundary,
+			Neighbors: []emu.Neighbor{{Device: "eth0", Address: gateway, MAC: emu.MACOf(gateway)}},
+			Resolver:  emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
+			Boundary: h.Boundary,
 		})
 		p.links = append(p.links, &emu.Link{
 			A: emu.LinkEnd{Namespace: router.Name, Name: h.Address.String(), MAC: mac.Variant(bridgePort), Port: &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true}},
 			B: emu.LinkEnd{Namespace: h.Name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(h.Address, lan.Bits())}},
 		})
-		hosts = append(hosts, single(h.Address))
+		hosts, behind = append(hosts, single(h.Address)), append(behind, behindPort(h.Address))
 	}
 	router.Ruleset = b.siteRules(n, hosts)
+	if lan.IsValid() {
+		router.Switch = switchRules(n.Origin, behind, false)
+	}
 	p.links = append(p.links, attach(internet, interfaceOf("site-", n.Name, ""), router, uplink, n.Address))
 	p.namespaces = append(p.namespaces, router)
 }
@@ -167,7 +173,7 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 				intoTunnels(peers),
 				emu.DropRules(NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 				emu.DropRules(PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
-				[]emu.Rule{accept(emu.MatchOutput{Device: uplink})},
+				[]emu.Rule{untranslated(), accept(emu.MatchOutput{Device: uplink})},
 			)},
 			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
 				Comment:    "the site has one public address",

@@ -19,8 +19,12 @@ const (
 	OtherDeployment = "other-deployment" // edge: production and staging of a service outside a virtual network
 	// DirectReturnFromInside: an endpoint with direct server return, asked by its own cloud service.
 	DirectReturnFromInside = "direct-return-from-inside"
-	NoDeployment           = "no-deployment" // datacenter: a public address that no deployment has
-	NobodyThere            = "no-route"      // internet: an address that nobody has
+	// SpoofedSource: a packet from an address that isn't its machine's. At the port of the machine: edge, site, web
+	// sites, internet.
+	SpoofedSource = "spoofed-source"
+	NotIPv4       = "not-ipv4"      // edge, site: neither IPv4 nor ARP of the machine's own address
+	NoDeployment  = "no-deployment" // datacenter: a public address that no deployment has
+	NobodyThere   = "no-route"      // internet: an address that nobody has
 )
 
 // ACLRuleID names a rule of an endpoint's access control list.
