@@ -163,9 +163,9 @@ func (r *relays) output(n int, given *os.File) error {
 		lost := err
 		if errors.Is(err, os.ErrDeadlineExceeded) { // the command has ended
 			lost = nil
-			for buf, n := make([]byte, 32<<10), 1; n > 0; {
-				n = readNow(ours, buf)
-				_, err := to.Write(buf[:max(n, 0)])
+			buf := make([]byte, 32<<10)
+			for n := readNow(ours, buf); n > 0; n = readNow(ours, buf) {
+				_, err := to.Write(buf[:n])
 				lost = cmp.Or(lost, err)
 			}
 		}

@@ -111,7 +111,7 @@ func TestOutputThatIsLost(t *testing.T) {
 	}{
 		{"echo out", full, taken, 1, true},
 		{"echo err >&2; exit 7", taken, full, 7, true},
-		{"echo out; echo err >&2", full, full, 1, true},
+		{"echo out >&2", full, full, 1, true},
 		{"echo out", taken, full, 0, false},
 		{"exit 7", full, full, 7, false},
 	} {
