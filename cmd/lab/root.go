@@ -238,6 +238,8 @@ func flagError(cmd *cobra.Command, err error) error {
 		} else if !cmd.HasParent() && isVerb(cmd, unknown.GetSpecifiedName()) {
 			hint = fmt.Sprintf("did you mean \"%s %s\"?", cmd.Name(), unknown.GetSpecifiedName())
 		}
+	case errors.As(err, &invalid) && slices.Contains([]string{"int", "uint16"}, invalid.GetFlag().Value.Type()):
+		return usage("%s: --%s %q is not a number", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).orHint(hint)
 	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "duration":
 		return usage("%s: --%s %q is not a length of time", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).
 			orHint("write it with a unit, such as 500ms, 30s or 2m")
@@ -322,7 +324,7 @@ func (c *choice) Set(s string) error {
 
 // client finds the running lab that a verb is about.
 func (a *app) client(cmd *cobra.Command) (*live.Client, error) {
-	if err := needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
+	if err := needRoot(cmd, "only root may use the control socket of a lab"); err != nil {
 		return nil, err
 	}
 	client, err := live.Find(a.lab)
