@@ -17,6 +17,7 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
+	"vnetlab/lab/rules"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -186,7 +187,7 @@ func checkRuleset(t *testing.T, where string, r *emu.Ruleset) {
 					called(s.Chain)
 				case emu.Drop:
 					text := fmt.Sprint(rule.Comment, rule.Origin)
-					if seen, ok := drops[rule.ID]; ok && rule.ID != compile.NoEndpoint && seen != text {
+					if seen, ok := drops[rule.ID]; ok && rule.ID != rules.NoEndpoint && seen != text {
 						t.Errorf("%s: two rules drop as %s", where, rule.ID)
 					}
 					drops[rule.ID] = text

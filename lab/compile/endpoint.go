@@ -8,6 +8,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // endpoint makes the chains of a public port, or of a port of an internal load balancer: SERVICE-tcp-80, or SERVICE/DEPLOYMENT-tcp-80, with
@@ -28,7 +29,7 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 	serving := f.Serving()
 	switch {
 	case len(serving) == 0:
-		members.Rules = emu.DropRules(NoBackendID(d, f), "nobody serves behind the endpoint "+f.Name, f.Origin)
+		members.Rules = emu.DropRules(rules.NoBackendID(d, f), "nobody serves behind the endpoint "+f.Name, f.Origin)
 	case f.DirectServerReturn:
 		s.ownSet(own, d)
 		members.Rules = directReturnRules(f, serving[0], own)
@@ -102,13 +103,13 @@ func number(a netip.Addr) uint32 { return binary.BigEndian.Uint32(a.AsSlice()) }
 
 // aclRules permit or deny what matches; a nil rule is the default of the list.
 func aclRules(d *lab.Deployment, f lab.Frontend, rule *lab.ACLRule, permit bool, members string, matches ...emu.Statement) []emu.Rule {
-	id, origin := ACLDefaultID(d, f), f.Origin
+	id, origin := rules.ACLDefaultID(d, f), f.Origin
 	text := "what no rule matches is permitted"
 	if !permit {
 		text = "what isn't permitted is denied"
 	}
 	if rule != nil {
-		id, origin = ACLRuleID(d, f, *rule), rule.Origin
+		id, origin = rules.ACLRuleID(d, f, *rule), rule.Origin
 		text = fmt.Sprintf("%d %s %s", rule.Order, action(permit), rule.RemoteSubnet)
 	}
 	text = fmt.Sprintf("access control list of %s: %s", f.Name, text)
@@ -155,7 +156,7 @@ func directReturnRules(f lab.Frontend, member lab.Backend, own string) []emu.Rul
 		through = translate(f, []lab.Backend{member})
 	}
 	return append(
-		emu.DropRules(DirectReturnFromInside, "direct server return doesn't serve the same cloud service", f.Origin, emu.MatchPrefixSet{Of: emu.Source, Set: own}),
+		emu.DropRules(rules.DirectReturnFromInside, "direct server return doesn't serve the same cloud service", f.Origin, emu.MatchPrefixSet{Of: emu.Source, Set: own}),
 		through,
 	)
 }

@@ -6,6 +6,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // internetPart is the internet with its name server, its hosts, and the on-premises sites on it.
@@ -26,7 +27,7 @@ func (b *builder) internet(locations []string) *internetPart {
 	}
 	p := &internetPart{hosts: b.lab.InternetHosts, sites: b.lab.LocalNetworks, locations: locations, connections: b.connections}
 	router := &emu.Namespace{
-		Name: Internet, Kind: emu.Router, Loopback: []netip.Addr{lab.PublicResolver},
+		Name: rules.Internet, Kind: emu.Router, Loopback: []netip.Addr{lab.PublicResolver},
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PublicResolver}},
 	}
 	routed := []netip.Prefix{single(lab.PublicResolver)}
@@ -45,7 +46,7 @@ func (b *builder) internet(locations []string) *internetPart {
 	}
 	for _, location := range locations {
 		block := lab.LocationBlock(location)
-		internetCable.lead(router, interfaceName("dc-"+slug(location)), block)
+		internetCable.lead(router, interfaceName("dc-"+rules.Slug(location)), block)
 		routed = append(routed, block)
 	}
 	sortPrefixes(routed)
@@ -56,12 +57,12 @@ func (b *builder) internet(locations []string) *internetPart {
 
 // internetRules drop what has no place on the internet before it is routed. No connection is tracked here.
 func internetRules(routed []netip.Prefix) *emu.Ruleset {
-	rules := slices.Concat(
+	prerouting := slices.Concat(
 		// Nearly every packet is for an address that is there: it passes by one look-up.
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "routed"})},
-		emu.DropRules(PrivateAddress, "private addresses are not routed on the internet", emu.Origin{},
+		emu.DropRules(rules.PrivateAddress, "private addresses are not routed on the internet", emu.Origin{},
 			emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
-		emu.DropRules(NobodyThere, "nobody on the internet has this address", emu.Origin{}),
+		emu.DropRules(rules.NobodyThere, "nobody on the internet has this address", emu.Origin{}),
 	)
 	return &emu.Ruleset{
 		Table: "internet",
@@ -69,7 +70,7 @@ func internetRules(routed []netip.Prefix) *emu.Ruleset {
 			{Name: "private", Elements: lab.PrivateSpace()},
 			{Name: "routed", Elements: routed},
 		},
-		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: rules}},
+		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: prerouting}},
 	}
 }
 
@@ -86,7 +87,7 @@ func (o *outside) equal(p *outside) bool {
 
 // connect joins an edge to the datacenter of its location.
 func (o *outside) connect(location string, edge *emu.Namespace) *emu.Link {
-	return datacenterCable.cable(DatacenterName(location), interfaceName(o.port), edge)
+	return datacenterCable.cable(rules.DatacenterName(location), interfaceName(o.port), edge)
 }
 
 // datacenterPart is the namespace of a location.
@@ -111,8 +112,8 @@ func (b *builder) datacenter(location string, sites *webSitesPart, domains []*do
 	if p := find(b.previous.datacenters, func(p *datacenterPart) bool { return p.location == location }); p != nil && slices.Equal(p.edges, edges) {
 		return p
 	}
-	p := &datacenterPart{location: location, edges: edges, namespace: &emu.Namespace{Name: DatacenterName(location), Kind: emu.Router}}
-	p.links = []*emu.Link{internetCable.cable(Internet, interfaceName("dc-"+slug(location)), p.namespace)}
+	p := &datacenterPart{location: location, edges: edges, namespace: &emu.Namespace{Name: rules.DatacenterName(location), Kind: emu.Router}}
+	p.links = []*emu.Link{internetCable.cable(rules.Internet, interfaceName("dc-"+rules.Slug(location)), p.namespace)}
 	var public []netip.Prefix
 	for _, e := range edges {
 		behind := singles(e.public)
@@ -131,7 +132,7 @@ func datacenterRules(block netip.Prefix, public []netip.Prefix) *emu.Ruleset {
 		Prefixes: []emu.PrefixSet{{Name: "public", Elements: public}},
 		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: append(
 			[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "public"})},
-			emu.DropRules(NoDeployment, "no deployment has this public address", emu.Origin{}, emu.MatchPrefix{Of: emu.Destination, Prefix: block})...,
+			emu.DropRules(rules.NoDeployment, "no deployment has this public address", emu.Origin{}, emu.MatchPrefix{Of: emu.Destination, Prefix: block})...,
 		)}},
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // firstTunnelPort is the UDP port of a namespace's first tunnel.
@@ -15,9 +15,6 @@ const firstTunnelPort = 51820
 
 // lanBridge is the bridge of an on-premises site.
 const lanBridge = "br-lan"
-
-// SiteName is the namespace of an on-premises site's VPN device.
-func SiteName(n *lab.LocalNetwork) string { return "site." + strings.ToLower(n.Name) }
 
 // tunnels joins the edges of connected networks and the VPN devices of sites.
 func (b *builder) tunnels() (all []emu.Tunnel) {
@@ -34,16 +31,16 @@ func (b *builder) tunnels() (all []emu.Tunnel) {
 		if site := c.LocalNetwork; site != nil {
 			all = append(all, emu.Tunnel{
 				ID: n.Name + "-" + site.Name,
-				A:  end(EdgeName(n.Name), site.Name, n.Gateway.Address, site.AddressSpace),
-				B:  end(SiteName(site), n.Name, site.VPNGatewayAddress, n.AddressSpace),
+				A:  end(rules.EdgeName(n.Name), site.Name, n.Gateway.Address, site.AddressSpace),
+				B:  end(rules.SiteName(site), n.Name, site.VPNGatewayAddress, n.AddressSpace),
 			})
 			continue
 		}
 		other := c.VirtualNetwork
 		all = append(all, emu.Tunnel{
 			ID: n.Name + "-" + other.Name,
-			A:  end(EdgeName(n.Name), other.Name, n.Gateway.Address, other.AddressSpace),
-			B:  end(EdgeName(other.Name), n.Name, other.Gateway.Address, n.AddressSpace),
+			A:  end(rules.EdgeName(n.Name), other.Name, n.Gateway.Address, other.AddressSpace),
+			B:  end(rules.EdgeName(other.Name), n.Name, other.Gateway.Address, n.AddressSpace),
 		})
 	}
 	return all
@@ -81,21 +78,21 @@ func (b *builder) peers(name string) []string {
 
 // tunnelInput lets the tunnels' own packets in.
 func tunnelInput(at netip.Addr, peers []string) []emu.Rule {
-	var rules []emu.Rule
+	var all []emu.Rule
 	for i := range peers {
-		rules = append(rules, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
+		all = append(all, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
 			emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
 	}
-	return rules
+	return all
 }
 
 // intoTunnels lets packets out to the networks behind the tunnels.
 func intoTunnels(peers []string) []emu.Rule {
-	var rules []emu.Rule
+	var all []emu.Rule
 	for _, p := range peers {
-		rules = append(rules, accept(emu.MatchOutput{Device: tunnelDevice(p)}))
+		all = append(all, accept(emu.MatchOutput{Device: tunnelDevice(p)}))
 	}
-	return rules
+	return all
 }
 
 // site makes an on-premises site: its VPN device is a router between the internet and the hosts.
@@ -103,7 +100,7 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 	lan := n.AddressSpace[0].Masked()
 	gateway := lab.Gateway(lan)
 	router := &emu.Namespace{
-		Name: SiteName(n), Kind: emu.Router, Origin: n.Origin,
+		Name: rules.SiteName(n), Kind: emu.Router, Origin: n.Origin,
 		Bridges: []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}},
 	}
 	var hosts []netip.Prefix
@@ -139,15 +136,15 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 		Chains: []*emu.Chain{
 			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 				[]emu.Rule{accept(emu.MatchEstablished{})}, tunnelInput(n.VPNGatewayAddress, peers),
-				emu.DropRules(NoEndpoint, nothing, n.Origin),
+				emu.DropRules(rules.NoEndpoint, nothing, n.Origin),
 			)},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: slices.Concat(
 				[]emu.Rule{accept(emu.MatchEstablished{})},
-				emu.DropRules(NoEndpoint, nothing, n.Origin, emu.MatchInput{Device: uplink}),
+				emu.DropRules(rules.NoEndpoint, nothing, n.Origin, emu.MatchInput{Device: uplink}),
 				[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "hosts"})},
 				intoTunnels(peers),
-				emu.DropRules(NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
-				emu.DropRules(PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+				emu.DropRules(rules.NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
+				emu.DropRules(rules.PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
 				[]emu.Rule{accept(emu.MatchOutput{Device: uplink})},
 			)},
 			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{

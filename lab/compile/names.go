@@ -5,15 +5,10 @@ import (
 	"hash/fnv"
 )
 
-const (
-	maxInterfaceName = 15 // IFNAMSIZ, less the final zero
-	maxRuleID        = 60 // what an NFLOG prefix of iptables holds
-)
+const maxInterfaceName = 15 // IFNAMSIZ, less the final zero
 
 // interfaceName is the name where it fits, otherwise its start and a hash of the whole.
 func interfaceName(name string) string { return fit(name, maxInterfaceName) }
-
-func shortID(id string) string { return fit(id, maxRuleID) }
 
 func fit(name string, limit int) string {
 	if len(name) <= limit {

@@ -1,15 +1,16 @@
-package compile
+// Package rules has the ids of all rules that can decide what becomes of a packet, and the names of the namespaces they are in. Both
+// together name a rule: lab/compile makes it, the kernel reports it, and lab/oracle predicts it.
+package rules
 
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/lab"
 )
 
-// Ids of the rules that drop. The oracle predicts them, the kernel reports them.
+// Ids of the rules that drop.
 const (
 	NoEndpoint      = "no-endpoint"      // edge: a VIP without an endpoint on the port
 	HairpinToSelf   = "hairpin-to-self"  // edge: the load balancer chose the caller itself
@@ -41,19 +42,3 @@ func NoBackendID(d *lab.Deployment, f lab.Frontend) string {
 
 // FirewallRuleID names the nth rule of an instance's guest firewall, from 0.
 func FirewallRuleID(n int) string { return "firewall-" + strconv.Itoa(n+1) }
-
-// EdgeName is the namespace at the edge of an isolation domain (lab.Lab.Domain).
-func EdgeName(domain string) string { return "edge." + domain }
-
-// WebSitesEdgeName is the namespace at the edge of the web sites of a location.
-func WebSitesEdgeName(location string) string { return "edge.azurewebsites." + slug(location) }
-
-// DatacenterName is the namespace of a location.
-func DatacenterName(location string) string { return "datacenter." + slug(location) }
-
-// Internet is the namespace that joins locations and internet hosts.
-const Internet = "internet"
-
-func slug(location string) string {
-	return strings.ReplaceAll(strings.ToLower(location), " ", "-")
-}
