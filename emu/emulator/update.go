@@ -38,6 +38,9 @@ func (e *Emulator) Update(ctx context.Context, c *emu.Change) (Change, error) {
 	if c.From != e.Network() {
 		return Change{}, errors.New("the change starts from another network than the one that runs; nothing was changed")
 	}
+	if err := emu.CheckChangedRules(c); err != nil {
+		return Change{}, fmt.Errorf("%w; nothing was changed", err)
+	}
 	programs, err := e.move(ctx, c)
 	if err == nil {
 		e.health.Update(c)

@@ -140,7 +140,7 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 			)},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: slices.Concat(
 				[]emu.Rule{accept(emu.MatchEstablished{})},
-				emu.DropRules(rules.NoEndpoint, nothing, n.Origin, emu.MatchInput{Device: uplink}),
+				emu.DropRules(rules.FromOutside, nothing, n.Origin, emu.MatchInput{Device: uplink}),
 				[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "hosts"})},
 				intoTunnels(peers),
 				emu.DropRules(rules.NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),

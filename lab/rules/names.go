@@ -1,8 +1,8 @@
 package rules
 
 import (
-	"fmt"
-	"hash/fnv"
+	"crypto/sha256"
+	"encoding/base32"
 	"strings"
 
 	"vnetlab/lab"
@@ -28,14 +28,30 @@ func Slug(location string) string {
 	return strings.ReplaceAll(strings.ToLower(location), " ", "-")
 }
 
-// maxRuleID is what an NFLOG prefix of iptables holds.
-const maxRuleID = 60
+// What an NFLOG prefix holds, in bytes without the final zero: that of an nftables rule, less what makes it easy to read, and that of an
+// iptables rule.
+const (
+	maxRuleID     = 120
+	maxFirewallID = 60
+)
 
-func shortID(id string) string {
-	if len(id) <= maxRuleID {
+func shortID(id string) string { return fit(id, maxRuleID) }
+
+// fit is the id where it fits, otherwise its start and a hash of the whole.
+func fit(id string, limit int) string {
+	if len(id) <= limit {
 		return id
 	}
-	h := fnv.New32a()
-	h.Write([]byte(id))
-	return fmt.Sprintf("%s-%06x", id[:maxRuleID-7], h.Sum32()&0xffffff)
+	h := hash(id)
+	cut := limit - len(h) - 1
+	for cut > 0 && id[cut]&0xc0 == 0x80 { // not inside a character
+		cut--
+	}
+	return id[:cut] + "-" + h
+}
+
+// hash is long enough that the ids of a large edge don't meet.
+func hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return strings.ToLower(base32.HexEncoding.EncodeToString(sum[:]))[:12]
 }
