@@ -52,6 +52,38 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 	return all, nil
 }
 
+// Comparer compares single namespaces with what they should be. It remembers how iptables lists the rules it has seen, since starting iptables
+// takes longer than all other reading. Its methods may be called from many goroutines at once.
+type Comparer struct{ firewalls *firewallReader }
+
+// NewComparer makes a comparer.
+func NewComparer() *Comparer { return &Comparer{newFirewallReader()} }
+
+// Diff returns every difference between a namespace of the network and what the kernel has there, as [Diff] does for all.
+func (c *Comparer) Diff(ctx context.Context, want *emu.Network, n *Namespace) ([]Difference, error) {
+	spec, ok := want.Namespace(n.Name)
+	if !ok {
+		return []Difference{{Namespace: n.Name, Object: "namespace", Found: "it"}}, nil
+	}
+	wanted, err := wantedIn(want, spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	found, err := observeNamespace(n, spec, c.firewalls)
+	if err != nil {
+		return nil, fmt.Errorf("read namespace %s: %w", n.Name, err)
+	}
+	return compare(n.Name, wanted, found), nil
+}
+
+// DiffNamespace compares one namespace once; who compares often keeps a [Comparer].
+func DiffNamespace(ctx context.Context, want *emu.Network, n *Namespace) ([]Difference, error) {
+	return NewComparer().Diff(ctx, want, n)
+}
+
 // Observe reads back everything that Apply makes.
 func Observe(ctx context.Context, s *State) (*Observation, error) {
 	return observe(ctx, s, &emu.Network{})
