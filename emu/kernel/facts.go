@@ -12,6 +12,7 @@ type facts struct {
 	objects map[string]properties
 	// lists are chains with their rules.
 	lists map[string][]rule
+	older bool // iptables keeps its rules outside nftables
 }
 
 type properties map[string]string

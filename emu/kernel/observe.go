@@ -59,29 +59,37 @@ type Comparer struct{ firewalls *firewallReader }
 // NewComparer makes a comparer.
 func NewComparer() *Comparer { return &Comparer{newFirewallReader()} }
 
-// Diff returns every difference between a namespace of the network and what the kernel has there, as [Diff] does for all.
-func (c *Comparer) Diff(ctx context.Context, want *emu.Network, n *Namespace) ([]Difference, error) {
+// Comparison is how one namespace differs from what it should be.
+type Comparison struct {
+	Differences []Difference
+	// Unwatched says that the guest firewall is one of the older iptables, whose changes no [Watch] sees.
+	Unwatched bool
+}
+
+// Compare returns every difference between a namespace of the network and what the kernel has there, as [Diff] does for all.
+func (c *Comparer) Compare(ctx context.Context, want *emu.Network, n *Namespace) (Comparison, error) {
 	spec, ok := want.Namespace(n.Name)
 	if !ok {
-		return []Difference{{Namespace: n.Name, Object: "namespace", Found: "it"}}, nil
+		return Comparison{Differences: []Difference{{Namespace: n.Name, Object: "namespace", Found: "it"}}}, nil
 	}
 	wanted, err := wantedIn(want, spec)
 	if err != nil {
-		return nil, err
+		return Comparison{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return Comparison{}, err
 	}
 	found, err := observeNamespace(n, spec, c.firewalls)
 	if err != nil {
-		return nil, fmt.Errorf("read namespace %s: %w", n.Name, err)
+		return Comparison{}, fmt.Errorf("read namespace %s: %w", n.Name, err)
 	}
-	return compare(n.Name, wanted, found), nil
+	return Comparison{compare(n.Name, wanted, found), found.older}, nil
 }
 
-// DiffNamespace compares one namespace once; who compares often keeps a [Comparer].
+// DiffNamespace compares one namespace once; whoever compares often keeps a [Comparer].
 func DiffNamespace(ctx context.Context, want *emu.Network, n *Namespace) ([]Difference, error) {
-	return NewComparer().Diff(ctx, want, n)
+	c, err := NewComparer().Compare(ctx, want, n)
+	return c.Differences, err
 }
 
 // Observe reads back everything that Apply makes.

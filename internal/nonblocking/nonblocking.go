@@ -25,6 +25,18 @@ func WaitConnected(f *os.File) error {
 	return errors.Join(outcome, waited)
 }
 
+// Connected reports whether connecting has ended, and the error if the connection can't be made. It doesn't wait.
+func Connected(f *os.File) (done bool, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return true, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { done, err = connected(int(fd)) }); controlErr != nil {
+		return true, controlErr
+	}
+	return done, err
+}
+
 // connected says whether connecting has ended, and how.
 func connected(fd int) (done bool, err error) {
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
