@@ -88,6 +88,9 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 		return nil, errors.Join(rejection(file, err), file.Close())
 	}
 	made := &connection{File: file, port: f.port, release: release}
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		return nil, errors.Join(os.NewSyscallError("setsockopt SO_LINGER", err), made.Close())
+	}
 	if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 		made.rtt = time.Duration(info.Rtt) * time.Microsecond
 	}
@@ -116,9 +119,6 @@ func chooseSequence(fd int) (uint32, error) {
 func (p *Prober) bind(fd int, claim func() (*flight, error)) (*flight, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, emu.ProbeDSCP<<2); err != nil {
 		return nil, os.NewSyscallError("setsockopt IP_TOS", err)
-	}
-	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
-		return nil, os.NewSyscallError("setsockopt SO_LINGER", err)
 	}
 	for range lastPort - firstPort {
 		f, err := claim()

@@ -39,7 +39,7 @@ type comparison struct {
 	spec        *emu.Namespace // what it should be
 	version     kernel.Version
 	differences []kernel.Difference
-	// since is from when on the namespace has been at the version without a break.
+	// since is from when on its rules have been as they are, without a break.
 	since time.Time
 	// begun is when it was compared.
 	begun time.Time
@@ -199,7 +199,7 @@ func (p *Prober) compare(ctx context.Context, g *guard, spec *emu.Namespace) (*c
 		}
 		if before == after {
 			return &comparison{
-				spec: spec, version: after, differences: found.Differences, since: begun, begun: begun, unwatched: found.Unwatched,
+				spec: spec, version: after, differences: found.Differences, since: found.Since, begun: begun, unwatched: found.Unwatched,
 			}, nil
 		}
 	}

@@ -101,15 +101,23 @@ func (r *reports) close() error {
 // read delivers the reports of a namespace until its socket is closed. A burst that overflows the socket costs reports, not
 // the reader; the packet that is sent again is reported again.
 func (r *reports) read(namespace string, conn *netlink.Conn) {
-	for {
-		messages, err := conn.Receive()
-		if err != nil && !errors.Is(err, unix.ENOBUFS) {
-			break
-		}
-		for _, m := range messages {
-			if p, id, ok := parseReport(m.Data); ok {
-				r.deliver(p, report{namespace, id})
+	raw, err := conn.SyscallConn()
+	for err == nil {
+		var failed error
+		err = raw.Read(func(fd uintptr) (done bool) {
+			in := messageBuffers.Get().(*[messageSize]byte)
+			defer messageBuffers.Put(in)
+			n, err := unix.Read(int(fd), in[:])
+			if err == nil {
+				r.hear(namespace, in[:n])
 			}
+			if !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				failed = err
+			}
+			return !errors.Is(err, unix.EAGAIN)
+		})
+		if err == nil {
+			err = failed
 		}
 	}
 	r.mu.Lock()
@@ -120,8 +128,31 @@ func (r *reports) read(namespace string, conn *netlink.Conn) {
 	}
 }
 
+// messageSize is more than the kernel sends about one packet.
+const messageSize = 4096
+
+// messageBuffers are shared by the readers, nearly all of whom wait.
+var messageBuffers = sync.Pool{New: func() any { return new([messageSize]byte) }}
+
+// hear delivers the reports of what was read at once.
+func (r *reports) hear(namespace string, in []byte) {
+	for len(in) >= unix.NLMSG_HDRLEN {
+		length := int(binary.NativeEndian.Uint32(in))
+		if length < unix.NLMSG_HDRLEN || length > len(in) {
+			return
+		}
+		if kind := binary.NativeEndian.Uint16(in[4:]); kind == nfulnlMsgPacket {
+			if p, id, ok := parseReport(in[unix.NLMSG_HDRLEN:length]); ok {
+				r.deliver(p, report{namespace, id})
+			}
+		}
+		in = in[min((length+3)&^3, len(in)):]
+	}
+}
+
 // From linux/netfilter/nfnetlink_log.h.
 const (
+	nfulnlMsgPacket  = unix.NFNL_SUBSYS_ULOG << 8
 	nfulnlMsgConfig  = unix.NFNL_SUBSYS_ULOG<<8 | 1
 	nfulnlCmdBind    = 1
 	nfulnlCopyPacket = 2
@@ -177,20 +208,22 @@ func parseReport(data []byte) (p packet, id string, ok bool) {
 	if len(data) < nfgenmsg {
 		return packet{}, "", false
 	}
-	attributes, err := netlink.NewAttributeDecoder(data[nfgenmsg:])
-	if err != nil {
-		return packet{}, "", false
-	}
 	var payload []byte
-	for attributes.Next() {
-		switch attributes.Type() {
-		case nfulaPayload:
-			payload = attributes.Bytes()
-		case nfulaPrefix:
-			id = strings.TrimRight(attributes.String(), "\x00")
+	const header = 4 // of an attribute: its length and type
+	for in := data[nfgenmsg:]; len(in) >= header; {
+		length := int(binary.NativeEndian.Uint16(in))
+		if length < header || length > len(in) {
+			return packet{}, "", false
 		}
+		switch value := in[header:length]; binary.NativeEndian.Uint16(in[2:]) {
+		case nfulaPayload:
+			payload = value
+		case nfulaPrefix:
+			id = strings.TrimRight(string(value), "\x00")
+		}
+		in = in[min((length+3)&^3, len(in)):]
 	}
-	if attributes.Err() != nil || id == "" {
+	if id == "" {
 		return packet{}, "", false
 	}
 	p, ok = probeOf(payload)

@@ -18,7 +18,12 @@ func WaitConnected(f *os.File) error {
 		return err
 	}
 	var outcome error
+	asked := false
 	waited := raw.Write(func(fd uintptr) (done bool) {
+		if !asked { // the poller knows as well, and nearly always the answer is yet to come
+			asked = true
+			return false
+		}
 		done, outcome = connected(int(fd))
 		return done
 	})
@@ -31,7 +36,13 @@ func Connected(f *os.File) (done bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	if controlErr := raw.Control(func(fd uintptr) { done, err = connected(int(fd)) }); controlErr != nil {
+	if controlErr := raw.Control(func(fd uintptr) {
+		const synSent = 2 // from net/tcp_states.h
+		if info, infoErr := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); infoErr == nil && info.State == synSent {
+			return // the usual case, by one question
+		}
+		done, err = connected(int(fd))
+	}); controlErr != nil {
 		return true, controlErr
 	}
 	return done, err
