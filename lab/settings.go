@@ -64,7 +64,7 @@ func roleSettings(roles []Role) []Role {
 		}
 		var instanceInputs []InstanceInputEndpoint
 		for _, e := range r.InstanceInputEndpoints {
-			e.Origin = Origin{}
+			e.Origin, e.ACL = Origin{}, aclSettings(e.ACL)
 			instanceInputs = append(instanceInputs, e)
 		}
 		var internal []InternalEndpoint
@@ -110,6 +110,18 @@ func (l *Lab) SetFirewall(instance string, off bool, rules []GuestFirewallRule) 
 	}
 	now := i.copy()
 	now.FirewallOff, now.Firewall = off, rules
+	l.replaceInstance(d, i, now)
+	return nil
+}
+
+// SwitchFirewall turns an instance's guest firewall off or on. Its rules stay, and count again when it is on.
+func (l *Lab) SwitchFirewall(instance string, off bool) error {
+	d, i, err := l.instance(instance)
+	if err != nil {
+		return err
+	}
+	now := i.copy()
+	now.FirewallOff = off
 	l.replaceInstance(d, i, now)
 	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -25,15 +24,19 @@ before anything happens. With --dry-run the operations are printed alone.`,
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, client, err := a.appliedTo(cmd, args[0])
+			file, client, notes, err := a.appliedTo(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			request := live.ApplyRequest{File: path, DryRun: true}
+			request := live.ApplyRequest{File: file, DryRun: true}
 			plan, err := client.Apply(cmd.Context(), request)
 			if err != nil {
 				return err
 			}
+			if a.format == jsonFormat && dryRun {
+				return a.stdout.json(changeAnswer{ChangeResult: plan, Notes: notesOf(notes)})
+			}
+			a.printNotes(notes)
 			switch {
 			case dryRun:
 				return a.printPlan(plan, true)
@@ -48,7 +51,7 @@ before anything happens. With --dry-run the operations are printed alone.`,
 				return err
 			}
 			if a.format == jsonFormat {
-				return a.stdout.json(done)
+				return a.stdout.json(changeAnswer{ChangeResult: done, Notes: notesOf(notes)})
 			}
 			// What was done is what was planned, unless somebody else changed the lab meanwhile.
 			if len(done.Operations) > 0 {
@@ -62,26 +65,27 @@ before anything happens. With --dry-run the operations are printed alone.`,
 	return a.asks(a.answers(cmd))
 }
 
-// appliedTo reads a lab file and finds the running lab that it describes.
-func (a *app) appliedTo(cmd *cobra.Command, arg string) (path string, client *live.Client, err error) {
+// appliedTo reads a lab file and finds the running lab that it describes, with the notes on the file.
+func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, notes []labfile.Note,
+	err error) {
 	if err = needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
-		return "", nil, err
+		return file, nil, nil, err
 	}
-	if path, err = labFile(arg); err != nil {
-		return "", nil, err
+	if file, err = labFile(cmd.Context(), arg); err != nil {
+		return file, nil, nil, err
 	}
-	loaded, err := labfile.Load(path, labfile.Options{})
+	loaded, err := file.Load(labfile.Options{})
 	if err != nil {
-		return "", nil, err
+		return file, nil, nil, err
 	}
 	if a.lab == "" {
 		a.lab = loaded.Lab.Name
 	}
-	if client, err = live.Find(a.lab); err != nil {
-		return "", nil, err
+	if client, err = a.client(cmd); err != nil {
+		return file, nil, nil, err
 	}
-	path, err = filepath.Abs(path)
-	return path, client, err
+	file, err = file.Absolute()
+	return file, client, loaded.Notes, err
 }
 
 // printPlan says what will be done.

@@ -93,12 +93,12 @@ func TestParseFirewallRule(t *testing.T) {
 		if c.name != "" && strings.Contains(c.args[0], " ") {
 			c.args = append(strings.Fields(c.args[0]), c.args[1:]...)
 		}
-		got, err := parseFirewallRule(c.args)
-		if err != nil || got.Name != c.name || got.String() != c.rule {
-			t.Errorf("%q: %q, %s, %v", c.args, got.Name, got, err)
+		got, err := parseFirewallCommand(c.args)
+		if err != nil || len(got.Rules) != 1 || got.Rules[0].Name != c.name || got.Rules[0].String() != c.rule {
+			t.Errorf("%q: %v, %v", c.args, got, err)
 		}
 	}
-	if _, err := parseFirewallRule([]string{"allow", "tcp", "x"}); err == nil {
+	if _, err := parseFirewallCommand([]string{"allow", "tcp", "x"}); err == nil {
 		t.Error("a rule with port x")
 	}
 }
@@ -148,10 +148,16 @@ func TestReplaceNetworks(t *testing.T) {
 		VirtualNetworks: []live.VirtualNetworkInfo{here("a"), here("b")},
 		LocalNetworks:   []live.LocalNetworkInfo{{Name: "x", AddressSpace: space, VPNGatewayAddress: device}, {Name: "y", AddressSpace: space}},
 	}
-	info.VirtualNetworks[0].Gateway = &live.GatewayInfo{Connections: []string{"x", "y"}}
-	info.VirtualNetworks[1].Gateway = &live.GatewayInfo{Connections: []string{"x"}}
+	joined := func(sites ...string) *live.GatewayInfo {
+		g := &live.GatewayInfo{}
+		for _, name := range sites {
+			g.Peers = append(g.Peers, live.PeerInfo{Name: name, Kind: lab.ToLocalNetwork})
+		}
+		return g
+	}
+	info.VirtualNetworks[0].Gateway, info.VirtualNetworks[1].Gateway = joined("x", "y"), joined("x")
 	to := func(network string, connections ...string) lab.CreateGatewayOp {
-		return lab.CreateGatewayOp{Network: network, Gateway: lab.VPNGateway{Connections: connections}}
+		return lab.CreateGatewayOp{Network: network, Gateway: gatewayOf(joined(connections...))}
 	}
 	networks := []lab.VirtualNetwork{requestOf(here("a")), requestOf(here("b"))}
 	x, y, z := lab.LocalNetwork{Name: "x", AddressSpace: space}, lab.LocalNetwork{Name: "y", AddressSpace: space}, lab.LocalNetwork{Name: "z", AddressSpace: space}

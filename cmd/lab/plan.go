@@ -3,9 +3,16 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"vnetlab/emu"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
 )
+
+// planAnswer is a network with what there is to say about the file behind it.
+type planAnswer struct {
+	*emu.Network
+	Notes []note `json:"notes"`
+}
 
 func (a *app) plan() *cobra.Command {
 	withPrograms := false
@@ -18,21 +25,22 @@ them, each with the line of the lab file behind it. Nothing is started.`,
   lab plan first.yaml -o json`,
 		Args:              want(1, 1, "a lab file or the name of a scenario"),
 		ValidArgsFunction: completeFiles,
-		RunE: func(_ *cobra.Command, args []string) error {
-			path, err := labFile(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, err := labFile(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			loaded, err := labfile.Load(path, labfile.Options{Real: withPrograms})
+			loaded, err := file.Load(labfile.Options{Real: withPrograms})
 			if err != nil {
 				return err
 			}
 			network := compile.Network(loaded.Lab)
 			network.Sort()
 			if a.format == jsonFormat {
-				return a.stdout.json(network)
+				return a.stdout.json(planAnswer{network, notesOf(loaded.Notes)})
 			}
-			return network.Print(a.stdout.w)
+			a.printNotes(loaded.Notes)
+			return network.Print(a.stdout)
 		},
 	}
 	realFlag(cmd, &withPrograms)

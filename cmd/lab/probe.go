@@ -70,13 +70,13 @@ func (a *app) printProbe(r live.ProbeResult, p places) {
 	}
 	o.printf("%s -> %s  %s\n", r.From, r.To, a.verdict(r.Verdict))
 	if len(remarks) > 0 {
-		o.printf("  %s\n", strings.Join(remarks, ", "))
+		o.printf("  %s\n", o.wrap(strings.Join(remarks, ", "), 2))
 	}
 	if r.By != nil {
-		o.printf("  %s\n", p.rule(*r.By))
+		o.printf("  %s\n", o.wrap(p.rule(*r.By), 2))
 	}
 	if !r.Agrees {
-		o.printf("  %s\n", o.red(r.Difference))
+		o.printf("  %s\n", o.wrap(o.red(r.Difference), 2))
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,10 +33,24 @@ addresses and services, web sites, internet hosts. With a name, show that resour
 
 // showResource shows one resource in detail.
 func (a *app) showResource(info live.Info, name string) error {
+	// A local network site may be called like a virtual network.
+	var site *live.LocalNetworkInfo
+	if i := slices.IndexFunc(info.LocalNetworks, func(n live.LocalNetworkInfo) bool { return n.Name == name }); i >= 0 {
+		site = &info.LocalNetworks[i]
+	}
 	for _, n := range info.VirtualNetworks {
 		if n.Name == name {
-			return a.detail(n, func() { a.printNetwork(info, n) })
+			return a.detail(n, func() {
+				a.printNetwork(info, n)
+				if site != nil {
+					a.stdout.printf("\n")
+					a.printLocalNetwork(*site)
+				}
+			})
 		}
+	}
+	if site != nil {
+		return a.detail(site, func() { a.printLocalNetwork(*site) })
 	}
 	for _, c := range info.CloudServices {
 		if c.Name == name || c.DNSName == name {
@@ -46,7 +61,7 @@ func (a *app) showResource(info live.Info, name string) error {
 		if r.Name == name {
 			one := live.Info{ReservedIPs: []live.ReservedIPInfo{r}}
 			t := a.reservedIPTable(one)
-			return a.detail(r, func() { t.print(a.stdout) })
+			return a.detail(r, func() { a.printTable(&t) })
 		}
 	}
 	for _, h := range hosts(info) {
@@ -72,6 +87,11 @@ func resourceNames(info live.Info) []string {
 	for _, n := range info.VirtualNetworks {
 		names = append(names, n.Name)
 	}
+	for _, name := range localNetworks(info, nil) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
 	for _, c := range info.CloudServices {
 		names = append(names, c.Name)
 	}
@@ -88,7 +108,7 @@ func (a *app) printLab(info live.Info) {
 	section := func(t table) {
 		if len(t.rows) > 1 {
 			o.printf("\n")
-			t.print(o)
+			a.printTable(&t)
 		}
 	}
 	section(a.affinityGroupTable(info))
@@ -164,12 +184,12 @@ func (a *app) printService(c live.CloudServiceInfo) {
 		t.add("deployment", "none")
 		t.add("virtual network", orDash(c.VirtualNetwork))
 	}
-	t.print(a.stdout)
+	a.printTable(&t)
 	for _, d := range c.Deployments {
 		t := table{}
 		a.addDeployment(&t, d)
 		a.stdout.printf("\n")
-		t.print(a.stdout)
+		a.printTable(&t)
 	}
 }
 
@@ -216,7 +236,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		t.add(fmt.Sprintf("service %d/%s", s.Port, s.Protocol), text)
 	}
 	t.add("namespace", live.EnterCommand(info.Name, h.Name))
-	t.print(a.stdout)
+	a.printTable(&t)
 }
 
 func services(h live.HostInfo) string {

@@ -30,7 +30,7 @@ ends with this command, by Ctrl-C.`,
 				return err
 			}
 			if a.format == jsonFormat {
-				err = a.stdout.json(summary.Summary)
+				err = a.stdout.json(upAnswer{summary.Summary, notesOf(lab.Notes)})
 			} else {
 				a.stdout.printf("%s\n", a.built(summary))
 			}
@@ -52,6 +52,12 @@ ends with this command, by Ctrl-C.`,
 	return a.answers(cmd)
 }
 
+// upAnswer is a lab that was started, with what there is to say about its file.
+type upAnswer struct {
+	live.Summary
+	Notes []note `json:"notes"`
+}
+
 // started is a lab that was just built.
 type started struct {
 	live.Summary
@@ -63,13 +69,13 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 	if err := needRoot(cmd, "it makes network namespaces"); err != nil {
 		return nil, started{}, err
 	}
-	path, err := labFile(arg)
+	file, err := labFile(cmd.Context(), arg)
 	if err != nil {
 		return nil, started{}, err
 	}
 	p := a.progress(arg)
 	defer p.clear()
-	request.Path, request.Report, request.Output = path, p.report, a.stderr.w
+	request.File, request.Report, request.Output = file, p.report, a.stderr
 	began := time.Now()
 	lab, err := live.Up(cmd.Context(), request)
 	if err != nil {
@@ -77,6 +83,8 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 		return nil, started{}, a.lacking(cmd.Context(), err)
 	}
 	took := time.Since(began)
+	p.clear()
+	a.printNotes(lab.Notes)
 	summary, err := summaryOf(cmd.Context(), lab)
 	return lab, started{summary, took}, err
 }
@@ -84,8 +92,12 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 // lacking adds to the error of a lab that didn't start what the machine lacks, if that may be the reason.
 func (a *app) lacking(ctx context.Context, err error) error {
 	var invalid labfile.Errors
-	if ctx.Err() != nil || errors.As(err, &invalid) {
+	var told *live.Error
+	if ctx.Err() != nil || errors.As(err, &invalid) || errors.As(err, &told) && told.Lacking {
 		return err
+	}
+	if hint := live.LimitHint(err); hint != "" {
+		return &failure{status: exitPrivileges, code: "LimitReached", message: err.Error(), hint: hint, err: err}
 	}
 	for _, f := range live.Check(ctx) {
 		if f.Required && !f.OK {

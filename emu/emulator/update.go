@@ -205,6 +205,11 @@ func (e *Emulator) refurnish(c *emu.Change) {
 				open.Set(p)
 			}
 		}
+		for _, s := range n.To.Services {
+			if open, ok := g.sockets[serviceItem(s)].(*listener.RemoteDesktop); ok {
+				open.Set(s.Desktops)
+			}
+		}
 	}
 }
 

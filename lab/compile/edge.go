@@ -261,7 +261,8 @@ func forwardRules(d domain) []emu.Rule {
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: instancesSet})},
 		intoTunnels(d.peers),
 		emu.DropRules(rules.NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
-		emu.DropRules(rules.PrivateAddress, "outside "+d.name+": private addresses have no route", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+		emu.DropRules(rules.PrivateAddress, "outside "+truncate(d.of.String(), maxShownName)+": private addresses have no route",
+			d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
 		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
 		leave(),
 	)

@@ -90,9 +90,9 @@ func Rule(t testing.TB, text string, line int) lab.GuestFirewallRule {
 
 func at(line int) lab.Origin { return lab.Origin{File: "lab.yaml", Line: line} }
 
-// Connected is a lab with what Everything has not: both slots of a service, internal and instance input endpoints, health probes, an
-// internal load balancer, direct server return, a reserved and an instance's own public address, stopped machines, and a gateway that joins
-// two virtual networks and an on-premises site.
+// Connected is a lab with what Everything has not: both slots of a service, internal and instance input endpoints,
+// health probes, an internal load balancer, direct server return, a reserved and an instance's own public address,
+// stopped machines, and gateways that join two virtual networks and two on-premises sites.
 func Connected(t testing.TB) *lab.Lab {
 	t.Helper()
 	l, err := lab.New("connected", lab.Origin{})
@@ -148,8 +148,16 @@ func Connected(t testing.TB) *lab.Lab {
 		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24"), netip.MustParsePrefix("192.168.20.0/24")},
 		Hosts: []*lab.LocalHost{{Name: "desk", Services: Listen(445)}, {Name: "printer"}},
 	}))
-	do(l.CreateGateway("West", lab.VPNGateway{Connections: []string{"hq", "East"}}))
-	do(l.CreateGateway("East", lab.VPNGateway{Connections: []string{"West"}}))
+	do(l.CreateGateway("West", lab.VPNGateway{Connections: lab.ConnectTo("hq", "East")}))
+	// A university has public addresses of its own. Its site is called like a virtual network, and its VPN device
+	// can't be on the lab's internet.
+	do(l.CreateLocalNetwork(lab.LocalNetwork{
+		Name: "West", AddressSpace: []netip.Prefix{netip.MustParsePrefix("65.52.1.9/32"), netip.MustParsePrefix("130.88.0.0/24")},
+		VPNGatewayAddress: netip.MustParseAddr("130.88.0.1"), Hosts: []*lab.LocalHost{{Name: "lecturer", Services: Listen(445)}},
+	}))
+	do(l.CreateGateway("East", lab.VPNGateway{Connections: []lab.GatewayConnection{
+		{Name: "West", To: lab.ToVirtualNetwork}, {Name: "West", To: lab.ToLocalNetwork},
+	}}))
 
 	worker := lab.Role{
 		Name: "Worker", InstanceCount: 2, Services: Listen(7000, 7001, 22),

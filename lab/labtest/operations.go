@@ -67,6 +67,9 @@ func Operation(rt *rapid.T) lab.Operation {
 	case 8:
 		return lab.AddFirewallRuleOp{Instance: machine, Rule: rules(rt)[0]}
 	case 9:
+		if rapid.Bool().Draw(rt, "switch") {
+			return lab.SwitchFirewallOp{Instance: machine, Off: rapid.Bool().Draw(rt, "off")}
+		}
 		return lab.SetFirewallOp{Instance: machine, Off: rapid.Bool().Draw(rt, "off"), Rules: rules(rt)}
 	case 10:
 		return lab.CreateDeploymentOp{Service: "shop", Deployment: deployment(rt, slot.Draw(rt, "slot"))}
@@ -119,9 +122,13 @@ func rules(rt *rapid.T) []lab.GuestFirewallRule {
 }
 
 func deployment(rt *rapid.T, slot lab.Slot) lab.PackageDeployment {
-	return lab.PackageDeployment{Slot: slot, Name: string(slot), Roles: []lab.Role{{
+	web := lab.Role{
 		Name: "Web", InstanceCount: rapid.IntRange(1, 2).Draw(rt, "count"), Services: Listen(80),
 		InputEndpoints:    []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
 		InternalEndpoints: []lab.InternalEndpoint{{Name: "Peer", Protocol: "tcp", Ports: emu.PortRange{First: 7000, Last: 7000}}},
-	}}}
+	}
+	if rapid.IntRange(0, 3).Draw(rt, "remote desktop") == 0 {
+		web = WithRemoteDesktop(web)
+	}
+	return lab.PackageDeployment{Slot: slot, Name: string(slot), Roles: []lab.Role{web}}
 }

@@ -22,7 +22,7 @@ type describer struct {
 func (s *server) summary() Summary {
 	now := s.now()
 	sum := Summary{
-		Name: now.lab.Name, File: now.file, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
+		Name: now.lab.Name, File: now.file.Path, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
 		Instances: len(now.lab.Instances()), Namespaces: len(now.network().Namespaces), Links: len(now.network().Links),
 	}
 	for _, m := range now.lab.Members() {
@@ -84,7 +84,10 @@ func (s *server) info() Info {
 			Subnets: []SubnetInfo{}, DNSServers: append([]netip.Addr{}, v.DNSServers...),
 		}
 		if g := v.Gateway; g != nil {
-			n.Gateway = &GatewayInfo{g.Address, append([]string{}, g.Connections...)}
+			n.Gateway = &GatewayInfo{g.Address, g.Names(), []PeerInfo{}, g.ClientAddressPool, g.Profile}
+			for _, c := range g.Connections {
+				n.Gateway.Peers = append(n.Gateway.Peers, PeerInfo{c.Name, c.To, c.Dedicated})
+			}
 		}
 		for _, sub := range v.Subnets {
 			n.Subnets = append(n.Subnets, SubnetInfo{sub.Name, sub.AddressPrefix})
@@ -103,7 +106,7 @@ func (s *server) info() Info {
 		info.InternetHosts = append(info.InternetHosts, d.host(lab.Member{InternetHost: h}))
 	}
 	for _, n := range d.lab.LocalNetworks {
-		site := LocalNetworkInfo{n.Name, n.AddressSpace, n.VPNGatewayAddress, []HostInfo{}}
+		site := LocalNetworkInfo{n.Name, n.AddressSpace, n.VPNGatewayAddress, n.Address, []HostInfo{}}
 		for _, h := range n.Hosts {
 			site.Hosts = append(site.Hosts, d.host(lab.Member{LocalHost: h}))
 		}
@@ -162,7 +165,7 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) Deploymen
 	}
 	for _, i := range of.Instances {
 		h := d.host(lab.Member{Instance: i})
-		h.Deployment, h.Slot = of.Name, info.Slot
+		h.Deployment, h.Slot, h.DNSName = of.Name, info.Slot, c.PublicNameOf(of, i)
 		info.Instances = append(info.Instances, h)
 	}
 	return info
@@ -221,7 +224,7 @@ func (d describer) host(m lab.Member) HostInfo {
 	h.Static, h.PublicIP, h.State, h.FirewallOff = i.StaticAddress, i.PublicIP, i.State, i.FirewallOff
 	for _, r := range d.lab.FirewallRules(i) {
 		added := slices.ContainsFunc(i.Firewall, func(own lab.GuestFirewallRule) bool { return own.Name == r.Name && own.Text == r.Text })
-		h.Firewall = append(h.Firewall, FirewallRuleInfo{r.Name, r.Text, r.String(), r.Inactive, added})
+		h.Firewall = append(h.Firewall, FirewallRuleInfo{r.Name, r.Text, r.String(), r.Inactive, r.Note, added})
 	}
 	for _, e := range i.Endpoints {
 		h.Endpoints = append(h.Endpoints, InstanceEndpointInfo{e.Name, e.Protocol, e.PublicPort, e.LocalPort, e.LoadBalancedSet})

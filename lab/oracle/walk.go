@@ -112,7 +112,7 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 			}
 		}
 	}
-	if outcome, ok := w.throughTunnel(d.VirtualNetwork, i.DIP); ok {
+	if outcome, ok := w.throughTunnel(d.Domain(), i.DIP); ok {
 		return outcome
 	}
 	own := slices.IndexFunc(subnets, func(p netip.Prefix) bool { return p.Contains(i.DIP) })
@@ -207,13 +207,13 @@ func (w walk) public(source netip.Addr) []Outcome {
 		}
 	}
 	for _, n := range w.lab.LocalNetworks {
-		if n.VPNGatewayAddress == a {
+		if n.Address == a {
 			return blocked(rules.SiteName(n), rules.NoEndpoint)
 		}
 	}
 	for _, n := range w.lab.VirtualNetworks {
 		if n.Gateway != nil && n.Gateway.Address == a {
-			return blocked(rules.EdgeName(n.Name), rules.PlatformPort)
+			return blocked(rules.NetworkEdgeName(n.Name), rules.PlatformPort)
 		}
 	}
 	if a == lab.PublicResolver {
