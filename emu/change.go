@@ -31,8 +31,10 @@ type NamespaceChange struct {
 	// Routes and neighbours on a link that is removed and added are too.
 	RemovedRoutes, AddedRoutes       []Route
 	RemovedNeighbors, AddedNeighbors []Neighbor
-	Ruleset                          *RulesetChange
-	Firewall                         *FirewallChange
+	Ruleset, Switch                  *RulesetChange
+	// Removed: who had one keeps no connection by it ([Change.Closed]).
+	RemovedTranslations, AddedTranslations []Translation
+	Firewall                               *FirewallChange
 	// What is not in the kernel: name servers, proxies, services and programs, health probes, files.
 	DNS                      bool // whether there is a name server, and where it answers
 	RemovedViews, AddedViews []*NameView
@@ -41,6 +43,7 @@ type NamespaceChange struct {
 	RemovedHealthProbes      []HealthProbe
 	AddedHealthProbes        []HealthProbe
 	Files                    bool // resolver, hosts, host name
+	Boundary                 bool // what runs in the namespace ends, and starts again within the new one
 }
 
 // BridgeChange is a bridge that stays with another MAC address or other addresses.
@@ -205,14 +208,17 @@ func (c *Change) tunnels(anew map[string]bool) {
 func namespaceChange(from, to *Namespace, lost map[string]bool) (NamespaceChange, bool) {
 	c := NamespaceChange{
 		Ruleset: CompareRulesets(from.Ruleset, to.Ruleset),
+		Switch:  CompareRulesets(from.Switch, to.Switch),
 		Proxies: !reflect.DeepEqual(from.Proxies, to.Proxies),
 		Services: !slices.EqualFunc(from.Services, to.Services, func(a, b Service) bool {
 			return a.Same(b) && equal(a.Env, b.Env) && equal(a.Desktops, b.Desktops)
 		}),
 		Files: from.HostName() != to.HostName() || !equal(from.Hosts, to.Hosts) ||
 			!equal(from.Resolver.Servers, to.Resolver.Servers) || !equal(from.Resolver.Search, to.Resolver.Search),
+		Boundary: !from.Boundary.Equal(to.Boundary),
 	}
 	c.RemovedLoopback, c.AddedLoopback = difference(from.Loopback, to.Loopback)
+	c.RemovedTranslations, c.AddedTranslations = difference(from.Translations, to.Translations)
 	c.RemovedRoutes, c.AddedRoutes = differenceAfter(from.Routes, to.Routes, lost, func(r Route) string { return r.Device })
 	c.RemovedNeighbors, c.AddedNeighbors = differenceAfter(from.Neighbors, to.Neighbors, lost, func(n Neighbor) string { return n.Device })
 	c.RemovedHealthProbes, c.AddedHealthProbes = difference(from.HealthProbes, to.HealthProbes)

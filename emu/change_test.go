@@ -54,18 +54,22 @@ func TestChangesText(t *testing.T) {
 			n.Namespaces[1].Firewall.Rules[0].Origin.Line = 9
 			n.Namespaces[0].Ruleset.Chains[0].Rules[0].Origin.Line = 9
 		}, ""},
+		{"another boundary", func(n *Network) { n.Namespaces[1].Boundary.Limits.Memory = GiB }, "~ vm: boundary: what runs there is started anew\n"},
 		{"host gone", func(n *Network) { n.Namespaces, n.Links = n.Namespaces[:1], nil }, `- namespace vm
 - edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
+- edge: connections of 10.0.0.4
 `},
 		{"another kind", func(n *Network) { n.Namespaces[1].Kind = Router }, `- namespace vm
 + namespace vm
 - edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
 + edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
+- edge: connections of 10.0.0.4
 `},
 		{"another address", func(n *Network) { n.Links[0].B.Addresses[0] = netip.MustParsePrefix("10.0.0.5/24") }, `- edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
 + edge: link vm 02:01:0a:00:00:04 port of front, to vm eth0
 - vm: route default via 10.0.0.1 dev eth0
 + vm: route default via 10.0.0.1 dev eth0
+- edge: connections of 10.0.0.4
 `},
 		{"bridge", func(n *Network) {
 			n.Namespaces[0].Bridges[0].MAC = MACOf(addr("10.0.0.9"))
@@ -75,6 +79,7 @@ func TestChangesText(t *testing.T) {
 + edge: bridge back 00:00:00:00:00:00
 - edge: bridge front 02:00:0a:00:00:01 10.0.0.1/24
 + edge: bridge front 02:00:0a:00:00:09 10.0.0.1/24
+- edge: connections of 168.63.129.16
 `},
 		{"rules", func(n *Network) {
 			n.Namespaces[0].Ruleset.Chains[0].Rules = append(n.Namespaces[0].Ruleset.Chains[0].Rules, Rule{Statements: []Statement{Drop{}}})
@@ -134,6 +139,8 @@ func TestChangesSeeEveryField(t *testing.T) {
 	}{
 		{"network", reflect.TypeFor[Network](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(n).Elem() }},
 		{"namespace", reflect.TypeFor[Namespace](), []string{"Origin"}, func(n *Network) reflect.Value { return reflect.ValueOf(n.Namespaces[0]).Elem() }},
+		{"boundary", reflect.TypeFor[Boundary](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[1].Boundary).Elem() }},
+		{"limits", reflect.TypeFor[Limits](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[1].Boundary.Limits).Elem() }},
 		{"link end", reflect.TypeFor[LinkEnd](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Links[0].A).Elem() }},
 		{"port", reflect.TypeFor[BridgePort](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(n.Links[0].A.Port).Elem() }},
 		{"bridge", reflect.TypeFor[Bridge](), nil, func(n *Network) reflect.Value { return reflect.ValueOf(&n.Namespaces[0].Bridges[0]).Elem() }},
@@ -176,12 +183,16 @@ func mutate(t *testing.T, v reflect.Value) {
 		}
 	case reflect.Array:
 		mutate(t, v.Index(0))
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(v.Int() + 1)
 	case reflect.Uint8:
 		v.SetUint(v.Uint() + 1)
 	case reflect.Struct:
 		switch v.Interface().(type) {
+		case Boundary:
+			v.Set(reflect.ValueOf(Boundary{Privileged: true}))
+		case Limits:
+			v.Set(reflect.ValueOf(Limits{PIDs: 100}))
 		case Resolver:
 			v.Set(reflect.ValueOf(Resolver{Search: []string{"x"}}))
 		case netip.Prefix:

@@ -2,7 +2,9 @@ package emu
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +28,10 @@ func (c *Change) String() string {
 	lines(&p, '+', "", c.AddedTunnels, tunnel)
 	for i := range c.Changed {
 		p.namespace(&c.Changed[i])
+	}
+	closed := c.Closed()
+	for _, namespace := range slices.Sorted(maps.Keys(closed)) {
+		lines(&p, '-', namespace+": ", closed[namespace], Closed.String)
 	}
 	record := func(r NameRecord) string { return "public name " + r.Name + " " + r.Address.String() }
 	lines(&p, '-', "", c.RemovedNames, record)
@@ -64,7 +70,7 @@ func (p *changePrinter) namespace(c *NamespaceChange) {
 	lines(p, '+', in, c.AddedRoutes, Route.String)
 	lines(p, '-', in, c.RemovedNeighbors, neighbor)
 	lines(p, '+', in, c.AddedNeighbors, neighbor)
-	if r := c.Ruleset; r != nil {
+	for _, r := range c.Rulesets() {
 		p.texts(in, r.From == nil, r.To == nil, func() string { return r.From.String() }, func() string { return r.To.String() })
 	}
 	if f := c.Firewall; f != nil {
@@ -73,7 +79,7 @@ func (p *changePrinter) namespace(c *NamespaceChange) {
 	for _, o := range []struct {
 		differs bool
 		what    string
-	}{{c.DNS || len(c.RemovedViews)+len(c.AddedViews) > 0, "name server"}, {c.Proxies, "HTTP proxies"}, {c.Services, "services"}, {len(c.RemovedHealthProbes)+len(c.AddedHealthProbes) > 0, "health probes"}, {c.Files, "host name, hosts, resolver"}} {
+	}{{c.DNS || len(c.RemovedViews)+len(c.AddedViews) > 0, "name server"}, {c.Proxies, "HTTP proxies"}, {c.Services, "services"}, {len(c.RemovedHealthProbes)+len(c.AddedHealthProbes) > 0, "health probes"}, {c.Files, "host name, hosts, resolver"}, {c.Boundary, "boundary: what runs there is started anew"}} {
 		if o.differs {
 			p.line('~', in+o.what)
 		}

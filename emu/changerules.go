@@ -10,6 +10,7 @@ type RulesetChange struct {
 	From, To *Ruleset // nil: there is none
 	// Chains that come and go, and those of which the hook or a rule differs. (Rules may differ in a timeout policy that has the same name.)
 	Chains    []ChainChange
+	Ports     []SetChange[PortAddress]
 	Prefixes  []SetChange[netip.Prefix]
 	Pairs     []SetChange[[2]netip.Addr]
 	Addresses []SetChange[AddressMapElement]
@@ -46,6 +47,7 @@ func CompareRulesets(from, to *Ruleset) *RulesetChange {
 	c := &RulesetChange{
 		From: from, To: to,
 		Chains:    chainChanges(was.Chains, is.Chains),
+		Ports:     setChanges(was.Ports, is.Ports, portSetParts),
 		Prefixes:  setChanges(was.Prefixes, is.Prefixes, func(s PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements }),
 		Pairs:     setChanges(was.Pairs, is.Pairs, func(s PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements }),
 		Addresses: setChanges(was.Addresses, is.Addresses, func(m AddressMap) (string, []AddressMapElement) { return m.Name, m.Elements }),
@@ -53,13 +55,16 @@ func CompareRulesets(from, to *Ruleset) *RulesetChange {
 		Sockets:   setChanges(was.Sockets, is.Sockets, func(m SocketMap) (string, []SocketMapElement) { return m.Name, m.Elements }),
 	}
 	c.RemovedTimeouts, c.AddedTimeouts = difference(was.Timeouts, is.Timeouts)
-	same := (from == nil) == (to == nil) && was.Table == is.Table && len(c.Chains) == 0 && len(c.Prefixes) == 0 && len(c.Pairs) == 0 &&
+	same := (from == nil) == (to == nil) && was.Family == is.Family && was.Table == is.Table &&
+		len(c.Chains) == 0 && len(c.Ports) == 0 && len(c.Prefixes) == 0 && len(c.Pairs) == 0 &&
 		len(c.Addresses) == 0 && len(c.Marks) == 0 && len(c.Sockets) == 0 && len(c.RemovedTimeouts) == 0 && len(c.AddedTimeouts) == 0
 	if same {
 		return nil
 	}
 	return c
 }
+
+func portSetParts(s PortSet) (name string, elements []PortAddress) { return s.Name, s.Elements }
 
 func chainChanges(from, to []*Chain) (changes []ChainChange) {
 	from, to = unshared(from, to, EqualChains)
@@ -131,4 +136,14 @@ func setChanges[S any, E comparable](from, to []S, parts func(S) (name string, e
 		}
 	}
 	return changes
+}
+
+// Rulesets lists the changes of the namespace's tables.
+func (c *NamespaceChange) Rulesets() (all []*RulesetChange) {
+	for _, r := range []*RulesetChange{c.Ruleset, c.Switch} {
+		if r != nil {
+			all = append(all, r)
+		}
+	}
+	return all
 }

@@ -52,15 +52,31 @@ type Namespace struct {
 	Bridges   []Bridge     `json:"bridges,omitempty"`
 	Routes    []Route      `json:"routes,omitempty"`
 	Neighbors []Neighbor   `json:"neighbors,omitempty"`
-	Ruleset   *Ruleset     `json:"ruleset,omitempty"`  // nftables
-	Firewall  *Firewall    `json:"firewall,omitempty"` // iptables
-	DNS       *NameServer  `json:"dns,omitempty"`
-	Proxies   []HTTPProxy  `json:"httpProxies,omitempty"`
-	Resolver  Resolver     `json:"resolver,omitzero"`
-	Hosts     []NameRecord `json:"hosts,omitempty"` // lines of /etc/hosts beyond localhost
-	Services  []Service    `json:"services,omitempty"`
+	Ruleset   *Ruleset     `json:"ruleset,omitempty"` // nftables
+	// Switch are the rules of a router's bridges.
+	Switch *Ruleset `json:"switch,omitempty"`
+	// Translations are what the rules of a router translate connections for.
+	Translations []Translation `json:"translations,omitempty"`
+	Firewall     *Firewall     `json:"firewall,omitempty"` // iptables
+	DNS          *NameServer   `json:"dns,omitempty"`
+	Proxies      []HTTPProxy   `json:"httpProxies,omitempty"`
+	Resolver     Resolver      `json:"resolver,omitzero"`
+	Hosts        []NameRecord  `json:"hosts,omitempty"` // lines of /etc/hosts beyond localhost
+	Services     []Service     `json:"services,omitempty"`
+	// Boundary is what programs here may use of the machine.
+	Boundary Boundary `json:"boundary,omitzero"`
 	// HealthProbes start in this namespace.
 	HealthProbes []HealthProbe `json:"healthProbes,omitempty"`
+}
+
+// Rulesets lists the tables of the namespace.
+func (s Namespace) Rulesets() (all []*Ruleset) {
+	for _, r := range []*Ruleset{s.Ruleset, s.Switch} {
+		if r != nil {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // HostName is what programs inside see.

@@ -1,6 +1,9 @@
 package emu
 
-import "net/netip"
+import (
+	"cmp"
+	"net/netip"
+)
 
 // ProbeDSCP is the differentiated-services code point that the emulator's own probes set on their packets. Rules report a
 // drop only of packets that carry it, so that no other traffic, however much, costs more than the drop itself.
@@ -9,10 +12,23 @@ const ProbeDSCP = 0x2b
 // LogGroup is the NFLOG group on which rules report the drops of probe packets.
 const LogGroup = 1
 
-// Ruleset is the one nftables table, family ip, of a namespace. Order of chains is without meaning, order of rules is the
-// order of evaluation.
+// Family is the kind of packets that a table sees.
+type Family string
+
+const (
+	IPv4         Family = ""       // that the namespace receives, forwards or sends
+	BridgeFamily Family = "bridge" // that come in by the ports of its bridges, whatever their protocol
+)
+
+// String returns the family as nft names it.
+func (f Family) String() string { return cmp.Or(string(f), "ip") }
+
+// Ruleset is an nftables table, the only one of its family in a namespace. Order of chains is without meaning,
+// order of rules is the order of evaluation.
 type Ruleset struct {
+	Family    Family       `json:"family,omitempty"`
 	Table     string       `json:"table"`
+	Ports     []PortSet    `json:"portSets,omitempty"`
 	Prefixes  []PrefixSet  `json:"prefixSets,omitempty"`
 	Pairs     []PairSet    `json:"pairSets,omitempty"`
 	Addresses []AddressMap `json:"addressMaps,omitempty"`
@@ -35,6 +51,18 @@ type TimeoutPolicy struct {
 type PrefixSet struct {
 	Name     string         `json:"name"`
 	Elements []netip.Prefix `json:"elements"`
+}
+
+// PortSet is a named set of devices with the addresses behind each.
+type PortSet struct {
+	Name     string        `json:"name"`
+	Elements []PortAddress `json:"elements"`
+}
+
+// PortAddress is an address behind a device.
+type PortAddress struct {
+	Device  string     `json:"device"`
+	Address netip.Addr `json:"address"`
 }
 
 // PairSet is a named set of source and destination addresses.
@@ -98,6 +126,9 @@ const (
 	RawHook     Hook = "type filter hook prerouting priority raw; policy accept;"
 	InputHook   Hook = "type filter hook input priority filter; policy drop;"
 	ForwardHook Hook = "type filter hook forward priority filter; policy drop;"
+	// SwitchHook is where frames come in by the ports of bridges; it is of the BridgeFamily, and what no rule
+	// accepts goes nowhere.
+	SwitchHook Hook = "type filter hook prerouting priority filter; policy drop;"
 )
 
 // Rule is one nftables rule. Two rules may share an ID where one reports what the other drops.
@@ -130,8 +161,18 @@ const (
 )
 
 type (
-	// MatchInput matches the interface a packet came in on.
+	// MatchInput matches the interface a packet came in on; a name that ends with * stands for all that begin so.
 	MatchInput struct{ Device string }
+	// MatchPortAddress matches a packet's interface and source address against a PortSet, MatchPortARP those of an
+	// ARP packet's sender, both in the BridgeFamily.
+	MatchPortAddress struct{ Set string }
+	MatchPortARP     struct{ Set string }
+	// MatchIPv4 and MatchARP match packets of these protocols, in the BridgeFamily.
+	MatchIPv4 struct{}
+	MatchARP  struct{}
+	// MatchForgedSource matches packets that come in by another interface than the one by which their source is
+	// reached.
+	MatchForgedSource struct{}
 	// MatchOutput matches the interface a packet leaves by.
 	MatchOutput struct{ Device string }
 	// MatchPrefix matches the source or destination address.
@@ -150,8 +191,12 @@ type (
 	MatchProtocol struct{ Protocol string }
 	// MatchPort matches the destination port; it needs a MatchProtocol of tcp or udp before it.
 	MatchPort struct{ Port uint16 }
+	// MatchSourcePort matches the source port; it needs what MatchPort needs.
+	MatchSourcePort struct{ Port uint16 }
 	// MatchEstablished matches packets of connections that were accepted before, and what relates to them.
 	MatchEstablished struct{}
+	// MatchInvalid matches packets that are of no connection and begin none: they are not translated.
+	MatchInvalid struct{}
 	// MatchDNATed matches packets of connections whose destination was translated.
 	MatchDNATed struct{}
 	// MatchProbe matches the emulator's own probes (ProbeDSCP).
@@ -160,6 +205,8 @@ type (
 	Log struct{ Prefix string }
 	// Counter counts packets and bytes.
 	Counter struct{}
+	// NoTrack keeps the packet out of connection tracking; it works in a [RawHook].
+	NoTrack struct{}
 	// Accept ends the hook: the packet goes on.
 	Accept struct{}
 	// Drop ends the packet, silently.

@@ -9,8 +9,14 @@ import (
 
 // What follows gives the parts of a ruleset in the language of nft.
 
-func (m MatchInput) String() string  { return "iifname " + quote(m.Device) }
-func (m MatchOutput) String() string { return "oifname " + quote(m.Device) }
+func (m MatchInput) String() string       { return "iifname " + quote(m.Device) }
+func (e PortAddress) String() string      { return quote(e.Device) + " . " + e.Address.String() }
+func (m MatchPortAddress) String() string { return "iifname . ip saddr @" + m.Set }
+func (m MatchPortARP) String() string     { return "iifname . arp saddr ip @" + m.Set }
+func (MatchIPv4) String() string          { return "meta protocol ip" }
+func (MatchARP) String() string           { return "meta protocol arp" }
+func (MatchForgedSource) String() string  { return "fib saddr . iif oif missing" }
+func (m MatchOutput) String() string      { return "oifname " + quote(m.Device) }
 func (m MatchPrefix) String() string {
 	if m.Prefix.IsSingleIP() {
 		return fmt.Sprintf("ip %saddr %s", m.Of, m.Prefix.Addr())
@@ -21,13 +27,18 @@ func (m MatchPrefixSet) String() string { return fmt.Sprintf("ip %saddr @%s", m.
 func (m MatchPairSet) String() string   { return fmt.Sprintf("ip saddr . ip daddr @%s", m.Set) }
 func (m MatchProtocol) String() string  { return "meta l4proto " + m.Protocol }
 func (m MatchPort) String() string      { return fmt.Sprintf("th dport %d", m.Port) }
+func (m MatchSourcePort) String() string {
+	return fmt.Sprintf("th sport %d", m.Port)
+}
 func (MatchEstablished) String() string { return "ct state established,related" }
+func (MatchInvalid) String() string     { return "ct state invalid" }
 func (MatchDNATed) String() string      { return "ct status dnat" }
 func (MatchProbe) String() string       { return fmt.Sprintf("ip dscp %#x", ProbeDSCP) }
 func (s Log) String() string {
 	return fmt.Sprintf("log prefix %s group %d queue-threshold 1", quote(s.Prefix), LogGroup)
 }
 func (Counter) String() string    { return "counter" }
+func (NoTrack) String() string    { return "notrack" }
 func (Accept) String() string     { return "accept" }
 func (Drop) String() string       { return "drop" }
 func (s Goto) String() string     { return "goto " + s.Chain }
@@ -108,7 +119,14 @@ func (t *Ruleset) text(rule func(Rule) string) string {
 	elements := func(all []string) string {
 		return "elements = { " + strings.Join(all, ", ") + " }"
 	}
-	fmt.Fprintf(&b, "table ip %s {\n", t.Table)
+	fmt.Fprintf(&b, "table %s %s {\n", t.Family, t.Table)
+	for _, s := range t.Ports {
+		lines := []string{"type ifname . ipv4_addr;"}
+		if len(s.Elements) > 0 {
+			lines = append(lines, elements(texts(s.Elements, PortAddress.String)))
+		}
+		block("set "+s.Name, lines...)
+	}
 	for _, s := range t.Prefixes {
 		lines := []string{"type ipv4_addr; flags interval;"}
 		if len(s.Elements) > 0 {

@@ -77,6 +77,9 @@ func (p *printer) namespace(s *Namespace, links []string) {
 	if len(s.Resolver.Servers) > 0 {
 		p.line(1, "name servers %s; search %s", join(s.Resolver.Servers), strings.Join(s.Resolver.Search, " "))
 	}
+	if b := s.Boundary.String(); b != "" {
+		p.line(1, "boundary: %s", b)
+	}
 	if s.DNS != nil {
 		p.dns(s.DNS)
 	}
@@ -92,9 +95,11 @@ func (p *printer) namespace(s *Namespace, links []string) {
 			p.line(2, "%s", d)
 		}
 	}
-	if s.Ruleset != nil {
-		p.line(1, "nftables")
-		p.block(2, s.Ruleset.Annotated())
+	for i, r := range s.Rulesets() {
+		if i == 0 {
+			p.line(1, "nftables")
+		}
+		p.block(2, r.Annotated())
 	}
 	if s.Firewall != nil {
 		p.line(1, "iptables")

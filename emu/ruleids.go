@@ -30,7 +30,7 @@ func CheckChangedRules(c *Change) error {
 		}
 	}
 	for _, s := range c.Changed {
-		if s.Ruleset == nil && s.Firewall == nil {
+		if s.Ruleset == nil && s.Switch == nil && s.Firewall == nil {
 			continue
 		}
 		if err := s.To.CheckRules(); err != nil {
@@ -54,8 +54,8 @@ func (s *Namespace) CheckRules() error {
 		taken[id] = where
 		return nil
 	}
-	if s.Ruleset != nil {
-		for _, c := range s.Ruleset.Chains {
+	for _, t := range s.Rulesets() {
+		for _, c := range t.Chains {
 			for rest := c.Rules; len(rest) > 0; {
 				r, n := rest[0], 1
 				if prefix, reports := r.reports(); reports {

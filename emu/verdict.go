@@ -71,6 +71,31 @@ type RuleReference struct {
 	Origin    Origin `json:"origin,omitzero"`
 }
 
+// Named returns the observation with other names of its namespaces.
+func (o Observation) Named(name func(namespace string) string) Observation {
+	o.By = o.By.Named(name)
+	if o.AnsweredBy != "" {
+		o.AnsweredBy = name(o.AnsweredBy)
+	}
+	members := o.Members
+	o.Members = nil
+	for _, m := range members {
+		m.Namespace, m.By = name(m.Namespace), m.By.Named(name)
+		o.Members = append(o.Members, m)
+	}
+	return o
+}
+
+// Named returns the reference with another name of its namespace; nil stays nil.
+func (r *RuleReference) Named(name func(namespace string) string) *RuleReference {
+	if r == nil {
+		return nil
+	}
+	called := *r
+	called.Namespace = name(r.Namespace)
+	return &called
+}
+
 // Rule finds what the network knows of a rule by its namespace and id.
 func (n *Network) Rule(namespace, id string) (RuleReference, bool) {
 	if s, ok := n.Namespace(namespace); ok {
@@ -82,8 +107,8 @@ func (n *Network) Rule(namespace, id string) (RuleReference, bool) {
 // Rule finds what is known of a rule of the namespace by its id, which is the rule's own ([Namespace.CheckRules]).
 func (s *Namespace) Rule(id string) (RuleReference, bool) {
 	ref := RuleReference{Namespace: s.Name, ID: id}
-	if s.Ruleset != nil {
-		for _, c := range s.Ruleset.Chains {
+	for _, t := range s.Rulesets() {
+		for _, c := range t.Chains {
 			for _, r := range c.Rules {
 				if r.ID == id {
 					ref.Text, ref.Origin = r.Comment, r.Origin

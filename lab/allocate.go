@@ -259,19 +259,37 @@ func (l *Lab) newDeployment(service, name string, kind DeploymentKind, network s
 	}
 }
 
-// instanceID is the short name where no other member of the lab has it; then with the service's, then with the deployment's name too. The
-// deployment may be one that isn't in the lab yet.
-func (l *Lab) instanceID(d *Deployment, name string) string {
-	for _, id := range []string{name, d.Service + "." + name} {
-		if !l.named(id) && !slices.ContainsFunc(d.Instances, func(i *Instance) bool { return i.ID == id }) {
-			return id
+// giveIDs gives each instance of a deployment that has no id one that no other namespace of the lab has: the name by which the
+// instance is found in the slot, where nobody else has it. The deployment may be one that isn't in the lab yet.
+func (l *Lab) giveIDs(d *Deployment, slot Slot) {
+	taken := func(id string) bool {
+		return l.hasID(id) || slices.ContainsFunc(d.Instances, func(i *Instance) bool { return i.ID == id })
+	}
+	for _, i := range d.Instances {
+		if i.ID != "" {
+			continue
+		}
+		full := i.Service + "." + string(slot) + "." + i.Name
+		candidates := []string{full}
+		if slot == Production {
+			candidates = []string{i.Name, i.Service + "." + i.Name, full}
+		}
+		at := slices.IndexFunc(candidates, func(id string) bool { return !taken(id) })
+		if at >= 0 {
+			i.ID = candidates[at]
+			continue
+		}
+		// Those who were in the slot before, and are in the other one now, keep theirs.
+		for n := 2; i.ID == ""; n++ {
+			if id := fmt.Sprintf("%s.%d", full, n); !taken(id) {
+				i.ID = id
+			}
 		}
 	}
-	return d.Service + "." + d.Name + "." + name
 }
 
-// named tells whether a member has the id.
-func (l *Lab) named(id string) bool {
+// hasID reports whether a member has the id.
+func (l *Lab) hasID(id string) bool {
 	for _, i := range l.instances() {
 		if i.ID == id {
 			return true

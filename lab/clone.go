@@ -15,6 +15,7 @@ func (l *Lab) Clone() *Lab {
 		WebSites:        slices.Clone(l.WebSites),
 		InternetHosts:   slices.Clone(l.InternetHosts),
 		LocalNetworks:   slices.Clone(l.LocalNetworks),
+		Boundary:        l.Boundary,
 		Expectations:    slices.Clip(l.Expectations), // only ever appended to
 		Exposure:        slices.Clip(l.Exposure),
 		created:         l.created,

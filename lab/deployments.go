@@ -64,9 +64,7 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	if err := checkReservedEndpoints(d, d.ReservedIP, d.Instances...); err != nil {
 		return err.WithHint("Give a role an input endpoint.").At(p.Origin)
 	}
-	for _, i := range d.Instances {
-		i.ID = l.instanceID(d, i.Name)
-	}
+	l.giveIDs(d, p.Slot)
 	l.allocateVIP(d)
 	l.allocatePublicIPs(d, d.Instances...)
 	l.deploy(s, p.Slot, d)
@@ -155,6 +153,10 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 		}
 	}
 	errs = append(errs, checkServices(role.Services)...)
+	if err := checkBoundary(role.Boundary); err != nil {
+		refuse(role.Origin, err)
+	}
+	role.Boundary = role.Boundary.Over(l.Boundary)
 	d.Roles = append(d.Roles, role)
 	for range role.InstanceCount {
 		if err := l.addInstance(d, role); err != nil {
@@ -224,7 +226,8 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 	instance := &Instance{
 		Name: fmt.Sprintf("%s_IN_%d", role.Name, n), Service: d.Service, Role: role.Name, OS: Windows, Subnet: role.Subnet, DIP: dip, State: Running,
 		Firewall: role.Firewall, FirewallOff: role.FirewallOff, FirewallOrigin: orDefault(role.FirewallOrigin, role.Origin),
-		Services: role.Services, PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n), InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
+		Services: role.Services, Boundary: role.Boundary, PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n),
+		InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
 	}
 	for _, e := range role.InputEndpoints {
 		instance.Endpoints = append(instance.Endpoints, Endpoint{
@@ -349,7 +352,7 @@ func (l *Lab) ScaleRole(service string, slot Slot, role string, wanted int) erro
 			return err
 		}
 		last := now.Instances[len(now.Instances)-1]
-		last.ID = l.instanceID(now, last.Name)
+		l.giveIDs(now, orDefault(slot, Production))
 		l.allocatePublicIPs(now, last)
 	}
 	l.replaceDeployment(d, now)

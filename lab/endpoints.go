@@ -237,10 +237,10 @@ func (d *Deployment) changeEndpoints(which func(i *Instance, n int, e Endpoint) 
 	}
 }
 
-// SetEndpointACL replaces the access control list of an endpoint, of its whole load-balanced set where it is in one. Without an instance it
-// is the endpoint that the service's first deployment with one of that name has, which has to be one or one set.
-func (l *Lab) SetEndpointACL(service, instance, name string, rules []ACLRule) error {
-	s, err := l.existing(service)
+// SetEndpointACL replaces the access control list of an endpoint, of its whole load-balanced set where it is in one. Without an instance,
+// which goes by its host name, it is the endpoint of that name that the deployment in the slot has, which must be one or one set.
+func (l *Lab) SetEndpointACL(service string, slot Slot, instance, name string, rules []ACLRule) error {
+	_, d, err := l.deployment(service, slot)
 	if err != nil {
 		return err
 	}
@@ -248,29 +248,27 @@ func (l *Lab) SetEndpointACL(service, instance, name string, rules []ACLRule) er
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	for d := range s.deployments() {
-		for _, i := range d.Instances {
-			n := slices.IndexFunc(i.Endpoints, func(e Endpoint) bool { return e.Name == name })
-			if instance != "" && i.Name != instance && i.ID != instance || n < 0 {
-				continue
-			}
-			set := i.Endpoints[n].LoadBalancedSet
-			if owners := d.owners(name, set); instance == "" && len(owners) > 1 {
-				return conflict("The cloud service %s has several endpoints %s: of %s.", service, name, strings.Join(owners, ", ")).
-					WithHint("Name one of them instead of the cloud service.")
-			}
-			now := d.copy()
-			now.changeEndpoints(func(m *Instance, k int, e Endpoint) bool {
-				return m == i && k == n || set != "" && e.LoadBalancedSet == set
-			}, func(e *Endpoint) { e.ACL = acl })
-			l.replaceDeployment(d, now)
-			return nil
+	for _, i := range d.Instances {
+		n := slices.IndexFunc(i.Endpoints, func(e Endpoint) bool { return e.Name == name })
+		if instance != "" && i.Name != instance || n < 0 {
+			continue
 		}
+		set := i.Endpoints[n].LoadBalancedSet
+		if owners := d.owners(name, set); instance == "" && len(owners) > 1 {
+			return conflict("The cloud service %s has several endpoints %s: of %s.", service, name, strings.Join(owners, ", ")).
+				WithHint("Name one of them instead of the cloud service.")
+		}
+		now := d.copy()
+		now.changeEndpoints(func(m *Instance, k int, e Endpoint) bool {
+			return m == i && k == n || set != "" && e.LoadBalancedSet == set
+		}, func(e *Endpoint) { e.ACL = acl })
+		l.replaceDeployment(d, now)
+		return nil
 	}
 	if instance == "" {
-		return notFound("The cloud service %s has no endpoint %s.", service, name)
+		return notFound("The cloud service %s has no endpoint %s.", service+inStaging(slot), name)
 	}
-	return notFound("The cloud service %s has no instance %s with an endpoint %s.", service, instance, name)
+	return notFound("The cloud service %s has no instance %s with an endpoint %s.", service+inStaging(slot), instance, name)
 }
 
 // owners names the instances with an endpoint of a name. Those of a load-balanced set count as one.
@@ -282,7 +280,7 @@ func (d *Deployment) owners(endpoint, set string) (all []string) {
 			if e.Name != endpoint || member && inSet {
 				continue
 			}
-			all, inSet = append(all, i.ID), inSet || member
+			all, inSet = append(all, i.Name), inSet || member
 		}
 	}
 	return all

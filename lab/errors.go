@@ -36,6 +36,8 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return e
 }
 
+const codeNotFound = "ResourceNotFound"
+
 // The platform's error codes, with their HTTP status (MSDN "Service Management Status and Error Codes").
 func badRequest(format string, args ...any) *Error {
 	return &Error{Code: "BadRequest", HTTPStatus: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
@@ -46,5 +48,5 @@ func conflict(format string, args ...any) *Error {
 }
 
 func notFound(format string, args ...any) *Error {
-	return &Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: codeNotFound, HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf(format, args...)}
 }

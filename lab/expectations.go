@@ -3,7 +3,6 @@ package lab
 import (
 	"errors"
 	"slices"
-	"strings"
 
 	"vnetlab/emu"
 )
@@ -47,45 +46,19 @@ func (l *Lab) Expect(e Expectation) error {
 
 // addressNamed refuses a name that no source address goes by.
 func (l *Lab) addressNamed(name string) (string, error) {
-	if _, ok := l.Find(name); ok {
+	_, refusal := l.member(name)
+	if refusal == nil {
 		return name, nil
 	}
-	for _, r := range l.PublicNames() {
-		if strings.EqualFold(r.Name, name) {
-			return name, nil
-		}
+	if _, ok := l.AddressNamed(name); ok {
+		return name, nil
+	}
+	if refusal.Code != codeNotFound {
+		return "", refusal
 	}
 	candidates := l.memberNames()
 	for _, r := range l.PublicNames() {
 		candidates = append(candidates, r.Name)
 	}
-	return "", didYouMean(notFound("The lab %s has nothing named %s.", l.Name, shorten(name)), name, candidates)
-}
-
-// StagingName is what stands for the VIP of a service's staging deployment in a list of exposed ports. Its DNS name is hard to guess, and
-// another one after each deployment.
-func (s *CloudService) StagingName() string { return s.Name + ".staging" }
-
-// ExpectExposure says that the internet reaches these VIP ports and no others. A port is on a service's DNS name or StagingName.
-func (l *Lab) ExpectExposure(ports []ExposedPort) error {
-	var errs []error
-	known := names(l.CloudServices, (*CloudService).DNSName)
-	for _, s := range l.CloudServices {
-		if s.Staging != nil {
-			known = append(known, s.StagingName())
-		}
-	}
-	for _, p := range ports {
-		if !slices.Contains(known, p.Name) {
-			errs = append(errs, didYouMean(notFound("%s is not the DNS name of a cloud service of this lab.", shorten(p.Name)), p.Name, known).At(p.Origin))
-		}
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if l.Exposure == nil {
-		l.Exposure = []ExposedPort{}
-	}
-	l.Exposure = append(l.Exposure, ports...)
-	return nil
+	return "", l.suggest(notFound("The lab %s has nothing named %s.", l.Name, shorten(name)), name, candidates)
 }

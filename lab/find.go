@@ -3,7 +3,6 @@ package lab
 import (
 	"iter"
 	"slices"
-	"strings"
 )
 
 // deployments are those of a service, production first.
@@ -99,68 +98,53 @@ func (l *Lab) hosts() iter.Seq[Member] {
 // Members lists instances, internet hosts, web sites and on-premises hosts. A lab without internet hosts has an unnamed one.
 func (l *Lab) Members() []Member { return slices.Collect(l.members()) }
 
-// Find gives the member with a name: its short name, or SERVICE.NAME of an instance.
-func (l *Lab) Find(name string) (Member, bool) {
-	if _, i := l.findInstance(name); i != nil {
-		return Member{Instance: i}, true
-	}
-	for m := range l.hosts() {
-		if m.ID() == name {
-			return m, true
-		}
-	}
-	return Member{}, false
-}
-
-// findInstance gives the instance with a name, and its deployment; nil: none.
-func (l *Lab) findInstance(name string) (*Deployment, *Instance) {
-	for d, i := range l.instances() {
-		if i.ID == name {
-			return d, i
-		}
-	}
-	for d, i := range l.instances() {
-		if isPath(name, i.Service, i.Name) || isPath(name, i.Service, d.Name, i.Name) {
-			return d, i
-		}
-	}
-	return nil, nil
-}
-
-// isPath tells whether a name is the parts with dots between them.
-func isPath(name string, parts ...string) bool {
-	for n, part := range parts {
-		rest, ok := strings.CutPrefix(name, part)
-		if n < len(parts)-1 && ok {
-			rest, ok = strings.CutPrefix(rest, ".")
-		}
-		if !ok {
-			return false
-		}
-		name = rest
-	}
-	return name == ""
-}
-
 // place is where an instance is.
 type place struct {
 	deployment *Deployment
+	slot       Slot
 	instance   *Instance
 }
 
-// place finds an instance by its id. The first who asks a lab makes its index; operations look through the instances instead, since each
-// makes another lab.
-func (l *Lab) place(id string) (place, bool) {
+// placed yields where each instance of the lab is.
+func (l *Lab) placed() iter.Seq[place] {
+	return func(yield func(place) bool) {
+		for _, s := range l.CloudServices {
+			for d := range s.deployments() {
+				slot := s.SlotOf(d)
+				for _, i := range d.Instances {
+					if !yield(place{d, slot, i}) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// places are where the instances of a lab are.
+type places struct {
+	byID   map[string]place
+	byHost map[string][]place // by the host names that the instances have in their services
+}
+
+// index returns where the instances are. The first who asks a lab makes its index; operations look through the instances instead, since
+// each makes another lab.
+func (l *Lab) index() *places {
 	all := l.places.Load()
 	if all == nil {
-		made := map[string]place{}
-		for d, i := range l.instances() {
-			made[i.ID] = place{d, i}
+		all = &places{map[string]place{}, map[string][]place{}}
+		for at := range l.placed() {
+			all.byID[at.instance.ID] = at
+			all.byHost[at.instance.Name] = append(all.byHost[at.instance.Name], at)
 		}
-		all = &made
 		l.places.Store(all)
 	}
-	at, ok := (*all)[id]
+	return all
+}
+
+// place finds an instance by its id.
+func (l *Lab) place(id string) (place, bool) {
+	at, ok := l.index().byID[id]
 	return at, ok
 }
 

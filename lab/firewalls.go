@@ -141,15 +141,3 @@ func (l *Lab) DeleteFirewallRule(instance, name string) error {
 	l.replaceInstance(d, i, now)
 	return nil
 }
-
-// instance finds an instance by its name in the lab, or refuses.
-func (l *Lab) instance(name string) (*Deployment, *Instance, *Error) {
-	if d, i := l.findInstance(name); i != nil {
-		return d, i, nil
-	}
-	var all []string
-	for _, i := range l.instances() {
-		all = append(all, i.ID)
-	}
-	return nil, nil, didYouMean(notFound("The lab %s has no instance named %s.", l.Name, shorten(name)), name, all)
-}

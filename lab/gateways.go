@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"vnetlab/emu"
 )
 
 // LocalNetwork is an on-premises site: its address space behind a VPN device, and hosts in it.
@@ -46,6 +48,7 @@ type LocalHost struct {
 	Name     string
 	Address  netip.Addr // zero in a request: the lowest free one
 	Services []Service
+	Boundary emu.Boundary
 	Origin   Origin
 }
 

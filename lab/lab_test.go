@@ -261,11 +261,11 @@ func TestAddresses(t *testing.T) {
 	must(t, l.AddVirtualMachine("contactsql", inSubnet(vm("c"), "FrontEnd")))
 	must(t, l.AddVirtualMachine("contactsql", inSubnet(vm("d"), "FrontEnd")))
 	must(t, l.AddVirtualMachine("standalone", vm("a")))
-	want := map[string]string{"a": "10.0.1.4", "b": "10.0.1.6", "c": "10.0.1.5", "d": "10.0.1.7", "standalone.a": "100.64.4.4"}
+	want := map[string]string{"contactsql.a": "10.0.1.4", "b": "10.0.1.6", "c": "10.0.1.5", "d": "10.0.1.7", "standalone.a": "100.64.4.4"}
 	for name, address := range want {
 		m, ok := l.Find(name)
 		if !ok || m.Address().String() != address {
-			t.Errorf("%s has %v, want %s", name, m.Address(), address)
+			t.Fatalf("%s is found: %t, has %v, want %s", name, ok, m, address)
 		}
 	}
 	for wrong, text := range map[string]string{
@@ -358,8 +358,8 @@ func TestNamesStayUnique(t *testing.T) {
 				rt.Fatalf("two members are named %s", m.ID())
 			}
 			ids[m.ID()] = true
-			if found, ok := l.Find(m.ID()); !ok || found.Address() != m.Address() {
-				rt.Fatalf("%s finds another member", m.ID())
+			if found, ok := l.Find(l.MemberName(m)); !ok || found != m {
+				rt.Fatalf("%s finds another member", l.MemberName(m))
 			}
 		}
 	})

@@ -244,7 +244,7 @@ func TestReservedIPNeedsEndpoint(t *testing.T) {
 // TestLoadBalancedSet holds that what belongs to a set is of all its members.
 func TestLoadBalancedSet(t *testing.T) {
 	l := inhabited(t)
-	must(t, l.SetEndpointACL("standalone", "a", "web", acl(1)))
+	must(t, l.SetEndpointACL("standalone", lab.Production, "a", "web", acl(1)))
 	changed := member("web", endpoint("web", 80, 8080))
 	changed.ACL, changed.IdleTimeoutInMinutes, changed.Distribution = acl(1), 30, lab.DistributeSourceIP
 	must(t, l.UpdateEndpoint("standalone", "a", "web", changed))
@@ -264,7 +264,7 @@ func TestLoadBalancedSet(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, text)
 		}
 	}
-	must(t, l.SetEndpointACL("standalone", "a", "web", nil))
+	must(t, l.SetEndpointACL("standalone", lab.Production, "a", "web", nil))
 	if err := l.AddVirtualMachine("standalone", vm("c", changed)); err == nil || err.Error() != "BadRequest: Existing endpoints in LB set 'web' do not contain ACL." {
 		t.Errorf("a member with a list, where the others have none: %v", err)
 	}

@@ -64,6 +64,10 @@ func (l *Lab) addLocalHost(n *LocalNetwork, h LocalHost) error {
 	if errs := checkServices(h.Services); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if err := checkBoundary(h.Boundary); err != nil {
+		return err.At(h.Origin)
+	}
+	h.Boundary = h.Boundary.Over(l.Boundary)
 	address, err := n.freeAddress(h)
 	if err != nil {
 		return err.At(h.Origin)

@@ -45,7 +45,7 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 	instance := &Instance{
 		Name: vm.Name, Service: s.Name, OS: vm.OS, Subnet: vm.Subnet, StaticAddress: vm.StaticAddress.IsValid(), State: Running,
 		Firewall: vm.Firewall, FirewallOff: vm.FirewallOff, FirewallOrigin: orDefault(vm.FirewallOrigin, vm.Origin),
-		Services: vm.Services, PublicIPName: vm.PublicIPName, Origin: vm.Origin,
+		Services: vm.Services, Boundary: vm.Boundary.Over(l.Boundary), PublicIPName: vm.PublicIPName, Origin: vm.Origin,
 	}
 	for _, e := range vm.Endpoints {
 		made, refusals := newEndpoint(d, instance, e)
@@ -59,6 +59,9 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 		}
 	}
 	errs = append(errs, checkServices(vm.Services)...)
+	if err := checkBoundary(vm.Boundary); err != nil {
+		refuse(err)
+	}
 	if instance.DIP, err = l.assign(d, vm.Subnet, vm.StaticAddress); err != nil {
 		refuse(err)
 	}
@@ -70,9 +73,9 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	instance.ID = l.instanceID(d, vm.Name)
 	now := d.copy()
 	now.Instances = append(now.Instances, instance)
+	l.giveIDs(now, Production)
 	l.allocateVIP(now)
 	l.allocatePublicIPs(now, instance)
 	l.deploy(s, Production, now)

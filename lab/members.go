@@ -25,7 +25,7 @@ type Member struct {
 	LocalHost    *LocalHost
 }
 
-// ID is the member's name in the lab, and of its namespace.
+// ID is the name of the member's namespace. What people call the member is Lab.MemberName.
 func (m Member) ID() string {
 	switch {
 	case m.Instance != nil:
@@ -106,19 +106,19 @@ func (l *Lab) Internet() []*InternetHost {
 func (l *Lab) memberNames() []string {
 	var all []string
 	for m := range l.members() {
-		all = append(all, m.ID())
+		all = append(all, l.MemberName(m))
 	}
 	return all
 }
 
-// Namespace is the name of the namespace a member lives in. An instance that doesn't run has none.
+// Namespace returns the name of the namespace that the member of a name lives in. An instance that doesn't run has none.
 func (l *Lab) Namespace(name string) (string, error) {
-	m, ok := l.Find(name)
-	if !ok {
-		return "", didYouMean(notFound("The lab %s has no instance, internet host or web site named %s.", l.Name, shorten(name)), name, l.memberNames())
+	m, err := l.member(name)
+	if err != nil {
+		return "", err
 	}
 	if i := m.Instance; i != nil && i.State != Running {
-		return "", conflict("%s doesn't run: its state is %s.", name, i.State).WithHint("lab vm start %s", i.ID)
+		return "", conflict("%s doesn't run: its state is %s.", name, i.State).WithHint("lab vm start %s", l.InstanceName(i))
 	}
 	return m.ID(), nil
 }
@@ -181,14 +181,15 @@ func publicNames(s *CloudService) (all []emu.NameRecord) {
 // looked up where the probe starts.
 func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
 	target := emu.Target{Name: t.Name, Port: t.Port, Protocol: t.Protocol}
-	if m, ok := l.Find(t.Name); ok {
+	m, refusal := l.member(t.Name)
+	if refusal == nil {
 		if m.WebSite != nil { // never reached by its own address
 			target.Name = m.WebSite.DNSName()
 			return target, nil
 		}
 		target.Address = m.Address()
 		if !target.Address.IsValid() {
-			return emu.Target{}, conflict("%s has no address: its state is %s.", t.Name, m.Instance.State).WithHint("lab vm start %s", m.Instance.ID)
+			return emu.Target{}, conflict("%s has no address: its state is %s.", t.Name, m.Instance.State).WithHint("lab vm start %s", l.InstanceName(m.Instance))
 		}
 		return target, nil
 	}
@@ -196,9 +197,12 @@ func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
 		target.Address = a
 		return target, nil
 	}
-	if !strings.Contains(t.Name, ".") {
-		_, err := l.Namespace(t.Name)
-		return emu.Target{}, err
+	if d := l.stagingNamed(t.Name); d != nil {
+		target.Name = d.PrivateID + ".cloudapp.net"
+		return target, nil
+	}
+	if !strings.Contains(t.Name, ".") || refusal.Code != codeNotFound || l.readsAsInstance(t.Name) {
+		return emu.Target{}, refusal
 	}
 	return target, nil
 }
@@ -218,13 +222,13 @@ func (l *Lab) NameOf(from string, a netip.Addr) string {
 	}
 	for _, i := range l.instances() {
 		if i.PublicIP == a {
-			return i.ID
+			return l.InstanceName(i)
 		}
 	}
 	viewer, _ := l.Find(from)
 	for m := range l.members() {
 		if m.Address() == a && (m.InternetHost != nil || l.sameDomain(viewer, m)) {
-			return m.ID()
+			return l.MemberName(m)
 		}
 	}
 	return a.String()

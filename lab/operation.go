@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"vnetlab/emu"
 )
 
 // Operation is one change of a lab, as the management API names it. A command, an entry of a lab file and a step of an apply are the same
@@ -61,10 +63,11 @@ type (
 		Endpoint                      VMEndpoint
 	}
 	DeleteEndpointOp struct{ Service, VirtualMachine, Name string }
-	// SetEndpointACLOp is for an endpoint of an instance or, without one, for the one endpoint of that name that the service has: of a role, of
-	// a load-balanced set, or of one virtual machine.
+	// SetEndpointACLOp is for an endpoint of an instance, by its host name, or without one for the one endpoint of that name that the
+	// deployment has: of a role, of a load-balanced set, or of one virtual machine.
 	SetEndpointACLOp struct {
 		Service, Instance, Endpoint string
+		Slot                        Slot // empty: production
 		Rules                       []ACLRule
 	}
 	AddFirewallRuleOp struct {
@@ -105,6 +108,12 @@ type (
 		Member   string
 		Services []Service
 	}
+	// SetBoundaryOp is not the platform's: it sets what a member may use of the machine that carries the lab.
+	SetBoundaryOp struct {
+		Member   string
+		Boundary emu.Boundary
+	}
+	SetDefaultBoundaryOp  struct{ Boundary emu.Boundary } // of members that come
 	CreateReservedIPOp    struct{ ReservedIP }
 	DeleteReservedIPOp    struct{ Name string }
 	AssociateReservedIPOp struct {
@@ -187,7 +196,7 @@ func (o DeleteEndpointOp) Do(l *Lab) error {
 }
 
 func (o SetEndpointACLOp) Do(l *Lab) error {
-	return l.SetEndpointACL(o.Service, o.Instance, o.Endpoint, o.Rules)
+	return l.SetEndpointACL(o.Service, o.Slot, o.Instance, o.Endpoint, o.Rules)
 }
 func (o AddFirewallRuleOp) Do(l *Lab) error    { return l.AddFirewallRule(o.Instance, o.Rule) }
 func (o DeleteFirewallRuleOp) Do(l *Lab) error { return l.DeleteFirewallRule(o.Instance, o.Name) }
@@ -199,6 +208,8 @@ func (o UpgradeDeploymentOp) Do(l *Lab) error  { return l.UpgradeDeployment(o.Se
 func (o SetFirewallOp) Do(l *Lab) error        { return l.SetFirewall(o.Instance, o.Off, o.Rules) }
 func (o SwitchFirewallOp) Do(l *Lab) error     { return l.SwitchFirewall(o.Instance, o.Off) }
 func (o SetServicesOp) Do(l *Lab) error        { return l.SetServices(o.Member, o.Services) }
+func (o SetBoundaryOp) Do(l *Lab) error        { return l.SetBoundary(o.Member, o.Boundary) }
+func (o SetDefaultBoundaryOp) Do(l *Lab) error { return l.SetDefaultBoundary(o.Boundary) }
 func (o CreateReservedIPOp) Do(l *Lab) error   { return l.CreateReservedIP(o.ReservedIP) }
 func (o DeleteReservedIPOp) Do(l *Lab) error   { return l.DeleteReservedIP(o.Name) }
 func (o AssociateReservedIPOp) Do(l *Lab) error {
@@ -249,6 +260,8 @@ var operations = func() map[string]reflect.Type {
 		SetFirewallOp{},
 		SwitchFirewallOp{},
 		SetServicesOp{},
+		SetBoundaryOp{},
+		SetDefaultBoundaryOp{},
 		CreateReservedIPOp{},
 		DeleteReservedIPOp{},
 		AssociateReservedIPOp{},

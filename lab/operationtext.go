@@ -46,9 +46,9 @@ func (o DeleteEndpointOp) String() string {
 
 func (o SetEndpointACLOp) String() string {
 	if o.Instance == "" {
-		return fmt.Sprintf("set the access control list of endpoint %s of %s", o.Endpoint, o.Service)
+		return fmt.Sprintf("set the access control list of endpoint %s of %s%s", o.Endpoint, o.Service, inStaging(o.Slot))
 	}
-	return fmt.Sprintf("set the access control list of endpoint %s of %s of %s", o.Endpoint, o.Instance, o.Service)
+	return fmt.Sprintf("set the access control list of endpoint %s of %s of %s%s", o.Endpoint, o.Instance, o.Service, inStaging(o.Slot))
 }
 
 func (o AddFirewallRuleOp) String() string {
@@ -68,7 +68,15 @@ func (o DeleteDeploymentOp) String() string {
 }
 func (o SwapDeploymentOp) String() string { return "swap production and staging of " + o.Service }
 func (o ScaleRoleOp) String() string {
-	return fmt.Sprintf("scale %s of %s to %s", o.Role, o.Service, spelling.Count(o.Count, "instance"))
+	return fmt.Sprintf("scale %s of %s%s to %s", o.Role, o.Service, inStaging(o.Slot), spelling.Count(o.Count, "instance"))
+}
+
+// inStaging is the end of a service's name where its staging deployment is meant.
+func inStaging(slot Slot) string {
+	if slot == Staging {
+		return "." + string(Staging)
+	}
+	return ""
 }
 
 func (o UpgradeDeploymentOp) String() string {
@@ -81,7 +89,14 @@ func (o SwitchFirewallOp) String() string {
 	}
 	return "turn the guest firewall of " + o.Instance + " on"
 }
-func (o SetServicesOp) String() string      { return "change what listens in " + o.Member }
+func (o SetServicesOp) String() string { return "change what listens in " + o.Member }
+func (o SetBoundaryOp) String() string {
+	return fmt.Sprintf("set what %s may use of the machine: %s", o.Member, orDefault(o.Boundary.String(), "the defaults"))
+}
+
+func (o SetDefaultBoundaryOp) String() string {
+	return "set what members may use of the machine: " + orDefault(o.Boundary.String(), "the defaults")
+}
 func (o CreateReservedIPOp) String() string { return "create reserved IP " + o.Name }
 func (o DeleteReservedIPOp) String() string { return "delete reserved IP " + o.Name }
 func (o AssociateReservedIPOp) String() string {

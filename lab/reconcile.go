@@ -3,12 +3,17 @@ package lab
 import (
 	"reflect"
 	"slices"
+
+	"vnetlab/emu"
 )
 
 // Reconcile gives the operations that make the running lab what the wanted one is, or the platform's refusal of a change that can't be made.
 // Nothing is changed. What is expected of the lab is not a resource: see TakeExpectations.
 func Reconcile(running, wanted *Lab) ([]Operation, error) {
 	r := &reconciler{running: running, wanted: wanted}
+	if !running.Boundary.Equal(wanted.Boundary) {
+		r.do(SetDefaultBoundaryOp{wanted.Boundary})
+	}
 	r.removals()
 	gateways := r.gateways()
 	r.networks()
@@ -185,15 +190,25 @@ func (r *reconciler) sites(changed map[string]bool) {
 		}
 		for _, to := range w.Hosts {
 			h, ok := n.host(to.Name)
-			switch {
-			case !ok || to.Address != h.Address:
+			if !ok || to.Address != h.Address {
 				come = append(come, AddLocalHostOp{w.Name, *to})
-			case !reflect.DeepEqual(serviceSettings(h.Services), serviceSettings(to.Services)):
-				come = append(come, SetServicesOp{to.Name, to.Services})
+				continue
 			}
+			come = append(come, furnish(to.Name, h.Services, to.Services, h.Boundary, to.Boundary)...)
 		}
 	}
 	r.operations = append(r.operations, come...)
+}
+
+// furnish returns the operations that change what listens in a member that stays, and what it may use of the machine.
+func furnish(member string, services, wanted []Service, boundary, wantedBoundary emu.Boundary) (all []Operation) {
+	if !boundary.Equal(wantedBoundary) {
+		all = append(all, SetBoundaryOp{member, wantedBoundary})
+	}
+	if !reflect.DeepEqual(serviceSettings(services), serviceSettings(wanted)) {
+		all = append(all, SetServicesOp{member, wanted})
+	}
+	return all
 }
 
 // sameSite tells whether two sites differ by their hosts at most.
@@ -245,135 +260,22 @@ func (r *reconciler) networks() {
 	}
 }
 
-// services change cloud services and what is in them.
-func (r *reconciler) services() {
-	for _, w := range r.wanted.CloudServices {
-		s, ok := r.running.cloudService(w.Name)
-		if !ok {
-			r.do(CreateHostedServiceOp{HostedService{
-				Name: w.Name, AffinityGroup: w.AffinityGroup, Location: w.Location, VirtualNetwork: w.VirtualNetwork, Description: w.Description, Origin: w.Origin,
-			}})
-			s = &CloudService{Name: w.Name}
-		} else if s.AffinityGroup != w.AffinityGroup || s.Location != w.Location {
-			r.refuse(conflict("The cloud service %s is bound to %s for life.", s.Name, orDefault(s.AffinityGroup, s.Location)).
-				WithHint("Delete the cloud service and create it anew.").At(w.Origin))
-			continue
-		}
-		for to := range w.deployments() {
-			slot := w.SlotOf(to)
-			d := s.In(slot)
-			if d != nil && d.Kind != to.Kind {
-				d = nil // removed before
-			}
-			if d != nil && d.VirtualNetwork != to.VirtualNetwork {
-				// No operation of the platform moves a deployment ("Virtual Network FAQ").
-				r.refuse(badRequest("The deployment of %s is in %s; an existing deployment can't be moved to %s.", s.Name, networkName(d.VirtualNetwork), networkName(to.VirtualNetwork)).
-					WithHint("Delete the deployment and create it anew.").At(to.Origin))
-				continue
-			}
-			if d != nil && !stays(d, to) {
-				d = nil // likewise
-			}
-			if to.Kind == PaaS {
-				r.roles(w.Name, slot, d, to)
-			} else {
-				r.machines(w.Name, d, to)
-			}
-			if to.ReservedIP != "" && d != nil && d.ReservedIP != to.ReservedIP {
-				r.do(AssociateReservedIPOp{to.ReservedIP, w.Name, slot})
-			}
-		}
-	}
-}
-
-func networkName(name string) string {
-	if name == "" {
-		return "no virtual network"
-	}
-	return "the virtual network " + name
-}
-
-// roles deploy, upgrade or scale.
-func (r *reconciler) roles(service string, slot Slot, d, to *Deployment) {
-	request := PackageDeployment{
-		Name: to.Name, Slot: slot, VirtualNetwork: to.VirtualNetwork, DNSServers: to.DNSServers, ReservedIP: to.ReservedIP,
-		InternalLoadBalancer: to.InternalLoadBalancer, Roles: to.Roles, Origin: to.Origin,
-	}
-	if d == nil {
-		r.do(CreateDeploymentOp{service, request})
-		return
-	}
-	if !reflect.DeepEqual(roleSettings(d.Roles), roleSettings(to.Roles)) || !slices.Equal(d.DNSServers, to.DNSServers) {
-		r.do(UpgradeDeploymentOp{service, request})
-		return
-	}
-	for n, role := range to.Roles {
-		if d.Roles[n].InstanceCount != role.InstanceCount {
-			r.do(ScaleRoleOp{service, slot, role.Name, role.InstanceCount})
-		}
-	}
-}
-
-// machines create virtual machines and change those that are there.
-func (r *reconciler) machines(service string, d, to *Deployment) {
-	for n, w := range to.Instances {
-		var i *Instance
-		if d != nil {
-			i = d.machine(w.Name)
-		}
-		if i == nil {
-			vm := machineRequest(w)
-			if d == nil && n == 0 {
-				vm.VirtualNetwork, vm.ReservedIP, vm.InternalLoadBalancer = to.VirtualNetwork, to.ReservedIP, to.InternalLoadBalancer
-			}
-			r.do(AddRoleOp{Service: service, VirtualMachine: vm})
-			continue
-		}
-		if i.OS != w.OS || i.Subnet != w.Subnet || w.StaticAddress && i.DIP != w.DIP || i.StaticAddress != w.StaticAddress || i.PublicIPName != w.PublicIPName {
-			r.refuse(conflict("Operating system, subnet and addresses of the virtual machine %s can't be changed while it exists.", w.Name).
-				WithHint("Delete it and create it anew: lab vm delete %s", i.ID).At(w.Origin))
-			continue
-		}
-		r.endpoints(service, i, w)
-		if i.FirewallOff != w.FirewallOff || !reflect.DeepEqual(ruleTexts(i.Firewall), ruleTexts(w.Firewall)) {
-			r.do(SetFirewallOp{i.ID, w.FirewallOff, w.Firewall})
-		}
-		if !reflect.DeepEqual(serviceSettings(i.Services), serviceSettings(w.Services)) {
-			r.do(SetServicesOp{i.ID, w.Services})
-		}
-	}
-}
-
-func (r *reconciler) endpoints(service string, i, w *Instance) {
-	for _, e := range w.Endpoints {
-		n := slices.IndexFunc(i.Endpoints, func(o Endpoint) bool { return o.Name == e.Name })
-		switch {
-		case n < 0:
-			r.do(AddEndpointOp{service, i.Name, endpointRequest(e)})
-		case !reflect.DeepEqual(endpointSettings(i.Endpoints[n]), endpointSettings(e)):
-			r.do(UpdateEndpointOp{service, i.Name, e.Name, endpointRequest(e)})
-		}
-	}
-}
-
 // others change web sites and internet hosts.
 func (r *reconciler) others() {
 	for _, w := range r.wanted.WebSites {
 		s, ok := find(r.running.WebSites, func(o *WebSite) bool { return o.Name == w.Name && o.Location == w.Location })
-		switch {
-		case !ok:
-			r.do(CreateWebSiteOp{WebSite{Name: w.Name, Location: w.Location, Services: w.Services, Origin: w.Origin}})
-		case !reflect.DeepEqual(serviceSettings(s.Services), serviceSettings(w.Services)):
-			r.do(SetServicesOp{w.Name, w.Services})
+		if !ok {
+			r.do(CreateWebSiteOp{WebSite{Name: w.Name, Location: w.Location, Services: w.Services, Boundary: w.Boundary, Origin: w.Origin}})
+			continue
 		}
+		r.operations = append(r.operations, furnish(w.Name, s.Services, w.Services, s.Boundary, w.Boundary)...)
 	}
 	for _, w := range r.wanted.InternetHosts {
 		h, ok := find(r.running.InternetHosts, func(o *InternetHost) bool { return o.Name == w.Name && o.Address == w.Address })
-		switch {
-		case !ok:
+		if !ok {
 			r.do(CreateInternetHostOp{*w})
-		case !reflect.DeepEqual(serviceSettings(h.Services), serviceSettings(w.Services)):
-			r.do(SetServicesOp{w.Name, w.Services})
+			continue
 		}
+		r.operations = append(r.operations, furnish(w.Name, h.Services, w.Services, h.Boundary, w.Boundary)...)
 	}
 }

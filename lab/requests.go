@@ -37,6 +37,7 @@ type VirtualMachine struct {
 	// FirewallOrigin is the place of the firewall's settings, or of the virtual machine when it has none.
 	FirewallOrigin Origin
 	Services       []Service
+	Boundary       emu.Boundary // over the lab's own
 	Origin         Origin
 }
 
@@ -84,6 +85,7 @@ type Role struct {
 	FirewallOff            bool
 	FirewallOrigin         Origin
 	Services               []Service
+	Boundary               emu.Boundary // of each instance, over the lab's own
 	Origin                 Origin
 }
 

@@ -25,14 +25,16 @@ type Lab struct {
 	WebSites        []*WebSite
 	InternetHosts   []*InternetHost
 	LocalNetworks   []*LocalNetwork
-	Expectations    []Expectation
-	// Exposure lists every VIP port that the internet is meant to reach; nil when the lab says nothing about it.
+	// Boundary is what members may use of the machine unless they say otherwise.
+	Boundary     emu.Boundary
+	Expectations []Expectation
+	// Exposure lists every port of a public address that the internet is meant to reach; nil when the lab says nothing about it.
 	Exposure []ExposedPort
 
 	// created counts the deployments ever made, for identities that don't come back.
 	created int
-	// places finds instances by their ids; nil until somebody asks. See Deployment.
-	places atomic.Pointer[map[string]place]
+	// places finds instances; nil until somebody asks. See Lab.index.
+	places atomic.Pointer[places]
 }
 
 // ReservedIP is a public address that stays with the subscription.
@@ -176,7 +178,8 @@ const (
 
 // Instance is a virtual machine or a role instance.
 type Instance struct {
-	// ID names the instance in the lab: its name, or service.name when an older instance has that name.
+	// ID names the instance's namespace and stays the same while the instance exists, whatever slot its deployment is in. It is for
+	// programs: people have names for it, which Lab.InstanceName returns and Lab.Find takes.
 	ID      string
 	Name    string // host name in its cloud service
 	Service string // the cloud service
@@ -199,6 +202,7 @@ type Instance struct {
 	FirewallOff    bool
 	FirewallOrigin Origin
 	Services       []Service
+	Boundary       emu.Boundary
 	Origin         Origin
 
 	// healthy names the ports whose health probe has a good answer of the instance.
@@ -309,6 +313,7 @@ type WebSite struct {
 	Location string
 	Address  netip.Addr // inside the platform's scale unit; unreachable from elsewhere
 	Services []Service
+	Boundary emu.Boundary
 	Origin   Origin
 }
 
@@ -320,6 +325,7 @@ type InternetHost struct {
 	Name     string
 	Address  netip.Addr
 	Services []Service
+	Boundary emu.Boundary
 	Origin   Origin
 }
 
@@ -348,10 +354,4 @@ type Target struct {
 	Name     string
 	Port     uint16
 	Protocol emu.Protocol
-}
-
-// ExposedPort is a VIP port that the internet is meant to reach.
-type ExposedPort struct {
-	Target
-	Origin Origin
 }

@@ -87,7 +87,7 @@ func roleSettings(roles []Role) []Role {
 func machineRequest(i *Instance) VirtualMachine {
 	vm := VirtualMachine{
 		Name: i.Name, OS: i.OS, Subnet: i.Subnet, PublicIPName: i.PublicIPName, Firewall: i.Firewall, FirewallOff: i.FirewallOff,
-		FirewallOrigin: i.FirewallOrigin, Services: i.Services, Origin: i.Origin,
+		FirewallOrigin: i.FirewallOrigin, Services: i.Services, Boundary: i.Boundary, Origin: i.Origin,
 	}
 	if i.StaticAddress {
 		vm.StaticAddress = i.DIP
@@ -128,9 +128,8 @@ func (l *Lab) SwitchFirewall(instance string, off bool) error {
 
 // SetServices replaces what listens in a member of the lab.
 func (l *Lab) SetServices(member string, services []Service) error {
-	m, ok := l.Find(member)
-	if !ok {
-		_, err := l.Namespace(member)
+	m, err := l.member(member)
+	if err != nil {
 		return err
 	}
 	for _, err := range checkServices(services) {
@@ -138,17 +137,17 @@ func (l *Lab) SetServices(member string, services []Service) error {
 	}
 	switch {
 	case m.Instance != nil:
-		d, i := l.findInstance(member)
+		d, i, err := l.instance(member)
+		if err != nil {
+			return err
+		}
 		now := i.copy()
 		now.Services = services
 		l.replaceInstance(d, i, now)
 	case m.LocalHost != nil:
-		site := l.SiteOf(m.LocalHost)
-		changed, changedSite := *m.LocalHost, *site
+		changed := *m.LocalHost
 		changed.Services = services
-		changedSite.Hosts = slices.Clone(site.Hosts)
-		replace(changedSite.Hosts, m.LocalHost, &changed)
-		replace(l.LocalNetworks, site, &changedSite)
+		l.replaceLocalHost(m.LocalHost, &changed)
 	case m.InternetHost != nil:
 		changed := *m.InternetHost
 		changed.Services = services
@@ -191,14 +190,18 @@ func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
 		}
 	}
 	now.VIP, now.ReservedIP, now.PrivateID, now.Block, now.InternalLoadBalancer = d.VIP, d.ReservedIP, d.PrivateID, d.Block, d.InternalLoadBalancer
+	for _, i := range now.Instances {
+		i.ID = ""
+	}
 	keepInstances(d, now)
+	without.giveIDs(now, orDefault(p.Slot, Production))
 	l.allocatePublicIPs(now, now.Instances...)
 	l.created = without.created
 	l.replaceDeployment(d, now)
 	return nil
 }
 
-// keepInstances gives the instances that were in the deployment before their addresses back, and the answers to their health probes. Whoever
+// keepInstances gives the instances that were in the deployment before their ids and addresses back, and the answers to their health probes. Whoever
 // has one of the addresses takes the other's.
 func keepInstances(before, now *Deployment) {
 	for _, i := range now.Instances {
@@ -207,7 +210,7 @@ func keepInstances(before, now *Deployment) {
 		if old == nil {
 			continue
 		}
-		i.healthy = old.healthy
+		i.ID, i.healthy = old.ID, old.healthy
 		if i.PublicIPName != "" {
 			i.PublicIP = old.PublicIP
 		}

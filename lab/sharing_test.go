@@ -229,8 +229,8 @@ func checkLookUps(rt *rapid.T, before, l *lab.Lab) {
 		}
 	}
 	for _, i := range before.Instances() {
-		now, ok := l.Find(i.ID)
-		ok = ok && now.ID() == i.ID // SERVICE.NAME was an id, and is now how the other slot's instance of the name is found
+		now, ok := l.Find(l.InstanceName(i))
+		ok = ok && now.ID() == i.ID
 		if d := l.Deployment(i); ok != (d != nil) || ok && !slices.Contains(d.Instances, now.Instance) {
 			rt.Fatalf("the deployment of %s is %v", i.ID, d)
 		}

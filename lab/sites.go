@@ -32,6 +32,10 @@ func (l *Lab) CreateWebSite(s WebSite) error {
 	if len(s.Services) == 0 {
 		s.Services = []Service{{Port: HTTPPort, Protocol: emu.TCP, Origin: s.Origin}}
 	}
+	if err := checkBoundary(s.Boundary); err != nil {
+		return err.At(s.Origin)
+	}
+	s.Boundary = s.Boundary.Over(l.Boundary)
 	address, ok := firstFree(webSiteSpace, func(a netip.Addr) bool {
 		return slices.ContainsFunc(l.WebSites, func(o *WebSite) bool { return o.Location == s.Location && o.Address == a })
 	})
@@ -45,8 +49,13 @@ func (l *Lab) CreateWebSite(s WebSite) error {
 
 // checkFree refuses a name that a member of the lab has already.
 func (l *Lab) checkFree(name string) *Error {
-	if m, ok := l.Find(name); ok {
+	if m, ok := l.hostNamed(name); ok {
 		return conflict("The name %s is taken by %s.", name, m.Describe())
+	}
+	for at := range l.placed() {
+		if at.goesBy(name) {
+			return conflict("The name %s is taken by %s.", name, Member{Instance: at.instance}.Describe())
+		}
 	}
 	return nil
 }
@@ -62,6 +71,10 @@ func (l *Lab) CreateInternetHost(h InternetHost) error {
 	if errs := checkServices(h.Services); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if err := checkBoundary(h.Boundary); err != nil {
+		return err.At(h.Origin)
+	}
+	h.Boundary = h.Boundary.Over(l.Boundary)
 	address, err := l.internetAddress(h.Address)
 	if err != nil {
 		return err.At(h.Origin)

@@ -73,7 +73,7 @@ func TestOperationsInWords(t *testing.T) {
 // TestAccessControlListOfAService holds which endpoint is meant where no instance is named.
 func TestAccessControlListOfAService(t *testing.T) {
 	l := inhabited(t)
-	must(t, l.SetEndpointACL("shop", "", "In80", acl(1)))
+	must(t, l.SetEndpointACL("shop", lab.Production, "", "In80", acl(1)))
 	for _, i := range deployed(t, l, "shop").Instances {
 		if i.Role == "Web" && len(i.Endpoints[0].ACL) != 1 {
 			t.Errorf("%s has another list", i.Name)
@@ -82,9 +82,9 @@ func TestAccessControlListOfAService(t *testing.T) {
 	l = world(t)
 	must(t, l.AddVirtualMachine("standalone", vm("a", endpoint("ssh", 22, 22), member("s", endpoint("web", 80, 80)))))
 	must(t, l.AddVirtualMachine("standalone", vm("b", endpoint("ssh", 23, 22), member("s", endpoint("web", 80, 80)))))
-	must(t, l.SetEndpointACL("standalone", "", "web", acl(1)))
+	must(t, l.SetEndpointACL("standalone", lab.Production, "", "web", acl(1)))
 	const want = "ConflictError: The cloud service standalone has several endpoints ssh: of a, b."
-	if err := l.SetEndpointACL("standalone", "", "ssh", acl(1)); err == nil || err.Error() != want {
+	if err := l.SetEndpointACL("standalone", lab.Production, "", "ssh", acl(1)); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

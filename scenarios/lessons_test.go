@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"vnetlab/lab"
+	"vnetlab/lab/expect"
 	"vnetlab/lab/labfile"
 )
 
@@ -20,6 +21,9 @@ func TestLabFilesAreValid(t *testing.T) {
 			loaded := load(t, s.Name, real)
 			if loaded.Lab.Name != s.Name {
 				t.Errorf("the lab of %s is called %s", s.Name, loaded.Lab.Name)
+			}
+			if c, differs := expect.SameLab(loaded.Lab, load(t, s.Name, real).Lab, "lab.yaml"); differs {
+				t.Errorf("%s read again is another lab: %s", s.Name, c.Message)
 			}
 			if len(loaded.Lab.Expectations) == 0 || loaded.Lab.Exposure == nil {
 				t.Errorf("%s expects nothing", s.Name)

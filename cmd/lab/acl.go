@@ -24,7 +24,7 @@ func (a *app) aclSet() *cobra.Command {
 		Use:   "set SERVICE|VM ENDPOINT RULE...",
 		Short: "Replace the access control list of an endpoint",
 		Long: `Replace the access control list of an endpoint of a virtual machine, or of a cloud service's role. All members of a load-balanced set get
-the same. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
+the same. SERVICE means its production deployment; write SERVICE.staging for the other. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
 		Example: `  sudo lab acl set sql1 sql "100 permit 203.0.113.0/24" "200 deny 0.0.0.0/0"
   sudo lab acl set sql1 sql --none`,
 		Args:              want(2, -1, "a cloud service or a virtual machine, an endpoint and rules"),
@@ -43,22 +43,24 @@ the same. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
 		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) {
 			o.Instance = ""
 			if h, err := findInstance(info, args[0]); err == nil {
-				o.Instance = h.Name
+				o.Instance = h.HostName
 			}
 			return endpointOwner(info, args[0], args[1])
 		})
-		o.Service = h.CloudService
+		o.Service, o.Slot = h.CloudService, h.Slot
 		return o, err
 	})
 }
 
-// endpointOwner finds an instance with an endpoint: the one that is named, or the first of the cloud service that is.
+// endpointOwner finds an instance with an endpoint: the one that is named, or the first of the deployment that is.
 func endpointOwner(info live.Info, name, endpoint string) (live.HostInfo, error) {
 	candidates := []live.HostInfo{}
 	if h, err := findInstance(info, name); err == nil {
 		candidates = append(candidates, h)
-	} else if c, err := findService(info, name); err == nil {
-		candidates = slices.DeleteFunc(instances(info), func(h live.HostInfo) bool { return h.CloudService != c.Name })
+	} else if isAmbiguous(err) {
+		return h, err
+	} else if c, slot, err := findSlot(info, name); err == nil {
+		candidates = slices.DeleteFunc(instances(info), func(h live.HostInfo) bool { return h.CloudService != c.Name || h.Slot != slot })
 	} else {
 		return live.HostInfo{}, missing(info, "virtual machine and no cloud service", name, machinesAndServices(info, nil))
 	}

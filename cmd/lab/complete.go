@@ -79,7 +79,7 @@ func (a *app) completeService(cmd *cobra.Command, args []string, word string) ([
 		return a.completeInstance(cmd, args, word)
 	case 1:
 		for _, h := range hosts(a.known(cmd)) {
-			if h.Name == args[0] {
+			if h.Name == args[0] || called(h, args[0]) {
 				return programNames(h), cobra.ShellCompDirectiveNoFileComp
 			}
 		}
@@ -128,8 +128,11 @@ func targets(info live.Info) []string {
 }
 
 // hosts lists instances, web sites, internet hosts and those of on-premises sites.
-func hosts(info live.Info) []live.HostInfo {
-	all := slices.Concat(instances(info), info.WebSites, info.InternetHosts)
+func hosts(info live.Info) []live.HostInfo { return append(instances(info), outsiders(info)...) }
+
+// outsiders lists the hosts that are no instances.
+func outsiders(info live.Info) []live.HostInfo {
+	all := slices.Concat(info.WebSites, info.InternetHosts)
 	for _, n := range info.LocalNetworks {
 		all = append(all, n.Hosts...)
 	}

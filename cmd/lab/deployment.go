@@ -161,18 +161,23 @@ func (a *app) deploymentShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for _, d := range c.Deployments {
-			if string(d.Slot) == slot {
-				return a.detail(deploymentAnswer{c.Name, d}, func() {
-					t := table{}
-					t.add("cloud service", c.Name)
-					a.addDeployment(&t, d)
-					a.printTable(&t)
-				})
-			}
-		}
-		return &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf("The cloud service %s has no %s deployment.", c.Name, slot)}
+		return a.showSlot(c, lab.Slot(slot))
 	})
+}
+
+// showSlot shows the deployment in a slot.
+func (a *app) showSlot(c live.CloudServiceInfo, slot lab.Slot) error {
+	for _, d := range c.Deployments {
+		if d.Slot == slot {
+			return a.detail(deploymentAnswer{c.Name, d}, func() {
+				t := table{}
+				t.add("cloud service", c.Name)
+				a.addDeployment(&t, d)
+				a.printTable(&t)
+			})
+		}
+	}
+	return &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf("The cloud service %s has no %s deployment.", c.Name, slot)}
 }
 
 // addDeployment describes a deployment in rows of name and value.

@@ -164,6 +164,11 @@ func endpointsAbout(info live.Info, args []string) ([]endpointAnswer, error) {
 	}
 	if h, err := findMachine(info, args[0]); err == nil {
 		return endpointsOf(info, h), nil
+	} else if isAmbiguous(err) {
+		return nil, err
+	}
+	if c, slot, err := findSlot(info, args[0]); err == nil && slot == lab.Staging {
+		return slices.DeleteFunc(allEndpoints(info), func(e endpointAnswer) bool { return e.CloudService != c.Name || e.Slot != slot }), nil
 	}
 	c, err := findService(info, args[0])
 	if err != nil {

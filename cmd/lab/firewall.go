@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
 	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
 )
 
 func (a *app) firewall() *cobra.Command {
@@ -73,25 +75,52 @@ this command stand before the instance.`,
 
 // firewallAnswer are the rules of a guest firewall, as JSON.
 type firewallAnswer struct {
-	Instance string                  `json:"instance"`
-	Off      bool                    `json:"off"`
-	Rules    []live.FirewallRuleInfo `json:"rules"`
+	Instance string         `json:"instance"`
+	Off      bool           `json:"off"`
+	Rules    []firewallRule `json:"rules"`
+	// Extra are rules of the kernel that nobody wants, as iptables lists them.
+	Extra []string `json:"extra"`
+	// Differences are all that the kernel has otherwise in the instance than the lab wants.
+	Differences []live.Difference `json:"differences"`
+}
+
+// firewallRule is a rule that should be there.
+type firewallRule struct {
+	live.FirewallRuleInfo
+	Missing bool `json:"missing,omitempty"` // in the kernel
 }
 
 func (a *app) firewallList() *cobra.Command {
-	return a.question(&cobra.Command{
-		Use:               "list INSTANCE",
-		Short:             "List the rules of a guest firewall",
-		Long:              `List the rules of an instance's guest firewall: those that the platform opened, and those that were added.`,
+	cmd := &cobra.Command{
+		Use:   "list INSTANCE",
+		Short: "List the rules of a guest firewall",
+		Long: `List the rules of an instance's guest firewall: those that the platform opened, and those that were added. Rules that the kernel doesn't have,
+and rules of the kernel that the lab doesn't want, are marked; lab diff --repair mends them.`,
 		Example:           "  sudo lab firewall list sql1",
 		Args:              want(1, 1, "an instance"),
 		ValidArgsFunction: a.names(instanceNames),
-	}, func(info live.Info, args []string) error {
-		h, err := findInstance(info, args[0])
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := a.client(cmd)
 		if err != nil {
 			return err
 		}
-		answer := firewallAnswer{h.Name, h.FirewallOff, append([]live.FirewallRuleInfo{}, h.Firewall...)}
+		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) { return findInstance(info, args[0]) })
+		if err != nil {
+			return err
+		}
+		answer := firewallAnswer{h.Name, h.FirewallOff, []firewallRule{}, []string{}, []live.Difference{}}
+		var missing []string
+		if !stopped(h) {
+			d, err := client.DiffInstance(cmd.Context(), h.Name)
+			if err != nil {
+				return err
+			}
+			answer.Differences = d.Differences
+			if d.Firewall != nil {
+				missing, answer.Extra = d.Firewall.Missing, d.Firewall.Extra
+			}
+		}
 		t := table{}
 		t.head(a.stdout, "NAME", "RULE", "FROM", "REMARK")
 		for _, r := range h.Firewall {
@@ -99,12 +128,28 @@ func (a *app) firewallList() *cobra.Command {
 			if r.Added {
 				from = "added"
 			}
-			t.add(cmp.Or(r.Name, "-"), r.Rule, from, cmp.Or(r.Inactive, r.Note))
+			one := firewallRule{r, slices.Contains(missing, r.Rule)}
+			remark := cmp.Or(r.Inactive, r.Note)
+			if one.Missing {
+				remark = a.stdout.red("missing in the kernel")
+			}
+			answer.Rules = append(answer.Rules, one)
+			t.add(cmp.Or(r.Name, "-"), r.Rule, from, remark)
+		}
+		for _, line := range answer.Extra {
+			t.add("-", line, "the kernel", a.stdout.red("not wanted"))
 		}
 		nothing := fmt.Sprintf("the guest firewall of %s has no rule: nothing may come in", h.Name)
 		if h.FirewallOff {
 			nothing = fmt.Sprintf("the guest firewall of %s is off: everything may come in", h.Name)
 		}
-		return a.list(answer, t, nothing)
-	})
+		if err := a.list(answer, t, nothing); err != nil {
+			return err
+		}
+		if n := len(answer.Differences); n > 0 && a.format == textFormat {
+			a.stderr.printf("the kernel differs from what the lab wants of %s: %s; lab diff shows them\n", h.Name, spelling.Count(n, "difference"))
+		}
+		return nil
+	}
+	return a.asks(a.answers(cmd))
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -106,8 +108,9 @@ func roleNames(info live.Info, args []string) (names []string) {
 
 // endpointNames lists the endpoints of the instance, or of the cloud service, that the first argument names.
 func endpointNames(info live.Info, args []string) (names []string) {
+	c, slot, err := findSlot(info, args[0])
 	for _, h := range instances(info) {
-		if !called(h, args[0]) && h.CloudService != args[0] {
+		if !called(h, args[0]) && (err != nil || h.CloudService != c.Name || h.Slot != slot) {
 			continue
 		}
 		for _, e := range h.Endpoints {
@@ -136,9 +139,9 @@ func firewallRuleNames(info live.Info, args []string) (names []string) {
 	return names
 }
 
-// called says whether an instance has a name: its own in the lab, or SERVICE.NAME, or SERVICE.DEPLOYMENT.NAME.
+// called reports whether an instance goes by a name.
 func called(h live.HostInfo, name string) bool {
-	return h.Name == name || h.CloudService+"."+h.HostName == name || h.CloudService+"."+h.Deployment+"."+h.HostName == name
+	return lab.GoesBy(name, h.CloudService, h.Slot, h.HostName)
 }
 
 func findInstance(info live.Info, name string) (live.HostInfo, error) {
@@ -156,21 +159,49 @@ func findMachine(info live.Info, name string) (live.HostInfo, error) {
 	return h, err
 }
 
-// findHost finds an instance by its own name before any other's longer one.
+// findHost finds the one instance that goes by a name. The name of a host that is no instance means that host.
 func findHost(info live.Info, kind string, all []live.HostInfo, name string) (live.HostInfo, error) {
-	for _, matches := range []func(h live.HostInfo) bool{
-		func(h live.HostInfo) bool { return h.Name == name },
-		func(h live.HostInfo) bool { return called(h, name) },
-	} {
-		if i := slices.IndexFunc(all, matches); i >= 0 {
-			return all[i], nil
-		}
-	}
-	var names []string
+	var found []live.HostInfo
+	var names, longer, elsewhere []string
 	for _, h := range all {
 		names = append(names, h.Name)
+		switch {
+		case called(h, name):
+			found = append(found, h)
+			longer = append(longer, h.Name)
+		case h.HostName == name:
+			elsewhere = append(elsewhere, h.Name) // in staging, or behind the name of another host
+		}
+	}
+	if slices.ContainsFunc(outsiders(info), func(h live.HostInfo) bool { return h.Name == name }) {
+		found = nil
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return live.HostInfo{}, lab.Ambiguous(name, longer)
+	}
+	if elsewhere = append(longer, elsewhere...); len(elsewhere) > 0 {
+		names = elsewhere
 	}
 	return live.HostInfo{}, missing(info, kind, name, names)
+}
+
+// isAmbiguous reports whether an error is that a name has several meanings, so that looking elsewhere would not help.
+func isAmbiguous(err error) bool {
+	var refusal *lab.Error
+	return errors.As(err, &refusal) && refusal.HTTPStatus == http.StatusBadRequest
+}
+
+// findSlot finds the cloud service and the slot that a name means: production by the service's name or DNS name, staging by SERVICE.staging.
+func findSlot(info live.Info, name string) (live.CloudServiceInfo, lab.Slot, error) {
+	if service, ok := strings.CutSuffix(name, "."+string(lab.Staging)); ok {
+		c, err := findService(info, service)
+		return c, lab.Staging, err
+	}
+	c, err := findService(info, name)
+	return c, lab.Production, err
 }
 
 func findService(info live.Info, name string) (live.CloudServiceInfo, error) {

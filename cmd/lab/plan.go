@@ -34,7 +34,7 @@ them, each with the line of the lab file behind it. Nothing is started.`,
 			if err != nil {
 				return err
 			}
-			network := compile.Network(loaded.Lab)
+			network := compile.Named(loaded.Lab)
 			network.Sort()
 			if a.format == jsonFormat {
 				return a.stdout.json(planAnswer{network, notesOf(loaded.Notes)})

@@ -11,24 +11,43 @@ import (
 )
 
 func (a *app) probe() *cobra.Command {
+	wants := probeWants{}
 	cmd := &cobra.Command{
 		Use:   "probe FROM TO",
 		Short: "Try one connection and say what became of it",
-		Long: `Try a connection from an instance, an internet host or a web site to NAME:PORT and print the verdict: open, refused, blocked,
-no-backend, unresolved, timeout or error. A name is an instance, an internet host, a web site, an address, or a DNS name that is
-looked up where the connection starts. For blocked, the rule that dropped the packets is named.
-
+		Long: `Try a connection from an instance, an internet host or a web site to NAME:PORT and print the verdict:
+` + verdictList() + `.
+A name is an instance, an internet host, a web site, an address, or a DNS name that is looked up where the connection starts; SERVICE.staging
+is the VIP of a staging deployment. For blocked, the rule that dropped the packets is named.
+` + instanceNamesHelp + `
 The exit status is 0 whatever the verdict is, and 1 when the probe could not be made or when the packets did something else than the
-rules of the platform predict.`,
-		Example:           "  sudo lab probe laptop contactmanager.cloudapp.net:80",
+rules of the platform predict. With --expect it is 3 when the verdict is none of those, or with --by when another rule decided. With --timeout
+the connection is tried again until it is as expected or the time is up.
+
+With --watch the connection is tried again and again, and each change of the verdict, or of the rule behind it, is a line. It goes on until it
+is interrupted; with --output json each line is a JSON document.`,
+		Example: `  sudo lab probe laptop contactmanager.cloudapp.net:80
+  sudo lab probe laptop sql1:1433 --expect blocked
+  sudo lab probe report1 sql1:1433 --expect open --timeout 30s
+  sudo lab probe laptop contactmanager.cloudapp.net:80 --watch`,
 		Args:              want(2, 2, "FROM and TO"),
 		ValidArgsFunction: a.completeProbe,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := wants.check(cmd); err != nil {
+				return err
+			}
 			client, err := a.client(cmd)
 			if err != nil {
 				return err
 			}
-			r, err := client.Probe(cmd.Context(), live.ProbeRequest{From: args[0], To: args[1]})
+			request := live.ProbeRequest{From: args[0], To: args[1]}
+			if wants.watch {
+				return a.watchProbe(cmd.Context(), client, request, wants.interval)
+			}
+			if len(wants.verdicts) > 0 {
+				return a.expectProbe(cmd.Context(), client, request, wants)
+			}
+			r, err := client.Probe(cmd.Context(), request)
 			if err != nil {
 				return err
 			}
@@ -43,6 +62,7 @@ rules of the platform predict.`,
 			return err
 		},
 	}
+	wants.flags(cmd)
 	return a.asks(a.answers(cmd))
 }
 

@@ -8,9 +8,6 @@ import (
 	"vnetlab/lab/expect"
 )
 
-// exposurePrefix starts the names of the cases that ask whether a VIP's port is open to the internet.
-const exposurePrefix = "exposure "
-
 // printResult shows what came of a lab's expectations: a line each with the verdict and the rule behind it, then the exposure.
 func (a *app) printResult(r expect.Result, p places) {
 	var expectations, exposure, steps []expect.Case
@@ -18,7 +15,7 @@ func (a *app) printResult(r expect.Result, p places) {
 		switch {
 		case isStep(c):
 			steps = append(steps, c)
-		case strings.HasPrefix(c.Name, exposurePrefix):
+		case strings.HasPrefix(c.Name, expect.ExposurePrefix):
 			exposure = append(exposure, c)
 		default:
 			expectations = append(expectations, c)
@@ -27,9 +24,32 @@ func (a *app) printResult(r expect.Result, p places) {
 	// In one table, so that the columns of both parts are aligned.
 	lines := a.caseLines(slices.Concat(expectations, exposure), p)
 	a.printCases("Expectations", lines[:len(expectations)], expectations, p)
-	a.printCases("Exposure: the ports of each VIP, tried from the internet", lines[len(expectations):], exposure, p)
+	a.printCases("Exposure: every public address, tried from the internet", lines[len(expectations):], exposure, p)
+	a.printReached(exposure)
 	a.printCases("Steps", a.caseLines(steps, p), steps, p)
 	a.stdout.printf("\n%s\n", a.counts(r.Passed, r.Failed))
+}
+
+// printReached lists all that the internet reaches, and whether somebody answers.
+func (a *app) printReached(exposure []expect.Case) {
+	reached := table{indent: "  "}
+	listed := map[string]bool{}
+	for _, c := range exposure {
+		for _, ports := range c.Exposed {
+			if !listed[ports] {
+				reached.add(ports, c.Answers)
+			}
+			listed[ports] = true
+		}
+	}
+	switch {
+	case len(exposure) == 0:
+	case len(reached.rows) == 0:
+		a.stdout.printf("\n%s\n", a.stdout.bold("The internet reaches nothing"))
+	default:
+		a.stdout.printf("\n%s\n", a.stdout.bold("The internet reaches"))
+		a.printTable(&reached)
+	}
 }
 
 // caseLines returns the lines of each case. What is behind a verdict stands beside it where the terminal is wide enough, else below.
@@ -75,7 +95,9 @@ func (a *app) printCases(title string, lines [][]string, cases []expect.Case, p 
 		if c.Passed {
 			paint = a.stdout.faint
 		}
-		a.stdout.printf("        %s\n", a.stdout.wrap(paint(p.short(c.Message)+place), 8))
+		for line := range strings.Lines(p.short(c.Message) + place) {
+			a.stdout.printf("        %s\n", a.stdout.wrap(paint(strings.TrimSuffix(line, "\n")), 8))
+		}
 	}
 }
 
@@ -85,7 +107,7 @@ func (a *app) caseRow(c expect.Case) []string {
 	if !c.Passed {
 		result = a.stdout.red("FAIL")
 	}
-	return []string{result, strings.TrimPrefix(c.Name, exposurePrefix), a.verdict(c.Verdict)}
+	return []string{result, strings.TrimPrefix(c.Name, expect.ExposurePrefix), a.verdict(c.Verdict)}
 }
 
 // reason returns the rule behind a verdict, and what else an open connection was expected to be.

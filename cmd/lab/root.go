@@ -130,7 +130,7 @@ privileges do not suffice; 130 interrupted.`,
 	}
 	add(fileGroup, a.validate(), a.plan(), a.schema(), a.scenarios())
 	add(labGroup, a.run(), a.up(), a.test(), a.down(), a.ls())
-	add(insideGroup, a.show(), a.probe(), a.exec(), a.shell(), a.logs(), a.forward())
+	add(insideGroup, a.show(), a.diff(), a.probe(), a.exec(), a.shell(), a.logs(), a.forward())
 	add(manageGroup, append(a.management(), a.apply())...)
 	add(aboutGroup, a.doctor(), a.version())
 	root.AddCommand(supervise())

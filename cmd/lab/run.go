@@ -17,8 +17,9 @@ func (a *app) run() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run FILE|SCENARIO...",
 		Short: "Start a lab, check what it expects, end it",
-		Long: `Start a lab, try every connection that it expects something of and every port of its VIPs, and end it: lab up, lab test and
-lab down in one. Several labs are run one after the other.
+		Long: `Start a lab, try every connection that it expects something of and every public address of it, and end it: lab up, lab test and
+lab down in one. Several labs are run one after the other. With a list of exposed ports in the lab file, the last lines say what the
+internet reaches, and whether somebody answers there.
 
 The exit status is 3 when an expectation failed.`,
 		Example:           "  sudo lab run sql-public\n  sudo lab run --real sql-vnet",

@@ -13,22 +13,52 @@ import (
 	"vnetlab/lab/spelling"
 )
 
+// shownLab is all that a lab consists of, with how much somebody else has changed in the kernel, as JSON.
+type shownLab struct {
+	live.Info
+	Differences *int `json:"differences,omitempty"` // nil: it isn't known
+}
+
 func (a *app) show() *cobra.Command {
-	return a.question(&cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "show [RESOURCE]",
 		Short: "Show what a running lab consists of, or one part of it",
 		Long: `Show what a running lab consists of: virtual networks, cloud services with their VIPs and endpoints, instances with their
-addresses and services, web sites, internet hosts. With a name, show that resource alone.`,
+addresses and services, web sites, internet hosts. With a name, show that resource alone. Where somebody else has changed what the lab made in
+the kernel, a line says so; lab diff shows it.
+` + strings.TrimSuffix(instanceNamesHelp, "\n"),
 		Example: `  sudo lab show
   sudo lab show sql1`,
 		Args:              want(0, 1, "one resource"),
 		ValidArgsFunction: a.completeResource,
-	}, func(info live.Info, args []string) error {
-		if len(args) == 0 {
-			return a.detail(info, func() { a.printLab(info) })
+	}
+	a.question(cmd, func(info live.Info, args []string) error { return a.showResource(info, args[0]) })
+	one := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return one(cmd, args)
 		}
-		return a.showResource(info, args[0])
-	})
+		client, err := a.client(cmd)
+		if err != nil {
+			return err
+		}
+		info, err := client.Lab(cmd.Context())
+		if err != nil {
+			return err
+		}
+		lab, differences := shownLab{Info: info}, []live.Difference(nil)
+		if found, known := a.drift(cmd.Context(), client); known {
+			count := len(found)
+			lab.Differences, differences = &count, found
+		}
+		return a.detail(lab, func() {
+			a.printLab(info)
+			if len(differences) > 0 {
+				a.stdout.printf("\n%s\n", a.driftLine(differences))
+			}
+		})
+	}
+	return cmd
 }
 
 // showResource shows one resource in detail.
@@ -64,10 +94,20 @@ func (a *app) showResource(info live.Info, name string) error {
 			return a.detail(r, func() { a.printTable(&t) })
 		}
 	}
-	for _, h := range hosts(info) {
-		if h.Name == name || h.DNSName == name || called(h, name) {
+	for _, h := range outsiders(info) {
+		if h.Name == name || h.DNSName == name {
 			return a.detail(h, func() { a.printHost(info, h) })
 		}
+	}
+	if c, slot, err := findSlot(info, name); err == nil {
+		return a.showSlot(c, slot)
+	}
+	h, err := findInstance(info, name)
+	switch {
+	case err == nil:
+		return a.detail(h, func() { a.printHost(info, h) })
+	case isAmbiguous(err):
+		return err
 	}
 	names := resourceNames(info)
 	return (&failure{status: exitError, code: "ResourceNotFound", message: fmt.Sprintf("the lab %s has nothing named %q", info.Name, name)}).
@@ -111,6 +151,7 @@ func (a *app) printLab(info live.Info) {
 			a.printTable(&t)
 		}
 	}
+	a.printBoundaries(info)
 	section(a.affinityGroupTable(info))
 	t := table{}
 	t.head(o, "VIRTUAL NETWORK", "LOCATION", "ADDRESS SPACE", "SUBNETS")
@@ -235,6 +276,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		}
 		t.add(fmt.Sprintf("service %d/%s", s.Port, s.Protocol), text)
 	}
+	a.addBoundary(&t, info, h)
 	t.add("namespace", live.EnterCommand(info.Name, h.Name))
 	a.printTable(&t)
 }

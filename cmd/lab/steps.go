@@ -177,7 +177,7 @@ func stepVerb(root *cobra.Command, line string) (words []string, verb *cobra.Com
 	}
 	verb, _, err = root.Find(words[1:])
 	if err != nil || verb == root || !stepMay(verb) {
-		return nil, nil, usage("%q is no command for a step", line).orHint("a step manages the lab, or is lab show, probe or exec")
+		return nil, nil, usage("%q is no command for a step", line).orHint("a step manages the lab, or is lab show, diff, probe or exec")
 	}
 	return words[1:], verb, nil
 }
@@ -198,6 +198,9 @@ func checkSteps(steps []labfile.Step) (wrong labfile.Errors) {
 			} else if err == nil {
 				err = verb.ValidateArgs(verb.Flags().Args())
 			}
+			if watch := verb.Flags().Lookup("watch"); err == nil && watch != nil && watch.Changed {
+				err = usage("%q goes on until it is interrupted", step.Command)
+			}
 		}
 		if err != nil {
 			info := errorInfos(err)[0]
@@ -214,5 +217,5 @@ func stepMay(verb *cobra.Command) bool {
 	for verb.HasParent() && verb.Parent().HasParent() {
 		verb = verb.Parent()
 	}
-	return verb.GroupID == manageGroup || slices.Contains([]string{"show", "probe", "exec"}, verb.Name())
+	return verb.GroupID == manageGroup || slices.Contains([]string{"show", "diff", "probe", "exec"}, verb.Name())
 }

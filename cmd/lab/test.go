@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab/expect"
@@ -12,10 +14,14 @@ func (a *app) test() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [FILE...]",
 		Short: "Check what a running lab expects",
-		Long: `Try every connection that the lab expects something of, and every port of its VIPs that the internet might find open. With files,
-the expectations of those are checked; they must describe the same lab. After them come the steps of the lab file, which change the lab.
+		Long: `Try every connection that the lab expects something of. Where the lab file lists what is exposed, try every public address of the lab
+as well: from the internet hosts of the lab, from an address that nobody has, and from one in each network that a rule names. A port is exposed
+when every rule lets one of these through, whether or not somebody answers.
 
-The exit status is 3 when an expectation failed.`,
+With files, the expectations of those are checked. They must describe the lab as it runs: where lab apply would change it, the test fails with
+what would change, and nothing else is checked. After the expectations come the steps of the lab file, which change the lab.
+
+The exit status is 3 when an expectation failed, or a file describes another lab.`,
 		Example: `  sudo lab test
   sudo lab test --format junit > results.xml`,
 		Args: want(0, -1, ""),
@@ -94,6 +100,7 @@ func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error)
 		for _, c := range r.Cases {
 			all.Add(c)
 		}
+		all.Notes = append(all.Notes, r.Notes...)
 	}
 	return all, nil
 }
@@ -106,6 +113,15 @@ func (a *app) testFile(cmd *cobra.Command, client *live.Client, file *labfile.In
 	result, err := client.Test(cmd.Context(), live.TestRequest{File: file}, finished)
 	if err != nil {
 		return result, err
+	}
+	if a.format != jsonFormat {
+		p.clear()
+		for _, note := range result.Notes {
+			a.stderr.printf("note: %s\n", note)
+		}
+	}
+	if file != nil && slices.ContainsFunc(result.Cases, func(c expect.Case) bool { return c.Expected == expect.AsDescribed }) {
+		return result, nil // the steps of a file are for the lab that it describes
 	}
 	return result, runSteps(cmd.Context(), client, file, &result, finished)
 }

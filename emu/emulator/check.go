@@ -2,8 +2,12 @@ package emulator
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
+	"vnetlab/emu"
 	"vnetlab/emu/kernel"
+	"vnetlab/emu/process"
 )
 
 // Diff tells where the kernel differs from what is wanted, whoever made the difference.
@@ -11,4 +15,55 @@ func (e *Emulator) Diff(ctx context.Context) ([]kernel.Difference, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
 	return kernel.Diff(ctx, e.made, e.state)
+}
+
+// DiffNamespace is Diff for one namespace.
+func (e *Emulator) DiffNamespace(ctx context.Context, namespace string) ([]kernel.Difference, error) {
+	e.change.Lock()
+	defer e.change.Unlock()
+	ns, ok := e.state.Namespace(namespace)
+	if !ok {
+		return nil, fmt.Errorf("there is no namespace %s", namespace)
+	}
+	return kernel.DiffNamespace(ctx, e.made, ns)
+}
+
+// Repair makes the kernel again what is wanted; see [kernel.State.Repair]. Tunnels that were broken are opened anew.
+func (e *Emulator) Repair(ctx context.Context) (*kernel.Repair, error) {
+	e.change.Lock()
+	defer e.change.Unlock()
+	if e.isClosed() {
+		return nil, process.ErrClosed
+	}
+	defer e.prober.Hold()()
+	before, err := kernel.Diff(ctx, e.made, e.state)
+	if err != nil || len(before) == 0 {
+		return &kernel.Repair{Repaired: []kernel.Difference{}, Left: []kernel.Difference{}, Errors: []string{}}, err
+	}
+	broken := func(t emu.Tunnel) bool {
+		return slices.ContainsFunc(before, func(d kernel.Difference) bool { return d.LosesTunnel(t) })
+	}
+	whole := slices.DeleteFunc(slices.Clone(e.made.Tunnels), broken)
+	if len(whole) < len(e.made.Tunnels) {
+		_ = e.tunnels.Change(ctx, whole) // closing what is broken may fail; what comes of it is looked at below
+	}
+	r, err := e.state.Repair(ctx, e.made)
+	if err != nil || len(whole) == len(e.made.Tunnels) {
+		return r, err
+	}
+	if err := e.tunnels.Change(ctx, e.made.Tunnels); err != nil {
+		r.Errors = append(r.Errors, err.Error())
+	}
+	again, err := e.state.Repair(ctx, e.made)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range before {
+		same := func(o kernel.Difference) bool { return o.Namespace == d.Namespace && o.Object == d.Object }
+		if !slices.ContainsFunc(again.Left, same) && !slices.ContainsFunc(r.Repaired, same) {
+			r.Repaired = append(r.Repaired, d)
+		}
+	}
+	r.Left, r.Errors = again.Left, again.Errors
+	return r, nil
 }

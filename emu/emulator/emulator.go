@@ -29,7 +29,9 @@ type Options struct {
 	ListenTimeout time.Duration
 	// Env is added to the environment of all that runs in the network: NAME=VALUE.
 	Env []string
-	// Keep are folders that programs see although they are below /tmp or /run.
+	// Lab names the network in the control groups of the machine; empty: it has no name there.
+	Lab string
+	// Keep are folders of the host that programs see, read-only unless the boundary of their namespace says otherwise.
 	Keep []string
 	// Patience is the least time that whoever is asked has for an answer: the ends of probes, name servers, web pages, and when the network starts the
 	// targets of health probes. 0: some seconds, which are plenty unless the machine is overloaded.

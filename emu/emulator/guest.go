@@ -33,6 +33,12 @@ func (g *guest) closeSockets() error {
 	return errors.Join(errs...)
 }
 
+// programItem is what makes a program another one: its service, and what it may use of the machine.
+type programItem struct {
+	service  emu.Service
+	boundary emu.Boundary
+}
+
 // item is one thing that is served in a namespace.
 type item struct {
 	name    string // unique in the namespace
@@ -60,9 +66,11 @@ func items(spec *emu.Namespace) []item {
 		value.Origin, value.Env, value.Desktops = emu.Origin{}, nil, nil
 		i := item{name: serviceItem(s), value: value, service: s}
 		switch {
-		case s.BuiltIn() && s.RemoteDesktop != "":
+		case !s.BuiltIn():
+			i.value = programItem{value, spec.Boundary}
+		case s.RemoteDesktop != "":
 			i.open = func(_ *Emulator, ns *kernel.Namespace) (io.Closer, error) { return listener.ServeRemoteDesktop(ns, s) }
-		case s.BuiltIn():
+		default:
 			i.open = func(_ *Emulator, ns *kernel.Namespace) (io.Closer, error) { return listener.Serve(ns, s) }
 		}
 		all = append(all, i)
@@ -229,6 +237,19 @@ func (e *Emulator) closeItem(namespace string, i item) error {
 	return nil
 }
 
+// endInstance ends all that runs in a namespace, commands too. What runs there next runs in a new instance.
+func (e *Emulator) endInstance(namespace string) error {
+	e.mu.Lock()
+	g := e.guest(namespace)
+	in := g.instance
+	g.instance = nil
+	e.mu.Unlock()
+	if in == nil {
+		return nil
+	}
+	return in.Close()
+}
+
 // guest gives what is in a namespace; e.mu is held.
 func (e *Emulator) guest(namespace string) *guest {
 	g := e.guests[namespace]
@@ -259,7 +280,7 @@ func (e *Emulator) instanceIn(ns *kernel.Namespace, spec *emu.Namespace) (*proce
 	case g.leaving:
 		return nil, fmt.Errorf("%s is just being taken down", spec.Name)
 	case g.instance == nil:
-		g.instance = process.New(ns, spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep})
+		g.instance = process.New(ns, spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep, Lab: e.opts.Lab})
 	}
 	return g.instance, nil
 }

@@ -2,8 +2,10 @@ package emulator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"strings"
 
 	"vnetlab/emu"
@@ -59,8 +61,18 @@ func (e *Emulator) Exec(ctx context.Context, namespace string, c process.Command
 	return in.Exec(ctx, c)
 }
 
+// OpenTerminal makes a pseudo-terminal in a namespace; see [process.Instance.OpenTerminal].
+func (e *Emulator) OpenTerminal(namespace string) (master, slave *os.File, err error) {
+	in, err := e.instance(namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	return in.OpenTerminal()
+}
+
 // Logs gives the last lines that a service's program printed, or all that are kept with last below 0, and with follow what comes, until
-// ctx ends. An empty service is the only program of the namespace.
+// ctx ends. An empty service is the only program of the namespace. An error says what the namespace is or has, without its name, which is
+// the caller's to put before it.
 func (e *Emulator) Logs(ctx context.Context, namespace, service string, last int, follow bool) (iter.Seq[process.Line], error) {
 	name, err := e.programNamed(namespace, service)
 	if err != nil {
@@ -72,7 +84,7 @@ func (e *Emulator) Logs(ctx context.Context, namespace, service string, last int
 	}
 	log, ok := in.Logs(name)
 	if !ok {
-		return nil, fmt.Errorf("%s: the program of service %s was never started", namespace, name)
+		return nil, fmt.Errorf("has never started the program of service %s", name)
 	}
 	return log.Lines(ctx, last, follow), nil
 }
@@ -81,14 +93,14 @@ func (e *Emulator) Logs(ctx context.Context, namespace, service string, last int
 func (e *Emulator) programNamed(namespace, service string) (string, error) {
 	spec, ok := e.Network().Namespace(namespace)
 	if !ok {
-		return "", fmt.Errorf("there is no namespace %s", namespace)
+		return "", errors.New("is no namespace that is there")
 	}
 	var programs []string
 	for _, s := range spec.Services {
 		named := s.Name == service || fmt.Sprint(s.Port) == service
 		switch {
 		case named && s.BuiltIn():
-			return "", fmt.Errorf("%s: service %s is a built-in listener, which prints nothing", namespace, s.Name)
+			return "", fmt.Errorf("has a built-in listener for service %s, which prints nothing", s.Name)
 		case named:
 			return s.Name, nil
 		case !s.BuiltIn():
@@ -97,11 +109,11 @@ func (e *Emulator) programNamed(namespace, service string) (string, error) {
 	}
 	switch {
 	case service != "":
-		return "", fmt.Errorf("%s has no service %s%s", namespace, service, listOf(programs))
+		return "", fmt.Errorf("has no service %s%s", service, listOf(programs))
 	case len(programs) == 0:
-		return "", fmt.Errorf("%s runs no program, so there is no output", namespace)
+		return "", errors.New("runs no program, so there is no output")
 	case len(programs) > 1:
-		return "", fmt.Errorf("%s runs several programs, name one%s", namespace, listOf(programs))
+		return "", fmt.Errorf("runs several programs, name one%s", listOf(programs))
 	}
 	return programs[0], nil
 }

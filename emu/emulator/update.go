@@ -130,7 +130,7 @@ func turnsOf(c *emu.Change) (turns []turn) {
 		turns = append(turns, turn{to: s})
 	}
 	for _, n := range c.Changed {
-		if n.DNS || n.Services || n.Proxies {
+		if n.DNS || n.Services || n.Proxies || n.Boundary {
 			turns = append(turns, turn{n.From, n.To})
 		}
 	}
@@ -157,6 +157,9 @@ func (e *Emulator) leave(ctx context.Context, turns []turn) error {
 			}
 			for _, i := range missing(items(t.from), items(t.to)) {
 				errs[n] = errors.Join(errs[n], e.closeItem(t.from.Name, i))
+			}
+			if !t.from.Boundary.Equal(t.to.Boundary) {
+				errs[n] = errors.Join(errs[n], e.endInstance(t.from.Name))
 			}
 		})
 	}

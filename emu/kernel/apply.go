@@ -68,7 +68,7 @@ type application struct {
 	byName  map[string]*place
 	links   []*emu.Link
 	restore *restorer
-	sysctls sysctlWriter
+	sysctls sysctlFiles
 
 	progress    sync.Mutex
 	done, total int

@@ -203,7 +203,7 @@ func bareHost(s *State, w *stopwatch) error {
 		return err
 	}
 	var host *routeSocket
-	instances := &sysctlWriter{}
+	instances := &sysctlFiles{}
 	w.lap("open", nil)
 	n, err := newNamespace("more", func() (err error) {
 		w.lap("namespace", nil)

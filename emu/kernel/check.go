@@ -44,6 +44,15 @@ func Check(ctx context.Context) []Feature {
 		}
 		all = append(all, try(p.name, p.cost, p.remedy, p.probe))
 	}
+	switches := func() (string, error) {
+		if !privilege.OK {
+			return "", errors.New("not tried: it needs the privileges")
+		}
+		return "", trySwitch()
+	}
+	all = append(all, optional(try("nftables bridge",
+		"a machine can send from another one's address, so that rules by remote address can be deceived",
+		"boot a kernel with CONFIG_NF_TABLES_BRIDGE (Debian package linux-image-amd64)", switches)))
 	return append(append(all, tunnelFeatures(privilege.OK)...), limits()...)
 }
 
@@ -127,6 +136,8 @@ func probes(ctx context.Context) []probe {
 		{"nftables timeouts", "endpoints with an idle timeout don't work", "boot a kernel with CONFIG_NF_CONNTRACK_TIMEOUT", network(&emu.Network{Namespaces: []*emu.Namespace{
 			{Name: "probe", Kind: emu.Router, Ruleset: timeoutsAlone([]emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: 240}})},
 		}})},
+		{"nftables fib", "no lab starts: nothing drops what internet hosts send from the addresses of others",
+			module("nft_fib_ipv4"), rules(emu.RawHook, emu.MatchForgedSource{}, emu.Drop{})},
 		{"nftables log", "no drop can be proved, so that nothing is ever found blocked", module("nft_log nfnetlink_log"), rules(emu.ForwardHook, emu.MatchProbe{}, emu.Log{Prefix: "probe"})},
 		{"nflog", "no drop can be proved, so that nothing is ever found blocked", module("nfnetlink_log"), func() (string, error) { return "", bindLog() }},
 	}

@@ -22,5 +22,5 @@ func ensureConntrack() error {
 	tracks := &emu.Ruleset{Table: "conntrack", Chains: []*emu.Chain{{
 		Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{{Statements: []emu.Statement{emu.MatchEstablished{}, emu.Accept{}}}},
 	}}}
-	return errors.Join(n.loadRuleset(tracks), n.Close())
+	return errors.Join(n.loadRulesets(tracks), n.Close())
 }

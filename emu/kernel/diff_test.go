@@ -113,6 +113,41 @@ func TestDiffNamesWhatChanged(t *testing.T) {
 		{"firewall rule missing", host, "iptables -D INPUT 1", "host-0-0: iptables chain INPUT rule 1 is missing: wanted -A INPUT -i lo -j ACCEPT"},
 		{"firewall rule extra", host, "iptables -I INPUT -p tcp --dport 1 -j ACCEPT", "host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT -p tcp -m tcp --dport 1 -j ACCEPT"},
 		{"firewall policy", host, "iptables -P INPUT ACCEPT", "host-0-0: iptables chain INPUT policy: wanted DROP, found ACCEPT"},
+		{"output", host, "iptables -A OUTPUT -p tcp --dport 80 -j DROP", "host-0-0: iptables chain OUTPUT rule 1 is not wanted: found -A OUTPUT -p tcp -m tcp --dport 80 -j DROP"},
+		{"output policy", host, "iptables -P OUTPUT DROP", "host-0-0: iptables chain OUTPUT is not wanted: found policy DROP"},
+		{"raw table", host, "iptables -t raw -A PREROUTING -j DROP", "host-0-0: nftables table ip raw is not wanted: found it"},
+		{"mangle table", host, "iptables -t mangle -A PREROUTING -j DROP", "host-0-0: nftables table ip mangle is not wanted: found it"},
+		{"nat table", host, "iptables -t nat -A OUTPUT -p tcp -j REDIRECT --to-ports 1", "host-0-0: nftables table ip nat is not wanted: found it"},
+		{"mangle table of an edge", "edge", "iptables -t mangle -A FORWARD -j DROP", "edge: nftables table ip mangle is not wanted: found it"},
+		{"older tables", host, "iptables-legacy -t mangle -A INPUT -j DROP", "host-0-0: older iptables table mangle chain INPUT rule 1 is not wanted: found -A INPUT -j DROP"},
+		{"older policy", "edge", "iptables-legacy -P FORWARD DROP", "edge: older iptables table filter chain FORWARD is not wanted: found policy DROP"},
+		{
+			"firewall rule by nft", host, "nft insert rule ip filter INPUT ip saddr { 10.0.0.1, 10.0.0.2 } drop",
+			"host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT .*",
+		},
+		{"table of another family", host, "nft add table netdev more", "host-0-0: nftables table netdev more is not wanted: found it"},
+		{"bridge table", "edge", "nft add table bridge more", "edge: nftables table bridge more is not wanted: found it"},
+		{"table asleep", "edge", "nft add table ip lab '{ flags dormant; }'", "edge: nftables table ip lab dormant: wanted none, found yes"},
+		{"firewall asleep", host, "nft add table ip filter '{ flags dormant; }'", "host-0-0: nftables table ip filter is not wanted: found dormant yes"},
+		{"routing rule", host, "ip rule add from 10.0.0.0/8 priority 100 blackhole", "host-0-0: routing rule 100 from 10.0.0.0/8 blackhole is not wanted: found it"},
+		{"routing rule to a table", "edge", "ip rule add fwmark 7 iif main priority 9 lookup 77", "edge: routing rule 9 fwmark 0x7 iif main lookup 77 is not wanted: found it"},
+		{"routing rule missing", host, "ip rule del priority 32766", "host-0-0: routing rule 32766 lookup main is missing: wanted it"},
+		{"route of another table", host, "ip route add default via 10.0.0.9 table 100", "host-0-0: route 0.0.0.0/0 in table 100 is not wanted: found device eth0, gateway 10.0.0.9"},
+		{"local route", host, "ip route add local 10.77.0.0/16 dev lo", "host-0-0: route 10.77.0.0/16 in table local is not wanted: found device lo, type 2"},
+		{"route in the kernel's name", host, "ip route add blackhole 10.77.0.0/16 proto kernel", "host-0-0: route 10.77.0.0/16 is not wanted: found .*type 6"},
+		{"route of an address", host, "ip route del 10.0.0.0/22 dev eth0", "host-0-0: address 10.0.0.4/22 on eth0 lost: wanted none, found 10.0.0.0/22 on eth0"},
+		{"local route of an address", host, "ip route del local 10.0.0.4 dev eth0 table local", "host-0-0: address 10.0.0.4/22 on eth0 lost: wanted none, found local 10.0.0.4/32 on eth0"},
+		{"loopback's address", host, "ip addr del 127.0.0.1/8 dev lo", "host-0-0: address 127.0.0.1/8 on lo is missing: wanted it"},
+		{"queue", host, "tc qdisc add dev eth0 root pfifo limit 3", "host-0-0: queueing discipline pfifo at the root of eth0 is not wanted: found it"},
+		{"filter before the queue", "edge", "tc qdisc add dev main ingress", "edge: queueing discipline ingress at the entry of main is not wanted: found it"},
+		{"port that does nothing", "edge", "bridge link set dev p0 state 0", "edge: link p0 port: wanted none, found blocked"},
+		{"isolated port", "edge", "bridge link set dev p0 isolated on", "edge: link p0 isolated: wanted off, found on"},
+		{"spanning tree", "edge", "ip link set main type bridge stp_state 1", "edge: link main stp: wanted none, found on"},
+		{"bridged packets", "edge", "ip link set main type bridge nf_call_iptables 1", "edge: link main nf_call_iptables: wanted none, found on"},
+		{"forwarding of a device", "edge", "echo 0 > /proc/sys/net/ipv4/conf/main/forwarding", "edge: link main forwarding: wanted none, found 0"},
+		{"reverse path of a device", "edge", "echo 1 > /proc/sys/net/ipv4/conf/main/rp_filter", "edge: link main rp_filter: wanted none, found 1"},
+		{"forwarding host", host, "echo 1 > /proc/sys/net/ipv4/ip_forward", "host-0-0: sysctl net/ipv4/ip_forward value: wanted 0, found 1"},
+		{"TTL", host, "echo 1 > /proc/sys/net/ipv4/ip_default_ttl", "host-0-0: sysctl net/ipv4/ip_default_ttl value: wanted 64, found 1"},
 		{"firewall of none", "edge", "iptables -A INPUT -j DROP", "edge: nftables table ip filter is not wanted: found it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,6 +160,13 @@ func TestDiffNamesWhatChanged(t *testing.T) {
 			got := differences(t, want, s)
 			if !regexp.MustCompile("(?m)^" + tt.want + "$").MatchString(got) {
 				t.Errorf("wanted a line like\n%s\ngot\n%s", tt.want, got)
+			}
+			done, err := s.Repair(t.Context(), want)
+			if err != nil || len(done.Left) > 0 || len(done.Errors) > 0 || len(done.Repaired) == 0 {
+				t.Errorf("repaired: %+v, %v", done, err)
+			}
+			if got := differences(t, want, s); got != "" {
+				t.Errorf("after the repair:\n%s", got)
 			}
 		})
 	}

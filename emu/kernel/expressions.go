@@ -3,6 +3,7 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -17,6 +18,8 @@ const (
 	dscpOffset        = 1
 	sourceOffset      = 12
 	destinationOffset = 16
+	arpSenderOffset   = 14
+	etherTypeOffset   = 12
 	sourcePortOffset  = 0
 	destPortOffset    = 2
 )
@@ -51,7 +54,26 @@ func expressions(r emu.Rule, anonymous newMap) ([]expr.Any, error) {
 func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 	switch s := s.(type) {
 	case emu.MatchInput:
-		return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}, equal(deviceName(s.Device))}, nil
+		name := deviceName(s.Device)
+		if prefix, ok := strings.CutSuffix(s.Device, "*"); ok {
+			name = []byte(prefix)
+		}
+		return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}, equal(name)}, nil
+	case emu.MatchPortAddress:
+		return append(frameOf(unix.ETH_P_IP), portAddress(sourceOffset, s.Set)...), nil
+	case emu.MatchPortARP:
+		frame := &expr.Payload{Base: expr.PayloadBaseLLHeader, Offset: etherTypeOffset, Len: 2, DestRegister: register}
+		isARP := []expr.Any{frame, equal(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ARP))}
+		return append(isARP, portAddress(arpSenderOffset, s.Set)...), nil
+	case emu.MatchIPv4:
+		return frameOf(unix.ETH_P_IP), nil
+	case emu.MatchARP:
+		return frameOf(unix.ETH_P_ARP), nil
+	case emu.MatchForgedSource:
+		return []expr.Any{
+			&expr.Fib{Register: register, ResultOIF: true, FlagPRESENT: true, FlagSADDR: true, FlagIIF: true},
+			equal(make([]byte, 4)),
+		}, nil
 	case emu.MatchOutput:
 		return []expr.Any{&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: register}, equal(deviceName(s.Device))}, nil
 	case emu.MatchPrefix:
@@ -71,8 +93,12 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		return []expr.Any{protocol(register), equal([]byte{number})}, nil
 	case emu.MatchPort:
 		return []expr.Any{transport(destPortOffset, register), equal(port(s.Port))}, nil
+	case emu.MatchSourcePort:
+		return []expr.Any{transport(sourcePortOffset, register), equal(port(s.Port))}, nil
 	case emu.MatchEstablished:
 		return anyBit(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), nil
+	case emu.MatchInvalid:
+		return anyBit(expr.CtKeySTATE, expr.CtStateBitINVALID), nil
 	case emu.MatchDNATed:
 		const dstNAT = 1 << 5 // IPS_DST_NAT
 		return anyBit(expr.CtKeySTATUS, dstNAT), nil
@@ -91,6 +117,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		}}, nil
 	case emu.Counter:
 		return []expr.Any{&expr.Counter{}}, nil
+	case emu.NoTrack:
+		return []expr.Any{&expr.Notrack{}}, nil
 	case emu.Accept:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}, nil
 	case emu.Drop:
@@ -222,6 +250,21 @@ func addressOf(d emu.Direction, reg uint32) *expr.Payload {
 		return network(sourceOffset, 4, reg)
 	}
 	return network(destinationOffset, 4, reg)
+}
+
+// frameOf matches the protocol of a frame.
+func frameOf(protocol uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: register}, equal(binary.BigEndian.AppendUint16(nil, protocol)),
+	}
+}
+
+// portAddress looks up the interface that a frame came in by, in registers of its own, with the address at the offset.
+func portAddress(offset uint32, set string) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}, network(offset, 4, part(unix.IFNAMSIZ/4)),
+		&expr.Lookup{SourceRegister: register, SetName: set},
+	}
 }
 
 func network(offset, length, reg uint32) *expr.Payload {

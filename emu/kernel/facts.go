@@ -18,6 +18,8 @@ type facts struct {
 	generation *uint32
 	// since is when reading the rules began.
 	since time.Time
+	// marks, of wanted facts, are those of tunnels: a rule for each, and the routes in its table, may be there.
+	marks []uint32
 }
 
 type properties map[string]string
@@ -35,6 +37,9 @@ type Difference struct {
 	Object    string `json:"object"`
 	Wanted    string `json:"wanted,omitempty"` // empty: the object is not wanted
 	Found     string `json:"found,omitempty"`  // empty: the object is missing
+
+	of       string // the object without its property
+	property string
 }
 
 // String says it in one line of about 300 bytes at most.
@@ -49,6 +54,29 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s: %s: wanted %s, found %s", d.Namespace, d.Object, wanted, found)
 }
 
+// Words says it as a sentence about the object, with its namespace before it.
+func (d Difference) Words() string {
+	return d.Namespace + ": " + d.Object + " " + d.Is()
+}
+
+// Is says what the object is, and what it should be, after its name.
+func (d Difference) Is() string {
+	wanted, found := short(d.Wanted), short(d.Found)
+	switch {
+	case d.Found == "" && d.Wanted == nothingMore:
+		return "is missing"
+	case d.Found == "":
+		return "is missing, should be " + wanted
+	case d.Wanted == "" && d.Found == nothingMore:
+		return "should not be there"
+	case d.Wanted == "":
+		return "is " + found + ", should not be there"
+	case d.Wanted == none:
+		return "is " + found + ", should not be"
+	}
+	return "is " + found + ", should be " + wanted
+}
+
 // short cuts a text that is too long to be read: a rule may name a thousand chains.
 func short(s string) string {
 	const most = 120
@@ -61,45 +89,56 @@ func short(s string) string {
 // compare gives the differences in the order of the objects' names.
 func compare(namespace string, wanted, found *facts) []Difference {
 	var all []Difference
-	differ := func(object, wanted, found string) {
-		all = append(all, Difference{namespace, object, wanted, found})
+	differ := func(of, property, wanted, found string) {
+		object := of
+		if property != "" {
+			object += " " + property
+		}
+		all = append(all, Difference{namespace, object, wanted, found, of, property})
 	}
 	for object, w := range wanted.objects {
 		f, ok := found.objects[object]
 		if !ok {
-			differ(object, w.String(), "")
+			differ(object, "", w.String(), "")
 			continue
 		}
 		for name, value := range w {
 			if f[name] != value {
-				differ(object+" "+name, orNone(value), orNone(f[name]))
+				differ(object, name, orNone(value), orNone(f[name]))
 			}
 		}
 		for name, value := range f {
 			if _, ok := w[name]; !ok {
-				differ(object+" "+name, orNone(""), orNone(value))
+				differ(object, name, orNone(""), orNone(value))
 			}
 		}
 	}
 	for object, f := range found.objects {
-		if _, ok := wanted.objects[object]; !ok {
-			differ(object, "", f.String())
+		if _, ok := wanted.objects[object]; !ok && !wanted.allows(object) {
+			differ(object, "", "", f.String())
 		}
 	}
 	for chain, w := range wanted.lists {
 		compareRules(w, found.lists[chain], func(place int, wanted, found string) {
-			differ(fmt.Sprintf("%s rule %d", chain, place), wanted, found)
+			differ(chain, fmt.Sprintf("rule %d", place), wanted, found)
 		})
 	}
 	for chain, f := range found.lists {
 		if _, ok := wanted.lists[chain]; !ok {
 			compareRules(nil, f, func(place int, wanted, found string) {
-				differ(fmt.Sprintf("%s rule %d", chain, place), wanted, found)
+				differ(chain, fmt.Sprintf("rule %d", place), wanted, found)
 			})
 		}
 	}
 	slices.SortFunc(all, func(a, b Difference) int { return strings.Compare(a.String(), b.String()) })
 	return all
+}
+
+// allows reports whether an object may be there without being wanted.
+func (f *facts) allows(object string) bool {
+	return slices.ContainsFunc(f.marks, func(mark uint32) bool {
+		return object == markedRule(mark) || strings.HasPrefix(object, "route ") && strings.HasSuffix(object, inTable(mark))
+	})
 }
 
 // compareRules leaves out what both lists begin and end with, so that one rule more or less is one difference.
@@ -129,9 +168,14 @@ func compareRules(wanted, found []rule, differ func(place int, wanted, found str
 	}
 }
 
+const (
+	none        = "none" // the value of a property that is not there
+	nothingMore = "it"   // an object without properties
+)
+
 func orNone(s string) string {
 	if s == "" {
-		return "none"
+		return none
 	}
 	return s
 }
@@ -139,7 +183,7 @@ func orNone(s string) string {
 // String gives the properties in the order of their names, or says that the object has none.
 func (p properties) String() string {
 	if len(p) == 0 {
-		return "it"
+		return nothingMore
 	}
 	var all []string
 	for name, value := range p {

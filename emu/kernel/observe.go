@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -89,7 +87,7 @@ func (c *Comparer) Compare(ctx context.Context, want *emu.Network, n *Namespace)
 	if err != nil {
 		return Comparison{}, err
 	}
-	found, err := observeNamespace(n, spec, c.firewalls, true)
+	found, err := observeOnce(n, spec, c.firewalls, true)
 	if err != nil {
 		return Comparison{}, fmt.Errorf("read namespace %s: %w", n.Name, err)
 	}
@@ -125,7 +123,9 @@ func (o *Observation) Lines(namespace string) []string {
 }
 
 // observe reads the namespaces of the state. What it knows of the wanted network only saves work.
-func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, error) {
+func observe(ctx context.Context, s *State, want *emu.Network) (_ *Observation, err error) {
+	files := &sysctlFiles{}
+	defer func() { err = errors.Join(err, files.close()) }()
 	o := &Observation{namespaces: map[string]*facts{}}
 	specs := map[string]*emu.Namespace{}
 	for _, n := range want.Namespaces {
@@ -141,7 +141,7 @@ func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, er
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			f, err := observeNamespace(n, specs[n.Name], firewalls, true)
+			f, err := observeNamespace(n, specs[n.Name], firewalls, files, true)
 			if err != nil {
 				return fmt.Errorf("read namespace %s: %w", n.Name, err)
 			}
@@ -158,17 +158,25 @@ func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, er
 	return o, nil
 }
 
+// observeOnce is observeNamespace for one namespace alone.
+func observeOnce(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, rules bool) (*facts, error) {
+	files := &sysctlFiles{}
+	f, err := observeNamespace(n, spec, firewalls, files, rules)
+	return f, errors.Join(err, files.close())
+}
+
 // observeNamespace reads one namespace, with its rules or without.
-func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, rules bool) (_ *facts, err error) {
+func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, files *sysctlFiles, rules bool) (_ *facts, err error) {
 	f := newFacts()
-	r := reader{facts: f, names: map[int]string{}}
+	r := reader{facts: f, names: map[int]string{}, router: spec != nil && spec.Kind == emu.Router}
 	if err := n.Do(func() (err error) {
-		if spec == nil {
-			err = r.readSysctls(routerSysctls)
-		} else if spec.Kind == emu.Router {
-			err = r.readSysctls(sysctls(spec))
+		all := routerSysctls
+		if spec != nil {
+			all = sysctls(spec)
 		}
-		if err != nil {
+		if err := files.read(append(slices.Clip(all), untouchedSysctls...), func(key, value string) {
+			r.objects[sysctlObject(key)] = properties{"value": value}
+		}); err != nil {
 			return err
 		}
 		r.socket, err = newRouteSocket()
@@ -177,27 +185,37 @@ func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallRead
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.socket.close()) }()
-	for _, read := range []func() error{r.readLinks, r.readAddresses, r.readRoutes, r.readNeighbors, r.readStations} {
-		if err := read(); err != nil {
-			return nil, err
-		}
-	}
-	if !rules {
-		return f, nil
+	return f, r.read(n, spec, firewalls, rules)
+}
+
+// read reads all but the sysctls, with rules or without.
+func (r *reader) read(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, rules bool) error {
+	if err := r.readRoute(); err != nil || !rules {
+		return err
 	}
 	before, err := n.generation()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	f.since = time.Now()
-	if err := readTables(f, n, spec, firewalls); err != nil {
-		return nil, err
+	r.since = time.Now()
+	if err := readTables(r.facts, n, spec, firewalls); err != nil {
+		return err
 	}
 	after, err := n.generation()
-	if err == nil && before == after && !f.older {
-		f.generation = &after
+	if err == nil && before == after && !r.older {
+		r.generation = &after
 	}
-	return f, err
+	return err
+}
+
+// readRoute reads what rtnetlink knows.
+func (r *reader) readRoute() error {
+	for _, read := range []func() error{r.readLinks, r.readAddresses, r.readRoutes, r.readRules, r.readQueues, r.readNeighbors, r.readStations} {
+		if err := read(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reader reads one namespace by rtnetlink.
@@ -206,19 +224,11 @@ type reader struct {
 	socket *routeSocket
 	names  map[int]string // of links by index
 	bridge bool           // whether there is one
-}
-
-func (r *reader) readSysctls(all []sysctl) error {
-	for _, s := range all {
-		value, err := os.ReadFile("/proc/sys/net/" + s.key)
-		if errors.Is(err, fs.ErrNotExist) {
-			value = []byte(s.value) // what the kernel doesn't have needs no switching off
-		} else if err != nil {
-			return err
-		}
-		r.objects["sysctl net/"+s.key] = properties{"value": strings.TrimSpace(string(value))}
-	}
-	return nil
+	router bool           // the namespace forwards
+	// makes are the routes that the kernel makes with the addresses.
+	makes map[string]*madeWith
+	// away has the request that takes each object away; nil: nobody wants to.
+	away map[string]request
 }
 
 // dump gives the messages of a dump and their attributes.
@@ -253,8 +263,12 @@ func (r *reader) readLinks() error {
 			link["state"] = "up"
 		}
 		r.objects[linkObject(name)] = link
+		r.takeAway(linkObject(name), unix.RTM_DELLINK, m[:unix.SizeofIfInfomsg], nil)
 		if header.Flags&unix.IFF_LOOPBACK != 0 {
 			return nil
+		}
+		if err := r.readSwitches(link, attrs); err != nil {
+			return err
 		}
 		if header.Flags&unix.IFF_NOARP != 0 {
 			link["arp"] = "off"
@@ -269,11 +283,19 @@ func (r *reader) readLinks() error {
 			return err
 		}
 		link["kind"] = linkKind(info.text(nl.IFLA_INFO_KIND))
-		r.bridge = r.bridge || link["kind"] == "bridge"
+		if link["kind"] == "bridge" {
+			r.bridge = true
+			if err := readBridge(link, info[nl.IFLA_INFO_DATA]); err != nil {
+				return err
+			}
+		}
 		if info.text(nl.IFLA_INFO_SLAVE_KIND) != "bridge" {
 			return nil
 		}
 		port, err := parseAttributes(info[nl.IFLA_INFO_SLAVE_DATA])
+		if state, at := attrs[unix.IFLA_OPERSTATE], port[nl.IFLA_BRPORT_STATE]; len(state) > 0 && state[0] == netlink.OperUp && len(at) > 0 && at[0] != portForwards {
+			link["port"] = "blocked"
+		}
 		for _, flag := range portFlags(&emu.BridgePort{}) {
 			link[flag.name] = onOff(len(port[flag.attribute]) > 0 && port[flag.attribute][0] != 0)
 		}
@@ -298,32 +320,9 @@ func (r *reader) readAddresses() error {
 		header := nl.DeserializeIfAddrmsg(m)
 		a := netip.PrefixFrom(attrs.address(unix.IFA_LOCAL), int(header.Prefixlen))
 		device := r.device(int(header.Index))
-		if device == "lo" && a == netip.MustParsePrefix("127.0.0.1/8") {
-			return nil // comes with the device
-		}
 		r.objects[addressObject(a, device)] = properties{}
-		return nil
-	})
-}
-
-// readRoutes reads the main table without the routes that come with addresses.
-func (r *reader) readRoutes() error {
-	ask := nl.NewRtMsg()
-	ask.Family, ask.Table, ask.Protocol, ask.Scope, ask.Type = unix.AF_INET, 0, 0, 0, 0
-	return r.dump(unix.RTM_GETROUTE, unix.SizeofRtMsg, []nl.NetlinkRequestData{ask}, func(m []byte, attrs attributes) error {
-		header := nl.DeserializeRtMsg(m)
-		if header.Table != unix.RT_TABLE_MAIN || header.Protocol == unix.RTPROT_KERNEL || header.Flags&unix.RTM_F_CLONED != 0 {
-			return nil // a clone remembers the MTU of a path
-		}
-		destination := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		if a := attrs.address(unix.RTA_DST); a.IsValid() {
-			destination = netip.PrefixFrom(a, int(header.Dst_len))
-		}
-		p := routeProperties(attrs.address(unix.RTA_GATEWAY), r.device(int(attrs.number(unix.RTA_OIF))), header.Flags&unix.RTNH_F_ONLINK != 0)
-		if header.Type != unix.RTN_UNICAST {
-			p["type"] = fmt.Sprint(header.Type)
-		}
-		r.objects[routeObject(destination, attrs.number(unix.RTA_PRIORITY))] = p
+		r.takeAway(addressObject(a, device), unix.RTM_DELADDR, m, nil)
+		r.makesRoutes(a, device, int(header.Index), r.objects[linkObject(device)]["state"] == "up")
 		return nil
 	})
 }
@@ -332,11 +331,17 @@ func (r *reader) readNeighbors() error {
 	ask := []nl.NetlinkRequestData{&netlink.Ndmsg{Family: unix.AF_INET}}
 	return r.dump(unix.RTM_GETNEIGH, unix.SizeofNdMsg, ask, func(m []byte, attrs attributes) error {
 		header := (*netlink.Ndmsg)(unsafe.Pointer(&m[0]))
-		if header.State&unix.NUD_PERMANENT != 0 {
-			r.objects[neighborObject(attrs.address(unix.NDA_DST), r.device(int(header.Index)))] = properties{
-				"mac": net.HardwareAddr(attrs[unix.NDA_LLADDR]).String(),
-			}
+		device, a := r.device(int(header.Index)), attrs.address(unix.NDA_DST)
+		p := properties{"mac": net.HardwareAddr(attrs[unix.NDA_LLADDR]).String()}
+		switch {
+		case header.State&unix.NUD_PERMANENT != 0:
+		case header.State&unix.NUD_NOARP != 0 && a.IsGlobalUnicast() && device != "lo" && r.objects[linkObject(device)]["arp"] != "off":
+			p["state"] = "noarp" // by hand: the kernel has such for groups, and on devices without ARP
+		default:
+			return nil
 		}
+		r.objects[neighborObject(a, device)] = p
+		r.takeAway(neighborObject(a, device), unix.RTM_DELNEIGH, m, nil)
 		return nil
 	})
 }
@@ -356,7 +361,9 @@ func (r *reader) readStations() error {
 		if header.State&unix.NUD_NOARP == 0 {
 			p["state"] = "learned"
 		}
-		r.objects[stationObject(net.HardwareAddr(attrs[unix.NDA_LLADDR]).String(), r.device(int(header.Index)))] = p
+		object := stationObject(net.HardwareAddr(attrs[unix.NDA_LLADDR]).String(), r.device(int(header.Index)))
+		r.objects[object] = p
+		r.takeAway(object, unix.RTM_DELNEIGH, m, func(b []byte) { b[10] = unix.NTF_MASTER })
 		return nil
 	})
 }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -70,12 +71,28 @@ func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *
 		case len(rules) > 0 || ch.Hooknum == nil || ch.Policy == nil || *ch.Policy != nftables.ChainPolicyAccept:
 			lines, err = r.list(n, ch.Name)
 		}
+		if errors.As(err, new(*iptables.Error)) { // nft made what iptables has no words for
+			lines, err = inNftWords(ch, rules), nil
+		}
 		if err != nil {
 			return err
 		}
 		addChain(f, ch.Name, lines)
 	}
 	return nil
+}
+
+// inNftWords gives a chain of the filter table as iptables would, as far as it could.
+func inNftWords(c *nftables.Chain, rules []*nftables.Rule) []string {
+	lines := []string{"-N " + c.Name}
+	if c.Policy != nil {
+		policy := map[nftables.ChainPolicy]string{nftables.ChainPolicyAccept: "ACCEPT", nftables.ChainPolicyDrop: "DROP"}[*c.Policy]
+		lines = []string{fmt.Sprintf("-P %s %s", c.Name, policy)}
+	}
+	for _, rule := range rules {
+		lines = append(lines, fmt.Sprintf("-A %s by nft, %s", c.Name, describe(rule)))
+	}
+	return lines
 }
 
 func (r *firewallReader) list(n *Namespace, chain string) (lines []string, err error) {
@@ -127,6 +144,9 @@ func (l *lists) lines(state string, ask func() ([]string, error)) ([]string, err
 	})
 	return known.lines, known.err
 }
+
+// FirewallChain is the object that the rules of a guest firewall belong to.
+const FirewallChain = "iptables chain " + input
 
 func chainOf(name string) string { return "iptables chain " + name }
 

@@ -42,10 +42,14 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 	for _, t := range tables {
 		if t.Family == nftables.TableFamilyIPv4 && t.Name == "filter" && (spec == nil || spec.Firewall != nil) {
 			filter = t
+			if isDormant(t) {
+				f.objects[tableObject(families[t.Family], t.Name)] = tableProperties(t)
+			}
 			continue
 		}
-		f.objects[tableObject(families[t.Family], t.Name)] = properties{}
-		if spec != nil && (spec.Ruleset == nil || t.Family != nftables.TableFamilyIPv4 || t.Name != spec.Ruleset.Table) {
+		f.objects[tableObject(families[t.Family], t.Name)] = tableProperties(t)
+		same := func(r *emu.Ruleset) bool { return tableOf(r).Family == t.Family && r.Table == t.Name }
+		if spec != nil && !slices.ContainsFunc(spec.Rulesets(), same) {
 			continue // the whole table is not wanted
 		}
 		own := slices.DeleteFunc(slices.Clone(chains), func(c *nftables.Chain) bool {
@@ -59,10 +63,27 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 			return fmt.Errorf("read the nftables table %s: %w", t.Name, err)
 		}
 	}
+	if err := readOlderTables(f, n, spec != nil && spec.Firewall != nil && filter == nil); err != nil {
+		return err
+	}
 	if spec != nil && spec.Firewall != nil || filter != nil {
 		return firewalls.read(f, n, c, filter, chains)
 	}
 	return nil
+}
+
+// tableProperties are none, or that the chains of a table see no packet.
+func tableProperties(t *nftables.Table) properties {
+	if isDormant(t) {
+		return properties{"dormant": "yes"}
+	}
+	return properties{}
+}
+
+// isDormant looks at a flag of a table. The library takes the number for one in the order of the host.
+func isDormant(t *nftables.Table) bool {
+	const dormant = 1 // NFT_TABLE_F_DORMANT
+	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, t.Flags))&dormant != 0
 }
 
 var families = map[nftables.TableFamily]string{
@@ -71,6 +92,7 @@ var families = map[nftables.TableFamily]string{
 }
 
 func readTable(f *facts, c *nftables.Conn, t *nftables.Table, chains []*nftables.Chain) error {
+	family := families[t.Family]
 	sets, err := c.GetSets(t)
 	if err != nil {
 		return err
@@ -85,13 +107,13 @@ func readTable(f *facts, c *nftables.Conn, t *nftables.Table, chains []*nftables
 			anonymous[s.Name] = contents(found)
 			continue
 		}
-		f.objects[setObject(s.Name)] = setProperties(s)
+		f.objects[setObject(family, s.Name)] = setProperties(s)
 		for key, value := range elements(s, found) {
-			f.objects[setObject(s.Name)+" element "+key] = value
+			f.objects[setObject(family, s.Name)+" element "+key] = value
 		}
 	}
 	for _, ch := range chains {
-		f.objects[chainObject(ch.Name)] = chainProperties(*ch)
+		f.objects[chainObject(family, ch.Name)] = chainProperties(*ch)
 		found, err := c.GetRules(t, ch)
 		if err != nil {
 			return fmt.Errorf("chain %s: %w", ch.Name, err)
@@ -108,7 +130,7 @@ func readTable(f *facts, c *nftables.Conn, t *nftables.Table, chains []*nftables
 			code := code(r.Exprs, r.UserData)
 			rules = append(rules, rule{describe(r), code})
 		}
-		f.lists[chainObject(ch.Name)] = rules
+		f.lists[chainObject(family, ch.Name)] = rules
 	}
 	return nil
 }
@@ -233,8 +255,12 @@ func ranges(found []nftables.SetElement) []string {
 	return all
 }
 
-// key gives an address, two addresses, or address, protocol and port, each in registers of 4 bytes.
+// key gives an address, two addresses, address, protocol and port, or device and address, each in registers of 4 bytes.
 func key(k []byte) string {
+	if len(k) == unix.IFNAMSIZ+4 {
+		device, address := k[:unix.IFNAMSIZ], [4]byte(k[unix.IFNAMSIZ:])
+		return fmt.Sprintf("%q . %s", unix.ByteSliceToString(device), netip.AddrFrom4(address))
+	}
 	if len(k)%4 != 0 || len(k) == 0 || len(k) > 12 {
 		return hex.EncodeToString(k)
 	}

@@ -95,7 +95,7 @@ func (p *place) keep() {
 }
 
 // create makes the namespace and what needs no link.
-func (p *place) create(w *sysctlWriter) (err error) {
+func (p *place) create(w *sysctlFiles) (err error) {
 	p.ns, err = newNamespace(p.want.Name, func() (err error) {
 		if err := w.write(sysctls(p.want)); err != nil {
 			return err
@@ -140,8 +140,8 @@ func (p *place) finish() error {
 	if err := p.route.do(requests...); err != nil {
 		return err
 	}
-	if p.want.Ruleset != nil {
-		return p.ns.loadRuleset(p.want.Ruleset)
+	if all := p.want.Rulesets(); len(all) > 0 {
+		return p.ns.loadRulesets(all...)
 	}
 	return nil
 }

@@ -151,6 +151,9 @@ func portFlags(p *emu.BridgePort) []portFlag {
 		{nl.IFLA_BRPORT_MCAST_FLOOD, "mcast_flood", p.Uplink},
 		{nl.IFLA_BRPORT_BCAST_FLOOD, "bcast_flood", p.Uplink},
 		{nl.IFLA_BRPORT_PROXYARP, "proxy_arp", p.ProxyARP},
+		{nl.IFLA_BRPORT_ISOLATED, "isolated", false},
+		{nl.IFLA_BRPORT_LOCKED, "locked", false},
+		{nl.IFLA_BRPORT_MODE, "hairpin", false},
 	}
 }
 

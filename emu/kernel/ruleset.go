@@ -17,35 +17,54 @@ var transports = map[string]byte{"icmp": unix.IPPROTO_ICMP, "tcp": unix.IPPROTO_
 
 // hooks are the base chains that emu.Hook names.
 var hooks = map[emu.Hook]nftables.Chain{
-	emu.DNATHook:    {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.SNATHook:    {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.RawHook:     {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.InputHook:   {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
+	emu.DNATHook:  {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.SNATHook:  {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.RawHook:   {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.InputHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
+	emu.SwitchHook: {
+		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
+		Priority: nftables.ChainPriorityRef(bridgeFilter), Policy: policy(nftables.ChainPolicyDrop),
+	},
 	emu.ForwardHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
 }
+
+// bridgeFilter is the priority that nft calls filter in the bridge family.
+const bridgeFilter = -200
 
 func policy(p nftables.ChainPolicy) *nftables.ChainPolicy { return &p }
 
 // tableOf gives the table of a ruleset.
 func tableOf(r *emu.Ruleset) *nftables.Table {
-	return &nftables.Table{Family: nftables.TableFamilyIPv4, Name: r.Table}
+	family := nftables.TableFamilyIPv4
+	if r.Family == emu.BridgeFamily {
+		family = nftables.TableFamilyBridge
+	}
+	return &nftables.Table{Family: family, Name: r.Table}
 }
 
-// loadRuleset makes the table in one transaction.
-func (n *Namespace) loadRuleset(r *emu.Ruleset) error {
-	if err := n.load(r); err != nil {
-		return fmt.Errorf("load the nftables table %s: %w", r.Table, explainTimeouts(r, err))
+// loadRulesets makes tables in one transaction.
+func (n *Namespace) loadRulesets(all ...*emu.Ruleset) error {
+	all = possible(all)
+	err := n.load(all...)
+	if err != nil && lacksSwitches(all) {
+		all = possible(all)
+		err = n.load(all...)
+	}
+	if err != nil {
+		return fmt.Errorf("load the nftables table %s: %w", all[0].Table, explainTimeouts(all[0], err))
 	}
 	return nil
 }
 
-func (n *Namespace) load(r *emu.Ruleset) error {
+func (n *Namespace) load(all ...*emu.Ruleset) error {
 	t, err := newTransaction()
 	if err != nil {
 		return err
 	}
-	if err := addRuleset(t.Conn, r); err != nil {
-		return err
+	for _, r := range all {
+		if err := addRuleset(t.Conn, r); err != nil {
+			return err
+		}
 	}
 	return t.commit(n)
 }

@@ -58,9 +58,15 @@ func everyStatement() *emu.Ruleset {
 				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
 				with(emu.MatchOutput{Device: "up"}, emu.SNATByHash{By: emu.FiveTuple, To: []netip.Addr{addr("198.18.0.8"), addr("198.18.0.9")}}),
 			}},
-			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.SetMarkByMap{Map: "marks"}), with(emu.MatchPairSet{Set: "pairs"}, emu.Accept{})}},
-			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{with(emu.MatchEstablished{}, emu.Accept{})}},
+			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{
+				with(emu.MatchForgedSource{}, emu.Drop{}), with(emu.SetMarkByMap{Map: "marks"}),
+				with(emu.MatchPairSet{Set: "pairs"}, emu.NoTrack{}, emu.Accept{}),
+			}},
+			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{
+				with(emu.MatchEstablished{}, emu.Accept{}), with(emu.MatchInvalid{}, emu.Drop{}),
+			}},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{
+				with(tcp, emu.MatchSourcePort{Port: 81}, emu.Accept{}),
 				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces"}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.0.0.0/8")}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.8.0.0/13")}, emu.Accept{}),
@@ -82,13 +88,33 @@ func everyStatement() *emu.Ruleset {
 	}
 }
 
+// everySwitchStatement is a ruleset of bridges with what only those have, beside a set and a chain that the other
+// has, too.
+func everySwitchStatement() *emu.Ruleset {
+	return &emu.Ruleset{
+		Family: emu.BridgeFamily, Table: "lab",
+		Ports: []emu.PortSet{
+			{Name: "pairs", Elements: []emu.PortAddress{
+				{Device: "10.0.0.4", Address: addr("10.0.0.4")}, {Device: "fifteen-bytes-x", Address: addr("10.0.0.5")},
+			}},
+			{Name: "nobody"},
+		},
+		Chains: []*emu.Chain{{Name: "pre", Hook: emu.SwitchHook, Rules: append([]emu.Rule{
+			with(emu.MatchPortAddress{Set: "pairs"}, emu.Accept{}),
+			with(emu.MatchPortARP{Set: "pairs"}, emu.Accept{}),
+			with(emu.MatchInput{Device: "up-*"}, emu.Accept{}),
+			with(emu.MatchARP{}, emu.Counter{}, emu.Drop{}),
+		}, emu.DropRules("spoofed", "not its own", emu.Origin{}, emu.MatchIPv4{})...)}},
+	}
+}
+
 // nft and the product make the same of a ruleset, in what is listed and in what the kernel has.
 func TestRulesetEqualsNft(t *testing.T) {
-	r := everyStatement()
+	all := []*emu.Ruleset{everyStatement(), everySwitchStatement()}
 	byNft := empty(t, "nft")
-	run(t, byNft, r.String(), "nft", "-f", "-")
+	run(t, byNft, all[0].String()+all[1].String(), "nft", "-f", "-")
 	ours := empty(t, "ours")
-	if err := ours.loadRuleset(r); err != nil {
+	if err := ours.loadRulesets(all...); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(run(t, byNft, "", "nft", "list", "ruleset"), run(t, ours, "", "nft", "list", "ruleset")); diff != "" {

@@ -13,6 +13,7 @@ import (
 
 // The kinds of named sets and maps.
 var (
+	portSet    = nftables.Set{KeyType: nftables.MustConcatSetType(nftables.TypeIFName, nftables.TypeIPAddr)}
 	prefixSet  = nftables.Set{KeyType: nftables.TypeIPAddr, Interval: true}
 	pairSet    = nftables.Set{KeyType: nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeIPAddr)}
 	addressMap = nftables.Set{IsMap: true, KeyType: nftables.TypeIPAddr, DataType: nftables.TypeIPAddr}
@@ -35,6 +36,9 @@ func setsOf(r *emu.Ruleset) []filledSet {
 	add := func(kind nftables.Set, name string, elements []nftables.SetElement) {
 		kind.Name = name
 		all = append(all, filledSet{kind, elements})
+	}
+	for _, s := range r.Ports {
+		add(portSet, s.Name, converted(s.Elements, portElement))
 	}
 	for _, s := range r.Prefixes {
 		add(prefixSet, s.Name, append(leading(s.Elements), bounds(s.Elements)...))
@@ -60,6 +64,10 @@ func converted[E any](in []E, convert func(E) nftables.SetElement) []nftables.Se
 		out[i] = convert(e)
 	}
 	return out
+}
+
+func portElement(e emu.PortAddress) nftables.SetElement {
+	return nftables.SetElement{Key: append(deviceName(e.Device), e.Address.AsSlice()...)}
 }
 
 func pairElement(e [2]netip.Addr) nftables.SetElement {
@@ -120,6 +128,9 @@ func setChanges(c *emu.RulesetChange) []setChange {
 		removed, added := elementChanges(leading(prefixesOf(c.From, s.Name)), leading(prefixesOf(c.To, s.Name)))
 		s.removed, s.added = append(s.removed, removed...), append(added, s.added...)
 	}
+	all = changesOf(all, c.Ports, portSet, func(e []emu.PortAddress) []nftables.SetElement {
+		return converted(e, portElement)
+	})
 	all = changesOf(all, c.Pairs, pairSet, func(e [][2]netip.Addr) []nftables.SetElement { return converted(e, pairElement) })
 	all = changesOf(all, c.Addresses, addressMap, func(e []emu.AddressMapElement) []nftables.SetElement { return converted(e, addressElement) })
 	all = changesOf(all, c.Marks, markMap, func(e []emu.MarkMapElement) []nftables.SetElement { return converted(e, markElement) })

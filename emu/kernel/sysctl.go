@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,9 @@ var (
 	}
 )
 
+// untouchedSysctls are as the kernel makes them in each namespace.
+var untouchedSysctls = []sysctl{{"ipv4/ip_default_ttl", "64"}}
+
 // unlimitedICMP lifts the kernel's limits of ICMP errors, one in a second to each target: a closed UDP port must refuse everyone who
 // asks, however many ask at once.
 var unlimitedICMP = sysctl{"ipv4/icmp_ratemask", "0"}
@@ -60,10 +64,10 @@ func sysctls(n *emu.Namespace) []sysctl {
 
 const establishedTimeout = "netfilter/nf_conntrack_tcp_timeout_established"
 
-// sysctlWriter writes the values of new namespaces. The kernel remembers the files that were opened in each namespace under one folder, and
+// sysctlFiles writes the values of new namespaces, and reads them back. The kernel remembers the files that were opened in each namespace under one folder, and
 // looks through those of all namespaces for each that it hasn't seen: with a thousand of them that takes longer than all else. So
 // the files are opened in instances of procfs that know few namespaces.
-type sysctlWriter struct {
+type sysctlFiles struct {
 	mu   sync.Mutex
 	idle []*procInstance
 }
@@ -78,13 +82,13 @@ type procInstance struct {
 const perInstance = 16
 
 // write writes the values of the namespace the calling thread is in. What the kernel doesn't have needs no switching off.
-func (w *sysctlWriter) write(all []sysctl) (err error) {
+func (w *sysctlFiles) write(all []sysctl) (err error) {
 	p := w.take()
 	defer func() { err = errors.Join(err, w.put(p)) }()
 	return p.writeAll(all)
 }
 
-func (w *sysctlWriter) take() *procInstance {
+func (w *sysctlFiles) take() *procInstance {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n := len(w.idle); n > 0 {
@@ -99,7 +103,7 @@ func (w *sysctlWriter) take() *procInstance {
 	return &procInstance{fd: fd}
 }
 
-func (w *sysctlWriter) put(p *procInstance) error {
+func (w *sysctlFiles) put(p *procInstance) error {
 	p.used++
 	if p.used == perInstance {
 		return p.close()
@@ -110,7 +114,7 @@ func (w *sysctlWriter) put(p *procInstance) error {
 	return nil
 }
 
-func (w *sysctlWriter) close() error {
+func (w *sysctlFiles) close() error {
 	var errs []error
 	for _, p := range w.idle {
 		errs = append(errs, p.close())
@@ -142,16 +146,43 @@ func (p *procInstance) writeAll(all []sysctl) error {
 }
 
 func (p *procInstance) write(s sysctl) error {
-	path := "sys/net/" + s.key
-	if p.fd == unix.AT_FDCWD {
-		path = "/proc/" + path
-	}
-	fd, err := unix.Openat(p.fd, path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	fd, err := p.open(s, unix.O_WRONLY)
 	if err != nil {
 		return err
 	}
 	_, err = unix.Write(fd, []byte(s.value))
 	return errors.Join(err, unix.Close(fd))
+}
+
+func (p *procInstance) open(s sysctl, mode int) (int, error) {
+	path := "sys/net/" + s.key
+	if p.fd == unix.AT_FDCWD {
+		path = "/proc/" + path
+	}
+	return unix.Openat(p.fd, path, mode|unix.O_CLOEXEC, 0)
+}
+
+// read reads the values of the namespace the calling thread is in. What the kernel doesn't have is as it is wanted.
+func (w *sysctlFiles) read(all []sysctl, each func(key, value string)) (err error) {
+	p := w.take()
+	defer func() { err = errors.Join(err, w.put(p)) }()
+	var in [64]byte
+	for _, s := range all {
+		fd, err := p.open(s, unix.O_RDONLY)
+		if errors.Is(err, fs.ErrNotExist) {
+			each(s.key, s.value)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("sysctl net/%s: %w", s.key, err)
+		}
+		n, err := unix.Read(fd, in[:])
+		if err = errors.Join(err, unix.Close(fd)); err != nil {
+			return fmt.Errorf("sysctl net/%s: %w", s.key, err)
+		}
+		each(s.key, strings.TrimSpace(string(in[:n])))
+	}
+	return nil
 }
 
 func (p *procInstance) close() error {

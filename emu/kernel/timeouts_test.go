@@ -144,7 +144,7 @@ func TestEstablishedTimeout(t *testing.T) {
 func TestTimeoutOfUnknownProtocol(t *testing.T) {
 	n := empty(t, "router")
 	r := &emu.Ruleset{Table: "lab", Timeouts: []emu.TimeoutPolicy{{Name: "idle", Protocol: "sctp", Seconds: 1}}}
-	if err := n.loadRuleset(r); err == nil || err.Error() != `load the nftables table lab: ct timeout idle: unknown protocol "sctp"` {
+	if err := n.loadRulesets(r); err == nil || err.Error() != `load the nftables table lab: ct timeout idle: unknown protocol "sctp"` {
 		t.Error(err)
 	}
 }

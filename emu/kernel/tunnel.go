@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -169,7 +170,19 @@ func wantedTunnel(f *facts, e emu.TunnelEnd) {
 	for _, p := range e.AllowedPrefixes {
 		f.objects[routeObject(p, 0)] = routeProperties(netip.Addr{}, e.Device, false)
 	}
+	f.marks = append(f.marks, TunnelMark(e.Port))
 }
+
+// LosesTunnel reports whether a difference is that the device of a tunnel is gone, or another one.
+func (d Difference) LosesTunnel(t emu.Tunnel) bool {
+	return slices.ContainsFunc([]emu.TunnelEnd{t.A, t.B}, func(e emu.TunnelEnd) bool {
+		return d.Namespace == e.Namespace && d.of == linkObject(e.Device) && (d.Found == "" || d.property == "kind")
+	})
+}
+
+// TunnelMark is the firewall mark of what the kernel's end of a tunnel sends, and the number of the routing table that it goes by. It keeps
+// them apart from those that people number by hand.
+func TunnelMark(port uint16) uint32 { return 0x10000 + uint32(port) }
 
 // tunnelFeatures are what gateways need beyond the rest of a lab: one of the two.
 func tunnelFeatures(privileged bool) []Feature {

@@ -71,7 +71,7 @@ type update struct {
 	places  map[string]*place // that exist and are touched
 	added   []*place
 	fresh   map[string]*place // those, by name
-	sysctls sysctlWriter
+	sysctls sysctlFiles
 	next    int // number of the next device
 
 	mu   sync.Mutex
@@ -108,7 +108,10 @@ func (u *update) run(ctx context.Context) error {
 	if err := u.do(ctx, plan.late); err != nil {
 		return err
 	}
-	return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return u.closeConnections() // last: what is forgotten can't be taken back
 }
 
 // find finds the namespaces that are touched.
@@ -191,8 +194,8 @@ func (u *update) create(ctx context.Context) error {
 	})
 	if err := each(ctx, u.added, func(p *place) error {
 		err := p.create(&u.sysctls)
-		if err == nil && p.want.Ruleset != nil {
-			err = p.ns.loadRuleset(p.want.Ruleset)
+		if all := p.want.Rulesets(); err == nil && len(all) > 0 {
+			err = p.ns.loadRulesets(all...)
 		}
 		if err != nil {
 			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
@@ -224,11 +227,15 @@ func (u *update) rules(ctx context.Context) error {
 	g.SetLimit(restorers)
 	for _, c := range u.change.Changed {
 		n := u.places[c.To.Name].ns
-		if r := c.Ruleset; r != nil {
-			if err := n.updateRuleset(r); err != nil {
+		if all := c.Rulesets(); len(all) > 0 {
+			if err := n.updateRulesets(all); err != nil {
 				return errors.Join(err, g.Wait())
 			}
-			u.done(func(context.Context) error { return n.updateRuleset(emu.CompareRulesets(r.To, r.From)) })
+			var back []*emu.RulesetChange
+			for _, r := range all {
+				back = append(back, emu.CompareRulesets(r.To, r.From))
+			}
+			u.done(func(context.Context) error { return n.updateRulesets(back) })
 		}
 		if f := c.Firewall; f != nil {
 			program, err := u.state.iptablesProgram()

@@ -9,33 +9,63 @@ import (
 	"vnetlab/emu"
 )
 
-// updateRuleset changes one ruleset into another in one transaction, which happens wholly or not at all.
-func (n *Namespace) updateRuleset(c *emu.RulesetChange) error {
+// updateRulesets changes the tables of the namespace in one transaction, which happens wholly or not at all. A
+// table that comes may be one that the kernel has no kind for.
+func (n *Namespace) updateRulesets(all []*emu.RulesetChange) error {
+	err := n.changeRulesets(all)
+	if err != nil && lacksSwitches(comingOf(all)) {
+		return n.changeRulesets(all)
+	}
+	return err
+}
+
+func (n *Namespace) changeRulesets(all []*emu.RulesetChange) error {
+	all = slices.DeleteFunc(slices.Clone(all), func(c *emu.RulesetChange) bool {
+		return noSwitches.Load() && (isSwitch(c.From) || isSwitch(c.To))
+	})
 	t, err := newTransaction()
 	if err != nil {
 		return err
 	}
-	from, to := c.From, c.To
-	if from != nil && to != nil && from.Table == to.Table {
-		err = n.changeRuleset(t.Conn, c)
-	} else {
-		if from != nil {
-			t.DelTable(tableOf(from))
-		}
-		if to != nil {
-			err = addRuleset(t.Conn, to)
+	for _, c := range all {
+		if err = n.queueChange(t.Conn, c); err != nil {
+			break
 		}
 	}
 	if err == nil {
 		err = t.commit(n)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case to == nil:
+	}
+	from, to := all[0].From, all[0].To
+	if to == nil {
 		return fmt.Errorf("namespace %s: delete the nftables table %s: %w", n.Name, from.Table, err)
 	}
 	return fmt.Errorf("namespace %s: change the nftables table %s: %w", n.Name, to.Table, explainTimeouts(to, err))
+}
+
+func (n *Namespace) queueChange(conn *nftables.Conn, c *emu.RulesetChange) error {
+	if c.From != nil && c.To != nil && c.From.Table == c.To.Table {
+		return n.changeRuleset(conn, c)
+	}
+	if c.From != nil {
+		conn.DelTable(tableOf(c.From))
+	}
+	if c.To != nil {
+		return addRuleset(conn, c.To)
+	}
+	return nil
+}
+
+// comingOf are the tables that there are afterwards.
+func comingOf(all []*emu.RulesetChange) (coming []*emu.Ruleset) {
+	for _, c := range all {
+		if c.To != nil {
+			coming = append(coming, c.To)
+		}
+	}
+	return coming
 }
 
 // rulesetChange queues the difference of two rulesets of the same table. Everything that goes is queued before everything that

@@ -15,6 +15,7 @@ import (
 // the kernel has that number they needn't be read again.
 type verifiedRules struct {
 	ruleset    *emu.Ruleset
+	switches   *emu.Ruleset
 	firewall   *emu.Firewall
 	generation uint32
 	since      time.Time
@@ -25,7 +26,7 @@ func (n *Namespace) verify(spec *emu.Namespace, found *facts) {
 	if found.generation == nil {
 		return
 	}
-	v := &verifiedRules{spec.Ruleset, spec.Firewall, *found.generation, found.since}
+	v := &verifiedRules{spec.Ruleset, spec.Switch, spec.Firewall, *found.generation, found.since}
 	if last := n.verified.Load(); last != nil && last.same(v) {
 		return // since longer
 	}
@@ -33,13 +34,13 @@ func (n *Namespace) verify(spec *emu.Namespace, found *facts) {
 }
 
 func (v *verifiedRules) same(o *verifiedRules) bool {
-	return v.ruleset == o.ruleset && v.firewall == o.firewall && v.generation == o.generation
+	return v.ruleset == o.ruleset && v.switches == o.switches && v.firewall == o.firewall && v.generation == o.generation
 }
 
 // compareRest compares a namespace whose rules are known to be as they should be; ok says that they are.
 func (n *Namespace) compareRest(want *emu.Network, spec *emu.Namespace) (_ Comparison, ok bool, err error) {
 	v := n.verified.Load()
-	if v == nil || v.ruleset != spec.Ruleset || v.firewall != spec.Firewall {
+	if v == nil || v.ruleset != spec.Ruleset || v.switches != spec.Switch || v.firewall != spec.Firewall {
 		return Comparison{}, false, nil
 	}
 	number, err := n.generation()
@@ -50,7 +51,7 @@ func (n *Namespace) compareRest(want *emu.Network, spec *emu.Namespace) (_ Compa
 	if err != nil {
 		return Comparison{}, false, err
 	}
-	found, err := observeNamespace(n, spec, nil, false)
+	found, err := observeOnce(n, spec, nil, false)
 	if err != nil {
 		return Comparison{}, false, fmt.Errorf("read namespace %s: %w", n.Name, err)
 	}

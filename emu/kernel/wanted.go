@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables"
 
@@ -67,6 +68,10 @@ func wantedIn(want *emu.Network, n *emu.Namespace, rules bool) (*facts, error) {
 func wantedAlone(n *emu.Namespace, rules bool) (*facts, error) {
 	f := newFacts()
 	f.objects[linkObject("lo")] = properties{"state": "up"}
+	f.objects[addressObject(loopback, "lo")] = properties{} // comes with the device
+	for rule := range firstRules {
+		f.objects[rule] = properties{}
+	}
 	for _, a := range n.Loopback {
 		f.objects[addressObject(hostPrefix(a), "lo")] = properties{}
 	}
@@ -86,16 +91,14 @@ func wantedAlone(n *emu.Namespace, rules bool) (*facts, error) {
 	for _, e := range n.Neighbors {
 		f.objects[neighborObject(e.Address, e.Device)] = properties{"mac": e.MAC.String()}
 	}
-	if n.Kind == emu.Router {
-		for _, s := range sysctls(n) {
-			f.objects["sysctl net/"+s.key] = properties{"value": s.value}
-		}
+	for _, s := range append(slices.Clip(sysctls(n)), untouchedSysctls...) {
+		f.objects[sysctlObject(s.key)] = properties{"value": s.value}
 	}
 	if !rules {
 		return f, nil
 	}
-	if n.Ruleset != nil {
-		if err := wantedRules(f, n.Ruleset); err != nil {
+	for _, r := range possible(n.Rulesets()) {
+		if err := wantedRules(f, r); err != nil {
 			return nil, fmt.Errorf("namespace %s: %w", n.Name, err)
 		}
 	}
@@ -124,18 +127,19 @@ func wantedEnd(f *facts, e emu.LinkEnd) {
 }
 
 func wantedRules(f *facts, r *emu.Ruleset) error {
-	f.objects[tableObject("ip", r.Table)] = properties{}
+	family := r.Family.String()
+	f.objects[tableObject(family, r.Table)] = properties{}
 	for _, p := range r.Timeouts {
 		f.objects[timeoutObject(p.Name)] = timeoutProperties(p)
 	}
 	for _, s := range setsOf(r) {
-		f.objects[setObject(s.Name)] = setProperties(&s.Set)
+		f.objects[setObject(family, s.Name)] = setProperties(&s.Set)
 		for key, value := range elements(&s.Set, s.elements) {
-			f.objects[setObject(s.Name)+" element "+key] = value
+			f.objects[setObject(family, s.Name)+" element "+key] = value
 		}
 	}
 	for _, c := range r.Chains {
-		f.objects[chainObject(c.Name)] = chainProperties(hooks[c.Hook])
+		f.objects[chainObject(family, c.Name)] = chainProperties(hooks[c.Hook])
 		rules := []rule{}
 		for _, w := range c.Rules {
 			exprs, err := expressions(w, func(_ nftables.SetDatatype, elements []nftables.SetElement) (*nftables.Set, error) {
@@ -146,12 +150,17 @@ func wantedRules(f *facts, r *emu.Ruleset) error {
 			}
 			rules = append(rules, rule{w.String(), code(exprs, comment(w))})
 		}
-		f.lists[chainObject(c.Name)] = rules
+		f.lists[chainObject(family, c.Name)] = rules
 	}
 	return nil
 }
 
+// loopback is the address that each namespace has.
+var loopback = netip.MustParsePrefix("127.0.0.1/8")
+
 // Names of objects, the same for what is wanted and what is found.
+
+func sysctlObject(key string) string { return "sysctl net/" + key }
 
 func linkObject(name string) string { return "link " + name }
 
@@ -162,8 +171,16 @@ func stationObject(mac, port string) string { return fmt.Sprintf("station %s beh
 func tableObject(family, name string) string {
 	return fmt.Sprintf("nftables table %s %s", family, name)
 }
-func setObject(name string) string   { return "nftables set " + name }
-func chainObject(name string) string { return "nftables chain " + name }
+func setObject(family, name string) string   { return inFamily(family) + "set " + name }
+func chainObject(family, name string) string { return inFamily(family) + "chain " + name }
+
+// inFamily begins the name of an object: that of the bridges' rules may have the name of one that the router's have.
+func inFamily(family string) string {
+	if family == emu.BridgeFamily.String() {
+		return "nftables " + family + " "
+	}
+	return "nftables "
+}
 
 func neighborObject(a netip.Addr, device string) string {
 	return fmt.Sprintf("neighbour %s on %s", a, device)

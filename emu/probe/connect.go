@@ -56,8 +56,11 @@ func (e *unprovedError) Error() string {
 
 var errNoAnswer = errors.New("no answer")
 
-// connect connects from inside the namespace. No thread waits: the runtime's poller does.
-func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, c *course, limit time.Duration) (*connection, error) {
+// connect connects from inside the namespace, from an address of it, or where that is zero from the one that its routes
+// choose. No thread waits: the runtime's poller does.
+func (p *Prober) connect(
+	ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, c *course, limit time.Duration,
+) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -68,7 +71,7 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 	sequence, err := chooseSequence(fd)
 	var f *flight
 	if err == nil {
-		f, err = p.bind(fd, func() (*flight, error) { return p.flights.claim(c, to.Port(), sequence) })
+		f, err = p.bind(fd, from, func() (*flight, error) { return p.flights.claim(c, to.Port(), sequence) })
 	}
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
@@ -115,8 +118,8 @@ func chooseSequence(fd int) (uint32, error) {
 	return sequence, errors.Join(err, set(unix.TCP_REPAIR, repairOff))
 }
 
-// bind marks the socket's packets and gives it a source port of its own.
-func (p *Prober) bind(fd int, claim func() (*flight, error)) (*flight, error) {
+// bind marks the socket's packets and gives it a source port of its own, and the source address unless that is zero.
+func (p *Prober) bind(fd int, from netip.Addr, claim func() (*flight, error)) (*flight, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, emu.ProbeDSCP<<2); err != nil {
 		return nil, os.NewSyscallError("setsockopt IP_TOS", err)
 	}
@@ -125,7 +128,11 @@ func (p *Prober) bind(fd int, claim func() (*flight, error)) (*flight, error) {
 		if err != nil {
 			return nil, err
 		}
-		err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(f.port)})
+		at := unix.SockaddrInet4{Port: int(f.port)}
+		if from.IsValid() {
+			at.Addr = from.As4()
+		}
+		err = unix.Bind(fd, &at)
 		if err == nil {
 			return f, nil
 		}
@@ -167,6 +174,10 @@ func (p *Prober) wait(ctx context.Context, f *flight, file *os.File, limit time.
 		default:
 			return err
 		}
+		if !p.sent(file, f.course, r.source) {
+			f.ignore(false, end)
+			continue
+		}
 		rule, against, err := p.proves(ctx, *r, f.begun)
 		if done, answer := nonblocking.Connected(file); done {
 			f.detach()
@@ -179,7 +190,7 @@ func (p *Prober) wait(ctx context.Context, f *flight, file *os.File, limit time.
 			return &droppedError{*rule}
 		}
 		unproved = &unprovedError{*r, against}
-		if f.ignore(end); ctx.Err() != nil {
+		if f.ignore(true, end); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}

@@ -3,7 +3,10 @@ package probe
 import (
 	"cmp"
 	"net/netip"
+	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
 )
@@ -30,9 +33,28 @@ func (t *topology) course(from string, protocol emu.Protocol, to netip.AddrPort)
 	return c
 }
 
-// meets reports whether a packet of the probe may be met in a namespace, as this one. Its ports and numbers are the flight's to know.
-func (t *topology) meets(c *course, namespace string, p packet) bool {
-	return slices.Contains(c.destinations, p.destination) && t.passes(c, namespace) && t.sends(c.from, p.source.Addr())
+// meets reports whether a packet of the probe may be met in a namespace, under this destination. Its ports and numbers are the flight's to
+// know, its source is the socket's: see [Prober.sent].
+func (t *topology) meets(c *course, namespace string, destination netip.AddrPort) bool {
+	return slices.Contains(c.destinations, destination) && t.passes(c, namespace)
+}
+
+// sent reports whether a packet with this source address may come from a probe's socket: it is an address of the namespace, or what a router
+// makes of one, or what the socket has. Somebody may have added an address to the namespace.
+func (p *Prober) sent(file *os.File, c *course, source netip.Addr) bool {
+	if read(p, func(t *topology) bool { return t.sends(c.from, source) }) {
+		return true
+	}
+	own := false
+	if raw, err := file.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { //nolint:errcheck // closed: nobody waits
+			name, err := unix.Getsockname(int(fd))
+			if a, ok := name.(*unix.SockaddrInet4); err == nil && ok {
+				own = netip.AddrFrom4(a.Addr) == source
+			}
+		})
+	}
+	return own
 }
 
 // passes reports whether the packets of a probe may come by a namespace: where they start, where they may arrive, any router.

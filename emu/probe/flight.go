@@ -44,8 +44,11 @@ type flight struct {
 	deaf   bool // to further reports
 }
 
-// report says that a rule dropped a probe's packet.
-type report struct{ namespace, id string }
+// report says that a rule dropped a probe's packet, and from where that came.
+type report struct {
+	namespace, id string
+	source        netip.Addr
+}
 
 var errNoPort = errors.New("all source ports of probes are in use: fewer probes at a time will help")
 
@@ -56,12 +59,13 @@ func (f *flights) claim(c *course, to uint16, sequence uint32) (*flight, error) 
 
 // claimUDP takes a free port for datagrams from a namespace to a target, one it has not had for as long as possible: routers and
 // firewalls remember the last exchange from the same port, for minutes, and let its packets pass whatever their rules are by now.
-func (f *flights) claimUDP(c *course, to netip.AddrPort) (*flight, error) {
+func (f *flights) claimUDP(c *course, source netip.Addr, to netip.AddrPort) (*flight, error) {
 	type pair struct {
-		from string
-		to   netip.AddrPort
+		from   string
+		source netip.Addr
+		to     netip.AddrPort
 	}
-	hash := uint32(maphash.Comparable(f.seed, pair{c.from, to}))
+	hash := uint32(maphash.Comparable(f.seed, pair{c.from, source, to}))
 	count := &f.udp[hash%uint32(len(f.udp))]
 	return f.take(&flight{course: c, nonce: rand.Uint64() >> 16}, to.Port(), func() uint32 { return hash + count.Add(1) })
 }
@@ -147,11 +151,11 @@ func (c *flight) reported() *report {
 	return c.report
 }
 
-// ignore passes over the report, which proves nothing, and over all that may come: the wait goes on.
-func (c *flight) ignore(until time.Time) {
+// ignore passes over the report: the wait goes on. Where it proves nothing, no later one will.
+func (c *flight) ignore(deaf bool, until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.report, c.deaf = nil, true
+	c.report, c.deaf = nil, deaf
 	if c.file != nil {
 		c.file.SetDeadline(until) //nolint:errcheck // closed: nobody waits
 	}

@@ -102,7 +102,7 @@ func (p *Prober) Close() error {
 
 // deliver hands a report to the probe whose packet was dropped, if that is still under way.
 func (p *Prober) deliver(of packet, r report) {
-	if f := p.flights.find(of); f != nil && read(p, func(t *topology) bool { return t.meets(f.course, r.namespace, of) }) {
+	if f := p.flights.find(of); f != nil && read(p, func(t *topology) bool { return t.meets(f.course, r.namespace, of.destination) }) {
 		f.hand(r)
 	}
 }
@@ -118,6 +118,8 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 		return failed(netip.Addr{}, fmt.Sprintf("there is no namespace %q to start from", from))
 	case target.Protocol != emu.TCP && target.Protocol != emu.UDP:
 		return failed(target.Address, fmt.Sprintf("a probe is TCP or UDP, not %q", target.Protocol))
+	case target.Source.IsValid() && !target.Source.Is4():
+		return failed(target.Address, fmt.Sprintf("%s is not an IPv4 address to start from", target.Source))
 	case target.Port == 0:
 		return failed(target.Address, "a probe needs a port from 1 to 65535")
 	}
@@ -200,14 +202,14 @@ func (p *Prober) once(ctx context.Context, ns *kernel.Namespace, to netip.AddrPo
 	o.Address = to.Addr()
 	begun := time.Now()
 	if target.Protocol == emu.UDP {
-		d, err := p.exchange(ctx, ns, to, c, limit)
+		d, err := p.exchange(ctx, ns, target.Source, to, c, limit)
 		if err != nil {
 			return p.unanswered(ctx, err, to, c, begun, emu.UDP, p.TimeLimit)
 		}
 		d.heard(&o, read(p, func(t *topology) bool { return t.builtIn(c.ends, emu.UDP, "") }))
 		return o, final
 	}
-	made, err := p.connect(ctx, ns, to, c, limit)
+	made, err := p.connect(ctx, ns, target.Source, to, c, limit)
 	if err != nil {
 		return p.unanswered(ctx, err, to, c, begun, emu.TCP, limit)
 	}

@@ -143,7 +143,7 @@ func (r *reports) hear(namespace string, in []byte) {
 		}
 		if kind := binary.NativeEndian.Uint16(in[4:]); kind == nfulnlMsgPacket {
 			if p, id, ok := parseReport(in[unix.NLMSG_HDRLEN:length]); ok {
-				r.deliver(p, report{namespace, id})
+				r.deliver(p, report{namespace, id, p.source.Addr()})
 			}
 		}
 		in = in[min((length+3)&^3, len(in)):]

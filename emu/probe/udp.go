@@ -28,14 +28,17 @@ type datagram struct {
 	who *listener.Answer
 }
 
-// exchange sends a datagram from inside the namespace, again and again, until one comes back from the target, or an ICMP error
-// does, or a report says that it was dropped, or the time is up.
-func (p *Prober) exchange(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, c *course, limit time.Duration) (d datagram, err error) {
+// exchange sends a datagram from inside the namespace, from an address of it, or where that is zero from the one that
+// its routes choose, again and again, until one comes back from the target, or an ICMP error does, or a report says
+// that it was dropped, or the time is up.
+func (p *Prober) exchange(
+	ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, c *course, limit time.Duration,
+) (d datagram, err error) {
 	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return d, err
 	}
-	f, err := p.bind(fd, func() (*flight, error) { return p.flights.claimUDP(c, to) })
+	f, err := p.bind(fd, from, func() (*flight, error) { return p.flights.claimUDP(c, from, to) })
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return d, err
@@ -83,6 +86,10 @@ func (p *Prober) exchange(ctx context.Context, ns *kernel.Namespace, to netip.Ad
 		if r == nil {
 			continue
 		}
+		if !p.sent(file, c, r.source) {
+			f.ignore(false, end)
+			continue
+		}
 		rule, against, err := p.proves(ctx, *r, f.begun)
 		// An answer beats a report, as it does over TCP: see wait.
 		if who, done, answer := receiveNow(file, to, f.nonce); done {
@@ -96,7 +103,7 @@ func (p *Prober) exchange(ctx context.Context, ns *kernel.Namespace, to netip.Ad
 			return d, &droppedError{*rule}
 		}
 		silence = &unprovedError{*r, against}
-		f.ignore(end)
+		f.ignore(true, end)
 	}
 }
 

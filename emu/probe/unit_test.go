@@ -193,13 +193,13 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 	if f.find(syn(25000, 7)) != c {
 		t.Error("the flight's own packet is not found")
 	}
-	c.hand(report{"edge", "first"})
-	c.hand(report{"edge", "second"})
+	c.hand(report{"edge", "first", web1})
+	c.hand(report{"edge", "second", web1})
 	if got := c.reported(); got == nil || got.id != "first" {
 		t.Errorf("reported %v", got)
 	}
-	c.ignore(time.Now())
-	if c.hand(report{"edge", "third"}); c.reported() != nil {
+	c.ignore(true, time.Now())
+	if c.hand(report{"edge", "third", web1}); c.reported() != nil {
 		t.Error("a report after one that proved nothing")
 	}
 	if seen[25001].reported() != nil {
@@ -210,7 +210,7 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 		t.Error("without a number of its own a flight takes its packets by their port")
 	}
 	f.release(c)
-	if c, err = f.claimUDP(&course{from: "web1"}, netip.AddrPortFrom(sql1, 1)); err != nil || c.port != 25000 {
+	if c, err = f.claimUDP(&course{from: "web1"}, netip.Addr{}, netip.AddrPortFrom(sql1, 1)); err != nil || c.port != 25000 {
 		t.Fatal(c, err)
 	}
 	datagram := packet{protocol: emu.UDP, source: netip.AddrPortFrom(web1, 9), nonce: c.nonce}
@@ -235,7 +235,7 @@ func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	c.hand(report{"edge", "x"})
+	c.hand(report{"edge", "x", web1})
 	c.attach(r)
 	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
@@ -367,7 +367,7 @@ func TestExplain(t *testing.T) {
 		{"no descriptor", t.Context(), os.NewSyscallError("socket", unix.EMFILE), verdict{emu.Error, final}, "ulimit -n"},
 		{"neighbour table", t.Context(), os.NewSyscallError("connect", unix.ENOBUFS), verdict{emu.Error, final}, "neighbour table is full"},
 		{"own rule", t.Context(), os.NewSyscallError("connect", unix.EPERM), verdict{emu.Error, final}, "forbids it to send"},
-		{"unproved report", t.Context(), &unprovedError{report{"edge", "acl"}, finding{err: errors.New("x")}}, verdict{emu.Timeout, final}, "rule acl of edge reported a drop, which proves nothing"},
+		{"unproved report", t.Context(), &unprovedError{report{"edge", "acl", web1}, finding{err: errors.New("x")}}, verdict{emu.Timeout, final}, "rule acl of edge reported a drop, which proves nothing"},
 		{"changes", t.Context(), errUnsettled, verdict{emu.Timeout, unsettled}, "rules changed"},
 		{"rule that rejects", t.Context(), &rejectedError{cause: unix.ECONNREFUSED, kind: 3, code: 3, from: sql1}, verdict{emu.Timeout, final}, "ICMP port-unreachable came from 10.0.2.4"},
 		{"rule that prohibits", t.Context(), &rejectedError{cause: unix.EHOSTUNREACH, kind: 3, code: 13, from: sql1}, verdict{emu.Timeout, final}, "ICMP admin-prohibited"},

@@ -20,9 +20,10 @@ type Command struct {
 	Argv []string // Argv[0] without a slash is looked for in PATH
 	Env  []string // beyond PATH, HOME, LANG and INSTANCE, which it may replace
 	Dir  string   // as seen inside the instance; empty: /
-	// Stdin, Stdout and Stderr are passed as they are; nil is /dev/null. They stay the caller's to close.
+	// Stdin, Stdout and Stderr are passed as they are where they are pipes, or with Terminal; what another file holds or takes is carried to
+	// and fro. Nil is /dev/null. They stay the caller's to close.
 	Stdin, Stdout, Stderr *os.File
-	// Terminal makes Stdin, a terminal that no other session has, the controlling terminal: job control and Ctrl-C work.
+	// Terminal makes Stdin, of [Instance.OpenTerminal], the controlling terminal: job control and Ctrl-C work.
 	Terminal bool
 }
 
@@ -38,9 +39,15 @@ func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
 	if dir == "" {
 		dir = "/"
 	}
-	r, err := in.start(startRequest{
-		Argv: c.Argv, Env: in.environment(c.Env...), Dir: dir, Terminal: c.Terminal,
-	}, c.Stdin, c.Stdout, c.Stderr)
+	io, err := newRelays(c)
+	var r *running
+	if err == nil {
+		defer io.ended()
+		r, err = in.start(startRequest{
+			Argv: c.Argv, Env: in.environment(c.Env...), Dir: dir, Terminal: c.Terminal,
+		}, io.files[:]...)
+		io.started()
+	}
 	if err != nil {
 		var failed *startError
 		if errors.As(err, &failed) {
@@ -71,36 +78,20 @@ type running struct {
 	pid     int // inside the instance
 }
 
-// start has the init start a command.
-func (in *Instance) start(req startRequest, stdin, stdout, stderr *os.File) (*running, error) {
+// start has the init start a command with three descriptors.
+func (in *Instance) start(req startRequest, files ...*os.File) (*running, error) {
 	init, err := in.ensureInit()
 	if err != nil {
 		return nil, err
 	}
-	files := []*os.File{stdin, stdout, stderr}
-	for i, f := range files {
-		if f == nil {
-			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-			if err != nil {
-				return nil, err
-			}
-			defer null.Close()
-			files[i] = null
-		}
-	}
-	control, theirs, err := socketPair()
+	r := &running{in: in, init: init}
+	control, err := init.request(req, files...)
 	if err != nil {
-		return nil, err
+		return nil, r.lost(err)
 	}
-	init.send.Lock()
-	err = SendFiles(init.conn, req, append([]*os.File{theirs}, files...)...)
-	init.send.Unlock()
-	theirs.Close()
-	r := &running{in: in, init: init, control: control}
+	r.control = control
 	var rep report
-	if err == nil {
-		_, err = ReceiveFiles(control, &rep)
-	}
+	_, err = ReceiveFiles(control, &rep)
 	if err == nil && rep.Error == "" {
 		r.pid = rep.PID
 		return r, nil
@@ -110,6 +101,22 @@ func (in *Instance) start(req startRequest, stdin, stdout, stderr *os.File) (*ru
 		return nil, &startError{rep.Error, rep.ExitCode}
 	}
 	return nil, r.lost(err)
+}
+
+// request asks an init for something, and returns the socket on which the answer comes.
+func (p *initProcess) request(req startRequest, files ...*os.File) (*net.UnixConn, error) {
+	control, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	p.send.Lock()
+	defer p.send.Unlock()
+	if err := SendFiles(p.conn, req, append([]*os.File{theirs}, files...)...); err != nil {
+		control.Close()
+		return nil, err
+	}
+	return control, nil
 }
 
 // wait waits until the command ends. When ctx ends first, it sends polite and after the grace SIGKILL to the whole session, and the

@@ -4,17 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
 )
 
 // initName is the name under which the binary runs as the init of an instance; ps shows it inside.
@@ -23,20 +25,28 @@ const initName = "lab-instance"
 // initSocket is the descriptor on which the init takes its requests.
 const initSocket = 3
 
+// serveStage is the argument of an init that is confined already.
+const serveStage = "serve"
+
 type (
 	// setupRequest is the first message to an init; an answer follows when the instance is furnished.
 	setupRequest struct {
 		Hostname   string
-		Hosts      string   // text of /etc/hosts
-		ResolvConf string   // text of /etc/resolv.conf
-		Keep       []string // folders of the host that stay reachable below /tmp and /run
+		Hosts      string       // text of /etc/hosts
+		ResolvConf string       // text of /etc/resolv.conf
+		Boundary   emu.Boundary // with all limits set, and all that the instance sees of the host among the mounts
+		// ReadOnlyRoot leaves out the overlays, as where the kernel has none.
+		ReadOnlyRoot bool
 	}
 	setupAnswer struct {
 		Error string `json:",omitempty"`
 	}
 	// startRequest is every later message. Its files are a socket, on which the command is reported and controlled, and
-	// the command's descriptors 0, 1 and 2.
+	// the command's descriptors 0, 1 and 2; or with OpenTerminal the socket alone, on which both ends of a new terminal
+	// come back.
 	startRequest struct {
+		OpenTerminal bool
+
 		Argv, Env  []string
 		Dir        string
 		Terminal   bool // descriptor 0 becomes the controlling terminal
@@ -57,8 +67,8 @@ type (
 	}
 )
 
-// MaybeInit becomes the init of an instance if this process was started as one, and then never returns. Each program that
-// uses this package, tests too, calls it before anything else.
+// MaybeInit becomes the init of an instance if this process was started as one, and then never returns. Each program
+// that uses this package, tests too, calls it before anything else.
 func MaybeInit() {
 	if len(os.Args) == 0 || os.Args[0] != initName {
 		return
@@ -67,7 +77,11 @@ func MaybeInit() {
 		fmt.Fprintf(os.Stderr, "%s is a part of lab and not a command\n", initName)
 		os.Exit(2)
 	}
-	if err := runInit(); err != nil {
+	stage := setUp
+	if slices.Equal(os.Args[1:], []string{serveStage}) {
+		stage = serve
+	}
+	if err := stage(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", initName, err)
 		syscall.Exit(1)
 	}
@@ -75,12 +89,44 @@ func MaybeInit() {
 	syscall.Exit(0)
 }
 
-// runInit serves until the supervisor hangs up.
-func runInit() error {
-	// What the supervisor's own parent forgot to close is not for the programs.
-	if err := unix.CloseRange(initSocket, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return os.NewSyscallError("close_range", err)
+// setUp is the first stage of an init: it makes the instance, confines itself, and becomes the second stage. What goes
+// wrong is told to the supervisor.
+func setUp() error {
+	// The next stage needs the descriptor itself.
+	copied, err := unix.FcntlInt(initSocket, unix.F_DUPFD_CLOEXEC, initSocket+1)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
 	}
+	conn, err := connOf(os.NewFile(uintptr(copied), "supervisor"))
+	if err != nil {
+		return err
+	}
+	var setup setupRequest
+	if _, err := ReceiveFiles(conn, &setup); err != nil {
+		return err
+	}
+	if err = furnish(setup); err == nil {
+		err = confine(setup.Boundary.Privileged)
+	}
+	return errors.Join(err, SendFiles(conn, setupAnswer{Error: err.Error()}))
+}
+
+// furnish makes the mount and UTS namespaces of this process those of an instance.
+func furnish(s setupRequest) error {
+	unix.Umask(0o022)
+	if err := unix.Sethostname([]byte(s.Hostname[:min(len(s.Hostname), 64)])); err != nil {
+		return fmt.Errorf("set the host name %s: %w", s.Hostname, err)
+	}
+	return makeRoot(s)
+}
+
+// serve is the second stage: it starts commands until the supervisor hangs up. It has no more rights than they have,
+// and is out of their reach: they can't trace it, nor open its descriptors or its program.
+func serve() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
+	}
+	_ = os.WriteFile("/proc/self/comm", []byte(initName), 0) // for ps and top, which would call it exe
 	conn, err := connOf(os.NewFile(initSocket, "supervisor"))
 	if err != nil {
 		return err
@@ -90,16 +136,7 @@ func runInit() error {
 	signal.Notify(caught, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2,
 		unix.SIGPIPE, unix.SIGALRM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGABRT)
 	c := newChildren()
-
-	var setup setupRequest
-	if _, err := ReceiveFiles(conn, &setup); err != nil {
-		return err
-	}
-	var answer setupAnswer
-	if err := furnish(setup); err != nil {
-		answer.Error = err.Error()
-	}
-	if err := SendFiles(conn, answer); err != nil {
+	if err := SendFiles(conn, setupAnswer{}); err != nil {
 		return err
 	}
 	for {
@@ -110,19 +147,23 @@ func runInit() error {
 			return nil
 		case err != nil:
 			return err
-		case len(files) != 4:
+		case len(files) != 4 && (!req.OpenTerminal || len(files) != 1):
 			return fmt.Errorf("%d files came with a command instead of 4", len(files))
 		}
 		control, err := connOf(files[0])
 		if err != nil {
 			return err
 		}
+		if req.OpenTerminal {
+			go serveTerminal(control)
+			continue
+		}
 		go serveCommand(c, control, req, files[1:])
 	}
 }
 
-// serveCommand starts a command, passes signals on to it and reports its end. When the supervisor hangs up first, the command
-// and its session end.
+// serveCommand starts a command, passes signals on to it and reports its end. When the supervisor hangs up first, the
+// command and its session end.
 func serveCommand(c *children, control *net.UnixConn, req startRequest, files []*os.File) {
 	defer control.Close()
 	pid, ended, code, err := startCommand(c, req, files)
@@ -162,11 +203,11 @@ func serveCommand(c *children, control *net.UnixConn, req startRequest, files []
 	_ = SendFiles(control, report{Exited: true, Status: uint32(status)})
 }
 
-// startCommand starts a command in a session of its own. When it can't, code is what a shell would exit with: 127 for a command
-// that isn't there, 126 for one that can't be run.
+// startCommand starts a command in a session of its own. When it can't, code is what a shell would exit with: 127 for a
+// command that isn't there, 126 for one that can't be run.
 func startCommand(c *children, req startRequest, files []*os.File) (pid int, ended <-chan syscall.WaitStatus, code int, err error) {
 	if info, err := os.Stat(req.Dir); err != nil || !info.IsDir() {
-		return 0, nil, 126, fmt.Errorf("no folder %s inside the instance: its /tmp and /run are its own", req.Dir)
+		return 0, nil, 126, fmt.Errorf("no folder %s inside the instance: its /tmp, /run, /root and /home are its own", req.Dir)
 	}
 	if len(req.Argv) == 0 || req.Argv[0] == "" {
 		return 0, nil, 127, errors.New("no command given")
@@ -186,6 +227,8 @@ func startCommand(c *children, req startRequest, files []*os.File) (pid int, end
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return 0, nil, 127, fmt.Errorf("%s: command not found", req.Argv[0])
+	case errors.Is(err, unix.EAGAIN):
+		return 0, nil, 126, fmt.Errorf("%s: can't be run: the instance has as many processes as its limit allows", req.Argv[0])
 	case err != nil:
 		return 0, nil, 126, fmt.Errorf("%s: can't be run: %w", req.Argv[0], err)
 	}
@@ -212,8 +255,8 @@ func lookPath(name string, env []string) (string, error) {
 	return "", fmt.Errorf("%s: command not found in %s", name, path)
 }
 
-// killSession ends every process of a session and waits until none is left, some seconds at most: one that hangs in the kernel ends
-// when it can. Another round finds those that were being forked meanwhile.
+// killSession ends every process of a session and waits until none is left, some seconds at most: one that hangs in the
+// kernel ends when it can. Another round finds those that were being forked meanwhile.
 func killSession(id int) {
 	end := time.Now().Add(5 * time.Second)
 	for wait := time.Millisecond; signalSession(id, unix.SIGKILL) > 0 && time.Now().Before(end); wait = min(2*wait, 50*time.Millisecond) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,12 +29,12 @@ func (in *Instance) WaitListening(ctx context.Context, service emu.Service) erro
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%s: look for listeners: %w", in.name, err)
+			return &Error{in.name, fmt.Errorf("look for listeners: %w", err)}
 		}
 		select {
 		case <-time.After(wait):
 		case <-in.ctx.Done():
-			return fmt.Errorf("%s: %w", in.name, ErrClosed)
+			return &Error{in.name, ErrClosed}
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return context.Cause(ctx)
@@ -45,7 +46,7 @@ func (in *Instance) WaitListening(ctx context.Context, service emu.Service) erro
 
 func (in *Instance) notListening(service emu.Service, loopback bool) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: nothing listens on port %d/%s", in.name, service.Port, service.Protocol)
+	fmt.Fprintf(&b, "nothing listens on port %d/%s", service.Port, service.Protocol)
 	if loopback {
 		b.WriteString(" but on the loopback address, where nobody reaches it: let the program listen on 0.0.0.0")
 	}
@@ -60,8 +61,13 @@ func (in *Instance) notListening(service emu.Service, loopback bool) error {
 		for _, l := range lines {
 			b.WriteString("\n    " + l.Text)
 		}
+		if slices.ContainsFunc(lines, func(l Line) bool {
+			return strings.Contains(l.Text, "Read-only file system") || strings.Contains(l.Text, "EROFS")
+		}) {
+			b.WriteString("\n    (the folder of a lab file is read-only inside, unless the file has mounts: [{path: ., writable: true}])")
+		}
 	}
-	return errors.New(b.String())
+	return &Error{in.name, errors.New(b.String())}
 }
 
 // listener is the best of what was found on a port.

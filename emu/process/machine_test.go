@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestSupervisorKilled(t *testing.T) {
 	if inside {
 		program, daemon = os.Getenv("PROGRAM"), os.Getenv("DAEMON")
 		s := emu.Service{Name: "db", Port: 1433, Protocol: emu.TCP, Command: "exec " + program}
-		in := newInstance(t, Options{}, s)
+		in := newInstance(t, Options{Lab: "supervisor-killed"}, s)
 		if err := in.Run(s); err != nil {
 			t.Fatal(err)
 		}
@@ -133,5 +134,18 @@ func TestSupervisorKilled(t *testing.T) {
 	_ = cmd.Wait() // returns when the kernel has ended all of the PID namespace
 	if onHost(t, program) != 0 || onHost(t, daemon) != 0 {
 		t.Error("something outlived the supervisor")
+	}
+	// Its control groups stay until somebody looks.
+	found, _ := hierarchies()
+	for _, h := range found {
+		if left, _ := filepath.Glob(filepath.Join(h.path, groupsFolder, "supervisor-killed-*", name)); len(left) == 0 {
+			t.Errorf("no control group in %s", h.path)
+		}
+	}
+	Sweep()
+	for _, h := range found {
+		if left, _ := filepath.Glob(filepath.Join(h.path, groupsFolder, "supervisor-killed-*")); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
 	}
 }

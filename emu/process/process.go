@@ -4,10 +4,10 @@
 // and IPC namespaces of its own (see [MaybeInit]). It is PID 1 there, furnishes the instance and starts the commands it is
 // asked for. An instance that runs nothing has no process and costs nothing.
 //
-// What a program finds: its own processes alone; its own host name, /etc/hosts, /etc/resolv.conf and /etc/hostname; empty /tmp,
-// /run and /dev/shm, so that no socket of the host is in reach; /sys of its own network. Everything else is the file system
-// of the machine. The supervisor keeps one socket to each init. When the supervisor ends, however it ends, the socket closes, the
-// init exits, and the kernel ends all that was in its PID namespace.
+// What a program finds is a machine of its own: its own processes, host name and network; a root with the host's files below and what the
+// instance writes above, gone with it, in which secrets of the host and the folders of people are not; /proc, /sys, /dev, /run and /tmp of
+// its own. It has the rights of an administrator of a machine's network, and bounds: see [emu.Boundary]. The supervisor keeps one socket to each
+// init. When the supervisor ends, however it ends, the socket closes, the init exits, and the kernel ends all that was in its PID namespace.
 package process
 
 import (
@@ -33,10 +33,23 @@ import (
 // ErrClosed is what everything answers after Close.
 var ErrClosed = errors.New("the instance is closed")
 
+// Error is what went wrong in an instance, which is named by its namespace.
+type Error struct {
+	Instance string
+	Err      error
+}
+
+// Error returns the name of the instance and what went wrong.
+func (e *Error) Error() string { return e.Instance + ": " + e.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *Error) Unwrap() error { return e.Err }
+
 // Instance runs the programs of one namespace.
 type Instance struct {
 	ns   *kernel.Namespace
 	name string
+	host string // its host name, which names it to what runs inside
 	opts Options
 	// grace is the constant of this name; a test that wants the answer to the question to end gives more.
 	grace time.Duration
@@ -55,13 +68,16 @@ type Instance struct {
 type Options struct {
 	// Env is added to the environment of all that runs: NAME=VALUE.
 	Env []string
-	// Keep are folders that stay reachable although they are below /tmp or /run. Those of the services are kept anyway.
+	// Keep are folders of the host that programs see, read-only unless the namespace's boundary says otherwise. Those of the services are
+	// kept anyway.
 	Keep []string
+	// Lab names the control groups, for people; empty: they have no name.
+	Lab string
 }
 
 // New makes an instance that runs nothing yet, and has no process.
 func New(ns *kernel.Namespace, spec *emu.Namespace, opts Options) *Instance {
-	in := &Instance{ns: ns, name: spec.Name, spec: spec, opts: opts, grace: grace}
+	in := &Instance{ns: ns, name: spec.Name, host: spec.HostName(), spec: spec, opts: opts, grace: grace}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	return in
 }
@@ -80,7 +96,7 @@ func (in *Instance) environment(more ...string) []string {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root",
 		"LANG=C.UTF-8",
-		"INSTANCE=" + in.name,
+		"INSTANCE=" + in.host,
 	}
 	return slices.Concat(env, in.opts.Env, more)
 }
@@ -110,11 +126,15 @@ func (in *Instance) Close() error {
 	return nil
 }
 
+// withoutOverlays is for tests: instances do without, as where the kernel has none.
+var withoutOverlays bool
+
 // initProcess is the supervisor's end of an instance's init.
 type initProcess struct {
 	cmd    *exec.Cmd
 	stderr bytes.Buffer // of a crash
 	conn   *net.UnixConn
+	group  *group
 	send   sync.Mutex    // conn
 	ended  chan struct{} // closed when the init is reaped, and with it all its processes
 	err    error         // why it ended; to be read after that
@@ -139,14 +159,11 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 		Hostname:   in.spec.HostName(),
 		Hosts:      hostsFile(in.spec),
 		ResolvConf: resolvConf(in.spec.Resolver),
-		Keep:       slices.Clone(in.opts.Keep),
+		Boundary:   in.boundary(),
+
+		ReadOnlyRoot: withoutOverlays,
 	}
-	for _, s := range in.spec.Services {
-		if !s.BuiltIn() && s.Dir != "" {
-			setup.Keep = append(setup.Keep, s.Dir)
-		}
-	}
-	init, err := startInit(in.ctx, in.ns, setup)
+	init, err := startInit(in.ctx, in.ns, in.opts.Lab, setup)
 	if err != nil {
 		return nil, fmt.Errorf("%s: start its init process: %w", in.name, err)
 	}
@@ -154,14 +171,35 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 	return init, nil
 }
 
-func startInit(ctx context.Context, ns *kernel.Namespace, setup setupRequest) (*initProcess, error) {
+// boundary is what the instance may use, with all that it sees of the host: what its namespace says, and read-only the folders that programs
+// work in.
+func (in *Instance) boundary() emu.Boundary {
+	var folders emu.Boundary
+	for _, path := range in.opts.Keep {
+		folders.Mounts = append(folders.Mounts, emu.Mount{Path: path})
+	}
+	for _, s := range in.spec.Services {
+		if !s.BuiltIn() && s.Dir != "" {
+			folders.Mounts = append(folders.Mounts, emu.Mount{Path: s.Dir})
+		}
+	}
+	b := in.spec.Boundary.Over(folders)
+	b.Limits = EffectiveLimits(b.Limits)
+	return b
+}
+
+func startInit(ctx context.Context, ns *kernel.Namespace, lab string, setup setupRequest) (*initProcess, error) {
+	program, err := image()
+	if err != nil {
+		return nil, err
+	}
 	conn, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
 	p := &initProcess{conn: conn, ended: make(chan struct{})}
 	p.cmd = &exec.Cmd{
-		Path:       "/proc/self/exe",
+		Path:       program,
 		Args:       []string{initName},
 		Env:        []string{"GOMAXPROCS=1", "GOGC=50"}, // it does little, so it should take little
 		ExtraFiles: []*os.File{theirs},
@@ -177,9 +215,15 @@ func startInit(ctx context.Context, ns *kernel.Namespace, setup setupRequest) (*
 		conn.Close()
 		return nil, err
 	}
+	// Before it is told what to do, so that nothing of the instance is ever outside.
+	group, groupErr := newGroup(lab, ns.Name, setup.Boundary.Limits, p.cmd.Process.Pid)
+	p.group = group
 	go func() {
 		err := p.cmd.Wait()
 		conn.Close()
+		if group != nil {
+			group.remove()
+		}
 		if err == nil {
 			err = errors.New("it exited")
 		}
@@ -192,7 +236,9 @@ func startInit(ctx context.Context, ns *kernel.Namespace, setup setupRequest) (*
 
 	defer context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })()
 	var answer setupAnswer
-	err = SendFiles(conn, setup)
+	if err = groupErr; err == nil {
+		err = SendFiles(conn, setup)
+	}
 	if err == nil {
 		_, err = ReceiveFiles(conn, &answer)
 	}
@@ -201,7 +247,10 @@ func startInit(ctx context.Context, ns *kernel.Namespace, setup setupRequest) (*
 	}
 	conn.Close()
 	<-p.ended
-	if answer.Error != "" {
+	switch {
+	case groupErr != nil:
+		return nil, groupErr
+	case answer.Error != "":
 		return nil, errors.New(answer.Error)
 	}
 	return nil, p.err

@@ -23,6 +23,9 @@ import (
 
 func TestMain(m *testing.M) {
 	MaybeInit() // the test binary is the init of its instances too
+	if name := os.Getenv(attackVariable); name != "" {
+		os.Exit(attacker(name))
+	}
 	os.Exit(m.Run())
 }
 
@@ -31,9 +34,14 @@ const name = "Web_IN_0"
 // newInstance makes a namespace without links and an instance for it.
 func newInstance(t *testing.T, opts Options, services ...emu.Service) *Instance {
 	t.Helper()
+	return newInstanceWithin(t, emu.Boundary{}, opts, services...)
+}
+
+func newInstanceWithin(t *testing.T, b emu.Boundary, opts Options, services ...emu.Service) *Instance {
+	t.Helper()
 	kerneltest.RequireRoot(t)
 	spec := &emu.Namespace{
-		Name: name, Kind: emu.Host, Services: services,
+		Name: name, Kind: emu.Host, Services: services, Boundary: b,
 		Resolver: emu.Resolver{Servers: []netip.Addr{netip.MustParseAddr("168.63.129.16")}, Search: []string{"contacts.internal"}},
 		Hosts:    []emu.NameRecord{{Name: "sql1", Address: netip.MustParseAddr("10.0.2.4")}},
 	}
@@ -157,8 +165,11 @@ func TestWhatAProgramFinds(t *testing.T) {
 		etc[f] = string(text)
 	}
 
-	kept := t.TempDir() // below /tmp
-	in := newInstance(t, Options{Keep: []string{kept}, Env: []string{"LAB=contacts"}})
+	kept, writable := t.TempDir(), t.TempDir() // below /tmp
+	if err := os.WriteFile(kept+"/file", []byte("kept\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := newInstanceWithin(t, emu.Boundary{Mounts: []emu.Mount{{Path: writable, Writable: true}}}, Options{Keep: []string{kept}, Env: []string{"LAB=contacts"}})
 	for _, test := range []struct{ script, want string }{
 		{"hostname; cat /etc/hostname; uname -n", strings.Repeat(name+"\n", 3)},
 		{"cat /etc/hosts", "127.0.0.1\tlocalhost\n127.0.0.1\t" + name + "\n10.0.2.4\tsql1\n"},
@@ -170,7 +181,8 @@ func TestWhatAProgramFinds(t *testing.T) {
 		{"ls -d /sys/class/net/*", "/sys/class/net/lo\n"},
 		{"echo $LAB", "contacts\n"},
 		{"umask", "0022\n"},
-		{"echo hello >" + kept + "/written; echo private >/tmp/private; cat /tmp/private", "private\n"},
+		{"cat " + kept + "/file; touch " + kept + "/file 2>&1 || true", "kept\ntouch: cannot touch '" + kept + "/file': Read-only file system\n"},
+		{"echo hello >" + writable + "/written; echo private >/tmp/private; cat /tmp/private", "private\n"},
 		{"cat /proc/1/comm", initName + "\n"},
 		{"ls /proc/self/fd | wc -l", "4\n"}, // 0, 1, 2 and the folder itself
 	} {
@@ -183,8 +195,8 @@ func TestWhatAProgramFinds(t *testing.T) {
 		t.Errorf("processes inside: %v", got)
 	}
 
-	if text, _ := os.ReadFile(kept + "/written"); string(text) != "hello\n" {
-		t.Errorf("a kept folder is not the host's: %q", text)
+	if text, _ := os.ReadFile(writable + "/written"); string(text) != "hello\n" {
+		t.Errorf("a writable folder is not the host's: %q", text)
 	}
 	if _, err := os.Stat("/tmp/private"); err == nil {
 		t.Error("/tmp is the host's")

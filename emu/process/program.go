@@ -193,22 +193,28 @@ func (p *program) once(ctx context.Context) string {
 	if err != nil {
 		return "its working directory: " + err.Error()
 	}
-	out, in, err := outputPipe()
+	out, in, err := pipe(0)
 	if err != nil {
 		return err.Error()
 	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err.Error()
+	}
+	defer null.Close()
 	r, err := p.in.start(startRequest{
 		Argv:       []string{"sh", "-c", p.service.Command},
 		Env:        p.in.environment(append(p.in.envOf(p.service), "PORT="+strconv.Itoa(int(p.service.Port)))...),
 		Dir:        dir,
 		EndSession: true,
-	}, nil, in, in)
+	}, null, in, in)
 	in.Close()
 	if err != nil {
 		out.Close()
 		return err.Error()
 	}
 	p.set(func(s *ProgramStatus) { s.State, s.PID = Running, r.pid })
+	killedBefore := r.init.group.killed()
 
 	copied := make(chan struct{})
 	go func() {
@@ -227,7 +233,11 @@ func (p *program) once(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	return exitText(*status)
+	text := exitText(*status)
+	if g := r.init.group; status.Signaled() && status.Signal() == unix.SIGKILL && g.killed() > killedBefore {
+		text += fmt.Sprintf(": out of memory, of which the instance may use %s", g.limits.Memory)
+	}
+	return text
 }
 
 // envOf gives what the environment of a service's program has beyond that of all: as it is now, not as it was when the service began.
@@ -256,16 +266,17 @@ func hungUp(pipe *os.File) bool {
 	return err != nil || state[0].Revents&unix.POLLHUP != 0
 }
 
-// outputPipe makes a pipe whose reading end alone is non-blocking: a program must not be surprised by EAGAIN.
-func outputPipe() (r, w *os.File, err error) {
+// pipe makes a pipe one end of which, 0 to read or 1 to write, is non-blocking: it is ours. The other is for a program, which must not be
+// surprised by EAGAIN.
+func pipe(own int) (r, w *os.File, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, nil, os.NewSyscallError("pipe2", err)
 	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
+	if err := unix.SetNonblock(fds[own], true); err != nil {
 		unix.Close(fds[0])
 		unix.Close(fds[1])
 		return nil, nil, os.NewSyscallError("fcntl", err)
 	}
-	return os.NewFile(uintptr(fds[0]), "output"), os.NewFile(uintptr(fds[1]), "output"), nil
+	return os.NewFile(uintptr(fds[0]), "pipe"), os.NewFile(uintptr(fds[1]), "pipe"), nil
 }

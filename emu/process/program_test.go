@@ -67,7 +67,7 @@ func TestProgramRestarts(t *testing.T) {
 func TestProgramIsAskedToEnd(t *testing.T) {
 	dir := t.TempDir()
 	s := emu.Service{Name: "db", Port: 1433, Protocol: emu.TCP, Dir: dir, Command: `trap 'echo bye >bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done`}
-	in := newInstance(t, Options{}, s)
+	in := newInstanceWithin(t, emu.Boundary{Mounts: []emu.Mount{{Path: dir, Writable: true}}}, Options{}, s)
 	in.grace = kerneltest.Patience
 	if err := in.Run(s); err != nil {
 		t.Fatal(err)

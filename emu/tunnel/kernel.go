@@ -10,9 +10,6 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// markBase keeps the firewall marks and routing tables of tunnels apart from those that people number by hand.
-const markBase = 0x10000
-
 // inKernel makes an end that the kernel serves; the error is errors.ErrUnsupported where it can't.
 //
 // The kernel's WireGuard listens on all addresses of the namespace and lets the routing table choose the source of what it sends first,
@@ -28,7 +25,7 @@ func inKernel(s side) (_ end, err error) {
 			err = errors.Join(errors.New("WireGuard in the kernel: "+err.Error()), made.Close())
 		}
 	}()
-	mark := uint32(markBase + int(s.Port))
+	mark := kernel.TunnelMark(s.Port)
 	if err := kernel.RouteMarked(s.namespace, mark, s.Address, s.peer.Addr()); err != nil {
 		return nil, err
 	}

@@ -18,12 +18,7 @@ func WaitConnected(f *os.File) error {
 		return err
 	}
 	var outcome error
-	asked := false
 	waited := raw.Write(func(fd uintptr) (done bool) {
-		if !asked { // the poller knows as well, and nearly always the answer is yet to come
-			asked = true
-			return false
-		}
 		done, outcome = connected(int(fd))
 		return done
 	})
@@ -36,20 +31,23 @@ func Connected(f *os.File) (done bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	if controlErr := raw.Control(func(fd uintptr) {
-		const synSent = 2 // from net/tcp_states.h
-		if info, infoErr := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); infoErr == nil && info.State == synSent {
-			return // the usual case, by one question
-		}
-		done, err = connected(int(fd))
-	}); controlErr != nil {
+	if controlErr := raw.Control(func(fd uintptr) { done, err = connected(int(fd)) }); controlErr != nil {
 		return true, controlErr
 	}
 	return done, err
 }
 
-// connected says whether connecting has ended, and how.
+// connected says whether connecting has ended, and how. Where all is well one question tells.
 func connected(fd int) (done bool, err error) {
+	const established, synSent = 1, 2 // from net/tcp_states.h
+	if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+		switch info.State {
+		case established:
+			return true, nil
+		case synSent:
+			return false, nil
+		}
+	}
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
 		return true, os.NewSyscallError("getsockopt SO_ERROR", err)

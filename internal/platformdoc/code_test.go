@@ -41,15 +41,34 @@ func TestShownBy(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range codes(d.text) {
+	exist(t, suites, d.text)
+}
+
+// TestSecurityShownBy holds that every test that SECURITY.md names is there.
+func TestSecurityShownBy(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(top, "SECURITY.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := exist(t, readSuites(t), string(text)); n < 10 {
+		t.Errorf("it names %d tests", n)
+	}
+}
+
+// exist checks the tests that a document names, and returns how many it does.
+func exist(t *testing.T, suites map[string][]suite, text string) (n int) {
+	t.Helper()
+	for _, s := range codes(text) {
 		m := testReference.FindStringSubmatch(s)
 		if m == nil || m[1] == "package" {
 			continue
 		}
+		n++
 		if !slices.ContainsFunc(suites[m[1]], func(s suite) bool { return s.has(m[2], m[3]) }) {
 			t.Errorf("there is no test %s", s)
 		}
 	}
+	return n
 }
 
 func isScript(name string) bool {

@@ -19,6 +19,7 @@ type deploymentPart struct {
 	namespaces []*emu.Namespace // of the hosts, in their order
 	links      []*emu.Link
 	edge       *edgeShare
+	remotes    []lab.AddressRange // that its rules name, see [lab.Deployment.RemoteRanges]
 }
 
 // host is a running instance.
@@ -34,7 +35,7 @@ type host struct {
 }
 
 func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *deploymentPart) *deploymentPart {
-	p := &deploymentPart{deployment: d, network: network}
+	p := &deploymentPart{deployment: d, network: network, remotes: d.RemoteRanges()}
 	frontends := d.Frontends()
 	balanced := internallyBalanced(frontends)
 	subnets := subnetsOf(network, d)
@@ -99,11 +100,13 @@ func (p *deploymentPart) furnish(h *host, env *environment) {
 	gateway, mac := lab.Gateway(h.subnet.prefix), emu.MACOf(i.DIP)
 	h.namespace = &emu.Namespace{
 		Name: i.ID, Hostname: i.Name, Kind: emu.Host, Origin: i.Origin,
-		Routes:   []emu.Route{defaultRoute(gateway, "eth0", false)},
-		Hosts:    []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
-		Firewall: guestFirewall(i, d.FirewallRules(i), h.subnet.prefix),
-		Resolver: emu.Resolver{Servers: p.nameServers(), Search: []string{internalDomain(i.Service)}},
-		Services: env.services(i),
+		Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
+		// Whatever address it asks from.
+		Neighbors: []emu.Neighbor{{Device: "eth0", Address: gateway, MAC: emu.MACOf(gateway)}},
+		Hosts:     []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
+		Firewall:  guestFirewall(i, d.FirewallRules(i), h.subnet.prefix),
+		Resolver:  emu.Resolver{Servers: p.nameServers(), Search: []string{internalDomain(i.Service)}},
+		Services:  env.services(i), Boundary: i.Boundary,
 	}
 	if h.balanced {
 		h.namespace.Routes = append(h.namespace.Routes, throughGateway(h.subnet.prefix, gateway)...)

@@ -18,7 +18,7 @@ type domain struct {
 	network     *lab.VirtualNetwork // nil: none
 	deployments []*deploymentPart
 	shares      []*edgeShare // of the deployments
-	peers       []lab.Domain // what the virtual network's gateway joins it to
+	peers       []neighbor   // what the virtual network's gateway joins it to
 }
 
 func (d *domain) add(p *deploymentPart) {
@@ -79,7 +79,7 @@ func (b *builder) networks(services []*servicePart) []*domainPart {
 		of := lab.Domain{VirtualNetwork: n.Name}
 		all[i] = domain{
 			of: of, port: interfaceOf("", n.Name, ""), location: l.LocationOf(n.AffinityGroup, n.Location),
-			origin: n.Origin, network: n, peers: b.peers(of),
+			origin: n.Origin, network: n, peers: b.neighbors(of),
 		}
 		at[n.Name] = i
 	}
@@ -113,7 +113,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
 	p := &domainPart{domain: d, edge: edge, lists: newEdgeLists(d, old), outside: &outside{port: d.port, edge: edge.Name}}
-	edge.Neighbors = slices.Clip(p.lists.neighbors)
+	edge.Neighbors, edge.Translations = slices.Clip(p.lists.neighbors), p.lists.translations
 	if gateway := d.gateway(); gateway.IsValid() {
 		edge.Loopback = append(edge.Loopback, gateway)
 		p.outside.public = append(p.outside.public, gateway)
@@ -143,6 +143,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		p.links = append(p.links, s.join(edge, balancers, leaves[s.bridge])...)
 	}
 	edge.Ruleset = edgeRules(d, p.lists)
+	edge.Switch = switchRules(d.origin, p.lists.behind, len(leaves) > 0)
 	if old != nil && old.outside.equal(p.outside) {
 		p.outside = old.outside
 	}

@@ -28,6 +28,8 @@ type edgeShare struct {
 	sources                   []emu.AddressMapElement // the VIP of each instance
 	self                      [][2]netip.Addr         // who could be balanced to itself
 	endpoints                 []emu.SocketMapElement
+	translations              []emu.Translation
+	behind                    []emu.PortAddress // the ports
 	chains                    []*emu.Chain
 	own                       []emu.PrefixSet // the instances, where an endpoint asks for them
 	timeouts                  []emu.TimeoutPolicy
@@ -52,7 +54,9 @@ func newEdgeShare(d *lab.Deployment, frontends []lab.Frontend, hosts []host) *ed
 	for _, h := range hosts {
 		address, bridge := h.instance.DIP, h.subnet.bridge
 		s.neighbors = append(s.neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: emu.MACOf(address)})
+		s.behind = append(s.behind, behindPort(address))
 		if h.direct.IsValid() {
+			s.behind = append(s.behind, emu.PortAddress{Device: address.String(), Address: h.direct})
 			s.routes = append(s.routes, emu.Route{Destination: single(h.direct), Gateway: address, Device: bridge})
 		}
 		if h.leaf > 0 {
@@ -61,6 +65,8 @@ func newEdgeShare(d *lab.Deployment, frontends []lab.Frontend, hosts []host) *ed
 	}
 	if d.VIP.IsValid() {
 		s.vips, s.public = []netip.Prefix{single(d.VIP)}, []netip.Addr{d.VIP}
+		// A swap leaves the VIP to the service.
+		s.translations = append(s.translations, emu.Translation{Of: d.Service, Address: d.VIP})
 	}
 	if ilb := d.InternalLoadBalancer; ilb != nil {
 		s.internal = []netip.Prefix{single(ilb.Address)}
@@ -68,6 +74,7 @@ func newEdgeShare(d *lab.Deployment, frontends []lab.Frontend, hosts []host) *ed
 	member := map[*lab.Instance]bool{}
 	for _, f := range frontends {
 		s.endpoint(d, f)
+		s.translations = append(s.translations, translations(d, f)...)
 		for _, m := range f.Members {
 			member[m.Instance] = true
 		}
@@ -91,6 +98,7 @@ func newEdgeShare(d *lab.Deployment, frontends []lab.Frontend, hosts []host) *ed
 func (s *edgeShare) publicIP(i *lab.Instance) {
 	comment := "public IP of " + i.Name
 	s.public = append(s.public, i.PublicIP)
+	s.translations = append(s.translations, emu.Translation{Of: i.ID, Address: i.PublicIP})
 	s.toOwn = append(s.toOwn, emu.Rule{Comment: comment, Origin: i.Origin, Statements: []emu.Statement{
 		emu.MatchPrefix{Of: emu.Destination, Prefix: single(i.PublicIP)}, emu.SetMark{Mark: byVIP}, emu.DNAT{To: netip.AddrPortFrom(i.DIP, 0)},
 	}})
@@ -128,6 +136,8 @@ func (s *edgeShare) keep(old *edgeShare) {
 	keep(&s.sources, old.sources)
 	keep(&s.self, old.self)
 	keep(&s.endpoints, old.endpoints)
+	keep(&s.translations, old.translations)
+	keep(&s.behind, old.behind)
 }
 
 func keep[E comparable](list *[]E, old []E) {
@@ -138,11 +148,13 @@ func keep[E comparable](list *[]E, old []E) {
 
 // edgeLists are what the deployments of a domain have, put together: the lists that grow with the instances.
 type edgeLists struct {
-	neighbors []emu.Neighbor
-	instances []netip.Prefix
-	sources   []emu.AddressMapElement
-	self      [][2]netip.Addr
-	endpoints []emu.SocketMapElement
+	neighbors    []emu.Neighbor
+	instances    []netip.Prefix
+	sources      []emu.AddressMapElement
+	self         [][2]netip.Addr
+	endpoints    []emu.SocketMapElement
+	translations []emu.Translation
+	behind       []emu.PortAddress
 }
 
 func newEdgeLists(d domain, old *domainPart) edgeLists {
@@ -156,6 +168,9 @@ func newEdgeLists(d domain, old *domainPart) edgeLists {
 		sources:   join(d, old, was.sources, func(s *edgeShare) []emu.AddressMapElement { return s.sources }),
 		self:      join(d, old, was.self, func(s *edgeShare) [][2]netip.Addr { return s.self }),
 		endpoints: join(d, old, was.endpoints, func(s *edgeShare) []emu.SocketMapElement { return s.endpoints }),
+
+		behind:       join(d, old, was.behind, func(s *edgeShare) []emu.PortAddress { return s.behind }),
+		translations: join(d, old, was.translations, func(s *edgeShare) []emu.Translation { return s.translations }),
 	}
 }
 
@@ -263,6 +278,7 @@ func forwardRules(d domain) []emu.Rule {
 		emu.DropRules(rules.NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 		emu.DropRules(rules.PrivateAddress, "outside "+truncate(d.of.String(), maxShownName)+": private addresses have no route",
 			d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+		[]emu.Rule{untranslated()},
 		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
 		leave(),
 	)

@@ -69,35 +69,49 @@ func tunnelDevice(to lab.Domain) string {
 	return interfaceOf("vnet-", to.VirtualNetwork, "")
 }
 
-// peers lists the networks that a network, virtual or local, is connected to.
-func (b *builder) peers(of lab.Domain) []lab.Domain {
-	var all []lab.Domain
+// neighbor is a network, virtual or local, that a gateway joins another one to.
+type neighbor struct {
+	domain lab.Domain
+	at     netip.AddrPort // where its end of the tunnel is on the internet
+}
+
+// neighbors lists the networks that a network, virtual or local, is connected to.
+func (b *builder) neighbors(of lab.Domain) []neighbor {
+	var all []neighbor
+	tunnels := map[lab.Domain]uint16{} // so far, of each network
+	end := func(d lab.Domain, gateway netip.Addr) neighbor {
+		tunnels[d]++
+		return neighbor{d, netip.AddrPortFrom(gateway, firstTunnelPort+tunnels[d]-1)}
+	}
 	for _, c := range b.connections {
-		switch self, other := (lab.Domain{VirtualNetwork: c.Network.Name}), c.Peer(); of {
-		case self:
+		self, other := end(lab.Domain{VirtualNetwork: c.Network.Name}, c.Network.Gateway.Address), end(c.Peer(), peerOf(c).address)
+		switch of {
+		case self.domain:
 			all = append(all, other)
-		case other:
+		case other.domain:
 			all = append(all, self)
 		}
 	}
 	return all
 }
 
-// tunnelInput lets the tunnels' own packets in.
-func tunnelInput(at netip.Addr, peers []lab.Domain) []emu.Rule {
+// tunnelInput lets the tunnels' own packets in. They come only from the other end: a gateway is closed to everybody else.
+func tunnelInput(at netip.Addr, peers []neighbor) []emu.Rule {
 	var all []emu.Rule
-	for i := range peers {
-		all = append(all, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
-			emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
+	for i, p := range peers {
+		all = append(all, accept(emu.MatchInput{Device: uplink},
+			emu.MatchPrefix{Of: emu.Source, Prefix: single(p.at.Addr())}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
+			emu.MatchProtocol{Protocol: "udp"}, emu.MatchSourcePort{Port: p.at.Port()},
+			emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
 	}
 	return all
 }
 
 // intoTunnels lets packets out to the networks behind the tunnels.
-func intoTunnels(peers []lab.Domain) []emu.Rule {
+func intoTunnels(peers []neighbor) []emu.Rule {
 	var all []emu.Rule
 	for _, p := range peers {
-		all = append(all, accept(emu.MatchOutput{Device: tunnelDevice(p)}))
+		all = append(all, accept(emu.MatchOutput{Device: tunnelDevice(p.domain)}))
 	}
 	return all
 }
@@ -113,27 +127,33 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 			Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}}
 	}
 	var hosts []netip.Prefix
+	var behind []emu.PortAddress
 	for _, h := range n.Hosts {
 		mac := emu.MACOf(h.Address)
 		router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: lanBridge, Address: h.Address, MAC: mac})
 		p.namespaces = append(p.namespaces, &emu.Namespace{
 			Name: h.Name, Kind: emu.Host, Origin: h.Origin, Routes: []emu.Route{defaultRoute(gateway, "eth0", false)},
-			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
+			Neighbors: []emu.Neighbor{{Device: "eth0", Address: gateway, MAC: emu.MACOf(gateway)}},
+			Resolver:  emu.Resolver{Servers: []netip.Addr{lab.PublicResolver}}, Services: services(h.Services, nil),
+			Boundary: h.Boundary,
 		})
 		p.links = append(p.links, &emu.Link{
 			A: emu.LinkEnd{Namespace: router.Name, Name: h.Address.String(), MAC: mac.Variant(bridgePort), Port: &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true}},
 			B: emu.LinkEnd{Namespace: h.Name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(h.Address, lan.Bits())}},
 		})
-		hosts = append(hosts, single(h.Address))
+		hosts, behind = append(hosts, single(h.Address)), append(behind, behindPort(h.Address))
 	}
 	router.Ruleset = b.siteRules(n, hosts)
+	if lan.IsValid() {
+		router.Switch = switchRules(n.Origin, behind, false)
+	}
 	p.links = append(p.links, attach(internet, interfaceOf("site-", n.Name, ""), router, uplink, n.Address))
 	p.namespaces = append(p.namespaces, router)
 }
 
 func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Ruleset {
 	sortPrefixes(hosts)
-	peers := b.peers(lab.Domain{LocalNetwork: n.Name})
+	peers := b.neighbors(lab.Domain{LocalNetwork: n.Name})
 	nothing := fmt.Sprintf("nothing of the site %s is on the internet", truncate(n.Name, maxShownName))
 	return &emu.Ruleset{
 		Table: "site",
@@ -154,7 +174,7 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 				intoTunnels(peers),
 				emu.DropRules(rules.NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
 				emu.DropRules(rules.PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
-				[]emu.Rule{accept(emu.MatchOutput{Device: uplink})},
+				[]emu.Rule{untranslated(), accept(emu.MatchOutput{Device: uplink})},
 			)},
 			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
 				Comment:    "the site has one public address",

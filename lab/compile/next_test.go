@@ -127,3 +127,30 @@ func BenchmarkNext(b *testing.B) {
 		})
 	}
 }
+
+// What the internet routes to a lab is what the lab knows to be public, whatever was done to it.
+func TestRoutedAddressesArePublic(t *testing.T) {
+	check := func(t interface{ Errorf(string, ...any) }, l *lab.Lab, n *emu.Network) {
+		var public []netip.Addr
+		for _, a := range l.PublicAddresses() {
+			public = append(append(public, a.Address), a.Outbound...)
+		}
+		slices.SortFunc(public, netip.Addr.Compare)
+		if got, want := compile.RoutedAddresses(n), slices.Compact(public); !slices.Equal(got, want) {
+			t.Errorf("routed are %v, public %v", got, want)
+		}
+	}
+	for _, l := range []*lab.Lab{labtest.Everything(t), labtest.Connected(t)} {
+		check(t, l, compile.Network(l))
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		l := labtest.Sequence(t)
+		c := new(compile.Compilation).Next(l)
+		for range 10 {
+			if next, err := l.Apply(labtest.Operation(rt)); err == nil {
+				l, c = next, c.Next(next)
+				check(rt, l, c.Network)
+			}
+		}
+	})
+}

@@ -46,10 +46,10 @@ func (b *builder) webSites(location string) *webSitesPart {
 	proxy := emu.HTTPProxy{Listen: netip.AddrPortFrom(lab.WebSitesInbound(location), lab.HTTPPort)}
 	for _, s := range sites {
 		site := &emu.Namespace{
-			Name: s.Name, Kind: emu.Host, Origin: s.Origin, Services: services(s.Services, nil),
+			Name: s.Name, Kind: emu.Host, Origin: s.Origin, Services: services(s.Services, nil), Boundary: s.Boundary,
 			Resolver: emu.Resolver{Servers: []netip.Addr{lab.PlatformResolver}},
 		}
-		p.links = append(p.links, attach(edge, interfaceName("site-"+s.Name), site, "eth0", s.Address))
+		p.links = append(p.links, attach(edge, interfaceName(sitePort+s.Name), site, "eth0", s.Address))
 		proxy.Routes = append(proxy.Routes, emu.HTTPProxyRoute{Host: s.DNSName(), Backend: netip.AddrPortFrom(s.Address, lab.HTTPPort)})
 		p.namespaces = append(p.namespaces, site)
 	}
@@ -58,6 +58,9 @@ func (b *builder) webSites(location string) *webSitesPart {
 	p.namespaces = append(p.namespaces, edge)
 	return p
 }
+
+// sitePort begins the names of the ports to web sites.
+const sitePort = "site-"
 
 func webSiteAddresses(location string) []netip.Addr {
 	return append([]netip.Addr{lab.WebSitesInbound(location)}, lab.WebSitesOutbound(location)...)
@@ -82,8 +85,11 @@ func webSitesRules(location string) *emu.Ruleset {
 	forward := []emu.Rule{accept(emu.MatchEstablished{})}
 	forward = append(forward, emu.DropRules(rules.PrivateAddress, "a web site is in no virtual network: private addresses have no route", emu.Origin{},
 		emu.MatchPrefixSet{Of: emu.Destination, Set: "private"})...)
-	forward = append(forward, leave()...)
+	forward = append(append(forward, untranslated()), leave()...)
+	spoofed, guard := forgedSources(sitePort)
 	t.Chains = []*emu.Chain{
+		spoofed,
+		{Name: "prerouting", Hook: emu.RawHook, Rules: []emu.Rule{guard}},
 		{Name: "input", Hook: emu.InputHook, Rules: input},
 		{Name: "forward", Hook: emu.ForwardHook, Rules: forward},
 		{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{

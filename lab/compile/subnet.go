@@ -56,11 +56,13 @@ func (s subnet) join(edge *emu.Namespace, addresses []netip.Prefix, leaves map[i
 		edge.Bridges = append(edge.Bridges, emu.Bridge{Name: s.leafName(n), MAC: first.Variant(leafBridge)})
 		links = append(links, &emu.Link{
 			A: emu.LinkEnd{
-				Namespace: edge.Name, Name: interfaceOf("dn-", s.name, fmt.Sprintf(".%d", n)), MAC: first.Variant(leafDown),
+				Namespace: edge.Name, Name: interfaceOf(downPort, s.name, fmt.Sprintf(".%d", n)),
+				MAC:  first.Variant(leafDown),
 				Port: &emu.BridgePort{Bridge: s.bridge, Stations: leaves[n], ProxyARP: true},
 			},
 			B: emu.LinkEnd{
-				Namespace: edge.Name, Name: interfaceOf("up-", s.name, fmt.Sprintf(".%d", n)), MAC: first.Variant(leafUp),
+				Namespace: edge.Name, Name: interfaceOf(upPort, s.name, fmt.Sprintf(".%d", n)),
+				MAC:  first.Variant(leafUp),
 				Port: &emu.BridgePort{Bridge: s.leafName(n), Uplink: true},
 			},
 		})

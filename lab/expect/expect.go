@@ -1,6 +1,6 @@
 // Package expect judges what was observed in a lab against what was expected of it and against what the oracle predicted.
 //
-// It is pure: observations are handed in. A case passes when the packets did what the lab file says and the model agrees, verdict and rule
+// It is pure: observations and predictions are handed in, with namespaces called as the lab calls what is in them (lab.Lab.NamespaceName). A case passes when the packets did what the lab file says and the model agrees, verdict and rule
 // alike; where model and packets differ, that is a defect of the product, and no case passes over it.
 package expect
 
@@ -19,20 +19,23 @@ import (
 type Case struct {
 	Name   string `json:"name"`
 	Passed bool   `json:"passed"`
-	// Expected is a verdict, or NotOpen.
+	// Expected is a verdict, or Exposed or NotExposed.
 	Expected string             `json:"expected"`
 	Verdict  emu.Verdict        `json:"verdict"`
 	By       *emu.RuleReference `json:"by"` // of a verdict that a rule decided
 	// AnsweredBy and SeenAs are what was expected of an open connection beyond that.
 	AnsweredBy []string `json:"answeredBy,omitempty"`
 	SeenAs     string   `json:"seenAs,omitempty"`
+	// Exposed, of a case about the exposure, lists what of it the rules let the internet through to, as a list of exposed ports names it.
+	// Answers says whether somebody answers there.
+	Exposed []string `json:"exposed,omitempty"`
+	Answers string   `json:"answers,omitempty"`
 	// Message says why the case failed; empty for a case that passed.
-	Message string     `json:"message"`
-	Origin  emu.Origin `json:"origin,omitzero"` // of the expectation
+	Message string `json:"message"`
+	// Differences are where the running lab is not the one that was to be tested, or the kernel not as the lab wants it.
+	Differences []string   `json:"differences,omitempty"`
+	Origin      emu.Origin `json:"origin,omitzero"` // of the expectation
 }
-
-// NotOpen is what the closed world expects of a port that isn't listed.
-const NotOpen = "not open"
 
 // Result is what came of all expectations of a lab.
 type Result struct {
@@ -40,6 +43,8 @@ type Result struct {
 	Passed int    `json:"passed"`
 	Failed int    `json:"failed"`
 	Cases  []Case `json:"cases"`
+	// Notes are what whoever reads the result should know, and what no case is about.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Add counts a case.
@@ -73,8 +78,8 @@ func Satisfied(l *lab.Lab, e lab.Expectation, seen []emu.Observation) bool {
 func missing(l *lab.Lab, e lab.Expectation, seen []emu.Observation) []string {
 	var all []string
 	for _, name := range e.AnsweredBy {
-		namespace, err := l.Namespace(name)
-		if err != nil || !slices.ContainsFunc(seen, func(o emu.Observation) bool { return o.AnsweredBy == namespace }) {
+		called, ok := l.CanonicalName(name)
+		if !ok || !slices.ContainsFunc(seen, func(o emu.Observation) bool { return o.AnsweredBy == called }) {
 			all = append(all, name)
 		}
 	}
@@ -123,7 +128,7 @@ func problem(l *lab.Lab, e lab.Expectation, p oracle.Prediction, o emu.Observati
 		if o.AnsweredBy == "" {
 			return "nobody says who answered: only built-in listeners tell"
 		}
-		if !slices.ContainsFunc(e.AnsweredBy, func(name string) bool { n, err := l.Namespace(name); return err == nil && n == o.AnsweredBy }) {
+		if !slices.ContainsFunc(e.AnsweredBy, func(name string) bool { called, ok := l.CanonicalName(name); return ok && called == o.AnsweredBy }) {
 			return fmt.Sprintf("%s answered, who is not one of %s", o.AnsweredBy, strings.Join(e.AnsweredBy, ", "))
 		}
 	}
@@ -181,10 +186,8 @@ func Addresses(l *lab.Lab, name string) []netip.Addr {
 	if m, ok := l.Find(name); ok {
 		return []netip.Addr{m.Address()}
 	}
-	for _, r := range l.PublicNames() {
-		if r.Name == name {
-			return []netip.Addr{r.Address}
-		}
+	if a, ok := l.AddressNamed(name); ok {
+		return []netip.Addr{a}
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{a}

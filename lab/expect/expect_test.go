@@ -1,7 +1,6 @@
 package expect
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -131,114 +130,6 @@ func TestJudge(t *testing.T) {
 				t.Error("a case passes with an observation that isn't acceptable")
 			}
 		})
-	}
-}
-
-func TestExposureProbes(t *testing.T) {
-	if all := ExposureProbes(load(t, "")); all != nil {
-		t.Errorf("a lab that says nothing has %+v", all)
-	}
-	l := load(t, "exposure: [shopweb.cloudapp.net:81, shopweb.cloudapp.net:80]")
-	var got []string
-	for _, p := range ExposureProbes(l) {
-		text := p.Target.String()
-		if p.Listed {
-			text += " listed"
-		}
-		got = append(got, text)
-	}
-	want := []string{
-		"shopweb.cloudapp.net:80 listed",
-		"shopweb.cloudapp.net:81 listed",
-		"shopweb.cloudapp.net:8080", // somebody listens there
-		"shopweb.cloudapp.net:9000/udp",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if all := ExposureProbes(load(t, "exposure: []")); len(all) != 3 || all[0].Listed || all[0].Origin.Line != 7 {
-		t.Errorf("a closed world has %+v", all)
-	}
-}
-
-// TestExposureOfStaging holds that a staging deployment is exposed under a name that is known beforehand.
-func TestExposureOfStaging(t *testing.T) {
-	deployment := func(slot lab.Slot) lab.PackageDeployment {
-		return lab.PackageDeployment{Slot: slot, Roles: []lab.Role{{
-			Name: "Web", InstanceCount: 1, Services: []lab.Service{{Port: 8080, Protocol: emu.TCP}},
-			InputEndpoints: []lab.InputEndpoint{{Name: "Http", Protocol: emu.TCP, Port: 80, LocalPort: 8080}},
-		}}}
-	}
-	l, err := lab.New("slots", lab.Origin{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err = l.Apply(
-		lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "shop", Location: "West US"}},
-		lab.CreateDeploymentOp{Service: "shop", Deployment: deployment(lab.Production)},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listed := []lab.ExposedPort{
-		{Target: lab.Target{Name: "shop.cloudapp.net", Port: 80, Protocol: emu.TCP}}, {Target: lab.Target{Name: "shop.staging", Port: 80, Protocol: emu.TCP}},
-	}
-	if err := l.Clone().ExpectExposure(listed); err == nil || !strings.Contains(err.Error(), "shop.staging") {
-		t.Errorf("without a staging deployment: %v", err)
-	}
-	if l, err = l.Apply(lab.CreateDeploymentOp{Service: "shop", Deployment: deployment(lab.Staging)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.ExpectExposure(listed); err != nil {
-		t.Fatal(err)
-	}
-	private := l.CloudServices[0].Staging.PrivateID + ".cloudapp.net"
-	want := []string{
-		"shop.cloudapp.net: shop.cloudapp.net:80 true", "shop.cloudapp.net: shop.cloudapp.net:8080 false",
-		"shop.staging: " + private + ":80 true", "shop.staging: " + private + ":8080 false",
-	}
-	var got []string
-	for _, p := range ExposureProbes(l) {
-		got = append(got, fmt.Sprintf("%s: %s %v", p.Name, p.Target, p.Listed))
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if c := JudgeExposure(ExposureProbes(l)[2], "laptop", says(emu.Observation{Verdict: emu.Open}), emu.Observation{Verdict: emu.Open}); !c.Passed || c.Name != "exposure shop.staging:80/tcp" {
-		t.Errorf("%+v", c)
-	}
-}
-
-func TestJudgeExposure(t *testing.T) {
-	target := lab.Target{Name: "shopweb.cloudapp.net", Port: 80, Protocol: emu.TCP}
-	for _, tt := range []struct {
-		listed  bool
-		verdict emu.Verdict
-		passes  bool
-	}{
-		{true, emu.Open, true},
-		{true, emu.Blocked, false},
-		{true, emu.Refused, false},
-		{true, emu.Timeout, false},
-		{false, emu.Open, false},
-		{false, emu.Blocked, true},
-		{false, emu.Refused, true},
-		{false, emu.NoBackend, true},
-		{false, emu.Unresolved, true},
-		{false, emu.Timeout, false},
-		{false, emu.Error, false},
-	} {
-		o := emu.Observation{Verdict: tt.verdict}
-		c := JudgeExposure(ExposureProbe{Name: target.Name, Target: target, Listed: tt.listed}, "laptop", says(o), o)
-		if c.Passed != tt.passes || c.Passed != (c.Message == "") || c.Name != "exposure shopweb.cloudapp.net:80/tcp" {
-			t.Errorf("listed %v, %s: %+v", tt.listed, tt.verdict, c)
-		}
-		if tt.passes {
-			differs := says(emu.Observation{Verdict: emu.Error})
-			if c := JudgeExposure(ExposureProbe{Target: target, Listed: tt.listed}, "laptop", differs, o); c.Passed {
-				t.Errorf("listed %v, %s: passes although the model differs", tt.listed, tt.verdict)
-			}
-		}
 	}
 }
 

@@ -24,6 +24,7 @@ func (l *loader) apply() {
 	l.gone = gone{affinityGroups: map[string]bool{}, networks: map[string]bool{}, reservedIPs: map[string]bool{}, names: map[string]bool{}}
 	f := l.file
 	l.name()
+	l.defaults()
 	for _, g := range f.AffinityGroups {
 		if l.broken[g.Origin] || !l.accept(g.Origin, l.lab.CreateAffinityGroup(lab.AffinityGroup{
 			Name: string(g.Name), Location: string(g.Location), Origin: g.Origin,
@@ -50,13 +51,13 @@ func (l *loader) apply() {
 		l.cloudService(s)
 	}
 	for _, s := range f.WebSites {
-		site := lab.WebSite{Name: string(s.Name), Location: string(s.Location), Services: l.hostServices(s.Services), Origin: s.Origin}
+		site := lab.WebSite{Name: string(s.Name), Location: string(s.Location), Services: l.hostServices(s.Services), Boundary: l.boundary(s.Machine), Origin: s.Origin}
 		if l.broken[s.Origin] || !l.accept(s.Origin, l.lab.CreateWebSite(site)) {
 			l.gone.names[site.Name], l.gone.names[site.DNSName()] = true, true
 		}
 	}
 	for _, h := range f.InternetHosts {
-		host := lab.InternetHost{Name: string(h.Name), Address: address(h.Address), Services: l.hostServices(h.Services), Origin: h.Origin}
+		host := lab.InternetHost{Name: string(h.Name), Address: address(h.Address), Services: l.hostServices(h.Services), Boundary: l.boundary(h.Machine), Origin: h.Origin}
 		if l.broken[h.Origin] || !l.accept(h.Origin, l.lab.CreateInternetHost(host)) {
 			l.gone.names[host.Name] = true
 		}

@@ -239,6 +239,14 @@ func keysOf(t reflect.Type) (fields []field, later []string) {
 			later = strings.Split(names, ",")
 			continue
 		}
+		if f.Anonymous {
+			shared, _ := keysOf(f.Type)
+			for _, s := range shared {
+				s.index = append(slices.Clone(f.Index), s.index...)
+				fields = append(fields, s)
+			}
+			continue
+		}
 		key := f.Tag.Get("yaml")
 		if key == "" || key == "-" {
 			continue

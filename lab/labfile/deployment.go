@@ -144,6 +144,7 @@ func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration
 			listening[e.Name] = listener{protocol(Protocol(e.Protocol)), e.Ports.First}
 		}
 	}
+	role.Boundary = l.boundary(content.Machine)
 	role.Services = l.services(content.Services, listening, "role "+defined.Name)
 	brought := l.plugins(&role, defined, configured)
 	if l.file == nil { // nobody says what listens

@@ -19,7 +19,7 @@ type Step struct {
 	// Expect is what is expected after the command. It may name what exists then alone, so nobody has checked it: Lab.Expect is for
 	// whoever runs the step.
 	Expect []lab.Expectation
-	// Exposure lists every VIP port that the internet is meant to reach after the command, unchecked likewise; nil when the step says
+	// Exposure lists every port that the internet is meant to reach after the command, unchecked likewise; nil when the step says
 	// nothing about it.
 	Exposure *[]lab.ExposedPort
 }
@@ -93,9 +93,10 @@ func (l *loader) exposure(items []Reference) {
 func (l *loader) exposedPorts(items []Reference) []lab.ExposedPort {
 	ports := []lab.ExposedPort{}
 	for _, item := range items {
-		target, err := lab.ParseTarget(item.Text)
+		port, err := lab.ParseExposedPort(item.Text)
 		if l.accept(item.Origin, err) {
-			ports = append(ports, lab.ExposedPort{Target: target, Origin: item.Origin})
+			port.Origin = item.Origin
+			ports = append(ports, port)
 		}
 	}
 	return ports

@@ -17,8 +17,10 @@ type File struct {
 	WebSites             []WebSite        `yaml:"webSites" doc:"Web sites: NAME.azurewebsites.net. They can't join a virtual network."`
 	InternetHosts        []InternetHost   `yaml:"internetHosts" doc:"Machines on the public internet."`
 	Expect               []Expectation    `yaml:"expect" doc:"Who is expected to reach whom, and who not."`
-	Exposure             []Reference      `yaml:"exposure" doc:"Every VIP port that the internet can open, as DNSNAME:PORT[/tcp], for a staging deployment SERVICE.staging:PORT[/tcp]; no other may be open."`
+	Exposure             []Reference      `yaml:"exposure" doc:"Every port that the rules let somebody on the internet through to, whether or not anybody listens; no other may be. NAME:PORT or NAME:FIRST-LAST, with /udp for UDP. NAME is the DNS name of a cloud service, SERVICE.staging, the DNS name of a web site, an instance with a public IP, or a network with a gateway."`
 	Steps                []StepEntry      `yaml:"steps" doc:"Commands on the running lab, one after the other, and what must come of each."`
+	Limits               *Limits          `yaml:"limits" doc:"What the programs of each instance, host and site may use, unless it has limits of its own."`
+	Mounts               []Mount          `yaml:"mounts" doc:"Files and folders of this machine that the programs of all instances, hosts and sites see."`
 	Origin               emu.Origin       `yaml:"-"`
 }
 
@@ -82,7 +84,8 @@ type LocalHost struct {
 	Name     Text          `yaml:"name" jsonschema:"required" pattern:"machine"`
 	Address  Address       `yaml:"address" doc:"In the first prefix of the site; without it the lowest free one."`
 	Services []HostService `yaml:"services"`
-	Origin   emu.Origin    `yaml:"-"`
+	Machine
+	Origin emu.Origin `yaml:"-"`
 }
 
 // CloudService is an item of cloudServices: it holds virtual machines, or deployments of roles, or nothing.
@@ -119,7 +122,8 @@ type VirtualMachine struct {
 	Endpoints     []Endpoint `yaml:"endpoints"`
 	Firewall      *Firewall  `yaml:"firewall"`
 	Services      []Service  `yaml:"services"`
-	Origin        emu.Origin `yaml:"-"`
+	Machine
+	Origin emu.Origin `yaml:"-"`
 }
 
 // Endpoint is a public port of a virtual machine.
@@ -187,9 +191,10 @@ type Deployment struct {
 
 // Role is what the package contains for a role: the definition and the configuration don't say it.
 type Role struct {
-	Firewall *Firewall  `yaml:"firewall"`
-	Services []Service  `yaml:"services"`
-	Origin   emu.Origin `yaml:"-"`
+	Firewall *Firewall `yaml:"firewall"`
+	Services []Service `yaml:"services"`
+	Machine
+	Origin emu.Origin `yaml:"-"`
 }
 
 // WebSite is an item of webSites.
@@ -197,7 +202,8 @@ type WebSite struct {
 	Name     Text          `yaml:"name" jsonschema:"required" pattern:"dns"`
 	Location Location      `yaml:"location" jsonschema:"required"`
 	Services []HostService `yaml:"services" doc:"Without any, a listener on port 80."`
-	Origin   emu.Origin    `yaml:"-"`
+	Machine
+	Origin emu.Origin `yaml:"-"`
 }
 
 // InternetHost is an item of internetHosts.
@@ -205,7 +211,8 @@ type InternetHost struct {
 	Name     Text          `yaml:"name" jsonschema:"required" pattern:"machine"`
 	Address  Address       `yaml:"address" doc:"In 203.0.113.0/24 or its kin; without it the lowest free one."`
 	Services []HostService `yaml:"services"`
-	Origin   emu.Origin    `yaml:"-"`
+	Machine
+	Origin emu.Origin `yaml:"-"`
 }
 
 // Expectation is an item of expect. At least one of verdict, seenAs, answeredBy and http says what is expected; the last three
@@ -228,7 +235,7 @@ type StepEntry struct {
 	Fails    ErrorCode     `yaml:"fails" doc:"The code of the error with which the command must fail, such as BadRequest."`
 	Message  Text          `yaml:"message" doc:"Text that must be in the error's message."`
 	Expect   []Expectation `yaml:"expect" doc:"What is expected after the command."`
-	Exposure []Reference   `yaml:"exposure" doc:"Every VIP port that the internet can open after the command."`
+	Exposure []Reference   `yaml:"exposure" doc:"Every port that the internet reaches after the command, as in the exposure of the file."`
 	Origin   emu.Origin    `yaml:"-"`
 }
 
@@ -237,6 +244,29 @@ type HTTP struct {
 	Path     HTTPPath   `yaml:"path"`
 	Status   HTTPStatus `yaml:"status"`
 	Contains Text       `yaml:"contains" doc:"Text that must be in the body."`
+	Origin   emu.Origin `yaml:"-"`
+}
+
+// Machine is what the programs of an instance, a host or a site may use of the machine that carries the lab.
+type Machine struct {
+	Privileged bool    `yaml:"privileged" doc:"All capabilities, the devices and the sysctls of this machine: programs can harm it."`
+	Limits     *Limits `yaml:"limits" doc:"What the programs here may use together; the lab's limits where it says nothing."`
+	Mounts     []Mount `yaml:"mounts" doc:"Files and folders of this machine that the programs here see, beyond the lab's."`
+}
+
+// Limits bound what programs use.
+type Limits struct {
+	PIDs   PIDLimit   `yaml:"pids" doc:"Processes and threads; 1024 unless given."`
+	Memory Size       `yaml:"memory" doc:"Memory, with the files that are written; half of this machine's unless given, at least 256MiB, at most 2GiB."`
+	Disk   Size       `yaml:"disk" doc:"Files that are written anywhere but in /tmp, /run and /dev/shm; half of the memory unless given."`
+	Tmp    Size       `yaml:"tmp" doc:"Files in each of /tmp, /run and /dev/shm; an eighth of the memory unless given."`
+	Origin emu.Origin `yaml:"-"`
+}
+
+// Mount is a file or folder of this machine.
+type Mount struct {
+	Path     Reference  `yaml:"path" jsonschema:"required" doc:"Relative to this file. Programs see it at its own path."`
+	Writable bool       `yaml:"writable" doc:"What programs write there changes this machine's files. The folder of this file is there without being named, read-only."`
 	Origin   emu.Origin `yaml:"-"`
 }
 

@@ -49,7 +49,7 @@ func (l *loader) localNetworkRequest(n LocalNetwork) lab.LocalNetwork {
 	}
 	for _, h := range n.Hosts {
 		request.Hosts = append(request.Hosts, &lab.LocalHost{
-			Name: string(h.Name), Address: address(h.Address), Services: l.hostServices(h.Services), Origin: h.Origin,
+			Name: string(h.Name), Address: address(h.Address), Services: l.hostServices(h.Services), Boundary: l.boundary(h.Machine), Origin: h.Origin,
 		})
 	}
 	return request

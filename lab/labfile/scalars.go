@@ -32,6 +32,8 @@ type (
 	IdleTimeout    uint16
 	ProbeInterval  uint16
 	ProbeTimeout   uint16
+	PIDLimit       uint16
+	Size           string
 )
 
 const (
@@ -154,6 +156,16 @@ func (ProbeInterval) JSONSchema() *jsonschema.Schema {
 // JSONSchema is how long a probe waits for good answers.
 func (ProbeTimeout) JSONSchema() *jsonschema.Schema {
 	return integer("a number of seconds from 11 to 65535", "11", "65535")
+}
+
+// JSONSchema is how many processes and threads there may be.
+func (PIDLimit) JSONSchema() *jsonschema.Schema {
+	return integer("a number of processes from 16 to 65535", "16", "65535")
+}
+
+// JSONSchema is a size with its unit.
+func (Size) JSONSchema() *jsonschema.Schema {
+	return matching("a size such as 512MiB or 2GiB", "^[1-9][0-9]{0,5}(MiB|GiB)$")
 }
 
 // JSONSchema is a list of rules, or the word off.

@@ -99,11 +99,11 @@ func corpus() []form {
 	}{
 		{"file", "%s", []string{
 			"lab: a", "lab: a-1\naffinityGroups: []\nvirtualNetworks: []\nlocalNetworks: []\nreservedIPs: []\ncloudServices: []\nwebSites: []\ninternetHosts: []\nexpect: []\nexposure: []\nsteps: []",
-			"lab: a\nprepare: npm ci --prefix web", `{"lab": "a"}`,
+			"lab: a\nlimits: {pids: 100}\nmounts: [{path: .}]", "lab: a\nprepare: npm ci --prefix web", `{"lab": "a"}`,
 		}, []string{
 			"[]", "text", "1", "~", "{}", "lab: ~", "lab: ''", "lab: 1", "lab: A", "lab: 1a", "lab: a_b", "lab: " + strings.Repeat("a", 32), "lab: [a]", "lab: {a: b}",
 			"lab: a\nunknown: 1", "lab: a\nreservedIPs: {}", "lab: a\nsteps: {}", "lab: a\nlocalNetworks: {}", "lab: a\ngateways: []", "lab: a\nexpect: ~", "lab: a\nexpect: {}", "lab: a\nexposure: off",
-			"lab: a\nprepare: [a, b]", "lab: a\nprepare: ''", "lab: a\nnetworkConfiguration: 1", "lab: a\nLab: b",
+			"lab: a\nprivileged: true", "lab: a\nlimits: off", "lab: a\nmounts: [{writable: true}]", "lab: a\nprepare: [a, b]", "lab: a\nprepare: ''", "lab: a\nnetworkConfiguration: 1", "lab: a\nLab: b",
 		}},
 		{"affinity group", "lab: a\naffinityGroups: [%s]", []string{
 			"{name: west, location: West US}", "{name: A_b-1, location: North Europe}",
@@ -173,11 +173,16 @@ func corpus() []form {
 		}},
 		{"virtual machine", "lab: a\ncloudServices: [{name: abc, location: West US, virtualMachines: [%s]}]", []string{
 			"{name: v}", "{name: v-1, os: windows}", "{name: " + strings.Repeat("v", 63) + ", os: linux}", "{name: v, endpoints: [], services: [], firewall: []}",
+			"{name: v, privileged: true}", "{name: v, privileged: false, limits: {}, mounts: []}",
+			"{name: v, limits: {pids: 16, memory: 32MiB, disk: 1GiB, tmp: 999999MiB}}", "{name: v, mounts: [{path: /usr}, {path: /etc/passwd, writable: true}]}",
 			"{name: v, firewall: off}", "{name: v, firewall: 'off'}", "{name: v, firewall: [allow tcp 80]}", "{name: v, publicIP: own}",
 		}, []string{
 			"{}", "v", "{os: linux}", "{name: v/w}", "{name: v w}", "{name: -v}", "{name: " + strings.Repeat("v", 300) + ", os: linux}", "{name: v, os: Windows}", "{name: v, os: ~}",
 			"{name: v, firewall: on}", "{name: v, firewall: false}", "{name: v, firewall: ~}", "{name: v, firewall: {}}", "{name: v, firewall: [1]}", "{name: v, firewall: ['']}", "{name: v, firewall: [off, {}]}",
 			"{name: v, staticAddress: ''}", "{name: v, staticAddress: 1}", "{name: v, staticAddress: 10.0.0}", "{name: v, staticAddress: 10.0.0.4/24}", "{name: v, subnet: ''}", "{name: v, subnet: []}",
+			"{name: v, privileged: 'yes'}", "{name: v, privileged: ~}", "{name: v, limits: []}", "{name: v, limits: {pids: 15}}", "{name: v, limits: {pids: '100'}}",
+			"{name: v, limits: {memory: 100}}", "{name: v, limits: {memory: 1TiB}}", "{name: v, limits: {memory: 0MiB}}", "{name: v, limits: {memory: 1 GiB}}", "{name: v, limits: {cpu: 1}}",
+			"{name: v, mounts: {}}", "{name: v, mounts: [/usr]}", "{name: v, mounts: [{}]}", "{name: v, mounts: [{path: ''}]}", "{name: v, mounts: [{path: /usr, writable: 1}]}",
 			"{name: v, size: Small}", "{name: v, publicIP: ''}", "{name: v, publicIP: [own]}", "{name: v, networkSecurityGroup: x}",
 		}},
 		{"endpoint", "lab: a\ncloudServices: [{name: abc, location: West US, virtualMachines: [{name: v, endpoints: [%s]}]}]", []string{

@@ -138,7 +138,7 @@ func internalLoadBalancer(b *InternalLoadBalancer) *lab.InternalLoadBalancer {
 func (l *loader) machine(vm VirtualMachine) (request lab.VirtualMachine, ok bool) {
 	request = lab.VirtualMachine{
 		Name: string(vm.Name), OS: lab.OS(vm.OS), Subnet: string(vm.Subnet), StaticAddress: address(vm.StaticAddress),
-		PublicIPName: string(vm.PublicIP), Origin: vm.Origin,
+		PublicIPName: string(vm.PublicIP), Boundary: l.boundary(vm.Machine), Origin: vm.Origin,
 	}
 	request.Firewall, request.FirewallOff, request.FirewallOrigin = l.firewall(vm.Firewall, vm.Origin)
 	if l.broken[vm.Origin] {

@@ -42,7 +42,7 @@ func Operation(rt *rapid.T) lab.Operation {
 	service := rapid.SampledFrom([]string{"inside", "outside"}).Draw(rt, "service")
 	machine := rapid.SampledFrom([]string{"one", "two", "three"}).Draw(rt, "machine")
 	slot := rapid.SampledFrom([]lab.Slot{lab.Production, lab.Staging})
-	switch rapid.IntRange(0, 19).Draw(rt, "operation") {
+	switch rapid.IntRange(0, 21).Draw(rt, "operation") {
 	case 0, 1:
 		vm := lab.VirtualMachine{Name: machine, OS: lab.Linux, Services: Listen(80), Firewall: rules(rt), Endpoints: []lab.VMEndpoint{endpoint(rt)}}
 		if service == "inside" {
@@ -91,12 +91,24 @@ func Operation(rt *rapid.T) lab.Operation {
 		return lab.UpdateEndpointOp{Service: service, VirtualMachine: machine, Name: "web", Endpoint: e}
 	case 18:
 		return lab.UpgradeDeploymentOp{Service: "shop", Deployment: deployment(rt, slot.Draw(rt, "slot"))}
+	case 19:
+		return lab.SetBoundaryOp{Member: rapid.SampledFrom([]string{machine, "laptop", "site1", "Web_IN_0"}).Draw(rt, "member"), Boundary: boundary(rt)}
+	case 20:
+		return lab.SetDefaultBoundaryOp{Boundary: boundary(rt)}
 	default:
 		return lab.SetServicesOp{
 			Member:   rapid.SampledFrom([]string{machine, "laptop", "site1", "Web_IN_0"}).Draw(rt, "member"),
 			Services: Listen(80, rapid.SampledFrom([]uint16{443, 8080}).Draw(rt, "port")),
 		}
 	}
+}
+
+func boundary(rt *rapid.T) emu.Boundary {
+	b := emu.Boundary{Limits: emu.Limits{PIDs: rapid.SampledFrom([]int{0, 1, 100}).Draw(rt, "processes")}}
+	if rapid.Bool().Draw(rt, "mount") {
+		b.Mounts = []emu.Mount{{Path: "/usr", Writable: rapid.Bool().Draw(rt, "writable")}}
+	}
+	return b
 }
 
 func endpoint(rt *rapid.T) lab.VMEndpoint {

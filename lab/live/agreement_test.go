@@ -18,6 +18,7 @@ import (
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
+	"vnetlab/lab/expect"
 	"vnetlab/lab/guestfirewall"
 	"vnetlab/lab/labtest"
 	"vnetlab/lab/oracle"
@@ -122,7 +123,47 @@ func disagreementsIn(t *testing.T, e *emulator.Emulator, l *lab.Lab) (bad []stri
 		}
 	}
 	wg.Wait()
+	return append(bad, exposureDisagreements(e, l)...)
+}
+
+// exposureDisagreements lists what is wrong with the exposure of a lab that runs: an address that only the network or only the model knows, and
+// questions to which packets don't answer as the model does.
+func exposureDisagreements(e *emulator.Emulator, l *lab.Lab) (bad []string) {
+	x := expect.NewExposure(l)
+	for _, c := range x.Unaccounted(compile.RoutedAddresses(e.Network())) {
+		bad = append(bad, c.Name+": "+c.Message)
+	}
+	s := &server{emu: e}
+	for _, q := range x.Questions(nil) {
+		var letIn bool // by packets
+		c := x.Check(q, func(p expect.ExposureProbe) (o emu.Observation) {
+			for range patientTries {
+				if o = s.askFromInternet(context.Background(), p); !mayBeSlow(o) {
+					break
+				}
+			}
+			for _, ports := range q.Ports {
+				letIn = letIn || ports.First <= p.Target.Port && p.Target.Port <= ports.Last && reached(o)
+			}
+			return o
+		})
+		switch {
+		case strings.Contains(c.Message, "differ") || strings.Contains(c.Message, "not known"):
+			bad = append(bad, c.Name+": "+c.Message)
+		case letIn && len(c.Exposed) == 0:
+			bad = append(bad, c.Name+" counts as closed, and packets get in")
+		case !letIn && len(c.Exposed) > 0 && c.Verdict != emu.NoBackend && !strings.HasPrefix(c.Answers, "let in by some"):
+			bad = append(bad, c.Name+" counts as exposed, and no packet gets in: "+c.Answers)
+		}
+	}
 	return bad
+}
+
+// reached reports whether a machine, or some member of a set, got the packet.
+func reached(o emu.Observation) bool {
+	return o.Verdict == emu.Open || o.Verdict == emu.Refused || slices.ContainsFunc(o.Members, func(m emu.MemberObservation) bool {
+		return m.Verdict == emu.Open || m.Verdict == emu.Refused
+	})
 }
 
 // patientTries is how often a probe is made that has no answer, some seconds each time: under load the machine may have been too slow for it.
@@ -182,6 +223,9 @@ func targets(l *lab.Lab) (all []lab.Target) {
 	for _, n := range l.VirtualNetworks {
 		if n.Gateway != nil {
 			add(n.Gateway.Address.String(), map[uint16]bool{80: true})
+			for _, port := range []uint16{500, 51820, 51821} { // the tunnels' own are for the other ends
+				all = append(all, lab.Target{Name: n.Gateway.Address.String(), Port: port, Protocol: emu.UDP})
+			}
 		}
 	}
 	for n := range all {
@@ -215,6 +259,10 @@ func targets(l *lab.Lab) (all []lab.Target) {
 			}
 		}
 	}
+	for _, a := range l.UnnamedAddresses() { // nobody has them, whatever asks from there
+		add(a.String(), map[uint16]bool{80: true, 25000: true})
+		all = append(all, lab.Target{Name: a.String(), Port: 25000, Protocol: emu.UDP})
+	}
 	for _, name := range []string{"168.63.129.16", "192.0.2.53", "198.18.0.200", "203.0.113.99", "8.8.8.8", "10.0.1.1", "10.0.77.7", "172.16.0.4", "nobody.cloudapp.net"} {
 		add(name, map[uint16]bool{53: true, 80: true})
 	}
@@ -231,7 +279,7 @@ func randomLab(rt *rapid.T) *lab.Lab {
 	port := rapid.SampledFrom([]uint16{22, 80, 443, 1433, 3389})
 	rule := rapid.SampledFrom([]string{
 		"allow tcp 80", "allow tcp 1433 from 10.0.1.0/24", "block tcp 80 from 10.0.1.5", "allow any", "block tcp 443", "allow tcp 1000-2000,22",
-		"allow tcp from localsubnet", "allow tcp 80,443,1433 from 203.0.113.0/24,198.18.0.0/15", "block any from 10.0.1.4-10.0.1.6", "allow icmp",
+		"allow udp 5000-6000 from 130.88.0.0/16", "block tcp 1-1000 from 130.88.0.1-130.88.0.9", "allow tcp from localsubnet", "allow tcp 80,443,1433 from 203.0.113.0/24,198.18.0.0/15", "block any from 10.0.1.4-10.0.1.6", "allow icmp",
 	})
 	firewall := func() (rules []lab.GuestFirewallRule) {
 		for _, text := range rapid.SliceOfN(rule, 0, 4).Draw(rt, "firewall") {
@@ -247,7 +295,7 @@ func randomLab(rt *rapid.T) *lab.Lab {
 		return labtest.Listen(rapid.SliceOfNDistinct(port, 0, 3, rapid.ID).Draw(rt, "services")...)
 	}
 	acl := func() (rules []lab.ACLRule) {
-		remote := rapid.SampledFrom([]string{"203.0.113.4/32", "203.0.113.0/24", "198.18.0.0/20", "198.18.0.16/32", "10.0.0.0/8", "0.0.0.0/0"})
+		remote := rapid.SampledFrom([]string{"203.0.113.4/32", "203.0.113.0/24", "130.88.0.0/16", "198.18.0.0/20", "198.18.0.16/32", "10.0.0.0/8", "0.0.0.0/0"})
 		for i, text := range rapid.SliceOfN(remote, 0, 3).Draw(rt, "acl") {
 			rules = append(rules, lab.ACLRule{Order: i, Permit: rapid.Bool().Draw(rt, "permit"), RemoteSubnet: netip.MustParsePrefix(text)})
 		}
@@ -274,6 +322,13 @@ func randomLab(rt *rapid.T) *lab.Lab {
 			rt.Fatal(err)
 		}
 		if rapid.Bool().Draw(rt, "roles") {
+			staged := lab.PackageDeployment{Slot: lab.Staging, VirtualNetwork: service.VirtualNetwork, Roles: []lab.Role{{
+				Name: fmt.Sprintf("Next%d", i), InstanceCount: 1, Subnet: subnet, Firewall: firewall(), Services: listen(),
+				InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: port.Draw(rt, "port"), LocalPort: port.Draw(rt, "local"), ACL: acl()}},
+			}}}
+			if rapid.Bool().Draw(rt, "staging") {
+				_ = l.CreateDeployment(service.Name, staged)
+			}
 			_ = l.CreateDeployment(service.Name, lab.PackageDeployment{VirtualNetwork: service.VirtualNetwork, Roles: []lab.Role{{
 				Name: fmt.Sprintf("Web%d", i), InstanceCount: rapid.IntRange(1, 3).Draw(rt, "instances"), Subnet: subnet, Firewall: firewall(), Services: listen(),
 				InputEndpoints: []lab.InputEndpoint{{

@@ -36,7 +36,7 @@ func (s *server) apply(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var operations []lab.Operation
-	c, err := s.change(func(l *lab.Lab, _ labfile.Input) (*lab.Lab, labfile.Input, error) {
+	c, err := s.changeReading(wanted, func(l *lab.Lab, _ labfile.Input) (*lab.Lab, labfile.Input, error) {
 		var err error
 		if operations, err = lab.Reconcile(l, wanted); err != nil {
 			return nil, labfile.Input{}, err

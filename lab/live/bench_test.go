@@ -2,6 +2,7 @@ package live
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -26,6 +27,9 @@ func BenchmarkOperation(b *testing.B) {
 		b.Setenv("VNETLAB_RUN", b.TempDir())
 		var err error
 		if s.emu, err = emulator.Start(b.Context(), s.now().network(), emulator.Options{}, nil); err != nil {
+			b.Fatal(err)
+		}
+		if s.links, err = newLinks("bench", os.Getpid(), s.emu.NamespaceFD, s.emu.Namespaces(), l.NamespaceName); err != nil {
 			b.Fatal(err)
 		}
 		apply := func(b *testing.B, o lab.Operation) {

@@ -20,14 +20,16 @@ type state struct {
 	lab      *lab.Lab
 	compiled *compile.Compilation
 	file     labfile.Input // by its absolute path
+	// read is the lab that the file described when it was read.
+	read *lab.Lab
 }
 
 func newState(l *lab.Lab, file labfile.Input) *state {
-	return &state{lab: l, compiled: new(compile.Compilation).Next(l), file: file}
+	return &state{lab: l, compiled: new(compile.Compilation).Next(l), file: file, read: l}
 }
 
 func (s *state) next(l *lab.Lab, file labfile.Input) *state {
-	return &state{lab: l, compiled: s.compiled.Next(l), file: file}
+	return &state{lab: l, compiled: s.compiled.Next(l), file: file, read: s.read}
 }
 
 func (s *state) network() *emu.Network { return s.compiled.Network }
@@ -41,6 +43,13 @@ var errNoChange = errors.New("nothing to change")
 // change makes the lab what next makes of it, packets and all, or leaves it as it is. Next sees the lab as it is and gives another one, and
 // the file whose lab that is. Changes that come at the same time are made one after the other.
 func (s *server) change(next func(lab *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error)) (emulator.Change, error) {
+	return s.changeReading(nil, next)
+}
+
+// changeReading is change where a file was read that describes a lab; nil: none was.
+func (s *server) changeReading(
+	read *lab.Lab, next func(lab *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error),
+) (emulator.Change, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	old := s.now()
@@ -55,6 +64,9 @@ func (s *server) change(next func(lab *lab.Lab, file labfile.Input) (*lab.Lab, l
 		now = old.next(forgotten, file)
 		change = emu.Changes(old.network(), now.network())
 	}
+	if read != nil {
+		now.read = read
+	}
 	c, err := s.replace(now, change)
 	if err != nil {
 		return c, err
@@ -62,8 +74,10 @@ func (s *server) change(next func(lab *lab.Lab, file labfile.Input) (*lab.Lab, l
 	for _, p := range begun { // they may have had their answers already
 		s.health.tell(p.ID)
 	}
-	if err := updateLinks(s.start.Name, s.start.HostPID, c.Removed, c.Added, s.emu.NamespaceFD); err != nil {
-		fmt.Fprintln(os.Stderr, err) // tcpdump and its kin don't find a namespace by name; the lab is as it should be
+	if len(c.Removed)+len(c.Added) > 0 || !lab.SameNames(old.lab, now.lab) {
+		if err := s.links.update(c.Removed, c.Added, now.lab.NamespaceName); err != nil {
+			fmt.Fprintln(os.Stderr, err) // tcpdump and its kin don't find a namespace by name; the lab is as it should be
+		}
 	}
 	return c, nil
 }
@@ -130,7 +144,7 @@ func badRequest(err error) error {
 func (s *server) changed(ctx context.Context, operations []lab.Operation, c emulator.Change) ChangeResult {
 	result := ChangeResult{Operations: texts(operations), Warnings: []string{}}
 	if err := c.Wait(ctx); err != nil {
-		result.Warnings = append(result.Warnings, err.Error())
+		result.Warnings = append(result.Warnings, errorInNames(s.now().lab, err).Error())
 	}
 	return result
 }
@@ -152,7 +166,11 @@ func (s *server) restart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result := s.changed(r.Context(), nil, c)
-	result.Operations = append(result.Operations, "restart "+req.Instance)
+	name, ok := s.now().lab.CanonicalName(req.Instance)
+	if !ok {
+		name = req.Instance // it was there when it was restarted
+	}
+	result.Operations = append(result.Operations, "restart "+name)
 	answer(w, result)
 }
 

@@ -150,11 +150,11 @@ func TestOperations(t *testing.T) {
 	}
 	do(t, c, lab.CreateDeploymentOp{Service: "roles", Deployment: lab.PackageDeployment{VirtualNetwork: "Other", Roles: []lab.Role{role}}})
 	do(t, c, lab.CreateDeploymentOp{Service: "roles", Deployment: lab.PackageDeployment{Slot: lab.Staging, VirtualNetwork: "Other", Roles: []lab.Role{role}}})
-	before := isSeen(t, c, "laptop", "roles.cloudapp.net:80", emu.Open)
+	before, first := isSeen(t, c, "laptop", "roles.cloudapp.net:80", emu.Open), isSeen(t, c, "laptop", "Web_IN_0:80", emu.Blocked)
 	do(t, c, lab.SwapDeploymentOp{Service: "roles"})
-	after := isSeen(t, c, "laptop", "roles.cloudapp.net:80", emu.Open)
-	if before.Address != after.Address || before.AnsweredBy == after.AnsweredBy {
-		t.Errorf("swap: from %s by %s to %s by %s", before.Address, before.AnsweredBy, after.Address, after.AnsweredBy)
+	after, second := isSeen(t, c, "laptop", "roles.cloudapp.net:80", emu.Open), isSeen(t, c, "laptop", "Web_IN_0:80", emu.Blocked)
+	if before.Address != after.Address || before.AnsweredBy != "Web_IN_0" || after.AnsweredBy != "Web_IN_0" || first.Address == second.Address {
+		t.Errorf("swap: from %s by %s at %s to %s by %s at %s", before.Address, before.AnsweredBy, first.Address, after.Address, after.AnsweredBy, second.Address)
 	}
 	do(t, c, lab.ScaleRoleOp{Service: "roles", Slot: lab.Production, Role: "Web", Count: 3})
 	do(t, c, lab.ScaleRoleOp{Service: "roles", Slot: lab.Production, Role: "Web", Count: 1})

@@ -142,6 +142,16 @@ func (c *Client) Diff(ctx context.Context) (d DiffResult, err error) {
 	return d, c.get(ctx, "/v1/diff", &d)
 }
 
+// DiffInstance is Diff for one instance, with its guest firewall.
+func (c *Client) DiffInstance(ctx context.Context, instance string) (d DiffResult, err error) {
+	return d, c.get(ctx, "/v1/diff?"+url.Values{"instance": {instance}}.Encode(), &d)
+}
+
+// Repair makes the kernel again what the lab wants.
+func (c *Client) Repair(ctx context.Context) (r RepairResult, err error) {
+	return r, c.call(ctx, http.MethodPost, "/v1/repair", nil, &r)
+}
+
 // Probe asks whether one name reaches another.
 func (c *Client) Probe(ctx context.Context, r ProbeRequest) (p ProbeResult, err error) {
 	return p, c.call(ctx, http.MethodPost, "/v1/probe", r, &p)
@@ -199,7 +209,7 @@ func (c *Client) Logs(ctx context.Context, r LogsRequest, w io.Writer) error {
 }
 
 // Exec runs a command in an instance, with these descriptors, and gives its exit code like a shell. When ctx ends, so does the
-// command. The terminal of the calling process is lent by [terminal.Run]: it calls Exec with what to pass.
+// command. The terminal of the calling process is lent by [Client.ExecHere].
 func (c *Client) Exec(ctx context.Context, r ExecRequest, stdin, stdout, stderr *os.File) (int, error) {
 	conn, in, err := c.upgrade(ctx, "/v1/exec", execProtocol)
 	if err != nil {
@@ -221,6 +231,37 @@ func (c *Client) Exec(ctx context.Context, r ExecRequest, stdin, stdout, stderr 
 		return a.Exit, a.Error
 	}
 	return a.Exit, nil
+}
+
+// openTerminal makes a pseudo-terminal in an instance.
+func (c *Client) openTerminal(ctx context.Context, instance string) (master, slave *os.File, err error) {
+	conn, _, err := c.upgrade(ctx, "/v1/terminal", terminalProtocol)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if err := process.SendFiles(conn, terminalRequest{instance}); err != nil {
+		return nil, nil, c.broken(err)
+	}
+	var a terminalAnswer
+	files, err := process.ReceiveFiles(conn, &a)
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case err != nil:
+		err = c.broken(err)
+	case a.Error != nil:
+		err = a.Error
+	case len(files) != 2:
+		err = errors.New("no terminal came from the lab")
+	default:
+		return files[0], files[1], nil
+	}
+	for _, f := range files {
+		f.Close()
+	}
+	return nil, nil, err
 }
 
 // Do does operations on the lab, in order and as one change: all of them happen, or none. A refusal of the platform is an *Error with its

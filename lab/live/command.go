@@ -20,8 +20,10 @@ type (
 	Feature = kernel.Feature
 )
 
-// Check tries each feature of the machine that labs use.
-func Check(ctx context.Context) []Feature { return kernel.Check(ctx) }
+// Check tries each feature of the machine that labs use, those of their networks and those of their instances.
+func Check(ctx context.Context) []Feature {
+	return append(kernel.Check(ctx), process.Check(ctx)...)
+}
 
 // MaybeInit becomes the init of an instance if this process was started as one, and then never returns. Every program that starts
 // labs calls it before anything else.
@@ -29,7 +31,8 @@ func MaybeInit() { process.MaybeInit() }
 
 // ExecHere is Exec with the descriptors of this process; where those are a terminal, the command gets one with job control.
 func (c *Client) ExecHere(ctx context.Context, r ExecRequest) (int, error) {
-	return terminal.Run(func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
+	open := func() (master, slave *os.File, err error) { return c.openTerminal(ctx, r.Instance) }
+	return terminal.Run(open, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
 		r.Terminal = isTerminal
 		if name := os.Getenv("TERM"); isTerminal && name != "" {
 			r.Env = append(r.Env, "TERM="+name)

@@ -8,6 +8,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/emulator"
+	"vnetlab/emu/process"
 	"vnetlab/lab"
 )
 
@@ -44,7 +45,7 @@ func (s *server) describer() describer {
 
 func (s *server) emptyInfo() Info {
 	return Info{
-		Summary: s.summary(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
+		Summary: s.summary(), Unbounded: process.Unbounded(), AffinityGroups: []AffinityGroupInfo{}, ReservedIPs: []ReservedIPInfo{},
 		VirtualNetworks: []VirtualNetworkInfo{}, CloudServices: []CloudServiceInfo{}, WebSites: []HostInfo{}, InternetHosts: []HostInfo{},
 		LocalNetworks: []LocalNetworkInfo{},
 	}
@@ -53,10 +54,14 @@ func (s *server) emptyInfo() Info {
 // about describes the cloud services that a name may be of, or of a part of: those of that name, and those with an instance of that name.
 func (s *server) about(name string) Info {
 	d, info := s.describer(), s.emptyInfo()
+	m, known := d.lab.Find(name)
+	outsider := known && m.Instance == nil // whose name means it alone
 	for _, c := range d.lab.CloudServices {
 		of := c.Name == name || c.DNSName() == name || strings.HasPrefix(name, c.Name+".")
 		for _, deployment := range c.Deployments() {
-			of = of || slices.ContainsFunc(deployment.Instances, func(i *lab.Instance) bool { return i.ID == name })
+			of = of || slices.ContainsFunc(deployment.Instances, func(i *lab.Instance) bool {
+				return !outsider && lab.GoesBy(name, c.Name, c.SlotOf(deployment), i.Name)
+			})
 		}
 		if of {
 			info.CloudServices = append(info.CloudServices, d.cloudService(c))
@@ -195,8 +200,9 @@ func (d describer) endpoint(f lab.Frontend) EndpointInfo {
 	}
 	for _, b := range f.Members {
 		e.LocalPort = b.LocalPort
-		e.Instances = append(e.Instances, b.Instance.ID)
-		e.Members = append(e.Members, MemberInfo{b.Instance.ID, b.LocalPort, b.Serving, d.health[b.ProbeID]})
+		name := d.lab.InstanceName(b.Instance)
+		e.Instances = append(e.Instances, name)
+		e.Members = append(e.Members, MemberInfo{name, b.LocalPort, b.Serving, d.health[b.ProbeID]})
 	}
 	if p := f.Probe; p != nil {
 		e.Probe = &ProbeInfo{p.Protocol, p.Port, p.Path, p.IntervalInSeconds, p.TimeoutInSeconds}
@@ -212,10 +218,13 @@ func (d describer) endpoint(f lab.Frontend) EndpointInfo {
 }
 
 func (d describer) host(m lab.Member) HostInfo {
-	h := HostInfo{Name: m.ID(), Address: m.Address(), Services: d.services[m.ID()]}
-	if h.Services == nil {
-		h.Services = []emulator.ServiceStatus{}
+	h := HostInfo{Name: d.lab.MemberName(m), Address: m.Address(), Services: []emulator.ServiceStatus{}}
+	for _, s := range d.services[m.ID()] {
+		s.Namespace = h.Name
+		h.Services = append(h.Services, s)
 	}
+	h.Boundary = m.Boundary()
+	h.Boundary.Limits = process.EffectiveLimits(h.Boundary.Limits)
 	i := m.Instance
 	if i == nil {
 		return h

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/kernel"
+	"vnetlab/emu/process"
 )
 
 // How long a supervisor that was asked to stop may take, programs' own grace included, before it is killed; longer in tests.
@@ -19,40 +20,42 @@ var stopPatience = 5 * time.Second
 
 // Down ends a lab and returns when nothing of it is left. A lab that doesn't run is an error; its stale files are removed all the same.
 func Down(ctx context.Context, name string) error {
-	pid, process, err := supervisor(ctx, name)
+	pid, handle, err := supervisor(ctx, name)
 	if err != nil {
 		return err
 	}
-	if process == nil {
+	if handle == nil {
 		return errors.Join(&Error{Message: fmt.Sprintf("lab %s is not running", name), Hint: "lab ls"}, cleanLab(name))
 	}
-	defer process.Close()
+	defer handle.Close()
 	stop, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	polite := false
 	if c, err := Dial(name); err == nil {
 		polite = c.stop(stop) == nil
 	}
-	if !polite || waitForDeath(stop, process) != nil {
-		if err := unix.PidfdSendSignal(int(process.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	if !polite || waitForDeath(stop, handle) != nil {
+		if err := unix.PidfdSendSignal(int(handle.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("kill the supervisor of lab %s (process %d): %w", name, pid, err)
 		}
-		if err := waitForDeath(ctx, process); err != nil {
+		if err := waitForDeath(ctx, handle); err != nil {
 			return fmt.Errorf("the supervisor of lab %s (process %d) is still ending: %w", name, pid, err)
 		}
 	}
-	return errors.Join(kernel.WaitUntilGone(ctx), cleanLab(name))
+	gone := kernel.WaitUntilGone(ctx)
+	process.Sweep()
+	return errors.Join(gone, cleanLab(name))
 }
 
 // WaitForEnd returns when the lab has ended, with an error that says so, or with that of the context.
 func (c *Client) WaitForEnd(ctx context.Context) error {
-	_, process, err := supervisor(ctx, c.Name)
+	_, handle, err := supervisor(ctx, c.Name)
 	if err != nil {
 		return err
 	}
-	if process != nil {
-		defer process.Close()
-		if err := waitForDeath(ctx, process); err != nil {
+	if handle != nil {
+		defer handle.Close()
+		if err := waitForDeath(ctx, handle); err != nil {
 			return err
 		}
 	}
@@ -107,6 +110,7 @@ func Clean() error {
 		err = errors.Join(err, cleanLab(name))
 	}
 	err = errors.Join(err, removeStaleLinks())
+	process.Sweep()
 	removeDir(RunDir()) // not empty as long as there is a lab
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"vnetlab/emu"
 	"vnetlab/emu/process"
 )
 
@@ -64,6 +65,38 @@ func withFiles(w http.ResponseWriter, r *http.Request, protocol string, asked an
 	do(conn, files)
 }
 
+// The protocol of POST /v1/terminal: the client sends a terminalRequest, the server a terminalAnswer with both ends of a new
+// pseudo-terminal of the instance.
+type (
+	terminalRequest struct {
+		Instance string `json:"instance"`
+	}
+	terminalAnswer struct {
+		Error *Error `json:"error,omitempty"`
+	}
+)
+
+// terminalProtocol is what the connection is upgraded to.
+const terminalProtocol = "vnetlab-terminal"
+
+func (s *server) terminal(w http.ResponseWriter, r *http.Request) {
+	var req terminalRequest
+	withFiles(w, r, terminalProtocol, &req, func(conn *net.UnixConn, _ []*os.File) {
+		namespace, err := s.namespace(req.Instance)
+		var master, slave *os.File
+		if err == nil {
+			master, slave, err = s.emu.OpenTerminal(namespace)
+		}
+		if err != nil {
+			process.SendFiles(conn, terminalAnswer{errorOf(err)}) //nolint:errcheck // the client is gone
+			return
+		}
+		defer master.Close()
+		defer slave.Close()
+		process.SendFiles(conn, terminalAnswer{}, master, slave) //nolint:errcheck // the client is gone
+	})
+}
+
 // run runs a command until it ends or the client hangs up.
 func (s *server) run(conn *net.UnixConn, req ExecRequest, files []*os.File) (int, error) {
 	if len(files) != 3 || len(req.Argv) == 0 {
@@ -97,8 +130,12 @@ func (s *server) environment(namespace string) []string {
 // namespace finds a member of the lab, or a namespace of its fabric.
 func (s *server) namespace(name string) (string, error) {
 	now := s.now()
-	if _, ok := now.network().Namespace(name); ok {
+	namespace, err := now.lab.Namespace(name)
+	if err == nil {
+		return namespace, nil
+	}
+	if n, ok := now.network().Namespace(name); ok && n.Kind == emu.Router {
 		return name, nil
 	}
-	return now.lab.Namespace(name)
+	return "", err
 }

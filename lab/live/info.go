@@ -28,6 +28,8 @@ type Summary struct {
 // Info is what a running lab consists of, as its users see it.
 type Info struct {
 	Summary
+	// Unbounded names the limits that this machine can't hold instances to, for want of control groups: pids, memory.
+	Unbounded       []string             `json:"unbounded,omitempty"`
 	AffinityGroups  []AffinityGroupInfo  `json:"affinityGroups"`
 	ReservedIPs     []ReservedIPInfo     `json:"reservedIPs"`
 	VirtualNetworks []VirtualNetworkInfo `json:"virtualNetworks"`
@@ -228,6 +230,8 @@ type HostInfo struct {
 	FirewallOff bool                     `json:"firewallOff,omitempty"`
 	Endpoints   []InstanceEndpointInfo   `json:"endpoints,omitempty"`
 	Services    []emulator.ServiceStatus `json:"services"`
+	// Boundary is what programs here may use of the machine, with all limits; sizes are in bytes.
+	Boundary emu.Boundary `json:"boundary"`
 }
 
 // InstanceEndpointInfo is an endpoint by the name that the instance has for it.

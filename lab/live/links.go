@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,20 +30,55 @@ func makeLinks(lab string, pid int, descriptors map[string]int) error {
 	return nil
 }
 
-// updateLinks names the namespaces that a change added, and no longer those that it removed.
-func updateLinks(lab string, pid int, removed, added []string, descriptor func(string) int) error {
-	var errs []error
-	for _, name := range removed {
-		link := filepath.Join(netnsDir(), lab+"."+name)
-		if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to, fmt.Sprintf("/proc/%d/fd/", pid)) {
-			errs = append(errs, os.Remove(link))
-		}
+// links are the names that the namespaces of a running lab have in the directory of named namespaces.
+type links struct {
+	lab        string
+	pid        int              // of the supervisor, on the host
+	descriptor func(string) int // of a namespace
+	called     map[string]string
+}
+
+// newLinks names all namespaces of a lab by what called returns for them.
+func newLinks(lab string, pid int, descriptor func(string) int, namespaces []string, called func(string) string) (*links, error) {
+	l := &links{lab, pid, descriptor, map[string]string{}}
+	return l, l.update(nil, namespaces, called)
+}
+
+// update names the namespaces that came, no longer those that went, and those that are called otherwise now by their new names.
+func (l *links) update(removed, added []string, called func(string) string) error {
+	before := maps.Clone(l.called)
+	for _, namespace := range removed {
+		delete(l.called, namespace)
 	}
 	descriptors := map[string]int{}
-	for _, name := range added {
-		descriptors[name] = descriptor(name)
+	name := func(namespace string) {
+		l.called[namespace] = called(namespace)
+		descriptors[l.called[namespace]] = l.descriptor(namespace)
 	}
-	return errors.Join(append(errs, makeLinks(lab, pid, descriptors))...)
+	for namespace, was := range l.called {
+		if called(namespace) != was {
+			name(namespace)
+		}
+	}
+	for _, namespace := range added {
+		name(namespace)
+	}
+	errs := []error{makeLinks(l.lab, l.pid, descriptors)}
+	for namespace, was := range before {
+		if _, taken := descriptors[was]; !taken && l.called[namespace] != was {
+			errs = append(errs, l.remove(was))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remove removes a link, if it is still one of this lab.
+func (l *links) remove(name string) error {
+	link := filepath.Join(netnsDir(), l.lab+"."+name)
+	if to, err := os.Readlink(link); err != nil || !strings.HasPrefix(to, fmt.Sprintf("/proc/%d/fd/", l.pid)) {
+		return nil
+	}
+	return os.Remove(link)
 }
 
 func makeLink(link, target string) error {

@@ -260,14 +260,18 @@ func runningProgram(t *testing.T, c *Client) (p process.ProgramStatus) {
 func TestHTTPExpectation(t *testing.T) {
 	setUp(t)
 	text := withProgram(shop, "")
-	c := up(t, write(t, "shop", text))
+	path := write(t, "shop", text)
+	c := up(t, path)
 	for page, passes := range map[string]bool{
 		`{path: /, status: 200, contains: hello from web1}`: true,
 		`{path: /, status: 404}`:                            false,
 		`{path: /, contains: goodbye}`:                      false,
 	} {
-		file := write(t, "shop", strings.Replace(text, "expect:\n",
-			"expect:\n  - {from: web2, to: \"web1:80\", verdict: open, http: "+page+"}\n", 1))
+		file := filepath.Join(filepath.Dir(path), "expectations.yaml") // beside it: programs run in the folder of their file
+		text := strings.Replace(text, "expect:\n", "expect:\n  - {from: web2, to: \"web1:80\", verdict: open, http: "+page+"}\n", 1)
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "NAME", "shop")), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		result, err := c.Test(t.Context(), TestRequest{File: &labfile.Input{Path: file}}, nil)
 		if err != nil {
 			t.Fatal(err)

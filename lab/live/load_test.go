@@ -60,6 +60,9 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	if s.links, err = newLinks("load", os.Getpid(), s.emu.NamespaceFD, s.emu.Namespaces(), l.NamespaceName); err != nil {
+		t.Fatal(err)
+	}
 	setHealth(t, s, true, "web1/set", "web2/set", "web3/set")
 
 	const connections = 100 // through each of the two VIPs

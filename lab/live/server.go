@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"vnetlab/emu/kernel"
 	"vnetlab/emu/process"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
@@ -34,15 +33,17 @@ func (s *server) httpServer() *http.Server {
 	mux.HandleFunc("GET /v1/summary", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.summary()) })
 	mux.HandleFunc("GET /v1/file", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.now().file) })
 	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) {
-		network := compile.Network(s.now().lab)
+		network := compile.Named(s.now().lab)
 		network.Sort()
 		answer(w, network)
 	})
 	mux.HandleFunc("GET /v1/diff", s.diff)
+	mux.HandleFunc("POST /v1/repair", s.repair)
 	mux.HandleFunc("POST /v1/probe", s.probe)
 	mux.HandleFunc("POST /v1/test", s.test)
 	mux.HandleFunc("GET /v1/logs", s.logs)
 	mux.HandleFunc("POST /v1/exec", s.exec)
+	mux.HandleFunc("POST /v1/terminal", s.terminal)
 	mux.HandleFunc("POST /v1/forward", s.forward)
 	mux.HandleFunc("POST /v1/operations", s.operations)
 	mux.HandleFunc("POST /v1/apply", s.apply)
@@ -64,28 +65,11 @@ func (s *server) httpServer() *http.Server {
 	}
 }
 
-// diff tells where the kernel no longer is as the lab made it.
-func (s *server) diff(w http.ResponseWriter, r *http.Request) {
-	differences, err := s.emu.Diff(r.Context())
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	if differences == nil {
-		differences = []kernel.Difference{}
-	}
-	answer(w, DiffResult{Differences: differences})
-}
-
-// DiffResult lists where the kernel differs from what the lab wants; nothing when somebody else has changed nothing.
-type DiffResult struct {
-	Differences []kernel.Difference `json:"differences"`
-}
-
 // logs prints the output of a program, and with follow goes on as it is written.
 func (s *server) logs(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	namespace, err := s.now().lab.Namespace(q.Get("instance"))
+	l := s.now().lab
+	namespace, err := l.Namespace(q.Get("instance"))
 	if err != nil {
 		refuse(w, err)
 		return
@@ -99,7 +83,7 @@ func (s *server) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	lines, err := s.emu.Logs(r.Context(), namespace, q.Get("service"), last, q.Get("follow") == "true")
 	if err != nil {
-		refuse(w, err)
+		refuse(w, fmt.Errorf("%s %w", l.NamespaceName(namespace), err))
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

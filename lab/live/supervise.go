@@ -65,7 +65,8 @@ type server struct {
 	control net.Listener
 
 	state      atomic.Pointer[state]
-	changing   sync.Mutex    // held by who makes a change, from the lab to the packets
+	changing   sync.Mutex // held by who makes a change, from the lab to the packets and the links
+	links      *links
 	packets    sync.RWMutex  // held while packets change; for reading by who must know that they don't
 	generation atomic.Uint64 // odd while packets change
 	health     *healthNews
@@ -97,21 +98,17 @@ func build(conn *os.File, start startMessage) (*server, error) {
 	}
 	s.state.Store(newState(loaded.Lab, file))
 	opts := emulator.Options{
-		ListenTimeout: start.ListenTimeout, Keep: []string{loaded.Dir}, Patience: patience,
+		ListenTimeout: start.ListenTimeout, Lab: start.Name, Keep: []string{loaded.Dir}, Patience: patience,
 		HealthChanged: func(id string, _ bool) { s.health.tell(id) },
 	}
 	s.emu, err = emulator.Start(context.Background(), s.now().network(), opts, func(p emulator.Progress) { tell(conn, progressMessage{Progress: &p}) })
 	if err != nil {
-		return nil, err
+		return nil, errorInNames(loaded.Lab, err)
 	}
 	if s.control, err = listen(start.Name); err != nil {
 		return nil, err
 	}
-	descriptors := map[string]int{}
-	for _, name := range s.emu.Namespaces() {
-		descriptors[name] = s.emu.NamespaceFD(name)
-	}
-	if err := makeLinks(start.Name, start.HostPID, descriptors); err != nil {
+	if s.links, err = newLinks(start.Name, start.HostPID, s.emu.NamespaceFD, s.emu.Namespaces(), loaded.Lab.NamespaceName); err != nil {
 		return nil, err
 	}
 	if err := s.followHealth(); err != nil {

@@ -121,6 +121,7 @@ func (s *server) askOnce(ctx context.Context, l *lab.Lab, from string, to lab.Ta
 	}
 	o = s.emu.Probe(ctx, namespace, target)
 	o.By = p.Explain(o)
+	p, o = inNames(l, p, o)
 	return p, o, nil
 }
 
@@ -135,7 +136,7 @@ type TestRequest struct {
 // Given is what is expected of the lab at one moment, in the middle of changes.
 type Given struct {
 	Expectations []lab.Expectation `json:"expectations"`
-	// Exposure lists every VIP port that the internet is meant to reach; nil: nothing is said about it.
+	// Exposure lists every port that the internet is meant to reach; nil: nothing is said about it.
 	Exposure *[]lab.ExposedPort `json:"exposure"`
 }
 
@@ -160,10 +161,19 @@ func (s *server) test(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
-	result := expect.Result{Lab: s.start.Name, Cases: []expect.Case{}}
-	for c := range inOrder(r.Context(), s.cases(expectations)) {
+	result := expect.Result{Lab: s.start.Name, Cases: []expect.Case{}, Notes: s.notes(req)}
+	tell := func(c expect.Case) bool {
 		result.Add(c)
-		if out.Encode(testMessage{Case: &c}) != nil || flush() != nil {
+		return out.Encode(testMessage{Case: &c}) == nil && flush() == nil
+	}
+	for c := range inOrder(r.Context(), s.checks(req, expectations)) {
+		if !tell(c) {
+			return
+		}
+	}
+	another := len(result.Cases) > 0 && result.Cases[0].Expected == expect.AsDescribed
+	if req.Given == nil && !another { // once for a lab, and not after each of its steps
+		if c, differs := s.checkKernel(r.Context()); differs && !tell(c) {
 			return
 		}
 	}
@@ -224,13 +234,7 @@ func (s *server) cases(l *lab.Lab) []check {
 		}
 		all = append(all, func(ctx context.Context) expect.Case { return s.checkExpectation(ctx, e) })
 	}
-	// Whether a port is exposed is a question about the lab that runs; which should be, one about the file.
-	running := s.now().lab.Clone()
-	running.Exposure = l.Exposure
-	for _, x := range expect.ExposureProbes(running) {
-		all = append(all, func(ctx context.Context) expect.Case { return s.checkExposure(ctx, x) })
-	}
-	return all
+	return append(all, s.exposureChecks(l.Exposure)...)
 }
 
 // inOrder runs checks, many at once, and gives their cases in the order of the checks.
@@ -325,20 +329,4 @@ func (s *server) checkHTTP(ctx context.Context, l *lab.Lab, e lab.Expectation, c
 	case !strings.Contains(string(body), e.HTTP.Contains):
 		fail("the page doesn't contain %q", e.HTTP.Contains)
 	}
-}
-
-// checkExposure asks from the internet hosts of the lab until one finds the port open: an access control list narrows an exposure, it
-// doesn't hide it.
-func (s *server) checkExposure(ctx context.Context, x expect.ExposureProbe) (c expect.Case) {
-	for _, h := range s.now().lab.Internet() {
-		_, p, o, err := s.ask(ctx, h.Name, x.Target)
-		if err != nil {
-			o = emu.Observation{Verdict: emu.Error, Detail: err.Error()}
-		}
-		c = expect.JudgeExposure(x, h.Name, p, o)
-		if o.Verdict == emu.Open || expect.Difference(p, o) != "" || !x.Listed && !c.Passed {
-			return c
-		}
-	}
-	return c
 }

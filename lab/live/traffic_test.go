@@ -41,7 +41,8 @@ func TestNewConnectionsFollowChanges(t *testing.T) {
 	talk := talking(connections)
 
 	all := []string{"web1", "web2", "web3", "web4"}
-	blue, green := []string{"BlueWeb_IN_0", "BlueWeb_IN_1"}, []string{"GreenWeb_IN_0", "GreenWeb_IN_1"}
+	// By the namespaces that answer, whose ids stay.
+	blue, green := []string{"BlueWeb_IN_0", "BlueWeb_IN_1"}, []string{"roles.staging.GreenWeb_IN_0", "roles.staging.GreenWeb_IN_1"}
 	w.reaches(shop, all...)
 	w.reaches(roles, blue...)
 	acl := func(rules ...lab.ACLRule) lab.Operation {

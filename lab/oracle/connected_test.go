@@ -52,8 +52,8 @@ func TestConnectedTruthTable(t *testing.T) {
 		{"internal endpoint from the same role", "Worker_IN_1", "Worker_IN_0:7000", "open by Worker_IN_0, seen as 100.64.12.7"},
 		{"network traffic rule: named role", "Web_IN_0", "Worker_IN_0:7001", "open by Worker_IN_0, seen as 100.64.12.4"},
 		{"network traffic rule: another role", "Worker_IN_1", "Worker_IN_0:7001", "blocked by Worker_IN_0 firewall-default"},
-		{"staging to production", "shop.Web_IN_0", "Worker_IN_0:7000", "blocked by " + shop + " other-deployment:shop"},
-		{"staging to production by the VIP", "shop.Web_IN_0", "shop.cloudapp.net:10100", "open by Worker_IN_0, seen as 198.18.16.19"},
+		{"staging to production", "shop.staging.Web_IN_0", "Worker_IN_0:7000", "blocked by " + shop + " other-deployment:shop"},
+		{"staging to production by the VIP", "shop.staging.Web_IN_0", "shop.cloudapp.net:10100", "open by Worker_IN_0, seen as 198.18.16.19"},
 
 		{"network to network", "branch1", "data1:9042", "open by data1, seen as 10.2.1.4"},
 		{"network to premises", "data1", "desk:445", "open by desk, seen as 10.1.1.4"},

@@ -57,6 +57,20 @@ func (p Prediction) Explain(o emu.Observation) *emu.RuleReference {
 	return o.By
 }
 
+// Named returns the prediction with other names of its namespaces and of those who answer.
+func (p Prediction) Named(name func(namespace string) string) Prediction {
+	outcomes := make([]Outcome, len(p.Outcomes))
+	for n, o := range p.Outcomes {
+		o.By = o.By.Named(name)
+		if o.AnsweredBy != "" {
+			o.AnsweredBy = name(o.AnsweredBy)
+		}
+		outcomes[n] = o
+	}
+	p.Outcomes = outcomes
+	return p
+}
+
 // String gives the outcomes for people.
 func (p Prediction) String() string {
 	var all []string

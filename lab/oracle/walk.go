@@ -195,7 +195,7 @@ func (w walk) public(source netip.Addr) []Outcome {
 	for _, s := range w.lab.WebSites {
 		edge := rules.WebSitesEdgeName(s.Location)
 		switch {
-		case a == lab.WebSitesInbound(s.Location) && w.target.Port == lab.HTTPPort:
+		case a == lab.WebSitesInbound(s.Location) && w.target.Port == lab.HTTPPort && w.target.Protocol == emu.TCP:
 			return []Outcome{w.proxied()}
 		case a == lab.WebSitesInbound(s.Location) || slices.Contains(lab.WebSitesOutbound(s.Location), a):
 			return blocked(edge, rules.NoEndpoint)

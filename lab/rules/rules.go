@@ -23,8 +23,13 @@ const (
 	PrivateAddress     = "private-address"      // edge, internet: a private address from outside its network
 	OutboundICMP       = "outbound-icmp"        // edge: ICMP doesn't leave through a VIP
 	PlatformPort       = "platform-port"        // edge: the platform's own addresses answer DNS and nothing else
-	NoDeployment       = "no-deployment"        // datacenter: a public address that no deployment has
-	NobodyThere        = "no-route"             // internet: an address that nobody has
+	// SpoofedSource: a packet from an address that isn't its machine's. At the port of the machine: edge, site, web
+	// sites, internet.
+	SpoofedSource = "spoofed-source"
+	SpoofedARP    = "spoofed-arp"   // edge, site: ARP from an address that isn't its machine's
+	NotIPv4       = "not-ipv4"      // edge, site: neither IPv4 nor ARP of the machine's own address
+	NoDeployment  = "no-deployment" // datacenter: a public address that no deployment has
+	NobodyThere   = "no-route"      // internet: an address that nobody has
 )
 
 // OtherDeploymentID names the drop of what production and staging of a service outside a virtual network send to each other's own addresses;

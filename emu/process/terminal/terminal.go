@@ -19,22 +19,28 @@ import (
 // isTerminal stdin is to become its controlling terminal.
 type Start func(stdin, stdout, stderr *os.File, isTerminal bool) (exit int, err error)
 
+// Open makes a pseudo-terminal where the command is going to run.
+type Open func() (master, slave *os.File, err error)
+
 // Run starts a command on the terminal of this process. A terminal is needed on stdin and stdout; otherwise the command gets
 // stdin, stdout and stderr themselves.
-func Run(start Start) (exit int, err error) {
-	return run(os.Stdin, os.Stdout, os.Stderr, start)
+func Run(open Open, start Start) (exit int, err error) {
+	return run(os.Stdin, os.Stdout, os.Stderr, open, start)
 }
 
-func run(stdin, stdout, stderr *os.File, start Start) (exit int, err error) {
+func run(stdin, stdout, stderr *os.File, open Open, start Start) (exit int, err error) {
 	if !term.IsTerminal(int(stdin.Fd())) || !term.IsTerminal(int(stdout.Fd())) {
 		return start(stdin, stdout, stderr, false)
 	}
-	master, slave, err := Open()
+	master, slave, err := open()
 	if err != nil {
 		return -1, err
 	}
-	defer master.Close()
 	defer slave.Close()
+	if master, err = nonBlocking(master); err != nil {
+		return -1, err
+	}
+	defer master.Close()
 	if modes, err := unix.IoctlGetTermios(int(stdin.Fd()), unix.TCGETS); err == nil {
 		_ = unix.IoctlSetTermios(int(slave.Fd()), unix.TCSETS, modes) // the user's own keys for erase, interrupt, …
 	}
@@ -56,6 +62,19 @@ func run(stdin, stdout, stderr *os.File, start Start) (exit int, err error) {
 	slave.Close() // the last one closed ends the output
 	finishOutput()
 	return exit, err
+}
+
+// nonBlocking returns a file anew so that who reads it can be given a deadline: a file that came from another process can't.
+func nonBlocking(f *os.File) (*os.File, error) {
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // followSize keeps the pseudo-terminal as large as the terminal, until the function it gives is called.

@@ -56,7 +56,7 @@ type user struct {
 var users atomic.Int32
 
 func newUser(t *testing.T) (*user, *os.File) {
-	keys, screen, err := Open()
+	keys, screen, err := process.OpenPTY()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func sitDown(t *testing.T, in *process.Instance, argv ...string) (*user, func() 
 	}
 	done := make(chan result, 1)
 	go func() {
-		exit, err := run(screen, screen, screen, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
+		exit, err := run(screen, screen, screen, in.OpenTerminal, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
 			return in.Exec(t.Context(), process.Command{
 				Argv: argv, Env: []string{"TERM=dumb", "PS1=" + prompt, u.mark}, Stdin: stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal,
 			})
@@ -158,6 +158,7 @@ func TestJobControl(t *testing.T) {
 		t.Run(shell[0], func(t *testing.T) {
 			u, wait := sitDown(t, in, shell...)
 			u.runs("", "")
+			u.runs("tty\n", "/dev/pts/")
 			u.runs("tty; echo seen-$((40+2))\r", "seen-42\r\n$ ")
 			u.runs("stty size\r", "30 100")
 			u.types("sleep 86396.5\r", "sleep 86396.5\r\n")
@@ -238,7 +239,7 @@ func TestPipesPassThrough(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	exit, err := run(r, w, w, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
+	exit, err := run(r, w, w, process.OpenPTY, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
 		if stdin != r || stdout != w || stderr != w || isTerminal {
 			t.Error("not the descriptors themselves")
 		}

@@ -268,10 +268,14 @@ func (s *space) finish() error {
 			return fmt.Errorf("%s: route to %s: %w", s.want.Name, r.Destination, err)
 		}
 	}
-	if s.want.Ruleset == nil {
+	var rules strings.Builder
+	for _, r := range s.want.Rulesets() {
+		rules.WriteString(r.String())
+	}
+	if rules.Len() == 0 {
 		return nil
 	}
-	return s.pipe(s.want.Ruleset.String(), "nft", "-f", "-")
+	return s.pipe(rules.String(), "nft", "-f", "-")
 }
 
 func (s *space) loadFirewall() error {

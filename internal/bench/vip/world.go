@@ -72,7 +72,7 @@ func plain(ctx context.Context, endpoints int, haproxy string) (*world, error) {
 		if s.Kind != emu.Router {
 			continue
 		}
-		s.Ruleset, s.DNS = nil, nil
+		s.Ruleset, s.Switch, s.DNS = nil, nil, nil
 		for _, r := range s.Routes {
 			if r.Destination.Bits() > 0 && r.Destination.Overlaps(vip) && s != edge {
 				r.Destination = dip

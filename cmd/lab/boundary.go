@@ -1,0 +1,47 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"vnetlab/emu"
+	"vnetlab/lab/live"
+)
+
+// printBoundaries says what makes instances of a lab less of a boundary than usual: privileges, files that can be
+// written, limits that this machine can't hold.
+func (a *app) printBoundaries(info live.Info) {
+	o := a.stdout
+	var privileged, writing []string
+	for _, h := range hosts(info) {
+		if h.Boundary.Privileged {
+			privileged = append(privileged, h.Name)
+		}
+		if slices.ContainsFunc(h.Boundary.Mounts, func(m emu.Mount) bool { return m.Writable }) {
+			writing = append(writing, h.Name)
+		}
+	}
+	if len(privileged) > 0 {
+		o.printf("%s, programs can harm this machine: %s\n", o.bold("privileged"), strings.Join(privileged, ", "))
+	}
+	if len(writing) > 0 {
+		o.printf("write files of this machine: %s\n", strings.Join(writing, ", "))
+	}
+	if len(info.Unbounded) > 0 {
+		o.printf("without a limit on this machine, lab doctor says why: %s\n", strings.Join(info.Unbounded, ", "))
+	}
+}
+
+// addBoundary adds what programs in an instance may use of this machine.
+func (a *app) addBoundary(t *table, info live.Info, h live.HostInfo) {
+	if h.Boundary.Privileged {
+		t.add("privileged", a.stdout.bold("yes, programs can harm this machine"))
+	}
+	t.add("limits", h.Boundary.Limits.String())
+	if len(info.Unbounded) > 0 {
+		t.add("not limited", strings.Join(info.Unbounded, ", ")+": lab doctor says why")
+	}
+	for _, m := range h.Boundary.Mounts {
+		t.add("mount", m.String())
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
+)
+
+func (a *app) diff() *cobra.Command {
+	repair := false
+	cmd := &cobra.Command{
+		Use:   "diff",
+		Short: "Show where the kernel differs from what the lab wants",
+		Long: `Read everything back that a running lab made in the kernel, and show what somebody else has changed: links, addresses, routes and routing
+rules, neighbours, switches of the kernel, nftables and iptables rules. With --repair make it what it should be again, and take away what was
+added by hand. What doesn't differ is left alone, with its programs and connections.
+
+The exit status is 3 when there is a difference. With --repair it is 0 when nothing is left, and 1 when something could not be repaired.`,
+		Example:           "  sudo lab diff\n  sudo lab diff --repair",
+		Args:              want(0, 0, ""),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := a.client(cmd)
+			if err != nil {
+				return err
+			}
+			if repair {
+				return a.repair(cmd.Context(), client)
+			}
+			d, err := client.Diff(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if a.format == jsonFormat {
+				err = a.stdout.json(d)
+			} else {
+				a.printDifferences(d.Differences, live.Difference.Is)
+				a.stdout.printf("%s\n", a.driftLine(d.Differences))
+			}
+			if err == nil && len(d.Differences) > 0 {
+				return exitStatus(exitExpectation)
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&repair, "repair", false, "make the kernel again what the lab wants")
+	return a.asks(a.answers(cmd))
+}
+
+// repair makes the kernel what the lab wants, and shows what that took.
+func (a *app) repair(ctx context.Context, client *live.Client) error {
+	r, err := client.Repair(ctx)
+	if err != nil {
+		return err
+	}
+	if a.format == jsonFormat {
+		if err := a.stdout.json(r); err != nil {
+			return err
+		}
+	} else {
+		a.printDifferences(r.Repaired, was)
+		a.printDifferences(r.Left, func(d live.Difference) string { return "is left: it " + d.Is() })
+		for _, e := range r.Errors {
+			a.stderr.printf("%s\n", a.stderr.red(e))
+		}
+		switch {
+		case len(r.Left) > 0:
+			a.stdout.printf("%s, %s\n", a.stdout.red(spelling.Count(len(r.Left), "difference")+" left"), spelling.Count(len(r.Repaired), "difference")+" repaired")
+		case len(r.Repaired) > 0:
+			a.stdout.printf("%s  %s\n", a.stdout.green("repaired"), spelling.Count(len(r.Repaired), "difference"))
+		default:
+			a.stdout.printf("%s\n", asWanted)
+		}
+	}
+	if len(r.Left) > 0 {
+		return exitStatus(exitError)
+	}
+	return nil
+}
+
+// asWanted is what there is to say where nothing differs.
+const asWanted = "the kernel is as the lab wants it"
+
+// was says what a repaired object was.
+func was(d live.Difference) string {
+	switch {
+	case d.Found == "":
+		return "is there again"
+	case d.Wanted == "":
+		return "is taken away"
+	}
+	return "is again what it should be, it was " + d.Found
+}
+
+// printDifferences shows differences by their namespaces, each in words.
+func (a *app) printDifferences(all []live.Difference, words func(live.Difference) string) {
+	for start := 0; start < len(all); {
+		end := start
+		t := table{indent: "  "}
+		for ; end < len(all) && all[end].Namespace == all[start].Namespace; end++ {
+			t.add(all[end].Object, words(all[end]))
+		}
+		a.stdout.printf("%s\n", a.stdout.bold(all[start].Namespace))
+		a.printTable(&t)
+		start = end
+	}
+}
+
+// driftLine says how much differs.
+func (a *app) driftLine(all []live.Difference) string {
+	if len(all) == 0 {
+		return asWanted
+	}
+	places := 0
+	for i, d := range all {
+		if i == 0 || all[i-1].Namespace != d.Namespace {
+			places++
+		}
+	}
+	return a.stdout.red("the kernel differs from what the lab wants: "+spelling.Count(len(all), "difference")+" in "+spelling.Count(places, "namespace")) +
+		"; lab diff --repair mends it"
+}
+
+// driftWithin is how long somebody who asks for something else waits for the comparison with the kernel, which takes that long in labs of about
+// a thousand instances.
+const driftWithin = 500 * time.Millisecond
+
+// drift compares the kernel with the lab if that is quick; false: it isn't known.
+func (a *app) drift(ctx context.Context, client *live.Client) ([]live.Difference, bool) {
+	ctx, cancel := context.WithTimeout(ctx, driftWithin)
+	defer cancel()
+	d, err := client.Diff(ctx)
+	return d.Differences, err == nil
+}

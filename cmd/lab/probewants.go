@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/emu"
+	"vnetlab/lab/expect"
+	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
+)
+
+// instanceNamesHelp is how instances are named, for the help of verbs that take such names.
+const instanceNamesHelp = `
+An instance goes by its host name or by SERVICE.NAME while it is in production, and by SERVICE.staging.NAME in staging, whatever else there
+is; a swap moves the names with the slots. A name that instances of two services have is refused, with the longer names that mean one of them.
+`
+
+// probeWants is what the flags of lab probe ask for beyond the verdict.
+type probeWants struct {
+	verdicts []string
+	by       string
+	timeout  time.Duration
+	watch    bool
+	interval time.Duration
+}
+
+// probeRetry is how long lab probe waits before it tries again, and probeInterval how long it does with --watch unless told.
+const (
+	probeRetry    = 200 * time.Millisecond
+	probeInterval = time.Second
+)
+
+func (w *probeWants) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringSliceVar(&w.verdicts, "expect", nil, "verdict that is expected, or several with commas between them; another one is exit status 3")
+	f.StringVar(&w.by, "by", "", "rule that is expected to decide, by its id or its text; with --expect")
+	f.DurationVar(&w.timeout, "timeout", 0, "how long to try again until it is as expected, such as 30s; with --expect")
+	f.BoolVar(&w.watch, "watch", false, "try again and again, and print each change of the verdict")
+	f.DurationVar(&w.interval, "interval", probeInterval, "how long to wait between two tries; with --watch")
+	for _, flag := range []string{"by", "timeout", "interval"} {
+		register(cmd, flag)
+	}
+	if err := cmd.RegisterFlagCompletionFunc("expect", func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+		before := word[:strings.LastIndex(word, ",")+1]
+		var all []string
+		for _, v := range emu.Verdicts {
+			if !slices.Contains(strings.Split(before, ","), string(v)) {
+				all = append(all, before+string(v))
+			}
+		}
+		return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}); err != nil {
+		panic(err) // the flag is not there
+	}
+}
+
+// verdictList names all verdicts in a sentence.
+func verdictList() string {
+	names := verdictNames()
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+func verdictNames() (all []string) {
+	for _, v := range emu.Verdicts {
+		all = append(all, string(v))
+	}
+	return all
+}
+
+// check refuses flags that make no sense, or none together.
+func (w *probeWants) check(cmd *cobra.Command) error {
+	given := cmd.Flags().Changed
+	for i, v := range w.verdicts {
+		w.verdicts[i] = strings.TrimSpace(v)
+		if !slices.Contains(emu.Verdicts, emu.Verdict(w.verdicts[i])) {
+			return usage("%q is not a verdict", w.verdicts[i]).orHint(spelling.DidYouMean(w.verdicts[i], verdictNames()), "a verdict is "+verdictList())
+		}
+	}
+	expects := len(w.verdicts) > 0
+	switch {
+	case given("expect") && !expects:
+		return usage("--expect needs a verdict").orHint("a verdict is " + verdictList())
+	case w.watch && (expects || given("by") || given("timeout")):
+		return usage("--watch shows what happens and expects nothing: it goes without --expect, --by and --timeout")
+	case given("by") && !expects:
+		return usage("--by goes with --expect").orHint("--expect blocked --by RULE")
+	case given("by") && w.by == "":
+		return usage("--by needs the id or the text of a rule")
+	case given("by") && !slices.ContainsFunc(w.verdicts, decidedByRule):
+		return usage("no rule decides that a connection is %s", strings.Join(w.verdicts, " or ")).orHint("--by goes with --expect blocked or --expect no-backend")
+	case given("timeout") && !expects:
+		return usage("--timeout goes with --expect")
+	case w.timeout < 0:
+		return usage("--timeout %s is less than no time", w.timeout)
+	case given("interval") && !w.watch:
+		return usage("--interval goes with --watch")
+	case w.interval <= 0:
+		return usage("--interval %s is not a time to wait", w.interval)
+	}
+	return nil
+}
+
+// decidedByRule reports whether there is a rule behind a verdict.
+func decidedByRule(verdict string) bool {
+	v := emu.Verdict(verdict)
+	return v == emu.Blocked || v == emu.NoBackend
+}
+
+// problem says what is otherwise than expected; nothing where all is as it should be.
+func (w *probeWants) problem(r live.ProbeResult) string {
+	if !r.Agrees {
+		return r.Difference
+	}
+	o := emu.Observation{Verdict: r.Verdict, By: r.By, Detail: r.Detail}
+	if !slices.Contains(w.verdicts, string(r.Verdict)) {
+		return fmt.Sprintf("expected %s, but it is %s", strings.Join(w.verdicts, " or "), expect.Describe(o))
+	}
+	if w.by != "" && decidedByRule(string(r.Verdict)) && (r.By == nil || w.by != r.By.ID && w.by != r.By.Text) {
+		return fmt.Sprintf("expected %s by %q, but it is %s", r.Verdict, w.by, expect.Describe(o))
+	}
+	return ""
+}
+
+// expectedProbe is a probe with what was expected of it, as JSON.
+type expectedProbe struct {
+	live.ProbeResult
+	Expected   []string `json:"expected"`
+	ExpectedBy string   `json:"expectedBy,omitempty"`
+	AsExpected bool     `json:"asExpected"`
+	Message    string   `json:"message,omitempty"` // what is otherwise than expected
+}
+
+// expectProbe tries a connection until it is as expected, or the time is up.
+func (a *app) expectProbe(ctx context.Context, client *live.Client, request live.ProbeRequest, wants probeWants) error {
+	var r live.ProbeResult
+	var message string
+	for end := time.Now().Add(wants.timeout); ; {
+		var err error
+		if r, err = client.Probe(ctx, request); err != nil {
+			return err
+		}
+		if message = wants.problem(r); message == "" || !time.Now().Add(probeRetry).Before(end) {
+			break
+		}
+		if err := pause(ctx, probeRetry); err != nil {
+			return err
+		}
+	}
+	p := a.places(ctx, client)
+	if a.format == jsonFormat {
+		if err := a.stdout.json(expectedProbe{r, wants.verdicts, wants.by, message == "", message}); err != nil {
+			return err
+		}
+	} else {
+		a.printProbe(r, p)
+		if message != "" && r.Agrees {
+			a.stdout.printf("  %s\n", a.stdout.red(p.short(message)))
+		}
+	}
+	switch {
+	case message == "":
+		return nil
+	case !r.Agrees, r.Verdict == emu.Error:
+		return exitStatus(exitError)
+	}
+	return exitStatus(exitExpectation)
+}
+
+// pause waits, or ends with the context.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// watchedProbe is a probe with its time, as JSON.
+type watchedProbe struct {
+	Time time.Time `json:"time"`
+	live.ProbeResult
+}
+
+// watchProbe tries a connection again and again, and prints each change of the verdict until it is interrupted.
+func (a *app) watchProbe(ctx context.Context, client *live.Client, request live.ProbeRequest, interval time.Duration) error {
+	p := a.places(ctx, client)
+	last := ""
+	for first := true; ; first = false {
+		r, err := client.Probe(ctx, request)
+		var refused *live.Error
+		switch {
+		case ctx.Err() != nil:
+			return byCtrlC
+		case err != nil && !first && errors.As(err, &refused) && refused.HTTPStatus/100 == http.StatusBadRequest/100:
+			// One of the names means nobody at the moment.
+			r = live.ProbeResult{From: request.From, To: request.To, Verdict: emu.Error, Detail: refused.Message, Agrees: true}
+		case err != nil:
+			return err
+		}
+		text := fmt.Sprintf("%s -> %s  %s", r.From, r.To, a.verdict(r.Verdict))
+		if r.By != nil {
+			text += "  " + p.rule(*r.By)
+		}
+		if r.Verdict == emu.Error && r.Detail != "" {
+			text += "  " + r.Detail
+		}
+		if !r.Agrees {
+			text += "  " + a.stdout.red(r.Difference)
+		}
+		if text != last {
+			last = text
+			if err := a.printWatched(time.Now(), r, text); err != nil {
+				return err
+			}
+		}
+		if pause(ctx, interval) != nil {
+			return byCtrlC
+		}
+	}
+}
+
+func (a *app) printWatched(now time.Time, r live.ProbeResult, text string) error {
+	if a.format == jsonFormat {
+		e := json.NewEncoder(a.stdout.w)
+		e.SetEscapeHTML(false)
+		return e.Encode(watchedProbe{now, r})
+	}
+	_, err := fmt.Fprintf(a.stdout.w, "%s  %s\n", now.Format(time.TimeOnly), text)
+	return err
+}

@@ -1,0 +1,189 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// relays carry the bytes between a command and the files of who started it. Through a file itself, given as standard
+// input, a command could write to it, however it was opened: /proc/self/fd/0 opens it anew. On the terminal of a person
+// it could go on reading what they type. Pipes lead nowhere else, and are passed as they are.
+type relays struct {
+	files  [3]*os.File // for the command: 0, 1 and 2
+	close  []*os.File  // what of these is ours
+	finish []func()
+}
+
+// newRelays prepares the descriptors of a command; nil is /dev/null. A terminal of the instance's own is the command's.
+func newRelays(c Command) (_ *relays, err error) {
+	r := &relays{files: [3]*os.File{c.Stdin, c.Stdout, c.Stderr}}
+	defer func() {
+		if err != nil {
+			r.started()
+			r.ended()
+		}
+	}()
+	var before os.FileInfo // standard output
+	for n, f := range r.files {
+		if f == nil {
+			if r.files[n], err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+				return nil, err
+			}
+			r.close = append(r.close, r.files[n])
+			continue
+		}
+		info, err := f.Stat()
+		switch {
+		case err != nil:
+			return nil, err
+		case info.IsDir():
+			text := fmt.Sprintf("descriptor %d is a folder, which a command in an instance doesn't get", n)
+			return nil, &startError{text, 126}
+		case c.Terminal || passes(info):
+		case n == 0:
+			err = r.input(f)
+		case n == 2 && before != nil && os.SameFile(before, info):
+			r.files[2] = r.files[1] // one pipe, so that what is written keeps its order
+		default:
+			err = r.output(n, f)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 1 {
+			before = info
+		}
+	}
+	return r, nil
+}
+
+// passes reports whether a command may have a file as it is: a pipe, or /dev/null.
+func passes(info os.FileInfo) bool {
+	null, err := os.Stat(os.DevNull)
+	return info.Mode().Type() == os.ModeNamedPipe || err == nil && os.SameFile(null, info)
+}
+
+// started closes what only the command needs.
+func (r *relays) started() { closeFiles(r.close) }
+
+// ended finishes when the command has ended: what it has printed is where it belongs, what it hasn't read can be read
+// by the next.
+func (r *relays) ended() {
+	for _, f := range r.finish {
+		f()
+	}
+}
+
+// duplicate returns the same open file as a file of its own.
+func duplicate(f *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+func (r *relays) input(from *os.File) error {
+	theirs, ours, err := pipe(1)
+	if err != nil {
+		return err
+	}
+	wakeUp, wake, err := os.Pipe()
+	if err != nil {
+		closeFiles([]*os.File{theirs, ours})
+		return err
+	}
+	r.files[0] = theirs
+	var read, unwritten int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer ours.Close()
+		buf := make([]byte, 32<<10)
+		for {
+			fds := []unix.PollFd{
+				{Fd: int32(from.Fd()), Events: unix.POLLIN}, {Fd: int32(wakeUp.Fd()), Events: unix.POLLIN},
+			}
+			_, err := unix.Poll(fds, -1)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil || fds[1].Revents != 0 {
+				return
+			}
+			n, err := from.Read(buf)
+			if err != nil {
+				return
+			}
+			read += int64(n)
+			if k, err := ours.Write(buf[:n]); err != nil {
+				unwritten = int64(n - k)
+				return
+			}
+		}
+	}()
+	r.finish = append(r.finish, func() {
+		wake.Close()
+		_ = ours.SetWriteDeadline(time.Now())
+		<-done
+		wakeUp.Close()
+		// Whoever reads the file next, as the loop of a shell script does, goes on where the command stopped.
+		unread, err := unix.IoctlGetInt(int(theirs.Fd()), unix.TIOCINQ)
+		if back := min(int64(unread)+unwritten, read); err == nil && back > 0 {
+			_, _ = from.Seek(-back, io.SeekCurrent) // not every file can
+		}
+		theirs.Close()
+	})
+	return nil
+}
+
+func (r *relays) output(n int, given *os.File) error {
+	to, err := duplicate(given)
+	if err != nil {
+		return err
+	}
+	ours, theirs, err := pipe(0)
+	if err != nil {
+		to.Close()
+		return err
+	}
+	r.files[n] = theirs
+	r.close = append(r.close, theirs)
+	stopped := make(chan struct{})
+	go func() {
+		_, err := io.Copy(to, ours)
+		if errors.Is(err, os.ErrDeadlineExceeded) { // the command has ended
+			for buf, n := make([]byte, 32<<10), 1; n > 0; {
+				n = readNow(ours, buf)
+				_, _ = to.Write(buf[:max(n, 0)])
+			}
+		}
+		close(stopped)
+		// What it left running goes on printing.
+		if errors.Is(err, os.ErrDeadlineExceeded) && ours.SetReadDeadline(time.Time{}) == nil {
+			_, _ = io.Copy(to, ours)
+		}
+		ours.Close()
+		to.Close()
+	}()
+	r.finish = append(r.finish, func() {
+		_ = ours.SetReadDeadline(time.Now())
+		<-stopped
+	})
+	return nil
+}
+
+// readNow reads what is in a pipe, whatever its deadline; 0 or less: nothing is.
+func readNow(f *os.File, b []byte) (n int) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) { n, _ = unix.Read(int(fd), b) })
+	return n
+}

@@ -1,0 +1,109 @@
+package lab
+
+import (
+	"path/filepath"
+
+	"vnetlab/emu"
+)
+
+// The least that an instance can live with. Its init alone has about ten threads.
+const (
+	leastPIDs   = 16
+	leastMemory = 32 * emu.MiB
+	leastFiles  = emu.MiB
+)
+
+// checkBoundary refuses limits that nothing could run within, and mounts that would be another root.
+func checkBoundary(b emu.Boundary) *Error {
+	l := b.Limits
+	if l.PIDs != 0 && l.PIDs < leastPIDs {
+		return badRequest("A limit of %d processes is too low.", l.PIDs).WithHint("Allow at least %d.", leastPIDs)
+	}
+	if l.Memory != 0 && l.Memory < leastMemory {
+		return badRequest("A limit of %s of memory is too low.", l.Memory).WithHint("Allow at least %s.", leastMemory)
+	}
+	for _, size := range []emu.Bytes{l.Disk, l.Temporary} {
+		if size != 0 && size < leastFiles {
+			return badRequest("A limit of %s for files is too low.", size).WithHint("Allow at least %s.", leastFiles)
+		}
+	}
+	for n, m := range b.Mounts {
+		if !filepath.IsAbs(m.Path) || filepath.Clean(m.Path) != m.Path || m.Path == "/" {
+			return badRequest("The path %s can't be mounted.", shorten(m.Path)).
+				WithHint("Name a file or a folder below the root.")
+		}
+		for _, o := range b.Mounts[:n] {
+			if o.Path == m.Path {
+				return badRequest("The path %s is mounted twice.", m.Path)
+			}
+		}
+	}
+	return nil
+}
+
+// SetDefaultBoundary sets what each member of the lab may use of the machine where it doesn't say otherwise. It is for
+// members that come; those that are there keep theirs, until [Lab.SetBoundary].
+func (l *Lab) SetDefaultBoundary(b emu.Boundary) error {
+	if err := checkBoundary(b); err != nil {
+		return err
+	}
+	l.Boundary = b
+	return nil
+}
+
+// SetBoundary sets what a member of the lab may use of the machine.
+func (l *Lab) SetBoundary(member string, b emu.Boundary) error {
+	if err := checkBoundary(b); err != nil {
+		return err
+	}
+	m, refusal := l.member(member)
+	if refusal != nil {
+		return refusal
+	}
+	b = b.Over(l.Boundary)
+	switch {
+	case m.Instance != nil:
+		d, i, err := l.instance(member)
+		if err != nil {
+			return err
+		}
+		now := i.copy()
+		now.Boundary = b
+		l.replaceInstance(d, i, now)
+	case m.LocalHost != nil:
+		changed := *m.LocalHost
+		changed.Boundary = b
+		l.replaceLocalHost(m.LocalHost, &changed)
+	case m.InternetHost != nil:
+		changed := *m.InternetHost
+		changed.Boundary = b
+		replace(l.InternetHosts, m.InternetHost, &changed)
+	default:
+		changed := *m.WebSite
+		changed.Boundary = b
+		replace(l.WebSites, m.WebSite, &changed)
+	}
+	return nil
+}
+
+// replaceLocalHost puts a host of an on-premises site in the place of another one.
+func (l *Lab) replaceLocalHost(old, now *LocalHost) {
+	site := l.SiteOf(old)
+	changed := *site
+	changed.Hosts = append([]*LocalHost(nil), site.Hosts...)
+	replace(changed.Hosts, old, now)
+	replace(l.LocalNetworks, site, &changed)
+}
+
+// Boundary is what the member may use of the machine.
+func (m Member) Boundary() emu.Boundary {
+	switch {
+	case m.Instance != nil:
+		return m.Instance.Boundary
+	case m.InternetHost != nil:
+		return m.InternetHost.Boundary
+	case m.LocalHost != nil:
+		return m.LocalHost.Boundary
+	}
+	return m.WebSite.Boundary
+}

@@ -1,0 +1,85 @@
+package labfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"vnetlab/emu"
+)
+
+// defaults sets what all members of the lab may use of this machine.
+func (l *loader) defaults() {
+	place := l.file.Origin
+	if l.file.Limits != nil {
+		place = l.file.Limits.Origin
+	}
+	l.accept(place, l.lab.SetDefaultBoundary(l.boundary(Machine{Limits: l.file.Limits, Mounts: l.file.Mounts})))
+}
+
+// boundary reads what the programs of a member may use of this machine.
+func (l *loader) boundary(m Machine) emu.Boundary {
+	b := emu.Boundary{Privileged: m.Privileged}
+	if m.Limits != nil {
+		b.Limits = emu.Limits{
+			PIDs: int(m.Limits.PIDs), Memory: size(m.Limits.Memory),
+			Disk: size(m.Limits.Disk), Temporary: size(m.Limits.Tmp),
+		}
+	}
+	for _, mounted := range m.Mounts {
+		if path, ok := l.mountPath(mounted.Path); ok {
+			b.Mounts = append(b.Mounts, emu.Mount{Path: path, Writable: mounted.Writable})
+		}
+	}
+	return b
+}
+
+// mountPath is the absolute path of what is mounted. What the lab's prepare command makes need not be there yet.
+func (l *loader) mountPath(r Reference) (string, bool) {
+	if r.Text == "" {
+		return "", false // it wasn't a text, and that has been told
+	}
+	path := filepath.Clean(r.Text)
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(l.dir, path)
+	}
+	if path == "/" {
+		l.problems = append(l.problems, invalid(r.Origin, "the root of this machine can't be mounted").
+			hint("Name a file or a folder below it."))
+		return "", false
+	}
+	for _, system := range []string{"/dev", "/proc", "/sys"} {
+		if path == system || strings.HasPrefix(path, system+"/") {
+			p := invalid(r.Origin, "%s can't be mounted: an instance has a %s of its own", quoted(r.Text), system)
+			l.problems = append(l.problems, p.hint("privileged: true gives an instance the devices of this machine."))
+			return "", false
+		}
+	}
+	if _, err := os.Stat(path); err != nil && l.file.Prepare == "" {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		l.problems = append(l.problems, invalid(r.Origin, "the path %s can't be mounted: %v", quoted(r.Text), err).
+			hint("Paths are relative to the folder of the lab file."))
+		return "", false
+	}
+	return path, true
+}
+
+// size is a size that the decoder has checked.
+func size(s Size) emu.Bytes {
+	var n emu.Bytes
+	var unit string
+	_, _ = fmt.Sscanf(string(s), "%d%s", &n, &unit)
+	switch unit {
+	case "GiB":
+		return n * emu.GiB
+	case "MiB":
+		return n * emu.MiB
+	}
+	return 0
+}

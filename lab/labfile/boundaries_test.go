@@ -1,0 +1,66 @@
+package labfile
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vnetlab/emu"
+)
+
+func TestBoundaries(t *testing.T) {
+	file := write(t, `lab: boundaries
+limits: {pids: 200, memory: 1GiB}
+mounts: [{path: shared}]
+cloudServices:
+  - name: store
+    location: West US
+    virtualMachines:
+      - {name: plain}
+      - {name: own, privileged: true, limits: {memory: 64MiB, tmp: 8MiB}, mounts: [{path: shared, writable: true}, {path: /usr}]}
+webSites: [{name: shop, location: West US, limits: {pids: 300}}]
+internetHosts: [{name: laptop, mounts: [{path: .}]}]
+localNetworks: [{name: hq, addressSpace: [192.168.10.0/24], hosts: [{name: desk, limits: {disk: 2GiB}}]}]
+prepare: mkdir -p shared
+`)
+	loaded := load(t, file, Options{})
+	dir := loaded.Dir
+	shared := filepath.Join(dir, "shared")
+	lab := emu.Limits{PIDs: 200, Memory: emu.GiB}
+	for member, want := range map[string]emu.Boundary{
+		"plain": {Limits: lab, Mounts: []emu.Mount{{Path: shared}}},
+		"own": {
+			Privileged: true, Limits: emu.Limits{PIDs: 200, Memory: 64 * emu.MiB, Temporary: 8 * emu.MiB},
+			Mounts: []emu.Mount{{Path: shared, Writable: true}, {Path: "/usr"}},
+		},
+		"shop":   {Limits: emu.Limits{PIDs: 300, Memory: emu.GiB}, Mounts: []emu.Mount{{Path: shared}}},
+		"laptop": {Limits: lab, Mounts: []emu.Mount{{Path: dir}, {Path: shared}}},
+		"desk":   {Limits: emu.Limits{PIDs: 200, Memory: emu.GiB, Disk: 2 * emu.GiB}, Mounts: []emu.Mount{{Path: shared}}},
+	} {
+		m, ok := loaded.Lab.Find(member)
+		if !ok {
+			t.Fatal(member)
+		}
+		got := m.Boundary()
+		if len(want.Mounts) == 2 && want.Mounts[0].Path > want.Mounts[1].Path { // the order of paths depends on the folder
+			want.Mounts[0], want.Mounts[1] = want.Mounts[1], want.Mounts[0]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, -want +got:\n%s", member, diff)
+		}
+	}
+}
+
+// Without a command that could make it, what is mounted must be there.
+func TestMountIsThere(t *testing.T) {
+	file := write(t, "lab: a\nmounts: [{path: data}]\n")
+	if _, err := Load(file, Options{}); err == nil {
+		t.Error("a folder that isn't there is mounted")
+	}
+	if err := os.Mkdir(filepath.Join(filepath.Dir(file), "data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	load(t, file, Options{})
+}
