@@ -79,7 +79,7 @@ func TestDiffNamespace(t *testing.T) {
 		{"iptables -A OUTPUT -p tcp -j REJECT", "iptables -F OUTPUT", "host-0-0: iptables chain OUTPUT rule 1 is not wanted: found -A OUTPUT -p tcp -j REJECT --reject-with icmp-port-unreachable"},
 		{"iptables -P FORWARD DROP", "iptables -P FORWARD ACCEPT", "host-0-0: iptables chain FORWARD is not wanted: found policy DROP"},
 		{"iptables -N more", "iptables -X more", "host-0-0: iptables chain more is not wanted: found it"},
-		{"iptables -A INPUT -j ACCEPT", "iptables -D INPUT -j ACCEPT", "host-0-0: iptables chain INPUT rule 11 is not wanted: found -A INPUT -j ACCEPT"},
+		{"iptables -I INPUT -j ACCEPT", "iptables -D INPUT -j ACCEPT", "host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT -j ACCEPT"},
 		{"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16", "host-0-0: route 10.8.0.0/16 is not wanted: found device eth0"},
 	} {
 		run(t, host, "", "sh", "-c", tt.change)
