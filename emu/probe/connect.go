@@ -45,8 +45,8 @@ func (e *droppedError) verdict() emu.Verdict {
 
 var errNoAnswer = errors.New("no answer")
 
-// connect connects from inside the namespace. No thread waits: the runtime's poller does.
-func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, limit time.Duration) (*connection, error) {
+// connect connects from inside the namespace, from a port that is claimed for it. No thread waits: the runtime's poller does.
+func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, limit time.Duration, claim func() (*flight, error)) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 	if err != nil {
 		return nil, err
 	}
-	f, err := p.bind(fd, func() (*flight, error) { return p.flights.claim(to.Port()) })
+	f, err := p.bind(fd, claim)
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return nil, err
@@ -68,7 +68,7 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 	}
 	// Only now: a socket that is neither connected nor connecting counts as ready.
 	file := os.NewFile(uintptr(fd), "probe")
-	if err := wait(ctx, f, file, limit); err != nil {
+	if err := wait(ctx, f, file, limit); err != nil && !wasReset(err) {
 		defer release()
 		return nil, errors.Join(err, file.Close())
 	}
@@ -78,6 +78,9 @@ func (p *Prober) connect(ctx context.Context, ns *kernel.Namespace, to netip.Add
 	}
 	return c, nil
 }
+
+// wasReset reports whether a connection was accepted, and reset before anybody looked: who refuses resets it before.
+func wasReset(err error) bool { return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) }
 
 // bind marks the socket's packets and gives it a source port of its own.
 func (p *Prober) bind(fd int, claim func() (*flight, error)) (*flight, error) {

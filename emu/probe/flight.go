@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"vnetlab/emu"
 )
 
 // Probes start from these ports: below the ephemeral range, so that no program in a namespace gets one by chance.
@@ -20,10 +22,10 @@ const (
 // flights are the probes under way, by their source port: each port is in use once in the whole lab, so the port in the report
 // of a drop names the probe, whatever the translations on the way did to its addresses.
 type flights struct {
-	next  atomic.Uint32
-	seed  maphash.Seed
-	udp   [1 << 14]atomic.Uint32 // how often the pairs of a hash have claimed a port
-	ports [lastPort - firstPort + 1]atomic.Pointer[flight]
+	next   atomic.Uint32
+	seed   maphash.Seed
+	counts [1 << 14]atomic.Uint32 // how often the pairs of a hash have claimed a port
+	ports  [lastPort - firstPort + 1]atomic.Pointer[flight]
 }
 
 // flight is one attempt to connect, or to get an answer to a datagram.
@@ -48,19 +50,56 @@ func (f *flights) claim(to uint16) (*flight, error) {
 	return f.take(to, func(c *flight) uint32 { return f.next.Add(1) })
 }
 
+// claimEach takes a free port for each of n ways to one target, of which way reports the one that a port leads to: from 0, or none of them.
+// It takes the same port again as late as possible: routers remember for a while who had it.
+func (f *flights) claimEach(from string, protocol emu.Protocol, to netip.AddrPort, n int, way func(port uint16) int) ([]*flight, error) {
+	// Those behind one public address have different ports, so that the translation of their source needn't change any.
+	next := f.inTurn("", to, func(*flight) {})
+	if protocol == emu.UDP {
+		next = f.udpPorts(from, to)
+	}
+	all, left, c := make([]*flight, n), n, &flight{}
+	for range f.ports {
+		i := f.aim(c, next)
+		at := way(c.port)
+		if at < 0 || all[at] != nil || c.port == to.Port() || !f.ports[i].CompareAndSwap(nil, c) {
+			continue
+		}
+		all[at], c = c, &flight{}
+		if left--; left == 0 {
+			return all, nil
+		}
+	}
+	for _, c := range all {
+		if c != nil {
+			f.release(c)
+		}
+	}
+	return nil, errNoPort
+}
+
 // claimUDP takes a free port for datagrams from a namespace to a target, one it has not had for as long as possible: routers and
 // firewalls remember the last exchange from the same port, for minutes, and let its packets pass whatever their rules are by now.
 func (f *flights) claimUDP(from string, to netip.AddrPort) (*flight, error) {
+	return f.take(to.Port(), f.udpPorts(from, to))
+}
+
+func (f *flights) udpPorts(from string, to netip.AddrPort) func(*flight) uint32 {
+	return f.inTurn(from, to, func(c *flight) { c.nonce = rand.Uint64() >> 16 })
+}
+
+// inTurn leads to each port once before it leads to one again, from a place to a target.
+func (f *flights) inTurn(from string, to netip.AddrPort, prepare func(*flight)) func(*flight) uint32 {
 	type pair struct {
 		from string
 		to   netip.AddrPort
 	}
 	hash := uint32(maphash.Comparable(f.seed, pair{from, to}))
-	count := &f.udp[hash%uint32(len(f.udp))]
-	return f.take(to.Port(), func(c *flight) uint32 {
-		c.nonce = rand.Uint64() >> 16
+	count := &f.counts[hash%uint32(len(f.counts))]
+	return func(c *flight) uint32 {
+		prepare(c)
 		return hash + count.Add(1)
-	})
+	}
 }
 
 // take takes the first free port that next leads to. It is never the target's: such a socket would connect to itself, where the target is
@@ -68,16 +107,21 @@ func (f *flights) claimUDP(from string, to netip.AddrPort) (*flight, error) {
 func (f *flights) take(to uint16, next func(*flight) uint32) (*flight, error) {
 	c := &flight{}
 	for range f.ports {
-		i := next(c) % uint32(len(f.ports))
-		c.port = firstPort + uint16(i)
-		if c.nonce != 0 {
-			c.nonce |= uint64(c.port) << 48
-		}
-		if c.port != to && f.ports[i].CompareAndSwap(nil, c) {
+		if i := f.aim(c, next); c.port != to && f.ports[i].CompareAndSwap(nil, c) {
 			return c, nil
 		}
 	}
 	return nil, errNoPort
+}
+
+// aim gives a flight the port that comes next.
+func (f *flights) aim(c *flight, next func(*flight) uint32) (i uint32) {
+	i = next(c) % uint32(len(f.ports))
+	c.port = firstPort + uint16(i)
+	if c.nonce != 0 {
+		c.nonce |= uint64(c.port) << 48
+	}
+	return i
 }
 
 func (f *flights) release(c *flight) { f.ports[c.port-firstPort].Store(nil) }

@@ -86,7 +86,8 @@ func (p *Prober) Close() error {
 	return p.reports.close()
 }
 
-// Probe connects from a namespace to the target and says what became of it. Over UDP it sends the target a small datagram, again
+// Probe connects from a namespace to the target and returns what became of it: of one connection, or, where the source port decides which
+// member of a load-balanced set gets it or which address it is seen by, of one for each. Over UDP it sends the target a small datagram, again
 // until something comes back: any answer is [emu.Open], an ICMP port unreachable [emu.Refused]. It never fails: what goes wrong here is
 // the verdict [emu.Error].
 func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.Observation {
@@ -111,29 +112,56 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 		return failed(address, fmt.Sprintf("%s is not an IPv4 address", address))
 	}
 
-	to := netip.AddrPortFrom(address, target.Port)
-	ends := read(p, func(t *topology) []end { return t.ends(from, target.Protocol, to) })
-	if err := p.listen(ends); err != nil {
+	t := trip{ns: ns, target: target, to: netip.AddrPortFrom(address, target.Port)}
+	var ways []way
+	p.mu.RLock()
+	t.ends = p.topology.ends(from, target.Protocol, t.to)
+	if p.topology.mayDiffer(from, target.Protocol, t.to) {
+		ways = p.topology.waysOf(t)
+	}
+	p.mu.RUnlock()
+	if err := p.listen(t.ends); err != nil {
 		return failed(address, err.Error())
 	}
+	if len(ways) > 1 {
+		return p.askEach(ctx, t, ways)
+	}
+	o := p.ask(ctx, &t)
+	p.settle(&o, &t)
+	return o
+}
+
+// trip is what a probe tries.
+type trip struct {
+	ns     *kernel.Namespace
+	target emu.Target
+	to     netip.AddrPort
+	ends   []end // where it may arrive
+	way    *way  // that it must go; nil: any
+	// reserved is the port for that way; nil: the next that is free.
+	reserved *flight
+	port     uint16 // that it started from
+}
+
+// ask makes the attempts of one connection, or of one exchange of datagrams.
+func (p *Prober) ask(ctx context.Context, t *trip) emu.Observation {
 	limit := p.TimeLimit
-	if target.Protocol == emu.UDP {
+	if t.target.Protocol == emu.UDP {
 		limit /= 2
 	}
-	o, again := p.attempt(ctx, ns, to, ends, target, limit)
-	if !again {
-		return o
-	}
-	// Once more, from another port: the translation of the source may have changed the first one, because an old connection
-	// still had it, and the report with the changed port found no probe. And with all ears, should the packet have gone
-	// where the network doesn't say.
-	if err := p.listenEverywhere(); err != nil {
-		return failed(address, err.Error())
-	}
-	overflows := neighbourOverflows()
-	o, _ = p.attempt(ctx, ns, to, ends, target, limit)
-	if o.Verdict == emu.Timeout && neighbourOverflows() > overflows {
-		return failed(address, "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
+	o, again := p.attempt(ctx, t, limit)
+	if again {
+		// Once more, from another port: the translation of the source may have changed the first one, because an old connection
+		// still had it, and the report with the changed port found no probe. And with all ears, should the packet have gone
+		// where the network doesn't say.
+		if err := p.listenEverywhere(); err != nil {
+			return failed(t.to.Addr(), err.Error())
+		}
+		overflows := neighbourOverflows()
+		o, _ = p.attempt(ctx, t, limit)
+		if o.Verdict == emu.Timeout && neighbourOverflows() > overflows {
+			return failed(t.to.Addr(), "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
+		}
 	}
 	return o
 }
@@ -154,24 +182,53 @@ func (p *Prober) lookUp(ctx context.Context, ns *kernel.Namespace, target emu.Ta
 }
 
 // attempt connects or exchanges datagrams once. Again says that it got no answer at all, so another attempt makes sense.
-func (p *Prober) attempt(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, ends []end, target emu.Target, limit time.Duration) (o emu.Observation, again bool) {
-	o.Address = to.Addr()
-	if target.Protocol == emu.UDP {
-		d, err := p.exchange(ctx, ns, to, limit)
+func (p *Prober) attempt(ctx context.Context, t *trip, limit time.Duration) (o emu.Observation, again bool) {
+	o.Address = t.to.Addr()
+	claim := func() (*flight, error) { return p.claim(t) }
+	if t.target.Protocol == emu.UDP {
+		d, err := p.exchange(ctx, t.ns, t.to, limit, claim)
 		if err != nil {
-			return p.unanswered(ctx, err, to, p.TimeLimit)
+			return p.unanswered(ctx, err, t.to, p.TimeLimit)
 		}
-		d.heard(&o, read(p, func(t *topology) bool { return t.builtIn(ends, emu.UDP, "") }))
+		d.heard(&o, read(p, func(n *topology) bool { return n.builtIn(t.ends, emu.UDP, "") }))
 		return o, false
 	}
-	c, err := p.connect(ctx, ns, to, limit)
+	c, err := p.connect(ctx, t.ns, t.to, limit, claim)
 	if err != nil {
-		return p.unanswered(ctx, err, to, limit)
+		return p.unanswered(ctx, err, t.to, limit)
 	}
 	defer c.Close()
 	o.Verdict, o.RTT = emu.Open, c.rtt
-	p.identify(c, ends, target.Name, &o)
+	p.identify(c, t, &o)
 	return o, false
+}
+
+// claim takes a source port for the next attempt.
+func (p *Prober) claim(t *trip) (f *flight, err error) {
+	switch {
+	case t.reserved != nil:
+		f, t.reserved = t.reserved, nil
+	case t.way != nil:
+		var all []*flight
+		all, err = p.flights.claimEach(t.ns.Name, t.target.Protocol, t.to, 1, func(port uint16) int {
+			if t.way.takes(port) {
+				return 0
+			}
+			return -1
+		})
+		if err == nil {
+			f = all[0]
+		}
+	case t.target.Protocol == emu.UDP:
+		f, err = p.flights.claimUDP(t.ns.Name, t.to)
+	default:
+		f, err = p.flights.claim(t.to.Port())
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.port = f.port
+	return f, nil
 }
 
 // unanswered gives the observation of an attempt that got no answer.

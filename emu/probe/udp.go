@@ -30,12 +30,12 @@ type datagram struct {
 
 // exchange sends a datagram from inside the namespace, again and again, until one comes back from the target, or an ICMP error
 // does, or a report says that it was dropped, or the time is up.
-func (p *Prober) exchange(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, limit time.Duration) (d datagram, err error) {
+func (p *Prober) exchange(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, limit time.Duration, claim func() (*flight, error)) (d datagram, err error) {
 	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return d, err
 	}
-	f, err := p.bind(fd, func() (*flight, error) { return p.flights.claimUDP(ns.Name, to) })
+	f, err := p.bind(fd, claim)
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return d, err
