@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"vnetlab/emu"
 	"vnetlab/lab/expect"
 )
 
@@ -72,6 +73,9 @@ func (a *app) caseRow(c expect.Case, p places) []string {
 	var why []string
 	if c.By != nil {
 		why = append(why, p.rule(*c.By))
+	}
+	if c.Passed && c.Verdict == emu.Mixed {
+		why = append(why, p.short(expect.DescribeMembers(c.Members)))
 	}
 	if c.Passed && len(c.AnsweredBy) > 0 {
 		why = append(why, "answered by "+strings.Join(c.AnsweredBy, ", "))

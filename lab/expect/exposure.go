@@ -97,12 +97,22 @@ func JudgeExposure(x ExposureProbe, from string, p oracle.Prediction, o emu.Obse
 		c.Message = d
 	case x.Listed && o.Verdict != emu.Open:
 		c.Message = fmt.Sprintf("listed as exposed, but from %s it is %s", from, Describe(o))
-	case !x.Listed && o.Verdict == emu.Open:
+	case x.Listed:
+		c.Passed = true
+	case is(o, emu.Open):
 		c.Message = fmt.Sprintf("%s reaches it, and it is not listed as exposed", from)
-	case !x.Listed && (o.Verdict == emu.Timeout || o.Verdict == emu.Error):
+		if o.Verdict == emu.Mixed {
+			c.Message += ": " + DescribeMembers(o.Members)
+		}
+	case is(o, emu.Timeout), is(o, emu.Error), is(o, emu.WrongHost):
 		c.Message = "whether it is open is not known: " + Describe(o)
 	default:
 		c.Passed = true
 	}
 	return c
+}
+
+// is reports whether an observation has a verdict, or a member of it has.
+func is(o emu.Observation, v emu.Verdict) bool {
+	return o.Verdict == v || slices.ContainsFunc(o.Members, func(m emu.MemberObservation) bool { return m.Verdict == v })
 }
