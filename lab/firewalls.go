@@ -27,7 +27,12 @@ func (d *Deployment) FirewallRules(i *Instance) []GuestFirewallRule {
 			all = append(all, endpointFirewall(e))
 		}
 	}
-	all = append(all, i.Firewall...)
+	for _, r := range i.Firewall {
+		if r.Inactive == "" && !r.ForAddress(i.DIP) {
+			r.Inactive = "it is for other addresses than that of the machine"
+		}
+		all = append(all, r)
+	}
 	for _, e := range i.InternalEndpoints {
 		all = append(all, internalFirewall(d, e))
 	}
@@ -101,7 +106,9 @@ func (l *Lab) AddFirewallRule(instance string, r GuestFirewallRule) error {
 		return err
 	}
 	if i.FirewallOff {
-		return conflict("The guest firewall of %s is off.", instance)
+		e := conflict("The guest firewall of %s is off.", instance)
+		e.Hint = fmt.Sprintf("lab firewall add %s netsh advfirewall set allprofiles state on turns it on", instance)
+		return e
 	}
 	now := i.copy()
 	now.Firewall = append(slices.Clip(i.Firewall), r)

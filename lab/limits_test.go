@@ -252,6 +252,25 @@ func TestFirewallDefaults(t *testing.T) {
 	}
 }
 
+// TestFirewallLocalAddress holds that a rule for some addresses of the machine counts where the DIP is one of them.
+func TestFirewallLocalAddress(t *testing.T) {
+	l := world(t)
+	must(t, l.AddVirtualMachine("standalone", vm("w")))
+	dip := address(t, l, "w")
+	for text, want := range map[string]bool{dip.String(): true, dip.Next().String(): false, dip.String() + "-" + dip.Next().String(): true} {
+		r, err := guestfirewall.Parse("netsh advfirewall firewall add rule name=x dir=in action=allow localip=" + text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(t, l.SetFirewall("w", false, []lab.GuestFirewallRule{{Rule: r}}))
+		m, _ := l.Find("w")
+		rules := l.FirewallRules(m.Instance)
+		if got := rules[len(rules)-1].Inactive == ""; got != want {
+			t.Errorf("%s: counts %t, want %t", text, got, want)
+		}
+	}
+}
+
 func TestUpgradeKeepsAddresses(t *testing.T) {
 	l := inhabited(t)
 	s, _ := l.CloudService("shop")

@@ -265,6 +265,9 @@ func ParseTarget(text string) (Target, error) {
 	case protocol != string(emu.TCP) && protocol != string(emu.UDP):
 		return Target{}, badRequest("The protocol of %s is neither tcp nor udp.", shorten(text))
 	}
+	if a, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && !a.Is4() {
+		return Target{}, badRequest("%s is an IPv6 address; a lab has only IPv4.", shorten(name))
+	}
 	return Target{Name: name, Port: uint16(n), Protocol: emu.Protocol(protocol)}, nil
 }
 

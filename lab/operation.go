@@ -96,6 +96,11 @@ type (
 		Off      bool
 		Rules    []GuestFirewallRule
 	}
+	// SwitchFirewallOp turns a guest firewall off or on; its rules stay.
+	SwitchFirewallOp struct {
+		Instance string
+		Off      bool
+	}
 	SetServicesOp struct {
 		Member   string
 		Services []Service
@@ -192,6 +197,7 @@ func (o SwapDeploymentOp) Do(l *Lab) error     { return l.SwapDeployment(o.Servi
 func (o ScaleRoleOp) Do(l *Lab) error          { return l.ScaleRole(o.Service, o.Slot, o.Role, o.Count) }
 func (o UpgradeDeploymentOp) Do(l *Lab) error  { return l.UpgradeDeployment(o.Service, o.Deployment) }
 func (o SetFirewallOp) Do(l *Lab) error        { return l.SetFirewall(o.Instance, o.Off, o.Rules) }
+func (o SwitchFirewallOp) Do(l *Lab) error     { return l.SwitchFirewall(o.Instance, o.Off) }
 func (o SetServicesOp) Do(l *Lab) error        { return l.SetServices(o.Member, o.Services) }
 func (o CreateReservedIPOp) Do(l *Lab) error   { return l.CreateReservedIP(o.ReservedIP) }
 func (o DeleteReservedIPOp) Do(l *Lab) error   { return l.DeleteReservedIP(o.Name) }
@@ -241,6 +247,7 @@ var operations = func() map[string]reflect.Type {
 		ScaleRoleOp{},
 		UpgradeDeploymentOp{},
 		SetFirewallOp{},
+		SwitchFirewallOp{},
 		SetServicesOp{},
 		CreateReservedIPOp{},
 		DeleteReservedIPOp{},

@@ -74,7 +74,13 @@ func (o ScaleRoleOp) String() string {
 func (o UpgradeDeploymentOp) String() string {
 	return fmt.Sprintf("upgrade the %s deployment of %s", orDefault(o.Deployment.Slot, Production), o.Service)
 }
-func (o SetFirewallOp) String() string      { return "replace the guest firewall's rules of " + o.Instance }
+func (o SetFirewallOp) String() string { return "replace the guest firewall's rules of " + o.Instance }
+func (o SwitchFirewallOp) String() string {
+	if o.Off {
+		return "turn the guest firewall of " + o.Instance + " off"
+	}
+	return "turn the guest firewall of " + o.Instance + " on"
+}
 func (o SetServicesOp) String() string      { return "change what listens in " + o.Member }
 func (o CreateReservedIPOp) String() string { return "create reserved IP " + o.Name }
 func (o DeleteReservedIPOp) String() string { return "delete reserved IP " + o.Name }

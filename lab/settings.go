@@ -114,6 +114,18 @@ func (l *Lab) SetFirewall(instance string, off bool, rules []GuestFirewallRule) 
 	return nil
 }
 
+// SwitchFirewall turns an instance's guest firewall off or on. Its rules stay, and count again when it is on.
+func (l *Lab) SwitchFirewall(instance string, off bool) error {
+	d, i, err := l.instance(instance)
+	if err != nil {
+		return err
+	}
+	now := i.copy()
+	now.FirewallOff = off
+	l.replaceInstance(d, i, now)
+	return nil
+}
+
 // SetServices replaces what listens in a member of the lab.
 func (l *Lab) SetServices(member string, services []Service) error {
 	m, ok := l.Find(member)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -25,11 +24,11 @@ before anything happens. With --dry-run the operations are printed alone.`,
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, client, err := a.appliedTo(cmd, args[0])
+			file, client, err := a.appliedTo(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			request := live.ApplyRequest{File: path, DryRun: true}
+			request := live.ApplyRequest{File: file, DryRun: true}
 			plan, err := client.Apply(cmd.Context(), request)
 			if err != nil {
 				return err
@@ -63,25 +62,25 @@ before anything happens. With --dry-run the operations are printed alone.`,
 }
 
 // appliedTo reads a lab file and finds the running lab that it describes.
-func (a *app) appliedTo(cmd *cobra.Command, arg string) (path string, client *live.Client, err error) {
+func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, err error) {
 	if err = needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
-		return "", nil, err
+		return file, nil, err
 	}
-	if path, err = labFile(arg); err != nil {
-		return "", nil, err
+	if file, err = labFile(cmd.Context(), arg); err != nil {
+		return file, nil, err
 	}
-	loaded, err := labfile.Load(path, labfile.Options{})
+	loaded, err := file.Load(labfile.Options{})
 	if err != nil {
-		return "", nil, err
+		return file, nil, err
 	}
 	if a.lab == "" {
 		a.lab = loaded.Lab.Name
 	}
-	if client, err = live.Find(a.lab); err != nil {
-		return "", nil, err
+	if client, err = a.client(cmd); err != nil {
+		return file, nil, err
 	}
-	path, err = filepath.Abs(path)
-	return path, client, err
+	file, err = file.Absolute()
+	return file, client, err
 }
 
 // printPlan says what will be done.

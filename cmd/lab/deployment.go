@@ -166,7 +166,7 @@ func (a *app) deploymentShow() *cobra.Command {
 					t := table{}
 					t.add("cloud service", c.Name)
 					a.addDeployment(&t, d)
-					t.print(a.stdout)
+					a.printTable(&t)
 				})
 			}
 		}

@@ -48,6 +48,7 @@ var notRun = map[string]string{
 	"sudo scripts/test":       "runs this test",
 	"sudo scripts/bench":      "takes minutes",
 	"sudo scripts/provision":  "installs packages",
+	"sudo install":            "changes this machine",
 	"scripts/vm-test":         "boots a virtual machine",
 	"vagrant ":                "boots a virtual machine",
 	"lab shell":               "needs a terminal; testdata/root/programs.txtar has one",

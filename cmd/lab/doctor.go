@@ -59,10 +59,10 @@ func (a *app) printFeatures(answer doctorAnswer) {
 		}
 		t.add(result, f.Name, o.faint(f.Detail))
 	}
-	t.print(o)
+	a.printTable(&t)
 	if len(missing.rows) > 0 {
 		o.printf("\n")
-		missing.print(o)
+		a.printTable(&missing)
 	}
 	switch {
 	case !answer.OK:

@@ -112,7 +112,12 @@ func (a *app) report(err error) int {
 	}
 	status := statusOf(err)
 	if a.format == jsonFormat {
-		a.stdout.json(answerOf(err)) //nolint:errcheck // nobody reads any more
+		answer := answerOf(err)
+		answer.Error.Hint = a.advice(answer.Error.Hint)
+		for i := range answer.Errors {
+			answer.Errors[i].Hint = a.advice(answer.Errors[i].Hint)
+		}
+		a.stdout.json(answer) //nolint:errcheck // lost says so
 		return status
 	}
 	a.stderr.printf("%s\n", a.text(err))
@@ -123,9 +128,12 @@ func (a *app) report(err error) int {
 func statusOf(err error) int {
 	var f *failure
 	var invalid labfile.Errors
+	var running *live.Error
 	switch {
 	case errors.As(err, &f):
 		return f.status
+	case errors.As(err, &running) && running.Lacking:
+		return exitPrivileges
 	case errors.As(err, &invalid):
 		return exitUsage
 	case errors.Is(err, context.Canceled):
@@ -211,14 +219,22 @@ func (a *app) text(err error) string {
 	if info.platform {
 		title = info.Code
 	}
-	text := a.stderr.red(title+": ") + info.Message
+	text := a.stderr.wrap(a.stderr.red(title+": ")+info.Message, 2)
 	if info.Hint != "" {
-		text += "\n  " + info.Hint
+		text += "\n  " + a.stderr.wrap(a.advice(info.Hint), 2)
 	}
 	if place := (lab.Origin{File: info.File, Line: info.Line, Column: info.Column}); !place.IsZero() {
 		text += "\n  " + place.String()
 	}
 	return text
+}
+
+// advice returns a hint with the commands in it as the user can type them. Hints that are one command, as needRoot's, are so already.
+func (a *app) advice(hint string) string {
+	if a.called == (invocation{}) { // a step of a lab file, which calls nothing
+		return hint
+	}
+	return a.called.advice(a.root(), hint)
 }
 
 // hintOf gives the next step after errors of the system.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
+	"vnetlab/lab/guestfirewall"
 	"vnetlab/lab/live"
 )
 
@@ -20,9 +21,11 @@ func (a *app) firewall() *cobra.Command {
 func (a *app) firewallAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add INSTANCE RULE...",
-		Short: "Add a rule to a guest firewall",
+		Short: "Add a rule to a guest firewall, or turn it off or on",
 		Long: `Add a rule to the guest firewall of an instance: in the short form, as a netsh command or as New-NetFirewallRule of PowerShell. The rule is
-the rest of the line, in quotes or not; flags of this command stand before the instance.`,
+the rest of the line, in quotes or not; flags of this command stand before the instance.
+
+netsh advfirewall set allprofiles state off and Set-NetFirewallProfile -All -Enabled False turn the firewall off, and with on and True on again.`,
 		Example: `  sudo lab firewall add sql1 allow tcp 1433 from localsubnet
   sudo lab firewall add sql1 netsh advfirewall firewall add rule name="SQL Server" dir=in action=allow protocol=TCP localport=1433
   sudo lab firewall add sql1 New-NetFirewallRule -DisplayName "SQL Server" -Direction Inbound -Protocol TCP -LocalPort 1433 -Action Allow`,
@@ -30,14 +33,26 @@ the rest of the line, in quotes or not; flags of this command stand before the i
 		ValidArgsFunction: a.names(instanceNames),
 	}
 	cmd.Flags().SetInterspersed(false) // the flags of the rule are its own
-	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
-		rule, err := parseFirewallRule(args[1:])
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := a.client(cmd)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		a.tellInactive(rule)
-		return lab.AddFirewallRuleOp{Instance: args[0], Rule: rule}, nil
-	})
+		command, err := parseFirewallCommand(args[1:])
+		if err != nil {
+			return err
+		}
+		a.remark(strings.Join(args[1:], " "), command)
+		var operations []lab.Operation
+		for _, rule := range command.Rules {
+			operations = append(operations, lab.AddFirewallRuleOp{Instance: args[0], Rule: lab.GuestFirewallRule{Rule: rule}})
+		}
+		if command.Switch != guestfirewall.Unchanged {
+			operations = append(operations, lab.SwitchFirewallOp{Instance: args[0], Off: command.Switch == guestfirewall.TurnOff})
+		}
+		return a.do(cmd, client, operations...)
+	}
+	return a.asks(a.answers(cmd))
 }
 
 func (a *app) firewallDelete() *cobra.Command {
@@ -84,7 +99,7 @@ func (a *app) firewallList() *cobra.Command {
 			if r.Added {
 				from = "added"
 			}
-			t.add(cmp.Or(r.Name, "-"), r.Rule, from, r.Inactive)
+			t.add(cmp.Or(r.Name, "-"), r.Rule, from, cmp.Or(r.Inactive, r.Note))
 		}
 		nothing := fmt.Sprintf("the guest firewall of %s has no rule: nothing may come in", h.Name)
 		if h.FirewallOff {

@@ -24,7 +24,8 @@ func (a *app) forward() *cobra.Command {
 		Short: "Lead a port of this machine's loopback to an address in a lab",
 		Long: `Listen on a port of this machine, on 127.0.0.1 unless another address is given, and lead each connection to an address in the lab, until Ctrl-C. It
 enters the lab as the internet host, the lab's first, or as the member that --from names. Nothing is added to this machine's network. With
-port 0 a free one is chosen and printed. A connection that the lab doesn't let through is closed, and the rule printed.`,
+port 0 a free one is chosen and printed. A connection that the lab doesn't let through is closed, and the rule printed; so it is at once when the
+target is closed. An address that other machines can reach gets a warning.`,
 		Example: `  sudo lab forward 8080 contactmanager.cloudapp.net:80
   sudo lab forward 127.0.0.1:14330 sql1:1433 --from web1`,
 		Args: want(2, 2, "a port of this machine and an address in the lab"),
@@ -78,6 +79,10 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 	if at, err := netip.ParseAddrPort(bind); err == nil && at.Addr().Is4() {
 		network = "tcp4" // 0.0.0.0 would stand for all IPv6 addresses too
 	}
+	if !isLoopback(bind) {
+		a.stderr.printf("%s\n", a.stderr.wrap(fmt.Sprintf("%s %s is not a loopback address: whoever reaches this machine there reaches %s in the lab",
+			a.stderr.red("warning:"), bind, request.To), 2))
+	}
 	listener, err := net.Listen(network, bind)
 	if err != nil {
 		return fmt.Errorf("%s can't be listened on: %w", bind, err)
@@ -86,6 +91,7 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 	defer cancel(nil)
 	told := &announced{Listener: listener, announce: func() {
 		a.stdout.printf("%s leads to %s in the lab %s\n", listener.Addr(), request.To, client.Name)
+		go a.tellIfClosed(forwarding, client, request)
 	}}
 	go func() { cancel(client.WaitForEnd(forwarding)) }()
 	err = client.Forward(forwarding, told, request, func(err error) {
@@ -103,21 +109,46 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 	return context.Cause(forwarding)
 }
 
+// isLoopback reports whether only this machine itself can connect to an address.
+func isLoopback(bind string) bool {
+	host, _, err := net.SplitHostPort(bind)
+	if err != nil {
+		return false
+	}
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
+}
+
+// tellIfClosed says at once what a connection would find out: that the lab doesn't let it through. It may do so later.
+func (a *app) tellIfClosed(ctx context.Context, client *live.Client, request live.ForwardRequest) {
+	if why, ok := a.verdictOf(ctx, client, request); ok && ctx.Err() == nil {
+		a.stderr.printf("%s\n", a.stderr.wrap(why, 2))
+	}
+}
+
 // whyNot says what became of a connection that could not be made: as a verdict, by another one.
 func (a *app) whyNot(ctx context.Context, client *live.Client, request live.ForwardRequest, err error) string {
-	info, unknown := client.Lab(ctx)
-	if unknown != nil || len(info.InternetHosts) == 0 {
-		return a.text(err)
+	if why, ok := a.verdictOf(ctx, client, request); ok {
+		return why
 	}
-	r, unknown := client.Probe(ctx, live.ProbeRequest{From: cmp.Or(request.From, info.InternetHosts[0].Name), To: request.To})
-	if unknown != nil || r.Verdict == emu.Open {
-		return a.text(err)
+	return a.text(err)
+}
+
+// verdictOf returns the verdict on a connection that is forwarded; ok is false when it is open, or can't be found out.
+func (a *app) verdictOf(ctx context.Context, client *live.Client, request live.ForwardRequest) (text string, ok bool) {
+	info, err := client.Lab(ctx)
+	if err != nil || len(info.InternetHosts) == 0 {
+		return "", false
 	}
-	text := fmt.Sprintf("%s -> %s  %s", r.From, r.To, r.Verdict)
+	r, err := client.Probe(ctx, live.ProbeRequest{From: cmp.Or(request.From, info.InternetHosts[0].Name), To: request.To})
+	if err != nil || r.Verdict == emu.Open {
+		return "", false
+	}
+	text = fmt.Sprintf("%s -> %s  %s", r.From, r.To, r.Verdict)
 	if r.By != nil {
 		text += "  " + placesOf(info.Summary).rule(*r.By)
 	}
-	return text
+	return text, true
 }
 
 // announced is a listener that tells when it accepts.

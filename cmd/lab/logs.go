@@ -29,7 +29,7 @@ needed where an instance runs one program alone.`,
 			if request.Last < 0 {
 				return usage("%s: --lines must not be negative", cmd.CommandPath())
 			}
-			err = client.Logs(cmd.Context(), request, a.stdout.w)
+			err = client.Logs(cmd.Context(), request, a.stdout)
 			if request.Follow && cmd.Context().Err() != nil {
 				return byCtrlC
 			}

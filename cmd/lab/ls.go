@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,13 @@ func (a *app) ls() *cobra.Command {
 			if err := needRoot(cmd, "labs are root's alone"); err != nil {
 				return err
 			}
+			swept, err := live.Sweep()
+			if err != nil {
+				return err
+			}
+			for _, s := range swept {
+				a.stderr.printf("%s\n", a.stderr.wrap(fmt.Sprintf("lab %s ended: %s; what it left is removed", s.Name, s.How), 2))
+			}
 			labs, err := live.List(cmd.Context())
 			if err != nil {
 				return err
@@ -34,13 +42,18 @@ func (a *app) ls() *cobra.Command {
 			t := table{}
 			t.head(a.stdout, "LAB", "INSTANCES", "SERVICES", "PROGRAMS", "UP", "PID", "FILE")
 			for _, s := range labs {
+				if s.NotAnswering != "" {
+					_, since, _ := strings.Cut(s.NotAnswering, " is ")
+					t.add(s.Name, "", "", "", a.stdout.red(since), strconv.Itoa(s.PID))
+					continue
+				}
 				if s.Started.IsZero() {
 					t.add(s.Name, "", "", "", "starting or stopping", strconv.Itoa(s.PID))
 					continue
 				}
 				t.add(s.Name, strconv.Itoa(s.Instances), strconv.Itoa(s.Services), programs(s.Real), age(s.Started), strconv.Itoa(s.PID), s.File)
 			}
-			t.print(a.stdout)
+			a.printTable(&t)
 			return nil
 		},
 	}

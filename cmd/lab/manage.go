@@ -199,7 +199,7 @@ func (a *app) list(values any, t table, nothing string) error {
 	case len(t.rows) < 2:
 		a.stderr.printf("%s\n", nothing)
 	default:
-		t.print(a.stdout)
+		a.printTable(&t)
 	}
 	return nil
 }

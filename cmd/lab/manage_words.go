@@ -212,8 +212,8 @@ func parsePrefix(text string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(address, address.BitLen()), true
 }
 
-// parseFirewallRule reads a rule in one of its forms: as one word, or as the words that the shell made of it.
-func parseFirewallRule(args []string) (lab.GuestFirewallRule, error) {
+// parseFirewallCommand reads a rule in one of its forms: as one word, or as the words that the shell made of it.
+func parseFirewallCommand(args []string) (guestfirewall.Command, error) {
 	text := args[0]
 	if len(args) > 1 {
 		words := make([]string, len(args))
@@ -222,15 +222,15 @@ func parseFirewallRule(args []string) (lab.GuestFirewallRule, error) {
 		}
 		text = strings.Join(words, " ")
 	}
-	rule, err := guestfirewall.Parse(text)
+	command, err := guestfirewall.ParseCommand(text)
 	if err != nil {
 		var hint string
 		if wrong, ok := err.(*guestfirewall.Error); ok { //nolint:errorlint // as documented
 			err, hint = &guestfirewall.Error{Message: wrong.Message}, wrong.Hint
 		}
-		return lab.GuestFirewallRule{}, usage("firewall rule '%s': %v", text, err).orHint(hint)
+		return command, usage("firewall rule '%s': %v", text, err).orHint(hint)
 	}
-	return lab.GuestFirewallRule{Rule: rule}, nil
+	return command, nil
 }
 
 // quoted gives a word the quotes back that the shell took away, unless it has them still. Those of netsh stand behind the equals sign.

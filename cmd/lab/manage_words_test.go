@@ -93,12 +93,12 @@ func TestParseFirewallRule(t *testing.T) {
 		if c.name != "" && strings.Contains(c.args[0], " ") {
 			c.args = append(strings.Fields(c.args[0]), c.args[1:]...)
 		}
-		got, err := parseFirewallRule(c.args)
-		if err != nil || got.Name != c.name || got.String() != c.rule {
-			t.Errorf("%q: %q, %s, %v", c.args, got.Name, got, err)
+		got, err := parseFirewallCommand(c.args)
+		if err != nil || len(got.Rules) != 1 || got.Rules[0].Name != c.name || got.Rules[0].String() != c.rule {
+			t.Errorf("%q: %v, %v", c.args, got, err)
 		}
 	}
-	if _, err := parseFirewallRule([]string{"allow", "tcp", "x"}); err == nil {
+	if _, err := parseFirewallCommand([]string{"allow", "tcp", "x"}); err == nil {
 		t.Error("a rule with port x")
 	}
 }

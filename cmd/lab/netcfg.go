@@ -186,7 +186,7 @@ import reads. Without a file it goes to stdout. The hosts of the sites have no p
 			sites = append(sites, lab.LocalNetwork{Name: n.Name, AddressSpace: n.AddressSpace, VPNGatewayAddress: n.VPNGatewayAddress})
 		}
 		if len(args) == 0 {
-			return netcfg.WriteNetworkConfiguration(a.stdout.w, all, sites...)
+			return netcfg.WriteNetworkConfiguration(a.stdout, all, sites...)
 		}
 		var text bytes.Buffer
 		if err := netcfg.WriteNetworkConfiguration(&text, all, sites...); err != nil {

@@ -120,7 +120,7 @@ func (a *app) printNetwork(info live.Info, n live.VirtualNetworkInfo) {
 		}
 		t.add("subnet "+s.Name, strings.TrimSpace(s.AddressPrefix.String()+"  "+strings.Join(inside, ", ")))
 	}
-	t.print(a.stdout)
+	a.printTable(&t)
 }
 
 func addresses(all []netip.Addr) string {

@@ -18,12 +18,12 @@ them, each with the line of the lab file behind it. Nothing is started.`,
   lab plan first.yaml -o json`,
 		Args:              want(1, 1, "a lab file or the name of a scenario"),
 		ValidArgsFunction: completeFiles,
-		RunE: func(_ *cobra.Command, args []string) error {
-			path, err := labFile(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file, err := labFile(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			loaded, err := labfile.Load(path, labfile.Options{Real: withPrograms})
+			loaded, err := file.Load(labfile.Options{Real: withPrograms})
 			if err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ them, each with the line of the lab file behind it. Nothing is started.`,
 			if a.format == jsonFormat {
 				return a.stdout.json(network)
 			}
-			return network.Print(a.stdout.w)
+			return network.Print(a.stdout)
 		},
 	}
 	realFlag(cmd, &withPrograms)

@@ -71,14 +71,14 @@ func (a *app) printProbe(r live.ProbeResult, p places) {
 	}
 	o.printf("%s -> %s  %s\n", r.From, r.To, a.verdict(r.Verdict))
 	if len(remarks) > 0 {
-		o.printf("  %s\n", strings.Join(remarks, ", "))
+		o.printf("  %s\n", o.wrap(strings.Join(remarks, ", "), 2))
 	}
 	if r.By != nil && len(r.Members) == 0 {
-		o.printf("  %s\n", p.rule(*r.By))
+		o.printf("  %s\n", o.wrap(p.rule(*r.By), 2))
 	}
 	a.printMembers(r.Members, p)
 	if !r.Agrees {
-		o.printf("  %s\n", o.red(r.Difference))
+		o.printf("  %s\n", o.wrap(o.red(r.Difference), 2))
 	}
 }
 
@@ -86,6 +86,10 @@ func (a *app) printProbe(r live.ProbeResult, p places) {
 func (a *app) printMembers(all []live.ProbeMember, p places) {
 	rows := table{}
 	for _, m := range all {
+		rows.add(m.Member, a.verdict(m.Verdict), "")
+	}
+	lines, _ := rows.lines(0)
+	for i, m := range all {
 		var why []string
 		if m.By != nil {
 			why = append(why, p.rule(*m.By))
@@ -96,10 +100,8 @@ func (a *app) printMembers(all []live.ProbeMember, p places) {
 		if m.Detail != "" {
 			why = append(why, m.Detail)
 		}
-		rows.add(m.Member, a.verdict(m.Verdict), strings.Join(why, ", "))
-	}
-	for _, line := range rows.lines() {
-		a.stdout.printf("  %s\n", line)
+		line := strings.Join(lines[i], "") + strings.Join(why, ", ")
+		a.stdout.printf("  %s\n", a.stdout.wrap(strings.TrimRight(line, " "), 4))
 	}
 }
 

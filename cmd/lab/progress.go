@@ -44,7 +44,7 @@ func (p *progress) report(r live.Progress) {
 func (p *progress) line(text string) {
 	if p.out.terminal {
 		p.shown = true
-		p.out.printf("\r\x1b[K%s", text)
+		p.out.printf("\r\x1b[K%s", cut(text, p.out.columns-1)) // a line that wraps could not be replaced
 	}
 }
 

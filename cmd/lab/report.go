@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"vnetlab/emu"
@@ -25,29 +26,45 @@ func (a *app) printResult(r expect.Result, p places) {
 		}
 	}
 	// In one table, so that the columns of both parts are aligned.
-	lines := a.caseLines(append(expectations, exposure...), p)
+	lines := a.caseLines(slices.Concat(expectations, exposure), p)
 	a.printCases("Expectations", lines[:len(expectations)], expectations, p)
 	a.printCases("Exposure: the ports of each VIP, tried from the internet", lines[len(expectations):], exposure, p)
 	a.printCases("Steps", a.caseLines(steps, p), steps, p)
 	a.stdout.printf("\n%s\n", a.counts(r.Passed, r.Failed))
 }
 
-// caseLines gives a line for each case.
-func (a *app) caseLines(cases []expect.Case, p places) []string {
-	rows := table{}
+// caseLines returns the lines of each case. What is behind a verdict stands beside it where the terminal is wide enough, else below.
+func (a *app) caseLines(cases []expect.Case, p places) [][]string {
+	rows := table{indent: "  "}
 	for _, c := range cases {
-		rows.add(a.caseRow(c, p)...)
+		rows.add(append(a.caseRow(c), "|")...) // so that all rows end in the same column
 	}
-	return rows.lines()
+	lines, _ := rows.lines(0)
+	for i, c := range cases {
+		line := strings.TrimSuffix(lines[i][0], "|")
+		why := reason(c, p)
+		switch {
+		case why == "":
+			lines[i][0] = strings.TrimRight(line, " ")
+		case a.stdout.columns == 0 || width(line)+width(why) <= a.stdout.columns:
+			lines[i][0] = line + a.stdout.faint(why)
+		default:
+			below := "        " + a.stdout.faint(a.stdout.wrap(why, 8))
+			lines[i] = append([]string{strings.TrimRight(line, " ")}, strings.Split(below, "\n")...)
+		}
+	}
+	return lines
 }
 
-func (a *app) printCases(title string, lines []string, cases []expect.Case, p places) {
+func (a *app) printCases(title string, lines [][]string, cases []expect.Case, p places) {
 	if len(cases) == 0 {
 		return
 	}
 	a.stdout.printf("\n%s\n", a.stdout.bold(title))
 	for i, c := range cases {
-		a.stdout.printf("  %s\n", lines[i])
+		for _, line := range lines[i] {
+			a.stdout.printf("%s\n", line)
+		}
 		if c.Message == "" {
 			continue
 		}
@@ -59,17 +76,21 @@ func (a *app) printCases(title string, lines []string, cases []expect.Case, p pl
 		if c.Passed {
 			paint = a.stdout.faint
 		}
-		a.stdout.printf("        %s\n", paint(p.short(c.Message)+place))
+		a.stdout.printf("        %s\n", a.stdout.wrap(paint(p.short(c.Message)+place), 8))
 	}
 }
 
-// caseRow gives result, question, verdict, and the rule behind a verdict.
-func (a *app) caseRow(c expect.Case, p places) []string {
+// caseRow returns result, question and verdict.
+func (a *app) caseRow(c expect.Case) []string {
 	result := a.stdout.green("ok  ")
 	if !c.Passed {
 		result = a.stdout.red("FAIL")
 	}
-	row := []string{result, strings.TrimPrefix(c.Name, exposurePrefix), a.verdict(c.Verdict)}
+	return []string{result, strings.TrimPrefix(c.Name, exposurePrefix), a.verdict(c.Verdict)}
+}
+
+// reason returns the rule behind a verdict, and what else an open connection was expected to be.
+func reason(c expect.Case, p places) string {
 	var why []string
 	if c.By != nil {
 		why = append(why, p.rule(*c.By))
@@ -83,7 +104,7 @@ func (a *app) caseRow(c expect.Case, p places) []string {
 	if c.Passed && c.SeenAs != "" {
 		why = append(why, "seen as "+c.SeenAs)
 	}
-	return append(row, a.stdout.faint(strings.Join(why, "; ")))
+	return strings.Join(why, "; ")
 }
 
 // counts is the last line of a report.

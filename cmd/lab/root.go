@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,26 +25,33 @@ type app struct {
 	stdout, stderr *output
 	format         string // of the flag --output
 	lab            string // of the flag --lab
+	called         invocation
 	// files are stdin, stdout and stderr of commands inside instances; nil: those of this process.
 	files []*os.File
 }
 
 const (
 	textFormat = "text"
+	wideFormat = "wide"
 	jsonFormat = "json"
 )
 
 // run executes one command line and gives the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
-	a := &app{stdout: newOutput(stdout), stderr: newOutput(stderr), format: textFormat}
+	a := &app{stdout: newOutput(stdout), stderr: newOutput(stderr), format: textFormat, called: currentInvocation()}
+	if err := live.CheckProcesses(live.CommandProcesses); err != nil {
+		return a.report(err)
+	}
+	debug.SetTraceback("single")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends this process at once; a lab that it was starting ends with it
 
 	root := a.root()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	a.called.adviseHelp(root)
 	err := unknownVerb(root, args)
 	if err == nil {
 		err = root.ExecuteContext(ctx)
@@ -53,7 +62,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil && asksForJSON(args) {
 		a.format = jsonFormat // also where the flags were not understood
 	}
-	return a.report(err)
+	return a.lost(a.report(err))
+}
+
+// lost makes output that could not be written an error: whoever reads it would take a part for the whole.
+func (a *app) lost(status int) int {
+	if a.stdout.err == nil {
+		return status
+	}
+	a.stderr.printf("%s%v\n", a.stderr.red("error: "), fmt.Errorf("the output could not be written: %w", a.stdout.err))
+	if status == exitDone {
+		return exitError
+	}
+	return status
 }
 
 // asksForJSON finds the flag in a command line that can't be parsed.
@@ -146,10 +167,16 @@ func unknownVerb(root *cobra.Command, args []string) error {
 	return usage("there is no verb %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs), "lab help lists the verbs")
 }
 
+// negative finds a negative number in the error for a flag that doesn't exist.
+var negative = regexp.MustCompile(`-[0-9]+$`)
+
 // flagError says what is wrong with a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
+	}
+	if number := negative.FindString(err.Error()); number != "" {
+		return usage("%s: %s is not a number that fits here: it must not be negative", cmd.CommandPath(), number).orHint(cmd.UseLine())
 	}
 	hint := cmd.CommandPath() + " --help lists the flags"
 	var unknown *pflag.NotExistError
@@ -180,9 +207,26 @@ func want(least, most int, what string) cobra.PositionalArgs {
 
 // answers adds the flag --output to a verb that answers something.
 func (a *app) answers(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().VarP(&choice{value: &a.format, of: []string{textFormat, jsonFormat}}, "output", "o", "how to answer: text or json")
-	register(cmd, "output", textFormat, jsonFormat)
+	format := &formatFlag{choice{value: &a.format, of: []string{textFormat, wideFormat, jsonFormat}}, a.stdout}
+	cmd.Flags().VarP(format, "output", "o", "how to answer: text, wide (all columns of tables, however long the lines) or json")
+	register(cmd, "output", format.of...)
 	return cmd
+}
+
+// formatFlag is a choice of a format; wide is text without a limit to the lines.
+type formatFlag struct {
+	choice
+	out *output
+}
+
+func (f *formatFlag) Set(s string) error {
+	if err := f.choice.Set(s); err != nil {
+		return err
+	}
+	if s == wideFormat {
+		*f.value, f.out.columns = textFormat, 0
+	}
+	return nil
 }
 
 // asks adds the flag --lab to a verb that talks to a running lab.
@@ -223,7 +267,11 @@ func (a *app) client(cmd *cobra.Command) (*live.Client, error) {
 	if err := needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
 		return nil, err
 	}
-	return live.Find(a.lab)
+	client, err := live.Find(a.lab)
+	if err == nil {
+		client.Remark = func(text string) { a.stderr.printf("%s\n", text) }
+	}
+	return client, err
 }
 
 // needRoot refuses to go on without root.
@@ -233,7 +281,7 @@ func needRoot(cmd *cobra.Command, why string) error {
 	}
 	return &failure{
 		status: exitPrivileges, code: "PrivilegesNeeded",
-		message: fmt.Sprintf("%s needs root: %s", cmd.CommandPath(), why), hint: "sudo " + strings.Join(append([]string{"lab"}, os.Args[1:]...), " "),
+		message: fmt.Sprintf("%s needs root: %s", cmd.CommandPath(), why), hint: currentInvocation().asRoot(os.Args[1:]),
 	}
 }
 

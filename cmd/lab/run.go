@@ -70,7 +70,7 @@ func (a *app) runLab(cmd *cobra.Command, arg string, request live.UpRequest) (r 
 		r.err = err
 		return r
 	}
-	result, err := a.testFile(cmd, client, "")
+	result, err := a.testFile(cmd, client, nil)
 	if err != nil {
 		r.err = err
 		return r
@@ -108,7 +108,7 @@ func (a *app) summary(all []labResult) error {
 			}
 			t.add(r.name(), a.counts(r.Passed, r.Failed))
 		}
-		t.print(a.stdout)
+		a.printTable(&t)
 	}
 	if failed != nil {
 		return failed

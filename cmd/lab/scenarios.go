@@ -33,8 +33,8 @@ func (a *app) scenarios() *cobra.Command {
 			for _, s := range scenarios.List() {
 				t.add(s.Name, s.Title)
 			}
-			t.print(a.stdout)
-			a.stderr.printf("\nlab scenarios NAME prints a lesson, sudo lab run NAME runs it\n")
+			a.printTable(&t)
+			a.stderr.printf("\n%s\n", a.advice("lab scenarios NAME prints a lesson, sudo lab run NAME runs it"))
 			return nil
 		},
 	}

@@ -21,7 +21,7 @@ func (a *app) schema() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = a.stdout.w.Write(text)
+			_, err = a.stdout.Write(text)
 			return err
 		},
 	}

@@ -46,7 +46,7 @@ func (a *app) showResource(info live.Info, name string) error {
 		if r.Name == name {
 			one := live.Info{ReservedIPs: []live.ReservedIPInfo{r}}
 			t := a.reservedIPTable(one)
-			return a.detail(r, func() { t.print(a.stdout) })
+			return a.detail(r, func() { a.printTable(&t) })
 		}
 	}
 	for _, h := range hosts(info) {
@@ -88,7 +88,7 @@ func (a *app) printLab(info live.Info) {
 	section := func(t table) {
 		if len(t.rows) > 1 {
 			o.printf("\n")
-			t.print(o)
+			a.printTable(&t)
 		}
 	}
 	section(a.affinityGroupTable(info))
@@ -164,12 +164,12 @@ func (a *app) printService(c live.CloudServiceInfo) {
 		t.add("deployment", "none")
 		t.add("virtual network", orDash(c.VirtualNetwork))
 	}
-	t.print(a.stdout)
+	a.printTable(&t)
 	for _, d := range c.Deployments {
 		t := table{}
 		a.addDeployment(&t, d)
 		a.stdout.printf("\n")
-		t.print(a.stdout)
+		a.printTable(&t)
 	}
 }
 
@@ -216,7 +216,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		t.add(fmt.Sprintf("service %d/%s", s.Port, s.Protocol), text)
 	}
 	t.add("namespace", live.EnterCommand(info.Name, h.Name))
-	t.print(a.stdout)
+	a.printTable(&t)
 }
 
 func services(h live.HostInfo) string {

@@ -1,41 +1,107 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"vnetlab/lab/labfile"
 	"vnetlab/lab/spelling"
 	"vnetlab/scenarios"
 )
 
-// labFile gives the path of the lab file that an argument means: a file, or else a scenario by its name.
-func labFile(arg string) (string, error) {
+// labFile finds the lab file that an argument means: a file, - for standard input, or else a scenario by its name.
+func labFile(ctx context.Context, arg string) (labfile.Input, error) {
 	info, err := os.Stat(arg)
 	switch {
-	case err == nil && info.IsDir() && !isScenario(arg):
+	case arg == "-", err == nil && !info.IsDir():
+		return readInput(ctx, arg)
+	case err == nil && !isScenario(arg):
 		inside := filepath.Join(arg, scenarios.LabFile)
 		if _, err := os.Stat(inside); err == nil {
-			return "", usage("%s is a folder", arg).orHint("name the lab file: " + inside)
+			return labfile.Input{}, usage("%s is a folder", arg).orHint("name the lab file: " + inside)
 		}
-		return "", usage("%s is a folder and not a lab file", arg)
-	case err == nil && !info.IsDir():
-		return arg, nil
+		return labfile.Input{}, usage("%s is a folder and not a lab file", arg)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return "", usage("%v", err)
+		return labfile.Input{}, usage("%v", err)
 	}
 	if isScenario(arg) {
 		dir, err := scenarios.Materialise(arg)
-		if err != nil {
-			return "", err
-		}
-		return filepath.Join(dir, scenarios.LabFile), nil
+		return labfile.Input{Path: filepath.Join(dir, scenarios.LabFile)}, err
 	}
 	names := scenarioNames()
-	return "", usage("there is no file and no scenario %q", arg).
+	return labfile.Input{}, usage("there is no file and no scenario %q", arg).
 		orHint(spelling.DidYouMean(arg, names), "the scenarios are "+strings.Join(names, ", "))
+}
+
+// stdinName is how standard input is called in messages.
+const stdinName = "<stdin>"
+
+// readInput returns a lab file. What can be read only once, or means something else in another process, is read here: standard input, named
+// pipes and descriptors such as those of <(…).
+func readInput(ctx context.Context, path string) (labfile.Input, error) {
+	if path != "-" {
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().IsRegular() && !ofThisProcess(path) {
+			return labfile.Input{Path: path}, nil // whoever reads it says what is wrong
+		}
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return labfile.Input{}, err
+	}
+	text, err := readOnce(ctx, path)
+	if err != nil {
+		return labfile.Input{}, err
+	}
+	if path == "-" {
+		path = stdinName
+	}
+	return labfile.Input{Path: path, Text: text, Dir: dir}, nil
+}
+
+// ofThisProcess reports whether a path leads to a descriptor of this process.
+func ofThisProcess(path string) bool {
+	absolute, err := filepath.Abs(path)
+	return err == nil && (strings.HasPrefix(absolute, "/dev/") || strings.HasPrefix(absolute, "/proc/"))
+}
+
+// readOnce reads a file until its end or until the context ends: a pipe that nobody writes to has no end.
+func readOnce(ctx context.Context, path string) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		file := os.Stdin
+		if path != "-" {
+			var err error
+			if file, err = os.Open(path); err != nil {
+				done <- result{err: usage("%v", err)}
+				return
+			}
+			defer file.Close()
+		}
+		text, err := io.ReadAll(io.LimitReader(file, labfile.MaxSize+1))
+		switch {
+		case err != nil:
+			err = usage("%s can't be read: %v", path, err)
+		case len(text) > labfile.MaxSize:
+			err = usage("%s is larger than %d MiB", path, labfile.MaxSize>>20)
+		}
+		done <- result{append([]byte{}, text...), err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func scenarioNames() []string {

@@ -32,15 +32,19 @@ func isStep(c expect.Case) bool { return stepName.MatchString(c.Name) }
 const stepDone emu.Verdict = "done"
 
 // runSteps runs the steps of a lab file, or of the file that the lab has, and adds their cases to a result.
-func runSteps(ctx context.Context, client *live.Client, file string, result *expect.Result, finished func(expect.Case)) error {
+func runSteps(ctx context.Context, client *live.Client, file *labfile.Input, result *expect.Result, finished func(expect.Case)) error {
 	summary, err := client.Summary(ctx)
 	if err != nil {
 		return err
 	}
-	if file == "" {
-		file = summary.File
+	if file == nil {
+		own, err := client.File(ctx)
+		if err != nil {
+			return err
+		}
+		file = &own
 	}
-	loaded, err := labfile.Load(file, labfile.Options{Real: summary.Real})
+	loaded, err := file.Load(labfile.Options{Real: summary.Real})
 	if err != nil || len(loaded.Steps) == 0 {
 		return err
 	}

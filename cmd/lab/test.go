@@ -1,8 +1,6 @@
 package main
 
 import (
-	"path/filepath"
-
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab/expect"
@@ -43,9 +41,9 @@ The exit status is 3 when an expectation failed.`,
 
 // formats adds the flags that choose how test results are written.
 func (a *app) formats(cmd *cobra.Command) *cobra.Command {
-	all := []string{textFormat, jsonFormat, tapFormat, junitFormat}
-	format := &choice{value: &a.format, of: all}
-	cmd.Flags().Var(format, "format", "how to write the results: text, json, tap or junit")
+	all := []string{textFormat, wideFormat, jsonFormat, tapFormat, junitFormat}
+	format := &formatFlag{choice{value: &a.format, of: all}, a.stdout}
+	cmd.Flags().Var(format, "format", "how to write the results: text, wide (however long the lines), json, tap or junit")
 	cmd.Flags().VarP(format, "output", "o", "the same as --format")
 	register(cmd, "format", all...)
 	register(cmd, "output", all...)
@@ -61,28 +59,34 @@ func failedExpectation(failed int) error {
 
 // testRunning checks the expectations of a running lab: its own, or those of the files, whose lab is asked if none is named.
 func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error) {
-	for i, file := range files {
-		loaded, err := labfile.Load(file, labfile.Options{})
+	var inputs []*labfile.Input // nil: what the lab itself expects
+	for _, file := range files {
+		input, err := readInput(cmd.Context(), file)
+		if err != nil {
+			return labResult{}, err
+		}
+		loaded, err := input.Load(labfile.Options{})
 		if err != nil {
 			return labResult{}, err
 		}
 		if a.lab == "" {
 			a.lab = loaded.Lab.Name
 		}
-		if files[i], err = filepath.Abs(file); err != nil {
+		if input, err = input.Absolute(); err != nil {
 			return labResult{}, err
 		}
+		inputs = append(inputs, &input)
 	}
-	client, err := live.Find(a.lab)
+	client, err := a.client(cmd)
 	if err != nil {
 		return labResult{}, err
 	}
-	if len(files) == 0 {
-		files = []string{""}
+	if len(inputs) == 0 {
+		inputs = append(inputs, nil)
 	}
 	all := labResult{arg: client.Name, places: a.places(cmd.Context(), client)}
 	all.Result = expect.Result{Lab: client.Name, Cases: []expect.Case{}}
-	for _, file := range files {
+	for _, file := range inputs {
 		r, err := a.testFile(cmd, client, file)
 		if err != nil {
 			return labResult{}, err
@@ -95,7 +99,7 @@ func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error)
 }
 
 // testFile checks the expectations of a file, or the lab's own, and shows how far it is.
-func (a *app) testFile(cmd *cobra.Command, client *live.Client, file string) (expect.Result, error) {
+func (a *app) testFile(cmd *cobra.Command, client *live.Client, file *labfile.Input) (expect.Result, error) {
 	p := a.progress(client.Name)
 	defer p.clear()
 	finished := func(c expect.Case) { p.line(client.Name + "  " + c.Name) }

@@ -63,13 +63,13 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 	if err := needRoot(cmd, "it makes network namespaces"); err != nil {
 		return nil, started{}, err
 	}
-	path, err := labFile(arg)
+	file, err := labFile(cmd.Context(), arg)
 	if err != nil {
 		return nil, started{}, err
 	}
 	p := a.progress(arg)
 	defer p.clear()
-	request.Path, request.Report, request.Output = path, p.report, a.stderr.w
+	request.File, request.Report, request.Output = file, p.report, a.stderr
 	began := time.Now()
 	lab, err := live.Up(cmd.Context(), request)
 	if err != nil {
@@ -84,8 +84,12 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 // lacking adds to the error of a lab that didn't start what the machine lacks, if that may be the reason.
 func (a *app) lacking(ctx context.Context, err error) error {
 	var invalid labfile.Errors
-	if ctx.Err() != nil || errors.As(err, &invalid) {
+	var told *live.Error
+	if ctx.Err() != nil || errors.As(err, &invalid) || errors.As(err, &told) && told.Lacking {
 		return err
+	}
+	if hint := live.LimitHint(err); hint != "" {
+		return &failure{status: exitPrivileges, code: "LimitReached", message: err.Error(), hint: hint, err: err}
 	}
 	for _, f := range live.Check(ctx) {
 		if f.Required && !f.OK {

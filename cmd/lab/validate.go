@@ -40,20 +40,21 @@ func (a *app) validate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate FILE|SCENARIO...",
 		Short: "Read and check lab files; needs no root",
-		Long:  "Read lab files and what they name, and say everything that is wrong with them, with the place. Nothing is started.",
+		Long: `Read lab files and what they name, and say everything that is wrong with them, with the place. Nothing is started. A file named - is
+standard input; the paths in it are relative to the current folder.`,
 		Example: `  lab validate first.yaml
   lab validate -v sql-vnet`,
 		Args:              want(1, -1, "a lab file"),
 		ValidArgsFunction: completeFiles,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			var answer validAnswer
 			var wrong labfile.Errors
 			for _, arg := range args {
-				path, err := labFile(arg)
+				file, err := labFile(cmd.Context(), arg)
 				if err != nil {
 					return err
 				}
-				loaded, err := loadBoth(path)
+				loaded, err := loadBoth(file)
 				var invalid labfile.Errors
 				if errors.As(err, &invalid) {
 					wrong = append(wrong, invalid...)
@@ -62,10 +63,10 @@ func (a *app) validate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				v := validFile{File: path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()), Notes: notesOf(loaded.Notes)}
+				v := validFile{File: file.Path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()), Notes: notesOf(loaded.Notes)}
 				answer.Files = append(answer.Files, v)
 				if a.format == textFormat {
-					a.stdout.printf("%s: %s, lab %s with %s\n", path, a.stdout.green("valid"), v.Lab, spelling.Count(v.Instances, "instance"))
+					a.stdout.printf("%s: %s, lab %s with %s\n", file.Path, a.stdout.green("valid"), v.Lab, spelling.Count(v.Instances, "instance"))
 					for _, n := range loaded.Notes {
 						if verbose {
 							a.stdout.printf("  %s: %s\n", n.Origin, n.Text)
@@ -87,12 +88,12 @@ func (a *app) validate() *cobra.Command {
 }
 
 // loadBoth reads a lab file as it is without and with its real programs.
-func loadBoth(path string) (*labfile.Loaded, error) {
-	loaded, err := labfile.Load(path, labfile.Options{})
+func loadBoth(file labfile.Input) (*labfile.Loaded, error) {
+	loaded, err := file.Load(labfile.Options{})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := labfile.Load(path, labfile.Options{Real: true}); err != nil {
+	if _, err := file.Load(labfile.Options{Real: true}); err != nil {
 		return nil, err
 	}
 	if wrong := checkSteps(loaded.Steps); len(wrong) > 0 {

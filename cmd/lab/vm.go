@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
+	"vnetlab/lab/guestfirewall"
 	"vnetlab/lab/live"
 )
 
@@ -93,12 +93,17 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 			request.firewall = nil
 		}
 		for _, text := range request.firewall {
-			rule, err := parseFirewallRule([]string{text})
+			command, err := parseFirewallCommand([]string{text})
 			if err != nil {
 				return nil, err
 			}
-			a.tellInactive(rule)
-			vm.Firewall = append(vm.Firewall, rule)
+			a.remark(text, command)
+			for _, rule := range command.Rules {
+				vm.Firewall = append(vm.Firewall, lab.GuestFirewallRule{Rule: rule})
+			}
+			if command.Switch != guestfirewall.Unchanged {
+				vm.FirewallOff = command.Switch == guestfirewall.TurnOff
+			}
 		}
 		o.VirtualMachine = vm
 		return o, nil
@@ -227,9 +232,9 @@ func (a *app) state(h live.HostInfo) string {
 	return string(h.State)
 }
 
-// tellInactive remarks on a firewall rule that never matches.
-func (a *app) tellInactive(r lab.GuestFirewallRule) {
-	if r.Inactive != "" {
-		a.stderr.printf("%s\n", fmt.Sprintf("the rule %s has no effect: %s", r.Text, r.Inactive))
+// remark says what a command of a guest firewall does on Windows and not in a lab.
+func (a *app) remark(text string, c guestfirewall.Command) {
+	for _, remark := range c.Remarks() {
+		a.stderr.printf("%s: %s\n", text, remark)
 	}
 }

@@ -1,8 +1,9 @@
 package process
 
 import (
+	"bytes"
 	"encoding/binary"
-	"encoding/json"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -15,18 +16,19 @@ import (
 
 // What one message may carry.
 const (
-	maxMessage = 1 << 20 // bytes of JSON
+	maxMessage = 1 << 20 // bytes
 	maxFiles   = 16
 )
 
-// SendFiles sends one message, as JSON after its length in four bytes, over a connected stream socket, and with it open files
+// SendFiles sends one message, as gob, which keeps every byte of paths and arguments, after its length in four bytes, over a connected stream socket, and with it open files
 // (SCM_RIGHTS). The files stay the caller's: the receiver gets descriptors of its own. Two goroutines must not send on one
 // connection at once.
 func SendFiles(conn *net.UnixConn, msg any, files ...*os.File) error {
-	body, err := json.Marshal(msg)
-	if err != nil {
+	var encoded bytes.Buffer
+	if err := gob.NewEncoder(&encoded).Encode(msg); err != nil {
 		return err
 	}
+	body := encoded.Bytes()
 	if len(body) > maxMessage || len(files) > maxFiles {
 		return fmt.Errorf("message of %d bytes and %d files is too large", len(body), len(files))
 	}
@@ -71,7 +73,7 @@ func ReceiveFiles(conn *net.UnixConn, msg any) (files []*os.File, err error) {
 		}
 		return files, err
 	}
-	return files, json.Unmarshal(body, msg)
+	return files, gob.NewDecoder(bytes.NewReader(body)).Decode(msg)
 }
 
 // readMessage fills buf and keeps the files that come along.

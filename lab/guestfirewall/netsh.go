@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
 	"vnetlab/lab/spelling"
 )
@@ -12,68 +11,138 @@ import (
 // netshArguments is netsh's own text for a command line that it can't take apart.
 const netshArguments = "The number of arguments provided is not valid. Check help for the correct syntax."
 
-// netshConditions are the arguments of add rule that a lab can't hold.
+// netshConditions are the arguments of add rule that have no effect in a lab, or keep the rule from ever matching in one.
 var netshConditions = map[string]condition{
-	"program":        {nil, becauseProgram},
-	"service":        {nil, becauseProgram},
-	"localip":        {[]string{"any"}, becauseLocal},
-	"remoteport":     {[]string{"any"}, becauseSource},
-	"interfacetype":  {[]string{"any"}, becauseInterface},
-	"rmtcomputergrp": {nil, becauseIPsec},
-	"rmtusrgrp":      {nil, becauseIPsec},
-	"edge":           {[]string{"no"}, becauseEdge},
-	"security":       {[]string{"notrequired"}, becauseIPsec},
+	"program":        {harmless: []string{"any"}, bound: "the program"},
+	"service":        {harmless: []string{"any"}, bound: "the service"},
+	"remoteport":     {harmless: []string{"any", "0-65535", "1-65535"}, because: becauseSource},
+	"interfacetype":  {harmless: []string{"any", "lan"}, because: becauseInterface},
+	"rmtcomputergrp": {because: becauseIPsec},
+	"rmtusrgrp":      {because: becauseIPsec},
+	"edge":           {harmless: []string{"no", "yes", "deferapp", "deferuser"}},
+	"security":       {harmless: []string{"notrequired"}, because: becauseIPsec},
 }
 
-var netshKnown = known(netshConditions, "name", "dir", "action", "description", "enable", "profile", "remoteip", "localport", "protocol")
+var netshKnown = known(netshConditions, "name", "dir", "action", "description", "enable", "profile", "localip", "remoteip", "localport", "protocol")
 
-// known lists, sorted, the arguments that are read and those that are refused.
+// known returns, sorted, the arguments that are read and those of the conditions.
 func known(conditions map[string]condition, read ...string) []string {
 	return slices.Sorted(slices.Values(slices.AppendSeq(read, maps.Keys(conditions))))
 }
 
-// parseNetsh reads netsh advfirewall firewall add rule as cmd would hand it over.
-func parseNetsh(text string) (Rule, *Error) {
-	words, err := cmdWords(text)
+// netshWord reports whether a word is a keyword of netsh, which takes the beginning of one for it.
+func netshWord(w word, keyword string) bool {
+	text := strings.ToLower(w.text)
+	return text != "" && strings.HasPrefix(keyword, text)
+}
+
+// parseNetsh reads a netsh command: of advfirewall, or of the older firewall.
+func parseNetsh(text string) (Command, *Error) {
+	const expected = "expected netsh advfirewall firewall add rule"
+	words, err := commandWords(text)
 	if err != nil {
-		return Rule{}, err
+		return Command{}, err
+	}
+	words = joinEquals(words[1:])
+	if len(words) > 1 && strings.EqualFold(words[0].text, "-c") { // the context as an option
+		words = words[1:]
+	}
+	switch {
+	case len(words) == 0:
+		return Command{}, fail("%s", netshArguments).hint(expected).at(len(text))
+	case netshWord(words[0], "firewall"):
+		return parseOldNetsh(words[1:], len(text))
+	case len(words[0].text) < len("adv") || !netshWord(words[0], "advfirewall"):
+		return Command{}, fail("%s, got %.60q in the place of advfirewall", expected, words[0].text).at(words[0].offset)
+	case len(words) > 1 && netshWord(words[1], "set"):
+		return netshProfile(words[2:], len(text))
+	case len(words) > 1 && netshWord(words[1], "reset"):
+		return Command{Switch: TurnOn, Notes: []string{"reset restores the rules that Windows came with; rules of this file stay"}}, nil
 	}
 	words = words[1:]
-	for _, want := range []string{"advfirewall", "firewall", "add", "rule"} {
+	for i, want := range []string{"firewall", "add", "rule"} {
 		if len(words) == 0 {
-			return Rule{}, fail("%s", netshArguments).hint("expected netsh advfirewall firewall add rule").at(len(text))
+			return Command{}, fail("%s", netshArguments).hint(expected).at(len(text))
 		}
-		if !strings.EqualFold(words[0].text, want) {
-			err := fail("expected netsh advfirewall firewall add rule, got %.60q in the place of %s", words[0].text, want).at(words[0].offset)
-			if want == "add" && strings.EqualFold(words[0].text, "delete") {
+		if i == 1 && netshWord(words[0], "set") && len(words) > 1 && netshWord(words[1], "rule") {
+			return netshEnable(words[2:], len(text))
+		}
+		if !netshWord(words[0], want) {
+			err := fail("%s, got %.60q in the place of %s", expected, words[0].text, want).at(words[0].offset)
+			if want == "add" && netshWord(words[0], "delete") {
 				err.Hint = "in a running lab, lab firewall delete takes rules away"
 			}
-			return Rule{}, err
+			return Command{}, err
 		}
 		words = words[1:]
 	}
 	if len(words) == 0 {
-		return Rule{}, fail("%s", netshArguments).hint("expected name=, dir=in and action=").at(len(text))
+		return Command{}, fail("%s", netshArguments).hint("expected name=, dir=in and action=").at(len(text))
 	}
+	given, err := netshTags(words, netshKnown, "netsh advfirewall firewall add rule")
+	if err != nil {
+		return Command{}, err
+	}
+	rule, err := netshRule(given, len(text))
+	return Command{Rules: []Rule{rule}}, err
+}
+
+// joinEquals makes one word of NAME = VALUE: netsh takes space around the sign.
+func joinEquals(words []word) []word {
+	var joined []word
+	for _, w := range words {
+		last := len(joined) - 1
+		switch {
+		case last >= 0 && strings.HasSuffix(joined[last].text, "=") && strings.Count(joined[last].text, "=") == 1,
+			last >= 0 && strings.HasPrefix(w.text, "=") && !strings.Contains(joined[last].text, "="):
+			joined[last].text += w.text
+		default:
+			joined = append(joined, w)
+		}
+	}
+	return joined
+}
+
+// netshTags reads arguments of the form NAME=VALUE. A name may be abbreviated as long as only one begins so.
+func netshTags(words []word, known []string, command string) (map[string]word, *Error) {
 	given := map[string]word{}
 	for _, w := range words {
-		tag, value, ok := strings.Cut(w.text, "=")
-		tag = strings.ToLower(tag)
-		switch _, twice := given[tag]; {
-		case !ok || tag == "":
-			return Rule{}, fail("%s", netshArguments).hint("%.60q is no argument: write NAME=VALUE without space around = and after commas, and \" around what holds a space", w.text).at(w.offset)
-		case !slices.Contains(netshKnown, tag):
-			e := fail("%.60q is not an argument of netsh advfirewall firewall add rule", tag).at(w.offset)
-			e.Hint = spelling.DidYouMean(tag, netshKnown)
-			return Rule{}, e
-		case twice:
-			return Rule{}, fail("%s is given twice", tag).at(w.offset)
-		case value == "":
-			return Rule{}, fail("%s has no value", tag).at(w.offset)
+		name, value, ok := strings.Cut(w.text, "=")
+		if !ok || name == "" {
+			return nil, fail("%s", netshArguments).
+				hint("%.60q is no argument: write NAME=VALUE, without space after commas, and \" around what holds a space", w.text).at(w.offset)
 		}
-		given[tag] = word{value, w.offset + len(tag) + 1}
+		tag, err := netshTag(word{name, w.offset}, known, command)
+		if err != nil {
+			return nil, err
+		}
+		value = strings.TrimSpace(value)
+		switch _, twice := given[tag]; {
+		case twice:
+			return nil, fail("%s is given twice", tag).at(w.offset)
+		case value == "":
+			return nil, fail("%s has no value", tag).at(w.offset)
+		}
+		given[tag] = word{value, w.offset + len(name) + 1}
 	}
-	return netshRule(given, len(text))
+	return given, nil
+}
+
+func netshTag(w word, known []string, command string) (string, *Error) {
+	tag := strings.ToLower(strings.TrimSpace(w.text))
+	if slices.Contains(known, tag) {
+		return tag, nil
+	}
+	matches := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !strings.HasPrefix(k, tag) })
+	switch len(matches) {
+	case 1:
+		return matches[0], nil
+	case 0:
+		err := fail("%.60q is not an argument of %s", tag, command).at(w.offset)
+		err.Hint = spelling.DidYouMean(tag, known)
+		return "", err
+	}
+	return "", fail("the argument %s is ambiguous: %s", tag, strings.Join(matches, ", ")).at(w.offset)
 }
 
 func netshRule(given map[string]word, end int) (Rule, *Error) {
@@ -83,10 +152,12 @@ func netshRule(given map[string]word, end int) (Rule, *Error) {
 			return rule, fail("%s= is missing", tag).hint("expected name=, dir=in and action=allow or action=block").at(end)
 		}
 	}
+	ports := given["localport"]
 	if rule.Name = given["name"].text; strings.EqualFold(rule.Name, "all") {
 		return rule, fail("a rule can't have the name all").at(given["name"].offset)
 	}
-	for _, tag := range netshKnown {
+	deciding := []string{"action", "enable", "profile"} // whether the rule counts at all, before what it is for
+	for _, tag := range slices.Concat(deciding, []string{"dir"}, netshKnown) {
 		w, ok := given[tag]
 		if !ok {
 			continue
@@ -94,14 +165,13 @@ func netshRule(given map[string]word, end int) (Rule, *Error) {
 		if err := rule.setNetsh(tag, w); err != nil {
 			return rule, err
 		}
+		delete(given, tag)
 	}
-	return rule, rule.checkPorts(given["localport"].offset)
+	return rule, rule.checkPorts(ports.offset)
 }
 
 func (r *Rule) setNetsh(tag string, w word) *Error {
 	switch tag {
-	case "dir":
-		return checkDirection(w, "in", "out")
 	case "action":
 		return r.setAction(w)
 	case "enable":
@@ -116,12 +186,17 @@ func (r *Rule) setNetsh(tag string, w word) *Error {
 		return r.setProtocol(w)
 	case "localport":
 		return r.setLocalPorts(w.list())
+	case "localip":
+		return r.setLocal(w.list())
 	case "remoteip":
 		return r.setRemote(w.list())
+	case "dir":
+		return r.checkDirection(w, "in", "out")
 	case "name", "description":
 		return nil
 	}
-	return netshConditions[tag].check(tag+"=", []word{w})
+	netshConditions[tag].apply(r, tag+"=", []word{w})
+	return nil
 }
 
 func (r *Rule) setAction(w word) *Error {
@@ -130,7 +205,8 @@ func (r *Rule) setAction(w word) *Error {
 		r.Allow = true
 	case "block":
 	case "bypass":
-		return fail("the action bypass can't hold in a lab: %s", becauseIPsec).hint("expected allow or block").at(w.offset)
+		r.Allow = true
+		r.deactivate("it is for connections with IPsec, and " + becauseIPsec)
 	default:
 		_, err := oneOf("action", w, "allow", "block")
 		return err
@@ -138,13 +214,18 @@ func (r *Rule) setAction(w word) *Error {
 	return nil
 }
 
-// checkDirection takes the word for traffic that comes in.
-func checkDirection(w word, in, out string) *Error {
+// checkDirection reads for which traffic the rule is. An allowance for outgoing traffic changes nothing, as that is allowed anyway; a block
+// of it would be a promise that a lab doesn't keep.
+func (r *Rule) checkDirection(w word, in, out string) *Error {
 	direction, err := oneOf("the direction", w, in, out)
-	if err == nil && direction == out {
-		return fail("rules for outgoing traffic can't hold in a lab: its guest firewall filters what comes in").at(w.offset)
+	switch {
+	case err != nil || direction == in:
+		return err
+	case r.Allow || r.Inactive != "":
+		r.deactivate("it is for outgoing traffic, which a lab allows anyway")
+		return nil
 	}
-	return err
+	return fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").at(w.offset)
 }
 
 // oneOf reads one of some words, which are in lower case.
@@ -158,38 +239,104 @@ func oneOf(what string, w word, words ...string) (string, *Error) {
 	return "", err
 }
 
-// cmdWords splits a command line at white space outside of double quotes, and takes the quotes away.
-func cmdWords(text string) ([]word, *Error) {
-	var words []word
-	var current strings.Builder
-	start, quote := -1, -1
-	for i, r := range text {
-		switch {
-		case r == '"' && quote >= 0:
-			quote = -1
-		case r == '"':
-			quote = i
-			if start < 0 {
-				start = i
-			}
-		case unicode.IsSpace(r) && quote < 0:
-			if start >= 0 {
-				words = append(words, word{current.String(), start})
-				current.Reset()
-				start = -1
-			}
-		default:
-			if start < 0 {
-				start = i
-			}
-			current.WriteRune(r)
+// netshProfile reads netsh advfirewall set ...profile: the firewall as a whole. The network of an Azure virtual machine is public, so what
+// is set for other profiles has no effect.
+func netshProfile(words []word, end int) (Command, *Error) {
+	const expected = "expected netsh advfirewall set allprofiles state off"
+	if len(words) < 2 {
+		return Command{}, fail("%s", netshArguments).hint(expected).at(end)
+	}
+	public := false
+	switch profile := strings.ToLower(words[0].text); profile {
+	case "allprofiles", "currentprofile", "publicprofile":
+		public = true
+	case "domainprofile", "privateprofile":
+	default:
+		err := fail("%s, got %.60q in the place of the profile", expected, words[0].text).at(words[0].offset)
+		err.Hint = spelling.DidYouMean(profile, []string{"allprofiles", "currentprofile", "publicprofile", "domainprofile", "privateprofile"})
+		return Command{}, err
+	}
+	var c Command
+	switch setting := strings.ToLower(words[1].text); {
+	case setting == "state" && len(words) == 3:
+		state, err := oneOf("state", words[2], "on", "off", "notconfigured")
+		if err != nil {
+			return c, err
 		}
+		c.Switch = map[string]Switch{"on": TurnOn, "off": TurnOff, "notconfigured": TurnOn}[state]
+	case setting == "firewallpolicy" && len(words) == 3:
+		if err := c.setPolicy(words[2]); err != nil {
+			return c, err
+		}
+	case setting == "settings", setting == "logging":
+		c.Notes = []string{"the command has no effect: a lab has no " + setting + " of a firewall"}
+	default:
+		err := fail("%s, got %.60q in the place of state", expected, words[1].text).at(words[1].offset)
+		err.Hint = spelling.DidYouMean(setting, []string{"state", "firewallpolicy", "settings", "logging"})
+		return c, err
 	}
-	if quote >= 0 {
-		return nil, fail("the quotation mark is never closed").at(quote)
+	if !public {
+		return Command{Notes: []string{"the command has no effect: " + notForPublic}}, nil
 	}
-	if start >= 0 {
-		words = append(words, word{current.String(), start})
+	return c, nil
+}
+
+// setPolicy reads what becomes of connections that no rule is for: BLOCKINBOUND,ALLOWOUTBOUND.
+func (c *Command) setPolicy(w word) *Error {
+	policies := w.list()
+	if len(policies) != 2 {
+		return fail("expected a policy such as blockinbound,allowoutbound, got %.60q", w.text).at(w.offset)
 	}
-	return words, nil
+	in, err := oneOf("the policy for incoming traffic", policies[0], "blockinbound", "allowinbound", "blockinboundalways", "notconfigured")
+	if err != nil {
+		return err
+	}
+	out, err := oneOf("the policy for outgoing traffic", policies[1], "allowoutbound", "blockoutbound", "notconfigured")
+	if err != nil {
+		return err
+	}
+	if out == "blockoutbound" {
+		return fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").at(policies[1].offset)
+	}
+	switch in {
+	case "allowinbound":
+		c.Rules = []Rule{{Name: "firewall policy", Allow: true}}
+	case "blockinboundalways":
+		c.Rules = []Rule{{Name: "firewall policy"}}
+	}
+	return nil
+}
+
+// netshEnable reads netsh advfirewall firewall set rule ... new enable=yes.
+func netshEnable(words []word, end int) (Command, *Error) {
+	at := slices.IndexFunc(words, func(w word) bool { return strings.EqualFold(w.text, "new") })
+	if at < 1 || at == len(words)-1 {
+		return Command{}, fail("%s", netshArguments).hint(`expected netsh advfirewall firewall set rule group="NAME" new enable=yes`).at(end)
+	}
+	which, err := netshTags(words[:at], []string{"group", "name", "dir", "profile", "program", "service", "localip", "remoteip", "localport", "remoteport", "protocol"},
+		"netsh advfirewall firewall set rule")
+	if err != nil {
+		return Command{}, err
+	}
+	changes, err := netshTags(words[at+1:], append([]string{"new"}, netshKnown...), "netsh advfirewall firewall set rule")
+	if err != nil {
+		return Command{}, err
+	}
+	if _, ok := changes["enable"]; !ok || len(changes) > 1 {
+		return Command{}, fail("only new enable=yes is understood: other changes of rules are not").hint("write the rule as it should be with add rule").at(words[at].offset)
+	}
+	if yes, err := oneOf("enable", changes["enable"], "yes", "no"); err != nil || yes == "no" {
+		if err == nil {
+			err = fail("rules that Windows came with can't be disabled here").hint("write a block rule").at(changes["enable"].offset)
+		}
+		return Command{}, err
+	}
+	name, ok := which["group"]
+	if !ok {
+		name, ok = which["name"]
+	}
+	if !ok {
+		return Command{}, fail("%s", netshArguments).hint("expected group= or name=").at(end)
+	}
+	return enablePredefined(name)
 }

@@ -34,41 +34,6 @@ func (e *Error) hint(format string, args ...any) *Error {
 // shortForm is what a hint shows of the short form.
 const shortForm = "allow|block tcp|udp|icmp|any [PORT[,FIRST-LAST]...] [from ADDRESS|PREFIX|FIRST-LAST|localsubnet|any[,...]]"
 
-// Parse reads a rule in any of its forms. The error is an *Error.
-func Parse(text string) (Rule, error) {
-	rule, err := parse(text)
-	if err != nil {
-		err.Offset = min(max(err.Offset, 0), len(text))
-		return Rule{}, err
-	}
-	rule.Text = text
-	return rule, nil
-}
-
-func parse(text string) (Rule, *Error) {
-	words := fields(text)
-	if len(words) == 0 {
-		return Rule{}, fail("the rule is empty").hint("write %s", shortForm)
-	}
-	switch first := strings.ToLower(words[0].text); first {
-	case "allow", "block":
-		return parseShort(words, len(text))
-	case "netsh", "netsh.exe":
-		return parseNetsh(text)
-	case "new-netfirewallrule":
-		return parsePowerShell(text, words[0].offset+len(words[0].text))
-	case "deny", "drop", "reject":
-		return Rule{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).hint(`did you mean "block"?`).at(words[0].offset)
-	case "permit", "accept":
-		return Rule{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).hint(`did you mean "allow"?`).at(words[0].offset)
-	}
-	err := fail("expected allow, block, netsh or New-NetFirewallRule, got %.60q", words[0].text).at(words[0].offset)
-	if near := spelling.DidYouMean(words[0].text, []string{"allow", "block", "netsh", "New-NetFirewallRule"}); near != "" {
-		return Rule{}, err.hint("%s", near)
-	}
-	return Rule{}, err.hint("the short form is: %s", shortForm)
-}
-
 // word is a part of the text without its quotes.
 type word struct {
 	text   string
@@ -141,6 +106,9 @@ func parseShort(words []word, end int) (Rule, *Error) {
 		if err := rule.setLocalPorts(rest[0].list()); err != nil {
 			return rule, err
 		}
+		if rule.Note != "" {
+			return rule, fail("%s", rule.Note).hint("name the port").at(rest[0].offset)
+		}
 		rest = rest[1:]
 	}
 	if len(rest) == 0 {
@@ -162,5 +130,13 @@ func parseShort(words []word, end int) (Rule, *Error) {
 	if err := rule.setRemote(rest[1].list()); err != nil {
 		return rule, err
 	}
-	return rule, rule.checkPorts(words[1].offset)
+	return rule, rule.checkShort(words, rest[1])
+}
+
+// checkShort refuses in the short form, which is the lab's own, what is only read with a note in commands of Windows.
+func (r *Rule) checkShort(words []word, remote word) *Error {
+	if r.Note != "" {
+		return fail("%s", r.Note).hint("leave it out").at(remote.offset)
+	}
+	return r.checkPorts(words[1].offset)
 }

@@ -1,74 +1,74 @@
 package guestfirewall
 
 import (
+	"slices"
 	"strings"
-	"unicode"
 
 	"vnetlab/lab/spelling"
 )
 
-// powerShellConditions are the parameters of New-NetFirewallRule that a lab can't hold.
+// powerShellConditions are the parameters of New-NetFirewallRule that have no effect in a lab, or keep the rule from ever matching in one.
 var powerShellConditions = map[string]condition{
-	"Program":             {[]string{"any"}, becauseProgram},
-	"Package":             {nil, becauseProgram},
-	"Service":             {nil, becauseProgram},
-	"LocalUser":           {[]string{"any"}, becauseProgram},
-	"Owner":               {nil, becauseProgram},
-	"LocalAddress":        {[]string{"any"}, becauseLocal},
-	"RemotePort":          {[]string{"any"}, becauseSource},
-	"InterfaceAlias":      {[]string{"any"}, becauseInterface},
-	"InterfaceType":       {[]string{"any"}, becauseInterface},
-	"RemoteUser":          {[]string{"any"}, becauseIPsec},
-	"RemoteMachine":       {[]string{"any"}, becauseIPsec},
-	"Authentication":      {[]string{"notrequired"}, becauseIPsec},
-	"Encryption":          {[]string{"notrequired"}, becauseIPsec},
-	"OverrideBlockRules":  {[]string{"false"}, becauseIPsec},
-	"EdgeTraversalPolicy": {[]string{"block"}, becauseEdge},
-	"DynamicTarget":       {[]string{"any"}, becauseInterface},
-	"PolicyStore":         {[]string{"persistentstore"}, "there is no group policy in it"},
+	"Program":             {harmless: []string{"any"}, bound: "the program"},
+	"Package":             {harmless: []string{"any"}, bound: "the package"},
+	"Service":             {harmless: []string{"any"}, bound: "the service"},
+	"LocalUser":           {harmless: []string{"any"}, bound: "the user"},
+	"Owner":               {harmless: []string{"any"}, bound: "the owner"},
+	"RemotePort":          {harmless: []string{"any", "0-65535", "1-65535"}, because: becauseSource},
+	"InterfaceAlias":      {},
+	"InterfaceType":       {harmless: []string{"any", "wired"}, because: becauseInterface},
+	"RemoteUser":          {harmless: []string{"any"}, because: becauseIPsec},
+	"RemoteMachine":       {harmless: []string{"any"}, because: becauseIPsec},
+	"Authentication":      {harmless: []string{"notrequired"}, because: becauseIPsec},
+	"Encryption":          {harmless: []string{"notrequired"}, because: becauseIPsec},
+	"OverrideBlockRules":  {harmless: []string{"false"}, because: becauseIPsec},
+	"EdgeTraversalPolicy": {},
+	"DynamicTarget":       {harmless: []string{"any"}, because: becauseInterface},
+	"DynamicTransport":    {harmless: []string{"any"}, because: becauseInterface},
+	"PolicyStore":         {harmless: []string{"persistentstore", "activestore", "localhost"}, because: becausePolicy},
+	"GPOSession":          {because: becausePolicy},
+	"LooseSourceMapping":  {}, "LocalOnlyMapping": {}, "Platform": {},
+	// Common parameters, which all commands have.
+	"Confirm": {}, "Debug": {}, "Verbose": {}, "AsJob": {}, "ErrorAction": {}, "ErrorVariable": {}, "WarningAction": {}, "WarningVariable": {},
+	"InformationAction": {}, "InformationVariable": {}, "OutVariable": {}, "OutBuffer": {}, "PipelineVariable": {}, "ThrottleLimit": {},
+	"CimSession": {},
+}
+
+// powerShellSwitches are the parameters that need no value.
+var powerShellSwitches = []string{"Confirm", "Debug", "Verbose", "AsJob", "WhatIf", "All", "PassThru"}
+
+// powerShellAliases are short names of parameters.
+var powerShellAliases = map[string]string{
+	"ea": "ErrorAction", "ev": "ErrorVariable", "wa": "WarningAction", "wv": "WarningVariable", "infa": "InformationAction", "iv": "InformationVariable",
+	"ov": "OutVariable", "ob": "OutBuffer", "pv": "PipelineVariable", "cf": "Confirm", "wi": "WhatIf", "vb": "Verbose", "db": "Debug",
 }
 
 var powerShellKnown = known(powerShellConditions,
-	"DisplayName", "Name", "Description", "Group", "Direction", "Action", "Enabled", "Profile", "Protocol", "LocalPort", "RemoteAddress", "IcmpType")
+	"DisplayName", "Name", "Description", "Group", "Direction", "Action", "Enabled", "Profile", "Protocol", "LocalPort", "LocalAddress", "RemoteAddress", "IcmpType", "WhatIf")
 
-// parsePowerShell reads what follows New-NetFirewallRule.
-func parsePowerShell(text string, start int) (Rule, *Error) {
-	tokens, err := powerShellTokens(text, start)
+// parseNewRule reads what follows New-NetFirewallRule.
+func parseNewRule(text string, start int) (Rule, *Error) {
+	given, err := powerShellParameters(text, start, "New-NetFirewallRule", powerShellKnown)
 	if err != nil {
 		return Rule{}, err
-	}
-	given := map[string][]word{}
-	for len(tokens) > 0 {
-		parameter := tokens[0]
-		if !parameter.parameter {
-			return Rule{}, fail("expected a parameter, -NAME VALUE, got %.60q", parameter.text).hint("a list is separated by commas, and what holds a space is quoted").at(parameter.offset)
-		}
-		name, err := parameterName(parameter.word)
-		if err != nil {
-			return Rule{}, err
-		}
-		if given[name] != nil {
-			return Rule{}, fail("-%s is given twice", name).at(parameter.offset)
-		}
-		given[name], tokens, err = parameterValues(name, tokens, len(text))
-		if err != nil {
-			return Rule{}, err
-		}
 	}
 	if given["DisplayName"] == nil {
 		return Rule{}, fail("-DisplayName is missing").at(len(text))
 	}
 	rule := Rule{Allow: true}
-	for _, name := range powerShellKnown {
+	done := map[string]bool{}
+	deciding := []string{"Action", "Enabled", "Profile", "WhatIf"} // whether the rule counts at all, before what it is for
+	for _, name := range slices.Concat(deciding, []string{"Direction"}, powerShellKnown) {
 		values, ok := given[name]
-		if !ok {
+		if !ok || done[name] {
 			continue
 		}
+		done[name] = true
 		if err := rule.setPowerShell(name, values); err != nil {
 			return Rule{}, err
 		}
 	}
-	if kinds := given["IcmpType"]; kinds != nil && rule.Protocol != "icmp" {
+	if kinds := given["IcmpType"]; kinds != nil && rule.Protocol != "icmp" && rule.Inactive == "" {
 		return Rule{}, fail("-IcmpType needs -Protocol ICMPv4").at(kinds[0].offset)
 	}
 	if ports := given["LocalPort"]; ports != nil {
@@ -77,10 +77,45 @@ func parsePowerShell(text string, start int) (Rule, *Error) {
 	return rule, nil
 }
 
+// powerShellParameters reads the parameters of a command and their values.
+func powerShellParameters(text string, start int, command string, known []string) (map[string][]word, *Error) {
+	tokens, err := powerShellTokens(text, start)
+	if err != nil {
+		return nil, err
+	}
+	given := map[string][]word{}
+	for len(tokens) > 0 {
+		parameter := tokens[0]
+		if !parameter.parameter {
+			return nil, fail("expected a parameter, -NAME VALUE, got %.60q", parameter.text).
+				hint("a list is separated by commas, and what holds a space is quoted").at(parameter.offset)
+		}
+		name, err := parameterName(parameter.word, command, known)
+		if err != nil {
+			return nil, err
+		}
+		if given[name] != nil {
+			return nil, fail("-%s is given twice", name).at(parameter.offset)
+		}
+		if slices.Contains(powerShellSwitches, name) && !parameter.colon {
+			given[name], tokens = []word{{"true", parameter.offset}}, tokens[1:]
+			continue
+		}
+		given[name], tokens, err = parameterValues(name, tokens, len(text))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return given, nil
+}
+
 // parameterName finds the parameter that is meant: PowerShell takes any beginning of a name that only one has.
-func parameterName(w word) (string, *Error) {
+func parameterName(w word, command string, known []string) (string, *Error) {
+	if name, ok := powerShellAliases[strings.ToLower(w.text)]; ok && slices.Contains(known, name) {
+		return name, nil
+	}
 	var matches []string
-	for _, k := range powerShellKnown {
+	for _, k := range known {
 		if strings.EqualFold(k, w.text) {
 			return k, nil
 		}
@@ -92,19 +127,24 @@ func parameterName(w word) (string, *Error) {
 	case 1:
 		return matches[0], nil
 	case 0:
-		err := fail("New-NetFirewallRule has no parameter -%.60s", w.text).at(w.offset)
-		err.Hint = spelling.DidYouMean(w.text, powerShellKnown)
+		err := fail("%s has no parameter -%.60s", command, w.text).at(w.offset)
+		err.Hint = spelling.DidYouMean(w.text, known)
 		return "", err
 	}
 	return "", fail("the parameter -%s is ambiguous: -%s", w.text, strings.Join(matches, ", -")).at(w.offset)
 }
 
-// parameterValues takes the list of values after the parameter at the head of the tokens, and gives what is left.
+// parameterValues takes the list of values after the parameter at the head of the tokens, and returns what is left. A list may stand in
+// parentheses.
 func parameterValues(name string, tokens []token, end int) ([]word, []token, *Error) {
 	var values []word
 	rest := tokens[1:]
+	depth := 0
 	for {
-		if len(rest) == 0 || rest[0].parameter || rest[0].comma {
+		for len(rest) > 0 && rest[0].open {
+			depth, rest = depth+1, rest[1:]
+		}
+		if len(rest) == 0 || rest[0].parameter || rest[0].comma || rest[0].close {
 			at := end
 			if len(rest) > 0 {
 				at = rest[0].offset
@@ -113,16 +153,27 @@ func parameterValues(name string, tokens []token, end int) ([]word, []token, *Er
 		}
 		values = append(values, rest[0].word)
 		rest = rest[1:]
-		if len(rest) == 0 || !rest[0].comma {
-			return values, rest, nil
+		for depth > 0 && len(rest) > 0 && rest[0].close {
+			depth, rest = depth-1, rest[1:]
 		}
-		rest = rest[1:]
+		if len(rest) > 0 && rest[0].comma {
+			rest = rest[1:]
+			continue
+		}
+		switch {
+		case depth > 0 && len(rest) == 0:
+			return nil, nil, fail("the parenthesis is never closed").at(end)
+		case depth > 0:
+			return nil, nil, fail("expected a comma or the end of the list, got %.60q", rest[0].text).at(rest[0].offset)
+		}
+		return values, rest, nil
 	}
 }
 
 func (r *Rule) setPowerShell(name string, values []word) *Error {
 	if c, ok := powerShellConditions[name]; ok {
-		return c.check("-"+name, values)
+		c.apply(r, "-"+name+" ", values)
+		return nil
 	}
 	switch name {
 	case "Profile":
@@ -132,14 +183,20 @@ func (r *Rule) setPowerShell(name string, values []word) *Error {
 		}
 		return r.setProfiles(all)
 	case "LocalPort":
-		return r.setLocalPorts(values)
+		return r.setLocalPorts(lists(values))
+	case "LocalAddress":
+		return r.setLocal(lists(values))
 	case "RemoteAddress":
-		return r.setRemote(values)
+		return r.setRemote(lists(values))
 	case "IcmpType":
+		echo := false
 		for _, v := range values {
-			if err := checkICMPType(v); err != nil {
-				return err
-			}
+			kind := Rule{}
+			kind.setICMPType(v)
+			echo = echo || kind.Inactive == ""
+		}
+		if !echo {
+			r.setICMPType(values[0])
 		}
 		return nil
 	}
@@ -150,14 +207,18 @@ func (r *Rule) setPowerShell(name string, values []word) *Error {
 	case "DisplayName":
 		r.Name = value.text
 	case "Direction":
-		return checkDirection(value, "inbound", "outbound")
+		return r.checkDirection(value, "inbound", "outbound")
+	case "WhatIf":
+		if whatIf, err := truth("-WhatIf", value); err != nil || whatIf {
+			r.deactivate("-WhatIf only shows what the command would do")
+		}
 	case "Action":
 		action, err := oneOf("-Action", value, "allow", "block")
 		r.Allow = action == "allow"
 		return err
 	case "Enabled":
-		enabled, err := oneOf("-Enabled", value, "true", "false")
-		if err == nil && enabled == "false" {
+		enabled, err := truth("-Enabled", value)
+		if err == nil && !enabled {
 			r.deactivate("it is disabled")
 		}
 		return err
@@ -167,97 +228,22 @@ func (r *Rule) setPowerShell(name string, values []word) *Error {
 	return nil
 }
 
-// token is a word of PowerShell; a parameter is without its hyphen.
-type token struct {
-	word
-	parameter, comma bool
-}
-
-// powerShellTokens takes a command apart: words, quoted strings, parameters and commas. It knows no variables but $true and
-// $false, no expressions and no pipes.
-func powerShellTokens(text string, i int) ([]token, *Error) {
-	var tokens []token
-	for i < len(text) {
-		c := text[i]
-		switch {
-		case isSpace(c):
-			i++
-		case c == '`' && (i+1 == len(text) || isSpace(text[i+1])): // continues on the next line
-			i++
-		case c == ',':
-			tokens = append(tokens, token{word: word{",", i}, comma: true})
-			i++
-		case constant(text[i:]) != "":
-			value := constant(text[i:])
-			tokens = append(tokens, token{word: word{value, i}})
-			i += len("$") + len(value)
-		case strings.IndexByte("$|;&<>(){}@#", c) >= 0:
-			return nil, fail("%q is not understood: write plain values, without variables, expressions and pipes", string(c)).at(i)
-		case c == '"' || c == '\'':
-			value, end, err := powerShellString(text, i)
-			if err != nil {
-				return nil, err
-			}
-			tokens = append(tokens, token{word: word{value, i}})
-			i = end
-		default:
-			end := i
-			for end < len(text) && !isSpace(text[end]) && strings.IndexByte(",$|;&<>(){}@\"'`", text[end]) < 0 {
-				end++
-			}
-			if end == i { // a lone backtick before a letter
-				return nil, fail("%q is not understood", string(c)).at(i)
-			}
-			w := word{text[i:end], i}
-			if name, ok := strings.CutPrefix(w.text, "-"); ok && name != "" && unicode.IsLetter(rune(name[0])) {
-				name, value, colon := strings.Cut(name, ":") // -Name:Value
-				tokens = append(tokens, token{word: word{name, i}, parameter: true})
-				if colon && value != "" {
-					tokens = append(tokens, token{word: word{value, i + len(name) + 2}})
-				}
-			} else {
-				tokens = append(tokens, token{word: w})
-			}
-			i = end
-		}
+// truth reads a truth value of the firewall's commands, which know 1 for true and 2 for false too.
+func truth(what string, w word) (bool, *Error) {
+	switch w.text {
+	case "1":
+		return true, nil
+	case "2", "0":
+		return false, nil
 	}
-	return tokens, nil
+	value, err := oneOf(what, w, "true", "false")
+	return value == "true", err
 }
 
-// constant gives the truth value that a text begins with, in the letters of a plain one; empty: it begins with none.
-func constant(text string) string {
-	for _, value := range []string{"true", "false"} {
-		end := len("$") + len(value)
-		if len(text) >= end && strings.EqualFold(text[:end], "$"+value) && (len(text) == end || isSpace(text[end]) || text[end] == ',') {
-			return value
-		}
+// lists splits values that hold commas: PowerShell hands them over as one, and Windows takes them apart.
+func lists(values []word) (all []word) {
+	for _, v := range values {
+		all = append(all, v.list()...)
 	}
-	return ""
+	return all
 }
-
-// powerShellString reads a quoted string and gives its value and where it ends. A quotation mark is doubled inside; double
-// quotes know the backtick too.
-func powerShellString(text string, start int) (string, int, *Error) {
-	quote := text[start]
-	var b strings.Builder
-	for i := start + 1; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case c == quote && i+1 < len(text) && text[i+1] == quote:
-			b.WriteByte(quote)
-			i++
-		case c == quote:
-			return b.String(), i + 1, nil
-		case quote == '"' && c == '$':
-			return "", 0, fail("variables in strings are not understood").hint("write the value, or single quotes").at(i)
-		case quote == '"' && c == '`' && i+1 < len(text):
-			i++
-			b.WriteByte(text[i])
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return "", 0, fail("the quotation mark is never closed").at(start)
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

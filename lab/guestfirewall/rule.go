@@ -1,10 +1,14 @@
 // Package guestfirewall reads rules of a guest firewall as people write them: in a short form of our own, as a netsh command and as
-// the New-NetFirewallRule command of PowerShell. What a rule does to packets is decided elsewhere.
+// the commands of PowerShell, with what people put around them. What a rule does to packets is decided elsewhere.
+//
+// What Windows takes is taken. What a command says that a lab can't hold is a note, and a rule that could never match here is inactive and
+// says why; what would be wrong in a lab, such as a block of outgoing traffic, is refused.
 package guestfirewall
 
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"vnetlab/emu"
@@ -23,18 +27,56 @@ type Rule struct {
 	RemoteRanges [][2]netip.Addr
 	// LocalSubnet means every address in the subnet of the machine itself.
 	LocalSubnet bool
+	// Local and LocalRanges are the addresses of the machine that the rule is for; with none of them, all.
+	Local       []netip.Prefix
+	LocalRanges [][2]netip.Addr
 	// Inactive says why the rule never matches, though it was accepted: it is disabled, or for other profiles than the machine's.
 	// Empty: the rule counts.
 	Inactive string
-	Text     string // as it was written
+	// Note says what the rule does on Windows and not in a lab; empty: nothing.
+	Note string
+	Text string // as it was written
 }
 
-// AnyRemote says whether the rule is for everybody at the other end.
+// bind restricts a rule, whose action is known, to a program. A lab sees packets, not programs: an allowance then counts for every program,
+// and a block for none. So a lab never claims a protection that Windows might not give.
+func (r *Rule) bind(program string) {
+	if r.Allow {
+		r.remark("the rule is bound to %s; a lab's firewall sees packets, not programs, so it allows every program", program)
+		return
+	}
+	r.deactivate("it is bound to " + program + ", and a lab's firewall sees packets, not programs")
+}
+
+func (r *Rule) deactivate(why string) {
+	if r.Inactive == "" {
+		r.Inactive = why
+	}
+}
+
+func (r *Rule) remark(format string, args ...any) {
+	if r.Note != "" {
+		r.Note += "; "
+	}
+	r.Note += fmt.Sprintf(format, args...)
+}
+
+// ForAddress reports whether the rule is for an address of the machine.
+func (r Rule) ForAddress(a netip.Addr) bool {
+	if len(r.Local) == 0 && len(r.LocalRanges) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.Local, func(p netip.Prefix) bool { return p.Contains(a) }) ||
+		slices.ContainsFunc(r.LocalRanges, func(p [2]netip.Addr) bool { return p[0].Compare(a) <= 0 && a.Compare(p[1]) <= 0 })
+}
+
+// AnyRemote reports whether the rule is for everybody at the other end.
 func (r Rule) AnyRemote() bool {
 	return len(r.Remote) == 0 && len(r.RemoteRanges) == 0 && !r.LocalSubnet
 }
 
-// String gives the rule in the short form, which Parse takes. Name, Text and Inactive are not part of it.
+// String returns the rule in the short form, which Parse takes. Name, Text, Inactive, Note and the local
+// addresses are not part of it.
 func (r Rule) String() string {
 	var b strings.Builder
 	b.WriteString("block ")

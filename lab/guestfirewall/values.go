@@ -26,31 +26,45 @@ func (r *Rule) setProtocol(w word) *Error {
 		r.Protocol = "icmp"
 		if typed {
 			kind, _, _ := strings.Cut(icmpType, ",")
-			return checkICMPType(word{kind, w.offset})
+			r.setICMPType(word{kind, w.offset})
 		}
 	case "any":
 		r.Protocol = ""
 	case "icmpv6", "58":
-		return fail("protocol %s can't be matched: a lab has IPv4 alone", name).at(w.offset)
+		r.deactivate(onlyIPv4)
 	default:
-		err := fail("protocol %.60q can't be matched, expected tcp, udp, icmpv4 or any", w.text).at(w.offset)
+		if _, err := strconv.ParseUint(name, 10, 8); err == nil || slices.Contains(otherProtocols, name) {
+			r.deactivate("it is for the protocol " + name + ", and what connects in a lab is TCP, UDP and ICMP")
+			return nil
+		}
+		err := fail("protocol %.60q is not known, expected tcp, udp, icmpv4, any or a number", w.text).at(w.offset)
 		err.Hint = spelling.DidYouMean(name, []string{"tcp", "udp", "icmpv4", "any"})
 		return err
 	}
 	return nil
 }
 
-// checkICMPType takes echo requests, the only ICMP that starts anything in a lab, and all types; ICMP errors belong to a
-// connection and pass with it.
-func checkICMPType(w word) *Error {
-	if kind := strings.ToLower(w.text); kind == "any" || kind == "8" {
-		return nil
+// otherProtocols are names of protocols that Windows knows and that nothing in a lab speaks.
+var otherProtocols = []string{"hopopt", "igmp", "gre", "ipv6", "ipv6-route", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "vrrp", "pgm", "l2tp", "esp", "ah", "sctp"}
+
+// setICMPType takes echo requests, the only ICMP that starts anything in a lab, and all types. ICMP errors belong to a connection and pass
+// with it; other questions nobody asks.
+func (r *Rule) setICMPType(w word) {
+	kind, _, _ := strings.Cut(strings.ToLower(w.text), ":") // TYPE:CODE
+	if kind = strings.TrimSpace(kind); kind == "any" || kind == "8" {
+		return
 	}
-	return fail("ICMP type %.60q can't be matched, expected 8 (echo request) or any", w.text).at(w.offset)
+	r.deactivate("it is for ICMP of type " + kind + ", and only echo requests, type 8, begin something in a lab")
 }
 
-// portWords are the ports that Windows knows by the program behind them.
-var portWords = []string{"rpc", "rpc-epmap", "rpcepmap", "iphttps", "iphttpsin", "iphttpsout", "ply2disc", "playtodiscovery", "teredo"}
+// onlyIPv4 is why what is for IPv6 has no effect.
+const onlyIPv4 = "it is for IPv6, and a lab has only IPv4"
+
+// portWords are the ports that Windows knows by the program behind them; 0: Windows gives the program one when it starts.
+var portWords = map[string]uint16{
+	"rpc": 0, "rpc-epmap": 135, "rpcepmap": 135, "iphttps": 443, "iphttpsin": 443, "iphttpsout": 443, "ply2disc": 0, "playtodiscovery": 0,
+	"mdns": 5353, "teredo": 0,
+}
 
 // setLocalPorts reads ports and ranges of ports.
 func (r *Rule) setLocalPorts(items []word) *Error {
@@ -58,10 +72,16 @@ func (r *Rule) setLocalPorts(items []word) *Error {
 		return nil
 	}
 	for _, item := range items {
-		if slices.Contains(portWords, strings.ToLower(item.text)) {
-			return fail("port %s can't be matched: it stands for whatever port a Windows program was given", item.text).hint("name the port").at(item.offset)
+		if port, ok := portWords[strings.ToLower(item.text)]; ok {
+			if port == 0 {
+				r.remark("port %s stands for whatever port Windows gave a program; a lab doesn't know it", item.text)
+				continue
+			}
+			r.LocalPorts = append(r.LocalPorts, emu.PortRange{First: port, Last: port})
+			continue
 		}
-		first, last, isRange := strings.Cut(item.text, "-")
+		text := strings.Map(plainDash, item.text)
+		first, last, isRange := strings.Cut(text, "-")
 		if !isRange {
 			last = first
 		}
@@ -77,7 +97,17 @@ func (r *Rule) setLocalPorts(items []word) *Error {
 		}
 		r.LocalPorts = append(r.LocalPorts, emu.PortRange{First: low, Last: high})
 	}
+	if len(r.LocalPorts) == 0 {
+		r.deactivate("a lab knows none of its ports")
+	}
 	return nil
+}
+
+func plainDash(r rune) rune {
+	if isDash(r) {
+		return '-'
+	}
+	return r
 }
 
 func parsePort(s string) (uint16, bool) {
@@ -94,41 +124,105 @@ func (r *Rule) checkPorts(offset int) *Error {
 	return nil
 }
 
-// addressWords are the remote addresses that Windows takes from the settings of the machine's network.
-var addressWords = []string{"dns", "dhcp", "wins", "defaultgateway", "internet", "intranet", "rmtintranet", "ply2renders", "playtodevice", "captiveportal"}
+// addressWords are the remote addresses that Windows takes from the settings of the machine's network, with those that they mean in a lab:
+// none where nothing ever connects from there.
+var addressWords = map[string][][2]netip.Addr{
+	"dns": nil, "dns4": nil, "dhcp": nil, "dhcp4": nil, "wins": nil, "wins4": nil, "defaultgateway": nil, "defaultgateway4": nil,
+	"ply2renders": nil, "playtodevice": nil, "captiveportal": nil,
+	"intranet": private, "rmtintranet": private, "intranetremoteaccess": private, "internet": outside(private),
+}
+
+// private are the address spaces of RFC 1918 and, for deployments outside any virtual network, of RFC 6598, in order.
+var private = [][2]netip.Addr{
+	{netip.MustParseAddr("10.0.0.0"), netip.MustParseAddr("10.255.255.255")},
+	{netip.MustParseAddr("100.64.0.0"), netip.MustParseAddr("100.127.255.255")},
+	{netip.MustParseAddr("172.16.0.0"), netip.MustParseAddr("172.31.255.255")},
+	{netip.MustParseAddr("192.168.0.0"), netip.MustParseAddr("192.168.255.255")},
+}
+
+// outside returns the ranges between some ranges, which are in order.
+func outside(ranges [][2]netip.Addr) (all [][2]netip.Addr) {
+	next := netip.IPv4Unspecified()
+	for _, r := range ranges {
+		all = append(all, [2]netip.Addr{next, r[0].Prev()})
+		next = r[1].Next()
+	}
+	return append(all, [2]netip.Addr{next, netip.AddrFrom4([4]byte{255, 255, 255, 255})})
+}
 
 // setRemote reads who may be at the other end.
 func (r *Rule) setRemote(items []word) *Error {
 	for _, item := range items {
 		text := strings.ToLower(item.text)
+		ranges, isWord := addressWords[text]
 		switch {
-		case text == "any" || text == "0.0.0.0/0":
+		case text == "any" || text == "0.0.0.0/0" || text == "*":
 			if len(items) > 1 {
 				return fail("%s stands for everybody and can't be in a list", item.text).at(item.offset)
 			}
+			return nil
 		case text == "localsubnet" || text == "localsubnet4":
 			r.LocalSubnet = true
-		case slices.Contains(addressWords, text):
-			return fail("the remote address %s can't be matched: a lab doesn't know it", item.text).hint("name the address").at(item.offset)
+		case isWord && len(ranges) > 0:
+			r.remark("the remote address %s is taken as %s", item.text, map[bool]string{true: "every address that is not private", false: "the private addresses"}[text == "internet"])
+			r.RemoteRanges = append(r.RemoteRanges, ranges...)
+		case isWord:
+			r.remark("from the remote address %s nothing connects in a lab", item.text)
+		case isIPv6(text):
+			r.remark("the remote address %s is IPv6, and a lab has only IPv4", item.text)
 		default:
-			if err := r.addRemote(item); err != nil {
+			if err := addAddress(item, &r.Remote, &r.RemoteRanges); err != nil {
 				return err
 			}
 		}
 	}
+	if r.AnyRemote() {
+		r.deactivate("nothing connects from its remote addresses in a lab")
+	}
 	return nil
 }
 
-func (r *Rule) addRemote(item word) *Error {
+// setLocal reads for which addresses of the machine the rule is.
+func (r *Rule) setLocal(items []word) *Error {
+	for _, item := range items {
+		text := strings.ToLower(item.text)
+		switch {
+		case (text == "any" || text == "0.0.0.0/0" || text == "*") && len(items) == 1:
+			return nil
+		case isIPv6(text):
+			r.remark("the local address %s is IPv6, and a lab has only IPv4", item.text)
+		default:
+			if err := addAddress(item, &r.Local, &r.LocalRanges); err != nil {
+				return err
+			}
+		}
+	}
+	if len(r.Local) == 0 && len(r.LocalRanges) == 0 {
+		r.deactivate(onlyIPv4)
+	}
+	return nil
+}
+
+// isIPv6 reports whether a text is an address, a prefix or a range of IPv6, or Windows' word for the subnet there.
+func isIPv6(text string) bool {
+	if strings.HasSuffix(text, "6") && slices.Contains([]string{"localsubnet6", "dns6", "dhcp6", "wins6", "defaultgateway6"}, text) {
+		return true
+	}
+	first, _, _ := strings.Cut(text, "-")
+	first, _, _ = strings.Cut(first, "/")
+	addr, err := netip.ParseAddr(strings.TrimSpace(first))
+	return err == nil && !addr.Is4()
+}
+
+// addAddress reads an address, a prefix or a range of addresses.
+func addAddress(item word, prefixes *[]netip.Prefix, ranges *[][2]netip.Addr) *Error {
+	text := strings.Map(plainDash, item.text)
 	bad := func() *Error {
 		err := fail("expected an IPv4 address, a prefix, FIRST-LAST, localsubnet or any, got %.60q", item.text).at(item.offset)
-		if strings.Contains(item.text, ":") {
-			return err.hint("a lab has IPv4 alone")
-		}
 		err.Hint = spelling.DidYouMean(item.text, []string{"localsubnet", "any"})
 		return err
 	}
-	if first, last, ok := strings.Cut(item.text, "-"); ok {
+	if first, last, ok := strings.Cut(text, "-"); ok {
 		low, ok1 := parseAddress(first)
 		high, ok2 := parseAddress(last)
 		switch {
@@ -137,20 +231,20 @@ func (r *Rule) addRemote(item word) *Error {
 		case high.Less(low):
 			return fail("the range of addresses %s runs backwards", item.text).hint("write %s-%s", high, low).at(item.offset)
 		case low == high:
-			r.Remote = append(r.Remote, netip.PrefixFrom(low, 32))
+			*prefixes = append(*prefixes, netip.PrefixFrom(low, 32))
 		default:
-			r.RemoteRanges = append(r.RemoteRanges, [2]netip.Addr{low, high})
+			*ranges = append(*ranges, [2]netip.Addr{low, high})
 		}
 		return nil
 	}
-	prefix, ok := parsePrefix(item.text)
+	prefix, ok := parsePrefix(text)
 	if !ok {
 		return bad()
 	}
 	if prefix.Bits() == 0 {
 		return fail("the prefix %s holds every address", item.text).hint("write any").at(item.offset)
 	}
-	r.Remote = append(r.Remote, prefix)
+	*prefixes = append(*prefixes, prefix)
 	return nil
 }
 
@@ -178,7 +272,10 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 }
 
 // profiles are those that a rule can be for. The network of a virtual machine that is in no domain is public.
-var profiles = []string{"public", "private", "domain", "any"}
+var profiles = []string{"public", "private", "domain", "any", "all", "notapplicable"}
+
+// notForPublic is why what is for other profiles has no effect.
+const notForPublic = "it is not for the public profile, and the network of an Azure virtual machine is public"
 
 // setProfiles makes the rule inactive when it isn't for the public profile.
 func (r *Rule) setProfiles(items []word) *Error {
@@ -190,40 +287,39 @@ func (r *Rule) setProfiles(items []word) *Error {
 			err.Hint = spelling.DidYouMean(p, profiles)
 			return err
 		}
-		public = public || p == "public" || p == "any"
+		public = public || p == "public" || p == "any" || p == "all"
 	}
 	if !public {
-		r.deactivate("it is not for the public profile, and the network of an Azure virtual machine is public")
+		r.deactivate(notForPublic)
 	}
 	return nil
 }
 
-func (r *Rule) deactivate(why string) {
-	if r.Inactive == "" {
-		r.Inactive = why
-	}
-}
-
-// condition is a part of a command that a lab can't hold: with any value but the harmless ones the rule is refused.
+// condition is a part of a command that says for which packets a rule is, by something that a lab doesn't have.
 type condition struct {
-	harmless []string
-	because  string
+	harmless []string // values that change nothing
+	// bound is what the rule is bound to; the value says which. Empty: with other values the rule never matches.
+	bound   string
+	because string // why it never matches; empty: no value changes anything
 }
 
-func (c condition) check(argument string, values []word) *Error {
+// apply adds the condition to a rule.
+func (c condition) apply(r *Rule, argument string, values []word) {
 	for _, v := range values {
-		if !slices.Contains(c.harmless, strings.ToLower(v.text)) {
-			return fail("the condition %s can't hold in a lab: %s", argument, c.because).hint("remove it").at(v.offset)
+		switch {
+		case slices.Contains(c.harmless, strings.ToLower(v.text)):
+		case c.bound != "":
+			r.bind(strings.TrimSpace(c.bound + " " + v.text))
+		case c.because != "":
+			r.deactivate("its condition " + argument + v.text + " never holds: " + c.because)
+			return
 		}
 	}
-	return nil
 }
 
 const (
-	becauseProgram   = "its firewall sees packets, not the programs behind them"
-	becauseInterface = "an instance has one interface alone"
-	becauseIPsec     = "there is no IPsec in it"
-	becauseLocal     = "an instance has one address alone"
-	becauseSource    = "clients use any source port"
-	becauseEdge      = "there is no Teredo and no other tunnel in it"
+	becauseInterface = "an instance has one interface, of a LAN"
+	becauseIPsec     = "there is no IPsec in a lab"
+	becauseSource    = "clients in a lab connect from any port"
+	becausePolicy    = "there is no group policy in a lab"
 )

@@ -22,7 +22,7 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 		if item.Text == "" {
 			continue // it wasn't a text, and that has been told
 		}
-		rule, err := guestfirewall.Parse(item.Text)
+		command, err := guestfirewall.ParseCommand(item.Text)
 		var wrong *guestfirewall.Error
 		switch {
 		case errors.As(err, &wrong):
@@ -32,12 +32,17 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 			l.problems = append(l.problems, invalid(item.Origin, "%v", err))
 			continue
 		}
-		if rule.Inactive != "" {
-			l.notes = append(l.notes, Note{item.Origin, "the rule has no effect: " + rule.Inactive})
+		for _, remark := range command.Remarks() {
+			l.notes = append(l.notes, Note{item.Origin, remark})
 		}
-		rules = append(rules, lab.GuestFirewallRule{Rule: rule, Origin: item.Origin})
+		for _, rule := range command.Rules {
+			rules = append(rules, lab.GuestFirewallRule{Rule: rule, Origin: item.Origin})
+		}
+		if command.Switch != guestfirewall.Unchanged { // as on Windows, the last one counts
+			off = command.Switch == guestfirewall.TurnOff
+		}
 	}
-	return rules, f.Off, f.Origin
+	return rules, off || f.Off, f.Origin
 }
 
 // inside is the place of a part of a text, where the text stands in the file as it is meant; otherwise that of the whole.

@@ -43,16 +43,13 @@ type Note struct {
 // Load reads a lab file and the files that it names, and applies it to an empty lab. The error is an Errors with everything that is
 // wrong.
 func Load(path string, opts Options) (*Loaded, error) {
-	l := &loader{opts: opts, path: path, sources: sources{}}
-	if err := l.load(); err != nil {
-		return nil, err
-	}
-	return &Loaded{Lab: l.lab, Dir: l.dir, Prepare: string(l.file.Prepare), Steps: l.steps, Notes: l.notes}, nil
+	return Input{Path: path}.Load(opts)
 }
 
 // loader applies one file.
 type loader struct {
 	opts     Options
+	input    Input
 	path     string // as the user gave it; empty when a file of the platform is read by itself
 	dir      string
 	file     *File
@@ -67,13 +64,11 @@ type loader struct {
 
 func (l *loader) load() error {
 	whole := emu.Origin{File: l.path}
-	data, err := read(l.path)
+	data, dir, err := l.input.read()
 	if err != nil {
 		return Errors{invalid(whole, "the lab file can't be read: %v", err)}
 	}
-	if l.dir, err = folder(l.path); err != nil {
-		return Errors{invalid(whole, "the folder of the lab file can't be found: %v", err)}
-	}
+	l.dir = dir
 	text, wrong := clean(l.path, data)
 	l.sources.add(l.path, text)
 	if wrong != nil {
@@ -157,7 +152,10 @@ func (l *loader) accept(place emu.Origin, err error) bool {
 func (l *loader) reference(r Reference, kind string) (shown string, data []byte, ok bool) {
 	shown, path := r.Text, r.Text
 	if !filepath.IsAbs(r.Text) {
-		shown, path = filepath.Join(filepath.Dir(l.path), r.Text), filepath.Join(l.dir, r.Text)
+		path = filepath.Join(l.dir, r.Text)
+		if l.input.Text == nil { // otherwise the file is shown by a name that has no folder
+			shown = filepath.Join(filepath.Dir(l.path), r.Text)
+		}
 	}
 	data, err := read(path)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -308,5 +309,44 @@ func TestLoadRoles(t *testing.T) {
 	}
 	if len(loaded.Notes) == 0 {
 		t.Error("no notes on what has no effect")
+	}
+}
+
+// TestFirewallCommands holds what commands of Windows in a list do: they add one rule, or several, or none, or switch the firewall.
+func TestFirewallCommands(t *testing.T) {
+	for _, tt := range []struct {
+		name, commands string
+		off            bool
+		rules          []string
+		note           string
+	}{
+		{"two rules", `- netsh firewall add portopening ALL 53 DNS`, false, []string{"allow tcp 53", "allow udp 53"}, ""},
+		{"off", `- netsh advfirewall set allprofiles state off`, true, nil, ""},
+		{"off and on", "- Set-NetFirewallProfile -All -Enabled False\n          - netsh advfirewall set allprofiles state on", false, nil, ""},
+		{"program", `- 'netsh advfirewall firewall add rule name=x program="C:\x.exe" dir=in action=allow protocol=TCP'`, false, []string{"allow tcp"}, "is bound to the program"},
+		{"comment", `- 'New-NetFirewallRule -DisplayName “x” –Protocol TCP –LocalPort 80 | Out-Null # web'`, false, []string{"allow tcp 80"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := write(t, "lab: x\ncloudServices:\n  - name: svc\n    location: West US\n    virtualMachines:\n"+
+				"      - name: vm1\n        firewall:\n          "+tt.commands+"\n")
+			loaded, err := Load(file, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			vm := instance(t, loaded.Lab, "vm1")
+			var rules []string
+			for _, r := range vm.Firewall {
+				rules = append(rules, r.String())
+			}
+			if vm.FirewallOff != tt.off || !slices.Equal(rules, tt.rules) {
+				t.Errorf("off %t, rules %q", vm.FirewallOff, rules)
+			}
+			switch {
+			case tt.note == "" && len(loaded.Notes) > 0:
+				t.Errorf("notes %v", loaded.Notes)
+			case tt.note != "" && (len(loaded.Notes) != 1 || !strings.Contains(loaded.Notes[0].Text, tt.note)):
+				t.Errorf("notes %v, want %q", loaded.Notes, tt.note)
+			}
+		})
 	}
 }

@@ -67,6 +67,9 @@ func Operation(rt *rapid.T) lab.Operation {
 	case 8:
 		return lab.AddFirewallRuleOp{Instance: machine, Rule: rules(rt)[0]}
 	case 9:
+		if rapid.Bool().Draw(rt, "switch") {
+			return lab.SwitchFirewallOp{Instance: machine, Off: rapid.Bool().Draw(rt, "off")}
+		}
 		return lab.SetFirewallOp{Instance: machine, Off: rapid.Bool().Draw(rt, "off"), Rules: rules(rt)}
 	case 10:
 		return lab.CreateDeploymentOp{Service: "shop", Deployment: deployment(rt, slot.Draw(rt, "slot"))}

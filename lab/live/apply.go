@@ -4,12 +4,13 @@ import (
 	"net/http"
 
 	"vnetlab/lab"
+	"vnetlab/lab/labfile"
 )
 
 // ApplyRequest says what the lab is to become.
 type ApplyRequest struct {
-	// File is the absolute path of a lab file with the name of the running lab.
-	File string `json:"file"`
+	// File is a lab file, by its absolute path, with the name of the running lab.
+	File labfile.Input `json:"file"`
 	// DryRun tells what would be done, or refused, and does nothing.
 	DryRun bool `json:"dryRun"`
 }
@@ -35,14 +36,14 @@ func (s *server) apply(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var operations []lab.Operation
-	c, err := s.change(func(l *lab.Lab, _ string) (*lab.Lab, string, error) {
+	c, err := s.change(func(l *lab.Lab, _ labfile.Input) (*lab.Lab, labfile.Input, error) {
 		var err error
 		if operations, err = lab.Reconcile(l, wanted); err != nil {
-			return nil, "", err
+			return nil, labfile.Input{}, err
 		}
 		next, err := l.Apply(operations...)
 		if err != nil {
-			return nil, "", err
+			return nil, labfile.Input{}, err
 		}
 		return next.TakeExpectations(wanted), req.File, nil
 	})

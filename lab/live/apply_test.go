@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vnetlab/emu"
+	"vnetlab/lab/labfile"
 )
 
 // TestApply makes a running lab what a changed file says.
@@ -34,7 +35,7 @@ func TestApply(t *testing.T) {
 	wanted := []string{
 		"delete virtual machine web2 of shopweb", "create virtual machine web3 in shopweb", "create internet host phone",
 	}
-	dry, err := c.Apply(t.Context(), ApplyRequest{File: path, DryRun: true})
+	dry, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}, DryRun: true})
 	for _, w := range wanted {
 		if err != nil || !slices.Contains(dry.Operations, w) {
 			t.Errorf("%q is not among %q, %v", w, dry.Operations, err)
@@ -43,7 +44,7 @@ func TestApply(t *testing.T) {
 	if showText(t, c) != before {
 		t.Error("a dry run changes the lab")
 	}
-	done, err := c.Apply(t.Context(), ApplyRequest{File: path})
+	done, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}})
 	if err != nil || !slices.Equal(done.Operations, dry.Operations) || len(done.Warnings) > 0 {
 		t.Fatalf("%+v, %v", done, err)
 	}
@@ -57,7 +58,7 @@ func TestApply(t *testing.T) {
 	if now := runningProgram(t, c); now != program {
 		t.Errorf("the program was %+v and is %+v", program, now)
 	}
-	if again, err := c.Apply(t.Context(), ApplyRequest{File: path}); err != nil || len(again.Operations) > 0 {
+	if again, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}}); err != nil || len(again.Operations) > 0 {
 		t.Errorf("once more: %+v, %v", again, err)
 	}
 
@@ -71,7 +72,7 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dryRun := range []bool{true, false} {
-		_, err := c.Apply(t.Context(), ApplyRequest{File: path, DryRun: dryRun})
+		_, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: path}, DryRun: dryRun})
 		var refused *Error
 		if !errors.As(err, &refused) || refused.Code == "" || refused.Line == 0 {
 			t.Errorf("a service that moves: %#v", err)
@@ -82,7 +83,7 @@ func TestApply(t *testing.T) {
 	}
 	asWanted(t, c)
 	for _, file := range []string{"lab.yaml", path + ".no", write(t, "other", shop)} {
-		if _, err := c.Apply(t.Context(), ApplyRequest{File: file}); err == nil {
+		if _, err := c.Apply(t.Context(), ApplyRequest{File: labfile.Input{Path: file}}); err == nil {
 			t.Errorf("%s is applied", file)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/labfile"
 	"vnetlab/lab/labtest"
 )
 
@@ -21,7 +22,7 @@ func BenchmarkOperation(b *testing.B) {
 	for _, instances := range []int{10, 100, 1000} {
 		l := labtest.Large(b, instances)
 		s := &server{start: startMessage{Name: "bench"}, health: newHealthNews()}
-		s.state.Store(newState(l, ""))
+		s.state.Store(newState(l, labfile.Input{}))
 		b.Setenv("VNETLAB_RUN", b.TempDir())
 		var err error
 		if s.emu, err = emulator.Start(b.Context(), s.now().network(), emulator.Options{}, nil); err != nil {
@@ -29,7 +30,7 @@ func BenchmarkOperation(b *testing.B) {
 		}
 		apply := func(b *testing.B, o lab.Operation) {
 			b.Helper()
-			if _, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
+			if _, err := s.change(func(l *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error) {
 				next, err := l.Apply(o)
 				return next, file, err
 			}); err != nil {

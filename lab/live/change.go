@@ -12,20 +12,21 @@ import (
 	"vnetlab/emu/emulator"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
+	"vnetlab/lab/labfile"
 )
 
 // state is what a lab is at one moment. It never changes: a change makes another one, which shares with it what stays.
 type state struct {
 	lab      *lab.Lab
 	compiled *compile.Compilation
-	file     string // absolute path of the lab file
+	file     labfile.Input // by its absolute path
 }
 
-func newState(l *lab.Lab, file string) *state {
+func newState(l *lab.Lab, file labfile.Input) *state {
 	return &state{lab: l, compiled: new(compile.Compilation).Next(l), file: file}
 }
 
-func (s *state) next(l *lab.Lab, file string) *state {
+func (s *state) next(l *lab.Lab, file labfile.Input) *state {
 	return &state{lab: l, compiled: s.compiled.Next(l), file: file}
 }
 
@@ -39,7 +40,7 @@ var errNoChange = errors.New("nothing to change")
 
 // change makes the lab what next makes of it, packets and all, or leaves it as it is. Next sees the lab as it is and gives another one, and
 // the file whose lab that is. Changes that come at the same time are made one after the other.
-func (s *server) change(next func(lab *lab.Lab, file string) (*lab.Lab, string, error)) (emulator.Change, error) {
+func (s *server) change(next func(lab *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error)) (emulator.Change, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	old := s.now()
@@ -105,7 +106,7 @@ func (s *server) operations(w http.ResponseWriter, r *http.Request) {
 		}
 		operations = append(operations, o)
 	}
-	c, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
+	c, err := s.change(func(l *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error) {
 		next, err := l.Apply(operations...)
 		return next, file, err
 	})

@@ -15,18 +15,24 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/process"
 	"vnetlab/lab"
 	"vnetlab/lab/expect"
+	"vnetlab/lab/labfile"
 )
 
 // Client talks to a running lab through its control socket. Its methods may be called from many goroutines at once.
 type Client struct {
 	// Name of the lab.
-	Name   string
+	Name string
+	// Remark is called, from another goroutine, with what there is to say while a call waits; nil: nothing is said.
+	Remark func(text string)
+
 	http   *http.Client
 	socket string
 }
@@ -67,7 +73,11 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
 }
 
 func notRunning(name string) *Error {
-	return &Error{Message: fmt.Sprintf("lab %s is not running", name), Hint: "lab ls shows what is; lab up FILE starts one"}
+	e := &Error{Message: fmt.Sprintf("lab %s is not running", name), Hint: "lab ls shows what is; lab up FILE starts one"}
+	if how := howItEnded(name); how != "" {
+		e.Message += ": " + how
+	}
+	return e
 }
 
 // Find gives a client of the lab with the name; with an empty name of the lab that $LAB names, or else of the only one that runs.
@@ -103,28 +113,73 @@ func running() ([]string, error) {
 	return slices.DeleteFunc(names, func(name string) bool { return !held(name) }), err
 }
 
-// List describes all running labs, by name. Of a lab that is just being started or stopped it gives no more than name and process.
+// listPatience is how long a lab may take to say what it is when all are listed; longer in tests.
+var listPatience = 1800 * time.Millisecond
+
+// List describes all running labs, by name. Of a lab that is just being started or stopped, or doesn't answer, it returns no more than name,
+// process and that.
 func List(ctx context.Context) ([]Summary, error) {
 	names, err := running()
 	if err != nil {
 		return nil, err
 	}
-	all := []Summary{}
-	for _, name := range names {
-		s := Summary{Name: name, PID: holder(name)}
-		if c, err := Dial(name); err == nil {
-			if known, err := c.Summary(ctx); err == nil {
-				s = known
-			}
-		}
-		all = append(all, s)
+	all := make([]Summary, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() { all[i] = summarise(ctx, name) })
 	}
-	return all, nil
+	group.Wait()
+	return all, ctx.Err()
+}
+
+func summarise(ctx context.Context, name string) Summary {
+	s := Summary{Name: name, PID: holder(name)}
+	c, err := Dial(name)
+	if err != nil {
+		return s
+	}
+	began := time.Now()
+	limited, cancel := context.WithTimeout(ctx, listPatience)
+	defer cancel()
+	known, err := c.Summary(limited)
+	switch {
+	case err == nil:
+		return known
+	case limited.Err() != nil:
+		e := c.notAnswering(began)
+		s.NotAnswering = e.Message
+	}
+	return s
+}
+
+// Swept is what a lab left that ended without removing its files.
+type Swept struct {
+	Name string `json:"name"`
+	How  string `json:"how"` // it ended
+}
+
+// Sweep removes what killed labs left, as [Clean] does, and tells how they ended.
+func Sweep() (swept []Swept, err error) {
+	names, err := labNames()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if how := howItEnded(name); how != "" {
+			swept = append(swept, Swept{name, how})
+		}
+	}
+	return swept, Clean()
 }
 
 // Summary describes the lab in short.
 func (c *Client) Summary(ctx context.Context) (s Summary, err error) {
 	return s, c.get(ctx, "/v1/summary", &s)
+}
+
+// File returns the lab file that the lab was last made from.
+func (c *Client) File(ctx context.Context) (f labfile.Input, err error) {
+	return f, c.get(ctx, "/v1/file", &f)
 }
 
 // Lab describes the lab in full.
@@ -287,23 +342,48 @@ func (c *Client) open(ctx context.Context, method, path string, request any) (io
 		}
 		body = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://lab"+path, body)
+	watched, stop := c.watch(ctx)
+	req, err := http.NewRequestWithContext(watched, method, "http://lab"+path, body)
 	if err != nil {
+		stop()
 		return nil, err
 	}
 	response, err := c.http.Do(req)
 	if err != nil {
+		defer stop()
 		var told *Error
-		if errors.As(err, &told) {
+		if errors.As(err, &told) || errors.As(context.Cause(watched), &told) {
 			return nil, told
 		}
 		return nil, c.broken(err)
 	}
 	if response.StatusCode != http.StatusOK {
+		defer stop()
 		defer response.Body.Close()
 		return nil, readError(response)
 	}
-	return response.Body, nil
+	return &watchedBody{response.Body, watched, stop}, nil
+}
+
+// watchedBody is the body of an answer that ends where the supervisor doesn't answer any more.
+type watchedBody struct {
+	io.ReadCloser
+	ctx  context.Context //nolint:containedctx // of the one call that it is the answer to
+	stop func()
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	var told *Error
+	if err != nil && errors.As(context.Cause(b.ctx), &told) {
+		err = told
+	}
+	return n, err
+}
+
+func (b *watchedBody) Close() error {
+	b.stop()
+	return b.ReadCloser.Close()
 }
 
 // readError gives the error that an answer carries.
@@ -317,11 +397,16 @@ func readError(response *http.Response) error {
 
 // broken explains an answer that breaks off.
 func (c *Client) broken(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	var told *Error
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &told) {
 		return err
 	}
 	if !held(c.Name) {
-		return &Error{Message: fmt.Sprintf("lab %s ended before it had answered", c.Name)}
+		e := &Error{Message: fmt.Sprintf("lab %s ended before it had answered", c.Name)}
+		if how := howItEnded(c.Name); how != "" {
+			e.Message += ": " + how
+		}
+		return e
 	}
 	return fmt.Errorf("lab %s: %w", c.Name, err)
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/kerneltest"
+	"vnetlab/lab/labfile"
 )
 
 // remains are the PID namespaces of a lab, noted while it lives, by which its processes can be found after: every process of a lab is in one
@@ -117,7 +118,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		began := time.Now()
 		result := make(chan error, 1)
 		go func() {
-			_, err := Up(t.Context(), UpRequest{Path: path})
+			_, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: path}})
 			result <- err
 		}()
 		pid := awaitSupervisor(t, "shop")
@@ -191,7 +192,7 @@ func TestUpOverTheRemains(t *testing.T) {
 	setUp(t)
 	path := write(t, "shop", withProgram(shop, ""))
 	for range 3 {
-		r, err := Up(t.Context(), UpRequest{Path: path})
+		r, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: path}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +227,7 @@ func TestInterruptedUp(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
 		go func() {
-			_, err := Up(ctx, UpRequest{Path: path})
+			_, err := Up(ctx, UpRequest{File: labfile.Input{Path: path}})
 			result <- err
 		}()
 		pid := awaitSupervisor(t, "shop")
@@ -348,7 +349,7 @@ func TestForeground(t *testing.T) {
 		t.Errorf("files are left: %v", tree(RunDir()))
 	}
 
-	r, err := Up(t.Context(), UpRequest{Path: path, Foreground: true})
+	r, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: path}, Foreground: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +366,7 @@ func TestForeground(t *testing.T) {
 // A supervisor that doesn't answer is killed.
 func TestDownOfAHungSupervisor(t *testing.T) {
 	setUp(t)
-	r, err := Up(t.Context(), UpRequest{Path: write(t, "shop", shop)})
+	r, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: write(t, "shop", shop)}})
 	if err != nil {
 		t.Fatal(err)
 	}

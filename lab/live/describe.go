@@ -22,7 +22,7 @@ type describer struct {
 func (s *server) summary() Summary {
 	now := s.now()
 	sum := Summary{
-		Name: now.lab.Name, File: now.file, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
+		Name: now.lab.Name, File: now.file.Path, Real: s.start.Real, PID: s.start.HostPID, Started: s.began,
 		Instances: len(now.lab.Instances()), Namespaces: len(now.network().Namespaces), Links: len(now.network().Links),
 	}
 	for _, m := range now.lab.Members() {
@@ -221,7 +221,7 @@ func (d describer) host(m lab.Member) HostInfo {
 	h.Static, h.PublicIP, h.State, h.FirewallOff = i.StaticAddress, i.PublicIP, i.State, i.FirewallOff
 	for _, r := range d.lab.FirewallRules(i) {
 		added := slices.ContainsFunc(i.Firewall, func(own lab.GuestFirewallRule) bool { return own.Name == r.Name && own.Text == r.Text })
-		h.Firewall = append(h.Firewall, FirewallRuleInfo{r.Name, r.Text, r.String(), r.Inactive, added})
+		h.Firewall = append(h.Firewall, FirewallRuleInfo{r.Name, r.Text, r.String(), r.Inactive, r.Note, added})
 	}
 	for _, e := range i.Endpoints {
 		h.Endpoints = append(h.Endpoints, InstanceEndpointInfo{e.Name, e.Protocol, e.PublicPort, e.LocalPort, e.LoadBalancedSet})

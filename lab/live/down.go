@@ -107,9 +107,12 @@ func Clean() error {
 		err = errors.Join(err, cleanLab(name))
 	}
 	err = errors.Join(err, removeStaleLinks())
-	os.Remove(RunDir()) // not empty as long as there is a lab
+	removeDir(RunDir()) // not empty as long as there is a lab
 	return err
 }
+
+// removeDir removes a folder if it is one, and empty. A file that somebody else put there stays.
+func removeDir(path string) { unix.Rmdir(path) } //nolint:errcheck // it stays where it can't go
 
 // cleanLab removes the files of one lab unless it runs.
 func cleanLab(name string) error {
@@ -118,8 +121,8 @@ func cleanLab(name string) error {
 		return nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		os.Remove(labDir(name)) // when nothing is in it; the lock may be about to be made
-		os.Remove(RunDir())     // likewise: a supervisor may have been killed right before it did so
+		removeDir(labDir(name)) // when nothing is in it; the lock may be about to be made
+		removeDir(RunDir())     // likewise: a supervisor may have been killed right before it did so
 		return nil
 	}
 	if err != nil {
@@ -133,6 +136,11 @@ func labNames() ([]string, error) {
 	entries, err := os.ReadDir(RunDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if errors.Is(err, unix.ENOTDIR) {
+		return nil, &Error{
+			Message: RunDir() + " is a file that lab didn't make; running labs need a folder there", Hint: "move it away, or name another folder in VNETLAB_RUN",
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("running labs: %w", err)

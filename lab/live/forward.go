@@ -133,8 +133,14 @@ func (c *Client) upgrade(ctx context.Context, path, protocol string) (*net.UnixC
 	if err != nil {
 		return nil, nil, err
 	}
+	watched, stop := c.watch(ctx)
+	defer stop()
+	defer context.AfterFunc(watched, func() { conn.SetDeadline(time.Unix(1, 0)) })() //nolint:errcheck // a socket has deadlines
 	fail := func(err error) (*net.UnixConn, *bufio.Reader, error) {
 		conn.Close()
+		if watched.Err() != nil {
+			err = context.Cause(watched)
+		}
 		return nil, nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://lab"+path, http.NoBody)

@@ -11,6 +11,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/labfile"
 )
 
 // questions gives the health probes that a change ends, by their ids, and the ones that it begins.
@@ -107,7 +108,7 @@ func (s *server) watchHealth() {
 // followHealth makes the load balancer's members those that answered their probes.
 func (s *server) followHealth() error {
 	var ids []string
-	_, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
+	_, err := s.change(func(l *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error) {
 		ids = s.health.take()
 		next := l
 		for _, id := range ids {
@@ -119,7 +120,7 @@ func (s *server) followHealth() error {
 			}
 		}
 		if next == l {
-			return nil, "", errNoChange
+			return nil, file, errNoChange
 		}
 		return next, file, nil
 	})

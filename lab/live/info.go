@@ -11,13 +11,15 @@ import (
 
 // Summary is what `lab ls` says about a running lab.
 type Summary struct {
-	Name      string    `json:"name"`
-	File      string    `json:"file"` // absolute path of the lab file
-	Real      bool      `json:"real"` // started with --real
-	PID       int       `json:"pid"`  // of the supervisor
-	Started   time.Time `json:"started"`
-	Instances int       `json:"instances"`
-	Services  int       `json:"services"`
+	// NotAnswering says that the supervisor doesn't answer, and since when; all but name and process is unknown then.
+	NotAnswering string    `json:"notAnswering,omitempty"`
+	Name         string    `json:"name"`
+	File         string    `json:"file"` // absolute path of the lab file
+	Real         bool      `json:"real"` // started with --real
+	PID          int       `json:"pid"`  // of the supervisor
+	Started      time.Time `json:"started"`
+	Instances    int       `json:"instances"`
+	Services     int       `json:"services"`
 	// Namespaces and Links are what the kernel made of it.
 	Namespaces int `json:"namespaces"`
 	Links      int `json:"links"`
@@ -189,6 +191,7 @@ type FirewallRuleInfo struct {
 	Text     string `json:"text"`               // as it was written
 	Rule     string `json:"rule"`               // in the short form
 	Inactive string `json:"inactive,omitempty"` // why it never matches
+	Note     string `json:"note,omitempty"`     // what it does on Windows and not in a lab
 	Added    bool   `json:"added"`              // not by the platform
 }
 

@@ -54,6 +54,8 @@ type Error struct {
 	HTTPStatus int    `json:"httpStatus,omitempty"`
 	Message    string `json:"message"`
 	Hint       string `json:"hint,omitempty"`
+	// Lacking says that a limit of the machine is used up, or the kernel or the privileges do not suffice.
+	Lacking bool `json:"lacking,omitempty"`
 	// File, Line and Column are the place in the lab file, if there is one.
 	File   string `json:"file,omitempty"`
 	Line   int    `json:"line,omitempty"`

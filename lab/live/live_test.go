@@ -18,6 +18,7 @@ import (
 	"vnetlab/emu/kerneltest"
 	"vnetlab/emu/process"
 	"vnetlab/lab/expect"
+	"vnetlab/lab/labfile"
 )
 
 func TestLabLives(t *testing.T) {
@@ -149,7 +150,7 @@ func expectations(t *testing.T, c *Client, path string) {
 		`seenAs: db, answeredBy: [web2]`, `seenAs: shopdata.cloudapp.net`,
 		"  - shopweb.cloudapp.net:80/tcp", "  - shopdata.cloudapp.net:1433/tcp",
 	).Replace(shop)
-	result, err = c.Test(t.Context(), TestRequest{File: write(t, "shop", wrong)}, nil)
+	result, err = c.Test(t.Context(), TestRequest{File: &labfile.Input{Path: write(t, "shop", wrong)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func expectations(t *testing.T, c *Client, path string) {
 	if len(failed) != 5 || result.Failed != 5 {
 		t.Errorf("failed: %q", failed)
 	}
-	if _, err := c.Test(t.Context(), TestRequest{File: write(t, "other", shop)}, nil); err == nil || !strings.Contains(err.Error(), "other") {
+	if _, err := c.Test(t.Context(), TestRequest{File: &labfile.Input{Path: write(t, "other", shop)}}, nil); err == nil || !strings.Contains(err.Error(), "other") {
 		t.Errorf("expectations of another lab give %v", err)
 	}
 }
@@ -267,7 +268,7 @@ func TestHTTPExpectation(t *testing.T) {
 	} {
 		file := write(t, "shop", strings.Replace(text, "expect:\n",
 			"expect:\n  - {from: web2, to: \"web1:80\", verdict: open, http: "+page+"}\n", 1))
-		result, err := c.Test(t.Context(), TestRequest{File: file}, nil)
+		result, err := c.Test(t.Context(), TestRequest{File: &labfile.Input{Path: file}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,14 +284,14 @@ func TestUpRefusesWrongFiles(t *testing.T) {
 		"not YAML":       "lab: [",
 		"unknown subnet": strings.Replace(shop, "subnet: BackEnd", "subnet: Elsewhere", 1),
 	} {
-		if _, err := Up(t.Context(), UpRequest{Path: write(t, "shop", text)}); err == nil {
+		if _, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: write(t, "shop", text)}}); err == nil {
 			t.Errorf("%s: the lab runs", name)
 		}
 		if _, err := os.Stat(RunDir()); err == nil {
 			t.Errorf("%s: left: %v", name, tree(RunDir()))
 		}
 	}
-	if _, err := Up(t.Context(), UpRequest{Path: "/nonexistent/lab.yaml"}); err == nil {
+	if _, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: "/nonexistent/lab.yaml"}}); err == nil {
 		t.Error("a file that isn't there runs")
 	}
 }
@@ -301,7 +302,7 @@ func TestUpFails(t *testing.T) {
 	text := strings.ReplaceAll(shop, "SERVICE", `{port: 80, run: "echo no way; exit 1"}`)
 	path := write(t, "shop", text)
 	for timeout := 300 * time.Millisecond; ; timeout *= 2 {
-		_, err := Up(t.Context(), UpRequest{Path: path, ListenTimeout: timeout})
+		_, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: path}, ListenTimeout: timeout})
 		if err == nil || !strings.Contains(err.Error(), "nothing listens on port 80") {
 			t.Fatalf("a program that doesn't start gives %v", err)
 		}
@@ -320,11 +321,11 @@ func TestUpFails(t *testing.T) {
 func TestSameLabTwice(t *testing.T) {
 	setUp(t)
 	path := write(t, "shop", shop)
-	r, err := Up(t.Context(), UpRequest{Path: path})
+	r, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: path}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Up(t.Context(), UpRequest{Path: path})
+	_, err = Up(t.Context(), UpRequest{File: labfile.Input{Path: path}})
 	var e *Error
 	if !errors.As(err, &e) || e.Message != "lab shop is already running (supervisor process "+strconv.Itoa(r.PID)+")" || e.Hint != "lab down shop" {
 		t.Errorf("the second up gives %#v", err)
@@ -340,7 +341,7 @@ func TestTwoUpsAtOnce(t *testing.T) {
 	errs := make(chan error, 4)
 	for range cap(errs) {
 		go func() {
-			_, err := Up(t.Context(), UpRequest{Path: path})
+			_, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: path}})
 			errs <- err
 		}()
 	}

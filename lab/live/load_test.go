@@ -20,6 +20,7 @@ import (
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
+	"vnetlab/lab/labfile"
 )
 
 // keptOpen is a connection that asks the same server again and again.
@@ -49,7 +50,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	t.Setenv("VNETLAB_RUN", t.TempDir())
 	l, dir := loadedLab(t)
 	s := &server{start: startMessage{Name: "load"}, health: newHealthNews()}
-	s.state.Store(newState(l, ""))
+	s.state.Store(newState(l, labfile.Input{}))
 	var err error
 	if s.emu, err = emulator.Start(t.Context(), s.now().network(), emulator.Options{Keep: []string{dir}, Patience: kerneltest.Patience}, nil); err != nil {
 		t.Fatal(err)
@@ -134,7 +135,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 			lab.SwapDeploymentOp{Service: "roles"},
 			lab.SetEndpointACLOp{Service: "shop", Instance: "web1", Endpoint: "http"},
 		} {
-			if _, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
+			if _, err := s.change(func(l *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error) {
 				next, err := l.Apply(o)
 				return next, file, err
 			}); err != nil {
@@ -158,7 +159,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 
 func setHealth(t *testing.T, s *server, healthy bool, ids ...string) {
 	t.Helper()
-	if _, err := s.change(func(l *lab.Lab, file string) (*lab.Lab, string, error) {
+	if _, err := s.change(func(l *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error) {
 		next := l.Clone()
 		for _, id := range ids {
 			next.SetHealth(id, healthy)

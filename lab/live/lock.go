@@ -128,8 +128,8 @@ func (l *lock) removeFiles() error {
 		}
 	}
 	err = errors.Join(err, os.Remove(filepath.Join(dir, lockFile)))
-	os.Remove(dir)      // not empty when the next lab of the name is quick: then it is that lab's
-	os.Remove(RunDir()) // likewise
+	removeDir(dir)      // not empty when the next lab of the name is quick: then it is that lab's
+	removeDir(RunDir()) // likewise
 	return err
 }
 

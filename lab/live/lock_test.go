@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vnetlab/lab/labfile"
 )
 
 // Lock and directory come and go while others try: there is never more than one holder, and at the end nothing is left.
@@ -153,7 +155,7 @@ func TestPrepare(t *testing.T) {
 		t.Error("prepared without real programs")
 	}
 	var output bytes.Buffer
-	if _, err := Up(t.Context(), UpRequest{Path: path, Real: true, Output: &output}); err != nil {
+	if _, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: path}, Real: true, Output: &output}); err != nil {
 		t.Fatal(err)
 	}
 	if output.String() != "made ready\n" {
@@ -163,7 +165,7 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails := write(t, "shop", strings.Replace(text, "cat ready", "exit 3", 1))
-	if _, err := Up(t.Context(), UpRequest{Path: fails, Real: true, Output: &output}); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+	if _, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: fails}, Real: true, Output: &output}); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("a failing preparation gives %v", err)
 	}
 	if _, err := os.Stat(RunDir()); err == nil {

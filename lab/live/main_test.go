@@ -15,6 +15,7 @@ import (
 
 	"vnetlab/emu/kerneltest"
 	"vnetlab/emu/process"
+	"vnetlab/lab/labfile"
 )
 
 // The test binary plays all the parts of lab: the supervisor, the init of an instance, a program in it, and `lab up` where
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(w, "hello from", os.Getenv("INSTANCE"))
 		})))
 	case os.Getenv("TEST_UP") != "":
-		_, err := Up(context.Background(), UpRequest{Path: os.Getenv("TEST_UP"), Foreground: os.Getenv("TEST_FOREGROUND") != ""})
+		_, err := Up(context.Background(), UpRequest{File: labfile.Input{Path: os.Getenv("TEST_UP")}, Foreground: os.Getenv("TEST_FOREGROUND") != ""})
 		json.NewEncoder(os.Stdout).Encode(fmt.Sprint(err))
 		if err == nil && os.Getenv("TEST_FOREGROUND") != "" {
 			select {} // until it is killed
@@ -169,7 +170,7 @@ func withProgram(text, before string) string {
 
 func up(t *testing.T, path string) *Client {
 	t.Helper()
-	r, err := Up(t.Context(), UpRequest{Path: path})
+	r, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: path}})
 	if err != nil {
 		t.Fatal(err)
 	}

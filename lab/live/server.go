@@ -30,7 +30,9 @@ func (s *server) httpServer() *http.Server {
 		}
 		answer(w, s.info())
 	})
+	mux.HandleFunc("GET /v1/ping", func(w http.ResponseWriter, _ *http.Request) { answer(w, struct{}{}) })
 	mux.HandleFunc("GET /v1/summary", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.summary()) })
+	mux.HandleFunc("GET /v1/file", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.now().file) })
 	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) {
 		network := compile.Network(s.now().lab)
 		network.Sort()
@@ -163,7 +165,8 @@ func errorOf(err error) *Error {
 			File: platform.Origin.File, Line: platform.Origin.Line, Column: platform.Origin.Column,
 		}
 	default:
-		own = &Error{Message: err.Error()}
+		hint := LimitHint(err)
+		own = &Error{Message: err.Error(), Hint: hint, Lacking: hint != ""}
 	}
 	if own.HTTPStatus == 0 {
 		own.HTTPStatus = http.StatusInternalServerError

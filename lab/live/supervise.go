@@ -28,6 +28,7 @@ func Supervise() error {
 	if err != nil {
 		return err
 	}
+	os.WriteFile("/proc/self/comm", []byte("lab"), 0) //nolint:errcheck // only what ps shows: it was started as /proc/self/exe
 	s, err := build(conn, start)
 	if err != nil {
 		tell(conn, progressMessage{Error: errorOf(err)})
@@ -82,17 +83,17 @@ func build(conn *os.File, start startMessage) (*server, error) {
 		return nil, err
 	}
 	raiseFileLimit()
-	file, err := filepath.Abs(start.Path)
+	// By its absolute path: the places of the lab's rules are told to people who stand elsewhere.
+	file, err := start.File.Absolute()
 	if err != nil {
 		return nil, err
 	}
-	// By its absolute path: the places of the lab's rules are told to people who stand elsewhere.
-	loaded, err := labfile.Load(file, labfile.Options{Real: start.Real})
+	loaded, err := file.Load(labfile.Options{Real: start.Real})
 	if err != nil {
 		return nil, err
 	}
 	if loaded.Lab.Name != start.Name {
-		return nil, fmt.Errorf("%s was changed while the lab started: it is now named %s", start.Path, loaded.Lab.Name)
+		return nil, fmt.Errorf("%s was changed while the lab started: it is now named %s", start.File.Path, loaded.Lab.Name)
 	}
 	s.state.Store(newState(loaded.Lab, file))
 	opts := emulator.Options{

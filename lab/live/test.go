@@ -142,8 +142,8 @@ func (s *server) askOnce(ctx context.Context, l *lab.Lab, from string, to lab.Ta
 
 // TestRequest says which expectations to check.
 type TestRequest struct {
-	// File is a lab file, with the name of the running lab, whose expectations are checked; empty: the lab's own.
-	File string `json:"file,omitempty"`
+	// File is a lab file, by its absolute path and with the name of the running lab, whose expectations are checked; nil: the lab's own.
+	File *labfile.Input `json:"file,omitempty"`
 	// Given is checked instead of what a file says.
 	Given *Given `json:"given,omitempty"`
 }
@@ -203,25 +203,25 @@ func (s *server) expectations(req TestRequest) (*lab.Lab, error) {
 			return l, nil
 		}
 		return l, l.ExpectExposure(*req.Given.Exposure)
-	case req.File != "":
-		return s.load(req.File)
+	case req.File != nil:
+		return s.load(*req.File)
 	}
 	return s.now().lab, nil
 }
 
 // load reads another file of this lab.
-func (s *server) load(file string) (*lab.Lab, error) {
-	if !filepath.IsAbs(file) {
-		return nil, &Error{HTTPStatus: http.StatusBadRequest, Message: file + " is not an absolute path"}
+func (s *server) load(file labfile.Input) (*lab.Lab, error) {
+	if file.Text == nil && !filepath.IsAbs(file.Path) {
+		return nil, &Error{HTTPStatus: http.StatusBadRequest, Message: file.Path + " is not an absolute path"}
 	}
-	loaded, err := labfile.Load(file, labfile.Options{Real: s.start.Real})
+	loaded, err := file.Load(labfile.Options{Real: s.start.Real})
 	if err != nil {
 		return nil, &Error{HTTPStatus: http.StatusBadRequest, Message: err.Error()}
 	}
 	if loaded.Lab.Name != s.start.Name {
 		return nil, &Error{
 			HTTPStatus: http.StatusBadRequest,
-			Message:    fmt.Sprintf("%s describes the lab %s, but %s is running", file, loaded.Lab.Name, s.start.Name),
+			Message:    fmt.Sprintf("%s describes the lab %s, but %s is running", file.Path, loaded.Lab.Name, s.start.Name),
 			Hint:       "lab ls shows which labs run; --lab NAME chooses one",
 		}
 	}

@@ -23,8 +23,8 @@ import (
 
 // UpRequest says which lab to start and how.
 type UpRequest struct {
-	Path string // of the lab file
-	Real bool   // services with a `real` program run it
+	File labfile.Input
+	Real bool // services with a `real` program run it
 	// Foreground ties the lab to the process that starts it: when that process ends, however it ends, the lab does too.
 	Foreground bool
 	// Output gets what the lab's prepare command prints; nil: stderr.
@@ -51,7 +51,7 @@ type Running struct {
 type (
 	startMessage struct {
 		Name          string
-		Path          string
+		File          labfile.Input
 		Real          bool
 		Foreground    bool
 		ListenTimeout time.Duration
@@ -73,13 +73,16 @@ const (
 // Up starts a lab and returns when every service in it listens. A file that is wrong is an error before anything is done. When ctx ends,
 // or anything else goes wrong, the lab is gone without a trace before Up returns.
 func Up(ctx context.Context, req UpRequest) (*Running, error) {
-	loaded, err := labfile.Load(req.Path, labfile.Options{Real: req.Real})
+	loaded, err := req.File.Load(labfile.Options{Real: req.Real})
 	if err != nil {
 		return nil, err
 	}
 	compile.Network(loaded.Lab) // what can't be compiled fails here, where nothing has been done yet
 	if os.Geteuid() != 0 {
 		return nil, &Error{Message: "starting a lab needs root: it makes network namespaces", Hint: "run it with sudo"}
+	}
+	if err := CheckProcesses(LabProcesses); err != nil {
+		return nil, err
 	}
 	if err := Clean(); err != nil {
 		return nil, err
@@ -110,11 +113,11 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	os.Remove(filepath.Join(labDir(l.name), socketFile)) // of a supervisor that was killed
 
 	logPath := filepath.Join(labDir(l.name), logFile)
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_TRUNC|os.O_RDWR|os.O_APPEND, 0o600)
+	logOut, err := os.OpenFile(logPath, os.O_CREATE|os.O_TRUNC|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
+	defer logOut.Close()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
@@ -124,7 +127,7 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"lab", "supervise", l.name}
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = logOut, logOut
 	cmd.ExtraFiles = []*os.File{l.file, theirs} // lockDescriptor, startSocket
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
@@ -143,7 +146,7 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	err = l.write(r.PID)
 	if err == nil {
 		err = r.build(ctx, startMessage{
-			Name: l.name, Path: req.Path, Real: req.Real, Foreground: req.Foreground, ListenTimeout: req.ListenTimeout, HostPID: r.PID,
+			Name: l.name, File: req.File, Real: req.Real, Foreground: req.Foreground, ListenTimeout: req.ListenTimeout, HostPID: r.PID,
 		}, req.Report)
 	}
 	if err == nil {
@@ -159,8 +162,15 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("starting lab %s was interrupted; nothing is left of it: %w", l.name, errors.Join(ctx.Err(), goneErr))
 	}
-	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("the supervisor of lab %s ended while it was building: %w%s", l.name, r.err, lastLines(logPath))
+	log, _ := os.ReadFile(logPath)
+	switch {
+	case !errors.Is(err, io.EOF):
+	case diedOfLimits(string(log)):
+		err = &Error{Message: fmt.Sprintf("the supervisor of lab %s could start no more threads", l.name), Hint: LimitHint(unix.EAGAIN), Lacking: true}
+	case killedForMemory(r.PID):
+		err = &Error{Message: fmt.Sprintf("the kernel killed the supervisor of lab %s for want of memory while it was building", l.name), Lacking: true}
+	default:
+		err = fmt.Errorf("the supervisor of lab %s ended while it was building: %w%s", l.name, r.err, lastLines(string(log)))
 	}
 	return nil, errors.Join(err, goneErr)
 }
@@ -203,6 +213,9 @@ func (r *Running) Wait(ctx context.Context) error {
 		<-r.ended
 	}
 	if r.err != nil {
+		if killedForMemory(r.PID) {
+			return &Error{Message: fmt.Sprintf("the kernel killed the supervisor of lab %s for want of memory", r.Name), Lacking: true}
+		}
 		return fmt.Errorf("the supervisor of lab %s ended: %w", r.Name, r.err)
 	}
 	return nil
@@ -211,12 +224,11 @@ func (r *Running) Wait(ctx context.Context) error {
 // Client talks to the lab.
 func (r *Running) Client() (*Client, error) { return Dial(r.Name) }
 
-// lastLines gives the end of a log as an indented block behind a line break, or nothing.
-func lastLines(path string) string {
-	text, err := os.ReadFile(path)
-	if err != nil || len(text) == 0 {
+// lastLines returns the end of a log as an indented block behind a line break, or nothing.
+func lastLines(log string) string {
+	if log == "" {
 		return ""
 	}
-	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	lines := strings.Split(strings.TrimRight(log, "\n"), "\n")
 	return "\n  " + strings.Join(lines[max(0, len(lines)-10):], "\n  ")
 }

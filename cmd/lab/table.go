@@ -1,0 +1,167 @@
+package main
+
+import (
+	"strings"
+)
+
+// table is text in aligned columns. A cell may be painted: what the terminal doesn't show has no width.
+type table struct {
+	indent string
+	titled bool // the first row has titles
+	rows   [][]string
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// head adds a row of titles.
+func (t *table) head(o *output, titles ...string) {
+	row := make([]string, len(titles))
+	for i, title := range titles {
+		row[i] = o.bold(title)
+	}
+	t.titled = true
+	t.add(row...)
+}
+
+// printTable prints a table within the width of the terminal. Where that doesn't suffice, columns give way from the last one on, and a remark
+// says which.
+func (a *app) printTable(t *table) {
+	o := a.stdout
+	rows, hidden := t.lines(o.columns)
+	for _, lines := range rows {
+		for _, line := range lines {
+			o.printf("%s\n", line)
+		}
+	}
+	if len(hidden) > 0 {
+		a.stderr.printf("%s\n", a.stderr.faint("left out for want of width: "+strings.Join(hidden, ", ")+"; -o wide has all"))
+	}
+}
+
+const (
+	gap       = 2  // between columns
+	narrowest = 16 // a last column narrower than this, whose text would have to wrap, gives way
+)
+
+// lines returns the lines of each row with the cells aligned, within a number of columns of the terminal; 0: any. The text of the last column
+// wraps at words. The titles of columns that had to give way are returned too.
+func (t *table) lines(columns int) (rows [][]string, hidden []string) {
+	var widths []int
+	var words []int // the longest of each column
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths, words = append(widths, 0), append(words, 0)
+			}
+			widths[i] = max(widths[i], width(cell))
+			for word := range strings.SplitSeq(cell, " ") {
+				words[i] = max(words[i], width(word))
+			}
+		}
+	}
+	shown, room := len(widths), 0
+	if columns > 0 {
+		for ; shown > 0; shown-- {
+			before := len(t.indent)
+			for _, w := range widths[:shown-1] {
+				before += w + gap
+			}
+			room = columns - before
+			if room >= min(widths[shown-1], max(narrowest, words[shown-1])) || shown == 1 || !t.titled {
+				break
+			}
+		}
+		room = max(room, narrowest)
+		if t.titled {
+			for _, title := range t.rows[0][shown:] {
+				hidden = append(hidden, plain(title))
+			}
+		}
+	}
+	for _, row := range t.rows {
+		rows = append(rows, t.rowLines(row[:min(len(row), shown)], widths, shown, room))
+	}
+	return rows, hidden
+}
+
+// rowLines returns the lines of one row. Room is for the last of the shown columns; 0: any.
+func (t *table) rowLines(row []string, widths []int, shown, room int) []string {
+	var line strings.Builder
+	line.WriteString(t.indent)
+	at := len(t.indent)
+	for i, cell := range row {
+		if i == shown-1 && room > 0 {
+			wrapped := strings.Split(wrap(cell, room), "\n")
+			lines := []string{strings.TrimRight(line.String()+wrapped[0], " ")}
+			for _, more := range wrapped[1:] {
+				lines = append(lines, strings.Repeat(" ", at)+more)
+			}
+			return lines
+		}
+		line.WriteString(cell)
+		if i < len(row)-1 {
+			line.WriteString(strings.Repeat(" ", widths[i]-width(cell)+gap))
+			at += widths[i] + gap
+		}
+	}
+	return []string{strings.TrimRight(line.String(), " ")}
+}
+
+// wrap breaks a text at spaces into lines of at most so many places; a word that is longer has a line of its own.
+func wrap(text string, places int) string {
+	var b strings.Builder
+	for i, line := range strings.Split(text, "\n") {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		at := 0
+		for n, word := range strings.Split(line, " ") {
+			w := width(word)
+			switch {
+			case n == 0:
+			case at+1+w > places && at > 0:
+				b.WriteByte('\n')
+				at = 0
+			default:
+				b.WriteByte(' ')
+				at++
+			}
+			b.WriteString(word)
+			at += w
+		}
+	}
+	return b.String()
+}
+
+// wrap breaks a text that is printed behind an indent into lines that fit the terminal; all but the first begin with the indent.
+func (o *output) wrap(text string, indent int) string {
+	if o.columns == 0 {
+		return text
+	}
+	lines := wrap(text, max(o.columns-indent, narrowest))
+	return strings.ReplaceAll(lines, "\n", "\n"+strings.Repeat(" ", indent))
+}
+
+// plain takes the colours off a text.
+func plain(s string) string {
+	for {
+		start := strings.Index(s, "\x1b[")
+		if start < 0 {
+			return s
+		}
+		end := strings.IndexByte(s[start:], 'm')
+		if end < 0 {
+			return s
+		}
+		s = s[:start] + s[start+end+1:]
+	}
+}
+
+// cut shortens a text to so many places.
+func cut(text string, places int) string {
+	runes := []rune(text)
+	if places <= 0 || len(runes) <= places {
+		return text
+	}
+	return string(runes[:places-1]) + "…"
+}

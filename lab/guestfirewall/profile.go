@@ -1,0 +1,119 @@
+package guestfirewall
+
+import (
+	"slices"
+	"strings"
+)
+
+// commonParameters are parameters that all commands of PowerShell have.
+var commonParameters = []string{
+	"Confirm", "Debug", "Verbose", "AsJob", "ErrorAction", "ErrorVariable", "WarningAction", "WarningVariable", "InformationAction", "InformationVariable",
+	"OutVariable", "OutBuffer", "PipelineVariable", "ThrottleLimit", "CimSession", "WhatIf", "PolicyStore", "GPOSession", "PassThru",
+}
+
+// profileParameters are those of Set-NetFirewallProfile that matter here; profileSettings are the others, which change nothing in a lab.
+var (
+	profileParameters = []string{"Profile", "Name", "All", "Enabled", "DefaultInboundAction", "DefaultOutboundAction", "AllowInboundRules"}
+	profileSettings   = []string{
+		"AllowLocalFirewallRules", "AllowLocalIPsecRules", "AllowUserApps", "AllowUserPorts", "AllowUnicastResponseToMulticast", "NotifyOnListen",
+		"EnableStealthModeForIPsec", "LogFileName", "LogMaxSizeKilobytes", "LogAllowed", "LogBlocked", "LogIgnored", "DisabledInterfaceAliases",
+	}
+	profileKnown = slices.Concat(profileParameters, profileSettings, commonParameters)
+)
+
+// parseProfile reads what follows Set-NetFirewallProfile: the firewall as a whole.
+func parseProfile(text string, start int) (Command, *Error) {
+	// The profiles may stand first, without their parameter.
+	rest := strings.TrimLeft(text[start:], " \t")
+	if first, ok := firstRune(rest); ok && !isDash(first) {
+		head := text[:start] + " -Profile "
+		c, err := parseProfile(head+rest, start)
+		if err != nil {
+			err.Offset = max(start, err.Offset-len(" -Profile ")+len(text)-start-len(rest))
+		}
+		return c, err
+	}
+	given, err := powerShellParameters(text, start, "Set-NetFirewallProfile", profileKnown)
+	if err != nil {
+		return Command{}, err
+	}
+	var profiles Rule
+	named := append(given["Profile"], given["Name"]...)
+	if named == nil && given["All"] == nil {
+		return Command{}, fail("-Profile or -All is missing").hint("write Set-NetFirewallProfile -All -Enabled False").at(len(text))
+	}
+	if named != nil {
+		if err := profiles.setProfiles(lists(named)); err != nil {
+			return Command{}, err
+		}
+	}
+	var c Command
+	if v := given["Enabled"]; v != nil && !strings.EqualFold(v[0].text, "NotConfigured") {
+		enabled, err := truth("-Enabled", v[0])
+		if err != nil {
+			return c, err
+		}
+		c.Switch = map[bool]Switch{true: TurnOn, false: TurnOff}[enabled]
+	}
+	if v := given["DefaultInboundAction"]; v != nil {
+		action, err := oneOf("-DefaultInboundAction", v[0], "allow", "block", "notconfigured")
+		if err != nil {
+			return c, err
+		}
+		if action == "allow" {
+			c.Rules = append(c.Rules, Rule{Name: "DefaultInboundAction", Allow: true})
+		}
+	}
+	if v := given["AllowInboundRules"]; v != nil && (strings.EqualFold(v[0].text, "false") || v[0].text == "2") {
+		c.Rules = append(c.Rules, Rule{Name: "AllowInboundRules"})
+	}
+	if v := given["DefaultOutboundAction"]; v != nil && strings.EqualFold(v[0].text, "block") {
+		return c, fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").at(v[0].offset)
+	}
+	switch {
+	case given["WhatIf"] != nil && !strings.EqualFold(given["WhatIf"][0].text, "false"):
+		return Command{Notes: []string{"the command has no effect: -WhatIf only shows what it would do"}}, nil
+	case profiles.Inactive != "":
+		return Command{Notes: []string{"the command has no effect: " + profiles.Inactive}}, nil
+	}
+	return c, nil
+}
+
+// parseEnableRule reads what follows Enable-NetFirewallRule, or Set-NetFirewallRule with -Enabled True: rules that Windows came with.
+func parseEnableRule(text string, start int, set bool) (Command, *Error) {
+	known := append([]string{"Name", "DisplayName", "DisplayGroup", "Group", "Direction"}, commonParameters...)
+	command := "Enable-NetFirewallRule"
+	if set {
+		command, known = "Set-NetFirewallRule", append(known, "Enabled", "Profile")
+	}
+	given, err := powerShellParameters(text, start, command, known)
+	if err != nil {
+		return Command{}, err
+	}
+	if set {
+		enabled := given["Enabled"]
+		if enabled == nil {
+			return Command{}, fail("only Set-NetFirewallRule with -Enabled True is understood").hint("write the rule as it should be with New-NetFirewallRule").at(start)
+		}
+		if yes, err := truth("-Enabled", enabled[0]); err != nil || !yes {
+			if err == nil {
+				err = fail("rules that Windows came with can't be disabled here").hint("write a block rule").at(enabled[0].offset)
+			}
+			return Command{}, err
+		}
+	}
+	var c Command
+	for _, parameter := range []string{"DisplayGroup", "DisplayName", "Name", "Group"} {
+		for _, name := range given[parameter] {
+			one, err := enablePredefined(name)
+			if err != nil {
+				return c, err
+			}
+			c.Rules, c.Notes = append(c.Rules, one.Rules...), append(c.Notes, one.Notes...)
+		}
+	}
+	if len(c.Rules)+len(c.Notes) == 0 {
+		return c, fail("-DisplayGroup is missing").hint(`write %s -DisplayGroup "Remote Desktop"`, command).at(len(text))
+	}
+	return c, nil
+}

@@ -1,0 +1,69 @@
+package labfile
+
+import (
+	"encoding/json"
+	"path/filepath"
+)
+
+// Input is a lab file: its path or, where it can be read only once, as standard input, what it says.
+type Input struct {
+	// Path is relative to the working folder of this process. With a Text it is only shown.
+	Path string
+	// Text is what the file says; nil: Path is read.
+	Text []byte
+	// Dir is the absolute path of the folder that the paths in Text are relative to.
+	Dir string
+}
+
+// Absolute returns the input for a process that stands elsewhere, with the places in it told by its absolute path.
+func (in Input) Absolute() (Input, error) {
+	if in.Text != nil {
+		return in, nil
+	}
+	var err error
+	in.Path, err = filepath.Abs(in.Path)
+	return in, err
+}
+
+// Load reads the lab file and the files that it names, as [Load] does.
+func (in Input) Load(opts Options) (*Loaded, error) {
+	l := &loader{opts: opts, input: in, path: in.Path, sources: sources{}}
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	return &Loaded{Lab: l.lab, Dir: l.dir, Prepare: string(l.file.Prepare), Steps: l.steps, Notes: l.notes}, nil
+}
+
+// read returns what the file says and the folder that its paths are relative to.
+func (in Input) read() (text []byte, dir string, err error) {
+	if in.Text != nil {
+		return in.Text, in.Dir, nil
+	}
+	if text, err = read(in.Path); err != nil {
+		return nil, "", err
+	}
+	dir, err = folder(in.Path)
+	return text, dir, err
+}
+
+// inputJSON is an Input in JSON. Names of folders need not be UTF-8, so all of it is bytes.
+type inputJSON struct {
+	Path []byte `json:"path"`
+	Text []byte `json:"text,omitempty"`
+	Dir  []byte `json:"dir,omitempty"`
+}
+
+// MarshalJSON writes the paths as bytes.
+func (in Input) MarshalJSON() ([]byte, error) {
+	return json.Marshal(inputJSON{[]byte(in.Path), in.Text, []byte(in.Dir)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (in *Input) UnmarshalJSON(data []byte) error {
+	var j inputJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return err
+	}
+	*in = Input{string(j.Path), j.Text, string(j.Dir)}
+	return nil
+}
