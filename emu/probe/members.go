@@ -39,6 +39,12 @@ func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observatio
 	if err != nil { // each finds its own
 		flights = make([]*flight, len(ways))
 	}
+	t.ends = nil // but for those that the ways don't lead to
+	for _, w := range ways {
+		if w.end.namespace != "" && !slices.Contains(t.ends, w.end) {
+			t.ends = append(t.ends, w.end)
+		}
+	}
 	all := make([]emu.Observation, len(ways))
 	var g errgroup.Group
 	g.SetLimit(waysAtOnce)
@@ -88,7 +94,7 @@ func (p *Prober) wentItsWay(t *trip, o emu.Observation) bool {
 		return o.AnsweredBy == w.end.namespace
 	case o.By != nil && o.By.Namespace == w.end.namespace:
 		return true
-	case o.By != nil: // on the way, or another end
+	case o.By != nil: // on the way, or the end of another
 		return !w.guessed && !slices.ContainsFunc(t.ends, func(e end) bool { return e.namespace == o.By.Namespace })
 	case w.guessed:
 		return false

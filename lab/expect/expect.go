@@ -153,11 +153,16 @@ func Difference(p oracle.Prediction, o emu.Observation) string {
 		return ""
 	}
 	packets := Describe(o)
-	if o.AnsweredBy != "" && len(o.Members) == 0 {
-		packets += " by " + o.AnsweredBy
-	}
-	if o.SeenAs.IsValid() && len(o.Members) == 0 {
-		packets += ", seen as " + o.SeenAs.String()
+	switch {
+	case len(o.Members) == 0:
+		if o.AnsweredBy != "" {
+			packets += " by " + o.AnsweredBy
+		}
+		if o.SeenAs.IsValid() {
+			packets += ", seen as " + o.SeenAs.String()
+		}
+	case o.Verdict != emu.Mixed:
+		packets += ": " + DescribeMembers(o.Members)
 	}
 	return fmt.Sprintf("model and packets differ: the model says %s, the packets say %s", p, packets)
 }
