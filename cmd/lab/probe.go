@@ -86,7 +86,7 @@ func (a *app) printProbe(r live.ProbeResult, p places) {
 func (a *app) printMembers(all []live.ProbeMember, p places) {
 	rows := table{}
 	for _, m := range all {
-		rows.add(m.Member, a.verdict(m.Verdict), "")
+		rows.add(m.Member, a.verdict(m.Verdict), "|") // so that all rows end in the same column
 	}
 	lines, _ := rows.lines(0)
 	for i, m := range all {
@@ -100,7 +100,7 @@ func (a *app) printMembers(all []live.ProbeMember, p places) {
 		if m.Detail != "" {
 			why = append(why, m.Detail)
 		}
-		line := strings.Join(lines[i], "") + strings.Join(why, ", ")
+		line := strings.TrimSuffix(lines[i][0], "|") + strings.Join(why, ", ")
 		a.stdout.printf("  %s\n", a.stdout.wrap(strings.TrimRight(line, " "), 4))
 	}
 }

@@ -82,7 +82,7 @@ func TestChooseIsWhatTheKernelChooses(t *testing.T) {
 						}
 						ways = ways[want : want+1]
 					}
-					if len(ways) != 1 || ways[0].end != (end{"router", netip.AddrPortFrom(set(want), serving)}) || !ways[0].takes(source.Port()) {
+					if len(ways) != 1 || ways[0].end != (end{"router", netip.AddrPortFrom(set(want), serving)}) || forkOf(ways).of(source.Port()) != 0 {
 						t.Fatalf("ways %+v, want one to %s", ways, set(want))
 					}
 					if got, err := tracked(namespace(t, state, "router"), ctaTupleOrig, b.protocol, source, to); err != nil || got != (connectionEntry{b.protocol, source, to, ways[0].end.at, source}) {

@@ -15,8 +15,10 @@ import (
 
 // Probes start from these ports: below the ephemeral range, so that no program in a namespace gets one by chance.
 const (
-	firstPort = 20000
-	lastPort  = 32767
+	firstPort     = 20000
+	lastPort      = 32767
+	portsOfProbes = lastPort - firstPort + 1
+	anyPort       = 1024 // is the first that anybody may have
 )
 
 // flights are the probes under way, by their source port: each port is in use once in the whole lab, so the port in the report
@@ -25,7 +27,7 @@ type flights struct {
 	next   atomic.Uint32
 	seed   maphash.Seed
 	counts [1 << 14]atomic.Uint32 // how often the pairs of a hash have claimed a port
-	ports  [lastPort - firstPort + 1]atomic.Pointer[flight]
+	ports  [1 << 16]atomic.Pointer[flight]
 }
 
 // flight is one attempt to connect, or to get an answer to a datagram.
@@ -50,32 +52,33 @@ func (f *flights) claim(to uint16) (*flight, error) {
 	return f.take(to, func(c *flight) uint32 { return f.next.Add(1) })
 }
 
-// claimEach takes a free port for each of n ways to one target, of which way reports the one that a port leads to: from 0, or none of them.
-// It takes the same port again as late as possible: routers remember for a while who had it.
-func (f *flights) claimEach(from string, protocol emu.Protocol, to netip.AddrPort, n int, way func(port uint16) int) ([]*flight, error) {
+// claimEach takes a free port for each of n ways to one target, of which way returns the one that a port leads to: from 0, or -1. It takes the
+// same port again as late as possible: routers remember for a while who had it. Few ways of many are led to by no port of probes, and get
+// another; one that no port leads to gets nil.
+func (f *flights) claimEach(from string, protocol emu.Protocol, to netip.AddrPort, n int, way func(port uint16) int) []*flight {
 	// Those behind one public address have different ports, so that the translation of their source needn't change any.
 	next := f.inTurn("", to, func(*flight) {})
 	if protocol == emu.UDP {
 		next = f.udpPorts(from, to)
 	}
 	all, left, c := make([]*flight, n), n, &flight{}
-	for range f.ports {
-		i := f.aim(c, next)
-		at := way(c.port)
-		if at < 0 || all[at] != nil || c.port == to.Port() || !f.ports[i].CompareAndSwap(nil, c) {
-			continue
-		}
-		all[at], c = c, &flight{}
-		if left--; left == 0 {
-			return all, nil
+	try := func() {
+		if at := way(c.port); at >= 0 && all[at] == nil && c.port != to.Port() && f.ports[c.port].CompareAndSwap(nil, c) {
+			all[at], c = c, &flight{}
+			left--
 		}
 	}
-	for _, c := range all {
-		if c != nil {
-			f.release(c)
+	for i := 0; i < portsOfProbes && left > 0; i++ {
+		f.aim(c, next)
+		try()
+	}
+	for port := anyPort; port < 1<<16 && left > 0; port++ {
+		if next(c); port < firstPort || port > lastPort {
+			c.have(uint16(port))
+			try()
 		}
 	}
-	return nil, errNoPort
+	return all
 }
 
 // claimUDP takes a free port for datagrams from a namespace to a target, one it has not had for as long as possible: routers and
@@ -106,8 +109,9 @@ func (f *flights) inTurn(from string, to netip.AddrPort, prepare func(*flight)) 
 // in the same namespace.
 func (f *flights) take(to uint16, next func(*flight) uint32) (*flight, error) {
 	c := &flight{}
-	for range f.ports {
-		if i := f.aim(c, next); c.port != to && f.ports[i].CompareAndSwap(nil, c) {
+	for range portsOfProbes {
+		f.aim(c, next)
+		if c.port != to && f.ports[c.port].CompareAndSwap(nil, c) {
 			return c, nil
 		}
 	}
@@ -115,23 +119,22 @@ func (f *flights) take(to uint16, next func(*flight) uint32) (*flight, error) {
 }
 
 // aim gives a flight the port that comes next.
-func (f *flights) aim(c *flight, next func(*flight) uint32) (i uint32) {
-	i = next(c) % uint32(len(f.ports))
-	c.port = firstPort + uint16(i)
-	if c.nonce != 0 {
-		c.nonce |= uint64(c.port) << 48
-	}
-	return i
+func (f *flights) aim(c *flight, next func(*flight) uint32) {
+	c.have(firstPort + uint16(next(c)%portsOfProbes))
 }
 
-func (f *flights) release(c *flight) { f.ports[c.port-firstPort].Store(nil) }
+func (c *flight) have(port uint16) {
+	c.port = port
+	if c.nonce != 0 {
+		c.nonce = c.nonce<<16>>16 | uint64(port)<<48
+	}
+}
+
+func (f *flights) release(c *flight) { f.ports[c.port].Store(nil) }
 
 // deliver hands the report of a packet to its flight, if that is still under way.
 func (f *flights) deliver(port uint16, nonce uint64, r report) {
-	if port < firstPort || port > lastPort {
-		return
-	}
-	if c := f.ports[port-firstPort].Load(); c != nil && c.nonce == nonce {
+	if c := f.ports[port].Load(); c != nil && c.nonce == nonce {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.report == nil {

@@ -49,7 +49,7 @@ func TestTranslatedSourcePort(t *testing.T) {
 	deliver := p.reports.deliver
 	p.reports.deliver = func(port uint16, nonce uint64, r report) {
 		deliver(port, nonce, r)
-		first := &p.flights.ports[last+1]
+		first := &p.flights.ports[firstPort+last+1]
 		if f := first.Load(); f == nil || port == f.port {
 			return
 		}

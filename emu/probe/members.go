@@ -16,6 +16,7 @@ const (
 	// triesPerWay is how many connections are made for one way of n, for each of the n: the source port that leads there may be changed by a
 	// router that remembers another connection from it.
 	triesPerWay = 8
+	mostTries   = 64
 )
 
 // waysOf lists the ways of a probe. Where the network doesn't tell how connections come to be given to one or another, each end is one, and
@@ -33,11 +34,9 @@ func (t *topology) waysOf(a trip) []way {
 
 // askEach makes a connection for each way, all at the same time, and returns what became of them as one.
 func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observation {
-	flights, err := p.flights.claimEach(t.ns.Name, t.target.Protocol, t.to, len(ways), func(port uint16) int {
-		return slices.IndexFunc(ways, func(w way) bool { return w.takes(port) })
-	})
-	if err != nil { // each finds its own
-		flights = make([]*flight, len(ways))
+	flights := make([]*flight, len(ways))
+	if !ways[0].guessed {
+		flights = p.flights.claimEach(t.ns.Name, t.target.Protocol, t.to, len(ways), forkOf(ways).of)
 	}
 	t.ends = nil // but for those that the ways don't lead to
 	for _, w := range ways {
@@ -71,7 +70,7 @@ func (p *Prober) askOne(ctx context.Context, t *trip, of int) emu.Observation {
 			p.flights.release(t.reserved)
 		}
 	}()
-	tries := min(triesPerWay*of, mostWays)
+	tries := min(triesPerWay*of, mostTries)
 	for range tries {
 		o := p.ask(ctx, t)
 		if o.Verdict == emu.Error || p.wentItsWay(t, o) {

@@ -236,11 +236,11 @@ func TestChangedPorts(t *testing.T) {
 	state, p := start(t, world(out1))
 	const left, taken = 48, 36
 	var free []uint16
-	for n := range p.flights.ports { // few are left
-		if n >= left {
-			p.flights.ports[n].Store(&flight{})
+	for port := range p.flights.ports { // few are left
+		if port < firstPort || port >= firstPort+left {
+			p.flights.ports[port].Store(&flight{})
 		} else {
-			free = append(free, uint16(firstPort+n))
+			free = append(free, uint16(port))
 		}
 	}
 	other := namespace(t, state, "a2")

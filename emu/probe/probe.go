@@ -209,15 +209,9 @@ func (p *Prober) claim(t *trip) (f *flight, err error) {
 	case t.reserved != nil:
 		f, t.reserved = t.reserved, nil
 	case t.way != nil:
-		var all []*flight
-		all, err = p.flights.claimEach(t.ns.Name, t.target.Protocol, t.to, 1, func(port uint16) int {
-			if t.way.takes(port) {
-				return 0
-			}
-			return -1
-		})
-		if err == nil {
-			f = all[0]
+		f = p.flights.claimEach(t.ns.Name, t.target.Protocol, t.to, 1, forkOf([]way{*t.way}).of)[0]
+		if f == nil {
+			err = errNoPort
 		}
 	case t.target.Protocol == emu.UDP:
 		f, err = p.flights.claimUDP(t.ns.Name, t.to)

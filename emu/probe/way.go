@@ -51,15 +51,11 @@ type step struct {
 	index int
 }
 
-// takes reports whether a connection from a source port goes this way.
-func (w way) takes(port uint16) bool {
-	return !slices.ContainsFunc(w.steps, func(s step) bool { return s.of(port) != s.index })
-}
-
-// mostWays bounds the ways of one connection: a set of 50 members, asked from the four addresses of a location's web sites.
+// mostWays is how many ways of one connection are all tried: a set of 250 members, asked from the four addresses of a location's web sites.
+// Of more, each member is asked from one address, and from each address some.
 const mostWays = 1000
 
-// ways lists all ways of a connection whose source port is free to choose, in the order of the choices. It reports false when the network
+// ways lists the ways of a connection whose source port is free to choose, in the order of the choices. It reports false when the network
 // has rules on the way whose effect it can't tell.
 func (t *topology) ways(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort) (all []way, ok bool) {
 	for script := []int{}; ; {
@@ -75,7 +71,7 @@ func (t *topology) ways(from string, source netip.Addr, protocol emu.Protocol, t
 			steps = append(steps, s)
 			return s.index
 		})
-		if !ok || len(all) == mostWays {
+		if !ok {
 			return nil, false
 		}
 		w.steps = steps
@@ -85,7 +81,7 @@ func (t *topology) ways(from string, source netip.Addr, protocol emu.Protocol, t
 			last--
 		}
 		if last < 0 {
-			return all, true
+			return fewer(all), true
 		}
 		script = script[:0]
 		for _, s := range steps[:last+1] {
@@ -93,6 +89,57 @@ func (t *topology) ways(from string, source netip.Addr, protocol emu.Protocol, t
 		}
 		script[last]++
 	}
+}
+
+// fewer leaves out combinations of choices where there are too many.
+func fewer(all []way) []way {
+	if len(all) <= mostWays {
+		return all
+	}
+	return slices.DeleteFunc(all, func(w way) bool {
+		for i := 1; i < len(w.steps); i++ {
+			if a, b := w.steps[i-1], w.steps[i]; a.index != b.index%a.n && b.index != a.index%b.n {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// fork is where ways part.
+type fork struct {
+	choice
+	next map[int]*fork
+	way  int // that it has become; -1: none yet
+}
+
+// forkOf finds where ways part.
+func forkOf(ways []way) *fork {
+	root := &fork{way: -1}
+	for i, w := range ways {
+		at := root
+		for _, s := range w.steps {
+			if at.next == nil {
+				at.choice, at.next = s.choice, map[int]*fork{}
+			}
+			if at.next[s.index] == nil {
+				at.next[s.index] = &fork{way: -1}
+			}
+			at = at.next[s.index]
+		}
+		at.way = i
+	}
+	return root
+}
+
+// of is the way that a source port takes; -1: none of them.
+func (f *fork) of(port uint16) int {
+	for f.next != nil {
+		if f = f.next[f.choice.of(port)]; f == nil {
+			return -1
+		}
+	}
+	return f.way
 }
 
 // mayDiffer reports, at the cost of a look-up, whether connections from a namespace may go several ways.
