@@ -207,7 +207,7 @@ func namespaceChange(from, to *Namespace, lost map[string]bool) (NamespaceChange
 		Ruleset: CompareRulesets(from.Ruleset, to.Ruleset),
 		Proxies: !reflect.DeepEqual(from.Proxies, to.Proxies),
 		Services: !slices.EqualFunc(from.Services, to.Services, func(a, b Service) bool {
-			return a.Same(b) && equal(a.Env, b.Env)
+			return a.Same(b) && equal(a.Env, b.Env) && equal(a.Desktops, b.Desktops)
 		}),
 		Files: from.HostName() != to.HostName() || !equal(from.Hosts, to.Hosts) ||
 			!equal(from.Resolver.Servers, to.Resolver.Servers) || !equal(from.Resolver.Search, to.Resolver.Search),

@@ -163,13 +163,18 @@ type Service struct {
 	Command  string   `json:"command,omitempty"` // for sh -c
 	Dir      string   `json:"dir,omitempty"`     // working directory of the command
 	// Env is added to the environment of the command when it starts: NAME=VALUE.
-	Env    []string `json:"env,omitempty"`
-	Origin Origin   `json:"origin,omitzero"`
+	Env []string `json:"env,omitempty"`
+	// RemoteDesktop makes a built-in listener on a TCP port speak the remote desktop protocol too; empty: it doesn't.
+	RemoteDesktop RemoteDesktop `json:"remoteDesktop,omitempty"`
+	Desktops      []Desktop     `json:"desktops,omitempty"` // of a forwarder
+	Origin        Origin        `json:"origin,omitzero"`
 }
 
-// Same says whether both are one service that goes on: a changed environment is for the next start of a program, not a reason for one.
+// Same reports whether both are one service that goes on: a changed environment is for the next start of a program, not a reason for one,
+// and the desktops of a forwarder change while it listens.
 func (s Service) Same(o Service) bool {
-	return s.Name == o.Name && s.Port == o.Port && s.Protocol == o.Protocol && s.Command == o.Command && s.Dir == o.Dir
+	return s.Name == o.Name && s.Port == o.Port && s.Protocol == o.Protocol && s.Command == o.Command && s.Dir == o.Dir &&
+		s.RemoteDesktop == o.RemoteDesktop
 }
 
 // BuiltIn says whether the emulator itself listens, rather than a program.

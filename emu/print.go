@@ -88,6 +88,9 @@ func (p *printer) namespace(s *Namespace, links []string) {
 	}
 	for _, v := range s.Services {
 		p.line(1, "%s%s", v, from(v.Origin))
+		for _, d := range v.Desktops {
+			p.line(2, "%s", d)
+		}
 	}
 	if s.Ruleset != nil {
 		p.line(1, "nftables")
@@ -127,7 +130,10 @@ func (r Route) String() string {
 
 // String says what listens where.
 func (s Service) String() string {
-	if s.BuiltIn() {
+	switch {
+	case s.BuiltIn() && s.RemoteDesktop != "":
+		return fmt.Sprintf("service %d/%s: built-in remote desktop %s", s.Port, s.Protocol, s.RemoteDesktop)
+	case s.BuiltIn():
 		return fmt.Sprintf("service %d/%s: built-in listener", s.Port, s.Protocol)
 	}
 	return fmt.Sprintf("service %d/%s: %s", s.Port, s.Protocol, s.Command)

@@ -22,12 +22,25 @@ var (
 		netip.MustParsePrefix("198.51.100.0/24"),
 		netip.MustParsePrefix("192.0.2.0/24"),
 	}
+	// deviceSpace has the addresses that stand for those of VPN devices which can't be on the internet of the lab. No
+	// location owns any of it, and no internet host can have one.
+	deviceSpace     = netip.MustParsePrefix("198.19.128.0/17")
 	deploymentSpace = netip.MustParsePrefix("100.64.0.0/11") // DIPs outside virtual networks: one /22 for each deployment
 	webSiteSpace    = netip.MustParsePrefix("100.96.0.0/22") // inside a web sites scale unit, the same in each
 	privateSpace    = []netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/8"),
 		netip.MustParsePrefix("172.16.0.0/12"),
 		netip.MustParsePrefix("192.168.0.0/16"),
+	}
+	// forbiddenSpace is what no network can have ("Virtual Network FAQ"); the platform's resolver is the lab's too.
+	// "This network" (RFC 1122) and the former class E are no addresses of hosts.
+	forbiddenSpace = []netip.Prefix{
+		netip.MustParsePrefix("0.0.0.0/8"),
+		netip.MustParsePrefix("127.0.0.0/8"),
+		netip.MustParsePrefix("169.254.0.0/16"),
+		netip.PrefixFrom(PlatformResolver, 32),
+		netip.MustParsePrefix("224.0.0.0/4"),
+		netip.MustParsePrefix("240.0.0.0/4"),
 	}
 )
 
@@ -42,6 +55,8 @@ const (
 	// the platform, and the broadcast address ("Virtual Network FAQ").
 	reservedAtStart = 4
 	reservedAtEnd   = 1
+	// smallestSubnet is the length of the smallest subnet's prefix ("Virtual Network FAQ").
+	smallestSubnet = 29
 	// platformAddresses are the first addresses of a location's public block, kept for the platform's own services.
 	platformAddresses = 16
 	// outboundAddresses is how many addresses the web sites of a location share for their outbound connections.
@@ -55,6 +70,11 @@ const deploymentBits = 22
 func LocationBlock(location string) netip.Prefix {
 	i := slices.Index(Locations, location)
 	return subprefix(publicSpace, 20, i)
+}
+
+// OfDatacenter reports whether an address is one that the platform gives out in a lab, such as that of a gateway.
+func OfDatacenter(a netip.Addr) bool {
+	return a.IsValid() && publicSpace.Contains(a) && !deviceSpace.Contains(a)
 }
 
 // WebSitesInbound is the one address that all web sites of a location share for requests.
@@ -125,7 +145,8 @@ func subprefix(p netip.Prefix, bits, n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(a), bits)
 }
 
-// checkAddressSpace refuses a prefix that the address space of a network can't have.
+// checkAddressSpace refuses a prefix that the address space of a network can't have. Public addresses are as good as
+// private ones: they are the network's own, and the internet doesn't reach them ("Virtual Network FAQ", 2015).
 func checkAddressSpace(network string, p netip.Prefix) *Error {
 	if !p.IsValid() || !p.Addr().Is4() {
 		return badRequest("The address space of %s is not valid: %s is not an IPv4 prefix.", network, p)
@@ -133,10 +154,20 @@ func checkAddressSpace(network string, p netip.Prefix) *Error {
 	if p != p.Masked() {
 		return badRequest("The address prefix %s of %s has host bits set.", p, network).WithHint("Write %s.", p.Masked())
 	}
-	for _, private := range privateSpace {
-		if private.Contains(p.Addr()) && p.Bits() >= private.Bits() {
-			return nil
-		}
+	if forbidden, ok := overlapsAny(p, forbiddenSpace); ok {
+		return badRequest("The address space of %s is not valid: %s overlaps %s, which no network can have.", network,
+			p, forbidden)
 	}
-	return badRequest("The address space of %s is not valid: %s is not in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16.", network, p)
+	if own, ok := overlapsAny(p, append([]netip.Prefix{publicSpace}, internetSpace...)); ok {
+		return badRequest("The address space of %s is not valid: %s overlaps %s, which is on the internet of the lab.", network, p, own)
+	}
+	return nil
+}
+
+func overlapsAny(p netip.Prefix, all []netip.Prefix) (netip.Prefix, bool) {
+	i := slices.IndexFunc(all, p.Overlaps)
+	if i < 0 {
+		return netip.Prefix{}, false
+	}
+	return all[i], true
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"math/bits"
+	"net/http"
 	"net/netip"
 	"slices"
 )
@@ -26,7 +27,7 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 		case !assignable(block, static):
 			return netip.Addr{}, reserved(static, where, block)
 		case l.taken(d, static):
-			return netip.Addr{}, badRequest("The address %s is in use.", static)
+			return netip.Addr{}, addressInUse(static)
 		}
 		return static, nil
 	}
@@ -41,6 +42,13 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 		return netip.Addr{}, badRequest("No free address is left in %s (%s): all %d are in use.", where, block, usable(block))
 	}
 	return Nth(block, n), nil
+}
+
+// addressInUse refuses a static address that somebody in the network has. The code is the platform's (azure-xplat-cli
+// issue 422); the text is ours.
+func addressInUse(address netip.Addr) *Error {
+	return &Error{Code: "Networking.DeploymentVNetAddressAllocationFailure", HTTPStatus: http.StatusBadRequest,
+		Message: fmt.Sprintf("The address %s is in use.", address)}
 }
 
 // reserved refuses an address that the platform keeps for itself in each subnet.

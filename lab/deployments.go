@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/lab/spelling"
@@ -60,6 +61,9 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if err := checkReservedEndpoints(d, d.ReservedIP, d.Instances...); err != nil {
+		return err.WithHint("Give a role an input endpoint.").At(p.Origin)
+	}
 	for _, i := range d.Instances {
 		i.ID = l.instanceID(d, i.Name)
 	}
@@ -105,7 +109,7 @@ func (p publicPorts) take(port publicPort) *Error {
 // addRole checks a role and adds its instances to a deployment that isn't in its slot yet.
 func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error) {
 	refuse := func(o Origin, err *Error) { errs = append(errs, err.At(o)) }
-	if err := checkName("role", role.Name, roleName, "1 to 63 letters, digits, dots, hyphens and underscores"); err != nil {
+	if err := checkName("role", role.Name, roleNames); err != nil {
 		refuse(role.Origin, err)
 		return errs
 	}
@@ -125,7 +129,11 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 			refuse(e.Origin, err)
 		}
 	}
-	for _, e := range role.InstanceInputEndpoints {
+	role.InstanceInputEndpoints = slices.Clone(role.InstanceInputEndpoints)
+	for n, e := range role.InstanceInputEndpoints {
+		acl, aclErrs := checkACL(e.ACL)
+		role.InstanceInputEndpoints[n].ACL = acl
+		errs = append(errs, aclErrs...)
 		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < role.InstanceCount {
 			refuse(e.Origin, badRequest("The endpoint %s has %s for %s of %s.", e.Name, spelling.Count(span, "public port"), spelling.Count(role.InstanceCount, "instance"), role.Name))
 			continue
@@ -142,6 +150,9 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 		if err := l.checkPublicIPs(d, role.InstanceCount); err != nil {
 			refuse(role.Origin, err)
 		}
+		if err := checkLabel(d, role); err != nil {
+			refuse(role.Origin, err)
+		}
 	}
 	errs = append(errs, checkServices(role.Services)...)
 	d.Roles = append(d.Roles, role)
@@ -155,6 +166,22 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 		}
 	}
 	return errs
+}
+
+// checkLabel holds that a role's label makes DNS names, and others than those of the roles before it.
+func checkLabel(d *Deployment, role Role) *Error {
+	if role.PublicIPLabel == "" {
+		return nil
+	}
+	if err := checkName("domain name label", role.PublicIPLabel, labelNames); err != nil {
+		return err
+	}
+	for _, other := range d.Roles {
+		if strings.EqualFold(other.PublicIPLabel, role.PublicIPLabel) {
+			return badRequest("The roles %s and %s have the same domain name label %s.", other.Name, role.Name, role.PublicIPLabel)
+		}
+	}
+	return nil
 }
 
 func tooFewInstances(role string, n int) *Error {
@@ -197,7 +224,7 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 	instance := &Instance{
 		Name: fmt.Sprintf("%s_IN_%d", role.Name, n), Service: d.Service, Role: role.Name, OS: Windows, Subnet: role.Subnet, DIP: dip, State: Running,
 		Firewall: role.Firewall, FirewallOff: role.FirewallOff, FirewallOrigin: orDefault(role.FirewallOrigin, role.Origin),
-		Services: role.Services, PublicIPName: role.PublicIPName, InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
+		Services: role.Services, PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n), InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
 	}
 	for _, e := range role.InputEndpoints {
 		instance.Endpoints = append(instance.Endpoints, Endpoint{
@@ -209,11 +236,19 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 	for _, e := range role.InstanceInputEndpoints {
 		instance.Endpoints = append(instance.Endpoints, Endpoint{
 			Name: e.Name, Protocol: e.Protocol, PublicPort: e.Public.First + uint16(n), LocalPort: e.LocalPort,
-			Distribution: DistributeNone, Origin: e.Origin,
+			Distribution: DistributeNone, ACL: e.ACL, Origin: e.Origin,
 		})
 	}
 	d.Instances = append(d.Instances, instance)
 	return nil
+}
+
+// numbered is the label of an instance: that of its role with its number.
+func numbered(label string, n int) string {
+	if label == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s.%d", label, n)
 }
 
 // deployment finds the deployment in a slot, or refuses.

@@ -58,7 +58,7 @@ func buildEndpoint(d *Deployment, request VMEndpoint) (e Endpoint, errs []error)
 		IdleTimeoutInMinutes: request.IdleTimeoutInMinutes, InternalLoadBalancer: request.InternalLoadBalancer,
 		DirectServerReturn: request.DirectServerReturn, Origin: request.Origin,
 	}
-	if err := checkName("endpoint", e.Name, endpointName, "a letter, then up to 29 letters, digits, spaces, hyphens and underscores"); err != nil {
+	if err := checkName("endpoint", e.Name, endpointNames); err != nil {
 		refuse(err)
 	}
 	if e.LocalPort == 0 {
@@ -132,12 +132,27 @@ func checkPublicPort(d *Deployment, i *Instance, e Endpoint) *Error {
 				return badRequest("The members of the load-balanced set %s have the public port %d/%s; the endpoint %s has %d/%s.", e.LoadBalancedSet, other.PublicPort, other.Protocol, e.Name, e.PublicPort, e.Protocol)
 			case sameSocket(other) && !sameSet:
 				return portInUse(e.PublicPort).WithHint("%s has it. To share it, give both endpoints the same loadBalancedSet.", machine.Name)
+			case sameSet && !sameACL(other.ACL, e.ACL):
+				return differentACL(other, e)
 			case sameSet && !sameBalancing(other, e):
-				return badRequest("Probe, access control list, distribution mode, idle timeout and direct server return belong to the load-balanced set %s: all its members must have the same.", e.LoadBalancedSet)
+				return badRequest("Probe, distribution mode, idle timeout and direct server return belong to the load-balanced set %s: all its members must have the same.", e.LoadBalancedSet)
 			}
 		}
 	}
 	return nil
+}
+
+// differentACL refuses a member of a load-balanced set whose access control list isn't the set's. The platform's
+// texts are those on lists where there was none and on the numbers of rules (azure-xplat-cli issues 2717 and 1522).
+func differentACL(member, e Endpoint) *Error {
+	switch set := e.LoadBalancedSet; {
+	case len(member.ACL) == 0:
+		return badRequest("Existing endpoints in LB set '%s' do not contain ACL.", set)
+	case len(member.ACL) != len(e.ACL):
+		return badRequest("ACL rules do not match for endpoint in '%s'. Mismatch in rule count. Specified '%d'. Existing '%d'.", set, len(e.ACL), len(member.ACL))
+	default:
+		return badRequest("The access control list belongs to the load-balanced set %s: all its members must have the same.", set)
+	}
 }
 
 // sameBalancing compares what belongs to a load-balanced set rather than to a member.
@@ -351,6 +366,9 @@ func checkServices(services []Service) (errs []error) {
 	for _, s := range services {
 		if seen[at{s.Protocol, s.Port}] {
 			errs = append(errs, badRequest("Two services listen on port %d/%s.", s.Port, s.Protocol).At(s.Origin))
+		}
+		if s.RemoteDesktop != "" && (s.Command != "" || s.Protocol != emu.TCP) {
+			errs = append(errs, badRequest("Remote desktop is a built-in listener on a TCP port, not on %d/%s.", s.Port, s.Protocol).At(s.Origin))
 		}
 		seen[at{s.Protocol, s.Port}] = true
 	}

@@ -12,7 +12,7 @@ type Origin = emu.Origin
 
 // Error is a refusal by the platform.
 type Error struct {
-	// Code is the platform's: BadRequest, ConflictError, ResourceNotFound.
+	// Code is the platform's: BadRequest, ConflictError, ResourceNotFound, or that of one kind of failure.
 	Code string
 	// HTTPStatus is what the management API answers with.
 	HTTPStatus int

@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"vnetlab/emu"
 )
@@ -50,7 +51,7 @@ func (l *Lab) addressNamed(name string) (string, error) {
 		return name, nil
 	}
 	for _, r := range l.PublicNames() {
-		if r.Name == name {
+		if strings.EqualFold(r.Name, name) {
 			return name, nil
 		}
 	}

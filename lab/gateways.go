@@ -2,18 +2,43 @@ package lab
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // LocalNetwork is an on-premises site: its address space behind a VPN device, and hosts in it.
 type LocalNetwork struct {
-	Name              string
-	AddressSpace      []netip.Prefix
-	VPNGatewayAddress netip.Addr // public; zero in a request: the lowest free one
-	Hosts             []*LocalHost
-	Origin            Origin
+	Name         string
+	AddressSpace []netip.Prefix
+	// VPNGatewayAddress is the public address of the VPN device, as it was asked for; zero: none was.
+	VPNGatewayAddress netip.Addr
+	// Address is the VPN device's on the internet of the lab: VPNGatewayAddress where the lab can have it there,
+	// otherwise one that stands for it. In a request it may be zero, or the address wanted to stand for the device's.
+	Address netip.Addr
+	Hosts   []*LocalHost
+	Origin  Origin
+}
+
+// Mapped reports whether the VPN device has another address on the internet of the lab than was asked for.
+func (n *LocalNetwork) Mapped() bool {
+	return n.VPNGatewayAddress.IsValid() && n.VPNGatewayAddress != n.Address
+}
+
+// MappingText says for people which address stands for the VPN device's.
+func (n *LocalNetwork) MappingText() string {
+	return fmt.Sprintf("the VPN device of local network site %q has the address %s in the lab, which stands for %s",
+		n.Name, n.Address, n.VPNGatewayAddress)
+}
+
+// LAN is where the hosts of the site are: the first prefix of its address space that has room for some; zero: none has.
+func (n *LocalNetwork) LAN() netip.Prefix {
+	for _, p := range n.AddressSpace {
+		if p.Bits() <= smallestSubnet {
+			return p
+		}
+	}
+	return netip.Prefix{}
 }
 
 // LocalHost is a machine of an on-premises site.
@@ -26,10 +51,63 @@ type LocalHost struct {
 
 // VPNGateway joins a virtual network to local network sites and to other virtual networks.
 type VPNGateway struct {
-	Address netip.Addr // public
-	// Connections name local network sites and virtual networks. Two virtual networks are joined when each names the other.
-	Connections []string
-	Origin      Origin
+	Address     netip.Addr // public
+	Connections []GatewayConnection
+	// ClientAddressPool is where the addresses of point-to-site clients come from. A lab has no such clients.
+	ClientAddressPool []netip.Prefix
+	Profile           string // as a network configuration has it; it means nothing to the network
+	Origin            Origin
+}
+
+// GatewayConnection is what a gateway leads to.
+type GatewayConnection struct {
+	Name string
+	// To is what the name is of. In a request it may be empty: a local network site, and where there is none of the
+	// name a virtual network.
+	To NetworkKind
+	// Dedicated connections are circuits of their own (ExpressRoute). What the site says of itself isn't used for
+	// them ("Configure a virtual network for ExpressRoute"), so that a lab doesn't know what is behind: they aren't
+	// up.
+	Dedicated bool
+}
+
+// NetworkKind is the kind of a network at the end of a connection: a site and a virtual network may have one name.
+// Two virtual networks are joined when each names the other.
+type NetworkKind string
+
+const (
+	ToLocalNetwork   NetworkKind = "localNetwork"
+	ToVirtualNetwork NetworkKind = "virtualNetwork"
+)
+
+// ConnectTo lists connections to networks by their names.
+func ConnectTo(names ...string) []GatewayConnection {
+	all := make([]GatewayConnection, len(names))
+	for i, name := range names {
+		all[i].Name = name
+	}
+	return all
+}
+
+// leadsTo reports whether the gateway has a connection to a network, in use or dedicated.
+func (g *VPNGateway) leadsTo(kind NetworkKind, name string) bool {
+	return g != nil && slices.ContainsFunc(g.Connections,
+		func(c GatewayConnection) bool { return c.To == kind && c.Name == name })
+}
+
+// Names lists what the gateway leads to.
+func (g *VPNGateway) Names() []string {
+	all := make([]string, len(g.Connections))
+	for i, c := range g.Connections {
+		all[i] = c.Name
+	}
+	return all
+}
+
+// request is the gateway as it is asked for when there is such a one.
+func (g *VPNGateway) request(at Origin) VPNGateway {
+	return VPNGateway{Connections: g.Connections, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile,
+		Origin: at}
 }
 
 const maxConnections = 10 // of a gateway ("Configure a VNet to VNet connection")
@@ -42,12 +120,11 @@ func (l *Lab) localNetwork(name string) (*LocalNetwork, bool) {
 func (l *Lab) CreateLocalNetwork(n LocalNetwork) error {
 	var errs []error
 	refuse := func(err *Error) { errs = append(errs, err.At(n.Origin)) }
-	if err := checkName("local network site", n.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+	if err := checkName("local network site", n.Name, resourceNames); err != nil {
 		refuse(err)
 	}
-	_, isLocal := l.localNetwork(n.Name)
-	if _, isVirtual := l.virtualNetwork(n.Name); isLocal || isVirtual {
-		refuse(conflict("A network named %s already exists.", n.Name))
+	if old, ok := find(l.LocalNetworks, func(o *LocalNetwork) bool { return same(o.Name, n.Name) }); ok {
+		refuse(conflict("The local network site %s already exists.", old.Name))
 	}
 	if len(n.AddressSpace) == 0 {
 		refuse(badRequest("The local network site %s has no address space.", n.Name))
@@ -55,8 +132,6 @@ func (l *Lab) CreateLocalNetwork(n LocalNetwork) error {
 	for i, p := range n.AddressSpace {
 		if err := checkAddressSpace(n.Name, p); err != nil {
 			refuse(err)
-		} else if p.Bits() > 29 {
-			refuse(badRequest("The address prefix %s of %s is too small; the smallest is a /29.", p, n.Name))
 		}
 		for _, q := range n.AddressSpace[:i] {
 			if p.Overlaps(q) {
@@ -67,11 +142,11 @@ func (l *Lab) CreateLocalNetwork(n LocalNetwork) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	address, err := l.internetAddress(n.VPNGatewayAddress)
+	address, err := l.deviceAddress(n)
 	if err != nil {
 		return err.At(n.Origin)
 	}
-	n.VPNGatewayAddress = address
+	n.Address = address
 	requests := n.Hosts
 	n.Hosts = nil
 	for _, h := range requests {
@@ -90,7 +165,7 @@ func (l *Lab) DeleteLocalNetwork(name string) error {
 		return err
 	}
 	for _, v := range l.VirtualNetworks {
-		if v.Gateway != nil && slices.Contains(v.Gateway.Connections, name) {
+		if v.Gateway.leadsTo(ToLocalNetwork, name) {
 			return conflict("The local network site %s is connected to the virtual network %s.", name, v.Name)
 		}
 	}
@@ -109,19 +184,22 @@ func (l *Lab) UpdateLocalNetwork(n LocalNetwork) error {
 	if !n.VPNGatewayAddress.IsValid() {
 		n.VPNGatewayAddress = old.VPNGatewayAddress
 	}
+	if !n.Address.IsValid() && n.VPNGatewayAddress == old.VPNGatewayAddress {
+		n.Address = old.Address
+	}
 	next := l.Clone()
 	next.LocalNetworks = remove(next.LocalNetworks, old)
 	if err := next.CreateLocalNetwork(n); err != nil {
 		return err
 	}
 	for _, v := range l.VirtualNetworks {
-		if v.Gateway == nil || !slices.Contains(v.Gateway.Connections, n.Name) {
+		if !v.Gateway.leadsTo(ToLocalNetwork, n.Name) {
 			continue
 		}
 		without := *v
 		without.Gateway = nil
 		replace(next.VirtualNetworks, v, &without)
-		if err := next.CreateGateway(v.Name, VPNGateway{Connections: v.Gateway.Connections, Origin: n.Origin}); err != nil {
+		if err := next.CreateGateway(v.Name, v.Gateway.request(n.Origin)); err != nil {
 			return err
 		}
 	}
@@ -147,25 +225,13 @@ func (l *Lab) CreateGateway(network string, g VPNGateway) error {
 	if _, ok := n.Subnet(gatewaySubnet); !ok {
 		return badRequest("The virtual network %s has no subnet named %s.", network, gatewaySubnet).At(g.Origin)
 	}
-	if len(g.Connections) > maxConnections {
-		return badRequest("The gateway of %s has %d connections; the most is %d.", network, len(g.Connections), maxConnections).At(g.Origin)
+	connections, err := l.resolve(n, g)
+	if err != nil {
+		return err.At(g.Origin)
 	}
-	joined := map[string][]netip.Prefix{network: n.AddressSpace}
-	for _, c := range g.Connections {
-		if c == network {
-			return badRequest("The gateway of %s can't connect %s with itself.", network, network).At(g.Origin)
-		}
-		space, ok := l.spaceOf(c)
-		if !ok {
-			candidates := slices.DeleteFunc(append(l.virtualNetworkNames(), l.localNetworkNames()...), func(name string) bool { return name == network })
-			return didYouMean(badRequest("The gateway of %s has a connection to %s, which is neither a local network site nor another virtual network.", network, shorten(c)), c, candidates).At(g.Origin)
-		}
-		for other, prefixes := range joined {
-			if p, q, overlap := overlapping(prefixes, space); overlap {
-				return badRequest("The address spaces of %s (%s) and %s (%s) overlap: they can't be joined.", other, p, c, q).At(g.Origin)
-			}
-		}
-		joined[c] = space
+	g.Connections = connections
+	if err := l.checkJoined(n, g); err != nil {
+		return err.At(g.Origin)
 	}
 	changed := *n
 	g.Address = l.freePublicAddress(l.LocationOf(n.AffinityGroup, n.Location), nil)
@@ -186,17 +252,6 @@ func (l *Lab) DeleteGateway(network string) error {
 	return nil
 }
 
-// spaceOf is the address space of a network, virtual or local.
-func (l *Lab) spaceOf(name string) ([]netip.Prefix, bool) {
-	if n, ok := l.virtualNetwork(name); ok {
-		return n.AddressSpace, true
-	}
-	if n, ok := l.localNetwork(name); ok {
-		return n.AddressSpace, true
-	}
-	return nil, false
-}
-
 func overlapping(a, b []netip.Prefix) (p, q netip.Prefix, overlap bool) {
 	for _, p := range a {
 		for _, q := range b {
@@ -207,52 +262,3 @@ func overlapping(a, b []netip.Prefix) (p, q netip.Prefix, overlap bool) {
 	}
 	return netip.Prefix{}, netip.Prefix{}, false
 }
-
-// Connection is a tunnel between a virtual network and a local network site, or between two virtual networks.
-type Connection struct {
-	Network        *VirtualNetwork
-	LocalNetwork   *LocalNetwork // or
-	VirtualNetwork *VirtualNetwork
-}
-
-// Connections lists the connections that are up: those to sites, and those between virtual networks that name each other.
-func (l *Lab) Connections() []Connection {
-	var all []Connection
-	for i, n := range l.VirtualNetworks {
-		if n.Gateway == nil {
-			continue
-		}
-		for _, name := range n.Gateway.Connections {
-			if site, ok := l.localNetwork(name); ok {
-				all = append(all, Connection{Network: n, LocalNetwork: site})
-			}
-		}
-		for _, other := range l.VirtualNetworks[i+1:] {
-			if other.Gateway != nil && slices.Contains(n.Gateway.Connections, other.Name) && slices.Contains(other.Gateway.Connections, n.Name) {
-				all = append(all, Connection{Network: n, VirtualNetwork: other})
-			}
-		}
-	}
-	return all
-}
-
-// SiteOf is the site of an on-premises host.
-func (l *Lab) SiteOf(h *LocalHost) *LocalNetwork {
-	n, _ := find(l.LocalNetworks, func(n *LocalNetwork) bool { return slices.Contains(n.Hosts, h) })
-	return n
-}
-
-// joined tells whether two domains are one, or connected by a gateway.
-func (l *Lab) joined(a, b string) bool {
-	return a == b || slices.ContainsFunc(l.Connections(), func(c Connection) bool {
-		x, y := c.Network.Name, ""
-		if c.LocalNetwork != nil {
-			y = siteDomain(c.LocalNetwork)
-		} else {
-			y = c.VirtualNetwork.Name
-		}
-		return x == a && y == b || x == b && y == a
-	})
-}
-
-func siteDomain(n *LocalNetwork) string { return "site." + strings.ToLower(n.Name) }

@@ -130,7 +130,10 @@ func TestRefusals(t *testing.T) {
 		{"network in a missing affinity group", network(func(n *lab.VirtualNetwork) { n.Location, n.AffinityGroup = "", "wset" }), "ResourceNotFound", "does not exist"},
 		{"network twice", network(func(n *lab.VirtualNetwork) { n.Name = "SampleNetwork" }), "ConflictError", "already exists"},
 		{"network without address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = nil }), "BadRequest", "no address space"},
-		{"public address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("8.0.0.0/8") }), "BadRequest", "is not in 10.0.0.0/8"},
+		{"link-local address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("169.254.7.0/24") }), "BadRequest", "169.254.7.0/24 overlaps 169.254.0.0/16, which no network can have."},
+		{"multicast address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("192.0.0.0/2") }), "BadRequest", "192.0.0.0/2 overlaps 224.0.0.0/4, which no network can have."},
+		{"the resolver's address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("168.63.0.0/16") }), "BadRequest", "overlaps 168.63.129.16/32"},
+		{"address space of the lab's internet", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("203.0.0.0/16") }), "BadRequest", "overlaps 203.0.113.0/24, which is on the internet of the lab."},
 		{"address space with host bits", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.0.0.5/8") }), "BadRequest", "The address prefix 10.0.0.5/8 of New has host bits set."},
 		{"site with host bits", func(l *lab.Lab) error {
 			return l.CreateLocalNetwork(lab.LocalNetwork{Name: "office", AddressSpace: prefixes("192.168.1.1/24")})
@@ -147,7 +150,7 @@ func TestRefusals(t *testing.T) {
 		{"service before its network", service(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "later"}), "BadRequest", "does not exist"},
 		{"service outside its network's affinity group", service(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "SampleNetwork"}), "BadRequest", "The affinity group name West US specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network ."},
 		{"service name", service(lab.HostedService{Name: "Contact/SQL", Location: "West US"}), "BadRequest", "not valid"},
-		{"service with a name of 300", service(lab.HostedService{Name: strings.Repeat("a", 300), Location: "West US"}), "BadRequest", "not valid"},
+		{"service with a name of 300", service(lab.HostedService{Name: strings.Repeat("a", 300), Location: "West US"}), "BadRequest", "is 300 characters long; the most is 63."},
 		{"machine without service", machine("nowhere", vm("a")), "ResourceNotFound", "The hosted service does not exist."},
 		{"machine twice", machine("standalone", vm("a"), vm("A")), "ConflictError", "already"},
 		{"machine name", machine("standalone", vm("a/b")), "BadRequest", "not valid"},
@@ -266,12 +269,12 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for wrong, text := range map[string]string{
-		"10.0.1.3": "The address 10.0.1.3 of the subnet FrontEnd (10.0.1.0/24) is reserved.", "10.0.1.255": "The address 10.0.1.255 of the subnet FrontEnd (10.0.1.0/24) is reserved.",
-		"10.0.2.4": "The address 10.0.2.4 is not in the subnet FrontEnd (10.0.1.0/24).", "10.0.1.5": "The address 10.0.1.5 is in use.",
+		"10.0.1.3": "BadRequest: The address 10.0.1.3 of the subnet FrontEnd (10.0.1.0/24) is reserved.", "10.0.1.255": "BadRequest: The address 10.0.1.255 of the subnet FrontEnd (10.0.1.0/24) is reserved.",
+		"10.0.2.4": "BadRequest: The address 10.0.2.4 is not in the subnet FrontEnd (10.0.1.0/24).", "10.0.1.5": "Networking.DeploymentVNetAddressAllocationFailure: The address 10.0.1.5 is in use.",
 	} {
 		m := inSubnet(vm("e"), "FrontEnd")
 		m.StaticAddress = netip.MustParseAddr(wrong)
-		if err := l.AddVirtualMachine("contactsql", m); err == nil || err.Error() != "BadRequest: "+text {
+		if err := l.AddVirtualMachine("contactsql", m); err == nil || err.Error() != text {
 			t.Errorf("the static address %s: got %v, want %s", wrong, err, text)
 		}
 	}

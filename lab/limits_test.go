@@ -62,7 +62,7 @@ func TestLimits(t *testing.T) {
 			}
 			g := lab.VPNGateway{}
 			for i := range n {
-				g.Connections = append(g.Connections, fmt.Sprint("site", i))
+				g.Connections = append(g.Connections, lab.GatewayConnection{Name: fmt.Sprint("site", i)})
 				if err := l.CreateLocalNetwork(lab.LocalNetwork{Name: fmt.Sprint("site", i), AddressSpace: prefixes(fmt.Sprintf("192.168.%d.0/24", i))}); err != nil {
 					return err
 				}
@@ -131,7 +131,7 @@ func TestRanges(t *testing.T) {
 			}))
 			must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24")}))
 			must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "clash", AddressSpace: prefixes("172.16.8.0/24")}))
-			return l.CreateGateway(network, lab.VPNGateway{Connections: connections})
+			return l.CreateGateway(network, lab.VPNGateway{Connections: lab.ConnectTo(connections...)})
 		}
 	}
 	for _, tt := range []struct {
@@ -209,6 +209,38 @@ func TestRanges(t *testing.T) {
 	}
 }
 
+func with(e lab.VMEndpoint, change func(*lab.VMEndpoint)) lab.VMEndpoint {
+	change(&e)
+	return e
+}
+
+// TestReservedIPNeedsEndpoint holds that a deployment has an endpoint before it has a reserved IP.
+func TestReservedIPNeedsEndpoint(t *testing.T) {
+	const text = "BadRequest: Deployment standalone uses ReservedIP kept but does not contain any endpoints. Deployment must contain at least one endpoint in order to use a ReservedIP."
+	l := world(t)
+	must(t, l.CreateReservedIP(lab.ReservedIP{Name: "kept", Location: "East US"}))
+	first := vm("a")
+	first.ReservedIP = "kept"
+	refused := func(what string, err error) {
+		t.Helper()
+		if err == nil || err.Error() != text {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("the first machine", l.AddVirtualMachine("standalone", first))
+	worker := role("Worker", 1, "")
+	worker.InputEndpoints = nil
+	refused("roles", l.CreateDeployment("standalone", lab.PackageDeployment{ReservedIP: "kept", Roles: []lab.Role{worker}}))
+	if s, _ := l.CloudService("standalone"); s.Production != nil {
+		t.Error("there is a deployment")
+	}
+	must(t, l.AddVirtualMachine("standalone", vm("a")))
+	refused("a deployment that is there", l.AssociateReservedIP("kept", "standalone", ""))
+	must(t, l.AddEndpoint("standalone", "a", endpoint("web", 80, 80)))
+	must(t, l.AssociateReservedIP("kept", "standalone", ""))
+	must(t, l.AddVirtualMachine("standalone", vm("b")))
+}
+
 // TestLoadBalancedSet holds that what belongs to a set is of all its members.
 func TestLoadBalancedSet(t *testing.T) {
 	l := inhabited(t)
@@ -220,9 +252,21 @@ func TestLoadBalancedSet(t *testing.T) {
 	if e := b.Instance.Endpoints[0]; len(e.ACL) != 1 || e.IdleTimeoutInMinutes != 30 || e.Distribution != lab.DistributeSourceIP {
 		t.Errorf("the other member has %+v", e)
 	}
-	odd := member("web", endpoint("web", 80, 8080))
-	if err := l.AddVirtualMachine("standalone", vm("c", odd)); err == nil || !strings.Contains(err.Error(), "belong to the load-balanced set web") {
-		t.Errorf("a member without them: %v", err)
+	for text, odd := range map[string]lab.VMEndpoint{
+		"ACL rules do not match for endpoint in 'web'. Mismatch in rule count. Specified '0'. Existing '1'.": with(changed, func(e *lab.VMEndpoint) { e.ACL = nil }),
+		"ACL rules do not match for endpoint in 'web'. Mismatch in rule count. Specified '2'. Existing '1'.": with(changed, func(e *lab.VMEndpoint) { e.ACL = acl(1, 2) }),
+		"The access control list belongs to the load-balanced set web: all its members must have the same.":  with(changed, func(e *lab.VMEndpoint) { e.ACL = acl(2) }),
+		"Probe, distribution mode, idle timeout and direct server return belong to the load-balanced set web: all its members must have the same.": with(changed, func(e *lab.VMEndpoint) {
+			e.IdleTimeoutInMinutes = 0
+		}),
+	} {
+		if err := l.AddVirtualMachine("standalone", vm("c", odd)); err == nil || err.Error() != "BadRequest: "+text {
+			t.Errorf("got  %v\nwant %s", err, text)
+		}
+	}
+	must(t, l.SetEndpointACL("standalone", "a", "web", nil))
+	if err := l.AddVirtualMachine("standalone", vm("c", changed)); err == nil || err.Error() != "BadRequest: Existing endpoints in LB set 'web' do not contain ACL." {
+		t.Errorf("a member with a list, where the others have none: %v", err)
 	}
 	must(t, l.AddVirtualMachine("standalone", vm("d", endpoint("https", 443, 443))))
 }

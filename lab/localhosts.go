@@ -50,9 +50,9 @@ func (n *LocalNetwork) host(name string) (*LocalHost, bool) {
 	return find(n.Hosts, func(h *LocalHost) bool { return h.Name == name })
 }
 
-// addLocalHost adds a host to a site that isn't in the lab yet. Hosts are in the first prefix of its address space.
+// addLocalHost adds a host to a site that isn't in the lab yet. Hosts are in its LAN.
 func (l *Lab) addLocalHost(n *LocalNetwork, h LocalHost) error {
-	if err := checkName("host", h.Name, linuxName, "1 to 63 letters, digits and hyphens"); err != nil {
+	if err := checkName("host", h.Name, linuxNames); err != nil {
 		return err.At(h.Origin)
 	}
 	if _, ok := n.host(h.Name); ok {
@@ -75,7 +75,12 @@ func (l *Lab) addLocalHost(n *LocalNetwork, h LocalHost) error {
 
 // freeAddress is the address that a new host of the site gets: the one asked for, or the lowest free one.
 func (n *LocalNetwork) freeAddress(h LocalHost) (netip.Addr, *Error) {
-	lan := n.AddressSpace[0]
+	lan := n.LAN()
+	if !lan.IsValid() {
+		return h.Address, badRequest("The local network site %s (%s) has no room for hosts.", n.Name,
+			joinPrefixes(n.AddressSpace)).
+			WithHint("Hosts are in a prefix of at least a /29.")
+	}
 	taken := func(a netip.Addr) bool {
 		return slices.ContainsFunc(n.Hosts, func(o *LocalHost) bool { return o.Address == a })
 	}
@@ -89,7 +94,7 @@ func (n *LocalNetwork) freeAddress(h LocalHost) (netip.Addr, *Error) {
 	switch {
 	case !lan.Contains(h.Address):
 		return h.Address, badRequest("The address %s of the host %s is not in %s.", h.Address, h.Name, lan).
-			WithHint("Hosts are in the first prefix of the site's address space.")
+			WithHint("Hosts are in the first prefix of the site's address space that isn't smaller than a /29.")
 	case !assignable(lan, h.Address):
 		return h.Address, reserved(h.Address, n.Name, lan)
 	case taken(h.Address):

@@ -54,7 +54,7 @@ func TestReconcileHosts(t *testing.T) {
 			Name: "net", Location: "West US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.0.0/29")}},
 		}))
 		must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24"), Hosts: hosts}))
-		must(t, l.CreateGateway("net", lab.VPNGateway{Connections: []string{"hq"}}))
+		must(t, l.CreateGateway("net", lab.VPNGateway{Connections: lab.ConnectTo("hq")}))
 		return l
 	}
 	host := func(name, address string, ports ...uint16) *lab.LocalHost {

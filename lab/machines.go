@@ -53,6 +53,11 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 			instance.Endpoints = append(instance.Endpoints, made)
 		}
 	}
+	if s.Production == nil && len(vm.Endpoints) == 0 {
+		if err := checkReservedEndpoints(d, d.ReservedIP); err != nil {
+			refuse(err.WithHint("Give %s an endpoint: it is the first virtual machine of %s.", vm.Name, s.Name))
+		}
+	}
 	errs = append(errs, checkServices(vm.Services)...)
 	if instance.DIP, err = l.assign(d, vm.Subnet, vm.StaticAddress); err != nil {
 		refuse(err)
@@ -76,7 +81,7 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 
 func checkMachineName(vm VirtualMachine) *Error {
 	if vm.OS == Windows {
-		if err := checkName("Windows virtual machine", vm.Name, windowsName, "1 to 15 letters, digits and hyphens"); err != nil {
+		if err := checkName("Windows virtual machine", vm.Name, windowsNames); err != nil {
 			return err
 		}
 		if onlyDigits.MatchString(vm.Name) {
@@ -84,7 +89,7 @@ func checkMachineName(vm VirtualMachine) *Error {
 		}
 		return nil
 	}
-	return checkName("virtual machine", vm.Name, linuxName, "1 to 63 letters, digits and hyphens")
+	return checkName("virtual machine", vm.Name, linuxNames)
 }
 
 // firstMachine makes the deployment that a service's first virtual machine brings, not in its slot yet.
@@ -138,7 +143,7 @@ func checkLaterMachine(d *Deployment, vm VirtualMachine) *Error {
 		return badRequest("The deployment of %s is in %s; a virtual network can only be specified on new deployments.", d.Service, orDefault(d.VirtualNetwork, "no virtual network")).
 			WithHint("Create the virtual machine in another cloud service.")
 	case vm.ReservedIP != "" && vm.ReservedIP != d.ReservedIP:
-		return badRequest("A reserved IP is given to a deployment with its first virtual machine.").WithHint("lab reserved-ip associate %s %s", vm.ReservedIP, d.Service)
+		return badRequest("A reserved IP is given to a deployment with its first virtual machine.").WithHint("lab reserved-ip associate %s %s", argument(vm.ReservedIP), d.Service)
 	case vm.InternalLoadBalancer != nil:
 		return badRequest("An internal load balancer is given to a deployment with its first virtual machine.")
 	}

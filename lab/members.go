@@ -168,6 +168,11 @@ func publicNames(s *CloudService) (all []emu.NameRecord) {
 		if d.VIP.IsValid() {
 			all = append(all, emu.NameRecord{Name: s.NameOf(d), Address: d.VIP})
 		}
+		for _, i := range d.Instances {
+			if name := s.PublicNameOf(d, i); name != "" {
+				all = append(all, emu.NameRecord{Name: name, Address: i.PublicIP})
+			}
+		}
 	}
 	return all
 }
@@ -228,26 +233,30 @@ func (l *Lab) NameOf(from string, a netip.Addr) string {
 // sameDomain tells whether two members are in one isolation domain, or in two that a gateway joins.
 func (l *Lab) sameDomain(a, b Member) bool {
 	x, y := l.domain(a), l.domain(b)
-	return x != "" && y != "" && l.joined(x, y)
+	return x != Domain{} && y != Domain{} && l.joined(x, y)
 }
 
-// domain names the isolation domain of a member; internet hosts and web sites are in none.
-func (l *Lab) domain(m Member) string {
+// domain is the isolation domain of a member; internet hosts and web sites are in none.
+func (l *Lab) domain(m Member) Domain {
 	switch {
 	case m.Instance != nil:
 		return l.Domain(m.Instance)
 	case m.LocalHost != nil:
-		return siteDomain(l.SiteOf(m.LocalHost))
+		return Domain{LocalNetwork: l.SiteOf(m.LocalHost).Name}
 	}
-	return ""
+	return Domain{}
 }
 
-// Domain names the isolation domain of an instance.
-func (l *Lab) Domain(i *Instance) string { return l.Deployment(i).Domain() }
+// Domain is the isolation domain of an instance.
+func (l *Lab) Domain(i *Instance) Domain { return l.Deployment(i).Domain() }
 
-// Domain names the isolation domain of a deployment: its virtual network, or its cloud service where it is in none. Both slots of a
-// service share the domain's edge, but outside a virtual network their instances don't reach each other.
-func (d *Deployment) Domain() string { return orDefault(d.VirtualNetwork, d.Service+".cloudapp.net") }
+// Domain is the isolation domain of a deployment: its virtual network, or its cloud service where it is in none.
+func (d *Deployment) Domain() Domain {
+	if d.VirtualNetwork != "" {
+		return Domain{VirtualNetwork: d.VirtualNetwork}
+	}
+	return Domain{CloudService: d.Service}
+}
 
 // ParseTarget reads NAME:PORT or NAME:PORT/PROTOCOL.
 func ParseTarget(text string) (Target, error) {

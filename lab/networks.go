@@ -9,20 +9,19 @@ import (
 
 // New makes an empty lab.
 func New(name string, origin Origin) (*Lab, error) {
-	if !labName.MatchString(name) {
-		return nil, badRequest("The name %s is not valid for a lab.", shorten(name)).
-			WithHint("Allowed: a lowercase letter, then up to 30 lowercase letters, digits and hyphens.").At(origin)
+	if err := checkName("lab", name, labNames); err != nil {
+		return nil, err.At(origin)
 	}
 	return &Lab{Name: name}, nil
 }
 
 // CreateAffinityGroup adds an affinity group to a location.
 func (l *Lab) CreateAffinityGroup(g AffinityGroup) error {
-	if err := checkName("affinity group", g.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+	if err := checkName("affinity group", g.Name, resourceNames); err != nil {
 		return err.At(g.Origin)
 	}
-	if _, ok := l.affinityGroup(g.Name); ok {
-		return conflict("The affinity group %s already exists.", g.Name).At(g.Origin)
+	if old, ok := find(l.AffinityGroups, func(o *AffinityGroup) bool { return same(o.Name, g.Name) }); ok {
+		return conflict("The affinity group %s already exists.", old.Name).At(g.Origin)
 	}
 	if err := checkLocation(g.Location); err != nil {
 		return err.At(g.Origin)
@@ -89,11 +88,11 @@ func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
 	var errs []error
 	n.Gateway = nil
 	refuse := func(err *Error) { errs = append(errs, err.At(n.Origin)) }
-	if err := checkName("virtual network", n.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+	if err := checkName("virtual network", n.Name, resourceNames); err != nil {
 		refuse(err)
 	}
-	if _, ok := l.virtualNetwork(n.Name); ok {
-		refuse(conflict("The virtual network %s already exists.", n.Name))
+	if old, ok := find(l.VirtualNetworks, func(o *VirtualNetwork) bool { return same(o.Name, n.Name) }); ok {
+		refuse(conflict("The virtual network %s already exists.", old.Name))
 	}
 	switch {
 	case n.AffinityGroup == "" && n.Location == "":
@@ -107,7 +106,9 @@ func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
 		}
 	default:
 		if _, ok := l.affinityGroup(n.AffinityGroup); !ok {
-			refuse(didYouMean(notFound("The affinity group %s of the virtual network %s does not exist.", n.AffinityGroup, n.Name), n.AffinityGroup, l.affinityGroupNames()))
+			err := notFound("The affinity group %s of the virtual network %s does not exist.", n.AffinityGroup, n.Name).
+				WithHint("Create it first: it says in which location the network is.")
+			refuse(didYouMean(err, n.AffinityGroup, l.affinityGroupNames()))
 		}
 		if other, ok := find(l.VirtualNetworks, func(o *VirtualNetwork) bool { return o.AffinityGroup == n.AffinityGroup }); ok {
 			refuse(badRequest("Only one virtual network can be assigned an affinity group: %s has %s already.", n.AffinityGroup, other.Name).
@@ -139,7 +140,7 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 		}
 	}
 	for i, s := range n.Subnets {
-		if err := checkName("subnet", s.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+		if err := checkName("subnet", s.Name, resourceNames); err != nil {
 			refuse(s.Origin, err)
 		}
 		p := s.AddressPrefix
@@ -149,7 +150,7 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 			continue
 		case p != p.Masked():
 			refuse(s.Origin, badRequest("The address prefix %s of subnet %s has host bits set.", p, s.Name).WithHint("Write %s.", p.Masked()))
-		case p.Bits() > 29:
+		case p.Bits() > smallestSubnet:
 			refuse(s.Origin, badRequest("The subnet %s is too small: %s. The smallest subnet is a /29.", s.Name, p))
 		case p.Bits() < 8:
 			refuse(s.Origin, badRequest("The subnet %s is too large: %s. The largest subnet is a /8.", s.Name, p))
@@ -160,7 +161,7 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 			refuse(s.Origin, badRequest("The subnet %s (%s) is not inside the address space of %s (%s).", s.Name, p, n.Name, joinPrefixes(n.AddressSpace)))
 		}
 		for _, other := range n.Subnets[:i] {
-			if strings.EqualFold(other.Name, s.Name) {
+			if same(other.Name, s.Name) {
 				refuse(s.Origin, badRequest("The virtual network %s has a subnet %s already.", n.Name, other.Name))
 			}
 			if other.AddressPrefix.IsValid() && p.Overlaps(other.AddressPrefix) {
@@ -217,10 +218,18 @@ func (l *Lab) DeleteVirtualNetwork(name string) error {
 		return didYouMean(notFound("The virtual network %s does not exist.", shorten(name)), name, l.virtualNetworkNames())
 	}
 	if l.InUse(name, "") {
-		return conflict("The virtual network %s is in use: %s.", name, l.users(name)).WithHint("Delete these deployments first.")
+		return l.networkInUse(name)
 	}
 	l.VirtualNetworks = remove(l.VirtualNetworks, n)
 	return nil
+}
+
+// networkInUse refuses what can't be done to a virtual network that deployments are in. The platform had one text for
+// all of it, since networks are deleted and changed by the import of a network configuration alone
+// (azure-sdk-for-node issue 980).
+func (l *Lab) networkInUse(name string) *Error {
+	return badRequest("Cannot delete or modify virtual network while in use '%s'.", name).
+		WithHint("It is in use by %s. Delete these deployments first.", l.users(name))
 }
 
 // users names the cloud services with a deployment in a virtual network.
@@ -242,11 +251,13 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 		return didYouMean(notFound("The virtual network %s does not exist.", shorten(n.Name)), n.Name, l.virtualNetworkNames()).At(n.Origin)
 	}
 	if l.InUse(n.Name, "") && (n.AffinityGroup != old.AffinityGroup || n.Location != old.Location) {
-		return conflict("The virtual network %s is in use and can't be bound to another affinity group or location.", n.Name).At(n.Origin)
+		return l.networkInUse(n.Name).At(n.Origin)
 	}
 	for _, s := range old.Subnets {
 		if now, ok := n.Subnet(s.Name); l.InUse(n.Name, s.Name) && (!ok || now.AddressPrefix != s.AddressPrefix) {
-			return conflict("The subnet %s of the virtual network %s is in use and can't be changed.", s.Name, n.Name).At(n.Origin)
+			// The platform's own text (20533-ImplementingMicrosoftAzureInfrastructureSolutions issue 130).
+			return badRequest("Cannot delete or modify subnet while in use '%s'.", s.Name).
+				WithHint("It is a subnet of %s, in use by %s.", n.Name, l.users(n.Name)).At(n.Origin)
 		}
 	}
 	without := l.Clone()
@@ -266,7 +277,7 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 
 // regate checks that a changed network can have the gateway it has; l has the network without one.
 func (l *Lab) regate(n VirtualNetwork) error {
-	return l.CreateGateway(n.Name, VPNGateway{Connections: n.Gateway.Connections, Origin: n.Origin})
+	return l.CreateGateway(n.Name, n.Gateway.request(n.Origin))
 }
 
 // DeleteAffinityGroup removes an affinity group that nothing is in.

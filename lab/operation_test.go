@@ -186,12 +186,12 @@ func TestOperationRefusals(t *testing.T) {
 	}{
 		{lab.DeleteHostedServiceOp{Name: "standalone"}, "ConflictError: The cloud service standalone has a deployment."},
 		{lab.DeleteHostedServiceOp{Name: "nowhere"}, "ResourceNotFound: The hosted service does not exist."},
-		{lab.DeleteVirtualNetworkOp{Name: "SampleNetwork"}, "ConflictError: The virtual network SampleNetwork is in use: contactsql."},
+		{lab.DeleteVirtualNetworkOp{Name: "SampleNetwork"}, "BadRequest: Cannot delete or modify virtual network while in use 'SampleNetwork'."},
 		{lab.DeleteAffinityGroupOp{Name: "west"}, "ConflictError: The affinity group west is in use by the virtual network SampleNetwork."},
 		{lab.UpdateVirtualNetworkOp{VirtualNetwork: lab.VirtualNetwork{
 			Name: "SampleNetwork", AffinityGroup: "west", AddressSpace: prefixes("10.0.0.0/16"),
 			Subnets: []lab.Subnet{{Name: "BackEnd", AddressPrefix: prefix("10.0.3.0/29")}},
-		}}, "ConflictError: The subnet BackEnd of the virtual network SampleNetwork is in use and can't be changed."},
+		}}, "BadRequest: Cannot delete or modify subnet while in use 'BackEnd'."},
 		{lab.AddRoleOp{Service: "standalone", VirtualMachine: stranger}, "BadRequest: The deployment of standalone is in no virtual network; a virtual network can only be specified on new deployments."},
 		{lab.AddRoleOp{Service: "nowhere", VirtualMachine: vm("c")}, "ResourceNotFound: The hosted service does not exist."},
 		{lab.AddRoleOp{Service: "shop", VirtualMachine: vm("c")}, "ConflictError: The specified deployment slot Production is occupied."},
@@ -304,7 +304,7 @@ func TestUpdateLocalNetwork(t *testing.T) {
 		Name: "net", Location: "West US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.0.0/29")}},
 	}))
 	must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24"), Hosts: []*lab.LocalHost{{Name: "desk"}}}))
-	must(t, l.CreateGateway("net", lab.VPNGateway{Connections: []string{"hq"}}))
+	must(t, l.CreateGateway("net", lab.VPNGateway{Connections: lab.ConnectTo("hq")}))
 	update := func(name string, space ...string) (*lab.Lab, error) {
 		return l.Apply(lab.UpdateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{Name: name, AddressSpace: prefixes(space...)}})
 	}
@@ -322,7 +322,7 @@ func TestUpdateLocalNetwork(t *testing.T) {
 	}{
 		{"hp", "192.168.0.0/24", "ResourceNotFound: The local network site 'hp' does not exist."},
 		{"hq", "10.0.8.0/24", "BadRequest: The address 192.168.0.4 of the host desk is not in 10.0.8.0/24."},
-		{"hq", "192.168.0.0/30", "BadRequest: The address prefix 192.168.0.0/30 of hq is too small; the smallest is a /29."},
+		{"hq", "192.168.0.0/30", "BadRequest: The local network site hq (192.168.0.0/30) has no room for hosts."},
 	} {
 		if _, err := update(tt.name, tt.space); err == nil || err.Error() != tt.text {
 			t.Errorf("%+v: got %v", tt, err)
@@ -366,7 +366,7 @@ func TestReconcileReservedIP(t *testing.T) {
 			must(t, l.CreateDeployment("shop", lab.PackageDeployment{Slot: s, Name: string(s), Roles: []lab.Role{role("Web", 1, "", 80)}}))
 		}
 		if machine != "" {
-			must(t, l.AddVirtualMachine("standalone", vm(machine)))
+			must(t, l.AddVirtualMachine("standalone", vm(machine, endpoint("web", 80, 80))))
 		}
 		switch {
 		case slot == "":

@@ -103,7 +103,7 @@ func (o CreateGatewayOp) String() string {
 	if len(o.Gateway.Connections) == 0 {
 		return "create the gateway of " + o.Network
 	}
-	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Connections, ", "))
+	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Names(), ", "))
 }
 func (o DeleteGatewayOp) String() string      { return "delete the gateway of " + o.Network }
 func (o CreateWebSiteOp) String() string      { return "create web site " + o.Name }

@@ -144,8 +144,9 @@ func (r *reconciler) gateways() (create []Operation) {
 	}
 	for _, n := range r.running.VirtualNetworks {
 		w, ok := r.wanted.virtualNetwork(n.Name)
-		keep := ok && n.Gateway != nil && w.Gateway != nil && slices.Equal(n.Gateway.Connections, w.Gateway.Connections) &&
-			!slices.ContainsFunc(n.Gateway.Connections, func(c string) bool { return changedSites[c] })
+		keep := ok && n.Gateway != nil && w.Gateway != nil && sameGateway(n.Gateway, w.Gateway) &&
+			!slices.ContainsFunc(n.Gateway.Connections,
+				func(c GatewayConnection) bool { return c.To == ToLocalNetwork && changedSites[c.Name] })
 		if n.Gateway != nil && !keep {
 			r.do(DeleteGatewayOp{n.Name})
 		}
@@ -155,7 +156,7 @@ func (r *reconciler) gateways() (create []Operation) {
 	}
 	for _, w := range r.wanted.VirtualNetworks {
 		if _, ok := r.running.virtualNetwork(w.Name); !ok && w.Gateway != nil {
-			create = append(create, CreateGatewayOp{w.Name, VPNGateway{Connections: w.Gateway.Connections, Origin: w.Gateway.Origin}})
+			create = append(create, CreateGatewayOp{w.Name, w.Gateway.request(w.Gateway.Origin)})
 		}
 	}
 	r.sites(changedSites)
@@ -197,7 +198,14 @@ func (r *reconciler) sites(changed map[string]bool) {
 
 // sameSite tells whether two sites differ by their hosts at most.
 func sameSite(a, b *LocalNetwork) bool {
-	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress
+	return slices.Equal(a.AddressSpace, b.AddressSpace) && a.VPNGatewayAddress == b.VPNGatewayAddress &&
+		a.Address == b.Address
+}
+
+// sameGateway reports whether two gateways differ by their addresses at most.
+func sameGateway(a, b *VPNGateway) bool {
+	return slices.Equal(a.Connections, b.Connections) && slices.Equal(a.ClientAddressPool, b.ClientAddressPool) &&
+		a.Profile == b.Profile
 }
 
 // networks change affinity groups and virtual networks.

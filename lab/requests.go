@@ -79,6 +79,7 @@ type Role struct {
 	InstanceInputEndpoints []InstanceInputEndpoint
 	InternalEndpoints      []InternalEndpoint  // with Ports zero, the platform picks one port
 	PublicIPName           string              // of each instance's own public address; empty: none
+	PublicIPLabel          string              // of its DNS name, LABEL.NUMBER.SERVICE.cloudapp.net; empty: it has none
 	Firewall               []GuestFirewallRule // beyond what the platform opens for the endpoints
 	FirewallOff            bool
 	FirewallOrigin         Origin
@@ -106,5 +107,6 @@ type InstanceInputEndpoint struct {
 	Protocol  emu.Protocol
 	LocalPort uint16
 	Public    emu.PortRange
+	ACL       []ACLRule
 	Origin    Origin
 }

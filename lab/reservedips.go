@@ -25,11 +25,11 @@ func (l *Lab) UsedBy(r *ReservedIP) *Deployment {
 
 // CreateReservedIP reserves a public address of a location. The address can't be chosen ("Reserved IP Overview").
 func (l *Lab) CreateReservedIP(r ReservedIP) error {
-	if err := checkName("reserved IP", r.Name, resourceName, "a letter, then letters, digits, hyphens and underscores"); err != nil {
+	if err := checkName("reserved IP", r.Name, resourceNames); err != nil {
 		return err.At(r.Origin)
 	}
-	if _, ok := l.reservedIP(r.Name); ok {
-		return conflict("The reserved IP %s already exists.", r.Name).At(r.Origin)
+	if old, ok := find(l.ReservedIPs, func(o *ReservedIP) bool { return same(o.Name, r.Name) }); ok {
+		return conflict("The reserved IP %s already exists.", old.Name).At(r.Origin)
 	}
 	if err := checkLocation(r.Location); err != nil {
 		return err.At(r.Origin)
@@ -50,7 +50,7 @@ func (l *Lab) DeleteReservedIP(name string) error {
 	}
 	if d := l.UsedBy(r); d != nil {
 		return conflict("The reserved IP %s is in use by the deployment %s of %s.", name, d.Name, d.Service).
-			WithHint("lab reserved-ip disassociate %s", name)
+			WithHint("lab reserved-ip disassociate %s", argument(name))
 	}
 	l.ReservedIPs = remove(l.ReservedIPs, r)
 	return nil
@@ -81,6 +81,16 @@ func (l *Lab) checkReservation(d *Deployment, name string) *Error {
 	return nil
 }
 
+// checkReservedEndpoints refuses a deployment with a reserved IP and no endpoint, in the platform's words
+// (azure-xplat-cli issue 2664). It had to have one when it was created: the first of a service's virtual machines is
+// the deployment then.
+func checkReservedEndpoints(d *Deployment, name string, instances ...*Instance) *Error {
+	if name == "" || slices.ContainsFunc(instances, func(i *Instance) bool { return len(i.Endpoints) > 0 }) {
+		return nil
+	}
+	return badRequest("Deployment %s uses ReservedIP %s but does not contain any endpoints. Deployment must contain at least one endpoint in order to use a ReservedIP.", d.Name, name)
+}
+
 // AssociateReservedIP makes a reserved IP the VIP of a service's deployment.
 func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 	_, d, err := l.deployment(service, slot)
@@ -90,8 +100,12 @@ func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 	if err := l.checkReservation(d, name); err != nil {
 		return err
 	}
+	if err := checkReservedEndpoints(d, name, d.Instances...); err != nil {
+		return err.WithHint("Add an endpoint first.")
+	}
 	if d.ReservedIP != "" && d.ReservedIP != name {
-		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).WithHint("lab reserved-ip disassociate %s", d.ReservedIP)
+		return conflict("The deployment of %s has the reserved IP %s already.", service, d.ReservedIP).
+			WithHint("lab reserved-ip disassociate %s", argument(d.ReservedIP))
 	}
 	now := d.copy()
 	now.ReservedIP, now.VIP = name, netip.Addr{}

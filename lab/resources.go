@@ -118,6 +118,15 @@ func (s *CloudService) NameOf(d *Deployment) string {
 	return s.DNSName()
 }
 
+// PublicNameOf is where clients find an instance of a deployment by its own public address: LABEL.NUMBER.SERVICE.cloudapp.net ("Instance
+// level public IP (Classic) overview"). It is empty for an instance without one.
+func (s *CloudService) PublicNameOf(d *Deployment, i *Instance) string {
+	if !i.PublicIP.IsValid() || i.PublicIPLabel == "" {
+		return ""
+	}
+	return i.PublicIPLabel + "." + s.NameOf(d)
+}
+
 // DNSName is where clients find the service's VIP.
 func (s *CloudService) DNSName() string { return s.Name + ".cloudapp.net" }
 
@@ -179,8 +188,10 @@ type Instance struct {
 	StaticAddress bool
 	State         InstanceState
 	// PublicIP is the instance's own public address, all of whose ports lead to it; zero: none.
-	PublicIP          netip.Addr
-	PublicIPName      string
+	PublicIP     netip.Addr
+	PublicIPName string
+	// PublicIPLabel is what the DNS name of the public address starts with: that of the deployment follows. Empty: it has none.
+	PublicIPLabel     string
 	Endpoints         []Endpoint
 	InternalEndpoints []InternalEndpoint
 	// Firewall holds the rules that were added to the guest firewall; FirewallRules has them all.
@@ -286,7 +297,10 @@ type Service struct {
 	Protocol emu.Protocol
 	Command  string // empty: the built-in listener
 	Dir      string // where the command runs
-	Origin   Origin
+	// RemoteDesktop makes the built-in listener stand for the remote desktop of a role instance, or for the forwarder to those of its
+	// deployment.
+	RemoteDesktop emu.RemoteDesktop
+	Origin        Origin
 }
 
 // WebSite is a site in the multi-tenant platform: SITE.azurewebsites.net. It can't join a virtual network.

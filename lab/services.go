@@ -40,7 +40,7 @@ func (l *Lab) existing(name string) (*CloudService, *Error) {
 // CreateHostedService adds an empty cloud service. The virtual network it will join must exist and be bound to the same affinity
 // group or location.
 func (l *Lab) CreateHostedService(s HostedService) error {
-	if err := checkName("cloud service", s.Name, serviceName, "3 to 63 lowercase letters, digits and hyphens"); err != nil {
+	if err := checkName("cloud service", s.Name, serviceNames); err != nil {
 		return err.At(s.Origin)
 	}
 	if _, ok := l.cloudService(s.Name); ok {

@@ -64,7 +64,7 @@ func roleSettings(roles []Role) []Role {
 		}
 		var instanceInputs []InstanceInputEndpoint
 		for _, e := range r.InstanceInputEndpoints {
-			e.Origin = Origin{}
+			e.Origin, e.ACL = Origin{}, aclSettings(e.ACL)
 			instanceInputs = append(instanceInputs, e)
 		}
 		var internal []InternalEndpoint

@@ -129,7 +129,7 @@ func anyOperation(rt *rapid.T) lab.Operation {
 	case 4:
 		return lab.DeleteLocalNetworkOp{Name: "hq"}
 	case 5:
-		return lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}}
+		return lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: lab.ConnectTo("hq")}}
 	case 6:
 		return lab.DeleteGatewayOp{Network: "Net"}
 	case 7:

@@ -14,7 +14,7 @@ const HTTPPort = 80
 // CreateWebSite adds a web site. It lives in the multi-tenant platform of its location and can't join a virtual network
 // ("Web Sites, Cloud Services and Virtual Machines: when to use which").
 func (l *Lab) CreateWebSite(s WebSite) error {
-	if err := checkName("web site", s.Name, serviceName, "3 to 63 lowercase letters, digits and hyphens"); err != nil {
+	if err := checkName("web site", s.Name, siteNames); err != nil {
 		return err.At(s.Origin)
 	}
 	if _, ok := find(l.WebSites, func(o *WebSite) bool { return o.Name == s.Name }); ok {
@@ -53,7 +53,7 @@ func (l *Lab) checkFree(name string) *Error {
 
 // CreateInternetHost adds a machine to the public internet, with the address asked for or the lowest free one.
 func (l *Lab) CreateInternetHost(h InternetHost) error {
-	if err := checkName("internet host", h.Name, linuxName, "1 to 63 letters, digits and hyphens"); err != nil {
+	if err := checkName("internet host", h.Name, linuxNames); err != nil {
 		return err.At(h.Origin)
 	}
 	if err := l.checkFree(h.Name); err != nil {
@@ -73,27 +73,39 @@ func (l *Lab) CreateInternetHost(h InternetHost) error {
 
 // internetAddress is an address on the internet of the lab: the one asked for, or the lowest free one.
 func (l *Lab) internetAddress(wanted netip.Addr) (netip.Addr, *Error) {
-	taken := func(a netip.Addr) bool {
-		return a == PublicResolver || a == anybodyAddress ||
-			slices.ContainsFunc(l.InternetHosts, func(o *InternetHost) bool { return o.Address == a }) ||
-			slices.ContainsFunc(l.LocalNetworks, func(n *LocalNetwork) bool { return n.VPNGatewayAddress == a })
-	}
-	if !wanted.IsValid() {
-		for _, p := range internetSpace {
-			if a, ok := firstFree(p, taken); ok {
-				return a, nil
-			}
-		}
-		return netip.Addr{}, badRequest("The internet of the lab is full: no free address is left in %s.", joinPrefixes(internetSpace))
-	}
 	switch {
-	case !slices.ContainsFunc(internetSpace, func(p netip.Prefix) bool { return assignable(p, wanted) }):
+	case !wanted.IsValid():
+		return l.FreeInternetAddress()
+	case !ofInternet(wanted):
 		return netip.Addr{}, badRequest("The address %s is not in the internet of the lab (%s).", wanted, joinPrefixes(internetSpace)).
 			WithHint("Choose one of these, or leave the address out.")
-	case taken(wanted):
+	case l.onInternet(wanted):
 		return netip.Addr{}, badRequest("The address %s is in use.", wanted)
 	}
 	return wanted, nil
+}
+
+// FreeInternetAddress is the lowest free address on the internet of the lab that isn't meant for somebody else.
+func (l *Lab) FreeInternetAddress(meant ...netip.Addr) (netip.Addr, *Error) {
+	for _, p := range internetSpace {
+		if a, ok := firstFree(p, func(a netip.Addr) bool { return l.onInternet(a) || slices.Contains(meant, a) }); ok {
+			return a, nil
+		}
+	}
+	return netip.Addr{}, badRequest("The internet of the lab is full: no free address is left in %s.",
+		joinPrefixes(internetSpace))
+}
+
+// onInternet reports whether somebody on the internet of the lab has an address.
+func (l *Lab) onInternet(a netip.Addr) bool {
+	return a == PublicResolver || a == anybodyAddress ||
+		slices.ContainsFunc(l.InternetHosts, func(o *InternetHost) bool { return o.Address == a }) ||
+		slices.ContainsFunc(l.LocalNetworks, func(n *LocalNetwork) bool { return n.Address == a })
+}
+
+// ofInternet reports whether somebody on the internet of the lab may have an address.
+func ofInternet(a netip.Addr) bool {
+	return slices.ContainsFunc(internetSpace, func(p netip.Prefix) bool { return assignable(p, a) })
 }
 
 // DeleteWebSite removes a web site.

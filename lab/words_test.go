@@ -51,7 +51,7 @@ func TestHints(t *testing.T) {
 // TestOperationsInWords holds what operations are called where the words depend on what is asked for.
 func TestOperationsInWords(t *testing.T) {
 	gateway := func(connections ...string) lab.Operation {
-		return lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: connections}}
+		return lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: lab.ConnectTo(connections...)}}
 	}
 	for _, tt := range []struct {
 		operation lab.Operation

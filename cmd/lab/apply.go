@@ -24,7 +24,7 @@ before anything happens. With --dry-run the operations are printed alone.`,
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, client, err := a.appliedTo(cmd, args[0])
+			file, client, notes, err := a.appliedTo(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -33,6 +33,10 @@ before anything happens. With --dry-run the operations are printed alone.`,
 			if err != nil {
 				return err
 			}
+			if a.format == jsonFormat && dryRun {
+				return a.stdout.json(changeAnswer{ChangeResult: plan, Notes: notesOf(notes)})
+			}
+			a.printNotes(notes)
 			switch {
 			case dryRun:
 				return a.printPlan(plan, true)
@@ -47,7 +51,7 @@ before anything happens. With --dry-run the operations are printed alone.`,
 				return err
 			}
 			if a.format == jsonFormat {
-				return a.stdout.json(done)
+				return a.stdout.json(changeAnswer{ChangeResult: done, Notes: notesOf(notes)})
 			}
 			// What was done is what was planned, unless somebody else changed the lab meanwhile.
 			if len(done.Operations) > 0 {
@@ -61,26 +65,27 @@ before anything happens. With --dry-run the operations are printed alone.`,
 	return a.asks(a.answers(cmd))
 }
 
-// appliedTo reads a lab file and finds the running lab that it describes.
-func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, err error) {
+// appliedTo reads a lab file and finds the running lab that it describes, with the notes on the file.
+func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, notes []labfile.Note,
+	err error) {
 	if err = needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
-		return file, nil, err
+		return file, nil, nil, err
 	}
 	if file, err = labFile(cmd.Context(), arg); err != nil {
-		return file, nil, err
+		return file, nil, nil, err
 	}
 	loaded, err := file.Load(labfile.Options{})
 	if err != nil {
-		return file, nil, err
+		return file, nil, nil, err
 	}
 	if a.lab == "" {
 		a.lab = loaded.Lab.Name
 	}
 	if client, err = a.client(cmd); err != nil {
-		return file, nil, err
+		return file, nil, nil, err
 	}
 	file, err = file.Absolute()
-	return file, client, err
+	return file, client, loaded.Notes, err
 }
 
 // printPlan says what will be done.

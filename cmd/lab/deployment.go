@@ -43,29 +43,30 @@ built-in listener stands behind each endpoint.`,
 			panic(err)
 		}
 	}
-	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, []labfile.Note, error) {
 		if definition == "" || configuration == "" {
-			return nil, usage("%s needs --definition and --configuration", cmd.CommandPath()).orHint(cmd.UseLine())
+			return nil, nil, usage("%s needs --definition and --configuration", cmd.CommandPath()).orHint(cmd.UseLine())
 		}
 		// What is wrong is told with the paths as they were typed; the places that the lab keeps are absolute.
-		if _, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot)); err != nil {
-			return nil, err
+		_, notes, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
+		if err != nil {
+			return nil, nil, err
 		}
 		for _, path := range []*string{&definition, &configuration} {
 			full, err := filepath.Abs(*path)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			*path = full
 		}
-		request, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
+		request, _, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if name != "" {
 			request.Name = name
 		}
-		return lab.CreateDeploymentOp{Service: args[0], Deployment: request}, nil
+		return lab.CreateDeploymentOp{Service: args[0], Deployment: request}, notes, nil
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ func (a *app) gateway() *cobra.Command {
 		Use:   "create NETWORK --connection SITE|NETWORK",
 		Short: "Give a virtual network a gateway",
 		Long: `Give a virtual network, which needs a subnet named GatewaySubnet, a gateway that joins it to on-premises sites and to other virtual networks. Two
-virtual networks are joined when the gateway of each names the other.`,
+virtual networks are joined when the gateway of each names the other. Of a site and a network with one name, the site is meant.`,
 		Example:           "  sudo lab gateway create contactnet --connection office",
 		Args:              want(1, 1, "a virtual network"),
 		ValidArgsFunction: a.names(networks),
@@ -26,7 +27,8 @@ virtual networks are joined when the gateway of each names the other.`,
 	})
 	return noun("gateway", "Join virtual networks to sites and to each other", `Gateways of virtual networks: encrypted tunnels to on-premises sites and to other virtual networks.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
-			return lab.CreateGatewayOp{Network: args[0], Gateway: lab.VPNGateway{Connections: connections}}, nil
+			return lab.CreateGatewayOp{Network: args[0],
+				Gateway: lab.VPNGateway{Connections: lab.ConnectTo(connections...)}}, nil
 		}),
 		a.operation(&cobra.Command{
 			Use:               "delete NETWORK",
@@ -65,10 +67,26 @@ func (a *app) gatewayTable(info live.Info) (t table) {
 	t.head(a.stdout, "GATEWAY OF", "ADDRESS", "JOINS")
 	for _, n := range info.VirtualNetworks {
 		if n.Gateway != nil {
-			t.add(n.Name, address(n.Gateway.Address), orDash(strings.Join(n.Gateway.Connections, ", ")))
+			t.add(n.Name, address(n.Gateway.Address), orDash(joins(*n.Gateway)))
 		}
 	}
 	return t
+}
+
+// joins says what a gateway leads to.
+func joins(g live.GatewayInfo) string {
+	all := make([]string, len(g.Peers))
+	for i, p := range g.Peers {
+		all[i] = p.Name
+		switch {
+		case p.Dedicated:
+			all[i] += " (dedicated: not in the lab)"
+		case slices.ContainsFunc(g.Peers, func(o live.PeerInfo) bool { return o.Name == p.Name && o.Kind != p.Kind }):
+			all[i] += map[lab.NetworkKind]string{lab.ToLocalNetwork: " (local network)",
+				lab.ToVirtualNetwork: " (virtual network)"}[p.Kind]
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // gateways are the virtual networks that have one.

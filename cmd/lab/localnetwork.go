@@ -24,7 +24,8 @@ written NAME[,address=ADDRESS][,listen=PORT].`,
 	}
 	create.Flags().StringSliceVar(&spaces, "address-space", nil, "address prefix of the site; may be repeated")
 	create.Flags().StringArrayVar(&hosts, "host", nil, "host of the site, as NAME[,address=ADDRESS][,listen=PORT]; may be repeated")
-	create.Flags().StringVar(&address, "vpn-gateway", "", "public address of the site's VPN device (default the lowest free one)")
+	create.Flags().StringVar(&address, "vpn-gateway", "",
+		"public address of the site's VPN device; where the lab can't have it, another stands for it (default the lowest free one)")
 	return noun("local-network", "Create and delete on-premises sites and their hosts", `Local network sites: networks on the customer's premises, which gateways join to virtual networks.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (_ lab.Operation, err error) {
 			request := lab.LocalNetwork{Name: args[0]}
@@ -47,6 +48,20 @@ written NAME[,address=ADDRESS][,listen=PORT].`,
 			return lab.DeleteLocalNetworkOp{Name: args[0]}, nil
 		}),
 		a.localHost(),
+		a.question(&cobra.Command{
+			Use:               "show NAME",
+			Short:             "Show an on-premises site",
+			Example:           "  sudo lab local-network show office",
+			Args:              want(1, 1, "the name of a site"),
+			ValidArgsFunction: a.names(localNetworks),
+		}, func(info live.Info, args []string) error {
+			for _, n := range info.LocalNetworks {
+				if n.Name == args[0] {
+					return a.detail(n, func() { a.printLocalNetwork(n) })
+				}
+			}
+			return missing(info, "local network site", args[0], localNetworks(info, nil))
+		}),
 		a.question(&cobra.Command{
 			Use:               "list",
 			Short:             "List the on-premises sites with their hosts",
@@ -101,9 +116,28 @@ func (a *app) localNetworkTable(info live.Info) (t table) {
 		for _, h := range n.Hosts {
 			hosts = append(hosts, h.Name+" "+address(h.Address))
 		}
-		t.add(n.Name, prefixes(n.AddressSpace), address(n.VPNGatewayAddress), orDash(strings.Join(hosts, ", ")))
+		t.add(n.Name, prefixes(n.AddressSpace), device(n), orDash(strings.Join(hosts, ", ")))
 	}
 	return t
+}
+
+// device returns the public address of a site's VPN device, and the one that stands for it in the lab.
+func device(n live.LocalNetworkInfo) string {
+	if n.VPNGatewayAddress.IsValid() && n.VPNGatewayAddress != n.Address {
+		return n.VPNGatewayAddress.String() + ", in the lab " + n.Address.String()
+	}
+	return address(n.Address)
+}
+
+func (a *app) printLocalNetwork(n live.LocalNetworkInfo) {
+	t := table{}
+	t.add("local network site", n.Name)
+	t.add("address space", prefixes(n.AddressSpace))
+	t.add("VPN gateway", device(n))
+	for _, h := range n.Hosts {
+		t.add("host "+h.Name, strings.TrimSpace(address(h.Address)+"  "+services(h)))
+	}
+	a.printTable(&t)
 }
 
 func localNetworks(info live.Info, _ []string) (names []string) {

@@ -54,16 +54,26 @@ func noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 
 // operation makes a verb that changes the lab.
 func (a *app) operation(cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error)) *cobra.Command {
+	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, []labfile.Note, error) {
+		o, err := operation(cmd, args, client)
+		return o, nil, err
+	})
+}
+
+// notingOperation makes a verb that reads files and changes the lab.
+func (a *app) notingOperation(
+	cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, []labfile.Note, error),
+) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := a.client(cmd)
 		if err != nil {
 			return err
 		}
-		o, err := operation(cmd, args, client)
+		o, notes, err := operation(cmd, args, client)
 		if err != nil {
 			return err
 		}
-		return a.do(cmd, client, o)
+		return a.doNoting(cmd, client, notes, o)
 	}
 	return a.asks(a.answers(cmd))
 }
@@ -94,7 +104,7 @@ type changeAnswer struct {
 	live.ChangeResult
 	// Endpoints are those that were asked for, with the public ports that they have.
 	Endpoints []endpointAnswer `json:"endpoints,omitempty"`
-	Notes     []note           `json:"notes,omitempty"` // what was read and has no effect on the network
+	Notes     []note           `json:"notes,omitempty"` // on what was read
 }
 
 // quick is how long a change may take before a word is said about it.
@@ -119,12 +129,13 @@ func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Oper
 	return a.doNoting(cmd, client, nil, operations...)
 }
 
-// doNoting is do after something was read that has no effect.
+// doNoting is do after something was read that there are notes on.
 func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.Note, operations ...lab.Operation) error {
 	result, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Do(ctx, operations...) })
 	if err != nil {
 		return err
 	}
+	notes = append(slices.Clone(notes), a.mappings(cmd, client, operations)...)
 	answer := changeAnswer{ChangeResult: result, Notes: notesOf(notes)}
 	picked := map[string]bool{}
 	for _, o := range operations {
@@ -153,9 +164,7 @@ func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.
 	if err := a.printChange(result, "done"); err != nil {
 		return err
 	}
-	for _, n := range notes {
-		a.stderr.printf("%s: %s\n", n.Origin, n.Text)
-	}
+	a.printNotes(notes)
 	for _, e := range answer.Endpoints {
 		if picked[e.Name] {
 			a.stdout.printf("      %s is %s:%d/%s\n", e.Name, e.host(), e.PublicPort, e.Protocol)

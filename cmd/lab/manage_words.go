@@ -248,7 +248,8 @@ func quoted(word string) string {
 func parseSubnets(texts []string) ([]lab.Subnet, error) {
 	var all []lab.Subnet
 	for _, text := range texts {
-		name, prefix, _ := strings.Cut(text, "=")
+		equals := max(0, strings.LastIndex(text, "=")) // the name may have one
+		name, prefix := text[:equals], strings.TrimPrefix(text[equals:], "=")
 		p, err := netip.ParsePrefix(prefix)
 		if err != nil || name == "" {
 			return nil, usage("%q is not a subnet", text).orHint("write NAME=PREFIX, for example web=10.1.1.0/24")

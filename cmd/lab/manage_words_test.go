@@ -148,10 +148,16 @@ func TestReplaceNetworks(t *testing.T) {
 		VirtualNetworks: []live.VirtualNetworkInfo{here("a"), here("b")},
 		LocalNetworks:   []live.LocalNetworkInfo{{Name: "x", AddressSpace: space, VPNGatewayAddress: device}, {Name: "y", AddressSpace: space}},
 	}
-	info.VirtualNetworks[0].Gateway = &live.GatewayInfo{Connections: []string{"x", "y"}}
-	info.VirtualNetworks[1].Gateway = &live.GatewayInfo{Connections: []string{"x"}}
+	joined := func(sites ...string) *live.GatewayInfo {
+		g := &live.GatewayInfo{}
+		for _, name := range sites {
+			g.Peers = append(g.Peers, live.PeerInfo{Name: name, Kind: lab.ToLocalNetwork})
+		}
+		return g
+	}
+	info.VirtualNetworks[0].Gateway, info.VirtualNetworks[1].Gateway = joined("x", "y"), joined("x")
 	to := func(network string, connections ...string) lab.CreateGatewayOp {
-		return lab.CreateGatewayOp{Network: network, Gateway: lab.VPNGateway{Connections: connections}}
+		return lab.CreateGatewayOp{Network: network, Gateway: gatewayOf(joined(connections...))}
 	}
 	networks := []lab.VirtualNetwork{requestOf(here("a")), requestOf(here("b"))}
 	x, y, z := lab.LocalNetwork{Name: "x", AddressSpace: space}, lab.LocalNetwork{Name: "y", AddressSpace: space}, lab.LocalNetwork{Name: "z", AddressSpace: space}

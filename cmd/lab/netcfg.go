@@ -98,23 +98,30 @@ func replaceNetworks(info live.Info, wanted labfile.Networks) []lab.Operation {
 // replaceGateways gives the operations that take gateways away and that create them. A gateway that joins what it joined stays, unless an
 // address space changes: while several change one after the other, they may overlap.
 func replaceGateways(info live.Info, wanted labfile.Networks) (gone, come []lab.Operation) {
-	before, after := map[string]string{}, map[string]string{}
+	type network struct {
+		kind lab.NetworkKind
+		name string
+	}
+	before, after := map[network]string{}, map[network]string{}
 	for _, n := range info.VirtualNetworks {
-		before[n.Name] = fmt.Sprint("virtual", n.AddressSpace)
+		before[network{lab.ToVirtualNetwork, n.Name}] = fmt.Sprint(n.AddressSpace)
 	}
 	for _, n := range info.LocalNetworks {
-		before[n.Name] = fmt.Sprint("local", n.AddressSpace)
+		before[network{lab.ToLocalNetwork, n.Name}] = fmt.Sprint(n.AddressSpace)
 	}
 	for _, n := range wanted.VirtualNetworks {
-		after[n.Name] = fmt.Sprint("virtual", n.AddressSpace)
+		after[network{lab.ToVirtualNetwork, n.Name}] = fmt.Sprint(n.AddressSpace)
 	}
 	for _, n := range wanted.LocalNetworks {
-		after[n.Name] = fmt.Sprint("local", n.AddressSpace)
+		after[network{lab.ToLocalNetwork, n.Name}] = fmt.Sprint(n.AddressSpace)
 	}
+	changes := func(n network) bool { return before[n] != after[n] }
 	stays := func(n live.VirtualNetworkInfo) bool {
 		return slices.ContainsFunc(wanted.Gateways, func(w lab.CreateGatewayOp) bool {
-			return w.Network == n.Name && slices.Equal(sorted(w.Gateway.Connections), sorted(n.Gateway.Connections))
-		}) && !slices.ContainsFunc(append([]string{n.Name}, n.Gateway.Connections...), func(name string) bool { return before[name] != after[name] })
+			return w.Network == n.Name && sameGateway(gatewayOf(n.Gateway), w.Gateway)
+		}) && !changes(network{lab.ToVirtualNetwork, n.Name}) &&
+			!slices.ContainsFunc(n.Gateway.Peers,
+				func(p live.PeerInfo) bool { return changes(network{p.Kind, p.Name}) })
 	}
 	kept := map[string]bool{}
 	for _, n := range info.VirtualNetworks {
@@ -133,7 +140,28 @@ func replaceGateways(info live.Info, wanted labfile.Networks) (gone, come []lab.
 	return gone, come
 }
 
-func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }
+// sameGateway reports whether two gateways are asked for in the same way, whatever the order of their connections.
+func sameGateway(a, b lab.VPNGateway) bool {
+	sorted := func(all []lab.GatewayConnection) []string {
+		var texts []string
+		for _, c := range all {
+			texts = append(texts, fmt.Sprintf("%q %s %v", c.Name, c.To, c.Dedicated))
+		}
+		return slices.Sorted(slices.Values(texts))
+	}
+	return slices.Equal(sorted(a.Connections), sorted(b.Connections)) &&
+		slices.Equal(a.ClientAddressPool, b.ClientAddressPool) && a.Profile == b.Profile
+}
+
+// gatewayOf is the gateway that a network has, as it is asked for.
+func gatewayOf(g *live.GatewayInfo) lab.VPNGateway {
+	request := lab.VPNGateway{Address: g.Address, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile}
+	for _, p := range g.Peers {
+		request.Connections = append(request.Connections,
+			lab.GatewayConnection{Name: p.Name, To: p.Kind, Dedicated: p.Dedicated})
+	}
+	return request
+}
 
 // requestOf is the network that was asked for when there is such a one.
 func requestOf(n live.VirtualNetworkInfo) lab.VirtualNetwork {
@@ -147,7 +175,8 @@ func requestOf(n live.VirtualNetworkInfo) lab.VirtualNetwork {
 		request.Subnets = append(request.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix})
 	}
 	if n.Gateway != nil {
-		request.Gateway = &lab.VPNGateway{Address: n.Gateway.Address, Connections: n.Gateway.Connections}
+		gateway := gatewayOf(n.Gateway)
+		request.Gateway = &gateway
 	}
 	return request
 }

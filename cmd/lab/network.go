@@ -105,7 +105,10 @@ func (a *app) printNetwork(info live.Info, n live.VirtualNetworkInfo) {
 		t.add("DNS servers", addresses(n.DNSServers))
 	}
 	if g := n.Gateway; g != nil {
-		t.add("gateway", strings.TrimSpace(address(g.Address)+"  "+strings.Join(g.Connections, ", ")))
+		t.add("gateway", strings.TrimSpace(address(g.Address)+"  "+joins(*g)))
+		if len(g.ClientAddressPool) > 0 {
+			t.add("point-to-site", prefixes(g.ClientAddressPool)+" (no clients in the lab)")
+		}
 	}
 	for _, s := range n.Subnets {
 		var inside []string

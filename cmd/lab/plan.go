@@ -3,9 +3,16 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"vnetlab/emu"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
 )
+
+// planAnswer is a network with what there is to say about the file behind it.
+type planAnswer struct {
+	*emu.Network
+	Notes []note `json:"notes"`
+}
 
 func (a *app) plan() *cobra.Command {
 	withPrograms := false
@@ -30,8 +37,9 @@ them, each with the line of the lab file behind it. Nothing is started.`,
 			network := compile.Network(loaded.Lab)
 			network.Sort()
 			if a.format == jsonFormat {
-				return a.stdout.json(network)
+				return a.stdout.json(planAnswer{network, notesOf(loaded.Notes)})
 			}
+			a.printNotes(loaded.Notes)
 			return network.Print(a.stdout)
 		},
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,10 +33,24 @@ addresses and services, web sites, internet hosts. With a name, show that resour
 
 // showResource shows one resource in detail.
 func (a *app) showResource(info live.Info, name string) error {
+	// A local network site may be called like a virtual network.
+	var site *live.LocalNetworkInfo
+	if i := slices.IndexFunc(info.LocalNetworks, func(n live.LocalNetworkInfo) bool { return n.Name == name }); i >= 0 {
+		site = &info.LocalNetworks[i]
+	}
 	for _, n := range info.VirtualNetworks {
 		if n.Name == name {
-			return a.detail(n, func() { a.printNetwork(info, n) })
+			return a.detail(n, func() {
+				a.printNetwork(info, n)
+				if site != nil {
+					a.stdout.printf("\n")
+					a.printLocalNetwork(*site)
+				}
+			})
 		}
+	}
+	if site != nil {
+		return a.detail(site, func() { a.printLocalNetwork(*site) })
 	}
 	for _, c := range info.CloudServices {
 		if c.Name == name || c.DNSName == name {
@@ -71,6 +86,11 @@ func resourceNames(info live.Info) []string {
 	var names []string
 	for _, n := range info.VirtualNetworks {
 		names = append(names, n.Name)
+	}
+	for _, name := range localNetworks(info, nil) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	for _, c := range info.CloudServices {
 		names = append(names, c.Name)

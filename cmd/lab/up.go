@@ -30,7 +30,7 @@ ends with this command, by Ctrl-C.`,
 				return err
 			}
 			if a.format == jsonFormat {
-				err = a.stdout.json(summary.Summary)
+				err = a.stdout.json(upAnswer{summary.Summary, notesOf(lab.Notes)})
 			} else {
 				a.stdout.printf("%s\n", a.built(summary))
 			}
@@ -50,6 +50,12 @@ ends with this command, by Ctrl-C.`,
 	realFlag(cmd, &withPrograms)
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "keep the lab until this command ends")
 	return a.answers(cmd)
+}
+
+// upAnswer is a lab that was started, with what there is to say about its file.
+type upAnswer struct {
+	live.Summary
+	Notes []note `json:"notes"`
 }
 
 // started is a lab that was just built.
@@ -77,6 +83,8 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 		return nil, started{}, a.lacking(cmd.Context(), err)
 	}
 	took := time.Since(began)
+	p.clear()
+	a.printNotes(lab.Notes)
 	summary, err := summaryOf(cmd.Context(), lab)
 	return lab, started{summary, took}, err
 }

@@ -17,22 +17,7 @@ type validFile struct {
 	File      string `json:"file"`
 	Lab       string `json:"lab"`
 	Instances int    `json:"instances"`
-	Notes     []note `json:"notes"` // what was read and has no effect on the network
-}
-
-type note struct {
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
-	Text   string `json:"text"`
-}
-
-func notesOf(all []labfile.Note) []note {
-	notes := []note{}
-	for _, n := range all {
-		notes = append(notes, note{n.Origin.File, n.Origin.Line, n.Origin.Column, n.Text})
-	}
-	return notes
+	Notes     []note `json:"notes"`
 }
 
 func (a *app) validate() *cobra.Command {
@@ -67,9 +52,10 @@ standard input; the paths in it are relative to the current folder.`,
 				answer.Files = append(answer.Files, v)
 				if a.format == textFormat {
 					a.stdout.printf("%s: %s, lab %s with %s\n", file.Path, a.stdout.green("valid"), v.Lab, spelling.Count(v.Instances, "instance"))
+					a.printNotes(loaded.Notes)
 					for _, n := range loaded.Notes {
-						if verbose {
-							a.stdout.printf("  %s: %s\n", n.Origin, n.Text)
+						if verbose && !n.Differs {
+							a.stdout.printf("  %s\n", n)
 						}
 					}
 				}
@@ -83,7 +69,7 @@ standard input; the paths in it are relative to the current folder.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list what has no effect on the network")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list what has no effect on the network as well")
 	return a.answers(cmd)
 }
 

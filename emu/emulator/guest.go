@@ -55,10 +55,14 @@ func items(spec *emu.Namespace) []item {
 	}
 	for _, s := range spec.Services {
 		value := s
-		// A line that moved in a file makes no other service, and a program is not started again because it has other peers.
-		value.Origin, value.Env = emu.Origin{}, nil
-		i := item{name: "service " + s.Name, value: value, service: s}
-		if s.BuiltIn() {
+		// A line that moved in a file makes no other service, a program is not started again because it has other peers, and the
+		// desktops of a forwarder change while it listens.
+		value.Origin, value.Env, value.Desktops = emu.Origin{}, nil, nil
+		i := item{name: serviceItem(s), value: value, service: s}
+		switch {
+		case s.BuiltIn() && s.RemoteDesktop != "":
+			i.open = func(_ *Emulator, ns *kernel.Namespace) (io.Closer, error) { return listener.ServeRemoteDesktop(ns, s) }
+		case s.BuiltIn():
 			i.open = func(_ *Emulator, ns *kernel.Namespace) (io.Closer, error) { return listener.Serve(ns, s) }
 		}
 		all = append(all, i)
@@ -71,6 +75,8 @@ func items(spec *emu.Namespace) []item {
 	}
 	return all
 }
+
+func serviceItem(s emu.Service) string { return "service " + s.Name }
 
 func proxyItem(p emu.HTTPProxy) string { return "proxy " + p.Listen.String() }
 

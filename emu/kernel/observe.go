@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/vishvananda/netlink"
@@ -42,7 +43,11 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 			all = append(all, Difference{Namespace: n.Name, Object: "namespace", Wanted: "it"})
 			continue
 		}
-		all = append(all, compare(n.Name, wanted[n.Name], f)...)
+		differences := compare(n.Name, wanted[n.Name], f)
+		if ns, ok := s.Namespace(n.Name); ok && len(differences) == 0 {
+			ns.verify(n, f)
+		}
+		all = append(all, differences...)
 	}
 	for _, n := range s.Namespaces() {
 		if _, ok := wanted[n.Name]; !ok {
@@ -50,6 +55,55 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 		}
 	}
 	return all, nil
+}
+
+// Comparer compares single namespaces with what they should be. It remembers how iptables lists the rules it has seen, since starting iptables
+// takes longer than all other reading. Its methods may be called from many goroutines at once.
+type Comparer struct{ firewalls *firewallReader }
+
+// NewComparer makes a comparer.
+func NewComparer() *Comparer { return &Comparer{newFirewallReader()} }
+
+// Comparison is how one namespace differs from what it should be.
+type Comparison struct {
+	Differences []Difference
+	// Since is from when on the rules have been as they are, without a break.
+	Since time.Time
+	// Unwatched says that the guest firewall is one of the older iptables, whose changes no [Watch] sees.
+	Unwatched bool
+}
+
+// Compare returns every difference between a namespace of the network and what the kernel has there, as [Diff] does for all.
+func (c *Comparer) Compare(ctx context.Context, want *emu.Network, n *Namespace) (Comparison, error) {
+	spec, ok := want.Namespace(n.Name)
+	if !ok {
+		return Comparison{Differences: []Difference{{Namespace: n.Name, Object: "namespace", Found: "it"}}}, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return Comparison{}, err
+	}
+	if c, ok, err := n.compareRest(want, spec); ok || err != nil {
+		return c, err
+	}
+	wanted, err := wantedIn(want, spec, true)
+	if err != nil {
+		return Comparison{}, err
+	}
+	found, err := observeNamespace(n, spec, c.firewalls, true)
+	if err != nil {
+		return Comparison{}, fmt.Errorf("read namespace %s: %w", n.Name, err)
+	}
+	differences := compare(n.Name, wanted, found)
+	if len(differences) == 0 {
+		n.verify(spec, found)
+	}
+	return Comparison{Differences: differences, Since: found.since, Unwatched: found.older}, nil
+}
+
+// DiffNamespace compares one namespace once; whoever compares often keeps a [Comparer].
+func DiffNamespace(ctx context.Context, want *emu.Network, n *Namespace) ([]Difference, error) {
+	c, err := NewComparer().Compare(ctx, want, n)
+	return c.Differences, err
 }
 
 // Observe reads back everything that Apply makes.
@@ -87,7 +141,7 @@ func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, er
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			f, err := observeNamespace(n, specs[n.Name], firewalls)
+			f, err := observeNamespace(n, specs[n.Name], firewalls, true)
 			if err != nil {
 				return fmt.Errorf("read namespace %s: %w", n.Name, err)
 			}
@@ -104,7 +158,8 @@ func observe(ctx context.Context, s *State, want *emu.Network) (*Observation, er
 	return o, nil
 }
 
-func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader) (_ *facts, err error) {
+// observeNamespace reads one namespace, with its rules or without.
+func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, rules bool) (_ *facts, err error) {
 	f := newFacts()
 	r := reader{facts: f, names: map[int]string{}}
 	if err := n.Do(func() (err error) {
@@ -127,10 +182,22 @@ func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallRead
 			return nil, err
 		}
 	}
+	if !rules {
+		return f, nil
+	}
+	before, err := n.generation()
+	if err != nil {
+		return nil, err
+	}
+	f.since = time.Now()
 	if err := readTables(f, n, spec, firewalls); err != nil {
 		return nil, err
 	}
-	return f, nil
+	after, err := n.generation()
+	if err == nil && before == after && !f.older {
+		f.generation = &after
+	}
+	return f, err
 }
 
 // reader reads one namespace by rtnetlink.

@@ -10,24 +10,20 @@ import (
 	"github.com/google/nftables"
 )
 
-const (
-	inputChain  = "iptables chain INPUT"
-	inputPolicy = "-P INPUT DROP" // of every guest firewall
-)
+const inputPolicy = "-P INPUT DROP" // of every guest firewall
 
 // firewallReader reads guest firewalls. Starting iptables takes longer than all other reading, and most instances of a lab have
-// the same firewall; so it is asked once for each set of rules that the kernel has, and the rules themselves are read every time.
+// the same firewall; so it is asked once for each INPUT chain that the kernel has, and the rules themselves are read every time.
 type firewallReader struct {
 	program func() (*iptables.IPTables, error)
 
-	mu    sync.Mutex
-	known map[string]func() ([]string, error) // by what the kernel has
+	known lists
 }
 
 func newFirewallReader() *firewallReader {
 	return &firewallReader{
 		program: sync.OnceValues(newIptables),
-		known:   map[string]func() ([]string, error){},
+		known:   lists{all: map[string]*list{}},
 	}
 }
 
@@ -41,56 +37,118 @@ func newIptables() (*iptables.IPTables, error) {
 	return iptables.New()
 }
 
-// read gives the INPUT chain as iptables lists it. Without a filter table in nftables it is the older iptables that has the
-// rules, or nothing.
-func (r *firewallReader) read(n *Namespace, c *nftables.Conn, filter *nftables.Table, chains []*nftables.Chain) ([]string, error) {
-	list := func() (lines []string, err error) {
-		program, err := r.program()
-		if err != nil {
-			return nil, fmt.Errorf("iptables: %w", err)
-		}
-		err = n.Do(func() error {
-			lines, err = program.List("filter", "INPUT")
-			return err
-		})
-		return lines, err
-	}
+// read adds what the filter table of iptables has. Without one in nftables it is the older iptables that has the rules, or nothing.
+func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *nftables.Table, chains []*nftables.Chain) error {
 	if filter == nil {
-		return list()
+		f.older = true
+		for _, chain := range []string{input, "FORWARD", "OUTPUT"} {
+			lines, err := r.list(n, chain)
+			if err != nil {
+				return err
+			}
+			addChain(f, chain, lines)
+		}
+		return nil
 	}
-	var b strings.Builder
 	for _, ch := range chains {
-		if ch.Table.Name != filter.Name || ch.Table.Family != filter.Family || ch.Name != "INPUT" {
+		if ch.Table.Name != filter.Name || ch.Table.Family != filter.Family {
 			continue
 		}
-		fmt.Fprintf(&b, "%v\n", chainProperties(*ch))
 		rules, err := c.GetRules(filter, ch)
 		if err != nil {
-			return nil, fmt.Errorf("chain INPUT: %w", err)
+			return fmt.Errorf("chain %s: %w", ch.Name, err)
 		}
-		for _, rule := range rules {
-			fmt.Fprintf(&b, "%s\n", code(rule.Exprs, rule.UserData))
+		var lines []string
+		switch {
+		case ch.Name == input:
+			var b strings.Builder
+			fmt.Fprintf(&b, "%v\n", chainProperties(*ch))
+			for _, rule := range rules {
+				fmt.Fprintf(&b, "%s\n", code(rule.Exprs, rule.UserData))
+			}
+			lines, err = r.known.lines(b.String(), func() ([]string, error) { return r.list(n, ch.Name) })
+		case len(rules) > 0 || ch.Hooknum == nil || ch.Policy == nil || *ch.Policy != nftables.ChainPolicyAccept:
+			lines, err = r.list(n, ch.Name)
 		}
+		if err != nil {
+			return err
+		}
+		addChain(f, ch.Name, lines)
 	}
-	r.mu.Lock()
-	once, ok := r.known[b.String()]
-	if !ok {
-		once = sync.OnceValues(list)
-		r.known[b.String()] = once
-	}
-	r.mu.Unlock()
-	return once()
+	return nil
 }
 
-// addInput takes the lines of iptables -S INPUT: the policy, then the rules.
-func addInput(f *facts, lines []string) {
-	rules := []rule{}
-	for _, l := range lines {
-		if policy, ok := strings.CutPrefix(l, "-P INPUT "); ok {
-			f.objects[inputChain] = properties{"policy": policy}
-			continue
-		}
-		rules = append(rules, rule{l, l})
+func (r *firewallReader) list(n *Namespace, chain string) (lines []string, err error) {
+	program, err := r.program()
+	if err != nil {
+		return nil, fmt.Errorf("iptables: %w", err)
 	}
-	f.lists[inputChain] = rules
+	err = n.Do(func() error {
+		lines, err = program.List(filterTable, chain)
+		return err
+	})
+	return lines, err
+}
+
+// lists are what iptables said, by what the kernel has.
+type lists struct {
+	mu  sync.Mutex
+	all map[string]*list
+}
+
+type list struct {
+	once  sync.Once
+	lines []string
+	err   error
+}
+
+// mostLists is how many lists are remembered: a lab has a few kinds of firewalls, but each change makes another one.
+const mostLists = 1000
+
+// lines asks once for each state of the kernel, and again after an error.
+func (l *lists) lines(state string, ask func() ([]string, error)) ([]string, error) {
+	l.mu.Lock()
+	known := l.all[state]
+	if known == nil {
+		if len(l.all) >= mostLists {
+			clear(l.all)
+		}
+		known = &list{}
+		l.all[state] = known
+	}
+	l.mu.Unlock()
+	known.once.Do(func() {
+		if known.lines, known.err = ask(); known.err == nil {
+			return
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.all, state)
+	})
+	return known.lines, known.err
+}
+
+func chainOf(name string) string { return "iptables chain " + name }
+
+// addInput takes the lines of iptables -S INPUT: the policy, then the rules.
+func addInput(f *facts, lines []string) { addChain(f, input, lines) }
+
+// addChain does so for any chain. A chain but INPUT that lets everything pass is as good as none.
+func addChain(f *facts, chain string, lines []string) {
+	rules, policy := []rule{}, ""
+	for _, l := range lines {
+		if p, ok := strings.CutPrefix(l, "-P "+chain+" "); ok {
+			policy = p
+		} else if !strings.HasPrefix(l, "-N ") {
+			rules = append(rules, rule{l, l})
+		}
+	}
+	if chain != input && (len(lines) == 0 || policy == "ACCEPT" && len(rules) == 0) {
+		return
+	}
+	f.objects[chainOf(chain)] = properties{}
+	if policy != "" {
+		f.objects[chainOf(chain)]["policy"] = policy
+	}
+	f.lists[chainOf(chain)] = rules
 }

@@ -60,11 +60,7 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 		}
 	}
 	if spec != nil && spec.Firewall != nil || filter != nil {
-		lines, err := firewalls.read(n, c, filter, chains)
-		if err != nil {
-			return err
-		}
-		addInput(f, lines)
+		return firewalls.read(f, n, c, filter, chains)
 	}
 	return nil
 }

@@ -13,41 +13,11 @@ import (
 func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	all := map[string]*facts{}
 	for _, n := range want.Namespaces {
-		f := newFacts()
+		f, err := wantedAlone(n, true)
+		if err != nil {
+			return nil, err
+		}
 		all[n.Name] = f
-		f.objects[linkObject("lo")] = properties{"state": "up"}
-		for _, a := range n.Loopback {
-			f.objects[addressObject(hostPrefix(a), "lo")] = properties{}
-		}
-		for _, b := range n.Bridges {
-			link := properties{"kind": "bridge", "state": "up", "mac": b.MAC.String(), "mtu": fmt.Sprint(emu.MTU)}
-			if len(b.Addresses) == 0 {
-				link["arp"] = "off"
-			}
-			f.objects[linkObject(b.Name)] = link
-			for _, a := range b.Addresses {
-				f.objects[addressObject(a, b.Name)] = properties{}
-			}
-		}
-		for _, r := range n.Routes {
-			f.objects[routeObject(r.Destination, 0)] = routeProperties(r.Gateway, r.Device, r.OnLink)
-		}
-		for _, e := range n.Neighbors {
-			f.objects[neighborObject(e.Address, e.Device)] = properties{"mac": e.MAC.String()}
-		}
-		if n.Kind == emu.Router {
-			for _, s := range sysctls(n) {
-				f.objects["sysctl net/"+s.key] = properties{"value": s.value}
-			}
-		}
-		if n.Ruleset != nil {
-			if err := wantedRules(f, n.Ruleset); err != nil {
-				return nil, fmt.Errorf("namespace %s: %w", n.Name, err)
-			}
-		}
-		if n.Firewall != nil {
-			addInput(f, append([]string{inputPolicy}, n.Firewall.Lines()...))
-		}
 	}
 	for _, l := range want.Links {
 		for _, e := range []emu.LinkEnd{l.A, l.B} {
@@ -68,6 +38,71 @@ func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 		}
 	}
 	return all, nil
+}
+
+// wantedIn gives what one namespace of a network should have, with its rules or without.
+func wantedIn(want *emu.Network, n *emu.Namespace, rules bool) (*facts, error) {
+	f, err := wantedAlone(n, rules)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range want.Links {
+		for _, e := range []*emu.LinkEnd{&l.A, &l.B} {
+			if e.Namespace == n.Name {
+				wantedEnd(f, *e)
+			}
+		}
+	}
+	for _, t := range want.Tunnels {
+		for _, e := range []emu.TunnelEnd{t.A, t.B} {
+			if e.Namespace == n.Name {
+				wantedTunnel(f, e)
+			}
+		}
+	}
+	return f, nil
+}
+
+// wantedAlone gives what a namespace should have without its links and tunnels.
+func wantedAlone(n *emu.Namespace, rules bool) (*facts, error) {
+	f := newFacts()
+	f.objects[linkObject("lo")] = properties{"state": "up"}
+	for _, a := range n.Loopback {
+		f.objects[addressObject(hostPrefix(a), "lo")] = properties{}
+	}
+	for _, b := range n.Bridges {
+		link := properties{"kind": "bridge", "state": "up", "mac": b.MAC.String(), "mtu": fmt.Sprint(emu.MTU)}
+		if len(b.Addresses) == 0 {
+			link["arp"] = "off"
+		}
+		f.objects[linkObject(b.Name)] = link
+		for _, a := range b.Addresses {
+			f.objects[addressObject(a, b.Name)] = properties{}
+		}
+	}
+	for _, r := range n.Routes {
+		f.objects[routeObject(r.Destination, 0)] = routeProperties(r.Gateway, r.Device, r.OnLink)
+	}
+	for _, e := range n.Neighbors {
+		f.objects[neighborObject(e.Address, e.Device)] = properties{"mac": e.MAC.String()}
+	}
+	if n.Kind == emu.Router {
+		for _, s := range sysctls(n) {
+			f.objects["sysctl net/"+s.key] = properties{"value": s.value}
+		}
+	}
+	if !rules {
+		return f, nil
+	}
+	if n.Ruleset != nil {
+		if err := wantedRules(f, n.Ruleset); err != nil {
+			return nil, fmt.Errorf("namespace %s: %w", n.Name, err)
+		}
+	}
+	if n.Firewall != nil {
+		addInput(f, append([]string{inputPolicy}, n.Firewall.Lines()...))
+	}
+	return f, nil
 }
 
 func wantedEnd(f *facts, e emu.LinkEnd) {

@@ -1,5 +1,5 @@
 // Package listener serves what has no program of its own in a lab: built-in listeners, which tell whoever connects who answered
-// and which source address they saw, and HTTP reverse proxies.
+// and which source address they saw, HTTP reverse proxies, and remote desktop forwarders.
 //
 // They are sockets, not processes: one process holds those of thousands of namespaces, each for the price of a descriptor and
 // of a goroutine that waits in accept.
@@ -76,8 +76,8 @@ func newServer(h http.Handler) *http.Server {
 		MaxHeaderBytes: 16 << 10,
 		ErrorLog:       log.New(io.Discard, "", 0), // clients that reset or talk nonsense are no news in a lab
 		BaseContext: func(l net.Listener) context.Context {
-			if l, ok := l.(*tcpListener); ok {
-				return context.WithValue(context.Background(), instanceKey{}, l.instance)
+			if l, ok := l.(interface{ owner() string }); ok {
+				return context.WithValue(context.Background(), instanceKey{}, l.owner())
 			}
 			return context.Background()
 		},
@@ -94,6 +94,8 @@ type (
 		instance string
 	}
 )
+
+func (l *tcpListener) owner() string { return l.instance }
 
 func answer(w http.ResponseWriter, r *http.Request) {
 	a := Answer{}

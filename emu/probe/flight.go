@@ -22,7 +22,8 @@ const (
 )
 
 // flights are the probes under way, by their source port: each port is in use once in the whole lab, so the port in the report
-// of a drop names the probe, whatever the translations on the way did to its addresses.
+// of a drop leads to the probe. Whether the packet was the probe's is known by what else it carries: see [flight.matches] and
+// [topology.meets].
 type flights struct {
 	next   atomic.Uint32
 	seed   maphash.Seed
@@ -32,14 +33,20 @@ type flights struct {
 
 // flight is one attempt to connect, or to get an answer to a datagram.
 type flight struct {
-	port uint16
+	port     uint16
+	reserved bool // it is yet to be boarded
 	// nonce is in each datagram of a UDP probe; 0: TCP. Its first 16 bits are the port, so that a report names the probe even
 	// if the source port was translated.
 	nonce uint64
+	// sequence is the number of a TCP probe's SYN, which nobody can guess; 0: the kernel chose it.
+	sequence uint32
+	course   *course
+	begun    time.Time // before the first packet was sent
 
 	mu     sync.Mutex
 	file   *os.File // the socket, once the connection is under way
 	report *report
+	deaf   bool // to further reports
 }
 
 // report says that a rule dropped a probe's packet.
@@ -48,69 +55,35 @@ type report struct{ namespace, id string }
 var errNoPort = errors.New("all source ports of probes are in use: fewer probes at a time will help")
 
 // claim takes the next free port for a TCP connection to a port.
-func (f *flights) claim(to uint16) (*flight, error) {
-	return f.take(to, func(c *flight) uint32 { return f.next.Add(1) })
-}
-
-// claimEach takes a free port for each of n ways to one target, of which way returns the one that a port leads to: from 0, or -1. It takes the
-// same port again as late as possible: routers remember for a while who had it. Few ways of many are led to by no port of probes, and get
-// another; one that no port leads to gets nil.
-func (f *flights) claimEach(from string, protocol emu.Protocol, to netip.AddrPort, n int, way func(port uint16) int) []*flight {
-	// Those behind one public address have different ports, so that the translation of their source needn't change any.
-	next := f.inTurn("", to, func(*flight) {})
-	if protocol == emu.UDP {
-		next = f.udpPorts(from, to)
-	}
-	all, left, c := make([]*flight, n), n, &flight{}
-	try := func() {
-		if at := way(c.port); at >= 0 && all[at] == nil && c.port != to.Port() && f.ports[c.port].CompareAndSwap(nil, c) {
-			all[at], c = c, &flight{}
-			left--
-		}
-	}
-	for i := 0; i < portsOfProbes && left > 0; i++ {
-		f.aim(c, next)
-		try()
-	}
-	for port := anyPort; port < 1<<16 && left > 0; port++ {
-		if next(c); port < firstPort || port > lastPort {
-			c.have(uint16(port))
-			try()
-		}
-	}
-	return all
+func (f *flights) claim(c *flight, to uint16) (*flight, error) {
+	return f.take(c, to, func() uint32 { return f.next.Add(1) })
 }
 
 // claimUDP takes a free port for datagrams from a namespace to a target, one it has not had for as long as possible: routers and
 // firewalls remember the last exchange from the same port, for minutes, and let its packets pass whatever their rules are by now.
-func (f *flights) claimUDP(from string, to netip.AddrPort) (*flight, error) {
-	return f.take(to.Port(), f.udpPorts(from, to))
+func (f *flights) claimUDP(c *flight, to netip.AddrPort) (*flight, error) {
+	return f.take(c, to.Port(), f.inTurn(c.course.from, to))
 }
 
-func (f *flights) udpPorts(from string, to netip.AddrPort) func(*flight) uint32 {
-	return f.inTurn(from, to, func(c *flight) { c.nonce = rand.Uint64() >> 16 })
-}
+func newNonce() uint64 { return max(rand.Uint64()>>16, 1) }
 
 // inTurn leads to each port once before it leads to one again, from a place to a target.
-func (f *flights) inTurn(from string, to netip.AddrPort, prepare func(*flight)) func(*flight) uint32 {
+func (f *flights) inTurn(from string, to netip.AddrPort) func() uint32 {
 	type pair struct {
 		from string
 		to   netip.AddrPort
 	}
 	hash := uint32(maphash.Comparable(f.seed, pair{from, to}))
 	count := &f.counts[hash%uint32(len(f.counts))]
-	return func(c *flight) uint32 {
-		prepare(c)
-		return hash + count.Add(1)
-	}
+	return func() uint32 { return hash + count.Add(1) }
 }
 
 // take takes the first free port that next leads to. It is never the target's: such a socket would connect to itself, where the target is
 // in the same namespace.
-func (f *flights) take(to uint16, next func(*flight) uint32) (*flight, error) {
-	c := &flight{}
+func (f *flights) take(c *flight, to uint16, next func() uint32) (*flight, error) {
+	c.begun = time.Now()
 	for range portsOfProbes {
-		f.aim(c, next)
+		c.have(firstPort + uint16(next()%portsOfProbes))
 		if c.port != to && f.ports[c.port].CompareAndSwap(nil, c) {
 			return c, nil
 		}
@@ -118,29 +91,65 @@ func (f *flights) take(to uint16, next func(*flight) uint32) (*flight, error) {
 	return nil, errNoPort
 }
 
-// aim gives a flight the port that comes next.
-func (f *flights) aim(c *flight, next func(*flight) uint32) {
-	c.have(firstPort + uint16(next(c)%portsOfProbes))
-}
-
+// have gives a flight a port.
 func (c *flight) have(port uint16) {
 	c.port = port
 	if c.nonce != 0 {
-		c.nonce = c.nonce<<16>>16 | uint64(port)<<48
+		c.nonce = c.nonce&(1<<48-1) | uint64(port)<<48
 	}
 }
 
-func (f *flights) release(c *flight) { f.ports[c.port].Store(nil) }
-
-// deliver hands the report of a packet to its flight, if that is still under way.
-func (f *flights) deliver(port uint16, nonce uint64, r report) {
-	if c := f.ports[port].Load(); c != nil && c.nonce == nonce {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.report == nil {
-			c.report = &r
-			c.wake()
+// reserve finds a free port for each of n ways to one target, of which way returns the one that a port leads to: from 0, or -1. It finds the
+// same port again as late as possible: routers remember for a while who had it. Few ways of many are led to by no port of probes, and get
+// another; one that no port leads to gets 0. Each port is taken until it is boarded and released, or released.
+func (f *flights) reserve(from string, protocol emu.Protocol, to netip.AddrPort, n int, way func(port uint16) int) []uint16 {
+	if protocol == emu.TCP {
+		from = "" // those behind one public address have different ports, so that the translation of their source needn't change any
+	}
+	next := f.inTurn(from, to)
+	ports, left := make([]uint16, n), n
+	try := func(port uint16) {
+		if at := way(port); at >= 0 && ports[at] == 0 && port != to.Port() && f.ports[port].CompareAndSwap(nil, &flight{port: port, reserved: true}) {
+			ports[at] = port
+			left--
 		}
+	}
+	for i := 0; i < portsOfProbes && left > 0; i++ {
+		try(firstPort + uint16(next()%portsOfProbes))
+	}
+	for port := anyPort; port < 1<<16 && left > 0; port++ {
+		if port < firstPort || port > lastPort {
+			try(uint16(port))
+		}
+	}
+	return ports
+}
+
+// board gives a flight a port that was reserved.
+func (f *flights) board(c *flight, port uint16) *flight {
+	c.begun = time.Now()
+	c.have(port)
+	f.ports[port].Store(c)
+	return c
+}
+
+func (f *flights) release(port uint16) { f.ports[port].Store(nil) }
+
+// find gives the flight that a packet is of, if that is still under way.
+func (f *flights) find(p packet) *flight {
+	if c := f.ports[p.port()].Load(); c != nil && !c.reserved && c.matches(p) {
+		return c
+	}
+	return nil
+}
+
+// hand gives a flight a report of one of its packets.
+func (c *flight) hand(r report) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.report == nil && !c.deaf {
+		c.report = &r
+		c.wake()
 	}
 }
 
@@ -182,4 +191,14 @@ func (c *flight) reported() *report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.report
+}
+
+// ignore passes over the report, which proves nothing, and over all that may come: the wait goes on.
+func (c *flight) ignore(until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report, c.deaf = nil, true
+	if c.file != nil {
+		c.file.SetDeadline(until) //nolint:errcheck // closed: nobody waits
+	}
 }

@@ -39,7 +39,7 @@ func (p *Prober) settle(o *emu.Observation, t *trip) {
 // answering lists the namespaces of which one may have answered, in whose name that may be: a reverse proxy answers for the host it is
 // asked for.
 func (t *topology) answering(a *trip) []string {
-	ends := a.ends
+	ends := a.course.ends
 	if a.way != nil {
 		ends = []end{a.way.end}
 	} else if slices.ContainsFunc(ends, func(e end) bool { return !slices.Contains(a.target.Meant, e.namespace) }) {
@@ -82,10 +82,10 @@ func (t *topology) places(a *trip) (all []end) {
 	if a.way != nil && a.way.end.namespace != "" {
 		note(a.way.end)
 	}
-	for _, e := range a.ends {
+	for _, e := range a.course.ends {
 		note(e)
 	}
-	proxied := len(a.ends) > 0 && len(all) == 0
+	proxied := len(a.course.ends) > 0 && len(all) == 0
 	if len(a.target.Meant) == 0 || proxied {
 		return all
 	}

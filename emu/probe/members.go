@@ -26,7 +26,7 @@ func (t *topology) waysOf(a trip) []way {
 		return ways
 	}
 	var all []way
-	for _, e := range a.ends {
+	for _, e := range a.course.ends {
 		all = append(all, way{end: e, guessed: true})
 	}
 	return all
@@ -34,14 +34,14 @@ func (t *topology) waysOf(a trip) []way {
 
 // askEach makes a connection for each way, all at the same time, and returns what became of them as one.
 func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observation {
-	flights := make([]*flight, len(ways))
+	ports := make([]uint16, len(ways))
 	if !ways[0].guessed {
-		flights = p.flights.claimEach(t.ns.Name, t.target.Protocol, t.to, len(ways), forkOf(ways).of)
+		ports = p.flights.reserve(t.ns.Name, t.target.Protocol, t.to, len(ways), forkOf(ways).of)
 	}
-	t.ends = nil // but for those that the ways don't lead to
+	var ends []end // but for those that no way leads to
 	for _, w := range ways {
-		if w.end.namespace != "" && !slices.Contains(t.ends, w.end) {
-			t.ends = append(t.ends, w.end)
+		if w.end.namespace != "" && !slices.Contains(ends, w.end) {
+			ends = append(ends, w.end)
 		}
 	}
 	all := make([]emu.Observation, len(ways))
@@ -50,7 +50,8 @@ func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observatio
 	for i := range ways {
 		g.Go(func() error {
 			each := t
-			each.way, each.reserved = &ways[i], flights[i]
+			each.way, each.reserved = &ways[i], ports[i]
+			each.course = &course{from: t.course.from, ends: ends, destinations: t.course.destinations, aim: &ways[i].end}
 			all[i] = p.askOne(ctx, &each, len(ways))
 			return nil
 		})
@@ -66,7 +67,7 @@ func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observatio
 // askOne makes connections until one is known to have gone its way.
 func (p *Prober) askOne(ctx context.Context, t *trip, of int) emu.Observation {
 	defer func() {
-		if t.reserved != nil {
+		if t.reserved != 0 {
 			p.flights.release(t.reserved)
 		}
 	}()
@@ -94,7 +95,7 @@ func (p *Prober) wentItsWay(t *trip, o emu.Observation) bool {
 	case o.By != nil && o.By.Namespace == w.end.namespace:
 		return true
 	case o.By != nil: // on the way, or the end of another
-		return !w.guessed && !slices.ContainsFunc(t.ends, func(e end) bool { return e.namespace == o.By.Namespace })
+		return !w.guessed && !slices.ContainsFunc(t.course.ends, func(e end) bool { return e.namespace == o.By.Namespace })
 	case w.guessed:
 		return false
 	}

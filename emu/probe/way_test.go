@@ -56,13 +56,19 @@ func TestWaysOfLargeSets(t *testing.T) {
 		var f flights
 		fork := forkOf(ways)
 		seen := map[uint16]bool{}
-		for i, claimed := range f.claimEach("a1", emu.TCP, to, len(ways), fork.of) {
-			if claimed == nil || seen[claimed.port] || fork.of(claimed.port) != i {
-				t.Fatalf("%+v: way %d has %+v", c, i, claimed)
+		for i, port := range f.reserve("a1", emu.TCP, to, len(ways), fork.of) {
+			if port == 0 || seen[port] || fork.of(port) != i {
+				t.Fatalf("%+v: way %d has port %d", c, i, port)
 			}
-			seen[claimed.port] = true
-			if claimed.nonce != 0 {
-				t.Errorf("a connection has a nonce")
+			seen[port] = true
+			if p := (packet{protocol: emu.TCP, source: netip.AddrPortFrom(web1, port)}); f.find(p) != nil {
+				t.Errorf("a port that is only reserved has a flight")
+			}
+			if boarded := f.board(&flight{}, port); f.find(packet{protocol: emu.TCP, source: netip.AddrPortFrom(web1, port)}) != boarded {
+				t.Errorf("a port has no flight")
+			}
+			if f.release(port); f.ports[port].Load() != nil {
+				t.Errorf("port %d is still taken", port)
 			}
 		}
 	}

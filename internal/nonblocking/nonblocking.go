@@ -18,11 +18,30 @@ func WaitConnected(f *os.File) error {
 		return err
 	}
 	var outcome error
+	// The socket is asked before anybody waits: what the poller knew before this call it has forgotten.
 	waited := raw.Write(func(fd uintptr) (done bool) {
 		done, outcome = connected(int(fd))
 		return done
 	})
 	return errors.Join(outcome, waited)
+}
+
+// Connected reports whether connecting has ended, and the error if the connection can't be made. It doesn't wait.
+func Connected(f *os.File) (done bool, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return true, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) {
+		const synSent = 2 // from net/tcp_states.h
+		if info, infoErr := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); infoErr == nil && info.State == synSent {
+			return // the usual case, by one question
+		}
+		done, err = connected(int(fd))
+	}); controlErr != nil {
+		return true, controlErr
+	}
+	return done, err
 }
 
 // connected says whether connecting has ended, and how.

@@ -207,7 +207,7 @@ func TestRulesAreListed(t *testing.T) {
 	if found == 0 {
 		t.Error("there is no rule")
 	}
-	for _, id := range []string{"firewall-default", "firewall-N"} {
+	for _, id := range []string{"firewall-default", "firewall:RULE", "other-deployment:DEPLOYMENT"} {
 		if !listed[id] {
 			t.Errorf("the rule %s is not in the document", id)
 		}

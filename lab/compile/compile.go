@@ -94,7 +94,8 @@ func services(all []lab.Service, env []string) []emu.Service {
 	var out []emu.Service
 	for _, s := range all {
 		out = append(out, emu.Service{
-			Name: serviceName(s), Port: s.Port, Protocol: s.Protocol, Command: s.Command, Dir: s.Dir, Env: env, Origin: s.Origin,
+			Name: serviceName(s), Port: s.Port, Protocol: s.Protocol, Command: s.Command, Dir: s.Dir, Env: env,
+			RemoteDesktop: s.RemoteDesktop, Origin: s.Origin,
 		})
 	}
 	return out

@@ -103,7 +103,7 @@ func (p *deploymentPart) furnish(h *host, env *environment) {
 		Hosts:    []emu.NameRecord{{Name: i.Name, Address: i.DIP}},
 		Firewall: guestFirewall(i, d.FirewallRules(i), h.subnet.prefix),
 		Resolver: emu.Resolver{Servers: p.nameServers(), Search: []string{internalDomain(i.Service)}},
-		Services: services(i.Services, env.of(i)),
+		Services: env.services(i),
 	}
 	if h.balanced {
 		h.namespace.Routes = append(h.namespace.Routes, throughGateway(h.subnet.prefix, gateway)...)

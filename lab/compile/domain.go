@@ -11,14 +11,14 @@ import (
 
 // domain is an isolation domain: a virtual network, or a cloud service with deployments outside any.
 type domain struct {
-	name        string // lab.Deployment.Domain
+	of          lab.Domain
 	port        string // of the datacenter
 	location    string
 	origin      emu.Origin
 	network     *lab.VirtualNetwork // nil: none
 	deployments []*deploymentPart
 	shares      []*edgeShare // of the deployments
-	peers       []string     // what the virtual network's gateway joins it to
+	peers       []lab.Domain // what the virtual network's gateway joins it to
 }
 
 func (d *domain) add(p *deploymentPart) {
@@ -28,7 +28,7 @@ func (d *domain) add(p *deploymentPart) {
 
 // sameEdge says whether two domains have the same edge.
 func (d domain) sameEdge(o domain) bool {
-	return d.name == o.name && d.port == o.port && d.location == o.location && d.origin == o.origin && d.network == o.network &&
+	return d.of == o.of && d.port == o.port && d.location == o.location && d.origin == o.origin && d.network == o.network &&
 		slices.Equal(d.shares, o.shares) && slices.Equal(d.peers, o.peers)
 }
 
@@ -76,7 +76,11 @@ func (b *builder) networks(services []*servicePart) []*domainPart {
 	all := make([]domain, len(l.VirtualNetworks))
 	at := make(map[string]int, len(all))
 	for i, n := range l.VirtualNetworks {
-		all[i] = domain{name: n.Name, port: n.Name, location: l.LocationOf(n.AffinityGroup, n.Location), origin: n.Origin, network: n, peers: b.peers(n.Name)}
+		of := lab.Domain{VirtualNetwork: n.Name}
+		all[i] = domain{
+			of: of, port: interfaceOf("", n.Name, ""), location: l.LocationOf(n.AffinityGroup, n.Location),
+			origin: n.Origin, network: n, peers: b.peers(of),
+		}
 		at[n.Name] = i
 	}
 	for _, s := range services {
@@ -88,7 +92,7 @@ func (b *builder) networks(services []*servicePart) []*domainPart {
 	}
 	parts := make([]*domainPart, len(all))
 	for i, d := range all {
-		parts[i] = newDomainPart(d, find(b.previous.networks, func(p *domainPart) bool { return p.name == d.name }))
+		parts[i] = newDomainPart(d, find(b.previous.networks, func(p *domainPart) bool { return p.of == d.of }))
 	}
 	return parts
 }
@@ -103,7 +107,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		return &p
 	}
 	edge := &emu.Namespace{
-		Name: rules.EdgeName(d.name), Kind: emu.Router, Origin: d.origin, EstablishedTimeout: idleTimeout,
+		Name: rules.EdgeName(d.of), Kind: emu.Router, Origin: d.origin, EstablishedTimeout: idleTimeout,
 		Loopback: []netip.Addr{lab.PlatformResolver},
 		Routes:   gather(d, func(s *edgeShare) []emu.Route { return s.routes }), HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},

@@ -221,7 +221,7 @@ func edgeRules(d domain, all edgeLists) *emu.Ruleset {
 		}, gather(d, func(s *edgeShare) []emu.Rule { return s.toOwn })...)},
 		&emu.Chain{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 			[]emu.Rule{accept(emu.MatchEstablished{})}, dnsRules(), tunnelInput(d.gateway(), d.peers),
-			emu.DropRules(rules.NoEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
+			emu.DropRules(rules.NoInternalEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
 				emu.MatchPrefixSet{Of: emu.Destination, Set: "internal-load-balancers"}),
 			platformPort(),
 		)},
@@ -243,7 +243,7 @@ func forwardRules(d domain) []emu.Rule {
 		gather(d, func(s *edgeShare) []emu.Rule { return s.direct }),
 		emu.DropRules(rules.NoEndpoint, "no endpoint on this port of the VIP", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "vips"}),
 		[]emu.Rule{accept(emu.MatchInput{Device: uplink}, emu.MatchDNATed{})},
-		emu.DropRules(rules.NoEndpoint, "only endpoints lead in", d.origin, emu.MatchInput{Device: uplink}),
+		emu.DropRules(rules.FromOutside, "only endpoints lead in", d.origin, emu.MatchInput{Device: uplink}),
 		emu.DropRules(rules.HairpinToSelf, "the load balancer chose the caller itself", d.origin, emu.MatchPairSet{Set: "self"}),
 		[]emu.Rule{accept(emu.MatchDNATed{})},
 	)
@@ -251,7 +251,7 @@ func forwardRules(d domain) []emu.Rule {
 		for _, from := range d.subnets() {
 			for _, to := range d.subnets() {
 				if from != to {
-					forward = append(forward, emu.DropRules(rules.OtherDeployment, "deployments of a service reach each other by their VIPs alone", d.origin,
+					forward = append(forward, emu.DropRules(rules.OtherDeploymentID(to.name), "deployments of a service reach each other by their VIPs alone", d.origin,
 						emu.MatchPrefix{Of: emu.Source, Prefix: from.prefix}, emu.MatchPrefix{Of: emu.Destination, Prefix: to.prefix})...)
 				}
 			}
@@ -261,7 +261,8 @@ func forwardRules(d domain) []emu.Rule {
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: instancesSet})},
 		intoTunnels(d.peers),
 		emu.DropRules(rules.NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
-		emu.DropRules(rules.PrivateAddress, "outside "+d.name+": private addresses have no route", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+		emu.DropRules(rules.PrivateAddress, "outside "+truncate(d.of.String(), maxShownName)+": private addresses have no route",
+			d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
 		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
 		leave(),
 	)

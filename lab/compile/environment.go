@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"vnetlab/emu"
 	"vnetlab/lab"
 )
 
@@ -13,7 +14,10 @@ import (
 //
 //	ENDPOINT_HTTPIN=10.0.1.4:80
 //	PEERS_CONTACTMANAGER_WORKER_GOSSIP=10.0.2.4:7000,10.0.2.5:7000
-type environment struct{ peers []string }
+type environment struct {
+	peers    []string
+	desktops []emu.Desktop // to which forwarders lead
+}
 
 func newEnvironment(d *lab.Deployment) *environment {
 	peers := map[string][]string{}
@@ -25,7 +29,7 @@ func newEnvironment(d *lab.Deployment) *environment {
 			}
 		}
 	}
-	e := &environment{}
+	e := &environment{desktops: d.Desktops()}
 	for name, addresses := range peers {
 		e.peers = append(e.peers, name+"="+strings.Join(addresses, ","))
 	}
@@ -48,6 +52,17 @@ func (e *environment) of(i *lab.Instance) []string {
 	}
 	slices.Sort(env)
 	return env
+}
+
+// services are those of an instance, which know the deployment around them.
+func (e *environment) services(i *lab.Instance) []emu.Service {
+	all := services(i.Services, e.of(i))
+	for n := range all {
+		if all[n].RemoteDesktop == emu.RemoteDesktopForwarder {
+			all[n].Desktops = e.desktops
+		}
+	}
+	return all
 }
 
 // variable is a name fit for an environment variable.

@@ -42,7 +42,7 @@ func (b *builder) internet(locations []string) *internetPart {
 	}
 	for _, n := range b.lab.LocalNetworks {
 		b.site(p, router, n)
-		routed = append(routed, single(n.VPNGatewayAddress))
+		routed = append(routed, single(n.Address))
 	}
 	for _, location := range locations {
 		block := lab.LocationBlock(location)

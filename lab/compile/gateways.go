@@ -19,31 +19,38 @@ const lanBridge = "br-lan"
 // tunnels joins the edges of connected networks and the VPN devices of sites.
 func (b *builder) tunnels() (all []emu.Tunnel) {
 	ports := map[string]uint16{}
-	end := func(namespace, peer string, address netip.Addr, behindPeer []netip.Prefix) emu.TunnelEnd {
+	end := func(namespace, device string, address netip.Addr, behindPeer []netip.Prefix) emu.TunnelEnd {
 		ports[namespace]++
 		return emu.TunnelEnd{
-			Namespace: namespace, Device: tunnelDevice(peer), Address: address, Port: firstTunnelPort + ports[namespace] - 1,
+			Namespace: namespace, Device: device, Address: address, Port: firstTunnelPort + ports[namespace] - 1,
 			AllowedPrefixes: masked(behindPeer),
 		}
 	}
 	for _, c := range b.connections {
-		n := c.Network
-		if site := c.LocalNetwork; site != nil {
-			all = append(all, emu.Tunnel{
-				ID: n.Name + "-" + site.Name,
-				A:  end(rules.EdgeName(n.Name), site.Name, n.Gateway.Address, site.AddressSpace),
-				B:  end(rules.SiteName(site), n.Name, site.VPNGatewayAddress, n.AddressSpace),
-			})
-			continue
-		}
-		other := c.VirtualNetwork
+		n, one, other := c.Network, rules.NetworkEdgeName(c.Network.Name), peerOf(c)
+		there, space := other.address, other.space
 		all = append(all, emu.Tunnel{
-			ID: n.Name + "-" + other.Name,
-			A:  end(rules.EdgeName(n.Name), other.Name, n.Gateway.Address, other.AddressSpace),
-			B:  end(rules.EdgeName(other.Name), n.Name, other.Gateway.Address, n.AddressSpace),
+			ID: one + "-" + other.namespace,
+			A:  end(one, other.device, n.Gateway.Address, space),
+			B:  end(other.namespace, tunnelDevice(lab.Domain{VirtualNetwork: n.Name}), there, n.AddressSpace),
 		})
 	}
 	return all
+}
+
+// peer is the far end of a connection, as the virtual network sees it.
+type peer struct {
+	namespace, device string
+	address           netip.Addr
+	space             []netip.Prefix
+}
+
+func peerOf(c lab.Connection) peer {
+	if site := c.LocalNetwork; site != nil {
+		return peer{rules.SiteName(site), tunnelDevice(c.Peer()), site.Address, site.AddressSpace}
+	}
+	n := c.VirtualNetwork
+	return peer{rules.NetworkEdgeName(n.Name), tunnelDevice(c.Peer()), n.Gateway.Address, n.AddressSpace}
 }
 
 func masked(all []netip.Prefix) []netip.Prefix {
@@ -54,30 +61,30 @@ func masked(all []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-func tunnelDevice(peer string) string { return interfaceName("vpn-" + peer) }
+// tunnelDevice is the interface of the tunnel to a network. A site and a virtual network may have one name.
+func tunnelDevice(to lab.Domain) string {
+	if to.LocalNetwork != "" {
+		return interfaceOf("vpn-", to.LocalNetwork, "")
+	}
+	return interfaceOf("vnet-", to.VirtualNetwork, "")
+}
 
-// peers names the networks that a network, virtual or local, is connected to.
-func (b *builder) peers(name string) []string {
-	var all []string
+// peers lists the networks that a network, virtual or local, is connected to.
+func (b *builder) peers(of lab.Domain) []lab.Domain {
+	var all []lab.Domain
 	for _, c := range b.connections {
-		other := ""
-		if c.LocalNetwork != nil {
-			other = c.LocalNetwork.Name
-		} else {
-			other = c.VirtualNetwork.Name
-		}
-		switch name {
-		case c.Network.Name:
+		switch self, other := (lab.Domain{VirtualNetwork: c.Network.Name}), c.Peer(); of {
+		case self:
 			all = append(all, other)
 		case other:
-			all = append(all, c.Network.Name)
+			all = append(all, self)
 		}
 	}
 	return all
 }
 
 // tunnelInput lets the tunnels' own packets in.
-func tunnelInput(at netip.Addr, peers []string) []emu.Rule {
+func tunnelInput(at netip.Addr, peers []lab.Domain) []emu.Rule {
 	var all []emu.Rule
 	for i := range peers {
 		all = append(all, accept(emu.MatchInput{Device: uplink}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
@@ -87,7 +94,7 @@ func tunnelInput(at netip.Addr, peers []string) []emu.Rule {
 }
 
 // intoTunnels lets packets out to the networks behind the tunnels.
-func intoTunnels(peers []string) []emu.Rule {
+func intoTunnels(peers []lab.Domain) []emu.Rule {
 	var all []emu.Rule
 	for _, p := range peers {
 		all = append(all, accept(emu.MatchOutput{Device: tunnelDevice(p)}))
@@ -97,11 +104,13 @@ func intoTunnels(peers []string) []emu.Rule {
 
 // site makes an on-premises site: its VPN device is a router between the internet and the hosts.
 func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNetwork) {
-	lan := n.AddressSpace[0].Masked()
-	gateway := lab.Gateway(lan)
-	router := &emu.Namespace{
-		Name: rules.SiteName(n), Kind: emu.Router, Origin: n.Origin,
-		Bridges: []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway), Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}},
+	router := &emu.Namespace{Name: rules.SiteName(n), Kind: emu.Router, Origin: n.Origin}
+	lan := n.LAN()
+	var gateway netip.Addr
+	if lan.IsValid() {
+		gateway = lab.Gateway(lan)
+		router.Bridges = []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway),
+			Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}}
 	}
 	var hosts []netip.Prefix
 	for _, h := range n.Hosts {
@@ -118,14 +127,14 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 		hosts = append(hosts, single(h.Address))
 	}
 	router.Ruleset = b.siteRules(n, hosts)
-	p.links = append(p.links, attach(internet, interfaceName("site-"+n.Name), router, uplink, n.VPNGatewayAddress))
+	p.links = append(p.links, attach(internet, interfaceOf("site-", n.Name, ""), router, uplink, n.Address))
 	p.namespaces = append(p.namespaces, router)
 }
 
 func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Ruleset {
 	sortPrefixes(hosts)
-	peers := b.peers(n.Name)
-	nothing := fmt.Sprintf("nothing of the site %s is on the internet", n.Name)
+	peers := b.peers(lab.Domain{LocalNetwork: n.Name})
+	nothing := fmt.Sprintf("nothing of the site %s is on the internet", truncate(n.Name, maxShownName))
 	return &emu.Ruleset{
 		Table: "site",
 		Prefixes: []emu.PrefixSet{
@@ -135,12 +144,12 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 		},
 		Chains: []*emu.Chain{
 			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
-				[]emu.Rule{accept(emu.MatchEstablished{})}, tunnelInput(n.VPNGatewayAddress, peers),
+				[]emu.Rule{accept(emu.MatchEstablished{})}, tunnelInput(n.Address, peers),
 				emu.DropRules(rules.NoEndpoint, nothing, n.Origin),
 			)},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: slices.Concat(
 				[]emu.Rule{accept(emu.MatchEstablished{})},
-				emu.DropRules(rules.NoEndpoint, nothing, n.Origin, emu.MatchInput{Device: uplink}),
+				emu.DropRules(rules.FromOutside, nothing, n.Origin, emu.MatchInput{Device: uplink}),
 				[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "hosts"})},
 				intoTunnels(peers),
 				emu.DropRules(rules.NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
@@ -149,7 +158,7 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 			)},
 			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{
 				Comment:    "the site has one public address",
-				Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNAT{To: n.VPNGatewayAddress}},
+				Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNAT{To: n.Address}},
 			}}},
 		},
 	}

@@ -15,10 +15,12 @@ func guestFirewall(i *lab.Instance, all []lab.GuestFirewallRule, subnet netip.Pr
 		return nil
 	}
 	f := &emu.Firewall{Default: i.FirewallOrigin, Rules: slices.Grow([]emu.FirewallRule(nil), len(all))}
+	made := map[string]bool{} // a rule that is written twice is made once
 	for _, allow := range []bool{false, true} {
-		for n, r := range all {
-			if r.Allow == allow && r.Inactive == "" {
-				f.Rules = append(f.Rules, firewallRules(rules.FirewallRuleID(n), r, subnet)...)
+		for _, r := range all {
+			if id := rules.FirewallRuleID(r.Rule); r.Allow == allow && r.Inactive == "" && !made[id] {
+				made[id] = true
+				f.Rules = append(f.Rules, firewallRules(id, r, subnet)...)
 			}
 		}
 	}

@@ -157,3 +157,41 @@ func TestDirectServerReturn(t *testing.T) {
 		t.Errorf("data2 has %v", got)
 	}
 }
+
+// TestRemoteDesktop holds that a forwarder knows the desktops of its own deployment, and that the guest firewalls let it through to them.
+func TestRemoteDesktop(t *testing.T) {
+	l := labtest.Sequence(t)
+	role := func(name string, port uint16) lab.Role {
+		return lab.Role{Name: name, InstanceCount: 1, InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: port}}}
+	}
+	web, data := labtest.WithRemoteDesktop(role("Web", 80)), labtest.WithRemoteDesktop(role("Data", 81))
+	data.InputEndpoints, data.Services = data.InputEndpoints[:1], data.Services[:1] // without a forwarder
+	for _, slot := range []lab.Slot{lab.Production, lab.Staging} {
+		if err := l.CreateDeployment("shop", lab.PackageDeployment{Slot: slot, Name: string(slot), Roles: []lab.Role{web, data}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	network := compile.Network(l)
+	for _, d := range l.Deployments() {
+		for _, i := range d.Instances {
+			if i.Role == "" {
+				continue
+			}
+			s := namespaceOf(t, network, i.ID)
+			if server := s.Services[0]; server.Port != 3389 || server.RemoteDesktop != emu.RemoteDesktopServer || len(server.Desktops) > 0 {
+				t.Errorf("%s: %+v", i.ID, server)
+			}
+			if i.Role == "Web" {
+				if forwarder := s.Services[1]; forwarder.RemoteDesktop != emu.RemoteDesktopForwarder || !slices.Equal(forwarder.Desktops, d.Desktops()) || len(forwarder.Desktops) != 2 {
+					t.Errorf("%s: %+v, want %v", i.ID, forwarder, d.Desktops())
+				}
+			}
+			for _, from := range d.Instances {
+				rule := fmt.Sprintf("-s %s/32 -p tcp -m tcp --dport 3389", from.DIP)
+				if !slices.ContainsFunc(s.Firewall.Lines(), func(l string) bool { return strings.Contains(l, rule) }) {
+					t.Errorf("%s doesn't let in %s:\n%s", i.ID, from.ID, strings.Join(s.Firewall.Lines(), "\n"))
+				}
+			}
+		}
+	}
+}

@@ -61,7 +61,7 @@ func newServicePart(s *lab.CloudService, location string, networks map[string]*l
 		}
 		p.deployments = append(p.deployments, part)
 		if d.VirtualNetwork == "" {
-			own.name = d.Domain()
+			own.of = d.Domain()
 			own.add(part)
 		}
 	}

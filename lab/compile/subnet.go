@@ -17,7 +17,7 @@ type subnet struct {
 }
 
 func newSubnet(name string, prefix netip.Prefix) subnet {
-	return subnet{name, interfaceName("br-" + name), prefix}
+	return subnet{name, interfaceOf("br-", name, ""), prefix}
 }
 
 // subnetsOf lists the subnets that instances of a deployment are in: those of its virtual network, or its own block of addresses.
@@ -37,7 +37,7 @@ func subnetsOf(network *lab.VirtualNetwork, d *lab.Deployment) []subnet {
 // joined to it, made when the first instance needs it.
 const leafSize = 256
 
-func (s subnet) leafName(n int) string { return interfaceName(fmt.Sprintf("br-%s.%d", s.name, n)) }
+func (s subnet) leafName(n int) string { return interfaceOf("br-", s.name, fmt.Sprintf(".%d", n)) }
 
 // join makes the bridge of a subnet, and its leaves with the stations behind each, joined to it. The subnet's bridge answers ARP for all;
 // what a leaf doesn't know goes up.
@@ -56,11 +56,11 @@ func (s subnet) join(edge *emu.Namespace, addresses []netip.Prefix, leaves map[i
 		edge.Bridges = append(edge.Bridges, emu.Bridge{Name: s.leafName(n), MAC: first.Variant(leafBridge)})
 		links = append(links, &emu.Link{
 			A: emu.LinkEnd{
-				Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("dn-%s.%d", s.name, n)), MAC: first.Variant(leafDown),
+				Namespace: edge.Name, Name: interfaceOf("dn-", s.name, fmt.Sprintf(".%d", n)), MAC: first.Variant(leafDown),
 				Port: &emu.BridgePort{Bridge: s.bridge, Stations: leaves[n], ProxyARP: true},
 			},
 			B: emu.LinkEnd{
-				Namespace: edge.Name, Name: interfaceName(fmt.Sprintf("up-%s.%d", s.name, n)), MAC: first.Variant(leafUp),
+				Namespace: edge.Name, Name: interfaceOf("up-", s.name, fmt.Sprintf(".%d", n)), MAC: first.Variant(leafUp),
 				Port: &emu.BridgePort{Bridge: s.leafName(n), Uplink: true},
 			},
 		})

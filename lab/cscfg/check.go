@@ -89,12 +89,15 @@ func (c *Configuration) checkLoadBalancers(errs *strictxml.Errors, definition *c
 }
 
 func (c *Configuration) checkEndpoint(errs *strictxml.Errors, b EndpointACL, role *csdef.Role) {
-	if _, ok := role.InputEndpoint(b.Endpoint); ok {
-		return
-	}
 	var known []string
 	for _, e := range role.InputEndpoints {
 		known = append(known, e.Name)
+	}
+	for _, e := range role.InstanceInputEndpoints {
+		known = append(known, e.Name)
+	}
+	if slices.Contains(known, b.Endpoint) {
+		return
 	}
 	errs.Add(c.places.at(b.Origin, "endpoint"), "role %.60q has no input endpoint %.60q", b.Role, b.Endpoint).DidYouMean(b.Endpoint, known)
 }

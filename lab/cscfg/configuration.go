@@ -38,7 +38,7 @@ type Configuration struct {
 	places        places
 }
 
-// WithoutEffect lists what was accepted but has no effect on the network, in file order.
+// WithoutEffect lists what was accepted but has no effect on the network, or another than on the platform, in file order.
 func (c *Configuration) WithoutEffect() []strictxml.Note { return c.withoutEffect }
 
 // Unsupported lists what is right for the platform but can't be built by this version of vnetlab, in file order. A lab must not go
@@ -85,7 +85,24 @@ type Role struct {
 	// VMName starts the host names of the instances, at most 10 characters; empty: the platform makes them up.
 	VMName        string
 	InstanceCount int
+	Settings      []Setting
 	Origin        emu.Origin
+}
+
+// Setting finds a setting by its name.
+func (r *Role) Setting(name string) (Setting, bool) {
+	for _, s := range r.Settings {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Setting{}, false
+}
+
+// Setting is a value that the programs of a role, or the plug-ins that it imports, ask for.
+type Setting struct {
+	Name, Value string
+	Origin      emu.Origin
 }
 
 // AccessControl is a list of rules that endpoints can be bound to.
@@ -104,7 +121,7 @@ type Rule struct {
 	Origin       emu.Origin
 }
 
-// EndpointACL binds an input endpoint to an access control.
+// EndpointACL binds an input endpoint, or an instance input endpoint, to an access control.
 type EndpointACL struct {
 	Role, Endpoint, AccessControl string
 	Origin                        emu.Origin
@@ -121,8 +138,15 @@ type DNSServer struct {
 type InstanceAddress struct {
 	Role      string
 	Subnets   []Named
-	PublicIPs []Named
+	PublicIPs []PublicIP
 	Origin    emu.Origin
+}
+
+// PublicIP is a public address of each instance's own.
+type PublicIP struct {
+	Name            string
+	DomainNameLabel string // of its DNS name; empty: it has none
+	Origin          emu.Origin
 }
 
 // LoadBalancer is an internal load balancer.

@@ -71,8 +71,10 @@ func TestReadContactManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Configuration{
-		ServiceName:        "ContactManager",
-		Roles:              []Role{{Name: "ContactManager.Web", InstanceCount: 1}},
+		ServiceName: "ContactManager",
+		Roles: []Role{{Name: "ContactManager.Web", InstanceCount: 1, Settings: []Setting{
+			{Name: "Microsoft.WindowsAzure.Plugins.Diagnostics.ConnectionString", Value: "UseDevelopmentStorage=true"},
+		}}},
 		VirtualNetworkSite: &Named{Name: "SampleNetwork"},
 		InstanceAddresses:  []InstanceAddress{{Role: "ContactManager.Web", Subnets: []Named{{Name: "FrontEnd"}}}},
 	}
@@ -113,7 +115,7 @@ func TestReadEverything(t *testing.T) {
 		EndpointACLs:       []EndpointACL{{Role: "Web1", Endpoint: "Https", AccessControl: "office"}},
 		DNSServers:         []DNSServer{{Name: "dns1", Address: netip.MustParseAddr("10.0.1.4")}},
 		VirtualNetworkSite: &Named{Name: "Net"},
-		InstanceAddresses:  []InstanceAddress{{Role: "Web1", Subnets: []Named{{Name: "A"}, {Name: "B"}}, PublicIPs: []Named{{Name: "pub"}, {Name: "more"}}}},
+		InstanceAddresses:  []InstanceAddress{{Role: "Web1", Subnets: []Named{{Name: "A"}, {Name: "B"}}, PublicIPs: []PublicIP{{Name: "pub", DomainNameLabel: "d"}, {Name: "more"}}}},
 		ReservedIPs:        []Named{{Name: "kept"}},
 		LoadBalancers:      []LoadBalancer{{Name: "inside", Subnet: "A", StaticAddress: netip.MustParseAddr("10.0.1.9")}},
 	}
@@ -127,11 +129,19 @@ func TestReadEverything(t *testing.T) {
 		t.Error("an ACL for another endpoint")
 	}
 	const so, end = ": this version of vnetlab can't build ", "; remove it, and the lab is without it"
-	if diff := cmp.Diff(`s:2:21: vmName "web"`+so+"host names other than the platform's"+end+
-		"\n"+`s:11:41: public IP "pub"`+so+"idle timeouts of instances' public addresses other than 4 minutes"+end+
-		"\n"+`s:11:67: domainNameLabel "d"`+so+"DNS names of instances"+end+
-		"\n"+`s:11:88: public IP "more"`+so+"several public addresses of an instance"+end+
-		"\n"+`s:12:36: subnet "B"`+so+"a role in several subnets"+end, c.Unsupported().Error()); diff != "" {
+	if diff := cmp.Diff(`s:11:88: public IP "more"`+so+"several public addresses of an instance"+end, c.Unsupported().Error()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	var differs strings.Builder
+	for _, n := range c.WithoutEffect() {
+		if n.Differs {
+			fmt.Fprintln(&differs, n)
+		}
+	}
+	if diff := cmp.Diff(`s:2:21: vmName "web": the instances keep the host names Web1_IN_0 and so on
+s:11:41: idleTimeoutInMinutes of public IP "pub": it is 4 minutes, whatever stands here
+s:12:36: subnet "B": all instances of role "Web1" are in its first subnet, "A"
+`, differs.String()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
@@ -145,12 +155,12 @@ func TestErrors(t *testing.T) {
 		{contactManager, `  </Role>`, `  </Role><Role name="contactmanager.web"><Instances count="1"/></Role>`, `s:8:16: role "contactmanager.web" is there already; the first is at line 3`},
 		{contactManager, `  </NetworkConfiguration>`, `  </NetworkConfiguration><Role name="b"><Instances count="1"/></Role>`, `s:9:3: <NetworkConfiguration> must follow the last <Role>`},
 		{contactManager, `<VirtualNetworkSite name="SampleNetwork" />`, ``, `s:13:9: role "ContactManager.Web" has subnets, but the service is in no virtual network; add <VirtualNetworkSite name="..."/>`},
-		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, ``, `s:12:7: the address of role "ContactManager.Web" has no <Subnets>`},
+		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, ``, `s:12:7: the address of role "ContactManager.Web" has no <Subnet>`},
 		{contactManager, `"FrontEnd"`, `"GatewaySubnet"`, `s:13:26: no instance can be in the subnet GatewaySubnet; it belongs to the gateway of the virtual network`},
 		{contactManager, `<Subnet name="FrontEnd" />`, `<Subnet nam="FrontEnd" />`, "s:13:18: <Subnet> lacks the attribute \"name\"\n" + `s:13:26: <Subnet> has no attribute "nam"; did you mean "name"?`},
 		{contactManager, `<VirtualNetworkSite name="SampleNetwork" />`, `<VirtualNetworkSite name="SampleNetwork" /><VirtualNetworkSite name="b" />`, `s:10:48: <VirtualNetworkSite> stands more than once in <NetworkConfiguration>; the first is at line 10`},
 		// the snippet as it lost its tags in the blog
-		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, `<Subnet name="FrontEnd" />`, "s:12:7: the address of role \"ContactManager.Web\" has no <Subnets>\n" + `s:13:9: <Subnet> is not known in <InstanceAddress>; did you mean "Subnets"?`},
+		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, `<Subnet name="FrontEnd" />`, "s:12:7: the address of role \"ContactManager.Web\" has no <Subnet>\n" + `s:13:9: <Subnet> is not known in <InstanceAddress>; did you mean "Subnets"?`},
 		{everything, `"10.0.1.4"`, `"dns"`, `s:16:45: IPAddress is "dns", expected an IPv4 address`},
 		{everything, `"175.0.0.0/8"`, `"any"`, `s:20:43: remoteSubnet is "any", expected an IPv4 prefix such as 203.0.113.0/24`},
 		{everything, `"175.0.0.0/8"`, `"175.0.0.1"`, `s:20:43: remoteSubnet is "175.0.0.1", expected an IPv4 prefix such as 203.0.113.0/24`},
@@ -236,6 +246,65 @@ func TestCheckLoadBalancers(t *testing.T) {
 		if got != want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
+	}
+}
+
+// TestFilesAsPeopleHaveThem reads what working files and templates have.
+func TestFilesAsPeopleHaveThem(t *testing.T) {
+	const access, other = `endpoint="Https" accessControl`, `endPoint="Https" accessControl`
+	for name, change := range map[string][2]string{
+		"another spelling":        {access, other},
+		"any family":              {`serviceName="All"`, `serviceName="All" osFamily="*"`},
+		"no thumbprint yet":       {`thumbprint="00"`, `thumbprint=""`},
+		"no way to make it":       {`thumbprintAlgorithm="sha1"`, `thumbprintAlgorithm=""`},
+		"empty containers":        {`<Instances count="20"/>`, `<ConfigurationSettings/><Instances count="20"/>`},
+		"a setting without value": {`<Instances count="20"/>`, `<ConfigurationSettings><Setting name="a" value=""/><Setting name="b"/></ConfigurationSettings><Instances count="20"/>`},
+	} {
+		c, err := Read("s", []byte(strings.Replace(everything, change[0], change[1], 1)))
+		if err != nil || len(c.EndpointACL("Web1", "Https")) != 2 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, c := range map[string]struct{ in, old, new, want string }{
+		"both spellings":     {everything, access, `endPoint="Http" ` + access, `s:17:44: attribute "endPoint" of <EndpointAcl> is given twice, as endpoint too`},
+		"neither spelling":   {everything, access, `endPoints="Https" accessControl`, "s:17:19: <EndpointAcl> lacks the attribute \"endpoint\"\n" + `s:17:44: <EndpointAcl> has no attribute "endPoints"; did you mean "endpoint"?`},
+		"an unknown family":  {contactManager, `osFamily="1"`, `osFamily="**"`, `s:2:133: osFamily is "**", expected a number from 1 to 100`},
+		"an image of a role": {contactManager, `<Instances count="1" />`, `<Instances count="1" /><OsImage href="x.vhd"/>`, `s:4:28: <OsImage> is for a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file`},
+	} {
+		if _, err := Read("s", []byte(strings.Replace(c.in, c.old, c.new, 1))); err == nil || err.Error() != c.want {
+			t.Errorf("%s:\n got %v\nwant %s", name, err, c.want)
+		}
+	}
+	if _, err := Read("s", []byte(`<ServiceConfiguration serviceName="s" xmlns="`+Namespace+`"><Role name="r"><Instances count="1"/></Role>
+<NetworkConfiguration><AccessControls/><EndpointAcls/><Dns><DnsServers/></Dns><AddressAssignments><InstanceAddress roleName="r"><Subnets/><PublicIPs/></InstanceAddress><ReservedIPs/></AddressAssignments><LoadBalancers/></NetworkConfiguration></ServiceConfiguration>`)); err != nil {
+		t.Errorf("empty containers: %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	c, err := Read("s", []byte(contactManager))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, ok := c.Roles[0].Setting("Microsoft.WindowsAzure.Plugins.Diagnostics.ConnectionString")
+	if _, other := c.Roles[0].Setting("other"); !ok || other || s.Value != "UseDevelopmentStorage=true" || s.Origin.String() != "s:6:7" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestCheckInstanceInputEndpoint holds that an access control may be for an endpoint with a port for each instance.
+func TestCheckInstanceInputEndpoint(t *testing.T) {
+	cfg, err := Read("s", []byte(strings.Replace(everything, `endpoint="Https"`, `endpoint="Each"`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := csdef.Read("d", fmt.Appendf(nil, `<ServiceDefinition name="All" xmlns=%q><WorkerRole name="Web1"><Endpoints><InstanceInputEndpoint name="Each" protocol="tcp" localPort="1">
+<AllocatePublicPortFrom><FixedPortRange min="1" max="20"/></AllocatePublicPortFrom></InstanceInputEndpoint></Endpoints></WorkerRole></ServiceDefinition>`, csdef.Namespace))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.Check(d); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -38,27 +38,34 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration"
 				"Instances":             one(spec{Required: []string{"count"}}),
 				"ConfigurationSettings": maybe(spec{Children: children{"Setting": many(spec{Required: []string{"name"}, Optional: []string{"value"}})}}),
 				"Certificates": maybe(spec{Children: children{
-					"Certificate": many(spec{Required: []string{"name", "thumbprint", "thumbprintAlgorithm"}}),
+					// What identifies a certificate is empty in many a template.
+					"Certificate": many(spec{Required: []string{"name"}, Optional: []string{"thumbprint", "thumbprintAlgorithm"}}),
 				}}),
+			},
+			Explained: map[string]string{
+				"OsImage": "is for a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file",
 			},
 		}),
 		"NetworkConfiguration": maybe(networkConfiguration),
 	},
 }}
 
+// endpointACL has its attribute as the page has it, and as working files have it.
+var endpointACL = spec{Required: []string{"role", "endpoint", "accessControl"}, Spellings: map[string]string{"endPoint": "endpoint"}}
+
 var networkConfiguration = spec{Children: children{
 	"AccessControls": maybe(spec{Children: children{"AccessControl": many(spec{
 		Required: []string{"name"},
 		Children: children{"Rule": many(spec{Required: []string{"order", "action", "remoteSubnet"}, Optional: []string{"description"}})},
 	})}}),
-	"EndpointAcls":       maybe(spec{Children: children{"EndpointAcl": many(spec{Required: []string{"role", "endpoint", "accessControl"}})}}),
+	"EndpointAcls":       maybe(spec{Children: children{"EndpointAcl": many(endpointACL)}}),
 	"Dns":                maybe(spec{Children: children{"DnsServers": maybe(spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
 	"VirtualNetworkSite": maybe(named),
 	"AddressAssignments": maybe(spec{Children: children{
 		"InstanceAddress": many(spec{
 			Required: []string{"roleName"},
 			Children: children{
-				"Subnets": maybe(spec{Children: children{"Subnet": some(named)}}),
+				"Subnets": maybe(spec{Children: children{"Subnet": many(named)}}),
 				"PublicIPs": maybe(spec{Children: children{
 					"PublicIP": many(spec{Required: []string{"name"}, Optional: []string{"idleTimeoutInMinutes", "domainNameLabel"}}),
 				}}),
@@ -85,7 +92,9 @@ func Read(file string, data []byte) (*Configuration, error) {
 	root := doc.Root
 	c := &Configuration{ServiceName: root.Get("serviceName"), Origin: root.Origin, places: places{}}
 	c.places.keep(root, "serviceName")
-	root.Int("osFamily", 1, 100, 1)
+	if root.Get("osFamily") != "*" {
+		root.Int("osFamily", 1, 100, 1)
+	}
 	roles := root.All("Role")
 	strictxml.Unique(roles, "name", "role")
 	for _, e := range roles {
@@ -113,7 +122,11 @@ func (c *Configuration) readRole(e *element) Role {
 	if i := e.Child("Instances"); i != nil {
 		r.InstanceCount = i.Int("count", 1, MaxInstances, 0)
 	}
-	strictxml.Unique(e.Child("ConfigurationSettings").All("Setting"), "name", "setting")
+	settings := e.Child("ConfigurationSettings").All("Setting")
+	strictxml.Unique(settings, "name", "setting")
+	for _, s := range settings {
+		r.Settings = append(r.Settings, Setting{s.Get("name"), s.Get("value"), s.Origin})
+	}
 	strictxml.Unique(e.Child("Certificates").All("Certificate"), "name", "certificate")
 	return r
 }
@@ -208,13 +221,13 @@ func (c *Configuration) readInstanceAddress(e *element) InstanceAddress {
 	}
 	for _, p := range e.Child("PublicIPs").All("PublicIP") {
 		p.Int("idleTimeoutInMinutes", 4, 30, 4)
-		a.PublicIPs = append(a.PublicIPs, Named{p.Get("name"), p.Origin})
+		a.PublicIPs = append(a.PublicIPs, PublicIP{p.Get("name"), p.Get("domainNameLabel"), p.Origin})
 	}
 	switch {
-	case subnets != nil && c.VirtualNetworkSite == nil:
+	case len(a.Subnets) > 0 && c.VirtualNetworkSite == nil:
 		subnets.Fail("role %.60q has subnets, but the service is in no virtual network", a.Role).WithHint(`add <VirtualNetworkSite name="..."/>`)
-	case subnets == nil && c.VirtualNetworkSite != nil:
-		e.Fail("the address of role %.60q has no <Subnets>", a.Role)
+	case len(a.Subnets) == 0 && c.VirtualNetworkSite != nil:
+		e.Fail("the address of role %.60q has no <Subnet>", a.Role)
 	}
 	return a
 }
@@ -227,10 +240,13 @@ func names(elements []*element) []Named {
 	return all
 }
 
-// note collects what has no effect and what can't be built.
+// note collects what has no effect, or another than on the platform, and what can't be built.
 func (c *Configuration) note(root, network *element) {
 	without := func(at emu.Origin, format string, args ...any) {
 		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...) + " has no effect on the network"})
+	}
+	differs := func(at emu.Origin, format string, args ...any) {
+		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...), Differs: true})
 	}
 	cannotBuild := func(at emu.Origin, what, name, kind string) {
 		c.unsupported.Add(at, "%s %.60q: this version of vnetlab can't build %s", what, name, kind).WithHint("remove it, and the lab is without it")
@@ -242,7 +258,7 @@ func (c *Configuration) note(root, network *element) {
 	}
 	for _, e := range root.All("Role") {
 		if vmName := e.Get("vmName"); vmName != "" {
-			cannotBuild(e.At("vmName"), "vmName", vmName, "host names other than the platform's")
+			differs(e.At("vmName"), "vmName %.60q: the instances keep the host names %.60s_IN_0 and so on", vmName, e.Get("name"))
 		}
 		for _, part := range e.Children {
 			if part.Name != "Instances" {
@@ -253,17 +269,14 @@ func (c *Configuration) note(root, network *element) {
 	assignments := network.Child("AddressAssignments")
 	for _, i := range assignments.All("InstanceAddress") {
 		if subnets := i.Child("Subnets").All("Subnet"); len(subnets) > 1 {
-			cannotBuild(subnets[1].Origin, "subnet", subnets[1].Get("name"), "a role in several subnets")
+			differs(subnets[1].Origin, "subnet %.60q: all instances of role %.60q are in its first subnet, %.60q", subnets[1].Get("name"), i.Get("roleName"), subnets[0].Get("name"))
 		}
 		for n, e := range i.Child("PublicIPs").All("PublicIP") {
 			if n > 0 {
 				cannotBuild(e.Origin, "public IP", e.Get("name"), "several public addresses of an instance")
 			}
-			if label := e.Get("domainNameLabel"); label != "" {
-				cannotBuild(e.At("domainNameLabel"), "domainNameLabel", label, "DNS names of instances")
-			}
 			if e.Int("idleTimeoutInMinutes", 4, 30, 4) != 4 {
-				cannotBuild(e.At("idleTimeoutInMinutes"), "public IP", e.Get("name"), "idle timeouts of instances' public addresses other than 4 minutes")
+				differs(e.At("idleTimeoutInMinutes"), "idleTimeoutInMinutes of public IP %.60q: it is 4 minutes, whatever stands here", e.Get("name"))
 			}
 		}
 	}

@@ -24,6 +24,7 @@ func (d *Definition) check(root *element) {
 		}
 	}
 	switch {
+	case len(roles) == 0 && root.Child(vmRole) != nil: // that has been told
 	case len(roles) == 0:
 		root.Fail("the definition has no role").WithHint("add a <WebRole> or a <WorkerRole>")
 	case len(roles) > MaxRoles:
@@ -35,6 +36,7 @@ func (d *Definition) check(root *element) {
 	for i, e := range roles {
 		d.checkRole(&d.Roles[i], e)
 	}
+	d.checkForwarder(roles)
 	d.checkPorts(roles)
 	for _, kind := range []string{"InputEndpoint", "InternalEndpoint", "InstanceInputEndpoint"} {
 		var all []*element
@@ -81,7 +83,7 @@ func (d *Definition) checkRole(r *Role, e *element) {
 	for _, i := range r.InputEndpoints {
 		web = web || bindable[i.Protocol]
 	}
-	if r.Kind == Web && !web {
+	if r.Kind == Web && !web && e.Child(inputEndpoints) == nil {
 		e.Fail("web role %.60q has no input endpoint with the protocol http or https", r.Name)
 	}
 	checkSites(r, e)
@@ -102,9 +104,7 @@ func checkSites(r *Role, e *element) {
 	}
 	endpoints := slices.Sorted(maps.Keys(protocols))
 	for _, s := range e.Child("Sites").All("Site") {
-		bindings := s.Child("Bindings").All("Binding")
-		strictxml.Unique(bindings, "name", "binding")
-		for _, b := range bindings {
+		for _, b := range s.Child("Bindings").All("Binding") { // several may have one name
 			name := b.Get("endpointName")
 			if protocol, ok := protocols[name]; ok && !bindable[protocol] {
 				b.FailAt("endpointName", "endpoint %.60q has the protocol %s, a site needs http or https", name, protocol)
@@ -113,8 +113,8 @@ func checkSites(r *Role, e *element) {
 			mustExist(b, "endpointName", "endpoint", endpoints)
 		}
 	}
-	if r.Kind == Web && !r.HasSites && len(r.InternalEndpoints) > 1 {
-		e.Child("Endpoints").All("InternalEndpoint")[1].Fail("web role %.60q has no <Sites> and can have one internal endpoint only", r.Name)
+	if own := e.Child("Endpoints").All("InternalEndpoint"); r.Kind == Web && !r.HasSites && len(own) > 1 {
+		own[1].Fail("web role %.60q has no <Sites> and can have one internal endpoint only", r.Name)
 	}
 }
 
@@ -127,6 +127,16 @@ func mustExist(e *element, attribute, what string, known []string) {
 	e.FailAt(attribute, "%s %.60q is not defined", what, name).DidYouMean(name, known)
 }
 
+// holder has a public port.
+type holder struct {
+	endpoint InputEndpoint
+	role     string
+}
+
+func (h holder) String() string {
+	return fmt.Sprintf("endpoint %.60q of role %.60q at line %d", h.endpoint.Name, h.role, h.endpoint.Origin.Line)
+}
+
 // checkPorts refuses a public port that is taken already. The load balancer keeps TCP and UDP apart, and its public address from an
 // internal one.
 func (d *Definition) checkPorts(roles []*element) {
@@ -135,20 +145,28 @@ func (d *Definition) checkPorts(roles []*element) {
 		transport emu.Protocol
 		port      uint16
 	}
-	first := map[taken]string{}
+	first := map[taken]holder{}
 	for i := range d.Roles {
-		elements := roles[i].Child("Endpoints").All("InputEndpoint")
+		elements := roles[i].Child("Endpoints").All("InputEndpoint") // those of plug-ins follow
 		for j, e := range d.Roles[i].InputEndpoints {
 			key := taken{e.LoadBalancer, e.Transport(), e.Port}
 			if e.Port == 0 || e.Protocol == "" {
 				continue
 			}
 			if before, ok := first[key]; ok {
-				elements[j].FailAt("port", "%s port %d is taken by %s", strings.ToUpper(string(key.transport)), e.Port, before).
-					WithHint("each input endpoint of a service needs a port of its own")
+				var at *element
+				if e.Plugin {
+					at = importAt(roles[i], e.Origin)
+				} else {
+					at = elements[j]
+				}
+				if !e.Plugin || e.Name != RemoteForwarderEndpoint || before.endpoint.Name != e.Name { // two forwarders have been told
+					at.FailAt("port", "%s port %d is taken by %s", strings.ToUpper(string(key.transport)), e.Port, before).
+						WithHint("each input endpoint of a service needs a port of its own")
+				}
 				continue
 			}
-			first[key] = fmt.Sprintf("endpoint %.60q of role %.60q at line %d", e.Name, d.Roles[i].Name, e.Origin.Line)
+			first[key] = holder{e, d.Roles[i].Name}
 		}
 	}
 	ports := slices.SortedFunc(maps.Keys(first), func(a, b taken) int { return cmp.Compare(a.port, b.port) })

@@ -98,9 +98,6 @@ func TestReadContactManager(t *testing.T) {
 	if got := d.Roles[0].InputEndpoints[0].Origin.String(); got != "s.csdef:4:16" {
 		t.Error("the endpoint is at", got)
 	}
-	if d.Unsupported() != nil {
-		t.Error(d.Unsupported())
-	}
 	want2 := `s.csdef:2:38 vmsize of <WebRole name="ContactManager.Web"> has no effect on the network
 s.csdef:3:5 <Sites> of role "ContactManager.Web" has no effect on the network
 s.csdef:5:14 import "Diagnostics" of role "ContactManager.Web" has no effect on the network
@@ -146,7 +143,12 @@ func TestReadEverything(t *testing.T) {
 						LoadBalancerDistribution: "none",
 					},
 					{Name: "Dns", Protocol: "udp", Port: 443, LocalPort: 443, LoadBalancerDistribution: "none"},
+					{
+						Name: RemoteForwarderEndpoint, Protocol: "tcp", Port: 3389, AutomaticLocalPort: true, LoadBalancerDistribution: "none",
+						Plugin: true,
+					},
 				},
+				InternalEndpoints:     []InternalEndpoint{{Name: RemoteAccessEndpoint, Protocol: "tcp", Port: 3389, Plugin: true}},
 				Sites:                 []Site{{Name: "A", Bindings: []Binding{{Name: "b", EndpointName: "Https", HostHeader: "www.example.org"}}}},
 				StartupTasks:          []Task{{CommandLine: "open.cmd", ExecutionContext: "elevated", TaskType: "background"}},
 				Imports:               []Named{{Name: "RemoteAccess"}, {Name: "RemoteForwarder"}, {Name: "Diagnostics"}},
@@ -168,14 +170,6 @@ func TestReadEverything(t *testing.T) {
 	}
 	if got := d.Roles[1].InputEndpoints[1].Transport(); got != emu.UDP {
 		t.Error(got)
-	}
-	const so, end = ": this version of vnetlab can't build ", "; remove it, and the lab is without it"
-	wantUnsupported := strings.Join([]string{
-		`s:30:22: import "RemoteAccess"` + so + "the remote desktop endpoint that it brings" + end,
-		`s:30:57: import "RemoteForwarder"` + so + "the remote desktop endpoint that it brings" + end,
-	}, "\n")
-	if diff := cmp.Diff(wantUnsupported, d.Unsupported().Error()); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
 	}
 	if got := noteText(d.WithoutEffect()); strings.Count(got, "\n") != 19 || !strings.Contains(got, `s:13:51 <FixedPortRange> of endpoint "Any" opens nothing`) || !strings.Contains(got, "s:6:7 <AllowAllTraffic> has no effect") || !strings.Contains(got, `s:12:51 port of <InternalEndpoint name="Tcp">`) || !strings.Contains(got, "s:28:5 <Certificates> of role \"Web1\"") {
 		t.Errorf("without effect:\n%s", got)
@@ -208,9 +202,8 @@ func TestErrors(t *testing.T) {
 		{`endpointName="HttpIn"`, `endpointName="HttpsIn"`, `s:3:62: endpoint "HttpsIn" is not defined; did you mean "HttpIn"?`},
 		{`"ContactManager.Web"`, `"../etc"`, `s:2:12: role name "../etc" is not valid; up to 63 letters, digits, underscores, dots and hyphens are allowed, the last two not at its ends`},
 		{`vmsize="Small"`, `vmsize="Tiny"`, `s:2:38: vmsize is "Tiny", expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5`},
-		{`"Diagnostics"`, `"Diagnostic"`, `s:5:22: moduleName is "Diagnostic", expected Diagnostics, RemoteAccess or RemoteForwarder; did you mean "Diagnostics"?`},
 		{`  </WebRole>`, `  </WebRole><WorkerRole name="contactmanager.web"/>`, `s:6:25: role "contactmanager.web" is there already; the first is at line 2`},
-		{`  </WebRole>`, `  </WebRole><VirtualMachineRole/>`, `s:6:13: <VirtualMachineRole> is not known in <ServiceDefinition>; it may hold LoadBalancerProbes, NetworkTrafficRules, WebRole, WorkerRole`},
+		{`  </WebRole>`, `  </WebRole><CacheRole/>`, `s:6:13: <CacheRole> is not known in <ServiceDefinition>; it may hold LoadBalancerProbes, NetworkTrafficRules, WebRole, WorkerRole`},
 		{
 			`  </WebRole>`, `  </WebRole><LoadBalancerProbes><LoadBalancerProbe name="p" protocol="tcp" path="/"/><LoadBalancerProbe name="q" protocol="http" intervalInSeconds="4"/></LoadBalancerProbes>`,
 			`s:6:76: probe "p" has the protocol tcp and can't have a path` + "\n" + `s:6:86: probe "q" has the protocol http and needs a path` + "\n" +
@@ -351,7 +344,6 @@ func FuzzRead(f *testing.F) {
 		d, err := Read("f", data)
 		if err == nil {
 			d.WithoutEffect()
-			d.Unsupported()
 			return
 		}
 		var all strictxml.Errors

@@ -32,15 +32,10 @@ type Definition struct {
 	Origin                  emu.Origin
 
 	withoutEffect []strictxml.Note
-	unsupported   strictxml.Errors
 }
 
-// WithoutEffect lists what was accepted but has no effect on the network, in file order.
+// WithoutEffect lists what was accepted but has no effect on the network, or another than on the platform, in file order.
 func (d *Definition) WithoutEffect() []strictxml.Note { return d.withoutEffect }
-
-// Unsupported lists what is right for the platform but can't be built by this version of vnetlab, in file order. A lab must not go
-// on without it.
-func (d *Definition) Unsupported() strictxml.Errors { return d.unsupported }
 
 // Role finds a role by its name.
 func (d *Definition) Role(name string) (*Role, bool) {
@@ -140,6 +135,7 @@ type InputEndpoint struct {
 	IdleTimeoutInMinutes     int    // 0 when not given
 	LoadBalancerDistribution string // none when not given, sourceIP, sourceIPProtocol
 	LoadBalancer             string // of the service configuration: an internal one
+	Plugin                   bool   // an import brings it
 	Origin                   emu.Origin
 }
 
@@ -155,9 +151,10 @@ func (e InputEndpoint) Transport() emu.Protocol {
 type InternalEndpoint struct {
 	Name     string
 	Protocol string // http, tcp, udp, any
-	Port     uint16 // the older way to fix a port; 0: not given
+	Port     uint16 // the older way to fix a port; 0: not given, or left to the platform
 	// FixedPorts are open on each instance; the zero range when there is neither <FixedPort> nor <FixedPortRange>.
 	FixedPorts emu.PortRange
+	Plugin     bool // an import brings it
 	Origin     emu.Origin
 }
 
@@ -184,7 +181,7 @@ func (e InternalEndpoint) Transport() string {
 type InstanceInputEndpoint struct {
 	Name        string
 	Protocol    emu.Protocol
-	LocalPort   uint16
+	LocalPort   uint16 // 0 when the platform is to choose one
 	PublicPorts emu.PortRange
 	Origin      emu.Origin
 }

@@ -6,7 +6,7 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// note collects what has no effect and what can't be built.
+// note collects what has no effect, or another than on the platform.
 func (d *Definition) note(root *element) {
 	for _, a := range []string{"topologyChangeDiscovery", "upgradeDomainCount"} {
 		d.attributeWithoutEffect(root, a)
@@ -26,7 +26,6 @@ func (d *Definition) note(root *element) {
 		}
 	}
 	strictxml.SortNotes(d.withoutEffect)
-	d.unsupported.Sort()
 }
 
 func (d *Definition) noteRole(e *element) {
@@ -40,12 +39,7 @@ func (d *Definition) noteRole(e *element) {
 		}
 	}
 	for _, i := range e.Child("Imports").All("Import") {
-		module := i.Get("moduleName")
-		if module == "Diagnostics" {
-			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: i.Origin, Text: fmt.Sprintf("import %.60q of role %.60q has no effect on the network", module, e.Get("name"))})
-			continue
-		}
-		d.cannotBuild(i, "moduleName", fmt.Sprintf("import %.60q", module), "the remote desktop endpoint that it brings")
+		d.noteImport(i, e.Get("name"))
 	}
 	endpoints := e.Child("Endpoints")
 	for _, i := range endpoints.All("InputEndpoint") {
@@ -72,8 +66,4 @@ func (d *Definition) attributeWithoutEffect(e *element, attribute string) {
 			Origin: e.At(attribute), Text: fmt.Sprintf("%s of <%s name=%.60q> has no effect on the network", attribute, e.Name, e.Get("name")),
 		})
 	}
-}
-
-func (d *Definition) cannotBuild(e *element, attribute, what, kind string) {
-	d.unsupported.Add(e.At(attribute), "%s: this version of vnetlab can't build %s", what, kind).WithHint("remove it, and the lab is without it")
 }

@@ -99,7 +99,7 @@ func readRole(e *element) Role {
 		Certificates:          names(e.Child("Certificates").All("Certificate"), "name"),
 		Imports:               names(e.Child("Imports").All("Import"), "moduleName"),
 		LocalStorage:          names(append(e.Child("LocalResources").All("LocalStorage"), e.All("LocalStorage")...), "name"),
-		HasSites:              e.Child("Sites") != nil,
+		HasSites:              e.Child("Sites").Child("Site") != nil,
 		Origin:                e.Origin,
 	}
 	if r.VMSize == "" {
@@ -108,9 +108,6 @@ func readRole(e *element) Role {
 		e.FailAt("vmsize", "vmsize is %.40q, expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5", r.VMSize)
 	}
 	e.Bool("enableNativeCodeExecution", true)
-	for _, i := range e.Child("Imports").All("Import") {
-		i.OneOf("moduleName", "", "Diagnostics", "RemoteAccess", "RemoteForwarder")
-	}
 	endpoints := e.Child("Endpoints")
 	for _, i := range endpoints.All("InputEndpoint") {
 		r.InputEndpoints = append(r.InputEndpoints, readInputEndpoint(i))
@@ -122,11 +119,12 @@ func readRole(e *element) Role {
 		r.InstanceInputEndpoints = append(r.InstanceInputEndpoints, InstanceInputEndpoint{
 			Name:        i.Get("name"),
 			Protocol:    emu.Protocol(i.OneOf("protocol", "", "tcp", "udp")),
-			LocalPort:   i.Port("localPort"),
+			LocalPort:   readFreePort(i, "localPort"),
 			PublicPorts: readPortRange(i.Child("AllocatePublicPortFrom").Child("FixedPortRange")),
 			Origin:      i.Origin,
 		})
 	}
+	r.addPlugins()
 	readSoftware(e, &r)
 	return r
 }
@@ -177,17 +175,13 @@ func readInputEndpoint(e *element) InputEndpoint {
 		LoadBalancer:             e.Get("loadBalancer"),
 		Origin:                   e.Origin,
 	}
-	switch local := e.Get("localPort"); local {
-	case "*":
-		i.AutomaticLocalPort = true
+	switch e.Get("localPort") {
 	case "":
 		i.LocalPort = i.Port
+	case automatic:
+		i.AutomaticLocalPort = true
 	default:
-		n, err := strconv.ParseUint(local, 10, 16)
-		if err != nil || n == 0 {
-			e.FailAt("localPort", "localPort is %.40q, expected a number from 1 to 65535 or *", local)
-		}
-		i.LocalPort = uint16(n)
+		i.LocalPort = readFreePort(e, "localPort")
 	}
 	if i.Protocol == "https" && i.Certificate == "" {
 		e.Fail("endpoint %.60q has the protocol https and needs a certificate", i.Name)
@@ -195,11 +189,27 @@ func readInputEndpoint(e *element) InputEndpoint {
 	return i
 }
 
+// automatic stands for a port that the platform is to choose.
+const automatic = "*"
+
+// readFreePort reads a port number; 0 without one, or where the platform is to choose.
+func readFreePort(e *element, attribute string) uint16 {
+	text := e.Get(attribute)
+	if text == "" || text == automatic {
+		return 0
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		e.FailAt(attribute, "%s is %.40q, expected a number from 1 to 65535 or %s", attribute, text, automatic)
+	}
+	return uint16(n)
+}
+
 func readInternalEndpoint(e *element) InternalEndpoint {
 	i := InternalEndpoint{
 		Name:     e.Get("name"),
 		Protocol: e.OneOf("protocol", "", "http", "tcp", "udp", "any"),
-		Port:     e.Port("port"),
+		Port:     readFreePort(e, "port"),
 		Origin:   e.Origin,
 	}
 	fixed, ports := e.Child("FixedPort"), e.Child("FixedPortRange")

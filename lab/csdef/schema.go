@@ -27,7 +27,16 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", S
 		"WorkerRole":          many(role(false)),
 		"NetworkTrafficRules": many(spec{Children: children{"OnlyAllowTrafficTo": many(trafficRule)}}),
 	},
+	Explained: map[string]string{
+		vmRole: "is a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file",
+	},
 }}
+
+// Elements that are explained instead of read.
+const (
+	inputEndpoints = "InputEndpoints"
+	vmRole         = "VirtualMachineRole"
+)
 
 var probe = spec{
 	Required: []string{"name", "protocol"},
@@ -58,9 +67,10 @@ func role(web bool) spec {
 			"Startup":               maybe(spec{Optional: []string{"priority"}, Children: children{"Task": many(task)}}),
 			"Contents":              maybe(spec{Children: children{"Content": many(content)}}),
 		},
+		Explained: map[string]string{inputEndpoints: "is how SDK 1.0 wrote endpoints: write <Endpoints> around them instead, as later SDKs do"},
 	}
 	if web {
-		s.Children["Sites"] = maybe(spec{Children: children{"Site": some(site)}})
+		s.Children["Sites"] = maybe(spec{Children: children{"Site": many(site)}})
 	}
 	return s
 }
@@ -123,7 +133,7 @@ var (
 				Children: children{"VirtualDirectory": many(virtualDirectory)},
 			}),
 			"VirtualDirectory": many(virtualDirectory),
-			"Bindings": one(spec{Children: children{"Binding": some(spec{
+			"Bindings": one(spec{Children: children{"Binding": many(spec{
 				Required: []string{"name", "endpointName"},
 				Optional: []string{"hostHeader"},
 			})}}),

@@ -56,7 +56,7 @@ func (l *loader) packageOf(d *Deployment) (request lab.PackageDeployment, ok boo
 }
 
 // document is a file of the platform.
-type document interface{ Unsupported() strictxml.Errors }
+type document interface{ WithoutEffect() []strictxml.Note }
 
 // readXML reads a file of the platform; nil when it can't be used.
 func readXML[D document](l *loader, r Reference, kind string, reader func(file string, data []byte) (D, error)) *D {
@@ -68,13 +68,11 @@ func readXML[D document](l *loader, r Reference, kind string, reader func(file s
 	if !l.accept(r.Origin, err) {
 		return nil
 	}
-	if remarks, ok := any(doc).(interface{ WithoutEffect() []strictxml.Note }); ok {
-		for _, n := range remarks.WithoutEffect() {
-			l.notes = append(l.notes, Note(n))
-		}
+	l.notes = append(l.notes, doc.WithoutEffect()...)
+	if some, ok := any(doc).(interface{ Unsupported() strictxml.Errors }); ok {
+		// What this version can't build is told, and the rest of the file is looked at all the same.
+		l.accept(r.Origin, some.Unsupported().Err())
 	}
-	// What this version can't build is told, and the rest of the file is looked at all the same.
-	l.accept(r.Origin, doc.Unsupported().Err())
 	return &doc
 }
 
@@ -130,10 +128,10 @@ func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration
 			role.Subnet = a.Subnets[0].Name
 		}
 		if len(a.PublicIPs) > 0 {
-			role.PublicIPName = a.PublicIPs[0].Name
+			role.PublicIPName, role.PublicIPLabel = a.PublicIPs[0].Name, a.PublicIPs[0].DomainNameLabel
 		}
 	}
-	endpoints(&role, definition, configuration, defined)
+	endpoints(&role, definition, configuration, defined, content.Services)
 	listening := map[string]listener{}
 	for _, e := range role.InputEndpoints {
 		listening[e.Name] = listener{e.Protocol, e.LocalPort}
@@ -147,5 +145,9 @@ func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration
 		}
 	}
 	role.Services = l.services(content.Services, listening, "role "+defined.Name)
+	brought := l.plugins(&role, defined, configured)
+	if l.file == nil { // nobody says what listens
+		listenEverywhere(&role, brought)
+	}
 	return role
 }

@@ -1,6 +1,8 @@
 package labfile
 
 import (
+	"slices"
+
 	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/cscfg"
@@ -12,8 +14,10 @@ const firstAutomaticPort = 20000
 
 // endpoints gives a role its endpoints: as defined, with the access control lists of the configuration, and with ports where the
 // definition leaves them to the platform. Each of these is another one, so that a program can listen on all of them.
-func endpoints(role *lab.Role, definition *csdef.Definition, configuration *cscfg.Configuration, defined csdef.Role) {
-	free := freePorts(defined)
+func endpoints(
+	role *lab.Role, definition *csdef.Definition, configuration *cscfg.Configuration, defined csdef.Role, services []Service,
+) {
+	free := freePorts(defined, services)
 	for _, e := range defined.InputEndpoints {
 		request := lab.InputEndpoint{
 			Name: e.Name, Protocol: e.Transport(), Port: e.Port, LocalPort: e.LocalPort,
@@ -29,15 +33,18 @@ func endpoints(role *lab.Role, definition *csdef.Definition, configuration *cscf
 				Protocol: p.Protocol, Port: p.Port, Path: p.Path, IntervalInSeconds: p.IntervalInSeconds, TimeoutInSeconds: p.TimeoutInSeconds,
 			}
 		}
-		for _, r := range configuration.EndpointACL(defined.Name, e.Name) {
-			request.ACL = append(request.ACL, lab.ACLRule(r))
-		}
+		request.ACL = accessControl(configuration.EndpointACL(defined.Name, e.Name))
 		role.InputEndpoints = append(role.InputEndpoints, request)
 	}
 	for _, e := range defined.InstanceInputEndpoints {
-		role.InstanceInputEndpoints = append(role.InstanceInputEndpoints, lab.InstanceInputEndpoint{
-			Name: e.Name, Protocol: e.Protocol, LocalPort: e.LocalPort, Public: e.PublicPorts, Origin: e.Origin,
-		})
+		request := lab.InstanceInputEndpoint{
+			Name: e.Name, Protocol: e.Protocol, LocalPort: e.LocalPort, Public: e.PublicPorts,
+			ACL: accessControl(configuration.EndpointACL(defined.Name, e.Name)), Origin: e.Origin,
+		}
+		if request.LocalPort == 0 {
+			request.LocalPort = free()
+		}
+		role.InstanceInputEndpoints = append(role.InstanceInputEndpoints, request)
 	}
 	for _, e := range defined.InternalEndpoints {
 		request := lab.InternalEndpoint{Name: e.Name, Protocol: e.Transport(), Ports: e.Ports(), Origin: e.Origin}
@@ -50,9 +57,20 @@ func endpoints(role *lab.Role, definition *csdef.Definition, configuration *cscf
 	}
 }
 
-// freePorts gives one port after the other that no endpoint of a role has. Where ranges cover all ports, it is the first all the same.
-func freePorts(role csdef.Role) func() uint16 {
+func accessControl(rules []cscfg.Rule) (all []lab.ACLRule) {
+	for _, r := range rules {
+		all = append(all, lab.ACLRule(r))
+	}
+	return all
+}
+
+// freePorts gives one port after the other that no endpoint and no service of a role has. Where ranges cover all ports, it is the first all
+// the same.
+func freePorts(role csdef.Role, services []Service) func() uint16 {
 	var taken []emu.PortRange
+	for _, s := range services {
+		taken = append(taken, emu.PortRange{First: uint16(s.Port), Last: uint16(s.Port)})
+	}
 	for _, e := range role.InputEndpoints {
 		taken = append(taken, emu.PortRange{First: e.LocalPort, Last: e.LocalPort})
 	}
@@ -87,40 +105,41 @@ func within(port uint16, ranges []emu.PortRange) bool {
 }
 
 // ReadDeployment reads what is deployed to a slot of a cloud service: a service definition (.csdef) and its configuration (.cscfg).
-// There is no package: a built-in listener stands for the program behind each endpoint. The error is an Errors with everything that is
-// wrong with the files by themselves.
-func ReadDeployment(service, definition, configuration string, slot lab.Slot) (lab.PackageDeployment, error) {
+// There is no package: a built-in listener stands for the program behind each endpoint. The notes are on what was read and has no effect, or
+// another than the files say; the error is an Errors with everything that is wrong with the files by themselves.
+func ReadDeployment(service, definition, configuration string, slot lab.Slot) (request lab.PackageDeployment, notes []Note, err error) {
 	l := &loader{sources: sources{}}
-	request, _ := l.packageOf(&Deployment{Definition: Reference{Text: definition}, Configuration: Reference{Text: configuration}})
-	if err := l.err(); err != nil {
-		return lab.PackageDeployment{}, err
+	request, _ = l.packageOf(&Deployment{Definition: Reference{Text: definition}, Configuration: Reference{Text: configuration}})
+	if err = l.err(); err != nil {
+		return lab.PackageDeployment{}, nil, err
 	}
 	request.Slot = slot
 	if slot != lab.Staging {
 		request.Name = service
 	}
-	for i := range request.Roles {
-		listenEverywhere(&request.Roles[i])
-	}
-	return request, nil
+	return request, l.notes, nil
 }
 
-// listenEverywhere puts a built-in listener on each endpoint of a role, on the first port where it has several.
-func listenEverywhere(role *lab.Role) {
+// listenEverywhere puts a built-in listener on each endpoint of a role, on the first port where it has several. Behind those that plug-ins
+// bring is what they bring.
+func listenEverywhere(role *lab.Role, brought []string) {
 	seen := map[listener]bool{}
-	add := func(at listener, origin emu.Origin) {
-		if !seen[at] && at.port != 0 {
+	for _, s := range role.Services {
+		seen[listener{s.Protocol, s.Port}] = true
+	}
+	add := func(name string, at listener, origin emu.Origin) {
+		if !seen[at] && at.port != 0 && !slices.Contains(brought, name) {
 			seen[at] = true
 			role.Services = append(role.Services, lab.Service{Port: at.port, Protocol: at.protocol, Origin: origin})
 		}
 	}
 	for _, e := range role.InputEndpoints {
-		add(listener{e.Protocol, e.LocalPort}, e.Origin)
+		add(e.Name, listener{e.Protocol, e.LocalPort}, e.Origin)
 	}
 	for _, e := range role.InstanceInputEndpoints {
-		add(listener{e.Protocol, e.LocalPort}, e.Origin)
+		add(e.Name, listener{e.Protocol, e.LocalPort}, e.Origin)
 	}
 	for _, e := range role.InternalEndpoints {
-		add(listener{protocol(Protocol(e.Protocol)), e.Ports.First}, e.Origin)
+		add(e.Name, listener{protocol(Protocol(e.Protocol)), e.Ports.First}, e.Origin)
 	}
 }

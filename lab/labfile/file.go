@@ -64,15 +64,15 @@ type DNSServer struct {
 
 // Gateway is the VPN gateway of a virtual network. The platform chooses its address.
 type Gateway struct {
-	Connections []Text     `yaml:"connections" doc:"Local networks and other virtual networks. Two virtual networks are joined when each names the other."`
+	Connections []Text     `yaml:"connections" doc:"Local networks and other virtual networks; of a name that both have, the local network. Two virtual networks are joined when each names the other."`
 	Origin      emu.Origin `yaml:"-"`
 }
 
 // LocalNetwork is an item of localNetworks: a site on the customer's premises.
 type LocalNetwork struct {
 	Name              Text        `yaml:"name" jsonschema:"required" pattern:"resource"`
-	AddressSpace      []Prefix    `yaml:"addressSpace" jsonschema:"required,minItems=1" doc:"Hosts are in the first prefix."`
-	VPNGatewayAddress Address     `yaml:"vpnGatewayAddress" doc:"Public address of the site's VPN device, in 203.0.113.0/24 or its kin; without it the lowest free one."`
+	AddressSpace      []Prefix    `yaml:"addressSpace" jsonschema:"minItems=1" doc:"Left out for a site of the network configuration, which has one: then the hosts are added to it. Hosts are in the first prefix that isn't smaller than a /29."`
+	VPNGatewayAddress Address     `yaml:"vpnGatewayAddress" doc:"Public address of the site's VPN device. On the internet of the lab it has another where this one isn't in 203.0.113.0/24 or its kin; without it the lowest free one."`
 	Hosts             []LocalHost `yaml:"hosts"`
 	Origin            emu.Origin  `yaml:"-"`
 }

@@ -1,6 +1,7 @@
 package labfile
 
 import (
+	"net/netip"
 	"slices"
 
 	"vnetlab/emu"
@@ -16,11 +17,15 @@ func (l *loader) connect(imported Networks) {
 	}
 	for _, n := range l.file.LocalNetworks {
 		request := l.localNetworkRequest(n)
-		if l.broken[n.Origin] {
+		isImported := func(o lab.LocalNetwork) bool { return o.Name == request.Name }
+		switch {
+		case l.broken[n.Origin]:
 			l.withoutLocalNetwork(request)
-			continue
+		case len(n.AddressSpace) == 0 && slices.ContainsFunc(imported.LocalNetworks, isImported):
+			l.localHosts(request)
+		default:
+			l.localNetwork(n.Origin, request)
 		}
-		l.localNetwork(n.Origin, request)
 	}
 	for _, g := range imported.Gateways {
 		l.gateway(place, g)
@@ -31,7 +36,7 @@ func (l *loader) connect(imported Networks) {
 		}
 		g := lab.CreateGatewayOp{Network: string(n.Name), Gateway: lab.VPNGateway{Origin: n.Gateway.Origin}}
 		for _, c := range n.Gateway.Connections {
-			g.Gateway.Connections = append(g.Gateway.Connections, string(c))
+			g.Gateway.Connections = append(g.Gateway.Connections, lab.GatewayConnection{Name: string(c)})
 		}
 		l.gateway(n.Gateway.Origin, g)
 	}
@@ -51,8 +56,40 @@ func (l *loader) localNetworkRequest(n LocalNetwork) lab.LocalNetwork {
 }
 
 func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
+	meant := l.meantAddresses()
+	switch device := request.VPNGatewayAddress; {
+	case !device.IsValid():
+		request.Address, _ = l.lab.FreeInternetAddress(meant...) // where there is none, it is refused in a moment
+	case slices.ContainsFunc(l.file.InternetHosts, func(h InternetHost) bool { return address(h.Address) == device }):
+		// Another address can stand for a VPN device's, but not for the one that the file gives a host.
+		request.Address, _ = l.lab.StandIn(device)
+	}
 	if !l.accept(place, l.lab.CreateLocalNetwork(request)) {
 		l.withoutLocalNetwork(request)
+		return
+	}
+	if n := l.lab.LocalNetworks[len(l.lab.LocalNetworks)-1]; n.Mapped() {
+		l.note(n.Origin, "%s", n.MappingText())
+	}
+}
+
+// meantAddresses are those that the file gives internet hosts and VPN devices. They come after what asks for none.
+func (l *loader) meantAddresses() (all []netip.Addr) {
+	for _, h := range l.file.InternetHosts {
+		all = append(all, address(h.Address))
+	}
+	for _, n := range l.file.LocalNetworks {
+		all = append(all, address(n.VPNGatewayAddress))
+	}
+	return all
+}
+
+// localHosts adds hosts to a site of the network configuration, which has no place for them.
+func (l *loader) localHosts(n lab.LocalNetwork) {
+	for _, h := range n.Hosts {
+		if l.networkHidden(n.Name) || !l.accept(h.Origin, l.lab.AddLocalHost(n.Name, *h)) {
+			l.gone.names[h.Name] = true
+		}
 	}
 }
 
@@ -67,7 +104,7 @@ func (l *loader) withoutLocalNetwork(n lab.LocalNetwork) {
 
 // gateway creates a gateway, unless it is known why it can't be.
 func (l *loader) gateway(place emu.Origin, g lab.CreateGatewayOp) {
-	if slices.ContainsFunc(append([]string{g.Network}, g.Gateway.Connections...), l.networkHidden) {
+	if slices.ContainsFunc(append([]string{g.Network}, g.Gateway.Names()...), l.networkHidden) {
 		return
 	}
 	l.accept(place, l.lab.CreateGateway(g.Network, g.Gateway))

@@ -32,10 +32,16 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 			l.problems = append(l.problems, invalid(item.Origin, "%v", err))
 			continue
 		}
-		for _, remark := range command.Remarks() {
-			l.notes = append(l.notes, Note{item.Origin, remark})
+		for _, text := range command.Notes {
+			l.note(item.Origin, "%s", text)
 		}
 		for _, rule := range command.Rules {
+			if rule.Inactive != "" {
+				l.notes = append(l.notes, Note{Origin: item.Origin, Text: "the rule has no effect: " + rule.Inactive})
+			}
+			if rule.Note != "" {
+				l.note(item.Origin, "%s", rule.Note)
+			}
 			rules = append(rules, lab.GuestFirewallRule{Rule: rule, Origin: item.Origin})
 		}
 		if command.Switch != guestfirewall.Unchanged { // as on Windows, the last one counts

@@ -7,6 +7,7 @@ package labfile
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 
@@ -30,14 +31,16 @@ type Loaded struct {
 	Prepare string
 	// Steps are commands on the running lab and what must come of each, in order.
 	Steps []Step
-	// Notes tell of what was read and has no effect on the network.
+	// Notes are on what was read and has no effect on the network, or another than the file says.
 	Notes []Note
 }
 
-// Note is a remark on a place that isn't wrong.
-type Note struct {
-	Origin emu.Origin
-	Text   string
+// Note is a remark on a place of the lab file, or of a file that it names, that isn't wrong.
+type Note = strictxml.Note
+
+// note adds a remark on what the lab has otherwise than the file says.
+func (l *loader) note(at emu.Origin, format string, args ...any) {
+	l.notes = append(l.notes, Note{Origin: at, Text: fmt.Sprintf(format, args...), Differs: true})
 }
 
 // Load reads a lab file and the files that it names, and applies it to an empty lab. The error is an Errors with everything that is
@@ -166,6 +169,6 @@ func (l *loader) reference(r Reference, kind string) (shown string, data []byte,
 		l.problems = append(l.problems, p)
 		return shown, nil, false
 	}
-	l.sources.add(shown, string(data))
+	l.sources.add(shown, strictxml.Text(data))
 	return shown, data, true
 }

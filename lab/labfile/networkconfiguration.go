@@ -12,7 +12,7 @@ type Networks struct {
 	VirtualNetworks []lab.VirtualNetwork
 	LocalNetworks   []lab.LocalNetwork // without hosts: the file has none
 	Gateways        []lab.CreateGatewayOp
-	// Notes tell of what was read and has no effect on the network.
+	// Notes are on what was read and has no effect on the network, or another than the file says.
 	Notes []Note
 }
 
@@ -50,22 +50,31 @@ func networks(configuration *netcfg.NetworkConfiguration) (all Networks) {
 	}
 	for _, site := range configuration.VirtualNetworkSites {
 		all.VirtualNetworks = append(all.VirtualNetworks, virtualNetwork(site))
-		if site.Gateway == nil {
-			continue
+		if site.Gateway != nil && site.CanHaveGateway() {
+			all.Gateways = append(all.Gateways,
+				lab.CreateGatewayOp{Network: site.Name, Gateway: gateway(*site.Gateway, standsFor)})
 		}
-		gateway := lab.VPNGateway{Origin: site.Gateway.Origin}
-		for _, c := range site.Gateway.Connections {
-			name := c.LocalNetworkSite
-			if network, ok := standsFor[name]; ok {
-				name = network
-			}
-			if !slices.Contains(gateway.Connections, name) {
-				gateway.Connections = append(gateway.Connections, name)
-			}
-		}
-		all.Gateways = append(all.Gateways, lab.CreateGatewayOp{Network: site.Name, Gateway: gateway})
 	}
 	return all
+}
+
+// gateway is the gateway of a file as the platform is asked for it.
+func gateway(g netcfg.Gateway, standsFor map[string]string) lab.VPNGateway {
+	request := lab.VPNGateway{Profile: g.Profile, Origin: g.Origin}
+	for _, p := range g.VPNClientAddressPool {
+		request.ClientAddressPool = append(request.ClientAddressPool, p.Prefix)
+	}
+	for _, c := range g.Connections {
+		to := lab.GatewayConnection{Name: c.LocalNetworkSite, To: lab.ToLocalNetwork,
+			Dedicated: c.Type == netcfg.Dedicated}
+		if network, ok := standsFor[to.Name]; ok {
+			to.Name, to.To = network, lab.ToVirtualNetwork
+		}
+		if !slices.Contains(request.Connections, to) {
+			request.Connections = append(request.Connections, to)
+		}
+	}
+	return request
 }
 
 func virtualNetwork(site netcfg.VirtualNetworkSite) lab.VirtualNetwork {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -48,7 +50,7 @@ func TestLoadGateways(t *testing.T) {
 	loaded := load(t, file, Options{})
 	l := loaded.Lab
 	west, _ := l.VirtualNetwork("West")
-	if g := west.Gateway; g == nil || !slices.Equal(g.Connections, []string{"hq", "South", "Branch"}) || !g.Address.IsValid() || g.Origin != (emu.Origin{File: file, Line: 11, Column: 14}) {
+	if g := west.Gateway; g == nil || !slices.Equal(g.Names(), []string{"hq", "South", "Branch"}) || !g.Address.IsValid() || g.Origin != (emu.Origin{File: file, Line: 11, Column: 14}) {
 		t.Errorf("the gateway of West is %+v", g)
 	}
 	hq, branch := l.LocalNetworks[1], l.LocalNetworks[0]
@@ -84,7 +86,7 @@ func TestReadNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(all.VirtualNetworks) != 2 || len(all.LocalNetworks) != 1 || len(all.Notes) != 2 || len(all.Gateways) != 2 ||
-		!slices.Equal(all.Gateways[0].Gateway.Connections, []string{"Branch", "North"}) || !slices.Equal(all.Gateways[1].Gateway.Connections, []string{"East"}) {
+		all.Gateways[0].String() != "create the gateway of East to Branch, North" || all.Gateways[1].String() != "create the gateway of North to East" {
 		t.Errorf("got %+v", all)
 	}
 	for file, want := range map[string]string{
@@ -186,7 +188,7 @@ func TestLoadSlots(t *testing.T) {
 
 func TestReadDeployment(t *testing.T) {
 	const definition, configuration = "testdata/good/slots/Shop.csdef", "testdata/good/slots/Staging.cscfg"
-	request, err := ReadDeployment("shop", definition, configuration, lab.Staging)
+	request, _, err := ReadDeployment("shop", definition, configuration, lab.Staging)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,12 +212,57 @@ func TestReadDeployment(t *testing.T) {
 		{definition, t.TempDir(), "can't be read: it is a folder"},
 		{configuration, configuration, configuration + ":1:1: the root element is <ServiceConfiguration>, expected <ServiceDefinition>"},
 		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Mismatch.cscfg", "testdata/bad/platform/Mismatch.cscfg:2:9: "},
-		{"testdata/bad/platform/Unsupported.csdef", "testdata/bad/platform/Service.cscfg", "testdata/bad/platform/Unsupported.csdef:6:22: "},
+		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Unsupported.cscfg", "testdata/bad/platform/Unsupported.cscfg:8:43: "},
 	} {
-		_, err := ReadDeployment("shop", c.definition, c.configuration, lab.Production)
+		_, _, err := ReadDeployment("shop", c.definition, c.configuration, lab.Production)
 		var wrong Errors
 		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "lab file") {
 			t.Errorf("%s, %s: got %v", c.definition, c.configuration, err)
 		}
+	}
+}
+
+// TestImportedSites holds that a lab file gives hosts to the sites of a network configuration, and that what it gives
+// internet hosts is theirs, whatever VPN devices the configuration has.
+func TestImportedSites(t *testing.T) {
+	path := write(t, `lab: imported
+networkConfiguration: n.netcfg
+localNetworks:
+  - {name: campus, hosts: [{name: desk, services: [{port: 80}]}, {name: printer, address: 130.88.0.9}]}
+  - {name: own, addressSpace: [192.168.7.0/24], vpnGatewayAddress: 203.0.113.5}
+internetHosts: [{name: laptop, address: 203.0.113.4}, {name: other, address: 203.0.113.7}, {name: third}]
+`)
+	configuration := `<NetworkConfiguration xmlns="http://schemas.microsoft.com/ServiceHosting/2011/07/NetworkConfiguration"><VirtualNetworkConfiguration>
+<LocalNetworkSites>
+<LocalNetworkSite name="campus"><AddressSpace><AddressPrefix>130.88.0.0/24</AddressPrefix></AddressSpace><VPNGatewayAddress>203.0.113.7</VPNGatewayAddress></LocalNetworkSite>
+<LocalNetworkSite name="no device"><AddressSpace><AddressPrefix>192.168.0.0/24</AddressPrefix></AddressSpace></LocalNetworkSite>
+<LocalNetworkSite name="twin"><AddressSpace><AddressPrefix>192.168.0.0/24</AddressPrefix></AddressSpace><VPNGatewayAddress>203.0.113.5</VPNGatewayAddress></LocalNetworkSite>
+</LocalNetworkSites></VirtualNetworkConfiguration></NetworkConfiguration>`
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "n.netcfg"), []byte(configuration), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded := load(t, path, Options{})
+	l := loaded.Lab
+	campus := l.LocalNetworks[0]
+	if len(campus.Hosts) != 2 || campus.Hosts[0].Address.String() != "130.88.0.4" || campus.Hosts[1].Address.String() != "130.88.0.9" || len(campus.Hosts[0].Services) != 1 {
+		t.Errorf("campus has %+v", campus.Hosts)
+	}
+	var devices []string
+	for _, n := range l.LocalNetworks {
+		devices = append(devices, fmt.Sprintf("%s %s %v", n.Name, n.VPNGatewayAddress, n.Mapped()))
+	}
+	// The first to ask for an address has it; of two sites with one, the lab file's stands for it.
+	if got := strings.Join(devices, ", "); got != "campus 203.0.113.7 true, no device invalid IP false, twin 203.0.113.5 false, own 203.0.113.5 true" {
+		t.Error(got)
+	}
+	if a := l.LocalNetworks[1].Address.String(); a != "203.0.113.6" {
+		t.Errorf("the site without a device has %s", a)
+	}
+	if len(loaded.Notes) != 2 || !strings.Contains(loaded.Notes[0].Text, "which stands for 203.0.113.7") || loaded.Notes[1].Origin.Line != 5 || !loaded.Notes[1].Differs {
+		t.Errorf("notes are %v", loaded.Notes)
+	}
+	wrong := problems(t, write(t, "lab: a\nlocalNetworks: [{name: campus, hosts: [{name: desk}]}]\n"))
+	if !strings.Contains(wrong.Error(), "The local network site campus has no address space.") {
+		t.Error(wrong)
 	}
 }

@@ -55,6 +55,11 @@ func (Expectation) JSONSchemaExtend(s *jsonschema.Schema) {
 }
 
 // JSONSchemaExtend adds the rules about several keys.
+func (LocalNetwork) JSONSchemaExtend(s *jsonschema.Schema) {
+	s.AnyOf = []*jsonschema.Schema{required("addressSpace"), required("hosts")}
+}
+
+// JSONSchemaExtend adds the rules about several keys.
 func (VirtualNetwork) JSONSchemaExtend(s *jsonschema.Schema) { exactlyOnePlace(s) }
 
 // JSONSchemaExtend adds the rules about several keys.

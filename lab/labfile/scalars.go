@@ -138,7 +138,7 @@ func (Command) JSONSchema() *jsonschema.Schema {
 
 // JSONSchema is a code of the platform's errors.
 func (ErrorCode) JSONSchema() *jsonschema.Schema {
-	return matching("an error code such as BadRequest", "^[A-Za-z][A-Za-z0-9]*$")
+	return matching("an error code such as BadRequest", "^[A-Za-z][A-Za-z0-9.]*$")
 }
 
 // JSONSchema is how long an idle connection is remembered.

@@ -11,7 +11,7 @@ import (
 // file that breaks one gets the platform's refusal.
 var namePatterns = map[string]string{
 	"lab":      `^[a-z][a-z0-9-]{0,30}$`,
-	"resource": `^[A-Za-z][A-Za-z0-9_-]{0,62}$`,
+	"resource": `^[^\s<>/\\]([^<>/\\\x00-\x1f]{0,254}[^\s<>/\\])?$`,
 	"dns":      `^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`,
 	"machine":  `^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`,
 	"endpoint": `^[A-Za-z][A-Za-z0-9 _-]{0,29}$`,

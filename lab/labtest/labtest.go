@@ -90,9 +90,9 @@ func Rule(t testing.TB, text string, line int) lab.GuestFirewallRule {
 
 func at(line int) lab.Origin { return lab.Origin{File: "lab.yaml", Line: line} }
 
-// Connected is a lab with what Everything has not: both slots of a service, internal and instance input endpoints, health probes, an
-// internal load balancer, direct server return, a reserved and an instance's own public address, stopped machines, and a gateway that joins
-// two virtual networks and an on-premises site.
+// Connected is a lab with what Everything has not: both slots of a service, internal and instance input endpoints,
+// health probes, an internal load balancer, direct server return, a reserved and an instance's own public address,
+// stopped machines, and gateways that join two virtual networks and two on-premises sites.
 func Connected(t testing.TB) *lab.Lab {
 	t.Helper()
 	l, err := lab.New("connected", lab.Origin{})
@@ -148,8 +148,16 @@ func Connected(t testing.TB) *lab.Lab {
 		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24"), netip.MustParsePrefix("192.168.20.0/24")},
 		Hosts: []*lab.LocalHost{{Name: "desk", Services: Listen(445)}, {Name: "printer"}},
 	}))
-	do(l.CreateGateway("West", lab.VPNGateway{Connections: []string{"hq", "East"}}))
-	do(l.CreateGateway("East", lab.VPNGateway{Connections: []string{"West"}}))
+	do(l.CreateGateway("West", lab.VPNGateway{Connections: lab.ConnectTo("hq", "East")}))
+	// A university has public addresses of its own. Its site is called like a virtual network, and its VPN device
+	// can't be on the lab's internet.
+	do(l.CreateLocalNetwork(lab.LocalNetwork{
+		Name: "West", AddressSpace: []netip.Prefix{netip.MustParsePrefix("65.52.1.9/32"), netip.MustParsePrefix("130.88.0.0/24")},
+		VPNGatewayAddress: netip.MustParseAddr("130.88.0.1"), Hosts: []*lab.LocalHost{{Name: "lecturer", Services: Listen(445)}},
+	}))
+	do(l.CreateGateway("East", lab.VPNGateway{Connections: []lab.GatewayConnection{
+		{Name: "West", To: lab.ToVirtualNetwork}, {Name: "West", To: lab.ToLocalNetwork},
+	}}))
 
 	worker := lab.Role{
 		Name: "Worker", InstanceCount: 2, Services: Listen(7000, 7001, 22),
@@ -181,4 +189,49 @@ func first(yes bool, b *lab.InternalLoadBalancer) *lab.InternalLoadBalancer {
 		return b
 	}
 	return nil
+}
+
+// SameNames is a lab whose endpoints have one name: two virtual machines with RDP, two roles with Endpoint1 in production and in staging, each
+// with an access control list that denies 203.0.113.4 by its first rule. The line of each rule is the public port, that of its endpoint a
+// thousand more; those of staging are a hundred more.
+func SameNames(t testing.TB) *lab.Lab {
+	t.Helper()
+	l, err := lab.New("same-names", lab.Origin{})
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(err)
+	list := func(line int) []lab.ACLRule {
+		return []lab.ACLRule{
+			{Order: 1, RemoteSubnet: netip.MustParsePrefix("203.0.113.4/32"), Origin: at(line)},
+			{Order: 2, Permit: true, RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"), Origin: at(line)},
+		}
+	}
+	for i, name := range []string{"one", "two"} {
+		port := uint16(101 + i)
+		do(l.CreateHostedService(lab.HostedService{Name: "desk-" + name, Location: "West US"}))
+		for k, vm := range []string{name + "-a", name + "-b"} {
+			port := port + 10*uint16(k)
+			do(l.AddVirtualMachine("desk-"+name, lab.VirtualMachine{Name: vm, Endpoints: []lab.VMEndpoint{
+				{Name: "RDP", PublicPort: port, LocalPort: 3389, ACL: list(int(port)), Origin: at(1000 + int(port))},
+			}}))
+		}
+	}
+	do(l.CreateHostedService(lab.HostedService{Name: "shop", Location: "West US"}))
+	for more, slot := range []lab.Slot{lab.Production, lab.Staging} {
+		var roles []lab.Role
+		for i, name := range []string{"Web", "Admin"} {
+			port := uint16(301 + i)
+			roles = append(roles, lab.Role{Name: name, InstanceCount: 1, InputEndpoints: []lab.InputEndpoint{{
+				Name: "Endpoint1", Protocol: emu.TCP, Port: port, ACL: list(int(port) + 100*more), Origin: at(1000 + int(port) + 100*more),
+			}}})
+		}
+		do(l.CreateDeployment("shop", lab.PackageDeployment{Slot: slot, Roles: roles}))
+	}
+	do(l.CreateInternetHost(lab.InternetHost{Name: "denied", Address: netip.MustParseAddr("203.0.113.4")}))
+	do(l.CreateInternetHost(lab.InternetHost{Name: "stranger", Address: netip.MustParseAddr("198.51.100.4")}))
+	return l
 }

@@ -122,9 +122,13 @@ func rules(rt *rapid.T) []lab.GuestFirewallRule {
 }
 
 func deployment(rt *rapid.T, slot lab.Slot) lab.PackageDeployment {
-	return lab.PackageDeployment{Slot: slot, Name: string(slot), Roles: []lab.Role{{
+	web := lab.Role{
 		Name: "Web", InstanceCount: rapid.IntRange(1, 2).Draw(rt, "count"), Services: Listen(80),
 		InputEndpoints:    []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
 		InternalEndpoints: []lab.InternalEndpoint{{Name: "Peer", Protocol: "tcp", Ports: emu.PortRange{First: 7000, Last: 7000}}},
-	}}}
+	}
+	if rapid.IntRange(0, 3).Draw(rt, "remote desktop") == 0 {
+		web = WithRemoteDesktop(web)
+	}
+	return lab.PackageDeployment{Slot: slot, Name: string(slot), Roles: []lab.Role{web}}
 }

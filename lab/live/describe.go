@@ -84,7 +84,10 @@ func (s *server) info() Info {
 			Subnets: []SubnetInfo{}, DNSServers: append([]netip.Addr{}, v.DNSServers...),
 		}
 		if g := v.Gateway; g != nil {
-			n.Gateway = &GatewayInfo{g.Address, append([]string{}, g.Connections...)}
+			n.Gateway = &GatewayInfo{g.Address, g.Names(), []PeerInfo{}, g.ClientAddressPool, g.Profile}
+			for _, c := range g.Connections {
+				n.Gateway.Peers = append(n.Gateway.Peers, PeerInfo{c.Name, c.To, c.Dedicated})
+			}
 		}
 		for _, sub := range v.Subnets {
 			n.Subnets = append(n.Subnets, SubnetInfo{sub.Name, sub.AddressPrefix})
@@ -103,7 +106,7 @@ func (s *server) info() Info {
 		info.InternetHosts = append(info.InternetHosts, d.host(lab.Member{InternetHost: h}))
 	}
 	for _, n := range d.lab.LocalNetworks {
-		site := LocalNetworkInfo{n.Name, n.AddressSpace, n.VPNGatewayAddress, []HostInfo{}}
+		site := LocalNetworkInfo{n.Name, n.AddressSpace, n.VPNGatewayAddress, n.Address, []HostInfo{}}
 		for _, h := range n.Hosts {
 			site.Hosts = append(site.Hosts, d.host(lab.Member{LocalHost: h}))
 		}
@@ -162,7 +165,7 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) Deploymen
 	}
 	for _, i := range of.Instances {
 		h := d.host(lab.Member{Instance: i})
-		h.Deployment, h.Slot = of.Name, info.Slot
+		h.Deployment, h.Slot, h.DNSName = of.Name, info.Slot, c.PublicNameOf(of, i)
 		info.Instances = append(info.Instances, h)
 	}
 	return info

@@ -104,7 +104,7 @@ func TestGatewayOperations(t *testing.T) {
 	do(t, c, lab.CreateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{
 		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Hosts: []*lab.LocalHost{{Name: "desk"}},
 	}})
-	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
+	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: lab.ConnectTo("hq")}})
 	isSeen(t, c, "desk", "web1:80", emu.Open)
 	info, err := c.Lab(t.Context())
 	if err != nil || len(info.LocalNetworks) != 1 || len(info.LocalNetworks[0].Hosts) != 1 || info.VirtualNetworks[0].Gateway == nil {
@@ -115,7 +115,7 @@ func TestGatewayOperations(t *testing.T) {
 	if err != nil || p.Verdict == emu.Open || !p.Agrees {
 		t.Errorf("without the gateway: %+v, %v", p, err)
 	}
-	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: []string{"hq"}}})
+	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: lab.ConnectTo("hq")}})
 	isSeen(t, c, "desk", "web1:80", emu.Open)
 
 	// Hosts come and go behind the tunnel, which stays.

@@ -69,13 +69,25 @@ type VirtualNetworkInfo struct {
 type GatewayInfo struct {
 	Address     netip.Addr `json:"address"`     // public
 	Connections []string   `json:"connections"` // names of local network sites and virtual networks
+	// Peers are the connections with what they lead to.
+	Peers             []PeerInfo     `json:"peers"`
+	ClientAddressPool []netip.Prefix `json:"clientAddressPool,omitempty"` // of point-to-site clients, which a lab doesn't have
+	Profile           string         `json:"profile,omitempty"`
+}
+
+// PeerInfo is what a gateway leads to.
+type PeerInfo struct {
+	Name      string          `json:"name"`
+	Kind      lab.NetworkKind `json:"kind"`
+	Dedicated bool            `json:"dedicated,omitempty"` // a circuit, which a lab doesn't have
 }
 
 // LocalNetworkInfo is an on-premises site.
 type LocalNetworkInfo struct {
 	Name              string         `json:"name"`
 	AddressSpace      []netip.Prefix `json:"addressSpace"`
-	VPNGatewayAddress netip.Addr     `json:"vpnGatewayAddress,omitzero"`
+	VPNGatewayAddress netip.Addr     `json:"vpnGatewayAddress,omitzero"` // as it was asked for
+	Address           netip.Addr     `json:"address"`                    // of the VPN device, on the internet of the lab
 	Hosts             []HostInfo     `json:"hosts"`
 }
 
@@ -198,7 +210,7 @@ type FirewallRuleInfo struct {
 // HostInfo is an instance, a web site or an internet host.
 type HostInfo struct {
 	Name         string            `json:"name"`
-	DNSName      string            `json:"dnsName,omitempty"` // of a web site
+	DNSName      string            `json:"dnsName,omitempty"` // of a web site, or of an instance's own public address
 	Location     string            `json:"location,omitempty"`
 	Address      netip.Addr        `json:"address,omitzero"` // of an instance: its DIP, none while it is deallocated
 	Static       bool              `json:"static,omitempty"` // the DIP was asked for

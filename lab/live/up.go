@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vnetlab/emu"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kernel"
 	"vnetlab/lab/compile"
@@ -37,8 +38,9 @@ type UpRequest struct {
 
 // Running is a lab that this process started.
 type Running struct {
-	Name string
-	PID  int // of the supervisor
+	Name  string
+	PID   int            // of the supervisor
+	Notes []labfile.Note // on the lab file
 
 	ended chan struct{} // closed when the supervisor is dead and reaped
 	err   error         // how it ended
@@ -77,7 +79,9 @@ func Up(ctx context.Context, req UpRequest) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	compile.Network(loaded.Lab) // what can't be compiled fails here, where nothing has been done yet
+	if err := emu.CheckRules(compile.Network(loaded.Lab)); err != nil {
+		return nil, err // here, where nothing has been done yet
+	}
 	if os.Geteuid() != 0 {
 		return nil, &Error{Message: "starting a lab needs root: it makes network namespaces", Hint: "run it with sudo"}
 	}
@@ -102,6 +106,7 @@ func Up(ctx context.Context, req UpRequest) (*Running, error) {
 		return nil, errors.Join(err, l.remove())
 	}
 	l.release()
+	r.Notes = loaded.Notes
 	return r, nil
 }
 

@@ -1,6 +1,9 @@
 // Package netcfg reads a network configuration, NetworkConfig.netcfg: all virtual networks of a subscription, with their DNS
 // servers and the local network sites they are connected to (MSDN "Azure Virtual Network Configuration Schema"). Whether address
 // spaces and subnets fit together is left to the platform's operations.
+//
+// Files are taken as the platform exported them: with places for what isn't there, addresses with bits and zeros too
+// many, and parts that a lab doesn't build, for which there are notes.
 package netcfg
 
 import (
@@ -20,16 +23,12 @@ type NetworkConfiguration struct {
 	VirtualNetworkSites []VirtualNetworkSite // in file order
 	Origin              emu.Origin
 
-	withoutEffect []strictxml.Note
-	unsupported   strictxml.Errors
+	notes []strictxml.Note
 }
 
-// WithoutEffect lists what was accepted but has no effect on the network, in file order.
-func (c *NetworkConfiguration) WithoutEffect() []strictxml.Note { return c.withoutEffect }
-
-// Unsupported lists what is right for the platform but can't be built by this version of vnetlab, in file order. A lab must not go
-// on without it.
-func (c *NetworkConfiguration) Unsupported() strictxml.Errors { return c.unsupported }
+// WithoutEffect lists notes on what was accepted but has no effect on the network, or another than the file says, in
+// file order.
+func (c *NetworkConfiguration) WithoutEffect() []strictxml.Note { return c.notes }
 
 // DNSServer is a name server that networks can refer to. Its name is a label only.
 type DNSServer struct {
@@ -43,9 +42,8 @@ type LocalNetworkSite struct {
 	Name              string
 	AddressSpace      []Prefix
 	VPNGatewayAddress netip.Addr // zero: none
-	// VirtualNetworkSite is the virtual network of the same file that the site stands for: the one with exactly its address space
-	// ("Configure a VNet to VNet connection"), unless it has a VPN device and that network isn't joined to the site's. Empty: it is on the
-	// customer's premises.
+	// VirtualNetworkSite is the virtual network of the same file that the site stands for: see standIns. Empty: the
+	// site is on the customer's premises.
 	VirtualNetworkSite string
 	Origin             emu.Origin
 }
@@ -78,8 +76,8 @@ type Subnet struct {
 
 // Gateway joins a virtual network to other networks.
 type Gateway struct {
-	Profile              string // empty: not given
-	VPNClientAddressPool []Prefix
+	Profile              string   // empty: not given
+	VPNClientAddressPool []Prefix // of point-to-site clients
 	Connections          []Connection
 	Origin               emu.Origin
 }
@@ -87,6 +85,6 @@ type Gateway struct {
 // Connection leads to a local network site.
 type Connection struct {
 	LocalNetworkSite string
-	Type             string // IPsec, Dedicated; empty: not given
+	Type             string // IPsec or Dedicated
 	Origin           emu.Origin
 }

@@ -2,64 +2,56 @@ package netcfg
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 
+	"vnetlab/emu"
+	"vnetlab/lab"
 	"vnetlab/lab/strictxml"
 )
 
-// devices are the addresses that VPN devices have in a lab: those that are set aside for documentation (RFC 5737).
-var devices = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("192.0.2.0/24")}
+// gatewaySubnet is the subnet that a gateway is in ("Azure Virtual Network Configuration Schema").
+const gatewaySubnet = "GatewaySubnet"
 
-// standIns finds out which local network sites stand for virtual networks of the file. Of several with the same address space, the one
-// with the site's name is meant. A site of another name that has a VPN device is on the customer's premises, whose addresses may be those of a
-// virtual network that isn't joined to the site's; where two virtual networks name each other, sites stand for them all the same.
+// standIns finds out which local network sites stand for virtual networks of the file. Each of two joined virtual
+// networks has the other as a local network site, with exactly its address space, and its gateway is connected to
+// that site ("Configure a VNet to VNet connection"). So a site stands for a virtual network with its address space
+// where that network is connected to a site with the address space of the first one's. Another network that happens
+// to have a site's addresses has nothing to do with it.
+//
+// A lab writes one half of such a pair as a site whose VPN device has an address of the lab's own, which no device
+// elsewhere has.
 func (c *NetworkConfiguration) standIns() {
 	for i, site := range c.LocalNetworkSites {
-		var candidates []string
 		for _, v := range c.VirtualNetworkSites {
-			if sameSpace(v.AddressSpace, site.AddressSpace) {
-				candidates = append(candidates, v.Name)
+			// Of several that it may stand for, the one with its name is meant.
+			if sameSpace(v.AddressSpace, site.AddressSpace) &&
+				(c.joined(site, v) || lab.OfDatacenter(site.VPNGatewayAddress)) &&
+				(c.LocalNetworkSites[i].VirtualNetworkSite == "" || v.Name == site.Name) {
+				c.LocalNetworkSites[i].VirtualNetworkSite = v.Name
 			}
-		}
-		device := slices.ContainsFunc(devices, func(p netip.Prefix) bool { return p.Contains(site.VPNGatewayAddress) })
-		switch {
-		case slices.Contains(candidates, site.Name):
-			c.LocalNetworkSites[i].VirtualNetworkSite = site.Name
-		case device && !c.joined(site):
-		case len(candidates) == 1:
-			c.LocalNetworkSites[i].VirtualNetworkSite = candidates[0]
-		case len(candidates) > 1:
-			c.unsupported.Add(site.Origin, "local network site %.60q: several virtual networks have its address space, so it can't be told which it stands for", site.Name).
-				WithHint("give it the name of one of them: %s", strings.Join(candidates, ", "))
 		}
 	}
 }
 
-// joined says whether a virtual network with the address space of a site and one that is connected to the site name each other.
-func (c *NetworkConfiguration) joined(site LocalNetworkSite) bool {
-	for _, from := range c.VirtualNetworkSites {
-		if !slices.ContainsFunc(c.connections(from), func(to LocalNetworkSite) bool { return to.Name == site.Name }) {
-			continue
-		}
-		for _, v := range c.VirtualNetworkSites {
-			if v.Name != from.Name && sameSpace(v.AddressSpace, site.AddressSpace) &&
-				slices.ContainsFunc(c.connections(v), func(back LocalNetworkSite) bool { return sameSpace(back.AddressSpace, from.AddressSpace) }) {
-				return true
-			}
-		}
-	}
-	return false
+// joined reports whether a virtual network that is connected to a site and the one that the site may stand for name
+// each other.
+func (c *NetworkConfiguration) joined(site LocalNetworkSite, v VirtualNetworkSite) bool {
+	return slices.ContainsFunc(c.VirtualNetworkSites, func(from VirtualNetworkSite) bool {
+		return from.Name != v.Name &&
+			slices.ContainsFunc(c.connections(from), func(to LocalNetworkSite) bool { return to.Name == site.Name }) &&
+			slices.ContainsFunc(c.connections(v),
+				func(back LocalNetworkSite) bool { return sameSpace(back.AddressSpace, from.AddressSpace) })
+	})
 }
 
-// connections lists the sites that the gateway of a virtual network is connected to.
+// connections lists the sites that a virtual network has tunnels to.
 func (c *NetworkConfiguration) connections(v VirtualNetworkSite) (all []LocalNetworkSite) {
 	if v.Gateway == nil {
 		return nil
 	}
 	for _, site := range c.LocalNetworkSites {
-		if slices.ContainsFunc(v.Gateway.Connections, func(to Connection) bool { return to.LocalNetworkSite == site.Name }) {
+		if slices.ContainsFunc(v.Gateway.Connections,
+			func(to Connection) bool { return to.LocalNetworkSite == site.Name && to.Type == IPsec }) {
 			all = append(all, site)
 		}
 	}
@@ -77,31 +69,45 @@ func sorted(all []Prefix) []string {
 	return slices.Compact(texts)
 }
 
-// note collects what has no effect and what can't be built.
-func (c *NetworkConfiguration) note() {
-	const hint = "remove it, and the lab is without it"
+func (c *NetworkConfiguration) note(at emu.Origin, format string, args ...any) {
+	c.notes = append(c.notes, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...), Differs: true})
+}
+
+// noteDifferences collects what a lab has otherwise than the file says.
+func (c *NetworkConfiguration) noteDifferences() {
 	for _, l := range c.LocalNetworkSites {
-		if l.VirtualNetworkSite != "" && l.VPNGatewayAddress.IsValid() {
-			c.withoutEffect = append(c.withoutEffect, strictxml.Note{
-				Origin: l.Origin,
-				Text: fmt.Sprintf("<VPNGatewayAddress> of local network site %.60q has no effect: it stands for the virtual network %.60q, whose gateway has the address that the platform gives it",
-					l.Name, l.VirtualNetworkSite),
-			})
+		if l.VirtualNetworkSite != "" && l.VPNGatewayAddress.IsValid() && !lab.OfDatacenter(l.VPNGatewayAddress) {
+			c.note(l.Origin, "<VPNGatewayAddress> of local network site %.60q has no effect: it stands for the virtual network %.60q, whose gateway has an address of the lab's own",
+				l.Name, l.VirtualNetworkSite)
 		}
 	}
 	for _, v := range c.VirtualNetworkSites {
-		if v.Gateway == nil {
+		g := v.Gateway
+		if g == nil {
 			continue
 		}
-		if len(v.Gateway.VPNClientAddressPool) > 0 {
-			c.unsupported.Add(v.Gateway.VPNClientAddressPool[0].Origin, "gateway of virtual network site %.60q: this version of vnetlab can't build point-to-site connections", v.Name).WithHint(hint)
+		if !v.CanHaveGateway() {
+			if len(g.Connections) > 0 || len(g.VPNClientAddressPool) > 0 {
+				c.note(g.Origin, "virtual network site %.60q has no subnet named %s, so that no gateway can be created in it: it isn't connected", v.Name, gatewaySubnet)
+			}
+			continue
 		}
-		for _, connection := range v.Gateway.Connections {
-			if connection.Type == "Dedicated" {
-				c.unsupported.Add(connection.Origin, "gateway of virtual network site %.60q: this version of vnetlab can't build dedicated connections (ExpressRoute)", v.Name).WithHint(hint)
+		if len(g.VPNClientAddressPool) > 0 {
+			c.note(g.VPNClientAddressPool[0].Origin,
+				"the lab has no point-to-site clients: nobody connects to the virtual network site %.60q with an address of the pool", v.Name)
+		}
+		for _, connection := range g.Connections {
+			if connection.Type == Dedicated {
+				c.note(connection.Origin,
+					"the lab has no dedicated circuits (ExpressRoute): virtual network site %.60q isn't connected to local network site %.60q by one",
+					v.Name, connection.LocalNetworkSite)
 			}
 		}
 	}
-	strictxml.SortNotes(c.withoutEffect)
-	c.unsupported.Sort()
+	strictxml.SortNotes(c.notes)
+}
+
+// CanHaveGateway reports whether the virtual network has a subnet for a gateway.
+func (v VirtualNetworkSite) CanHaveGateway() bool {
+	return slices.ContainsFunc(v.Subnets, func(s Subnet) bool { return s.Name == gatewaySubnet })
 }

@@ -21,16 +21,24 @@ var (
 	named = strictxml.Named
 
 	text         = spec{Text: true}
+	blank        = spec{Text: true, Blank: true}
 	addressSpace = spec{Children: children{"AddressPrefix": some(text)}}
 )
 
-// schema describes the document, as MSDN's page has it. The order of a network's parts differs between its pages, so any will do.
+// The types of connections.
+const (
+	IPsec     = "IPsec"
+	Dedicated = "Dedicated" // ExpressRoute
+)
+
+// schema describes the document, as MSDN's page has it. The order of a network's parts differs between its pages, so
+// any will do. Containers may be empty, and a reference without a connection is one by IPsec.
 var schema = strictxml.Schema{Namespace: Namespace, Root: "NetworkConfiguration", Spec: spec{
-	Children: children{"VirtualNetworkConfiguration": one(spec{Children: children{
+	Children: children{"VirtualNetworkConfiguration": maybe(spec{Children: children{
 		"Dns": maybe(spec{Children: children{"DnsServers": maybe(spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
 		"LocalNetworkSites": maybe(spec{Children: children{"LocalNetworkSite": many(spec{
 			Required: []string{"name"},
-			Children: children{"AddressSpace": one(addressSpace), "VPNGatewayAddress": maybe(text)},
+			Children: children{"AddressSpace": one(addressSpace), "VPNGatewayAddress": maybe(blank)},
 		})}}),
 		"VirtualNetworkSites": maybe(spec{Children: children{"VirtualNetworkSite": many(virtualNetworkSite)}}),
 	}})},
@@ -40,7 +48,7 @@ var virtualNetworkSite = spec{
 	Required: []string{"name"},
 	Optional: []string{"AffinityGroup", "Location"},
 	Children: children{
-		"Label":         maybe(text),
+		"Label":         maybe(blank),
 		"AddressSpace":  one(addressSpace),
 		"Subnets":       maybe(spec{Children: children{"Subnet": many(spec{Required: []string{"name"}, Children: children{"AddressPrefix": one(text)}})}}),
 		"DnsServersRef": maybe(spec{Children: children{"DnsServerRef": many(named)}}),
@@ -50,7 +58,7 @@ var virtualNetworkSite = spec{
 				"VPNClientAddressPool": maybe(spec{Children: children{"AddressPrefix": many(text)}}),
 				"ConnectionsToLocalNetwork": maybe(spec{Children: children{"LocalNetworkSiteRef": many(spec{
 					Required: []string{"name"},
-					Children: children{"Connection": some(spec{Required: []string{"type"}})},
+					Children: children{"Connection": many(spec{Optional: []string{"type"}})},
 				})}}),
 			},
 		}),
@@ -74,7 +82,7 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 	local := body.Child("LocalNetworkSites").All("LocalNetworkSite")
 	strictxml.Unique(local, "name", "local network site")
 	for _, e := range local {
-		c.LocalNetworkSites = append(c.LocalNetworkSites, readLocal(e))
+		c.LocalNetworkSites = append(c.LocalNetworkSites, c.readLocal(e))
 	}
 	sites := body.Child("VirtualNetworkSites").All("VirtualNetworkSite")
 	strictxml.Unique(sites, "name", "virtual network site")
@@ -86,38 +94,50 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 		return nil, err
 	}
 	c.standIns()
-	c.note()
+	c.noteDifferences()
 	return c, nil
 }
 
-func readLocal(e *element) LocalNetworkSite {
-	l := LocalNetworkSite{Name: e.Get("name"), AddressSpace: readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
+func (c *NetworkConfiguration) readLocal(e *element) LocalNetworkSite {
+	l := LocalNetworkSite{Name: e.Get("name"),
+		AddressSpace: c.readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
 	if g := e.Child("VPNGatewayAddress"); g != nil && g.Text != "" {
-		addr, err := netip.ParseAddr(g.Text)
-		if err != nil || !addr.Is4() {
+		addr, ok := strictxml.ParseAddress(g.Text)
+		if !ok {
 			g.Fail("VPNGatewayAddress is %.60q, expected an IPv4 address", g.Text)
+			return l
 		}
 		l.VPNGatewayAddress = addr
+		if strictxml.Octal(g.Text) {
+			c.note(g.Origin, "VPNGatewayAddress %.60q is read as %s", g.Text, addr)
+		}
 	}
 	return l
 }
 
-func readPrefixes(elements []*element) []Prefix {
+// readPrefixes reads the prefixes of an address space. One that is there already doesn't count.
+func (c *NetworkConfiguration) readPrefixes(elements []*element) []Prefix {
 	var all []Prefix
 	for _, e := range elements {
-		all = append(all, Prefix{readPrefix(e), e.Origin})
+		p := c.readPrefix(e)
+		if !slices.ContainsFunc(all, func(o Prefix) bool { return o.Prefix == p }) {
+			all = append(all, Prefix{p, e.Origin})
+		}
 	}
 	return all
 }
 
 // readPrefix reads the text of an element. The platform took 10.0.0.11/8 for 10.0.0.0/8.
-func readPrefix(e *element) netip.Prefix {
+func (c *NetworkConfiguration) readPrefix(e *element) netip.Prefix {
 	if e == nil || e.Text == "" {
 		return netip.Prefix{}
 	}
 	p, ok := strictxml.ParsePrefix(e.Text)
-	if !ok {
+	switch {
+	case !ok:
 		e.Fail("%s is %.60q, expected an IPv4 prefix such as 10.0.0.0/16", e.Name, e.Text)
+	case strictxml.Octal(e.Text):
+		c.note(e.Origin, "%s %.60q is read as %s", e.Name, e.Text, p)
 	}
 	return p
 }
@@ -136,7 +156,7 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 		Name:          e.Get("name"),
 		AffinityGroup: e.Get("AffinityGroup"),
 		Location:      e.Get("Location"),
-		AddressSpace:  readPrefixes(e.Child("AddressSpace").All("AddressPrefix")),
+		AddressSpace:  c.readPrefixes(e.Child("AddressSpace").All("AddressPrefix")),
 		Origin:        e.Origin,
 	}
 	if l := e.Child("Label"); l != nil {
@@ -153,7 +173,8 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 	subnets := e.Child("Subnets").All("Subnet")
 	strictxml.Unique(subnets, "name", "subnet")
 	for _, s := range subnets {
-		v.Subnets = append(v.Subnets, Subnet{Name: s.Get("name"), AddressPrefix: readPrefix(s.Child("AddressPrefix")), Origin: s.Origin})
+		v.Subnets = append(v.Subnets,
+			Subnet{Name: s.Get("name"), AddressPrefix: c.readPrefix(s.Child("AddressPrefix")), Origin: s.Origin})
 	}
 	refs := e.Child("DnsServersRef").All("DnsServerRef")
 	strictxml.Unique(refs, "name", "reference to DNS server")
@@ -163,25 +184,29 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 			v.DNSServers = append(v.DNSServers, DNSServer{Name: dns[i], Address: c.DNSServers[i].Address, Origin: r.Origin})
 		}
 	}
-	v.Gateway = readGateway(e.Child("Gateway"), local)
+	v.Gateway = c.readGateway(e.Child("Gateway"), local)
 	return v
 }
 
-func readGateway(e *element, local []string) *Gateway {
+func (c *NetworkConfiguration) readGateway(e *element, local []string) *Gateway {
 	if e == nil {
 		return nil
 	}
 	g := &Gateway{
-		Profile:              e.OneOf("profile", "", "Small", "Medium", "Large", "ExtraLarge"),
-		VPNClientAddressPool: readPrefixes(e.Child("VPNClientAddressPool").All("AddressPrefix")),
-		Origin:               e.Origin,
+		Profile: e.Get("profile"), VPNClientAddressPool: c.readPrefixes(e.Child("VPNClientAddressPool").All("AddressPrefix")), Origin: e.Origin,
 	}
 	refs := e.Child("ConnectionsToLocalNetwork").All("LocalNetworkSiteRef")
 	strictxml.Unique(refs, "name", "reference to local network site")
 	for _, r := range refs {
-		connection := Connection{LocalNetworkSite: r.Get("name"), Origin: r.Origin}
-		for _, t := range r.All("Connection") {
-			connection.Type = t.OneOf("type", "", "IPsec", "Dedicated")
+		connection := Connection{LocalNetworkSite: r.Get("name"), Type: IPsec, Origin: r.Origin}
+		types := r.All("Connection")
+		for _, t := range types {
+			connection.Type = t.OneOf("type", IPsec, IPsec, Dedicated)
+			if !slices.Contains(g.Connections, connection) {
+				g.Connections = append(g.Connections, connection)
+			}
+		}
+		if len(types) == 0 {
 			g.Connections = append(g.Connections, connection)
 		}
 		mustExist(r, "local network site", local)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"vnetlab/lab"
 )
@@ -17,6 +18,8 @@ type (
 		DNS     *dnsServers   `xml:"VirtualNetworkConfiguration>Dns"`
 		Local   *localSites   `xml:"VirtualNetworkConfiguration>LocalNetworkSites"`
 		Sites   []writtenSite `xml:"VirtualNetworkConfiguration>VirtualNetworkSites>VirtualNetworkSite"`
+
+		standIns map[string]string // by the virtual network
 	}
 	dnsServers struct {
 		Servers []writtenServer `xml:"DnsServers>DnsServer"`
@@ -56,14 +59,19 @@ type (
 		Name string `xml:"name,attr"`
 	}
 	writtenGateway struct {
-		Connections *connections `xml:"ConnectionsToLocalNetwork"`
+		Profile     string      `xml:"profile,attr,omitempty"`
+		Clients     *space      `xml:"VPNClientAddressPool"`
+		Connections connections `xml:"ConnectionsToLocalNetwork"`
+	}
+	space struct {
+		Prefixes []string `xml:"AddressPrefix"`
 	}
 	connections struct {
 		Sites []siteReference `xml:"LocalNetworkSiteRef"`
 	}
 	siteReference struct {
-		Name       string     `xml:"name,attr"`
-		Connection connection `xml:"Connection"`
+		Name        string       `xml:"name,attr"`
+		Connections []connection `xml:"Connection"`
 	}
 	connection struct {
 		Type string `xml:"type,attr"`
@@ -80,10 +88,8 @@ func WriteNetworkConfiguration(w io.Writer, networks []lab.VirtualNetwork, sites
 		d.addLocal(s.Name, s.AddressSpace, s.VPNGatewayAddress)
 	}
 	for _, n := range networks {
-		site := writtenSite{Name: n.Name, AffinityGroup: n.AffinityGroup, Location: n.Location}
-		for _, p := range n.AddressSpace {
-			site.AddressSpace = append(site.AddressSpace, p.String())
-		}
+		site := writtenSite{Name: n.Name, AffinityGroup: n.AffinityGroup, Location: n.Location,
+			AddressSpace: texts(n.AddressSpace)}
 		if len(n.Subnets) > 0 {
 			site.Subnets = &writtenSubnets{}
 		}
@@ -101,11 +107,7 @@ func WriteNetworkConfiguration(w io.Writer, networks []lab.VirtualNetwork, sites
 			d.addServer(a)
 		}
 		if n.Gateway != nil {
-			site.Gateway = &writtenGateway{}
-			for _, c := range n.Gateway.Connections {
-				site.Gateway.connect(c)
-				d.addStandIn(c, networks)
-			}
+			site.Gateway = d.gateway(n.Gateway, networks)
 		}
 		d.Sites = append(d.Sites, site)
 	}
@@ -132,31 +134,64 @@ func (d *document) addServer(a netip.Addr) {
 	}
 }
 
-func (g *writtenGateway) connect(name string) {
-	if g.Connections == nil {
-		g.Connections = &connections{}
+// gateway writes a gateway. What leads to a virtual network leads to a local network site that stands for it.
+func (d *document) gateway(g *lab.VPNGateway, networks []lab.VirtualNetwork) *writtenGateway {
+	w := &writtenGateway{Profile: g.Profile}
+	if len(g.ClientAddressPool) > 0 {
+		w.Clients = &space{texts(g.ClientAddressPool)}
 	}
-	g.Connections.Sites = append(g.Connections.Sites, siteReference{name, connection{"IPsec"}})
+	for _, c := range g.Connections {
+		name, kind := c.Name, connection{IPsec}
+		if c.Dedicated {
+			kind.Type = Dedicated
+		}
+		if c.To == lab.ToVirtualNetwork {
+			name = d.standIn(c.Name, networks)
+		}
+		if i := slices.IndexFunc(w.Connections.Sites, func(r siteReference) bool { return r.Name == name }); i >= 0 {
+			w.Connections.Sites[i].Connections = append(w.Connections.Sites[i].Connections, kind)
+			continue
+		}
+		w.Connections.Sites = append(w.Connections.Sites, siteReference{name, []connection{kind}})
+	}
+	return w
 }
 
-// addStandIn adds a local network site for the virtual network of a name, where there is one.
-func (d *document) addStandIn(name string, networks []lab.VirtualNetwork) {
-	i := slices.IndexFunc(networks, func(n lab.VirtualNetwork) bool { return n.Name == name })
-	if i < 0 || d.Local != nil && slices.ContainsFunc(d.Local.Sites, func(l writtenLocal) bool { return l.Name == name }) {
-		return
+// standIn is the name of the local network site that stands for a virtual network. It is called like the network,
+// unless a site of the customer's is.
+func (d *document) standIn(network string, networks []lab.VirtualNetwork) string {
+	if name, ok := d.standIns[network]; ok {
+		return name
 	}
-	var gateway netip.Addr
-	if networks[i].Gateway != nil {
-		gateway = networks[i].Gateway.Address
+	name := network
+	for d.Local != nil &&
+		slices.ContainsFunc(d.Local.Sites, func(l writtenLocal) bool { return strings.EqualFold(l.Name, name) }) {
+		name += "-network"
 	}
-	d.addLocal(name, networks[i].AddressSpace, gateway)
+	if d.standIns == nil {
+		d.standIns = map[string]string{}
+	}
+	d.standIns[network] = name
+	if i := slices.IndexFunc(networks, func(n lab.VirtualNetwork) bool { return n.Name == network }); i >= 0 {
+		var gateway netip.Addr
+		if networks[i].Gateway != nil {
+			gateway = networks[i].Gateway.Address
+		}
+		d.addLocal(name, networks[i].AddressSpace, gateway)
+	}
+	return name
+}
+
+func texts(prefixes []netip.Prefix) []string {
+	all := make([]string, len(prefixes))
+	for i, p := range prefixes {
+		all[i] = p.String()
+	}
+	return all
 }
 
 func (d *document) addLocal(name string, space []netip.Prefix, gateway netip.Addr) {
-	site := writtenLocal{Name: name}
-	for _, p := range space {
-		site.AddressSpace = append(site.AddressSpace, p.String())
-	}
+	site := writtenLocal{Name: name, AddressSpace: texts(space)}
 	if gateway.IsValid() {
 		site.VPNGatewayAddress = gateway.String()
 	}

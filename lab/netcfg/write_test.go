@@ -118,19 +118,29 @@ const writtenGateways = `<?xml version="1.0" encoding="UTF-8"?>
         <AddressSpace>
           <AddressPrefix>10.1.0.0/16</AddressPrefix>
         </AddressSpace>
-        <Gateway></Gateway>
+        <Gateway>
+          <ConnectionsToLocalNetwork></ConnectionsToLocalNetwork>
+        </Gateway>
       </VirtualNetworkSite>
     </VirtualNetworkSites>
   </VirtualNetworkConfiguration>
 </NetworkConfiguration>
 `
 
+func toSite(name string) lab.GatewayConnection {
+	return lab.GatewayConnection{Name: name, To: lab.ToLocalNetwork}
+}
+
+func toNetwork(name string) lab.GatewayConnection {
+	return lab.GatewayConnection{Name: name, To: lab.ToVirtualNetwork}
+}
+
 func TestWriteGateways(t *testing.T) {
 	var b bytes.Buffer
 	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
 	err := WriteNetworkConfiguration(&b, []lab.VirtualNetwork{
-		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"), Gateway: &lab.VPNGateway{Address: netip.MustParseAddr("198.51.100.4"), Connections: []string{"hq", "East"}}},
-		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{Connections: []string{"West"}}},
+		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"), Gateway: &lab.VPNGateway{Address: netip.MustParseAddr("198.51.100.4"), Connections: []lab.GatewayConnection{toSite("hq"), toNetwork("East")}}},
+		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toNetwork("West")}}},
 		{Name: "Alone", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{}},
 	}, lab.LocalNetwork{Name: "hq", AddressSpace: space("192.168.10.0/24"), VPNGatewayAddress: netip.MustParseAddr("203.0.113.10"), Hosts: []*lab.LocalHost{{Name: "desk"}}})
 	if err != nil {
@@ -140,8 +150,8 @@ func TestWriteGateways(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	c, err := Read("n", b.Bytes())
-	if err != nil || c.Unsupported() != nil {
-		t.Fatal(err, c.Unsupported())
+	if err != nil {
+		t.Fatal(err)
 	}
 	for i, want := range []string{"", "East", "West"} {
 		if got := c.LocalNetworkSites[i]; got.VirtualNetworkSite != want {
@@ -150,13 +160,57 @@ func TestWriteGateways(t *testing.T) {
 	}
 }
 
+// TestWriteNames holds that a gateway's connections are read back as what they are, whatever has one name: a site and
+// a virtual network, and the site that stands for one.
+func TestWriteNames(t *testing.T) {
+	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
+	subnet := func(s string) []lab.Subnet {
+		return []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: netip.MustParsePrefix(s)}}
+	}
+	networks := []lab.VirtualNetwork{
+		{Name: "Prod net", Location: "West US", AddressSpace: space("10.0.0.0/16"), Subnets: subnet("10.0.9.0/29"), Gateway: &lab.VPNGateway{
+			Address: netip.MustParseAddr("198.18.0.16"), Profile: "Small", ClientAddressPool: space("172.16.0.0/24"),
+			Connections: []lab.GatewayConnection{toNetwork("Dev"), toSite("dev"), {Name: "Prod net", To: lab.ToLocalNetwork, Dedicated: true}, toSite("Prod net")},
+		}},
+		{Name: "Dev", Location: "West US", AddressSpace: space("10.1.0.0/16"), Subnets: subnet("10.1.9.0/29"), Gateway: &lab.VPNGateway{
+			Address: netip.MustParseAddr("198.18.0.17"),
+		}},
+	}
+	var b bytes.Buffer
+	if err := WriteNetworkConfiguration(&b, networks,
+		lab.LocalNetwork{Name: "dev", AddressSpace: space("130.88.0.0/24"), VPNGatewayAddress: netip.MustParseAddr("8.20.30.40"), Address: netip.MustParseAddr("198.19.128.1")},
+		lab.LocalNetwork{Name: "Prod net", AddressSpace: space("192.168.0.0/24"), Address: netip.MustParseAddr("203.0.113.4")},
+	); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read("n", b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sites []string
+	for _, l := range c.LocalNetworkSites {
+		sites = append(sites, fmt.Sprint(l.Name, " ", l.VPNGatewayAddress, " ", l.VirtualNetworkSite))
+	}
+	// One half of a pair of joined networks is one by the address of the other's gateway.
+	if diff := cmp.Diff([]string{"dev 8.20.30.40 ", "Prod net invalid IP ", "Dev-network 198.18.0.17 Dev"}, sites); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	want := &Gateway{Profile: "Small", VPNClientAddressPool: []Prefix{prefix("172.16.0.0/24")}, Connections: []Connection{
+		{LocalNetworkSite: "Dev-network", Type: IPsec}, {LocalNetworkSite: "dev", Type: IPsec},
+		{LocalNetworkSite: "Prod net", Type: Dedicated}, {LocalNetworkSite: "Prod net", Type: IPsec},
+	}}
+	if diff := cmp.Diff(want, c.VirtualNetworkSites[0].Gateway, ignore); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
 // TestPremisesWithTheAddressesOfANetwork holds that a site with a VPN device is read back as that, whatever network has its addresses, until the two
 // networks that it would join name each other.
 func TestPremisesWithTheAddressesOfANetwork(t *testing.T) {
 	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
 	networks := []lab.VirtualNetwork{
-		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"), Gateway: &lab.VPNGateway{Connections: []string{"hq"}}},
-		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{Connections: []string{"office"}}},
+		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"), Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("hq")}}},
+		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("office")}}},
 	}
 	for _, tt := range []struct{ hq, stands string }{{"192.168.0.0/16", ""}, {"10.1.0.0/16", "West"}} {
 		var b bytes.Buffer
@@ -167,8 +221,8 @@ func TestPremisesWithTheAddressesOfANetwork(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := Read("n", b.Bytes())
-		if err != nil || c.Unsupported() != nil {
-			t.Fatal(err, c.Unsupported())
+		if err != nil {
+			t.Fatal(err)
 		}
 		if got := c.LocalNetworkSites[0]; got.VirtualNetworkSite != tt.stands {
 			t.Errorf("beside hq %s the office stands for %q", tt.hq, got.VirtualNetworkSite)
@@ -185,7 +239,7 @@ func network(name string) *rapid.Generator[lab.VirtualNetwork] {
 		return netip.PrefixFrom(address.Draw(t, "address"), rapid.IntRange(8, 29).Draw(t, "bits")).Masked()
 	})
 	return rapid.Custom(func(t *rapid.T) lab.VirtualNetwork {
-		n := lab.VirtualNetwork{Name: name, AddressSpace: rapid.SliceOfN(prefixes, 1, 3).Draw(t, "address space")}
+		n := lab.VirtualNetwork{Name: name, AddressSpace: rapid.SliceOfNDistinct(prefixes, 1, 3, rapid.ID).Draw(t, "address space")}
 		if rapid.Bool().Draw(t, "in a group") {
 			n.AffinityGroup = rapid.StringMatching(`[A-Za-z][A-Za-z0-9_-]{0,20}`).Draw(t, "group")
 		} else {
@@ -211,8 +265,8 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := Read("n", b.Bytes())
-		if err != nil || c.Unsupported() != nil {
-			t.Fatalf("%v %v\n%s", err, c.Unsupported(), b.String())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, b.String())
 		}
 		var got []lab.VirtualNetwork
 		for _, site := range c.VirtualNetworkSites {

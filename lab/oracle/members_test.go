@@ -19,7 +19,7 @@ func TestMembersTruthTable(t *testing.T) {
 		{"firstOne", "web.cloudapp.net:80", strings.Replace(members, "SOURCE", "198.18.0.17", 1)},
 		{"web2", "web.cloudapp.net:80", "mixed: web1 open, seen as 198.18.0.16; web2 blocked by edge.web.cloudapp.net hairpin-to-self; web3 refused"},
 		{"site", "web.cloudapp.net:80", strings.Replace(members, "SOURCE", "198.18.16.2", 1)},
-		{"site", "web.cloudapp.net:83", strings.Replace(members, "SOURCE", "198.18.16.2", 1) + "; edge.web.cloudapp.net blocked by edge.web.cloudapp.net acl:web:listed:1"},
+		{"site", "web.cloudapp.net:83", strings.Replace(members, "SOURCE", "198.18.16.2", 1) + "; edge.web.cloudapp.net blocked by edge.web.cloudapp.net acl:web/listed:tcp/83:1"},
 		{"firstOne", "secondOne:1433", "open by secondOne, seen as 10.0.1.4"},
 		{"firstOne", "secondTwo:1433", "wrong-host by secondOne, seen as 10.0.1.4"},
 		{"firstOne", "secondTwo:1434", "wrong-host by secondOne"},

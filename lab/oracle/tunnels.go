@@ -10,16 +10,14 @@ import (
 )
 
 // throughTunnel walks from a network, virtual or local, into one that a gateway joins it to. The source address stays.
-func (w walk) throughTunnel(from string, source netip.Addr) ([]Outcome, bool) {
+func (w walk) throughTunnel(from lab.Domain, source netip.Addr) ([]Outcome, bool) {
 	for _, c := range w.lab.Connections() {
-		switch {
-		case c.LocalNetwork != nil && c.Network.Name == from && contains(c.LocalNetwork.AddressSpace, w.target.Address):
+		switch self := (lab.Domain{VirtualNetwork: c.Network.Name}); {
+		case self == from && c.LocalNetwork != nil && contains(c.LocalNetwork.AddressSpace, w.target.Address):
 			return w.intoSite(c.LocalNetwork, source), true
-		case c.LocalNetwork != nil && c.LocalNetwork.Name == from && contains(c.Network.AddressSpace, w.target.Address):
-			return w.intoNetwork(c.Network, source), true
-		case c.VirtualNetwork != nil && c.Network.Name == from && contains(c.VirtualNetwork.AddressSpace, w.target.Address):
+		case self == from && c.VirtualNetwork != nil && contains(c.VirtualNetwork.AddressSpace, w.target.Address):
 			return w.intoNetwork(c.VirtualNetwork, source), true
-		case c.VirtualNetwork != nil && c.VirtualNetwork.Name == from && contains(c.Network.AddressSpace, w.target.Address):
+		case c.Peer() == from && contains(c.Network.AddressSpace, w.target.Address):
 			return w.intoNetwork(c.Network, source), true
 		}
 	}
@@ -33,7 +31,7 @@ func (w walk) intoSite(n *lab.LocalNetwork, source netip.Addr) []Outcome {
 			return []Outcome{w.arrive(lab.Member{LocalHost: h}, w.target.Port, source)}
 		}
 	}
-	if lab.Gateway(n.AddressSpace[0]) == w.target.Address {
+	if lan := n.LAN(); lan.IsValid() && lab.Gateway(lan) == w.target.Address {
 		return blocked(rules.SiteName(n), rules.NoEndpoint)
 	}
 	return blocked(rules.SiteName(n), rules.NoInstance)
@@ -41,7 +39,7 @@ func (w walk) intoSite(n *lab.LocalNetwork, source netip.Addr) []Outcome {
 
 // intoNetwork arrives in a virtual network.
 func (w walk) intoNetwork(n *lab.VirtualNetwork, source netip.Addr) []Outcome {
-	edge := rules.EdgeName(n.Name)
+	edge := rules.NetworkEdgeName(n.Name)
 	isGateway := func(s lab.Subnet) bool { return lab.Gateway(s.AddressPrefix) == w.target.Address }
 	if slices.ContainsFunc(n.Subnets, isGateway) {
 		return blocked(edge, rules.PlatformPort)
@@ -65,17 +63,17 @@ func (w walk) intoNetwork(n *lab.VirtualNetwork, source netip.Addr) []Outcome {
 // fromSite walks out of an on-premises site: to a neighbour, through a tunnel, or to the internet.
 func (w walk) fromSite(h *lab.LocalHost) []Outcome {
 	n := w.lab.SiteOf(h)
-	router, lan := rules.SiteName(n), n.AddressSpace[0]
+	router, lan := rules.SiteName(n), n.LAN()
 	for _, other := range n.Hosts {
 		if other.Address == w.target.Address {
 			return []Outcome{w.arrive(lab.Member{LocalHost: other}, w.target.Port, h.Address)}
 		}
 	}
-	if outcome, ok := w.throughTunnel(n.Name, h.Address); ok {
+	if outcome, ok := w.throughTunnel(lab.Domain{LocalNetwork: n.Name}, h.Address); ok {
 		return outcome
 	}
 	switch a := w.target.Address; {
-	case a == lab.Gateway(lan) || a == n.VPNGatewayAddress:
+	case a == lab.Gateway(lan) || a == n.Address:
 		return blocked(router, rules.NoEndpoint)
 	case lan.Contains(a):
 		return []Outcome{{Verdict: emu.Timeout}}
@@ -84,5 +82,5 @@ func (w walk) fromSite(h *lab.LocalHost) []Outcome {
 	case contains(lab.PrivateSpace(), a):
 		return blocked(router, rules.PrivateAddress)
 	}
-	return w.public(n.VPNGatewayAddress)
+	return w.public(n.Address)
 }

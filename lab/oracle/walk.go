@@ -106,13 +106,13 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 			switch {
 			case m.DIP != a:
 			case other != d && d.VirtualNetwork == "":
-				return blocked(edge, rules.OtherDeployment)
+				return blocked(edge, rules.OtherDeploymentID(other.Name))
 			default:
 				return []Outcome{w.arrive(lab.Member{Instance: m}, w.target.Port, i.DIP)}
 			}
 		}
 	}
-	if outcome, ok := w.throughTunnel(d.VirtualNetwork, i.DIP); ok {
+	if outcome, ok := w.throughTunnel(d.Domain(), i.DIP); ok {
 		return outcome
 	}
 	own := slices.IndexFunc(subnets, func(p netip.Prefix) bool { return p.Contains(i.DIP) })
@@ -120,7 +120,7 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 	case own >= 0 && subnets[own].Contains(a): // nobody answers in the subnet: no rule is involved
 		return []Outcome{{Verdict: emu.Timeout}}
 	case d.VirtualNetwork == "" && contains(space, a):
-		return blocked(edge, rules.OtherDeployment)
+		return blocked(edge, rules.OtherDeploymentID(w.neighbor(d, a)))
 	case contains(space, a):
 		return blocked(edge, rules.NoInstance)
 	case contains(lab.PrivateSpace(), a):
@@ -130,6 +130,16 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 		return w.public(i.PublicIP)
 	}
 	return w.public(d.VIP)
+}
+
+// neighbor names the deployment beside d, outside any virtual network, that has an address in its block.
+func (w walk) neighbor(d *lab.Deployment, a netip.Addr) string {
+	for _, other := range w.lab.Deployments() {
+		if other.Domain() == d.Domain() && other.Block.Contains(a) {
+			return other.Name
+		}
+	}
+	return ""
 }
 
 // publicIP walks to an instance by its own public address: all ports lead to it, its guest firewall decides.
@@ -197,13 +207,13 @@ func (w walk) public(source netip.Addr) []Outcome {
 		}
 	}
 	for _, n := range w.lab.LocalNetworks {
-		if n.VPNGatewayAddress == a {
+		if n.Address == a {
 			return blocked(rules.SiteName(n), rules.NoEndpoint)
 		}
 	}
 	for _, n := range w.lab.VirtualNetworks {
 		if n.Gateway != nil && n.Gateway.Address == a {
-			return blocked(rules.EdgeName(n.Name), rules.PlatformPort)
+			return blocked(rules.NetworkEdgeName(n.Name), rules.PlatformPort)
 		}
 	}
 	if a == lab.PublicResolver {
@@ -240,24 +250,25 @@ func (w walk) vip(d *lab.Deployment, client, source netip.Addr) []Outcome {
 	s, _ := w.lab.CloudService(d.Service)
 	f, ok := d.Frontend(w.target.Address, w.target.Protocol, w.target.Port)
 	if ilb := d.InternalLoadBalancer; !ok && ilb != nil && ilb.Address == w.target.Address {
-		return because(blocked(edge, rules.NoEndpoint), s.Origin, "the internal load balancer %s of %s has no endpoint on port %d/%s",
+		return because(blocked(edge, rules.NoInternalEndpoint), s.Origin, "the internal load balancer %s of %s has no endpoint on port %d/%s",
 			ilb.Name, s.NameOf(d), w.target.Port, w.target.Protocol)
 	}
 	if !ok {
 		return because(blocked(edge, rules.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.NameOf(d), w.target.Port, w.target.Protocol)
 	}
+	inside := rules.Inside(!f.Internal && w.source.Instance != nil && w.lab.Domain(w.source.Instance) == d.Domain())
 	if permitted, rule := f.Permits(client); !permitted {
 		if rule == nil {
-			return blocked(edge, rules.ACLDefaultID(d, f))
+			return blocked(edge, rules.ACLDefaultID(d, f, inside))
 		}
-		return blocked(edge, rules.ACLRuleID(d, f, *rule))
+		return blocked(edge, rules.ACLRuleID(d, f, inside, *rule))
 	}
 	serving := f.Serving()
 	switch {
 	case len(serving) == 0:
 		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: rules.NoBackendID(d, f)}, Given: edge}}
 	case f.DirectServerReturn && w.source.Instance != nil && w.lab.Deployment(w.source.Instance) == d:
-		return blocked(edge, rules.DirectReturnFromInside)
+		return blocked(edge, rules.DirectReturnID(d, f))
 	case f.DirectServerReturn:
 		serving = serving[:1]
 	}
@@ -315,12 +326,12 @@ func (w walk) guestFirewall(i *lab.Instance, port uint16, source netip.Addr) (id
 		subnet = s.AddressPrefix
 	}
 	allowed := false
-	for n, r := range w.lab.FirewallRules(i) {
+	for _, r := range w.lab.FirewallRules(i) {
 		if !matches(r, w.target.Protocol, port, source, subnet) {
 			continue
 		}
 		if !r.Allow {
-			return rules.FirewallRuleID(n), true
+			return rules.FirewallRuleID(r.Rule), true
 		}
 		allowed = true
 	}

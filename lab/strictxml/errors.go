@@ -98,6 +98,17 @@ func (e Errors) Sort() {
 type Note struct {
 	Origin emu.Origin
 	Text   string
+	// Differs marks what the lab has otherwise than the file says: people are told of it unasked. Other notes are on
+	// what means nothing to a network, such as a certificate.
+	Differs bool
+}
+
+// String returns the place and the text on one line.
+func (n Note) String() string {
+	if place := n.Origin.String(); place != "" {
+		return place + ": " + n.Text
+	}
+	return n.Text
 }
 
 // SortNotes puts notes in the order of their places.

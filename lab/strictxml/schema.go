@@ -18,10 +18,16 @@ type Schema struct {
 
 // Spec describes what an element holds. The order of attributes and of children is free.
 type Spec struct {
+	// Spellings are other spellings of attributes that the platform took.
+	Spellings map[string]string
+	// Explained are elements that aren't read, with the reason and the next step: what an error says after the name.
+	Explained map[string]string
+
 	Required []string // attributes that must be there and not be empty
 	Optional []string // other attributes
 	Children map[string]Child
 	Text     bool // the element holds text, and must
+	Blank    bool // an element that holds text may be empty
 }
 
 // Child is an element inside another, and how often it may be there.
@@ -64,6 +70,16 @@ func (s Schema) checkRoot(root *Element) bool {
 // check compares an element and all in it with its description.
 func (s Spec) check(e *Element, namespace string) {
 	known := slices.Concat(s.Required, s.Optional)
+	for i, a := range e.Attributes {
+		name, ok := s.Spellings[a.Name]
+		if !ok {
+			continue
+		}
+		if _, twice := e.Attribute(name); twice {
+			e.document.Errors.Add(a.Origin, "attribute %.60q of <%.60s> is given twice, as %s too", a.Name, e.Name, name)
+		}
+		e.Attributes[i].Name = name
+	}
 	for _, a := range e.Attributes {
 		switch {
 		case !slices.Contains(known, a.Name):
@@ -77,7 +93,7 @@ func (s Spec) check(e *Element, namespace string) {
 			e.Fail("<%s> lacks the attribute %q", e.Name, name)
 		}
 	}
-	if s.Text && e.Text == "" {
+	if s.Text && !s.Blank && e.Text == "" {
 		e.Fail("<%s> is empty", e.Name)
 	}
 	if !s.Text && e.Text != "" {
@@ -95,7 +111,10 @@ func (s Spec) checkChildren(e *Element, namespace string) {
 		if count[c.Name] == 1 {
 			first[c.Name] = c
 		}
+		reason, explained := s.Explained[c.Name]
 		switch {
+		case explained:
+			c.Fail("<%s> %s", c.Name, reason)
 		case !ok:
 			c.Fail("<%.60s> is not known in <%s>", c.Name, e.Name).Hint = suggestion(c.Name, names, "it may hold")
 		case c.namespace != namespace:

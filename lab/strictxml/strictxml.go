@@ -70,7 +70,6 @@ type parser struct {
 	file     string
 	text     text
 	document *Document
-	utf16    bool
 	spaces   map[string]bool // namespaces that have been declared
 	stack    []*Element
 	texts    [][]byte // the text of each element on the stack
@@ -90,7 +89,7 @@ func (p *parser) parse() bool {
 	p.spaces = map[string]bool{"http://www.w3.org/XML/1998/namespace": true, "xml": true}
 	decoder := xml.NewDecoder(strings.NewReader(p.text.content))
 	decoder.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
-		if p.utf16 && strings.EqualFold(charset, "utf-16") {
+		if decodable(charset) {
 			return in, nil
 		}
 		return nil, charsetError(charset)
@@ -147,8 +146,9 @@ func (p *parser) token(token xml.Token, start, end int64) bool {
 	case xml.CharData:
 		return p.characters(string(t), start)
 	case xml.ProcInst:
-		if t.Target != "xml" || start != 0 {
-			p.fail(start, "processing instruction %.60q is not allowed", t.Target)
+		// Others are for programs that show documents, style sheets mostly.
+		if strings.EqualFold(t.Target, "xml") && start != 0 {
+			p.fail(start, "the XML declaration is not at the beginning of the file").WithHint("remove what stands before it")
 			return false
 		}
 	case xml.Directive:

@@ -3,9 +3,12 @@ package strictxml
 import (
 	"bytes"
 	"encoding/binary"
+	"regexp"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
 )
 
 // text is the content of a file. Places are asked for in rising order nearly always, so it remembers the last one: a large
@@ -33,26 +36,66 @@ func (t *text) position(offset int) (line, column int) {
 	return t.line + 1, t.column + 1
 }
 
-// decode takes UTF-8 with or without a byte order mark, and UTF-16 with one, as Visual Studio has written it.
+// singleByte are the encodings of one byte a character that documents are read in, by the names that they declare.
+var singleByte = map[string]*charmap.Charmap{
+	"iso-8859-1": charmap.ISO8859_1, "latin1": charmap.ISO8859_1, "latin-1": charmap.ISO8859_1, "iso_8859-1": charmap.ISO8859_1,
+	"iso-8859-15": charmap.ISO8859_15, "windows-1252": charmap.Windows1252, "cp1252": charmap.Windows1252,
+}
+
+// declared finds the encoding that a document declares.
+var declared = regexp.MustCompile(`^<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
+
+// decode takes UTF-8 with or without a byte order mark, UTF-16 likewise, as Visual Studio and PowerShell have written
+// them, and encodings of one byte a character that the document declares. What the bytes are counts for more than
+// what is declared: a text that was kept in memory as UTF-16 says so in whatever file it was written to.
+func decode(data []byte) []byte {
+	switch {
+	case bytes.HasPrefix(data, []byte{0xFE, 0xFF}):
+		data = fromUTF16(data[2:], binary.BigEndian)
+	case bytes.HasPrefix(data, []byte{0xFF, 0xFE}):
+		data = fromUTF16(data[2:], binary.LittleEndian)
+	case bytes.HasPrefix(data, []byte{0, '<'}):
+		data = fromUTF16(data, binary.BigEndian)
+	case bytes.HasPrefix(data, []byte{'<', 0}):
+		data = fromUTF16(data, binary.LittleEndian)
+	case bytes.HasPrefix(data, []byte{0xEF, 0xBB, 0xBF}):
+		data = data[3:]
+	default:
+		if m := declared.FindSubmatch(data[:min(len(data), 200)]); m != nil {
+			if encoding, ok := singleByte[strings.ToLower(string(m[1]))]; ok {
+				data, _ = encoding.NewDecoder().Bytes(data) // what isn't a character becomes U+FFFD
+			}
+		}
+	}
+	return data
+}
+
+// Text returns the text of a document, in UTF-8 whatever it was. What isn't a character is U+FFFD.
+func Text(data []byte) string { return strings.ToValidUTF8(string(decode(data)), "\uFFFD") }
+
+// decode sets the text of the document. It reports whether it is one.
 func (p *parser) decode(data []byte) bool {
 	if len(data) > MaxSize {
 		p.fail(0, "the file is larger than %d KiB", MaxSize>>10)
 		return false
 	}
-	switch {
-	case bytes.HasPrefix(data, []byte{0xFE, 0xFF}):
-		data, p.utf16 = fromUTF16(data[2:], binary.BigEndian), true
-	case bytes.HasPrefix(data, []byte{0xFF, 0xFE}):
-		data, p.utf16 = fromUTF16(data[2:], binary.LittleEndian), true
-	default:
-		data = bytes.TrimPrefix(data, []byte{0xEF, 0xBB, 0xBF})
-	}
+	data = decode(data)
 	p.text = text{content: strings.ToValidUTF8(string(data), "\uFFFD")}
 	if !utf8.Valid(data) {
 		p.fail(int64(invalidAt(data)), "the file is not text in utf-8").WithHint("save it as utf-8")
 		return false
 	}
 	return true
+}
+
+// decodable reports whether a document that declares an encoding can be read: by then it is UTF-8.
+func decodable(charset string) bool {
+	switch charset = strings.ToLower(charset); charset {
+	case "utf-16", "utf-16le", "utf-16be", "unicode", "us-ascii", "ascii":
+		return true
+	}
+	_, ok := singleByte[charset]
+	return ok
 }
 
 func invalidAt(data []byte) int {

@@ -1,6 +1,7 @@
 package strictxml
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -94,8 +95,14 @@ func (e *Element) Int(attribute string, low, high, otherwise int) int {
 // Port reads a port number, 1 to 65535; 0 without the attribute.
 func (e *Element) Port(attribute string) uint16 { return uint16(e.Int(attribute, 1, 65535, 0)) }
 
-// Bool reads true or false.
+// Bool reads true or false, which may be written 1 or 0 ("XML Schema Part 2: Datatypes", boolean).
 func (e *Element) Bool(attribute string, otherwise bool) bool {
+	switch v, _ := e.value(attribute); v {
+	case "1":
+		return true
+	case "0":
+		return false
+	}
 	return e.OneOf(attribute, strconv.FormatBool(otherwise), "true", "false") == "true"
 }
 
@@ -125,21 +132,52 @@ func (e *Element) Address(attribute string) netip.Addr {
 	if !ok {
 		return netip.Addr{}
 	}
-	addr, err := netip.ParseAddr(v)
-	if err != nil || !addr.Is4() {
+	addr, ok := ParseAddress(v)
+	if !ok {
 		e.FailAt(attribute, "%s is %.40q, expected an IPv4 address", attribute, v)
 		return netip.Addr{}
 	}
 	return addr
 }
 
-// ParsePrefix reads an IPv4 prefix as ADDRESS/BITS. The platform took bits beyond the prefix and left them out; so does this.
+// ParseAddress reads an IPv4 address. A number may begin with zeros; it is decimal all the same.
+func ParseAddress(s string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(withoutZeros(strings.TrimSpace(s)))
+	return addr, err == nil && addr.Is4()
+}
+
+// ParsePrefix reads an IPv4 prefix as ADDRESS/BITS. The platform took bits beyond the prefix and left them out; so
+// does this. Numbers may begin with zeros, as in an address.
 func ParsePrefix(s string) (netip.Prefix, bool) {
-	prefix, err := netip.ParsePrefix(s)
+	address, bits, ok := strings.Cut(s, "/")
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	prefix, err := netip.ParsePrefix(withoutZeros(strings.TrimSpace(address)) + "/" + withoutZeros(strings.TrimSpace(bits)))
 	if err != nil || !prefix.Addr().Is4() {
 		return netip.Prefix{}, false
 	}
 	return prefix.Masked(), true
+}
+
+// withoutZeros leaves out the zeros that decimal numbers with dots between them begin with.
+func withoutZeros(s string) string {
+	numbers := strings.Split(s, ".")
+	for i, n := range numbers {
+		if short := strings.TrimLeft(n, "0"); len(n) > 1 && len(n) <= 3 {
+			numbers[i] = cmp.Or(short, "0")
+		}
+	}
+	return strings.Join(numbers, ".")
+}
+
+// Octal reports whether an address or a prefix has a number that is another one for those who take zeros at its
+// beginning for the sign of octal numbers, as in 10.010.0.0.
+func Octal(s string) bool {
+	address, _, _ := strings.Cut(s, "/")
+	return slices.ContainsFunc(strings.Split(address, "."), func(n string) bool {
+		return len(strings.TrimLeft(n, "0")) > 1 && strings.HasPrefix(n, "0")
+	})
 }
 
 // Unique makes an error of each element whose attribute has the same value as that of an earlier one. The platform's names

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"vnetlab/lab"
+	"vnetlab/lab/labfile"
+	"vnetlab/lab/live"
+)
+
+// note is a remark on what was read, as JSON.
+type note struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Text   string `json:"text"`
+	// Differs marks what the lab has otherwise than the file says; other notes are on what means nothing to a network.
+	Differs bool `json:"differs"`
+}
+
+func notesOf(all []labfile.Note) []note {
+	notes := []note{}
+	for _, n := range all {
+		notes = append(notes, note{n.Origin.File, n.Origin.Line, n.Origin.Column, n.Text, n.Differs})
+	}
+	return notes
+}
+
+// printNotes tells a person what the lab has otherwise than the file says. In JSON, notes are a part of the answer.
+func (a *app) printNotes(all []labfile.Note) {
+	if a.format != textFormat {
+		return
+	}
+	for _, n := range all {
+		if n.Differs {
+			a.stderr.printf("note: %s\n", n)
+		}
+	}
+}
+
+// mappings are notes on the addresses that stand for those of the VPN devices which operations asked for.
+func (a *app) mappings(cmd *cobra.Command, client *live.Client, operations []lab.Operation) (notes []labfile.Note) {
+	asked := map[string]lab.Origin{}
+	for _, o := range operations {
+		switch o := o.(type) {
+		case lab.CreateLocalNetworkOp:
+			asked[o.Name] = o.Origin
+		case lab.UpdateLocalNetworkOp:
+			asked[o.Name] = o.Origin
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	info, err := client.Lab(cmd.Context())
+	if err != nil {
+		return nil // the lab has ended since; what was done was done
+	}
+	for _, n := range info.LocalNetworks {
+		origin, ok := asked[n.Name]
+		site := lab.LocalNetwork{Name: n.Name, VPNGatewayAddress: n.VPNGatewayAddress, Address: n.Address}
+		if ok && site.Mapped() {
+			notes = append(notes, labfile.Note{Origin: shownPlace(origin), Text: site.MappingText(), Differs: true})
+		}
+	}
+	return notes
+}
+
+// shownPlace is a place as a person who stands in a folder knows it.
+func shownPlace(at lab.Origin) lab.Origin {
+	here, err := os.Getwd()
+	if err != nil || at.IsZero() {
+		return at
+	}
+	if path, err := filepath.Rel(here, at.File); err == nil && filepath.IsLocal(path) {
+		at.File = path
+	}
+	return at
+}
