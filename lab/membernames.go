@@ -1,9 +1,12 @@
 package lab
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"vnetlab/lab/spelling"
 )
 
 // An instance goes by the names
@@ -90,7 +93,25 @@ func (l *Lab) member(name string) (Member, *Error) {
 		return Member{Instance: at.instance}, nil
 	}
 	err = notFound("The lab %s has no instance, internet host or web site named %s.", l.Name, shorten(name))
+	if hint := l.serviceAsMember(name); hint != "" {
+		return Member{}, err.WithHint("%s", hint)
+	}
 	return Member{}, l.suggest(err, name, l.memberNames())
+}
+
+// serviceAsMember says what goes by the name of a cloud service, or by that of one of its slots, which is no member; nothing for another name.
+func (l *Lab) serviceAsMember(name string) string {
+	service, staging := strings.CutSuffix(name, "."+string(Staging))
+	s, ok := l.cloudService(service)
+	switch {
+	case !ok:
+		return ""
+	case staging && s.Staging == nil:
+		return fmt.Sprintf("The cloud service %s has no staging deployment.", s.Name)
+	case staging:
+		return fmt.Sprintf("The VIP of the staging deployment is %s as a target only.", name)
+	}
+	return fmt.Sprintf("The VIP of the cloud service %s goes by %s as a target.", s.Name, s.DNSName())
 }
 
 // instance finds an instance by its name, or refuses. Operations ask it of labs in the making, so it makes no index.
@@ -131,7 +152,7 @@ func (l *Lab) only(name string, all []place) (place, *Error) {
 
 // Ambiguous is the refusal of a name that several instances go by; longer are names that mean one of them each.
 func Ambiguous(name string, longer []string) *Error {
-	return badRequest("The name %s may mean %s.", shorten(name), either(longer)).WithHint("Write the one that is meant.")
+	return badRequest("The name %s may mean %s.", shorten(name), spelling.Or(longer)).WithHint("Write the one that is meant.")
 }
 
 // suggest adds to a refusal what may have been meant: those with the same host name in another slot, or what is spelt nearly like it.
@@ -156,7 +177,7 @@ func (l *Lab) sameHostName(name string) string {
 	if len(all) == 0 {
 		return ""
 	}
-	return "Did you mean " + either(l.placeNames(all)) + "?"
+	return "Did you mean " + spelling.Or(l.placeNames(all)) + "?"
 }
 
 func (l *Lab) placeNames(all []place) []string {
@@ -165,15 +186,6 @@ func (l *Lab) placeNames(all []place) []string {
 		names[n] = l.InstanceName(at.instance)
 	}
 	return names
-}
-
-// either joins names with "or".
-func either(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // InstanceName returns the shortest name that means an instance of the lab, also of one as it was in another state of the lab. Of one that

@@ -33,7 +33,7 @@ func (l *Lab) CreateAffinityGroup(g AffinityGroup) error {
 // checkLocation refuses what isn't a location of the platform. The text for none at all is the platform's.
 func checkLocation(location string) *Error {
 	if location == "" {
-		return badRequest("Location constraint name is empty or not specified")
+		return badRequest("Location constraint name is empty or not specified").WithHint("Name a location of the platform, such as West US.")
 	}
 	if !slices.Contains(Locations, location) {
 		return didYouMean(badRequest("The location %s is not a location of the platform.", shorten(location)), location, Locations)

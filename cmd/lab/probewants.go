@@ -64,10 +64,7 @@ func (w *probeWants) flags(cmd *cobra.Command) {
 }
 
 // verdictList names all verdicts in a sentence.
-func verdictList() string {
-	names := verdictNames()
-	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
-}
+func verdictList() string { return spelling.Or(verdictNames()) }
 
 func verdictNames() (all []string) {
 	for _, v := range emu.Verdicts {

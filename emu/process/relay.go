@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 type relays struct {
 	files  [3]*os.File // for the command: 0, 1 and 2
 	close  []*os.File  // what of these is ours
-	finish []func()
+	finish []func() error
 }
 
 // newRelays prepares the descriptors of a command; nil is /dev/null. A terminal of the instance's own is the command's.
@@ -72,11 +73,12 @@ func passes(info os.FileInfo) bool {
 func (r *relays) started() { closeFiles(r.close) }
 
 // ended finishes when the command has ended: what it has printed is where it belongs, what it hasn't read can be read
-// by the next.
-func (r *relays) ended() {
+// by the next. The error is that of what it has printed and could not be written there, as on a full disk.
+func (r *relays) ended() (err error) {
 	for _, f := range r.finish {
-		f()
+		err = cmp.Or(err, f())
 	}
+	return err
 }
 
 // duplicate returns the same open file as a file of its own.
@@ -127,7 +129,7 @@ func (r *relays) input(from *os.File) error {
 			}
 		}
 	}()
-	r.finish = append(r.finish, func() {
+	r.finish = append(r.finish, func() error {
 		wake.Close()
 		_ = ours.SetWriteDeadline(time.Now())
 		<-done
@@ -138,6 +140,7 @@ func (r *relays) input(from *os.File) error {
 			_, _ = from.Seek(-back, io.SeekCurrent) // not every file can
 		}
 		theirs.Close()
+		return nil // what isn't read is no loss
 	})
 	return nil
 }
@@ -154,16 +157,19 @@ func (r *relays) output(n int, given *os.File) error {
 	}
 	r.files[n] = theirs
 	r.close = append(r.close, theirs)
-	stopped := make(chan struct{})
+	stopped := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(to, ours)
+		lost := err
 		if errors.Is(err, os.ErrDeadlineExceeded) { // the command has ended
-			for buf, n := make([]byte, 32<<10), 1; n > 0; {
-				n = readNow(ours, buf)
-				_, _ = to.Write(buf[:max(n, 0)])
+			lost = nil
+			buf := make([]byte, 32<<10)
+			for n := readNow(ours, buf); n > 0; n = readNow(ours, buf) {
+				_, err := to.Write(buf[:n])
+				lost = cmp.Or(lost, err)
 			}
 		}
-		close(stopped)
+		stopped <- lost
 		// What it left running goes on printing.
 		if errors.Is(err, os.ErrDeadlineExceeded) && ours.SetReadDeadline(time.Time{}) == nil {
 			_, _ = io.Copy(to, ours)
@@ -171,9 +177,13 @@ func (r *relays) output(n int, given *os.File) error {
 		ours.Close()
 		to.Close()
 	}()
-	r.finish = append(r.finish, func() {
+	r.finish = append(r.finish, func() error {
 		_ = ours.SetReadDeadline(time.Now())
-		<-stopped
+		err := <-stopped
+		if errors.Is(err, unix.EPIPE) { // whoever read it has had enough
+			return nil
+		}
+		return err
 	})
 	return nil
 }

@@ -1,11 +1,14 @@
 package process
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/kerneltest"
 )
@@ -92,6 +95,30 @@ func TestOutputToFile(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(name + "2"); string(text) != "err\n" {
 		t.Errorf("standard error is %q", text)
+	}
+}
+
+// What a command has printed and its file doesn't take is an error, whatever the command says.
+func TestOutputThatIsLost(t *testing.T) {
+	in := newInstance(t, Options{})
+	full := open(t, "/dev/full", os.O_WRONLY)
+	taken := open(t, filepath.Join(t.TempDir(), "output"), os.O_CREATE|os.O_WRONLY)
+	for _, tt := range []struct {
+		script         string
+		stdout, stderr *os.File
+		exit           int
+		lost           bool
+	}{
+		{"echo out", full, taken, 1, true},
+		{"echo err >&2; exit 7", taken, full, 7, true},
+		{"echo out >&2", full, full, 1, true},
+		{"echo out", taken, full, 0, false},
+		{"exit 7", full, full, 7, false},
+	} {
+		exit, err := in.Exec(t.Context(), Command{Argv: []string{"sh", "-c", tt.script}, Stdout: tt.stdout, Stderr: tt.stderr})
+		if exit != tt.exit || errors.Is(err, unix.ENOSPC) != tt.lost || !tt.lost && err != nil {
+			t.Errorf("%s: exit %d, %v", tt.script, exit, err)
+		}
 	}
 }
 

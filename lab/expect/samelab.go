@@ -2,6 +2,7 @@ package expect
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"vnetlab/emu"
@@ -48,27 +49,25 @@ func Drift(differences []string) string {
 // SameText reports whether two states of a file describe the same lab and expect the same of it.
 func SameText(a, b *lab.Lab) bool {
 	operations, err := lab.Reconcile(a, b)
-	return err == nil && len(operations) == 0 && expected(a) == expected(b)
+	return err == nil && len(operations) == 0 && reflect.DeepEqual(expected(a), expected(b))
 }
 
-// expected is what a lab expects of itself, without the places in its file.
-func expected(l *lab.Lab) string {
-	var b strings.Builder
+// expected returns what a lab expects of itself, without the places in its file.
+func expected(l *lab.Lab) (all struct {
+	connections []lab.Expectation
+	listed      bool // the list of exposed ports is there, though it may be empty
+	exposed     []lab.ExposedPort
+}) {
 	for _, e := range l.Expectations {
 		e.Origin = lab.Origin{}
-		fmt.Fprintf(&b, "%+v", e)
-		if e.HTTP != nil {
-			fmt.Fprintf(&b, "%+v", *e.HTTP)
-		}
-		if e.Real != nil {
-			fmt.Fprint(&b, *e.Real)
-		}
+		all.connections = append(all.connections, e)
 	}
-	fmt.Fprint(&b, l.Exposure != nil)
+	all.listed = l.Exposure != nil
 	for _, x := range l.Exposure {
-		fmt.Fprint(&b, x.Target)
+		x.Origin = lab.Origin{}
+		all.exposed = append(all.exposed, x)
 	}
-	return b.String()
+	return all
 }
 
 // list puts each on a line of its own.

@@ -94,7 +94,7 @@ func TestErrors(t *testing.T) {
 		"empty":             {"", `f:1:1: the file has no root element`},
 		"only a comment":    {"<!-- x -->", `f:1:1: the file has no root element`},
 		"not XML":           {"name: x", `f:1:1: text "name: x" stands outside the root element`},
-		"too large":         {strings.Repeat(" ", MaxSize+1), `f:1:1: the file is larger than 1024 KiB`},
+		"too large":         {strings.Repeat(" ", MaxSize+1), `f:1:1: the file has more than 1048576 bytes, which is the most`},
 		"latin-1":           {"<Town name='\xe5'>", `f:1:13: the file is not text in utf-8; save it as utf-8`},
 		"declared EBCDIC":   {`<?xml version="1.0" encoding="ibm037"?><Town/>`, `f:1:40: the file declares the encoding "ibm037": save it as utf-8`},
 		"half UTF-16":       {"\xff\xfe<", `f:1:1: the file is not text in utf-8; save it as utf-8`},

@@ -76,7 +76,7 @@ func Text(data []byte) string { return strings.ToValidUTF8(string(decode(data)),
 // decode sets the text of the document. It reports whether it is one.
 func (p *parser) decode(data []byte) bool {
 	if len(data) > MaxSize {
-		p.fail(0, "the file is larger than %d KiB", MaxSize>>10)
+		p.fail(0, "the file has more than %d bytes, which is the most", MaxSize)
 		return false
 	}
 	data = decode(data)

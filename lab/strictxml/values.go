@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"vnetlab/emu"
+	"vnetlab/lab/spelling"
 )
 
 // Child gives the first child of a name; nil when there is none.
@@ -113,17 +114,10 @@ func (e *Element) OneOf(attribute, otherwise string, words ...string) string {
 		return otherwise
 	}
 	if !slices.Contains(words, v) {
-		e.FailAt(attribute, "%s is %.40q, expected %s", attribute, v, orList(words)).DidYouMean(v, words)
+		e.FailAt(attribute, "%s is %.40q, expected %s", attribute, v, spelling.Or(words)).DidYouMean(v, words)
 		return otherwise
 	}
 	return v
-}
-
-func orList(words []string) string {
-	if len(words) == 1 {
-		return words[0]
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 // Address reads an IPv4 address; the zero address without the attribute.
