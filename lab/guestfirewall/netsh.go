@@ -322,8 +322,27 @@ func netshEnable(words []word, end int) (Command, *Error) {
 	if err != nil {
 		return Command{}, err
 	}
-	if _, ok := changes["enable"]; !ok || len(changes) > 1 {
-		return Command{}, fail("only new enable=yes is understood: other changes of rules are not").hint("write the rule as it should be with add rule").at(words[at].offset)
+	// The word new is among the changes no more: words[at] is it.
+	var as Rule
+	for name, value := range changes {
+		var err *Error
+		switch name {
+		case "enable":
+		case "profile":
+			err = as.setProfiles(value.list())
+		case "remoteip":
+			err = as.setRemote(value.list())
+		default:
+			err = fail("only new enable=yes is understood, with profile= and remoteip=: other changes of rules are not").
+				hint("write the rule as it should be with add rule").at(words[at].offset)
+		}
+		if err != nil {
+			return Command{}, err
+		}
+	}
+	if _, ok := changes["enable"]; !ok {
+		return Command{}, fail("enable=yes is missing: changes of rules that stay disabled are not understood").
+			hint("write the rule as it should be with add rule").at(words[at].offset)
 	}
 	if yes, err := oneOf("enable", changes["enable"], "yes", "no"); err != nil || yes == "no" {
 		if err == nil {
@@ -338,5 +357,7 @@ func netshEnable(words []word, end int) (Command, *Error) {
 	if !ok {
 		return Command{}, fail("%s", netshArguments).hint("expected group= or name=").at(end)
 	}
-	return enablePredefined(name)
+	c, err := enablePredefined(name)
+	c.restrict(as)
+	return c, err
 }
