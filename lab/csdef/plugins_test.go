@@ -184,6 +184,12 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 			endpoints("") + `<Imports/><Sites/><Startup/><Certificates/><ConfigurationSettings/><LocalResources/><Contents/><Runtime><Environment/><EntryPoint/></Runtime>`,
 			func(r *Role) bool { return !r.HasSites },
 		},
+		"directories in directories": {
+			endpoints("") + `<Sites><Site name="s"><VirtualDirectory name="a" physicalDirectory="b"><VirtualApplication name="c" ` +
+				`physicalDirectory="d"><VirtualApplication name="e" physicalDirectory="f"/></VirtualApplication></VirtualDirectory>` +
+				`<Bindings><Binding name="h" endpointName="h"/></Bindings></Site></Sites>`,
+			func(r *Role) bool { return len(r.Sites[0].Bindings) == 1 },
+		},
 		"a site without bindings": {endpoints("") + `<Sites><Site name="s"><Bindings/></Site></Sites>`, func(r *Role) bool { return r.HasSites }},
 	} {
 		if r, problem := read(c.inside); problem != "" || !c.holds(r) {

@@ -146,17 +146,22 @@ func runtime(web bool) spec {
 	}}
 }
 
+// directories may hold one another, as those of IIS do.
+func directories() children {
+	all := children{}
+	inside := many(spec{Required: []string{"name", "physicalDirectory"}, Children: all})
+	all["VirtualApplication"], all["VirtualDirectory"] = inside, inside
+	return all
+}
+
 var (
-	virtualDirectory = spec{Required: []string{"name", "physicalDirectory"}}
-	site             = spec{
+	virtual = directories()
+	site    = spec{
 		Required: []string{"name"},
 		Optional: []string{"physicalDirectory"},
 		Children: children{
-			"VirtualApplication": many(spec{
-				Required: []string{"name", "physicalDirectory"},
-				Children: children{"VirtualDirectory": many(virtualDirectory)},
-			}),
-			"VirtualDirectory": many(virtualDirectory),
+			"VirtualApplication": virtual["VirtualApplication"],
+			"VirtualDirectory":   virtual["VirtualDirectory"],
 			"Bindings": one(spec{Children: children{"Binding": many(spec{
 				Required: []string{"name", "endpointName"},
 				Optional: []string{"hostHeader"},
