@@ -50,6 +50,8 @@ func parseNetsh(text string) (Command, *Error) {
 	switch {
 	case len(words) == 0:
 		return Command{}, fail("%s", netshArguments).hint(expected).at(len(text))
+	case netshShows(words):
+		return Command{Notes: []string{"the command has no effect: it only shows what there is"}}, nil
 	case netshWord(words[0], "firewall"):
 		return parseOldNetsh(words[1:], len(text))
 	case len(words[0].text) < len("adv") || !netshWord(words[0], "advfirewall"):
@@ -85,6 +87,16 @@ func parseNetsh(text string) (Command, *Error) {
 	}
 	rule, err := netshRule(given, len(text))
 	return Command{Rules: []Rule{rule}}, err
+}
+
+// netshShows reports whether the words are a command of a firewall that changes nothing.
+func netshShows(words []word) bool {
+	contexts := 0
+	for contexts < len(words) && len(words[contexts].text) >= len("adv") &&
+		(netshWord(words[contexts], "advfirewall") || netshWord(words[contexts], "firewall")) {
+		contexts++
+	}
+	return contexts > 0 && contexts < len(words) && netshWord(words[contexts], "show")
 }
 
 // joinEquals makes one word of NAME = VALUE: netsh takes space around the sign.
