@@ -189,12 +189,14 @@ func (n *VirtualNetwork) Subnet(name string) (Subnet, bool) {
 	return n.Subnets[i], true
 }
 
-func (n *VirtualNetwork) subnetNames() []string {
-	out := make([]string, len(n.Subnets))
-	for i, s := range n.Subnets {
-		out[i] = s.Name
+// subnetNames lists the subnets that instances can be in.
+func (n *VirtualNetwork) subnetNames() (names []string) {
+	for _, s := range n.Subnets {
+		if s.Name != gatewaySubnet {
+			names = append(names, s.Name)
+		}
 	}
-	return out
+	return names
 }
 
 // InUse tells whether a deployment is in the virtual network, and in the subnet where one is named.
@@ -288,12 +290,14 @@ func (l *Lab) DeleteAffinityGroup(name string) error {
 	}
 	for _, n := range l.VirtualNetworks {
 		if n.AffinityGroup == name {
-			return conflict("The affinity group %s is in use by the virtual network %s.", name, n.Name)
+			return conflict("The affinity group %s is in use by the virtual network %s.", name, n.Name).
+				WithHint("lab network delete %s", argument(n.Name))
 		}
 	}
 	for _, s := range l.CloudServices {
 		if s.AffinityGroup == name {
-			return conflict("The affinity group %s is in use by the cloud service %s.", name, s.Name)
+			return conflict("The affinity group %s is in use by the cloud service %s.", name, s.Name).
+				WithHint("lab service delete %s", argument(s.Name))
 		}
 	}
 	l.AffinityGroups = remove(l.AffinityGroups, g)

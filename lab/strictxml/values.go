@@ -2,6 +2,7 @@ package strictxml
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -131,7 +132,16 @@ func (e *Element) Address(attribute string) netip.Addr {
 		e.FailAt(attribute, "%s is %.40q, expected an IPv4 address", attribute, v)
 		return netip.Addr{}
 	}
+	e.ReadAs(e.At(attribute), attribute, v, addr)
 	return addr
+}
+
+// ReadAs notes what the text of an address or a prefix is read as, where others may read another one.
+func (e *Element) ReadAs(at emu.Origin, what, text string, as fmt.Stringer) {
+	if Octal(text) {
+		e.document.Notes = append(e.document.Notes,
+			Note{Origin: at, Text: fmt.Sprintf("%s %.60q is read as %s", what, text, as), Differs: true})
+	}
 }
 
 // ParseAddress reads an IPv4 address. A number may begin with zeros; it is decimal all the same.
