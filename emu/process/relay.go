@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,6 +20,7 @@ type relays struct {
 	files  [3]*os.File // for the command: 0, 1 and 2
 	close  []*os.File  // what of these is ours
 	finish []func()
+	lost   atomic.Pointer[error] // why output didn't get where it belongs
 }
 
 // newRelays prepares the descriptors of a command; nil is /dev/null. A terminal of the instance's own is the command's.
@@ -26,7 +29,7 @@ func newRelays(c Command) (_ *relays, err error) {
 	defer func() {
 		if err != nil {
 			r.started()
-			r.ended()
+			_ = r.ended()
 		}
 	}()
 	var before os.FileInfo // standard output
@@ -94,11 +97,15 @@ func isNull(f *os.File) bool {
 func (r *relays) started() { closeFiles(r.close) }
 
 // ended finishes when the command has ended: what it has printed is where it belongs, what it hasn't read can be read
-// by the next.
-func (r *relays) ended() {
+// by the next. The error says why some of what it has printed isn't: the disk may be full.
+func (r *relays) ended() error {
 	for _, f := range r.finish {
 		f()
 	}
+	if err := r.lost.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // duplicate returns the same open file as a file of its own.
@@ -180,10 +187,15 @@ func (r *relays) output(n int, given *os.File) error {
 	go func() {
 		_, err := io.Copy(to, ours)
 		if errors.Is(err, os.ErrDeadlineExceeded) { // the command has ended
-			for buf, n := make([]byte, 32<<10), 1; n > 0; {
-				n = readNow(ours, buf)
-				_, _ = to.Write(buf[:max(n, 0)])
+			var failed error
+			for buf, n := make([]byte, 32<<10), 1; n > 0 && failed == nil; {
+				if n = readNow(ours, buf); n > 0 {
+					_, failed = to.Write(buf[:n])
+				}
 			}
+			r.lose(n, failed)
+		} else {
+			r.lose(n, err)
 		}
 		close(stopped)
 		// What it left running goes on printing.
@@ -198,6 +210,20 @@ func (r *relays) output(n int, given *os.File) error {
 		<-stopped
 	})
 	return nil
+}
+
+// lose keeps the first reason why output of a command is lost. That its reader has gone isn't one: the command gets to
+// know it by SIGPIPE, as it would without a relay.
+func (r *relays) lose(n int, err error) {
+	if err == nil || errors.Is(err, unix.EPIPE) {
+		return
+	}
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	err = fmt.Errorf("what it prints on descriptor %d is lost: %w", n, err)
+	r.lost.CompareAndSwap(nil, &err)
 }
 
 // readNow reads what is in a pipe, whatever its deadline; 0 or less: nothing is.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -147,6 +148,18 @@ func TestDescriptorsAreNotTheHosts(t *testing.T) {
 		}
 		if err := unix.Stat(c.path, &after); err != nil || after.Mode != before.Mode {
 			t.Errorf("%s: the mode on the host was %o and is %o (%v)", name, before.Mode, after.Mode, err)
+		}
+	}
+}
+
+// A full disk isn't a success.
+func TestOutputIsLost(t *testing.T) {
+	in := newInstance(t, Options{})
+	for _, script := range []string{"echo lost", "head -c 1000000 /dev/zero", "echo lost; exit 3"} {
+		full := open(t, "/dev/full", os.O_WRONLY)
+		exit, err := in.Exec(t.Context(), Command{Argv: []string{"sh", "-c", script}, Stdout: full})
+		if exit == 0 || !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("%s: exit %d, %v", script, exit, err)
 		}
 	}
 }
