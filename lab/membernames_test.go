@@ -39,12 +39,12 @@ func shops(t testing.TB) *lab.Lab {
 
 func deploy(t testing.TB, l *lab.Lab, service string, slot lab.Slot) {
 	t.Helper()
-	must(t, l.CreateDeployment(service, lab.PackageDeployment{Slot: slot, Roles: []lab.Role{role("Site.Web", 1, "", 80)}}))
+	must(t, l.CreateDeployment(service, lab.PackageDeployment{Slot: slot, Roles: []lab.Role{role("Contoso.Web", 1, "", 80)}}))
 }
 
 // TestNamesOfInstances holds what each name means as other things come and go.
 func TestNamesOfInstances(t *testing.T) {
-	const short, qualified, production, staging = "Site.Web_IN_0", "shop.Site.Web_IN_0", "shop.production.Site.Web_IN_0", "shop.staging.Site.Web_IN_0"
+	const short, qualified, production, staging = "Contoso.Web_IN_0", "shop.Contoso.Web_IN_0", "shop.production.Contoso.Web_IN_0", "shop.staging.Contoso.Web_IN_0"
 	names := []string{short, qualified, production, staging}
 	for _, tt := range []struct {
 		name  string
@@ -55,7 +55,7 @@ func TestNamesOfInstances(t *testing.T) {
 		fails         map[string]string
 	}{
 		{"production only", func(l *lab.Lab) { deploy(t, l, "shop", lab.Production) }, []string{short, qualified, production}, nil, map[string]string{
-			staging: "Did you mean Site.Web_IN_0?",
+			staging: "Did you mean Contoso.Web_IN_0?",
 		}},
 		{"staging only", func(l *lab.Lab) { deploy(t, l, "shop", lab.Staging) }, nil, []string{staging}, map[string]string{
 			short: "Did you mean " + staging + "?", qualified: "Did you mean " + staging + "?", production: "Did you mean " + staging + "?",
@@ -84,7 +84,7 @@ func TestNamesOfInstances(t *testing.T) {
 			deploy(t, l, "shop", lab.Production)
 			deploy(t, l, "store", lab.Production)
 		}, []string{qualified, production}, nil, map[string]string{
-			short: "BadRequest: The name 'Site.Web_IN_0' may mean shop.Site.Web_IN_0 or store.Site.Web_IN_0.",
+			short: "BadRequest: The name 'Contoso.Web_IN_0' may mean shop.Contoso.Web_IN_0 or store.Contoso.Web_IN_0.",
 		}},
 		{"the same role in the staging of another service", func(l *lab.Lab) {
 			deploy(t, l, "shop", lab.Production)

@@ -13,7 +13,7 @@ import (
 func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	all := map[string]*facts{}
 	for _, n := range want.Namespaces {
-		f, err := wantedAlone(n)
+		f, err := wantedAlone(n, true)
 		if err != nil {
 			return nil, err
 		}
@@ -40,9 +40,9 @@ func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	return all, nil
 }
 
-// wantedIn gives what one namespace of a network should have.
-func wantedIn(want *emu.Network, n *emu.Namespace) (*facts, error) {
-	f, err := wantedAlone(n)
+// wantedIn gives what one namespace of a network should have, with its rules or without.
+func wantedIn(want *emu.Network, n *emu.Namespace, rules bool) (*facts, error) {
+	f, err := wantedAlone(n, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func wantedIn(want *emu.Network, n *emu.Namespace) (*facts, error) {
 }
 
 // wantedAlone gives what a namespace should have without its links and tunnels.
-func wantedAlone(n *emu.Namespace) (*facts, error) {
+func wantedAlone(n *emu.Namespace, rules bool) (*facts, error) {
 	f := newFacts()
 	f.objects[linkObject("lo")] = properties{"state": "up"}
 	f.objects[addressObject(loopback, "lo")] = properties{} // comes with the device
@@ -92,6 +92,9 @@ func wantedAlone(n *emu.Namespace) (*facts, error) {
 	}
 	for _, s := range comparedSysctls(n) {
 		f.objects[sysctlObject(s.key)] = properties{"value": s.value}
+	}
+	if !rules {
+		return f, nil
 	}
 	for _, r := range possible(n.Rulesets()) {
 		if err := wantedRules(f, r); err != nil {

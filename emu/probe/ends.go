@@ -59,7 +59,7 @@ func (t *topology) translations(of socket) (all []translation) {
 		return netip.AddrPortFrom(to.Addr(), cmp.Or(to.Port(), of.port))
 	}
 	for _, c := range t.dispatched[of] {
-		for _, to := range t.destinations(c, map[string]bool{}) {
+		for _, to := range t.destinations(c) {
 			all = append(all, translation{c.router, keepPort(to)})
 		}
 	}
@@ -72,7 +72,20 @@ func (t *topology) translations(of socket) (all []translation) {
 }
 
 // destinations lists where a chain and the chains it leads to translate to.
-func (t *topology) destinations(c chain, seen map[string]bool) (all []netip.AddrPort) {
+func (t *topology) destinations(c chain) (all []netip.AddrPort) {
+	for _, s := range t.statements(c, map[string]bool{}) {
+		switch s := s.(type) {
+		case emu.DNAT:
+			all = append(all, s.To)
+		case emu.DNATByHash:
+			all = append(all, s.To...)
+		}
+	}
+	return all
+}
+
+// statements lists those by which a chain and the chains it leads to translate destinations.
+func (t *topology) statements(c chain, seen map[string]bool) (all []emu.Statement) {
 	rules := t.chains[c]
 	if rules == nil || seen[c.name] {
 		return nil
@@ -81,12 +94,10 @@ func (t *topology) destinations(c chain, seen map[string]bool) (all []netip.Addr
 	for _, r := range rules.Rules {
 		for _, s := range r.Statements {
 			switch s := s.(type) {
-			case emu.DNAT:
-				all = append(all, s.To)
+			case emu.DNAT, emu.DNATByHash:
+				all = append(all, s)
 			case emu.Goto:
-				all = append(all, t.destinations(chain{c.router, s.Chain}, seen)...)
-			case emu.DNATByHash:
-				all = append(all, s.To...)
+				all = append(all, t.statements(chain{c.router, s.Chain}, seen)...)
 			}
 		}
 	}
@@ -97,26 +108,7 @@ func (t *topology) destinations(c chain, seen map[string]bool) (all []netip.Addr
 // networks overlap, those count that are linked to the same router as the start of the connection, or to the router that
 // translated it; if none is, all of them.
 func (t *topology) ends(from string, protocol emu.Protocol, to netip.AddrPort) []end {
-	type leg struct {
-		to   netip.AddrPort
-		near []string
-	}
-	var found []end
-	seen := map[translation]bool{}
-	for legs := []leg{{to, t.near(from)}}; len(legs) > 0; legs = legs[1:] {
-		l := legs[0]
-		for _, tr := range t.translations(socket{l.to.Addr(), protocol, l.to.Port()}) {
-			if !seen[tr] && tr.to != to {
-				seen[tr] = true
-				legs = append(legs, leg{tr.to, []string{tr.router}})
-			}
-		}
-		for _, owner := range t.ownersNear(l.to.Addr(), l.near) {
-			if e := (end{owner, l.to}); !slices.Contains(found, e) {
-				found = append(found, e)
-			}
-		}
-	}
+	found, _ := t.arrivals(from, protocol, to)
 	return found
 }
 
@@ -169,17 +161,26 @@ func (t *topology) builtIn(ends []end, protocol emu.Protocol, host string) bool 
 }
 
 func (t *topology) builtInBehind(namespace string, p *emu.HTTPProxy, host string) bool {
-	i := slices.IndexFunc(p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) })
-	if i < 0 {
+	backend, ok := routeOf(p, host)
+	if !ok {
 		return false
 	}
-	behind := t.ends(namespace, emu.TCP, p.Routes[i].Backend)
+	behind := t.ends(namespace, emu.TCP, backend)
 	for _, e := range behind {
 		if s := t.namespaces[e.namespace]; s != nil && proxyAt(s, e.at) != nil {
 			return false // a proxy behind a proxy could be this one
 		}
 	}
 	return t.builtIn(behind, emu.TCP, host)
+}
+
+// routeOf is where a proxy leads requests for a host.
+func routeOf(p *emu.HTTPProxy, host string) (backend netip.AddrPort, ok bool) {
+	i := slices.IndexFunc(p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) })
+	if i < 0 {
+		return backend, false
+	}
+	return p.Routes[i].Backend, true
 }
 
 // proxyAt finds the proxy that listens at an address of the namespace.
@@ -217,16 +218,4 @@ func (t *topology) heard(name string, since int) {
 	if t.unheard[name] == since {
 		delete(t.unheard, name)
 	}
-}
-
-// rule names the rule that reported a drop.
-func (t *topology) rule(namespace, id string) *emu.RuleReference {
-	key := ruleKey{namespace, id}
-	known, ok := t.rules.Load(key)
-	if !ok {
-		ref, _ := t.network.Rule(namespace, id) // without text when the rule is newer than the network
-		known, _ = t.rules.LoadOrStore(key, ref)
-	}
-	ref := known.(emu.RuleReference)
-	return &ref
 }

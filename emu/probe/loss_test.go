@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -47,10 +48,10 @@ func TestTranslatedSourcePort(t *testing.T) {
 	const last = 1000
 	var changed atomic.Bool
 	deliver := p.reports.deliver
-	p.reports.deliver = func(port uint16, nonce uint64, r report) {
-		deliver(port, nonce, r)
-		first := &p.flights.ports[last+1]
-		if f := first.Load(); f == nil || port == f.port {
+	p.reports.deliver = func(of packet, r report) {
+		deliver(of, r)
+		first := &p.flights.ports[firstPort+last+1]
+		if f := first.Load(); f == nil || of.source.Port() == f.port {
 			return
 		}
 		changed.Store(true)
@@ -63,12 +64,14 @@ func TestTranslatedSourcePort(t *testing.T) {
 	}
 	probe := func(from string, after uint32) {
 		t.Helper()
-		p.flights.next.Store(after)
+		start, count := p.flights.turn("", netip.AddrPortFrom(target.Address, target.Port))
+		count.Store(after - start)
 		got := p.Probe(t.Context(), from, target)
 		if got.Verdict != emu.Blocked || got.By.Namespace != "laptop" {
 			t.Errorf("from %s: %+v", from, got)
 		}
 	}
+	probe("web1", 5*last) // the first takes one attempt more: the namespace is compared
 	probe("web1", last)
 	if changed.Load() {
 		t.Error("the port of the first connection was changed")
