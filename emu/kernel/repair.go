@@ -218,14 +218,14 @@ func endsIn(want *emu.Network, namespace string) (all []emu.LinkEnd) {
 // sysctls writes the values that differ, also those of devices.
 func (r *repairRun) sysctls(site *repairSite) error {
 	var all []sysctl
-	for _, s := range append(slices.Clip(sysctls(site.spec)), untouchedSysctls...) {
+	for _, s := range comparedSysctls(site.spec) {
 		if site.differs(func(d Difference) bool { return d.of == sysctlObject(s.key) }) {
 			all = append(all, s)
 		}
 	}
 	for _, d := range site.differences {
 		device, isLink := strings.CutPrefix(d.of, linkObject(""))
-		for _, s := range routerSwitches {
+		for _, s := range deviceSwitches {
 			if isLink && d.property == s.name {
 				all = append(all, sysctl{fmt.Sprintf("ipv4/conf/%s/%s", device, s.name), fmt.Sprint(s.wanted)})
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,7 @@ func newRelays(c Command) (_ *relays, err error) {
 	defer func() {
 		if err != nil {
 			r.started()
-			r.ended()
+			_ = r.ended()
 		}
 	}()
 	var before os.FileInfo // standard output
@@ -45,7 +46,7 @@ func newRelays(c Command) (_ *relays, err error) {
 		case info.IsDir():
 			text := fmt.Sprintf("descriptor %d is a folder, which a command in an instance doesn't get", n)
 			return nil, &startError{text, 126}
-		case c.Terminal || passes(info):
+		case c.Terminal || passes(f, info):
 		case n == 0:
 			err = r.input(f)
 		case n == 2 && before != nil && os.SameFile(before, info):
@@ -63,10 +64,31 @@ func newRelays(c Command) (_ *relays, err error) {
 	return r, nil
 }
 
-// passes reports whether a command may have a file as it is: a pipe, or /dev/null.
-func passes(info os.FileInfo) bool {
-	null, err := os.Stat(os.DevNull)
-	return info.Mode().Type() == os.ModeNamedPipe || err == nil && os.SameFile(null, info)
+// passes reports whether a command may have a file as it is: a pipe, but not one with a name, whose owner and mode could
+// be changed; or /dev/null, in whose place the init puts the instance's own.
+func passes(f *os.File, info os.FileInfo) bool {
+	return info.Mode().Type() == os.ModeNamedPipe && !hasName(f) || isNull(f)
+}
+
+// hasName reports whether a pipe is a file in a folder. It is true of what can't be looked at.
+func hasName(pipe *os.File) bool {
+	var s unix.Statfs_t
+	raw, err := pipe.SyscallConn()
+	if err != nil {
+		return true
+	}
+	err = errors.Join(raw.Control(func(fd uintptr) { err = unix.Fstatfs(int(fd), &s) }), err)
+	return err != nil || s.Type != unix.PIPEFS_MAGIC
+}
+
+// isNull reports whether a file is a null device, the host's or another.
+func isNull(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && s.Mode&unix.S_IFMT == unix.S_IFCHR && s.Rdev == unix.Mkdev(1, 3)
 }
 
 // started closes what only the command needs.

@@ -139,3 +139,39 @@ func TestInputFromTerminal(t *testing.T) {
 		t.Errorf("exit %d, %v, %q", exit, err, got)
 	}
 }
+
+// What a command changes of its descriptors is not changed on the host: neither the null device that it gets without
+// input, nor a named pipe.
+func TestDescriptorsAreNotTheHosts(t *testing.T) {
+	in := newInstance(t, Options{})
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var null unix.Stat_t
+	if err := unix.Stat(os.DevNull, &null); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Chmod(os.DevNull, null.Mode&0o7777) }) // should it fail
+	for name, c := range map[string]struct {
+		path  string
+		stdin *os.File
+	}{
+		"none": {os.DevNull, nil}, "null": {os.DevNull, open(t, os.DevNull, os.O_RDWR)},
+		"fifo": {fifo, open(t, fifo, os.O_RDWR)},
+	} {
+		var before, after unix.Stat_t
+		if err := unix.Stat(c.path, &before); err != nil {
+			t.Fatal(err)
+		}
+		// The sticky bit harms nobody meanwhile.
+		script := "chmod +t /proc/self/fd/0 && test -k /proc/self/fd/0 && test ! -s /proc/self/fd/0"
+		text, exit, err := output(t, in, Command{Argv: []string{"sh", "-c", script}, Stdin: c.stdin})
+		if err != nil || exit != 0 {
+			t.Errorf("%s: exit %d, %v, %s", name, exit, err, text)
+		}
+		if err := unix.Stat(c.path, &after); err != nil || after.Mode != before.Mode {
+			t.Errorf("%s: the mode on the host was %o and is %o (%v)", name, before.Mode, after.Mode, err)
+		}
+	}
+}
