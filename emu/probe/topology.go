@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"vnetlab/emu"
 )
@@ -31,6 +32,7 @@ type topology struct {
 	// unheard are the namespaces with a ruleset that nobody listens to yet, with the number of the change that made them so.
 	unheard map[string]int
 	changes int
+	specs   *sync.Map // name -> *emu.Namespace: Network.Namespace searches, a sweep asks again and again
 }
 
 type socket struct {
@@ -69,7 +71,7 @@ func newTopology(n *emu.Network) *topology {
 
 // update makes the topology that of the network that a change leads to.
 func (t *topology) update(c *emu.Change) {
-	t.network = c.To
+	t.network, t.specs = c.To, new(sync.Map)
 	t.changes++
 	for _, l := range c.RemovedLinks {
 		t.link(l, remove)
@@ -112,6 +114,18 @@ func (t *topology) changeNamespace(c emu.NamespaceChange) {
 	case c.From.Ruleset == nil:
 		t.unheard[name] = t.changes
 	}
+}
+
+// spec gives a namespace of the network, with the origins that it has now: a line that moved is no change of a namespace. nil: there is none.
+func (t *topology) spec(name string) *emu.Namespace {
+	if known, ok := t.specs.Load(name); ok {
+		return known.(*emu.Namespace)
+	}
+	s, ok := t.network.Namespace(name)
+	if ok {
+		t.specs.Store(name, s)
+	}
+	return s
 }
 
 // change is the adding or removing of one thing.
