@@ -55,7 +55,7 @@ expect:
   - {from: web3, to: "sql1:1433", verdict: open}
   - {from: web3, to: "sql1:1434", verdict: refused}
   - {from: web3, to: "web2:1433", verdict: wrong-host}
-exposure: [pair.cloudapp.net:80]
+exposure: [pair.cloudapp.net:80, site.azurewebsites.net:80]
 `
 
 // TestVerdictsOfSetsAndTwins holds that each expectation up to the mark passes, and none after it, and that one open member is an exposure.
