@@ -59,7 +59,7 @@ func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observatio
 	g.Wait() //nolint:errcheck // no way returns one
 	members := make([]emu.MemberObservation, len(ways))
 	for i, o := range all {
-		members[i] = emu.MemberObservation{Namespace: p.given(ways[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail}
+		members[i] = emu.MemberObservation{Namespace: p.given(ways[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail, Drift: o.Drift}
 	}
 	return combine(all, members)
 }
