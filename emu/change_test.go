@@ -106,6 +106,7 @@ func TestChangesText(t *testing.T) {
 - vm: -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 - vm: -A INPUT -p tcp -m tcp --dport 80 -j ACCEPT
 - vm: -A INPUT -m dscp --dscp 0x2b -j NFLOG --nflog-prefix firewall-default --nflog-group 1 --nflog-threshold 1
+- vm: -A INPUT -j DROP
 - vm: COMMIT
 ~ vm: services
 ~ vm: host name, hosts, resolver

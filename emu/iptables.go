@@ -8,8 +8,9 @@ import (
 )
 
 // Firewall is the guest firewall of a host: the INPUT chain of the iptables filter table. Loopback and the packets of
-// connections that exist already always pass; then its rules decide in their order; what none of them matches is dropped. A
-// nil Firewall lets everything in.
+// connections that exist already always pass; then its rules decide in their order; what none of them matches is dropped, by
+// the last rule of the chain: the rule before it reports the drop, and nothing can come between them unseen. A nil Firewall lets
+// everything in.
 type Firewall struct {
 	Rules []FirewallRule `json:"rules"`
 	// Default is where the drop of everything else is decided.
@@ -21,7 +22,7 @@ const FirewallDefault = "firewall-default"
 
 // FirewallRule admits or drops what it matches.
 type FirewallRule struct {
-	ID       string // what a report of a drop carries; unique in the namespace, at most 60 bytes
+	ID       string // what a report of a drop carries; unique in the namespace but for the parts of one rule, at most 63 bytes
 	Comment  string // the rule as a person wrote it, at most 200 bytes
 	Origin   Origin
 	Drop     bool          // accept otherwise
@@ -73,7 +74,7 @@ func (f *Firewall) Lines() []string {
 	for _, r := range f.Rules {
 		lines = append(lines, r.Lines()...)
 	}
-	return append(lines, "-A INPUT "+reportTarget(FirewallDefault))
+	return append(lines, "-A INPUT "+reportTarget(FirewallDefault), "-A INPUT -j DROP")
 }
 
 // Lines gives the one line of a rule that accepts, the two of a rule that drops and reports it.

@@ -98,11 +98,15 @@ func (r *RuleReference) Named(name func(namespace string) string) *RuleReference
 
 // Rule finds what the network knows of a rule by its namespace and id.
 func (n *Network) Rule(namespace, id string) (RuleReference, bool) {
-	ref := RuleReference{Namespace: namespace, ID: id}
-	s, ok := n.Namespace(namespace)
-	if !ok {
-		return ref, false
+	if s, ok := n.Namespace(namespace); ok {
+		return s.Rule(id)
 	}
+	return RuleReference{Namespace: namespace, ID: id}, false
+}
+
+// Rule finds what is known of a rule of the namespace by its id, which is the rule's own ([Namespace.CheckRules]).
+func (s *Namespace) Rule(id string) (RuleReference, bool) {
+	ref := RuleReference{Namespace: s.Name, ID: id}
 	for _, t := range s.Rulesets() {
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {

@@ -11,6 +11,7 @@ import (
 // Frontend is a port of a deployment's VIP, or of its internal load balancer, with the instances behind it.
 type Frontend struct {
 	Name       string // of the endpoint, or of the load-balanced set
+	Owner      string // what it leads to: the name of a role, of a load-balanced set, or of a virtual machine
 	Address    netip.Addr
 	Internal   bool // on the internal load balancer
 	Protocol   emu.Protocol
@@ -49,7 +50,7 @@ func (d *Deployment) Frontends() []Frontend {
 			if at < 0 {
 				at = len(all)
 				f := Frontend{
-					Name: orDefault(e.LoadBalancedSet, e.Name), Address: d.VIP, Internal: internal,
+					Name: orDefault(e.LoadBalancedSet, e.Name), Owner: orDefault(i.Role, orDefault(e.LoadBalancedSet, i.Name)), Address: d.VIP, Internal: internal,
 					Protocol: e.Protocol, PublicPort: e.PublicPort, Set: e.LoadBalancedSet != "",
 					Distribution: e.Distribution, ACL: e.ACL, Probe: e.Probe, IdleTimeout: e.IdleTimeoutInMinutes,
 					DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,

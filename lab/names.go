@@ -58,7 +58,8 @@ var (
 
 	onlyDigits    = regexp.MustCompile(`^[0-9]+$`)
 	reservedNames = []string{"internet", "datacenter", "edge", "localhost", AnybodyName}
-	// fabricPrefixes begin the names of the namespaces between those of instances and hosts.
+	// fabricPrefixes begin the names of the namespaces between those of instances and hosts. Names of namespaces differ by
+	// case, so a role may be called Edge.Web.
 	fabricPrefixes = []string{"datacenter.", "edge.", "site."}
 )
 
@@ -78,7 +79,7 @@ func checkName(kind, name string, n naming) *Error {
 		return badRequest("The name %s of the %s is %d characters long; the most is %d.",
 			shorten(name), kind, length, n.longest).WithHint("Allowed: %s.", n.allowed)
 	case n.ends && (slices.Contains(reservedNames, lower) ||
-		slices.ContainsFunc(fabricPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })):
+		slices.ContainsFunc(fabricPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })):
 		return badRequest("The name %s is reserved.", name).WithHint("Choose another name for the %s.", kind)
 	case !n.valid(name):
 		return badRequest("The name %s is not valid for %s %s.", shorten(name), article(kind), kind).

@@ -35,6 +35,7 @@ func (e *Emulator) Repair(ctx context.Context) (*kernel.Repair, error) {
 	if e.isClosed() {
 		return nil, process.ErrClosed
 	}
+	defer e.prober.Hold()()
 	before, err := kernel.Diff(ctx, e.made, e.state)
 	if err != nil || len(before) == 0 {
 		return &kernel.Repair{Repaired: []kernel.Difference{}, Left: []kernel.Difference{}, Errors: []string{}}, err

@@ -85,6 +85,9 @@ func Start(ctx context.Context, network *emu.Network, opts Options, report func(
 	if report == nil {
 		report = func(Progress) {}
 	}
+	if err := emu.CheckRules(network); err != nil {
+		return nil, err
+	}
 	state, err := kernel.Apply(ctx, network, func(done, total int) { report(Progress{BuildStage, done, total}) })
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/listener"
+	"vnetlab/emu/probe"
 	"vnetlab/emu/process"
 )
 
@@ -38,17 +39,41 @@ func (e *Emulator) Update(ctx context.Context, c *emu.Change) (Change, error) {
 	if c.From != e.Network() {
 		return Change{}, errors.New("the change starts from another network than the one that runs; nothing was changed")
 	}
-	programs, err := e.move(ctx, c)
+	if err := emu.CheckChangedRules(c); err != nil {
+		return Change{}, fmt.Errorf("%w; nothing was changed", err)
+	}
+	h := &hold{prober: e.prober}
+	defer h.end()
+	programs, err := e.move(ctx, c, h)
 	if err == nil {
 		e.health.Update(c)
 		e.network.Store(c.To)
 		return Change{namesOf(c.Removed), namesOf(c.Added), programs, e}, nil
 	}
 	// The end of the context may be what went wrong; going back must not end with it.
-	if _, backErr := e.move(context.WithoutCancel(ctx), emu.Changes(c.To, c.From)); backErr != nil {
+	if _, backErr := e.move(context.WithoutCancel(ctx), emu.Changes(c.To, c.From), h); backErr != nil {
 		return Change{}, fmt.Errorf("%w; and it can't be made again as it was: %w; take the lab down and up again", err, backErr)
 	}
 	return Change{}, fmt.Errorf("%w; nothing was changed", err)
+}
+
+// hold keeps probes from comparing a network that is half changed.
+type hold struct {
+	prober  *probe.Prober
+	release func() // nil: not held
+}
+
+func (h *hold) begin() {
+	if h.release == nil {
+		h.release = h.prober.Hold()
+	}
+}
+
+func (h *hold) end() {
+	if h.release != nil {
+		h.release()
+		h.release = nil
+	}
 }
 
 func namesOf(all []*emu.Namespace) []string {
@@ -64,11 +89,14 @@ type turn struct{ from, to *emu.Namespace }
 
 // move makes kernel and services those that a change leads to. What is as wanted already it leaves alone, so that it also undoes a move that
 // was broken off.
-func (e *Emulator) move(ctx context.Context, c *emu.Change) (started, error) {
+//
+// It holds h while the kernel has neither network, and ends it when the kernel has that of c: after an error it is held still.
+func (e *Emulator) move(ctx context.Context, c *emu.Change, h *hold) (started, error) {
 	turns := turnsOf(c)
 	if err := e.leave(ctx, turns); err != nil {
 		return nil, err
 	}
+	h.begin()
 	tunnels := len(c.RemovedTunnels)+len(c.AddedTunnels) > 0
 	if tunnels {
 		if err := e.tunnels.Change(ctx, staying(c)); err != nil {
@@ -89,6 +117,7 @@ func (e *Emulator) move(ctx context.Context, c *emu.Change) (started, error) {
 			return nil, err
 		}
 	}
+	h.end()
 	e.refurnish(c)
 	return e.openItems(ctx, turns, func() {})
 }

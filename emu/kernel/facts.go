@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // facts say what a namespace has, or should have, in words that can be compared.
@@ -12,6 +13,11 @@ type facts struct {
 	objects map[string]properties
 	// lists are chains with their rules.
 	lists map[string][]rule
+	older bool // iptables keeps its rules outside nftables
+	// generation is that of the rules; nil: it changed while they were read, or doesn't say everything.
+	generation *uint32
+	// since is when reading the rules began.
+	since time.Time
 	// marks, of wanted facts, are those of tunnels: a rule for each, and the routes in its table, may be there.
 	marks []uint32
 }

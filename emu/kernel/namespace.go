@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,8 @@ import (
 type Namespace struct {
 	Name string
 	file *os.File
+	// verified is what its rules were last found to be.
+	verified atomic.Pointer[verifiedRules]
 }
 
 // home is the network namespace the process started in: where each thread returns to.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 	"unsafe"
 
 	"github.com/vishvananda/netlink"
@@ -40,7 +41,11 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 			all = append(all, Difference{Namespace: n.Name, Object: "namespace", Wanted: "it"})
 			continue
 		}
-		all = append(all, compare(n.Name, wanted[n.Name], f)...)
+		differences := compare(n.Name, wanted[n.Name], f)
+		if ns, ok := s.Namespace(n.Name); ok && len(differences) == 0 {
+			ns.verify(n, f)
+		}
+		all = append(all, differences...)
 	}
 	for _, n := range s.Namespaces() {
 		if _, ok := wanted[n.Name]; !ok {
@@ -57,31 +62,46 @@ type Comparer struct{ firewalls *firewallReader }
 // NewComparer makes a comparer.
 func NewComparer() *Comparer { return &Comparer{newFirewallReader()} }
 
-// Diff returns every difference between a namespace of the network and what the kernel has there, as [Diff] does for all.
-func (c *Comparer) Diff(ctx context.Context, want *emu.Network, n *Namespace) ([]Difference, error) {
-	spec, ok := want.Namespace(n.Name)
-	if !ok {
-		return []Difference{{Namespace: n.Name, Object: "namespace", Found: "it"}}, nil
-	}
-	wanted, err := wantedIn(want, spec)
-	if err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	files := &sysctlFiles{}
-	found, err := observeNamespace(n, spec, c.firewalls, files)
-	err = errors.Join(err, files.close())
-	if err != nil {
-		return nil, fmt.Errorf("read namespace %s: %w", n.Name, err)
-	}
-	return compare(n.Name, wanted, found), nil
+// Comparison is how one namespace differs from what it should be.
+type Comparison struct {
+	Differences []Difference
+	// Since is from when on the rules have been as they are, without a break.
+	Since time.Time
+	// Unwatched says that the guest firewall is one of the older iptables, whose changes no [Watch] sees.
+	Unwatched bool
 }
 
-// DiffNamespace compares one namespace once; who compares often keeps a [Comparer].
+// Compare returns every difference between a namespace of the network and what the kernel has there, as [Diff] does for all.
+func (c *Comparer) Compare(ctx context.Context, want *emu.Network, n *Namespace) (Comparison, error) {
+	spec, ok := want.Namespace(n.Name)
+	if !ok {
+		return Comparison{Differences: []Difference{{Namespace: n.Name, Object: "namespace", Found: "it"}}}, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return Comparison{}, err
+	}
+	if c, ok, err := n.compareRest(want, spec); ok || err != nil {
+		return c, err
+	}
+	wanted, err := wantedIn(want, spec, true)
+	if err != nil {
+		return Comparison{}, err
+	}
+	found, err := observeOnce(n, spec, c.firewalls, true)
+	if err != nil {
+		return Comparison{}, fmt.Errorf("read namespace %s: %w", n.Name, err)
+	}
+	differences := compare(n.Name, wanted, found)
+	if len(differences) == 0 {
+		n.verify(spec, found)
+	}
+	return Comparison{Differences: differences, Since: found.since, Unwatched: found.older}, nil
+}
+
+// DiffNamespace compares one namespace once; whoever compares often keeps a [Comparer].
 func DiffNamespace(ctx context.Context, want *emu.Network, n *Namespace) ([]Difference, error) {
-	return NewComparer().Diff(ctx, want, n)
+	c, err := NewComparer().Compare(ctx, want, n)
+	return c.Differences, err
 }
 
 // Observe reads back everything that Apply makes.
@@ -121,7 +141,7 @@ func observe(ctx context.Context, s *State, want *emu.Network) (_ *Observation, 
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			f, err := observeNamespace(n, specs[n.Name], firewalls, files)
+			f, err := observeNamespace(n, specs[n.Name], firewalls, files, true)
 			if err != nil {
 				return fmt.Errorf("read namespace %s: %w", n.Name, err)
 			}
@@ -138,7 +158,15 @@ func observe(ctx context.Context, s *State, want *emu.Network) (_ *Observation, 
 	return o, nil
 }
 
-func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, files *sysctlFiles) (_ *facts, err error) {
+// observeOnce is observeNamespace for one namespace alone.
+func observeOnce(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, rules bool) (*facts, error) {
+	files := &sysctlFiles{}
+	f, err := observeNamespace(n, spec, firewalls, files, rules)
+	return f, errors.Join(err, files.close())
+}
+
+// observeNamespace reads one namespace, with its rules or without.
+func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, files *sysctlFiles, rules bool) (_ *facts, err error) {
 	f := newFacts()
 	r := reader{facts: f, names: map[int]string{}, router: spec != nil && spec.Kind == emu.Router}
 	if err := n.Do(func() (err error) {
@@ -157,15 +185,27 @@ func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallRead
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.socket.close()) }()
-	return f, r.read(n, spec, firewalls)
+	return f, r.read(n, spec, firewalls, rules)
 }
 
-// read reads all but the sysctls.
-func (r *reader) read(n *Namespace, spec *emu.Namespace, firewalls *firewallReader) error {
-	if err := r.readRoute(); err != nil {
+// read reads all but the sysctls, with rules or without.
+func (r *reader) read(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, rules bool) error {
+	if err := r.readRoute(); err != nil || !rules {
 		return err
 	}
-	return readTables(r.facts, n, spec, firewalls)
+	before, err := n.generation()
+	if err != nil {
+		return err
+	}
+	r.since = time.Now()
+	if err := readTables(r.facts, n, spec, firewalls); err != nil {
+		return err
+	}
+	after, err := n.generation()
+	if err == nil && before == after && !r.older {
+		r.generation = &after
+	}
+	return err
 }
 
 // readRoute reads what rtnetlink knows.

@@ -41,6 +41,7 @@ func newIptables() (*iptables.IPTables, error) {
 // read adds what the filter table of iptables has. Without one in nftables it is the older iptables that has the rules, or nothing.
 func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *nftables.Table, chains []*nftables.Chain) error {
 	if filter == nil {
+		f.older = true
 		for _, chain := range []string{input, "FORWARD", "OUTPUT"} {
 			lines, err := r.list(n, chain)
 			if err != nil {

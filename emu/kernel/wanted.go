@@ -14,7 +14,7 @@ import (
 func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	all := map[string]*facts{}
 	for _, n := range want.Namespaces {
-		f, err := wantedAlone(n)
+		f, err := wantedAlone(n, true)
 		if err != nil {
 			return nil, err
 		}
@@ -41,9 +41,9 @@ func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	return all, nil
 }
 
-// wantedIn gives what one namespace of a network should have.
-func wantedIn(want *emu.Network, n *emu.Namespace) (*facts, error) {
-	f, err := wantedAlone(n)
+// wantedIn gives what one namespace of a network should have, with its rules or without.
+func wantedIn(want *emu.Network, n *emu.Namespace, rules bool) (*facts, error) {
+	f, err := wantedAlone(n, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func wantedIn(want *emu.Network, n *emu.Namespace) (*facts, error) {
 }
 
 // wantedAlone gives what a namespace should have without its links and tunnels.
-func wantedAlone(n *emu.Namespace) (*facts, error) {
+func wantedAlone(n *emu.Namespace, rules bool) (*facts, error) {
 	f := newFacts()
 	f.objects[linkObject("lo")] = properties{"state": "up"}
 	f.objects[addressObject(loopback, "lo")] = properties{} // comes with the device
@@ -93,6 +93,9 @@ func wantedAlone(n *emu.Namespace) (*facts, error) {
 	}
 	for _, s := range append(slices.Clip(sysctls(n)), untouchedSysctls...) {
 		f.objects[sysctlObject(s.key)] = properties{"value": s.value}
+	}
+	if !rules {
+		return f, nil
 	}
 	for _, r := range possible(n.Rulesets()) {
 		if err := wantedRules(f, r); err != nil {

@@ -40,8 +40,8 @@ func (n *Namespace) Watch() (w *Watch, err error) {
 	w = &Watch{rules: -1, events: -1, in: make([]byte, 512)}
 	err = n.Do(func() error {
 		var err error
-		if w.rules, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER); err != nil {
-			return os.NewSyscallError("netlink socket", err)
+		if w.rules, err = newRulesSocket(); err != nil {
+			return err
 		}
 		if w.events, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE); err != nil {
 			return os.NewSyscallError("netlink socket", err)
@@ -92,7 +92,7 @@ func (w *Watch) Version() (Version, error) {
 	if err := w.hear(); err != nil {
 		return Version{}, err
 	}
-	rules, err := w.generation()
+	rules, err := generation(w.rules, w.in)
 	return Version{rules, w.heard}, err
 }
 
@@ -111,16 +111,23 @@ func (w *Watch) hear() error {
 	}
 }
 
-func (w *Watch) generation() (uint32, error) {
-	if _, err := unix.Write(w.rules, getGeneration); err != nil {
+// newRulesSocket opens a socket for questions about nftables in the namespace of the calling thread.
+func newRulesSocket() (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
+	return fd, os.NewSyscallError("netlink socket", err)
+}
+
+// generation asks for the number of the last transaction of nftables.
+func generation(fd int, buffer []byte) (uint32, error) {
+	if _, err := unix.Write(fd, getGeneration); err != nil {
 		return 0, os.NewSyscallError("netlink send", err)
 	}
-	n, err := unix.Read(w.rules, w.in)
+	n, err := unix.Read(fd, buffer)
 	if err != nil {
 		return 0, os.NewSyscallError("netlink receive", err)
 	}
 	const header = unix.NLMSG_HDRLEN + 4
-	in := w.in[:n]
+	in := buffer[:n]
 	if n < header {
 		return 0, fmt.Errorf("an answer of %d bytes about the generation of rules", n)
 	}

@@ -59,10 +59,17 @@ func TestWatch(t *testing.T) {
 func TestDiffNamespace(t *testing.T) {
 	want := kerneltest.Subnets(2, 2)
 	state := apply(t, want)
-	c := NewComparer()
+	comparer := NewComparer()
+	compare := func(want *emu.Network, n *Namespace) ([]Difference, error) {
+		c, err := comparer.Compare(t.Context(), want, n)
+		if c.Unwatched {
+			t.Error("the rules are in nftables")
+		}
+		return c.Differences, err
+	}
 	for _, n := range state.Namespaces() {
 		for range 2 {
-			if got, err := c.Diff(t.Context(), want, n); err != nil || len(got) > 0 {
+			if got, err := compare(want, n); err != nil || len(got) > 0 {
 				t.Fatalf("%s: %v, %v", n.Name, err, got)
 			}
 		}
@@ -76,7 +83,7 @@ func TestDiffNamespace(t *testing.T) {
 		{"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16", "host-0-0: route 10.8.0.0/16 is not wanted: found device eth0"},
 	} {
 		run(t, host, "", "sh", "-c", tt.change)
-		got, err := c.Diff(t.Context(), want, host)
+		got, err := compare(want, host)
 		found := false
 		for _, d := range got {
 			found = found || d.String() == tt.want
@@ -89,7 +96,7 @@ func TestDiffNamespace(t *testing.T) {
 			t.Errorf("%s: %v, %v", tt.undo, err, got)
 		}
 	}
-	got, err := c.Diff(t.Context(), &emu.Network{}, host)
+	got, err := compare(&emu.Network{}, host)
 	if err != nil || len(got) != 1 || got[0].Object != "namespace" {
 		t.Errorf("%v, %v", err, got)
 	}

@@ -76,6 +76,21 @@ func drawBaseChain(t *rapid.T) *emu.Chain {
 	return c
 }
 
+// drawSources draws what translates source addresses.
+func drawSources(t *rapid.T, r *emu.Ruleset) {
+	a := rapid.SampledFrom(someAddresses)
+	m := emu.AddressMap{Name: "vip-of"}
+	for _, key := range some(t, "keys", someAddresses) {
+		m.Elements = append(m.Elements, emu.AddressMapElement{Key: key, Value: a.Draw(t, "value")})
+	}
+	r.Addresses = []emu.AddressMap{m}
+	r.Chains = append(r.Chains, &emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{
+		{Statements: []emu.Statement{emu.MatchPrefix{Of: emu.Source, Prefix: netip.PrefixFrom(a.Draw(t, "of"), 32)}, emu.SNAT{To: a.Draw(t, "to")}}},
+		{Statements: []emu.Statement{emu.MatchOutput{Device: "x"}, emu.SNATByHash{By: emu.FiveTuple, To: some(t, "any of", someAddresses)}}},
+		{Statements: []emu.Statement{emu.SNATByMap{Map: "vip-of"}}},
+	}})
+}
+
 func drawNamespace(t *rapid.T, name string, kind emu.Kind) *emu.Namespace {
 	s := &emu.Namespace{Name: name, Kind: kind, Loopback: some(t, "loopback", someAddresses)}
 	for _, b := range some(t, "bridges", []string{"FrontEnd", "BackEnd"}) {
@@ -101,6 +116,9 @@ func drawNamespace(t *rapid.T, name string, kind emu.Kind) *emu.Namespace {
 		}
 		if rapid.Bool().Draw(t, "base chain") {
 			s.Ruleset.Chains = append(s.Ruleset.Chains, drawBaseChain(t))
+		}
+		if rapid.Bool().Draw(t, "sources") {
+			drawSources(t, s.Ruleset)
 		}
 	}
 	return s

@@ -97,26 +97,7 @@ func (t *topology) destinations(c chain, seen map[string]bool) (all []netip.Addr
 // networks overlap, those count that are linked to the same router as the start of the connection, or to the router that
 // translated it; if none is, all of them.
 func (t *topology) ends(from string, protocol emu.Protocol, to netip.AddrPort) []end {
-	type leg struct {
-		to   netip.AddrPort
-		near []string
-	}
-	var found []end
-	seen := map[translation]bool{}
-	for legs := []leg{{to, t.near(from)}}; len(legs) > 0; legs = legs[1:] {
-		l := legs[0]
-		for _, tr := range t.translations(socket{l.to.Addr(), protocol, l.to.Port()}) {
-			if !seen[tr] && tr.to != to {
-				seen[tr] = true
-				legs = append(legs, leg{tr.to, []string{tr.router}})
-			}
-		}
-		for _, owner := range t.ownersNear(l.to.Addr(), l.near) {
-			if e := (end{owner, l.to}); !slices.Contains(found, e) {
-				found = append(found, e)
-			}
-		}
-	}
+	found, _ := t.arrivals(from, protocol, to)
 	return found
 }
 
@@ -217,16 +198,4 @@ func (t *topology) heard(name string, since int) {
 	if t.unheard[name] == since {
 		delete(t.unheard, name)
 	}
-}
-
-// rule names the rule that reported a drop.
-func (t *topology) rule(namespace, id string) *emu.RuleReference {
-	key := ruleKey{namespace, id}
-	known, ok := t.rules.Load(key)
-	if !ok {
-		ref, _ := t.network.Rule(namespace, id) // without text when the rule is newer than the network
-		known, _ = t.rules.LoadOrStore(key, ref)
-	}
-	ref := known.(emu.RuleReference)
-	return &ref
 }

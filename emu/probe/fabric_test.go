@@ -170,6 +170,10 @@ func start(t testing.TB, n *emu.Network) (*kernel.State, *Prober) {
 			t.Error(err)
 		}
 	})
+	// As the emulator does: a network that isn't what was wanted must not answer questions.
+	if found, err := kernel.Diff(t.Context(), n, state); err != nil || len(found) > 0 {
+		t.Fatal(err, found)
+	}
 	for _, s := range n.Namespaces {
 		ns, _ := state.Namespace(s.Name)
 		for _, service := range s.Services {

@@ -1,9 +1,19 @@
 // Package probe finds out by real connections who can reach whom in a lab, and why not.
 //
 // A probe is a TCP connection or a UDP datagram from a socket in the namespace where it starts; the kernel carries it like any
-// other. What it adds is proof: its packets are marked with [emu.ProbeDSCP], each rule that drops such a packet reports so, and
-// the report names the probe by its source port or by the nonce in the datagram. Without that proof a probe that gets no answer
-// is a timeout, never blocked.
+// other. What it adds is proof. Its packets are marked with [emu.ProbeDSCP], and each rule that drops such a packet is preceded by one that
+// reports it. Blocked is what such a report proves, and nothing else does:
+//
+//   - The report is of the probe's own packet: it carries the number that was drawn for its SYN or its datagram, the probe's source port, its
+//     source address or what a router makes of it, its target or what a router makes of that, and it comes from a namespace on the way. What a
+//     program in the lab sends under the same mark and the same ports doesn't match.
+//   - The rule that reported is the rule that dropped: the namespace was compared with what it should be, nftables, iptables, links, addresses
+//     and routes, and was not changed from before the packet was sent until after the report. A namespace that differs proves nothing. Then the
+//     probe waits for its answer as long as any other, and where none comes it is a timeout that names the difference.
+//   - No answer has come. An answer always beats a report.
+//
+// Refused needs as much: a rule can send a reset or an ICMP error as well as a machine can. It is a reset, or a port unreachable over UDP, and
+// no namespace on the way differs from what it should be. Without proof a probe that gets no answer is a timeout, never blocked.
 package probe
 
 import (
@@ -13,6 +23,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +50,7 @@ type Prober struct {
 	namespaces func(string) (*kernel.Namespace, bool)
 	flights    flights
 	reports    reports
+	proofs     proofs
 }
 
 // New makes a prober for a network whose running namespaces it finds by their names.
@@ -48,7 +60,8 @@ func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)
 		TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, NameLimit: time.Second,
 		namespaces: namespaces,
 	}
-	p.reports.deliver, p.reports.namespaces = p.flights.deliver, namespaces
+	p.reports.deliver, p.reports.namespaces = p.deliver, namespaces
+	p.proofs.comparer = kernel.NewComparer()
 	p.topology = newTopology(network)
 	return p
 }
@@ -61,6 +74,7 @@ func (p *Prober) Update(c *emu.Change) {
 	p.mu.Unlock()
 	for _, s := range c.Removed {
 		p.reports.drop(s.Name, true)
+		p.proofs.drop(s.Name, p.namespaces)
 	}
 	for _, s := range c.Changed {
 		if canDrop(s.From) && !canDrop(s.To) {
@@ -83,7 +97,14 @@ func (p *Prober) namespace(name string) *emu.Namespace {
 
 // Close ends listening for reports. Probes that are under way may become timeouts.
 func (p *Prober) Close() error {
-	return p.reports.close()
+	return errors.Join(p.reports.close(), p.proofs.close())
+}
+
+// deliver hands a report to the probe whose packet was dropped, if that is still under way.
+func (p *Prober) deliver(of packet, r report) {
+	if f := p.flights.find(of); f != nil && read(p, func(t *topology) bool { return t.meets(f.course, r.namespace, of.destination) }) {
+		f.hand(r)
+	}
 }
 
 // Probe connects from a namespace to the target and says what became of it. Over UDP it sends the target a small datagram, again
@@ -114,17 +135,17 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 	}
 
 	to := netip.AddrPortFrom(address, target.Port)
-	ends := read(p, func(t *topology) []end { return t.ends(from, target.Protocol, to) })
-	if err := p.listen(ends); err != nil {
+	c := read(p, func(t *topology) *course { return t.course(from, target.Protocol, to) })
+	if err := p.listen(c.ends); err != nil {
 		return failed(address, err.Error())
 	}
 	limit := p.TimeLimit
 	if target.Protocol == emu.UDP {
 		limit /= 2
 	}
-	o, again := p.attempt(ctx, ns, to, ends, target, limit)
-	if !again {
-		return o
+	o, next := p.attempt(ctx, ns, to, c, target, limit)
+	if next == final {
+		return p.withDifferences(ctx, c, o)
 	}
 	// Once more, from another port: the translation of the source may have changed the first one, because an old connection
 	// still had it, and the report with the changed port found no probe. And with all ears, should the packet have gone
@@ -133,11 +154,11 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 		return failed(address, err.Error())
 	}
 	overflows := neighbourOverflows()
-	o, _ = p.attempt(ctx, ns, to, ends, target, limit)
+	o, _ = p.attempt(ctx, ns, to, c, target, limit)
 	if o.Verdict == emu.Timeout && neighbourOverflows() > overflows {
 		return failed(address, "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
 	}
-	return o
+	return p.withDifferences(ctx, c, o)
 }
 
 func failed(address netip.Addr, detail string) emu.Observation {
@@ -155,36 +176,79 @@ func (p *Prober) lookUp(ctx context.Context, ns *kernel.Namespace, target emu.Ta
 	return dns.Lookup(ctx, p.NameLimit, ns, s.Resolver, s.Hosts, target.Name)
 }
 
-// attempt connects or exchanges datagrams once. Again says that it got no answer at all, so another attempt makes sense.
-func (p *Prober) attempt(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, ends []end, target emu.Target, limit time.Duration) (o emu.Observation, again bool) {
-	o.Address = to.Addr()
-	if target.Protocol == emu.UDP {
-		d, err := p.exchange(ctx, ns, target.Source, to, limit)
-		if err != nil {
-			return p.unanswered(ctx, err, to, p.TimeLimit)
+// next is what should follow an attempt.
+type next int
+
+const (
+	final     next = iota
+	again          // it got no answer at all: perhaps another attempt does
+	unsettled      // a namespace was compared, or changed, after the attempt began: what the next one gets can be told
+)
+
+// unsettledTries is how many attempts may find the rules changed since they began. The first in a namespace always does.
+const unsettledTries = 10
+
+// attempt makes attempts to connect or to exchange datagrams until one is not disturbed by changes.
+func (p *Prober) attempt(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, c *course, target emu.Target, limit time.Duration) (o emu.Observation, n next) {
+	for range unsettledTries {
+		if o, n = p.once(ctx, ns, to, c, target, limit); n != unsettled {
+			return o, n
 		}
-		d.heard(&o, read(p, func(t *topology) bool { return t.builtIn(ends, emu.UDP, "") }))
-		return o, false
 	}
-	c, err := p.connect(ctx, ns, target.Source, to, limit)
-	if err != nil {
-		return p.unanswered(ctx, err, to, limit)
-	}
-	defer c.Close()
-	o.Verdict, o.RTT = emu.Open, c.rtt
-	p.identify(c, ends, target.Name, &o)
-	return o, false
+	return o, final
 }
 
-// unanswered gives the observation of an attempt that got no answer.
-func (p *Prober) unanswered(ctx context.Context, err error, to netip.AddrPort, limit time.Duration) (o emu.Observation, again bool) {
+func (p *Prober) once(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, c *course, target emu.Target, limit time.Duration) (o emu.Observation, n next) {
 	o.Address = to.Addr()
-	o.Verdict, o.Detail, again = explain(ctx, err, to, limit)
+	begun := time.Now()
+	if target.Protocol == emu.UDP {
+		d, err := p.exchange(ctx, ns, target.Source, to, c, limit)
+		if err != nil {
+			return p.unanswered(ctx, err, to, c, begun, emu.UDP, p.TimeLimit)
+		}
+		d.heard(&o, read(p, func(t *topology) bool { return t.builtIn(c.ends, emu.UDP, "") }))
+		return o, final
+	}
+	made, err := p.connect(ctx, ns, target.Source, to, c, limit)
+	if err != nil {
+		return p.unanswered(ctx, err, to, c, begun, emu.TCP, limit)
+	}
+	defer made.Close()
+	o.Verdict, o.RTT = emu.Open, made.rtt
+	p.identify(made, c.ends, target.Name, &o)
+	return o, final
+}
+
+// unanswered gives the observation of an attempt that got no answer, or a refusal.
+func (p *Prober) unanswered(ctx context.Context, err error, to netip.AddrPort, c *course, begun time.Time, protocol emu.Protocol, limit time.Duration) (o emu.Observation, n next) {
+	o.Address = to.Addr()
+	o.Verdict, o.Detail, n = explain(ctx, err, to, protocol, limit)
 	var dropped *droppedError
 	if errors.As(err, &dropped) {
-		o.By = read(p, func(t *topology) *emu.RuleReference { return t.rule(dropped.namespace, dropped.id) })
+		o.By = &dropped.rule
 	}
-	return o, again
+	if o.Verdict != emu.Refused {
+		return o, n
+	}
+	found, known := p.survey(ctx, c, begun, false)
+	switch {
+	case !found.isEmpty():
+		o.Verdict, o.Detail = emu.Timeout, fmt.Sprintf("%s refused, or a rule did in its name: %s", to, &found)
+	case !known:
+		o.Verdict, o.Detail, n = emu.Timeout, fmt.Sprintf("%s refused, or a rule did in its name: %v", to, errUnsettled), unsettled
+	}
+	return o, n
+}
+
+// withDifferences adds to a timeout how the namespaces on the way differ from what they should be, unless it is said already.
+func (p *Prober) withDifferences(ctx context.Context, c *course, o emu.Observation) emu.Observation {
+	if o.Verdict != emu.Timeout || ctx.Err() != nil {
+		return o
+	}
+	if found, _ := p.survey(ctx, c, time.Time{}, true); len(found.differences) > 0 && !strings.Contains(o.Detail, found.differences[0].String()) {
+		o.Detail += "; " + found.String()
+	}
+	return o
 }
 
 // listen makes sure that whoever could drop packets on the way to the ends is heard: each namespace with a rule set, since the
@@ -217,24 +281,32 @@ func (p *Prober) listenEverywhere() error {
 	return nil
 }
 
-// explain turns the failure to connect into a verdict. Only a report makes it Blocked.
-func explain(ctx context.Context, err error, to netip.AddrPort, limit time.Duration) (v emu.Verdict, detail string, again bool) {
+// explain turns the failure to connect into a verdict. Only a proved report makes it Blocked; Refused is yet to be surveyed.
+func explain(ctx context.Context, err error, to netip.AddrPort, protocol emu.Protocol, limit time.Duration) (v emu.Verdict, detail string, n next) {
 	var dropped *droppedError
+	var unproved *unprovedError
+	var rejected *rejectedError
 	switch {
 	case errors.As(err, &dropped):
-		return dropped.verdict(), "", false
+		return dropped.verdict(), "", final
 	case ctx.Err() != nil:
-		return emu.Error, fmt.Sprintf("the probe was cancelled: %v", context.Cause(ctx)), false
+		return emu.Error, fmt.Sprintf("the probe was cancelled: %v", context.Cause(ctx)), final
+	case errors.Is(err, errUnsettled):
+		return emu.Timeout, fmt.Sprintf("no answer from %s, and a report of a drop proves nothing: %v", to, err), unsettled
+	case errors.As(err, &unproved):
+		return emu.Timeout, fmt.Sprintf("no answer from %s within %s; %v", to, limit, err), final
+	case errors.As(err, &rejected) && rejected.byRule(protocol):
+		return emu.Timeout, fmt.Sprintf("%s came from %s instead of an answer from %s: a rule rejects", rejected.what(), rejected.from, to), final
 	case errors.Is(err, errSilence):
-		return emu.Timeout, fmt.Sprintf("UDP: no answer; a silent service looks the same (nothing came from %s within %s, and no rule reported a drop)", to, limit), true
+		return emu.Timeout, fmt.Sprintf("UDP: no answer; a silent service looks the same (nothing came from %s within %s, and no rule reported a drop)", to, limit), again
 	case errors.Is(err, errNoAnswer), errors.Is(err, unix.ETIMEDOUT):
-		return emu.Timeout, fmt.Sprintf("no answer from %s within %s, and no rule reported a drop", to, limit), true
+		return emu.Timeout, fmt.Sprintf("no answer from %s within %s, and no rule reported a drop", to, limit), again
 	case errors.Is(err, unix.ECONNREFUSED):
-		return emu.Refused, "", false
+		return emu.Refused, "", final
 	case errors.Is(err, unix.EHOSTUNREACH):
-		return emu.Timeout, fmt.Sprintf("no host answers at %s (EHOSTUNREACH)", to.Addr()), false
+		return emu.Timeout, fmt.Sprintf("no host answers at %s (EHOSTUNREACH)", to.Addr()), final
 	case errors.Is(err, unix.ENETUNREACH):
-		return emu.Timeout, fmt.Sprintf("no route leads to %s (ENETUNREACH)", to.Addr()), false
+		return emu.Timeout, fmt.Sprintf("no route leads to %s (ENETUNREACH)", to.Addr()), final
 	}
 	hint := ""
 	switch {
@@ -247,5 +319,5 @@ func explain(ctx context.Context, err error, to netip.AddrPort, limit time.Durat
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		hint = ": a rule of the namespace itself forbids it to send"
 	}
-	return emu.Error, err.Error() + hint, false
+	return emu.Error, err.Error() + hint, final
 }

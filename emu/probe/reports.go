@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 
@@ -17,7 +18,7 @@ import (
 
 // reports listens in namespaces for the reports of rules that drop the packets of probes: the kernel's NFLOG messages.
 type reports struct {
-	deliver    func(port uint16, nonce uint64, r report)
+	deliver    func(p packet, r report)
 	namespaces func(string) (*kernel.Namespace, bool)
 
 	mu   sync.RWMutex
@@ -100,15 +101,23 @@ func (r *reports) close() error {
 // read delivers the reports of a namespace until its socket is closed. A burst that overflows the socket costs reports, not
 // the reader; the packet that is sent again is reported again.
 func (r *reports) read(namespace string, conn *netlink.Conn) {
-	for {
-		messages, err := conn.Receive()
-		if err != nil && !errors.Is(err, unix.ENOBUFS) {
-			break
-		}
-		for _, m := range messages {
-			if port, nonce, id, ok := parseReport(m.Data); ok {
-				r.deliver(port, nonce, report{namespace, id})
+	raw, err := conn.SyscallConn()
+	for err == nil {
+		var failed error
+		err = raw.Read(func(fd uintptr) (done bool) {
+			in := messageBuffers.Get().(*[messageSize]byte)
+			defer messageBuffers.Put(in)
+			n, err := unix.Read(int(fd), in[:])
+			if err == nil {
+				r.hear(namespace, in[:n])
 			}
+			if !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				failed = err
+			}
+			return !errors.Is(err, unix.EAGAIN)
+		})
+		if err == nil {
+			err = failed
 		}
 	}
 	r.mu.Lock()
@@ -119,8 +128,31 @@ func (r *reports) read(namespace string, conn *netlink.Conn) {
 	}
 }
 
+// messageSize is more than the kernel sends about one packet.
+const messageSize = 4096
+
+// messageBuffers are shared by the readers, nearly all of whom wait.
+var messageBuffers = sync.Pool{New: func() any { return new([messageSize]byte) }}
+
+// hear delivers the reports of what was read at once.
+func (r *reports) hear(namespace string, in []byte) {
+	for len(in) >= unix.NLMSG_HDRLEN {
+		length := int(binary.NativeEndian.Uint32(in))
+		if length < unix.NLMSG_HDRLEN || length > len(in) {
+			return
+		}
+		if kind := binary.NativeEndian.Uint16(in[4:]); kind == nfulnlMsgPacket {
+			if p, id, ok := parseReport(in[unix.NLMSG_HDRLEN:length]); ok {
+				r.deliver(p, report{namespace, id, p.source.Addr()})
+			}
+		}
+		in = in[min((length+3)&^3, len(in)):]
+	}
+}
+
 // From linux/netfilter/nfnetlink_log.h.
 const (
+	nfulnlMsgPacket  = unix.NFNL_SUBSYS_ULOG << 8
 	nfulnlMsgConfig  = unix.NFNL_SUBSYS_ULOG<<8 | 1
 	nfulnlCmdBind    = 1
 	nfulnlCopyPacket = 2
@@ -170,53 +202,58 @@ func subscribe(ns *kernel.Namespace) (*netlink.Conn, error) {
 	return conn, nil
 }
 
-// parseReport reads an NFLOG message: the id of the rule, and the source port of the probe whose SYN or datagram was dropped, of the latter
-// with its nonce.
-func parseReport(data []byte) (port uint16, nonce uint64, id string, ok bool) {
+// parseReport reads an NFLOG message: the id of the rule, and the SYN or datagram of a probe that was dropped.
+func parseReport(data []byte) (p packet, id string, ok bool) {
 	const nfgenmsg = 4
 	if len(data) < nfgenmsg {
-		return 0, 0, "", false
+		return packet{}, "", false
 	}
-	attributes, err := netlink.NewAttributeDecoder(data[nfgenmsg:])
-	if err != nil {
-		return 0, 0, "", false
-	}
-	var packet []byte
-	for attributes.Next() {
-		switch attributes.Type() {
-		case nfulaPayload:
-			packet = attributes.Bytes()
-		case nfulaPrefix:
-			id = strings.TrimRight(attributes.String(), "\x00")
+	var payload []byte
+	const header = 4 // of an attribute: its length and type
+	for in := data[nfgenmsg:]; len(in) >= header; {
+		length := int(binary.NativeEndian.Uint16(in))
+		if length < header || length > len(in) {
+			return packet{}, "", false
 		}
+		switch value := in[header:length]; binary.NativeEndian.Uint16(in[2:]) {
+		case nfulaPayload:
+			payload = value
+		case nfulaPrefix:
+			id = strings.TrimRight(string(value), "\x00")
+		}
+		in = in[min((length+3)&^3, len(in)):]
 	}
-	if attributes.Err() != nil || id == "" {
-		return 0, 0, "", false
+	if id == "" {
+		return packet{}, "", false
 	}
-	port, nonce, ok = probeOf(packet)
-	return port, nonce, id, ok
+	p, ok = probeOf(payload)
+	return p, id, ok
 }
 
-// probeOf tells which probe an IPv4 packet belongs to, if it carries ProbeDSCP and is a SYN, which has the probe's source port, or a
-// datagram with a nonce, which has the port it was sent from.
-func probeOf(p []byte) (port uint16, nonce uint64, ok bool) {
-	const protocol, flags, syn, ack, udpHeader = 9, 13, 0x02, 0x10, 8
-	if len(p) < 20 || p[0]>>4 != 4 || p[1]>>2 != emu.ProbeDSCP {
-		return 0, 0, false
+// probeOf reads an IPv4 packet that carries ProbeDSCP and is a SYN, or a datagram with a nonce.
+func probeOf(b []byte) (p packet, ok bool) {
+	const source, destination, protocol, flags, syn, ack, udpHeader = 12, 16, 9, 13, 0x02, 0x10, 8
+	if len(b) < 20 || b[0]>>4 != 4 || b[1]>>2 != emu.ProbeDSCP {
+		return packet{}, false
 	}
-	header := int(p[0]&0x0f) * 4
-	if header < 20 || len(p) < header+udpHeader {
-		return 0, 0, false
+	header := int(b[0]&0x0f) * 4
+	if header < 20 || len(b) < header+udpHeader {
+		return packet{}, false
 	}
-	switch above := p[header:]; p[protocol] {
+	above := b[header:]
+	p.source = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[source:])), binary.BigEndian.Uint16(above))
+	p.destination = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[destination:])), binary.BigEndian.Uint16(above[2:]))
+	switch b[protocol] {
 	case unix.IPPROTO_TCP:
 		if len(above) < 20 || above[flags]&(syn|ack) != syn {
-			return 0, 0, false
+			return packet{}, false
 		}
-		return binary.BigEndian.Uint16(above), 0, true
+		p.protocol, p.sequence = emu.TCP, binary.BigEndian.Uint32(above[4:])
+		return p, true
 	case unix.IPPROTO_UDP:
-		nonce, ok = listener.Nonce(above[udpHeader:])
-		return uint16(nonce >> 48), nonce, ok
+		p.protocol = emu.UDP
+		p.nonce, ok = listener.Nonce(above[udpHeader:])
+		return p, ok && p.nonce != 0
 	}
-	return 0, 0, false
+	return packet{}, false
 }

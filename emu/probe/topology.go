@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 
 	"vnetlab/emu"
 )
@@ -24,10 +23,10 @@ type topology struct {
 	dispatched map[socket][]chain
 	chains     map[chain]*emu.Chain
 	translated map[netip.Addr][]addressTranslation
+	sources    map[netip.Addr][]netip.Addr // what routers make of a source address; of the zero address: of any
 	// unheard are the namespaces with a ruleset that nobody listens to yet, with the number of the change that made them so.
 	unheard map[string]int
 	changes int
-	rules   *sync.Map // ruleKey -> emu.RuleReference: Network.Rule searches, a sweep asks again and again
 }
 
 type socket struct {
@@ -44,8 +43,6 @@ type networkInterface struct {
 	prefix netip.Prefix // with the interface's own address
 }
 
-type ruleKey struct{ namespace, id string }
-
 func newTopology(n *emu.Network) *topology {
 	t := &topology{
 		namespaces: make(map[string]*emu.Namespace, len(n.Namespaces)),
@@ -55,6 +52,7 @@ func newTopology(n *emu.Network) *topology {
 		dispatched: make(map[socket][]chain),
 		chains:     make(map[chain]*emu.Chain),
 		translated: make(map[netip.Addr][]addressTranslation),
+		sources:    make(map[netip.Addr][]netip.Addr),
 		unheard:    make(map[string]int),
 	}
 	t.update(&emu.Change{To: n, Added: n.Namespaces, AddedLinks: n.Links})
@@ -63,7 +61,7 @@ func newTopology(n *emu.Network) *topology {
 
 // update makes the topology that of the network that a change leads to.
 func (t *topology) update(c *emu.Change) {
-	t.network, t.rules = c.To, new(sync.Map)
+	t.network = c.To
 	t.changes++
 	for _, l := range c.RemovedLinks {
 		t.link(l, remove)
@@ -155,6 +153,7 @@ func (t *topology) ruleset(router string, c *emu.RulesetChange) {
 	if c == nil {
 		return
 	}
+	t.translatesByMaps(c.Addresses)
 	for _, m := range c.Sockets {
 		for _, e := range m.Removed {
 			note(t.dispatched, socket{e.Address, e.Protocol, e.Port}, chain{router, e.Chain}, compareChains, remove)
@@ -166,6 +165,8 @@ func (t *topology) ruleset(router string, c *emu.RulesetChange) {
 	for _, d := range c.Chains {
 		t.translates(router, d.From, remove)
 		t.translates(router, d.To, add)
+		t.translatesSources(d.From, remove)
+		t.translatesSources(d.To, add)
 		if d.To == nil {
 			delete(t.chains, chain{router, d.From.Name})
 		} else {

@@ -32,13 +32,13 @@ type datagram struct {
 // its routes choose, again and again, until one comes back from the target, or an ICMP error does, or a report says
 // that it was dropped, or the time is up.
 func (p *Prober) exchange(
-	ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, limit time.Duration,
+	ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, c *course, limit time.Duration,
 ) (d datagram, err error) {
 	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return d, err
 	}
-	f, err := p.bind(fd, from, func() (*flight, error) { return p.flights.claimUDP(ns.Name, from, to) })
+	f, err := p.bind(fd, from, func() (*flight, error) { return p.flights.claimUDP(c, from, to) })
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return d, err
@@ -60,31 +60,50 @@ func (p *Prober) exchange(
 	defer stop()
 
 	question := listener.Question(f.nonce, to.Port())
+	silence := error(errSilence)
 	for end := time.Now().Add(limit); ; {
 		sent := time.Now()
 		if !sent.Before(end) {
-			return d, errSilence
+			return d, silence
 		}
-		if !f.waitUntil(earlier(sent.Add(resendAfter), end)) {
-			return d, &droppedError{*f.reported()}
+		if f.waitUntil(earlier(sent.Add(resendAfter), end)) {
+			if err := ctx.Err(); err != nil {
+				return d, err
+			}
+			_, err := file.Write(question)
+			if err == nil {
+				d.who, err = receive(file, to, f.nonce)
+				d.rtt = time.Since(sent)
+			}
+			if err == nil {
+				return d, nil
+			}
+			if f.reported() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return d, rejection(file, err)
+			}
 		}
-		if err := ctx.Err(); err != nil {
+		r := f.reported()
+		if r == nil {
+			continue
+		}
+		if !p.sent(file, c, r.source) {
+			f.ignore(false, end)
+			continue
+		}
+		rule, against, err := p.proves(ctx, *r, f.begun)
+		// An answer beats a report, as it does over TCP: see wait.
+		if who, done, answer := receiveNow(file, to, f.nonce); done {
+			d.who, d.rtt = who, time.Since(sent)
+			return d, rejection(file, answer)
+		}
+		switch {
+		case err != nil:
 			return d, err
+		case rule != nil:
+			return d, &droppedError{*rule}
 		}
-		_, err := file.Write(question)
-		if err == nil {
-			d.who, err = receive(file, to, f.nonce)
-			d.rtt = time.Since(sent)
-		}
-		if err == nil {
-			return d, nil
-		}
-		if r := f.reported(); r != nil {
-			return d, &droppedError{*r}
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return d, err
-		}
+		silence = &unprovedError{*r, against}
+		f.ignore(true, end)
 	}
 }
 
@@ -97,32 +116,48 @@ func earlier(a, b time.Time) time.Time {
 
 // receive waits for an answer from the target. What came from elsewhere before the socket was connected, and answers of
 // built-in listeners to older questions from the same port, don't count.
-func receive(file *os.File, from netip.AddrPort, nonce uint64) (*listener.Answer, error) {
+func receive(file *os.File, from netip.AddrPort, nonce uint64) (who *listener.Answer, err error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
+	var failed error
+	err = raw.Read(func(fd uintptr) (done bool) {
+		who, done, failed = receiveFrom(int(fd), from, nonce)
+		return done
+	})
+	return who, errors.Join(err, failed)
+}
+
+// receiveNow doesn't wait: done says that there was an answer, or an error instead of one.
+func receiveNow(file *os.File, from netip.AddrPort, nonce uint64) (who *listener.Answer, done bool, err error) {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, true, err
+	}
+	controlErr := raw.Control(func(fd uintptr) { who, done, err = receiveFrom(int(fd), from, nonce) })
+	return who, done || controlErr != nil, errors.Join(controlErr, err)
+}
+
+func receiveFrom(fd int, from netip.AddrPort, nonce uint64) (who *listener.Answer, done bool, err error) {
 	buf := make([]byte, 1024)
 	for {
-		var n int
-		var sender unix.Sockaddr
-		var failed error
-		err := raw.Read(func(fd uintptr) bool {
-			n, sender, failed = unix.Recvfrom(int(fd), buf, 0)
-			return failed != unix.EAGAIN //nolint:errorlint // an errno as it is
-		})
-		if err = errors.Join(err, os.NewSyscallError("recvfrom", failed)); err != nil {
-			return nil, err
+		n, sender, err := unix.Recvfrom(fd, buf, 0)
+		if err == unix.EAGAIN { //nolint:errorlint // an errno as it is
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, true, os.NewSyscallError("recvfrom", err)
 		}
 		if s, ok := sender.(*unix.SockaddrInet4); !ok || netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port)) != from {
 			continue
 		}
 		var a listener.Answer
 		if json.Unmarshal(buf[:n], &a) != nil || a.Nonce == 0 {
-			return nil, nil
+			return nil, true, nil
 		}
 		if a.Nonce == nonce {
-			return &a, nil
+			return &a, true, nil
 		}
 	}
 }

@@ -1,10 +1,8 @@
 package probe
 
 import (
-	"errors"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -211,12 +209,14 @@ func TestRuleOfAnOpenPortChanges(t *testing.T) {
 			t.Fatalf("got %+v", got)
 		}
 	}
-	s, _ := n.Namespace("sql1")
-	allow := s.Firewall.Rules[len(s.Firewall.Rules)-1].Lines()[0]
-	cmd := exec.Command("iptables", strings.Fields("-w "+strings.Replace(allow, "-A", "-D", 1))...)
-	if err := errors.Join(namespace(t, state, "sql1").Start(cmd), cmd.Wait()); err != nil {
-		t.Fatalf("%s: %v", cmd, err)
+	next := udpFabric()
+	s, _ := next.Namespace("sql1")
+	s.Firewall.Rules = s.Firewall.Rules[:len(s.Firewall.Rules)-1]
+	change := emu.Changes(n, next)
+	if err := state.Update(t.Context(), change); err != nil {
+		t.Fatal(err)
 	}
+	p.Update(change)
 	for range 50 {
 		if got := p.Probe(t.Context(), "web1", at); got.Verdict != emu.Blocked {
 			t.Fatalf("got %+v", got)

@@ -162,7 +162,7 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 	var f flights
 	seen := map[uint16]*flight{}
 	for range lastPort - firstPort + 1 {
-		c, err := f.claim(1)
+		c, err := f.claim(nil, 1, 7)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,34 +171,61 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 		}
 		seen[c.port] = c
 	}
-	if _, err := f.claim(1); !errors.Is(err, errNoPort) {
+	if _, err := f.claim(nil, 1, 7); !errors.Is(err, errNoPort) {
 		t.Errorf("all are taken: %v", err)
 	}
 	f.release(seen[25000])
-	if _, err := f.claim(25000); !errors.Is(err, errNoPort) {
+	if _, err := f.claim(nil, 25000, 7); !errors.Is(err, errNoPort) {
 		t.Errorf("a connection to itself: %v", err)
 	}
-	c, err := f.claim(1)
+	c, err := f.claim(nil, 1, 7)
 	if err != nil || c.port != 25000 {
 		t.Fatalf("%d, %v", c.port, err)
 	}
-	f.deliver(25000, 1, report{"edge", "a datagram's"})
-	f.deliver(25000, 0, report{"edge", "first"})
-	f.deliver(25000, 0, report{"edge", "second"})
-	f.deliver(1, 0, report{})
-	f.deliver(lastPort+1, 0, report{})
+	syn := func(port uint16, sequence uint32) packet {
+		return packet{protocol: emu.TCP, source: netip.AddrPortFrom(web1, port), sequence: sequence}
+	}
+	for _, p := range []packet{syn(1, 7), syn(lastPort+1, 7), syn(25000, 8), syn(25000, 0), {protocol: emu.UDP, source: netip.AddrPortFrom(web1, 25000), nonce: 25000 << 48}} {
+		if f.find(p) != nil {
+			t.Errorf("%+v is of a flight", p)
+		}
+	}
+	if f.find(syn(25000, 7)) != c {
+		t.Error("the flight's own packet is not found")
+	}
+	c.hand(report{"edge", "first", web1})
+	c.hand(report{"edge", "second", web1})
 	if got := c.reported(); got == nil || got.id != "first" {
 		t.Errorf("reported %v", got)
 	}
+	c.ignore(true, time.Now())
+	if c.hand(report{"edge", "third", web1}); c.reported() != nil {
+		t.Error("a report after one that proved nothing")
+	}
 	if seen[25001].reported() != nil {
 		t.Error("another flight got the report")
+	}
+	f.release(c)
+	if c, err = f.claim(nil, 1, 0); err != nil || f.find(syn(25000, 9)) != c {
+		t.Error("without a number of its own a flight takes its packets by their port")
+	}
+	f.release(c)
+	if c, err = f.claimUDP(&course{from: "web1"}, netip.Addr{}, netip.AddrPortFrom(sql1, 1)); err != nil || c.port != 25000 {
+		t.Fatal(c, err)
+	}
+	datagram := packet{protocol: emu.UDP, source: netip.AddrPortFrom(web1, 9), nonce: c.nonce}
+	if f.find(datagram) != c || f.find(syn(25000, 0)) != nil {
+		t.Error("a datagram is found by its nonce")
+	}
+	if datagram.nonce++; f.find(datagram) != nil {
+		t.Error("another nonce")
 	}
 }
 
 // A report may come before the socket is known: the kernel drops the packet while connect is still under way.
 func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 	var f flights
-	c, err := f.claim(1)
+	c, err := f.claim(nil, 1, 7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +235,7 @@ func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	f.deliver(c.port, 0, report{"edge", "x"})
+	c.hand(report{"edge", "x", web1})
 	c.attach(r)
 	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
@@ -219,7 +246,11 @@ func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 func syn(dscp, headerWords, flags byte, port uint16) []byte {
 	p := make([]byte, int(headerWords)*4+20)
 	p[0], p[1], p[9] = 4<<4|headerWords, dscp<<2, unix.IPPROTO_TCP
+	copy(p[12:], web1.AsSlice())
+	copy(p[16:], sql1.AsSlice())
 	binary.BigEndian.PutUint16(p[headerWords*4:], port)
+	binary.BigEndian.PutUint16(p[headerWords*4+2:], 1433)
+	binary.BigEndian.PutUint32(p[headerWords*4+4:], 0x01020304)
 	p[int(headerWords)*4+13] = flags
 	return p
 }
@@ -266,9 +297,12 @@ func TestParseReport(t *testing.T) {
 		{"no packet", nflog(t, "id", nil), 0, false},
 		{"empty", nil, 0, false},
 	} {
-		port, nonce, id, ok := parseReport(c.data)
-		if ok != c.ok || ok && (id != "id" || port != c.port) || nonce != 0 && uint16(nonce>>48) != port {
-			t.Errorf("%s: %d %q %t", c.name, port, id, ok)
+		p, id, ok := parseReport(c.data)
+		if ok != c.ok || ok && (id != "id" || p.port() != c.port || p.destination != netip.MustParseAddrPort("10.0.2.4:1433") || p.source.Addr() != web1) {
+			t.Errorf("%s: %+v %q %t", c.name, p, id, ok)
+		}
+		if ok && (p.protocol == emu.TCP) != (p.sequence == 0x01020304) {
+			t.Errorf("%s: number %x", c.name, p.sequence)
 		}
 	}
 }
@@ -281,7 +315,7 @@ func FuzzParseReport(f *testing.F) {
 	f.Add(nflog(f, "id", append(datagram, listener.Question(1, 53)...)))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, _, id, ok := parseReport(data); ok && id == "" {
+		if _, id, ok := parseReport(data); ok && id == "" {
 			t.Error("a report without id")
 		}
 	})
@@ -311,7 +345,7 @@ func TestAcceptedIn(t *testing.T) {
 func TestExplain(t *testing.T) {
 	type verdict struct {
 		Verdict emu.Verdict
-		Again   bool
+		Next    next
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -322,22 +356,27 @@ func TestExplain(t *testing.T) {
 		want   verdict
 		detail string
 	}{
-		{"report", t.Context(), &droppedError{report{"edge", "acl"}}, verdict{emu.Blocked, false}, ""},
-		{"report of no backend", t.Context(), &droppedError{report{"edge", emu.NoBackendPrefix + "x"}}, verdict{emu.NoBackend, false}, ""},
-		{"silence", t.Context(), errNoAnswer, verdict{emu.Timeout, true}, "no answer from 10.0.2.4:80 within 3s"},
-		{"silence of UDP", t.Context(), errSilence, verdict{emu.Timeout, true}, "UDP: no answer; a silent service looks the same (nothing came from 10.0.2.4:80 within 3s"},
-		{"refused", t.Context(), os.NewSyscallError("connect", unix.ECONNREFUSED), verdict{emu.Refused, false}, ""},
-		{"no host", t.Context(), unix.EHOSTUNREACH, verdict{emu.Timeout, false}, "no host answers at 10.0.2.4 (EHOSTUNREACH)"},
-		{"no route", t.Context(), unix.ENETUNREACH, verdict{emu.Timeout, false}, "no route leads to 10.0.2.4 (ENETUNREACH)"},
-		{"no address", t.Context(), os.NewSyscallError("connect", unix.EADDRNOTAVAIL), verdict{emu.Error, false}, "does the namespace have an address?"},
-		{"no descriptor", t.Context(), os.NewSyscallError("socket", unix.EMFILE), verdict{emu.Error, false}, "ulimit -n"},
-		{"neighbour table", t.Context(), os.NewSyscallError("connect", unix.ENOBUFS), verdict{emu.Error, false}, "neighbour table is full"},
-		{"own rule", t.Context(), os.NewSyscallError("connect", unix.EPERM), verdict{emu.Error, false}, "forbids it to send"},
-		{"ports", t.Context(), errNoPort, verdict{emu.Error, false}, "all source ports"},
-		{"cancelled", cancelled, errNoAnswer, verdict{emu.Error, false}, "cancelled"},
+		{"report", t.Context(), &droppedError{emu.RuleReference{Namespace: "edge", ID: "acl"}}, verdict{emu.Blocked, final}, ""},
+		{"report of no backend", t.Context(), &droppedError{emu.RuleReference{Namespace: "edge", ID: emu.NoBackendPrefix + "x"}}, verdict{emu.NoBackend, final}, ""},
+		{"silence", t.Context(), errNoAnswer, verdict{emu.Timeout, again}, "no answer from 10.0.2.4:80 within 3s"},
+		{"silence of UDP", t.Context(), errSilence, verdict{emu.Timeout, again}, "UDP: no answer; a silent service looks the same (nothing came from 10.0.2.4:80 within 3s"},
+		{"refused", t.Context(), os.NewSyscallError("connect", unix.ECONNREFUSED), verdict{emu.Refused, final}, ""},
+		{"no host", t.Context(), unix.EHOSTUNREACH, verdict{emu.Timeout, final}, "no host answers at 10.0.2.4 (EHOSTUNREACH)"},
+		{"no route", t.Context(), unix.ENETUNREACH, verdict{emu.Timeout, final}, "no route leads to 10.0.2.4 (ENETUNREACH)"},
+		{"no address", t.Context(), os.NewSyscallError("connect", unix.EADDRNOTAVAIL), verdict{emu.Error, final}, "does the namespace have an address?"},
+		{"no descriptor", t.Context(), os.NewSyscallError("socket", unix.EMFILE), verdict{emu.Error, final}, "ulimit -n"},
+		{"neighbour table", t.Context(), os.NewSyscallError("connect", unix.ENOBUFS), verdict{emu.Error, final}, "neighbour table is full"},
+		{"own rule", t.Context(), os.NewSyscallError("connect", unix.EPERM), verdict{emu.Error, final}, "forbids it to send"},
+		{"unproved report", t.Context(), &unprovedError{report{"edge", "acl", web1}, finding{err: errors.New("x")}}, verdict{emu.Timeout, final}, "rule acl of edge reported a drop, which proves nothing"},
+		{"changes", t.Context(), errUnsettled, verdict{emu.Timeout, unsettled}, "rules changed"},
+		{"rule that rejects", t.Context(), &rejectedError{cause: unix.ECONNREFUSED, kind: 3, code: 3, from: sql1}, verdict{emu.Timeout, final}, "ICMP port-unreachable came from 10.0.2.4"},
+		{"rule that prohibits", t.Context(), &rejectedError{cause: unix.EHOSTUNREACH, kind: 3, code: 13, from: sql1}, verdict{emu.Timeout, final}, "ICMP admin-prohibited"},
+		{"router without a way", t.Context(), &rejectedError{cause: unix.EHOSTUNREACH, kind: 3, code: 1, from: sql1}, verdict{emu.Timeout, final}, "no host answers at 10.0.2.4"},
+		{"ports", t.Context(), errNoPort, verdict{emu.Error, final}, "all source ports"},
+		{"cancelled", cancelled, errNoAnswer, verdict{emu.Error, final}, "cancelled"},
 	} {
-		v, detail, again := explain(c.ctx, c.err, netip.AddrPortFrom(sql1, 80), 3*time.Second)
-		if diff := cmp.Diff(c.want, verdict{v, again}); diff != "" || !strings.Contains(detail, c.detail) || (detail == "") != (c.detail == "") {
+		v, detail, next := explain(c.ctx, c.err, netip.AddrPortFrom(sql1, 80), emu.TCP, 3*time.Second)
+		if diff := cmp.Diff(c.want, verdict{v, next}); diff != "" || !strings.Contains(detail, c.detail) || (detail == "") != (c.detail == "") {
 			t.Errorf("%s: %s %q", c.name, diff, detail)
 		}
 	}

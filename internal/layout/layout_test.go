@@ -74,6 +74,8 @@ func TestForbidden(t *testing.T) {
 		{"lab/compile", "vnetlab/lab/live", true},
 		{"lab/labfile", "vnetlab/scenarios", true},
 		{"lab/oracle", "os/exec", true},
+		{"lab/oracle", "vnetlab/lab/compile", true},
+		{"lab/oracle", "vnetlab/lab/rules", false},
 		{"lab/live", "os/exec", false},
 		{"lab/live", "vnetlab/emu/emulator", false},
 		{"lab/live", "vnetlab/scenarios", true},
@@ -117,6 +119,8 @@ func forbidden(pkg, imported string) string {
 		return "emu knows nothing of what is above it"
 	case pure && within(ours, "emu") && ours != "emu":
 		return "of emu, lab uses the data types alone"
+	case pkg == "lab/oracle" && within(ours, "lab/compile"):
+		return "the oracle is a witness of its own"
 	case pure && within(ours, "lab/live"), within(pkg, "lab") && within(ours, "scenarios", "cmd", "internal"):
 		return "dependencies point from cmd to lab"
 	case within(pkg, "scenarios") && !within(ours, "scenarios") && (!within(ours, "lab") || within(ours, "lab/live")):

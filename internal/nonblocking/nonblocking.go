@@ -25,8 +25,29 @@ func WaitConnected(f *os.File) error {
 	return errors.Join(outcome, waited)
 }
 
-// connected says whether connecting has ended, and how.
+// Connected reports whether connecting has ended, and the error if the connection can't be made. It doesn't wait.
+func Connected(f *os.File) (done bool, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return true, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { done, err = connected(int(fd)) }); controlErr != nil {
+		return true, controlErr
+	}
+	return done, err
+}
+
+// connected says whether connecting has ended, and how. Where all is well one question tells.
 func connected(fd int) (done bool, err error) {
+	const established, synSent = 1, 2 // from net/tcp_states.h
+	if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+		switch info.State {
+		case established:
+			return true, nil
+		case synSent:
+			return false, nil
+		}
+	}
 	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
 		return true, os.NewSyscallError("getsockopt SO_ERROR", err)

@@ -7,6 +7,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // deploymentPart is what a deployment brings into its isolation domain: its instances, and its part of the edge.
@@ -118,7 +119,7 @@ func (p *deploymentPart) furnish(h *host, env *environment) {
 		port = &emu.BridgePort{Bridge: h.subnet.leafName(h.leaf), Stations: []emu.MAC{mac}}
 	}
 	h.link = &emu.Link{
-		A: emu.LinkEnd{Namespace: EdgeName(d.Domain()), Name: i.DIP.String(), MAC: mac.Variant(bridgePort), Port: port},
+		A: emu.LinkEnd{Namespace: rules.EdgeName(d.Domain()), Name: i.DIP.String(), MAC: mac.Variant(bridgePort), Port: port},
 		B: emu.LinkEnd{Namespace: i.ID, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(i.DIP, h.subnet.prefix.Bits())}},
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // domain is an isolation domain: a virtual network, or a cloud service with deployments outside any.
@@ -106,7 +107,7 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		return &p
 	}
 	edge := &emu.Namespace{
-		Name: EdgeName(d.of), Kind: emu.Router, Origin: d.origin, EstablishedTimeout: idleTimeout,
+		Name: rules.EdgeName(d.of), Kind: emu.Router, Origin: d.origin, EstablishedTimeout: idleTimeout,
 		Loopback: []netip.Addr{lab.PlatformResolver},
 		Routes:   gather(d, func(s *edgeShare) []emu.Route { return s.routes }), HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},

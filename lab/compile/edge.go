@@ -6,6 +6,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // byVIP marks the first packet of a connection to a VIP: if it comes from inside the domain, its source becomes a VIP too.
@@ -235,7 +236,7 @@ func edgeRules(d domain, all edgeLists) *emu.Ruleset {
 		}, gather(d, func(s *edgeShare) []emu.Rule { return s.toOwn })...)},
 		&emu.Chain{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 			[]emu.Rule{accept(emu.MatchEstablished{})}, dnsRules(), tunnelInput(d.gateway(), d.peers),
-			emu.DropRules(NoEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
+			emu.DropRules(rules.NoInternalEndpoint, "no endpoint on this port of the internal load balancer", d.origin,
 				emu.MatchPrefixSet{Of: emu.Destination, Set: "internal-load-balancers"}),
 			platformPort(),
 		)},
@@ -252,30 +253,30 @@ func edgeRules(d domain, all edgeLists) *emu.Ruleset {
 const instancesSet = "instances"
 
 func forwardRules(d domain) []emu.Rule {
-	rules := slices.Concat(
+	forward := slices.Concat(
 		[]emu.Rule{accept(emu.MatchEstablished{})},
 		gather(d, func(s *edgeShare) []emu.Rule { return s.direct }),
-		emu.DropRules(NoEndpoint, "no endpoint on this port of the VIP", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "vips"}),
+		emu.DropRules(rules.NoEndpoint, "no endpoint on this port of the VIP", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "vips"}),
 		[]emu.Rule{accept(emu.MatchInput{Device: uplink}, emu.MatchDNATed{})},
-		emu.DropRules(NoEndpoint, "only endpoints lead in", d.origin, emu.MatchInput{Device: uplink}),
-		emu.DropRules(HairpinToSelf, "the load balancer chose the caller itself", d.origin, emu.MatchPairSet{Set: "self"}),
+		emu.DropRules(rules.FromOutside, "only endpoints lead in", d.origin, emu.MatchInput{Device: uplink}),
+		emu.DropRules(rules.HairpinToSelf, "the load balancer chose the caller itself", d.origin, emu.MatchPairSet{Set: "self"}),
 		[]emu.Rule{accept(emu.MatchDNATed{})},
 	)
 	if d.network == nil {
 		for _, from := range d.subnets() {
 			for _, to := range d.subnets() {
 				if from != to {
-					rules = append(rules, emu.DropRules(OtherDeployment, "deployments of a service reach each other by their VIPs alone", d.origin,
+					forward = append(forward, emu.DropRules(rules.OtherDeploymentID(to.name), "deployments of a service reach each other by their VIPs alone", d.origin,
 						emu.MatchPrefix{Of: emu.Source, Prefix: from.prefix}, emu.MatchPrefix{Of: emu.Destination, Prefix: to.prefix})...)
 				}
 			}
 		}
 	}
-	return slices.Concat(rules,
+	return slices.Concat(forward,
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: instancesSet})},
 		intoTunnels(d.peers),
-		emu.DropRules(NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
-		emu.DropRules(PrivateAddress, "outside "+truncate(d.of.String(), maxShownName)+": private addresses have no route",
+		emu.DropRules(rules.NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
+		emu.DropRules(rules.PrivateAddress, "outside "+truncate(d.of.String(), maxShownName)+": private addresses have no route",
 			d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
 		[]emu.Rule{untranslated()},
 		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
@@ -297,13 +298,13 @@ func dnsRules() []emu.Rule {
 }
 
 func platformPort() []emu.Rule {
-	return emu.DropRules(PlatformPort, "the platform's own addresses answer DNS alone", emu.Origin{})
+	return emu.DropRules(rules.PlatformPort, "the platform's own addresses answer DNS alone", emu.Origin{})
 }
 
 // leave lets connections out to the internet, but for ICMP: a VIP translates TCP and UDP alone.
 func leave() []emu.Rule {
 	return append(
-		emu.DropRules(OutboundICMP, "ICMP doesn't leave through a VIP", emu.Origin{}, emu.MatchOutput{Device: uplink}, emu.MatchProtocol{Protocol: "icmp"}),
+		emu.DropRules(rules.OutboundICMP, "ICMP doesn't leave through a VIP", emu.Origin{}, emu.MatchOutput{Device: uplink}, emu.MatchProtocol{Protocol: "icmp"}),
 		accept(emu.MatchOutput{Device: uplink}),
 	)
 }

@@ -8,6 +8,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // endpoint makes the chains of a public port, or of a port of an internal load balancer: SERVICE-tcp-80, or SERVICE/DEPLOYMENT-tcp-80, with
@@ -28,10 +29,10 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 	serving := f.Serving()
 	switch {
 	case len(serving) == 0:
-		members.Rules = emu.DropRules(NoBackendID(d, f), "nobody serves behind the endpoint "+f.Name, f.Origin)
+		members.Rules = emu.DropRules(rules.NoBackendID(d, f), said("nobody serves behind the endpoint %s", described(f)), f.Origin)
 	case f.DirectServerReturn:
 		s.ownSet(own, d)
-		members.Rules = directReturnRules(f, serving[0], own)
+		members.Rules = directReturnRules(d, f, serving[0], own)
 		if !f.Internal {
 			s.direct = append(s.direct, accept(emu.MatchPrefix{Of: emu.Destination, Prefix: single(f.Address)}, emu.MatchProtocol{Protocol: string(f.Protocol)}, emu.MatchPort{Port: f.PublicPort}))
 		}
@@ -54,25 +55,46 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 func accessControl(d *lab.Deployment, f lab.Frontend, name, members string) []*emu.Chain {
 	list := &emu.Chain{Name: name}
 	if f.Internal {
-		fillList(list, d, f, members, from)
+		fillList(list, d, f, false, members, from)
 		return []*emu.Chain{list}
 	}
 	inside := &emu.Chain{Name: name + ".inside"}
 	list.Rules = []emu.Rule{{
 		Comment: "from inside", Statements: []emu.Statement{emu.SetMarkByMap{Map: callersMap}, emu.Goto{Chain: inside.Name}},
 	}}
-	fillList(inside, d, f, members, callerIn)
-	fillList(list, d, f, members, from)
+	fillList(inside, d, f, true, members, callerIn)
+	fillList(list, d, f, false, members, from)
 	return []*emu.Chain{inside, list}
 }
 
 // fillList appends the rules of an access control list and its default; match tells clients in a prefix.
-func fillList(c *emu.Chain, d *lab.Deployment, f lab.Frontend, members string, match func(netip.Prefix) []emu.Statement) {
+func fillList(c *emu.Chain, d *lab.Deployment, f lab.Frontend, inside rules.Inside, members string, match func(netip.Prefix) []emu.Statement) {
 	for _, r := range f.ACL {
-		c.Rules = append(c.Rules, aclRules(d, f, &r, r.Permit, members, match(r.RemoteSubnet)...)...)
+		text := fmt.Sprintf("%d %s %s", r.Order, action(r.Permit), r.RemoteSubnet)
+		c.Rules = append(c.Rules, aclRules(f, rules.ACLRuleID(d, f, inside, r), text, r.Origin, r.Permit, members, match(r.RemoteSubnet)...)...)
 	}
-	c.Rules = append(c.Rules, aclRules(d, f, nil, f.PermitsByDefault(), members)...)
+	text := "what isn't permitted is denied"
+	if f.PermitsByDefault() {
+		text = "what no rule matches is permitted"
+	}
+	c.Rules = append(c.Rules, aclRules(f, rules.ACLDefaultID(d, f, inside), text, f.Origin, f.PermitsByDefault(), members)...)
 }
+
+// described names an endpoint for people. Endpoints of different machines and roles may have one name.
+func described(f lab.Frontend) string {
+	if f.Owner == f.Name {
+		return fmt.Sprintf("%s (%s %d)", f.Name, f.Protocol, f.PublicPort)
+	}
+	return fmt.Sprintf("%s of %s (%s %d)", f.Name, f.Owner, f.Protocol, f.PublicPort)
+}
+
+// said is a comment of a rule.
+func said(format string, args ...any) string {
+	return truncate(fmt.Sprintf(format, args...), maxComment)
+}
+
+// maxComment is how many bytes nft reads of a comment.
+const maxComment = 127
 
 // from matches packets whose source is in a prefix.
 func from(p netip.Prefix) []emu.Statement {
@@ -100,18 +122,9 @@ func callerIn(p netip.Prefix) []emu.Statement {
 
 func number(a netip.Addr) uint32 { return binary.BigEndian.Uint32(a.AsSlice()) }
 
-// aclRules permit or deny what matches; a nil rule is the default of the list.
-func aclRules(d *lab.Deployment, f lab.Frontend, rule *lab.ACLRule, permit bool, members string, matches ...emu.Statement) []emu.Rule {
-	id, origin := ACLDefaultID(d, f), f.Origin
-	text := "what no rule matches is permitted"
-	if !permit {
-		text = "what isn't permitted is denied"
-	}
-	if rule != nil {
-		id, origin = ACLRuleID(d, f, *rule), rule.Origin
-		text = fmt.Sprintf("%d %s %s", rule.Order, action(permit), rule.RemoteSubnet)
-	}
-	text = fmt.Sprintf("access control list of %s: %s", f.Name, text)
+// aclRules permit or deny what matches, as a rule of an access control list or as its default says.
+func aclRules(f lab.Frontend, id, text string, origin emu.Origin, permit bool, members string, matches ...emu.Statement) []emu.Rule {
+	text = said("access control list of %s: %s", described(f), text)
 	if permit {
 		return []emu.Rule{{ID: id, Comment: text, Origin: origin, Statements: append(matches, emu.Goto{Chain: members})}}
 	}
@@ -149,13 +162,14 @@ func translate(f lab.Frontend, serving []lab.Backend) emu.Rule {
 // directReturnRules let a connection through as it is: the edge routes the VIP to the member, which answers as the VIP.
 // The address of an internal load balancer is the edge's for its other ports, so that the edge translates here as well; clients see no difference.
 // The platform doesn't do that for clients in the same cloud service ("Configure an ILB listener for AlwaysOn Availability Groups").
-func directReturnRules(f lab.Frontend, member lab.Backend, own string) []emu.Rule {
+func directReturnRules(d *lab.Deployment, f lab.Frontend, member lab.Backend, own string) []emu.Rule {
 	through := emu.Rule{Origin: f.Origin, Comment: "direct server return: " + f.Name, Statements: []emu.Statement{emu.SetMark{Mark: byVIP}, emu.Accept{}}}
 	if f.Internal {
 		through = translate(f, []lab.Backend{member})
 	}
 	return append(
-		emu.DropRules(DirectReturnFromInside, "direct server return doesn't serve the same cloud service", f.Origin, emu.MatchPrefixSet{Of: emu.Source, Set: own}),
+		emu.DropRules(rules.DirectReturnID(d, f), said("direct server return doesn't serve the same cloud service: %s", described(f)), f.Origin,
+			emu.MatchPrefixSet{Of: emu.Source, Set: own}),
 		through,
 	)
 }

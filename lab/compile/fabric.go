@@ -6,6 +6,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // internetPart is the internet with its name server, its hosts, and the on-premises sites on it.
@@ -36,7 +37,7 @@ func (b *builder) internet(locations []string) *internetPart {
 		hosts: b.lab.InternetHosts, sites: b.lab.LocalNetworks, locations: locations, connections: b.connections, remotes: remotes,
 	}
 	router := &emu.Namespace{
-		Name: Internet, Kind: emu.Router, Loopback: []netip.Addr{lab.PublicResolver},
+		Name: rules.Internet, Kind: emu.Router, Loopback: []netip.Addr{lab.PublicResolver},
 		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PublicResolver}},
 	}
 	// Nobody has the unnamed addresses. The router itself asks from them, and takes the answers.
@@ -58,7 +59,7 @@ func (b *builder) internet(locations []string) *internetPart {
 	}
 	for _, location := range locations {
 		block := lab.LocationBlock(location)
-		internetCable.lead(router, interfaceName("dc-"+slug(location)), block)
+		internetCable.lead(router, interfaceName("dc-"+rules.Slug(location)), block)
 		routed = append(routed, block)
 	}
 	sortPrefixes(routed)
@@ -73,13 +74,17 @@ func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 	const nobody = "nobody on the internet has this address"
 	toUnnamed := emu.MatchPrefixSet{Of: emu.Destination, Set: "unnamed"}
 	spoofed, guard := forgedSources(hostPort)
-	rules := slices.Concat(
+	noRoute := &emu.Chain{Name: rules.NobodyThere, Rules: emu.DropRules(rules.NobodyThere, nobody, emu.Origin{})}
+	toNobody := func(matches ...emu.Statement) emu.Rule {
+		return emu.Rule{Statements: append(matches, emu.Goto{Chain: noRoute.Name})}
+	}
+	prerouting := slices.Concat(
 		[]emu.Rule{guard},
 		// Nearly every packet is for an address that is there: it passes by one look-up.
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "routed"}, emu.NoTrack{}), accept(toUnnamed)},
-		emu.DropRules(PrivateAddress, "private addresses are not routed on the internet", emu.Origin{},
+		emu.DropRules(rules.PrivateAddress, "private addresses are not routed on the internet", emu.Origin{},
 			emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
-		emu.DropRules(NobodyThere, nobody, emu.Origin{}),
+		[]emu.Rule{toNobody()},
 	)
 	return &emu.Ruleset{
 		Table: "internet",
@@ -89,13 +94,9 @@ func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 			{Name: "unnamed", Elements: unnamed},
 		},
 		Chains: []*emu.Chain{
-			spoofed,
-			{Name: "prerouting", Hook: emu.RawHook, Rules: rules},
-			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
-				[]emu.Rule{accept(emu.MatchEstablished{})},
-				emu.DropRules(NobodyThere, nobody, emu.Origin{}, toUnnamed),
-				[]emu.Rule{accept()},
-			)},
+			spoofed, noRoute,
+			{Name: "prerouting", Hook: emu.RawHook, Rules: prerouting},
+			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{accept(emu.MatchEstablished{}), toNobody(toUnnamed), accept()}},
 		},
 	}
 }
@@ -116,7 +117,7 @@ func (o *outside) equal(p *outside) bool {
 
 // connect joins an edge to the datacenter of its location.
 func (o *outside) connect(location string, edge *emu.Namespace) *emu.Link {
-	return datacenterCable.cable(DatacenterName(location), interfaceName(o.port), edge)
+	return datacenterCable.cable(rules.DatacenterName(location), interfaceName(o.port), edge)
 }
 
 // datacenterPart is the namespace of a location.
@@ -141,8 +142,8 @@ func (b *builder) datacenter(location string, sites *webSitesPart, domains []*do
 	if p := find(b.previous.datacenters, func(p *datacenterPart) bool { return p.location == location }); p != nil && slices.Equal(p.edges, edges) {
 		return p
 	}
-	p := &datacenterPart{location: location, edges: edges, namespace: &emu.Namespace{Name: DatacenterName(location), Kind: emu.Router}}
-	p.links = []*emu.Link{internetCable.cable(Internet, interfaceName("dc-"+slug(location)), p.namespace)}
+	p := &datacenterPart{location: location, edges: edges, namespace: &emu.Namespace{Name: rules.DatacenterName(location), Kind: emu.Router}}
+	p.links = []*emu.Link{internetCable.cable(rules.Internet, interfaceName("dc-"+rules.Slug(location)), p.namespace)}
 	var public []netip.Prefix
 	for _, e := range edges {
 		behind := singles(e.public)
@@ -161,7 +162,7 @@ func datacenterRules(block netip.Prefix, public []netip.Prefix) *emu.Ruleset {
 		Prefixes: []emu.PrefixSet{{Name: "public", Elements: public}},
 		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: append(
 			[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "public"})},
-			emu.DropRules(NoDeployment, "no deployment has this public address", emu.Origin{}, emu.MatchPrefix{Of: emu.Destination, Prefix: block})...,
+			emu.DropRules(rules.NoDeployment, "no deployment has this public address", emu.Origin{}, emu.MatchPrefix{Of: emu.Destination, Prefix: block})...,
 		)}},
 	}
 }
@@ -193,7 +194,7 @@ func RoutedAddresses(n *emu.Network) (all []netip.Addr) {
 			}
 		}
 	}
-	if internet := namespaces[Internet]; internet != nil {
+	if internet := namespaces[rules.Internet]; internet != nil {
 		follow(internet, netip.PrefixFrom(netip.IPv4Unspecified(), 0))
 	}
 	slices.SortFunc(all, netip.Addr.Compare)

@@ -11,6 +11,7 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
+	"vnetlab/lab/rules"
 )
 
 // TestSwitchRules holds whose addresses each port lets in: of an instance its own, and the VIP where it answers as
@@ -38,7 +39,7 @@ func TestSwitchRules(t *testing.T) {
 		if text := r.String(); strings.Contains(text, "up-") {
 			t.Errorf("%s has no leaf, but lets in what comes from one:\n%s", namespace, text)
 		}
-		for _, id := range []string{compile.SpoofedSource, compile.NotIPv4} {
+		for _, id := range []string{rules.SpoofedSource, rules.SpoofedARP, rules.NotIPv4} {
 			if ref, ok := network.Rule(namespace, id); !ok || ref.Text == "" {
 				t.Errorf("%s: the rule %s is not found, or says nothing: %+v", namespace, id, ref)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // firstTunnelPort is the UDP port of a namespace's first tunnel.
@@ -26,7 +27,7 @@ func (b *builder) tunnels() (all []emu.Tunnel) {
 		}
 	}
 	for _, c := range b.connections {
-		n, one, other := c.Network, NetworkEdgeName(c.Network.Name), peerOf(c)
+		n, one, other := c.Network, rules.NetworkEdgeName(c.Network.Name), peerOf(c)
 		there, space := other.address, other.space
 		all = append(all, emu.Tunnel{
 			ID: one + "-" + other.namespace,
@@ -46,10 +47,10 @@ type peer struct {
 
 func peerOf(c lab.Connection) peer {
 	if site := c.LocalNetwork; site != nil {
-		return peer{SiteName(site), tunnelDevice(c.Peer()), site.Address, site.AddressSpace}
+		return peer{rules.SiteName(site), tunnelDevice(c.Peer()), site.Address, site.AddressSpace}
 	}
 	n := c.VirtualNetwork
-	return peer{NetworkEdgeName(n.Name), tunnelDevice(c.Peer()), n.Gateway.Address, n.AddressSpace}
+	return peer{rules.NetworkEdgeName(n.Name), tunnelDevice(c.Peer()), n.Gateway.Address, n.AddressSpace}
 }
 
 func masked(all []netip.Prefix) []netip.Prefix {
@@ -96,28 +97,28 @@ func (b *builder) neighbors(of lab.Domain) []neighbor {
 
 // tunnelInput lets the tunnels' own packets in. They come only from the other end: a gateway is closed to everybody else.
 func tunnelInput(at netip.Addr, peers []neighbor) []emu.Rule {
-	var rules []emu.Rule
+	var all []emu.Rule
 	for i, p := range peers {
-		rules = append(rules, accept(emu.MatchInput{Device: uplink},
+		all = append(all, accept(emu.MatchInput{Device: uplink},
 			emu.MatchPrefix{Of: emu.Source, Prefix: single(p.at.Addr())}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
 			emu.MatchProtocol{Protocol: "udp"}, emu.MatchSourcePort{Port: p.at.Port()},
 			emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
 	}
-	return rules
+	return all
 }
 
 // intoTunnels lets packets out to the networks behind the tunnels.
 func intoTunnels(peers []neighbor) []emu.Rule {
-	var rules []emu.Rule
+	var all []emu.Rule
 	for _, p := range peers {
-		rules = append(rules, accept(emu.MatchOutput{Device: tunnelDevice(p.domain)}))
+		all = append(all, accept(emu.MatchOutput{Device: tunnelDevice(p.domain)}))
 	}
-	return rules
+	return all
 }
 
 // site makes an on-premises site: its VPN device is a router between the internet and the hosts.
 func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNetwork) {
-	router := &emu.Namespace{Name: SiteName(n), Kind: emu.Router, Origin: n.Origin}
+	router := &emu.Namespace{Name: rules.SiteName(n), Kind: emu.Router, Origin: n.Origin}
 	lan := n.LAN()
 	var gateway netip.Addr
 	if lan.IsValid() {
@@ -164,15 +165,15 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 		Chains: []*emu.Chain{
 			{Name: "input", Hook: emu.InputHook, Rules: slices.Concat(
 				[]emu.Rule{accept(emu.MatchEstablished{})}, tunnelInput(n.Address, peers),
-				emu.DropRules(NoEndpoint, nothing, n.Origin),
+				emu.DropRules(rules.NoEndpoint, nothing, n.Origin),
 			)},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: slices.Concat(
 				[]emu.Rule{accept(emu.MatchEstablished{})},
-				emu.DropRules(NoEndpoint, nothing, n.Origin, emu.MatchInput{Device: uplink}),
+				emu.DropRules(rules.FromOutside, nothing, n.Origin, emu.MatchInput{Device: uplink}),
 				[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "hosts"})},
 				intoTunnels(peers),
-				emu.DropRules(NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
-				emu.DropRules(PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+				emu.DropRules(rules.NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
+				emu.DropRules(rules.PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
 				[]emu.Rule{untranslated(), accept(emu.MatchOutput{Device: uplink})},
 			)},
 			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{

@@ -6,18 +6,21 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
-// guestFirewall orders the rules as they take effect: block beats allow, allow beats the default, which blocks.
-func guestFirewall(i *lab.Instance, rules []lab.GuestFirewallRule, subnet netip.Prefix) *emu.Firewall {
+// guestFirewall orders them as they take effect: block beats allow, allow beats the default, which blocks.
+func guestFirewall(i *lab.Instance, all []lab.GuestFirewallRule, subnet netip.Prefix) *emu.Firewall {
 	if i.FirewallOff {
 		return nil
 	}
-	f := &emu.Firewall{Default: i.FirewallOrigin, Rules: slices.Grow([]emu.FirewallRule(nil), len(rules))}
+	f := &emu.Firewall{Default: i.FirewallOrigin, Rules: slices.Grow([]emu.FirewallRule(nil), len(all))}
+	made := map[string]bool{} // a rule that is written twice is made once
 	for _, allow := range []bool{false, true} {
-		for n, r := range rules {
-			if r.Allow == allow && r.Inactive == "" {
-				f.Rules = append(f.Rules, firewallRules(FirewallRuleID(n), r, subnet)...)
+		for _, r := range all {
+			if id := rules.FirewallRuleID(r.Rule); r.Allow == allow && r.Inactive == "" && !made[id] {
+				made[id] = true
+				f.Rules = append(f.Rules, firewallRules(id, r, subnet)...)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
+	"vnetlab/lab/rules"
 )
 
 // TestNames holds that whatever networks, subnets and sites are called, namespaces and interfaces have names that the
@@ -109,7 +110,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("%d tunnels", len(network.Tunnels))
 	}
 	for name, want := range map[string]string{"Prod": "edge.Prod", "Prod net": "edge.Prod.20net", "Ünï": "edge..c3.9cn.c3.af"} {
-		if got := compile.NetworkEdgeName(name); got != want {
+		if got := rules.NetworkEdgeName(name); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

@@ -43,6 +43,9 @@ func TestNextIsLikeAFreshCompilation(t *testing.T) {
 			before := fmt.Sprint(emu.Changes(&emu.Network{}, was))
 			l, c = next, c.Next(next)
 			fresh := compile.Network(l)
+			if err := emu.CheckRules(fresh); err != nil {
+				rt.Fatalf("after %s: %v", o, err)
+			}
 			if diff := cmp.Diff(fresh, c.Network, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{})); diff != "" {
 				rt.Fatalf("after %s: -fresh +next\n%s", o, diff)
 			}

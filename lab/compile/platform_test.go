@@ -11,6 +11,7 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
+	"vnetlab/lab/rules"
 )
 
 func namespaceOf(t testing.TB, n *emu.Network, name string) *emu.Namespace {
@@ -124,9 +125,9 @@ func TestGuestFirewallOrder(t *testing.T) {
 func TestOutboundICMP(t *testing.T) {
 	network := compile.Network(labtest.Connected(t))
 	for edge, own := range map[string]bool{"edge.West": true, "edge.East": false} {
-		rules := forward(namespaceOf(t, network, edge))
-		drop := slices.IndexFunc(rules, func(r emu.Rule) bool { return r.ID == compile.OutboundICMP })
-		accepted := slices.IndexFunc(rules, func(r emu.Rule) bool {
+		all := forward(namespaceOf(t, network, edge))
+		drop := slices.IndexFunc(all, func(r emu.Rule) bool { return r.ID == rules.OutboundICMP })
+		accepted := slices.IndexFunc(all, func(r emu.Rule) bool {
 			return slices.Contains(r.Statements, emu.Statement(emu.MatchPrefix{Of: emu.Source, Prefix: netip.MustParsePrefix("10.1.1.7/32")}))
 		})
 		if drop < 0 || own != (accepted >= 0) || accepted > drop {

@@ -6,6 +6,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/rules"
 )
 
 // webSitesPart is the scale unit of a location's web sites: they share a reverse proxy on one inbound address, and a few outbound
@@ -35,12 +36,12 @@ func (b *builder) webSites(location string) *webSitesPart {
 	}
 	addresses := webSiteAddresses(location)
 	edge := &emu.Namespace{
-		Name: WebSitesEdgeName(location), Kind: emu.Router, EstablishedTimeout: idleTimeout, Loopback: append(slices.Clone(addresses), lab.PlatformResolver),
+		Name: rules.WebSitesEdgeName(location), Kind: emu.Router, EstablishedTimeout: idleTimeout, Loopback: append(slices.Clone(addresses), lab.PlatformResolver),
 		DNS:     &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 		Ruleset: webSitesRules(location),
 	}
 	p := &webSitesPart{
-		location: location, sites: sites, outside: &outside{port: "w." + slug(location), edge: edge.Name, public: addresses},
+		location: location, sites: sites, outside: &outside{port: "w." + rules.Slug(location), edge: edge.Name, public: addresses},
 	}
 	proxy := emu.HTTPProxy{Listen: netip.AddrPortFrom(lab.WebSitesInbound(location), lab.HTTPPort)}
 	for _, s := range sites {
@@ -79,10 +80,10 @@ func webSitesRules(location string) *emu.Ruleset {
 		accept(emu.MatchPrefix{Of: emu.Destination, Prefix: single(inbound)}, emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: lab.HTTPPort}),
 	}
 	input = append(input, dnsRules()...)
-	input = append(input, emu.DropRules(NoEndpoint, "web sites are reached on port 80 alone", emu.Origin{}, emu.MatchPrefixSet{Of: emu.Destination, Set: "public"})...)
+	input = append(input, emu.DropRules(rules.NoEndpoint, "web sites are reached on port 80 alone", emu.Origin{}, emu.MatchPrefixSet{Of: emu.Destination, Set: "public"})...)
 	input = append(input, platformPort()...)
 	forward := []emu.Rule{accept(emu.MatchEstablished{})}
-	forward = append(forward, emu.DropRules(PrivateAddress, "a web site is in no virtual network: private addresses have no route", emu.Origin{},
+	forward = append(forward, emu.DropRules(rules.PrivateAddress, "a web site is in no virtual network: private addresses have no route", emu.Origin{},
 		emu.MatchPrefixSet{Of: emu.Destination, Set: "private"})...)
 	forward = append(append(forward, untranslated()), leave()...)
 	spoofed, guard := forgedSources(sitePort)

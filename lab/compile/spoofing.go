@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"vnetlab/emu"
+	"vnetlab/lab/rules"
 )
 
 // What a machine sends from an address that isn't its own goes no further than its own port, as on the platform, so
@@ -23,27 +24,27 @@ const (
 // it answered for another one.
 func switchRules(origin emu.Origin, behind []emu.PortAddress, leaves bool) *emu.Ruleset {
 	const machines = "machines"
-	rules := []emu.Rule{accept(emu.MatchPortAddress{Set: machines}), accept(emu.MatchPortARP{Set: machines})}
+	all := []emu.Rule{accept(emu.MatchPortAddress{Set: machines}), accept(emu.MatchPortARP{Set: machines})}
 	if leaves { // what comes from another bridge has been seen there
-		rules = append(rules,
+		all = append(all,
 			accept(emu.MatchInput{Device: downPort + "*"}), accept(emu.MatchInput{Device: upPort + "*"}))
 	}
 	drop := func(id, text string, matches ...emu.Statement) emu.Rule {
 		return emu.Rule{ID: id, Comment: text, Origin: origin, Statements: append(matches, emu.Counter{}, emu.Drop{})}
 	}
-	rules = append(rules, emu.DropRules(SpoofedSource, ownSourceOnly, origin, emu.MatchIPv4{})...)
-	rules = append(rules,
-		drop(SpoofedSource, ownSourceOnly, emu.MatchARP{}), drop(NotIPv4, "ports pass only IPv4 and ARP"))
+	all = append(all, emu.DropRules(rules.SpoofedSource, ownSourceOnly, origin, emu.MatchIPv4{})...)
+	all = append(all,
+		drop(rules.SpoofedARP, ownSourceOnly, emu.MatchARP{}), drop(rules.NotIPv4, "ports pass only IPv4 and ARP"))
 	return &emu.Ruleset{
 		Family: emu.BridgeFamily, Table: "switch", Ports: []emu.PortSet{{Name: machines, Elements: behind}},
-		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.SwitchHook, Rules: rules}},
+		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.SwitchHook, Rules: all}},
 	}
 }
 
 // forgedSources drop what comes by the ports of machines, which begin with the prefix, from another address than is
 // routed there. The chain is where the rule leads.
 func forgedSources(ports string) (*emu.Chain, emu.Rule) {
-	c := &emu.Chain{Name: "spoofed", Rules: emu.DropRules(SpoofedSource, ownSourceOnly, emu.Origin{})}
+	c := &emu.Chain{Name: "spoofed", Rules: emu.DropRules(rules.SpoofedSource, ownSourceOnly, emu.Origin{})}
 	return c, emu.Rule{Statements: []emu.Statement{
 		emu.MatchInput{Device: ports + "*"}, emu.MatchForgedSource{}, emu.Goto{Chain: c.Name},
 	}}

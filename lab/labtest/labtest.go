@@ -190,3 +190,48 @@ func first(yes bool, b *lab.InternalLoadBalancer) *lab.InternalLoadBalancer {
 	}
 	return nil
 }
+
+// SameNames is a lab whose endpoints have one name: two virtual machines with RDP, two roles with Endpoint1 in production and in staging, each
+// with an access control list that denies 203.0.113.4 by its first rule. The line of each rule is the public port, that of its endpoint a
+// thousand more; those of staging are a hundred more.
+func SameNames(t testing.TB) *lab.Lab {
+	t.Helper()
+	l, err := lab.New("same-names", lab.Origin{})
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(err)
+	list := func(line int) []lab.ACLRule {
+		return []lab.ACLRule{
+			{Order: 1, RemoteSubnet: netip.MustParsePrefix("203.0.113.4/32"), Origin: at(line)},
+			{Order: 2, Permit: true, RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"), Origin: at(line)},
+		}
+	}
+	for i, name := range []string{"one", "two"} {
+		port := uint16(101 + i)
+		do(l.CreateHostedService(lab.HostedService{Name: "desk-" + name, Location: "West US"}))
+		for k, vm := range []string{name + "-a", name + "-b"} {
+			port := port + 10*uint16(k)
+			do(l.AddVirtualMachine("desk-"+name, lab.VirtualMachine{Name: vm, Endpoints: []lab.VMEndpoint{
+				{Name: "RDP", PublicPort: port, LocalPort: 3389, ACL: list(int(port)), Origin: at(1000 + int(port))},
+			}}))
+		}
+	}
+	do(l.CreateHostedService(lab.HostedService{Name: "shop", Location: "West US"}))
+	for more, slot := range []lab.Slot{lab.Production, lab.Staging} {
+		var roles []lab.Role
+		for i, name := range []string{"Web", "Admin"} {
+			port := uint16(301 + i)
+			roles = append(roles, lab.Role{Name: name, InstanceCount: 1, InputEndpoints: []lab.InputEndpoint{{
+				Name: "Endpoint1", Protocol: emu.TCP, Port: port, ACL: list(int(port) + 100*more), Origin: at(1000 + int(port) + 100*more),
+			}}})
+		}
+		do(l.CreateDeployment("shop", lab.PackageDeployment{Slot: slot, Roles: roles}))
+	}
+	do(l.CreateInternetHost(lab.InternetHost{Name: "denied", Address: netip.MustParseAddr("203.0.113.4")}))
+	do(l.CreateInternetHost(lab.InternetHost{Name: "stranger", Address: netip.MustParseAddr("198.51.100.4")}))
+	return l
+}

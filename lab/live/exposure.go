@@ -7,6 +7,7 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/expect"
+	"vnetlab/lab/rules"
 )
 
 // exposureChecks lists the checks of what the internet reaches, against a list of what it is meant to reach; nil:
@@ -47,7 +48,7 @@ func (s *server) checkExposure(
 func (s *server) askFromInternet(ctx context.Context, p expect.ExposureProbe) emu.Observation {
 	from, target := p.Source.Host, p.Target
 	if from == "" {
-		from, target.Source = compile.Internet, p.Source.Address
+		from, target.Source = rules.Internet, p.Source.Address
 	}
 	return s.emu.Probe(ctx, from, target)
 }

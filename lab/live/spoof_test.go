@@ -16,8 +16,8 @@ import (
 	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
-	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
+	"vnetlab/lab/rules"
 )
 
 // run runs a program in a namespace.
@@ -79,10 +79,10 @@ func TestSpoofedSources(t *testing.T) {
 	w.do(lab.AddFirewallRuleOp{Instance: "z", Rule: labtest.Rule(t, "allow any from "+dip("web1").String(), 1)})
 	front, set := w.vip("front", lab.Production), w.vip("set", lab.Production)
 	nobody := netip.MustParseAddr("10.0.0.99")
-	edge := [4]string{compile.NetworkEdgeName("Net"), "bridge", "switch", "prerouting"}
+	edge := [4]string{rules.NetworkEdgeName("Net"), "bridge", "switch", "prerouting"}
 	site := [4]string{"site.hq", "bridge", "switch", "prerouting"}
-	sites := [4]string{compile.WebSitesEdgeName("West US"), "ip", "edge", "spoofed"}
-	internet := [4]string{compile.Internet, "ip", "internet", "spoofed"}
+	sites := [4]string{rules.WebSitesEdgeName("West US"), "ip", "edge", "spoofed"}
+	internet := [4]string{rules.Internet, "ip", "internet", "spoofed"}
 	for _, tt := range []struct {
 		name    string
 		machine string
@@ -174,10 +174,10 @@ func TestSpoofedSourceIsProved(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	kerneltest.RequirePrograms(t, "ip")
 	w := newFlowLab(t)
-	edge := compile.NetworkEdgeName("Net")
+	edge := rules.NetworkEdgeName("Net")
 	for _, tt := range []struct{ machine, gateway, namespace string }{
-		{"k", "10.0.0.1", edge}, {"leaf", "10.0.2.1", edge}, {"laptop", "169.254.0.5", compile.Internet},
-		{"desk", "192.168.10.1", "site.hq"}, {"site1", "169.254.0.5", compile.WebSitesEdgeName("West US")},
+		{"k", "10.0.0.1", edge}, {"leaf", "10.0.2.1", edge}, {"laptop", "169.254.0.5", rules.Internet},
+		{"desk", "192.168.10.1", "site.hq"}, {"site1", "169.254.0.5", rules.WebSitesEdgeName("West US")},
 	} {
 		w.run(tt.machine, "ip", "addr", "add", "10.0.0.99/32", "dev", "eth0")
 		w.run(tt.machine, "ip", "route", "change", "default", "via", tt.gateway, "dev", "eth0", "onlink",
@@ -185,7 +185,7 @@ func TestSpoofedSourceIsProved(t *testing.T) {
 		for _, p := range []emu.Protocol{emu.TCP, emu.UDP} {
 			target := emu.Target{Address: w.vip("front", lab.Production), Port: flowPort, Protocol: p}
 			o := w.emulator.Probe(t.Context(), tt.machine, target)
-			want := emu.RuleReference{Namespace: tt.namespace, ID: compile.SpoofedSource}
+			want := emu.RuleReference{Namespace: tt.namespace, ID: rules.SpoofedSource}
 			if o.Verdict != emu.Blocked || o.By == nil || o.By.ID != want.ID || o.By.Namespace != want.Namespace ||
 				o.By.Text == "" {
 				t.Errorf("%s %s: %+v by %+v", tt.machine, p, o, o.By)
@@ -199,7 +199,7 @@ func TestForgedFrames(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	kerneltest.RequirePrograms(t, "nft")
 	w := newFlowLab(t)
-	edge := [4]string{compile.NetworkEdgeName("Net"), "bridge", "switch", "prerouting"}
+	edge := [4]string{rules.NetworkEdgeName("Net"), "bridge", "switch", "prerouting"}
 	k, victim := w.instance("k").DIP, w.instance("vm1").DIP
 	gateway := netip.MustParseAddr("10.0.0.1")
 	arp := func(sender netip.Addr) []byte {

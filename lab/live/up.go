@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vnetlab/emu"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kernel"
 	"vnetlab/lab/compile"
@@ -78,7 +79,9 @@ func Up(ctx context.Context, req UpRequest) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	compile.Network(loaded.Lab) // what can't be compiled fails here, where nothing has been done yet
+	if err := emu.CheckRules(compile.Network(loaded.Lab)); err != nil {
+		return nil, err // here, where nothing has been done yet
+	}
 	if os.Geteuid() != 0 {
 		return nil, &Error{Message: "starting a lab needs root: it makes network namespaces", Hint: "run it with sudo"}
 	}

@@ -19,23 +19,23 @@ func TestConnectedTruthTable(t *testing.T) {
 	)
 	for _, tt := range []struct{ name, from, to, want string }{
 		{"probe: only healthy members serve", "laptop", "data.cloudapp.net:9042", "open by data1, seen as 203.0.113.5"},
-		{"probe: nobody runs", "laptop", "napping.cloudapp.net:80", "no-backend by edge.napping.cloudapp.net no-backend:napping:napping:web"},
+		{"probe: nobody runs", "laptop", "napping.cloudapp.net:80", "no-backend by edge.napping.cloudapp.net no-backend:napping/nap1:tcp/80"},
 		{"released VIP", "laptop", "asleep.cloudapp.net:80", "unresolved"},
 		{"stopped machine", "laptop", "data3:9042", "blocked by internet private-address"},
 
 		{"direct server return", "laptop", "data.cloudapp.net:1433", "open by data1, seen as 203.0.113.5"},
 		{"direct server return from another service", "client1", "data.cloudapp.net:1433", "open by data1, seen as 198.18.0.17"},
-		{"direct server return from the same service", "data2", "data.cloudapp.net:1433", "blocked by " + west + " direct-return-from-inside"},
+		{"direct server return from the same service", "data2", "data.cloudapp.net:1433", "blocked by " + west + " direct-return-from-inside:data/listener:tcp/1433"},
 
 		{"internal load balancer", "client1", "10.1.1.100:9043", "open by data1, seen as 10.1.1.7, or open by data2, seen as 10.1.1.7"},
-		{"internal load balancer without endpoint", "client1", "10.1.1.100:9042", "blocked by " + west + " no-endpoint"},
+		{"internal load balancer without endpoint", "client1", "10.1.1.100:9042", "blocked by " + west + " no-internal-endpoint"},
 		{"internal load balancer from a member", "data1", "10.1.1.100:9043", "blocked by " + west + " hairpin-to-self, or open by data2, seen as 10.1.1.4"},
 		{"internal load balancer from the premises", "desk", "10.1.1.100:9043", "open by data1, seen as 192.168.10.4, or open by data2, seen as 192.168.10.4"},
 		{"direct server return by an internal load balancer", "client1", "10.1.1.100:1434", "open by data1, seen as 10.1.1.7"},
-		{"direct server return by an internal load balancer from the same service", "data2", "10.1.1.100:1434", "blocked by " + west + " direct-return-from-inside"},
+		{"direct server return by an internal load balancer from the same service", "data2", "10.1.1.100:1434", "blocked by " + west + " direct-return-from-inside:data/listener-inside:tcp/1434.internal"},
 		{"internal load balancer lets in by own address", "client1", "10.1.1.100:9044", "open by data1, seen as 10.1.1.7, or open by data2, seen as 10.1.1.7"},
-		{"internal load balancer keeps out by own address", "desk", "10.1.1.100:9044", "blocked by " + west + " acl:data:guarded:1"},
-		{"internal load balancer keeps out by default", "data1", "10.1.1.100:9044", "blocked by " + west + " acl:data:guarded:default"},
+		{"internal load balancer keeps out by own address", "desk", "10.1.1.100:9044", "blocked by " + west + " acl:data/guarded:tcp/9044.internal:1"},
+		{"internal load balancer keeps out by default", "data1", "10.1.1.100:9044", "blocked by " + west + " acl:data/guarded:tcp/9044.internal:default"},
 		{"internal endpoint is not on the VIP", "laptop", "data.cloudapp.net:9043", "blocked by " + west + " no-endpoint"},
 
 		{"own public address: every port", "laptop", "198.18.0.18:22", "open by client1, seen as 203.0.113.5"},
@@ -52,7 +52,7 @@ func TestConnectedTruthTable(t *testing.T) {
 		{"internal endpoint from the same role", "Worker_IN_1", "Worker_IN_0:7000", "open by Worker_IN_0, seen as 100.64.12.7"},
 		{"network traffic rule: named role", "Web_IN_0", "Worker_IN_0:7001", "open by Worker_IN_0, seen as 100.64.12.4"},
 		{"network traffic rule: another role", "Worker_IN_1", "Worker_IN_0:7001", "blocked by Worker_IN_0 firewall-default"},
-		{"staging to production", "shop.staging.Web_IN_0", "Worker_IN_0:7000", "blocked by " + shop + " other-deployment"},
+		{"staging to production", "shop.staging.Web_IN_0", "Worker_IN_0:7000", "blocked by " + shop + " other-deployment:shop"},
 		{"staging to production by the VIP", "shop.staging.Web_IN_0", "shop.cloudapp.net:10100", "open by Worker_IN_0, seen as 198.18.16.19"},
 
 		{"network to network", "branch1", "data1:9042", "open by data1, seen as 10.2.1.4"},

@@ -1,7 +1,7 @@
 // Package oracle predicts what should happen to a connection, and by which rule, from the resources of a lab alone.
 //
 // It is the second witness beside the packets: it knows the platform's rules, not the network that lab/compile makes of them. The
-// two share the ids of rules, so that they can contradict each other.
+// two share the ids of rules (lab/rules), so that they can contradict each other.
 package oracle
 
 import (

@@ -38,10 +38,10 @@ func TestTruthTable(t *testing.T) {
 		{"laptop", "cassandra.cloudapp.net:2201", "refused"},
 		// Access control lists.
 		{"laptop", "cassandra.cloudapp.net:9160", "open by cas1, seen as 203.0.113.4, or open by cas2, seen as 203.0.113.4, or open by cas3, seen as 203.0.113.4"},
-		{"intruder", "cassandra.cloudapp.net:9160", "blocked by " + cassandraEdge + " acl:cassandra:cassandra:100"},
+		{"intruder", "cassandra.cloudapp.net:9160", "blocked by " + cassandraEdge + " acl:cassandra/cassandra:tcp/9160:100"},
 		// Inside a virtual network: any port the guest firewall lets through, no endpoint, no load balancer.
 		{"ContactManager.Web_IN_0", "sql1:1433", "open by sql1, seen as 10.0.1.4"},
-		{"ContactManager.Web_IN_1", "sql1:1433", "blocked by sql1 firewall-3"},
+		{"ContactManager.Web_IN_1", "sql1:1433", "blocked by sql1 firewall:block tcp 1433 from 10.0.1.5"},
 		{"ContactManager.Web_IN_0", "sql1:445", "blocked by sql1 firewall-default"},
 		{"ContactManager.Web_IN_0", "sql1:3389", "open by sql1, seen as 10.0.1.4"},
 		{"report1", "sql1:1433", "blocked by sql1 firewall-default"},
@@ -140,7 +140,7 @@ func TestAgrees(t *testing.T) {
 		want     bool
 	}{
 		{blocked("firewall-default"), true},
-		{blocked("firewall-3"), false},
+		{blocked("firewall:block tcp 1433"), false},
 		{emu.Observation{Verdict: emu.Blocked}, false},
 		{emu.Observation{Verdict: emu.Open, AnsweredBy: "web1"}, true},
 		{emu.Observation{Verdict: emu.Open, AnsweredBy: "web2"}, false},

@@ -6,7 +6,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
-	"vnetlab/lab/compile"
+	"vnetlab/lab/rules"
 )
 
 // throughTunnel walks from a network, virtual or local, into one that a gateway joins it to. The source address stays.
@@ -32,17 +32,17 @@ func (w walk) intoSite(n *lab.LocalNetwork, source netip.Addr) []Outcome {
 		}
 	}
 	if lan := n.LAN(); lan.IsValid() && lab.Gateway(lan) == w.target.Address {
-		return blocked(compile.SiteName(n), compile.NoEndpoint)
+		return blocked(rules.SiteName(n), rules.NoEndpoint)
 	}
-	return blocked(compile.SiteName(n), compile.NoInstance)
+	return blocked(rules.SiteName(n), rules.NoInstance)
 }
 
 // intoNetwork arrives in a virtual network.
 func (w walk) intoNetwork(n *lab.VirtualNetwork, source netip.Addr) []Outcome {
-	edge := compile.NetworkEdgeName(n.Name)
+	edge := rules.NetworkEdgeName(n.Name)
 	isGateway := func(s lab.Subnet) bool { return lab.Gateway(s.AddressPrefix) == w.target.Address }
 	if slices.ContainsFunc(n.Subnets, isGateway) {
-		return blocked(edge, compile.PlatformPort)
+		return blocked(edge, rules.PlatformPort)
 	}
 	for _, d := range w.lab.Deployments() {
 		if d.VirtualNetwork != n.Name {
@@ -57,13 +57,13 @@ func (w walk) intoNetwork(n *lab.VirtualNetwork, source netip.Addr) []Outcome {
 			}
 		}
 	}
-	return blocked(edge, compile.NoInstance)
+	return blocked(edge, rules.NoInstance)
 }
 
 // fromSite walks out of an on-premises site: to a neighbour, through a tunnel, or to the internet.
 func (w walk) fromSite(h *lab.LocalHost) []Outcome {
 	n := w.lab.SiteOf(h)
-	router, lan := compile.SiteName(n), n.LAN()
+	router, lan := rules.SiteName(n), n.LAN()
 	for _, other := range n.Hosts {
 		if other.Address == w.target.Address {
 			return []Outcome{w.arrive(lab.Member{LocalHost: other}, w.target.Port, h.Address)}
@@ -74,13 +74,13 @@ func (w walk) fromSite(h *lab.LocalHost) []Outcome {
 	}
 	switch a := w.target.Address; {
 	case a == lab.Gateway(lan) || a == n.Address:
-		return blocked(router, compile.NoEndpoint)
+		return blocked(router, rules.NoEndpoint)
 	case lan.Contains(a):
 		return []Outcome{{Verdict: emu.Timeout}}
 	case contains(n.AddressSpace, a):
-		return blocked(router, compile.NoInstance)
+		return blocked(router, rules.NoInstance)
 	case contains(lab.PrivateSpace(), a):
-		return blocked(router, compile.PrivateAddress)
+		return blocked(router, rules.PrivateAddress)
 	}
 	return w.public(n.Address)
 }

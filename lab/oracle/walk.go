@@ -8,7 +8,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
-	"vnetlab/lab/compile"
+	"vnetlab/lab/rules"
 )
 
 // walk follows one connection.
@@ -64,7 +64,7 @@ func (w walk) start() []Outcome {
 // fromInstance walks through the isolation domain of the source.
 func (w walk) fromInstance(i *lab.Instance) []Outcome {
 	a, d := w.target.Address, w.lab.Deployment(i)
-	edge := compile.EdgeName(d.Domain())
+	edge := rules.EdgeName(d.Domain())
 	// Outside a virtual network a service's two deployments are in one domain, each with a block of its own.
 	var subnets []netip.Prefix
 	for _, other := range w.lab.Deployments() {
@@ -106,7 +106,7 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 			switch {
 			case m.DIP != a:
 			case other != d && d.VirtualNetwork == "":
-				return blocked(edge, compile.OtherDeployment)
+				return blocked(edge, rules.OtherDeploymentID(other.Name))
 			default:
 				return []Outcome{w.arrive(lab.Member{Instance: m}, w.target.Port, i.DIP)}
 			}
@@ -120,11 +120,11 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 	case own >= 0 && subnets[own].Contains(a): // nobody answers in the subnet: no rule is involved
 		return []Outcome{{Verdict: emu.Timeout}}
 	case d.VirtualNetwork == "" && contains(space, a):
-		return blocked(edge, compile.OtherDeployment)
+		return blocked(edge, rules.OtherDeploymentID(w.neighbor(d, a)))
 	case contains(space, a):
-		return blocked(edge, compile.NoInstance)
+		return blocked(edge, rules.NoInstance)
 	case contains(lab.PrivateSpace(), a):
-		return because(blocked(edge, compile.PrivateAddress), i.Origin, "%s is not in %s: private addresses have no route between networks", a, d.Domain())
+		return because(blocked(edge, rules.PrivateAddress), i.Origin, "%s is not in %s: private addresses have no route between networks", a, d.Domain())
 	}
 	if i.PublicIP.IsValid() {
 		return w.public(i.PublicIP)
@@ -132,10 +132,20 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 	return w.public(d.VIP)
 }
 
+// neighbor names the deployment beside d, outside any virtual network, that has an address in its block.
+func (w walk) neighbor(d *lab.Deployment, a netip.Addr) string {
+	for _, other := range w.lab.Deployments() {
+		if other.Domain() == d.Domain() && other.Block.Contains(a) {
+			return other.Name
+		}
+	}
+	return ""
+}
+
 // publicIP walks to an instance by its own public address: all ports lead to it, its guest firewall decides.
 func (w walk) publicIP(i *lab.Instance, client netip.Addr) []Outcome {
 	if w.source.Instance == i {
-		return blocked(compile.EdgeName(w.lab.Domain(i)), compile.HairpinToSelf)
+		return blocked(rules.EdgeName(w.lab.Domain(i)), rules.HairpinToSelf)
 	}
 	return []Outcome{w.arrive(lab.Member{Instance: i}, w.target.Port, client)}
 }
@@ -148,19 +158,19 @@ func (w walk) platform(edge string, subnets []netip.Prefix) ([]Outcome, bool) {
 	}
 	isGateway := func(p netip.Prefix) bool { return lab.Gateway(p) == a }
 	if a == lab.PlatformResolver || slices.ContainsFunc(subnets, isGateway) {
-		return blocked(edge, compile.PlatformPort), true
+		return blocked(edge, rules.PlatformPort), true
 	}
 	return nil, false
 }
 
 // fromWebSite walks out of the web sites of a location, by any of their shared addresses.
 func (w walk) fromWebSite(s *lab.WebSite) []Outcome {
-	edge := compile.WebSitesEdgeName(s.Location)
+	edge := rules.WebSitesEdgeName(s.Location)
 	if outcome, ok := w.platform(edge, nil); ok {
 		return outcome
 	}
 	if contains(lab.PrivateSpace(), w.target.Address) {
-		return because(blocked(edge, compile.PrivateAddress), s.Origin, "a web site is in no virtual network: %s has no route", w.target.Address)
+		return because(blocked(edge, rules.PrivateAddress), s.Origin, "a web site is in no virtual network: %s has no route", w.target.Address)
 	}
 	var all []Outcome
 	for _, source := range lab.WebSitesOutbound(s.Location) {
@@ -183,12 +193,12 @@ func (w walk) public(source netip.Addr) []Outcome {
 		}
 	}
 	for _, s := range w.lab.WebSites {
-		edge := compile.WebSitesEdgeName(s.Location)
+		edge := rules.WebSitesEdgeName(s.Location)
 		switch {
 		case a == lab.WebSitesInbound(s.Location) && w.target.Port == lab.HTTPPort && w.target.Protocol == emu.TCP:
 			return []Outcome{w.proxied()}
 		case a == lab.WebSitesInbound(s.Location) || slices.Contains(lab.WebSitesOutbound(s.Location), a):
-			return blocked(edge, compile.NoEndpoint)
+			return blocked(edge, rules.NoEndpoint)
 		}
 	}
 	for _, h := range w.lab.Internet() {
@@ -198,12 +208,12 @@ func (w walk) public(source netip.Addr) []Outcome {
 	}
 	for _, n := range w.lab.LocalNetworks {
 		if n.Address == a {
-			return blocked(compile.SiteName(n), compile.NoEndpoint)
+			return blocked(rules.SiteName(n), rules.NoEndpoint)
 		}
 	}
 	for _, n := range w.lab.VirtualNetworks {
 		if n.Gateway != nil && n.Gateway.Address == a {
-			return blocked(compile.NetworkEdgeName(n.Name), compile.PlatformPort)
+			return blocked(rules.NetworkEdgeName(n.Name), rules.PlatformPort)
 		}
 	}
 	if a == lab.PublicResolver {
@@ -213,14 +223,14 @@ func (w walk) public(source netip.Addr) []Outcome {
 		return []Outcome{{Verdict: emu.Refused}}
 	}
 	if contains(lab.PrivateSpace(), a) {
-		return blocked(compile.Internet, compile.PrivateAddress)
+		return blocked(rules.Internet, rules.PrivateAddress)
 	}
 	for _, location := range w.lab.UsedLocations() {
 		if lab.LocationBlock(location).Contains(a) {
-			return blocked(compile.DatacenterName(location), compile.NoDeployment)
+			return blocked(rules.DatacenterName(location), rules.NoDeployment)
 		}
 	}
-	return blocked(compile.Internet, compile.NobodyThere)
+	return blocked(rules.Internet, rules.NobodyThere)
 }
 
 // proxied is the answer of the reverse proxy of the web sites, which knows the site by the host name asked for.
@@ -235,35 +245,36 @@ func (w walk) proxied() Outcome {
 
 // vip walks through the load balancer of a deployment: its endpoint, its access control list, one of the members that serve.
 func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
-	edge := compile.EdgeName(d.Domain())
+	edge := rules.EdgeName(d.Domain())
 	s, _ := w.lab.CloudService(d.Service)
 	f, ok := d.Frontend(w.target.Address, w.target.Protocol, w.target.Port)
 	if ilb := d.InternalLoadBalancer; !ok && ilb != nil && ilb.Address == w.target.Address {
-		return because(blocked(edge, compile.NoEndpoint), s.Origin, "the internal load balancer %s of %s has no endpoint on port %d/%s",
+		return because(blocked(edge, rules.NoInternalEndpoint), s.Origin, "the internal load balancer %s of %s has no endpoint on port %d/%s",
 			ilb.Name, s.NameOf(d), w.target.Port, w.target.Protocol)
 	}
 	if !ok {
-		return because(blocked(edge, compile.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.NameOf(d), w.target.Port, w.target.Protocol)
+		return because(blocked(edge, rules.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.NameOf(d), w.target.Port, w.target.Protocol)
 	}
+	inside := rules.Inside(!f.Internal && w.source.Instance != nil && w.lab.Domain(w.source.Instance) == d.Domain())
 	if permitted, rule := f.Permits(client); !permitted {
 		if rule == nil {
-			return blocked(edge, compile.ACLDefaultID(d, f))
+			return blocked(edge, rules.ACLDefaultID(d, f, inside))
 		}
-		return blocked(edge, compile.ACLRuleID(d, f, *rule))
+		return blocked(edge, rules.ACLRuleID(d, f, inside, *rule))
 	}
 	serving := f.Serving()
 	switch {
 	case len(serving) == 0:
-		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: compile.NoBackendID(d, f)}}}
+		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: rules.NoBackendID(d, f)}}}
 	case f.DirectServerReturn && w.source.Instance != nil && w.lab.Deployment(w.source.Instance) == d:
-		return blocked(edge, compile.DirectReturnFromInside)
+		return blocked(edge, rules.DirectReturnID(d, f))
 	case f.DirectServerReturn:
 		serving = serving[:1]
 	}
 	var all []Outcome
 	for _, m := range serving {
 		if m.Instance == w.source.Instance {
-			all = append(all, blocked(edge, compile.HairpinToSelf)...)
+			all = append(all, blocked(edge, rules.HairpinToSelf)...)
 			continue
 		}
 		all = append(all, w.arrive(lab.Member{Instance: m.Instance}, m.LocalPort, client))
@@ -302,12 +313,12 @@ func (w walk) guestFirewall(i *lab.Instance, port uint16, source netip.Addr) (id
 		subnet = s.AddressPrefix
 	}
 	allowed := false
-	for n, r := range w.lab.FirewallRules(i) {
+	for _, r := range w.lab.FirewallRules(i) {
 		if !matches(r, w.target.Protocol, port, source, subnet) {
 			continue
 		}
 		if !r.Allow {
-			return compile.FirewallRuleID(n), true
+			return rules.FirewallRuleID(r.Rule), true
 		}
 		allowed = true
 	}

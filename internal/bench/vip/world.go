@@ -17,6 +17,7 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/rules"
 )
 
 const (
@@ -65,7 +66,7 @@ func plain(ctx context.Context, endpoints int, haproxy string) (*world, error) {
 	vm := l.Instances()[0]
 	dip, vip := netip.PrefixFrom(vm.DIP, 32), netip.PrefixFrom(l.Deployment(vm).VIP, 32)
 	network := compile.Network(l)
-	edge, _ := network.Namespace(compile.NetworkEdgeName("net"))
+	edge, _ := network.Namespace(rules.NetworkEdgeName("net"))
 	for i := range network.Namespaces {
 		s := network.Namespaces[i]
 		if s.Kind != emu.Router {
@@ -213,6 +214,6 @@ func (w *world) startHAProxy(l *lab.Lab, program string) error {
 		return err
 	}
 	// HAProxy takes no notice of its standard input; the shell ends it.
-	_, _, err = w.start(compile.NetworkEdgeName("net"), exec.Command("/bin/sh", "-c", `"$0" -db -q -f "$1" & cat; kill $!; wait || :`, program, config))
+	_, _, err = w.start(rules.NetworkEdgeName("net"), exec.Command("/bin/sh", "-c", `"$0" -db -q -f "$1" & cat; kill $!; wait || :`, program, config))
 	return err
 }

@@ -1,0 +1,212 @@
+package probe
+
+import (
+	"cmp"
+	"net/netip"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+)
+
+// packet is what a report carries of the packet that was dropped.
+type packet struct {
+	protocol            emu.Protocol
+	source, destination netip.AddrPort
+	sequence            uint32 // of a SYN
+	nonce               uint64 // of a datagram
+}
+
+// course is where the packets of a probe may be met, and under which addresses.
+type course struct {
+	from         string
+	ends         []end
+	destinations []netip.AddrPort // the target, and what the routers may make of it
+}
+
+// course gives that of a probe.
+func (t *topology) course(from string, protocol emu.Protocol, to netip.AddrPort) *course {
+	c := &course{from: from}
+	c.ends, c.destinations = t.arrivals(from, protocol, to)
+	return c
+}
+
+// meets reports whether a packet of the probe may be met in a namespace, under this destination. Its ports and numbers are the flight's to
+// know, its source is the socket's: see [Prober.sent].
+func (t *topology) meets(c *course, namespace string, destination netip.AddrPort) bool {
+	return slices.Contains(c.destinations, destination) && t.passes(c, namespace)
+}
+
+// sent reports whether a packet with this source address may come from a probe's socket: it is an address of the namespace, or what a router
+// makes of one, or what the socket has. Somebody may have added an address to the namespace.
+func (p *Prober) sent(file *os.File, c *course, source netip.Addr) bool {
+	if read(p, func(t *topology) bool { return t.sends(c.from, source) }) {
+		return true
+	}
+	own := false
+	if raw, err := file.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { //nolint:errcheck // closed: nobody waits
+			name, err := unix.Getsockname(int(fd))
+			if a, ok := name.(*unix.SockaddrInet4); err == nil && ok {
+				own = netip.AddrFrom4(a.Addr) == source
+			}
+		})
+	}
+	return own
+}
+
+// passes reports whether the packets of a probe may come by a namespace: where they start, where they may arrive, any router.
+func (t *topology) passes(c *course, namespace string) bool {
+	if namespace == c.from || slices.ContainsFunc(c.ends, func(e end) bool { return e.namespace == namespace }) {
+		return true
+	}
+	s := t.namespaces[namespace]
+	return s != nil && s.Kind == emu.Router
+}
+
+// sends reports whether packets from a namespace may have a source address: one of its own, or what a router makes of one.
+func (t *topology) sends(from string, source netip.Addr) bool {
+	if slices.Contains(t.owners[source], from) || slices.Contains(t.sources[netip.Addr{}], source) {
+		return true
+	}
+	for _, i := range t.interfaces[from] {
+		if slices.Contains(t.sources[i.prefix.Addr()], source) {
+			return true
+		}
+	}
+	return false
+}
+
+// way lists the namespaces that decide what becomes of a connection and of its answer: where it starts, where it may arrive, and the routers
+// between them.
+func (t *topology) way(c *course) []string {
+	all := []string{c.from}
+	add := func(name string) {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	for _, e := range c.ends {
+		for _, name := range t.path(c.from, e.namespace) {
+			add(name)
+		}
+		add(e.namespace)
+	}
+	if len(c.ends) == 0 { // nobody is known to have the address: the nearest routers are as far as it is known to come
+		for name := range t.neighbours[c.from] {
+			if s := t.namespaces[name]; s != nil && s.Kind == emu.Router {
+				add(name)
+			}
+		}
+	}
+	return all
+}
+
+// path lists the routers on a shortest way along the links between two namespaces.
+func (t *topology) path(from, to string) []string {
+	if from == to || t.neighbours[from][to] > 0 {
+		return nil
+	}
+	type leg struct {
+		name string
+		back *leg
+	}
+	seen := map[string]bool{from: true}
+	for legs := []*leg{{name: from}}; len(legs) > 0; legs = legs[1:] {
+		at := legs[0]
+		if t.neighbours[at.name][to] > 0 {
+			var routers []string
+			for ; at.back != nil; at = at.back {
+				routers = append(routers, at.name)
+			}
+			return routers
+		}
+		for next := range t.neighbours[at.name] {
+			if s := t.namespaces[next]; !seen[next] && s != nil && s.Kind == emu.Router {
+				seen[next] = true
+				legs = append(legs, &leg{next, at})
+			}
+		}
+	}
+	return nil
+}
+
+// translatesSources notes what a base chain makes of source addresses.
+func (t *topology) translatesSources(c *emu.Chain, n step) {
+	if c == nil || c.Hook != emu.SNATHook {
+		return
+	}
+	for _, r := range c.Rules {
+		var of netip.Addr // zero: any
+		var to []netip.Addr
+		for _, s := range r.Statements {
+			switch s := s.(type) {
+			case emu.MatchPrefix:
+				if s.Of == emu.Source && s.Prefix.IsSingleIP() {
+					of = s.Prefix.Addr()
+				}
+			case emu.SNAT:
+				to = []netip.Addr{s.To}
+			case emu.SNATByHash:
+				to = s.To
+			}
+		}
+		for _, a := range to {
+			note(t.sources, of, a, netip.Addr.Compare, n)
+		}
+	}
+}
+
+// translatesByMaps notes what the address maps of a router make of source addresses.
+func (t *topology) translatesByMaps(maps []emu.SetChange[emu.AddressMapElement]) {
+	for _, m := range maps {
+		for _, e := range m.Removed {
+			note(t.sources, e.Key, e.Value, netip.Addr.Compare, remove)
+		}
+		for _, e := range m.Added {
+			note(t.sources, e.Key, e.Value, netip.Addr.Compare, add)
+		}
+	}
+}
+
+// arrivals lists where a connection or datagram that starts in a namespace may arrive, and the destinations that it may have on its way.
+func (t *topology) arrivals(from string, protocol emu.Protocol, to netip.AddrPort) (found []end, destinations []netip.AddrPort) {
+	type leg struct {
+		to   netip.AddrPort
+		near []string
+	}
+	seen := map[translation]bool{}
+	for legs := []leg{{to, t.near(from)}}; len(legs) > 0; legs = legs[1:] {
+		l := legs[0]
+		if !slices.Contains(destinations, l.to) {
+			destinations = append(destinations, l.to)
+		}
+		for _, tr := range t.translations(socket{l.to.Addr(), protocol, l.to.Port()}) {
+			if !seen[tr] && tr.to != to {
+				seen[tr] = true
+				legs = append(legs, leg{tr.to, []string{tr.router}})
+			}
+		}
+		for _, owner := range t.ownersNear(l.to.Addr(), l.near) {
+			if e := (end{owner, l.to}); !slices.Contains(found, e) {
+				found = append(found, e)
+			}
+		}
+	}
+	return found, destinations
+}
+
+// matches reports whether a packet is one of the flight's by what the flight alone knows: its port and its number.
+func (c *flight) matches(p packet) bool {
+	if p.protocol == emu.UDP {
+		return c.nonce != 0 && c.nonce == p.nonce
+	}
+	return c.nonce == 0 && c.port == p.source.Port() && (c.sequence == 0 || c.sequence == p.sequence)
+}
+
+// port is the source port of the probe that a packet may be of. Routers may have changed that of a datagram; its nonce has it too.
+func (p packet) port() uint16 {
+	return cmp.Or(uint16(p.nonce>>48), p.source.Port())
+}

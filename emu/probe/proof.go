@@ -1,0 +1,273 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"vnetlab/emu"
+	"vnetlab/emu/kernel"
+)
+
+// proofs compares namespaces with what they should be. A report says that a packet came to a rule; that the packet was dropped there follows
+// only where the drop stands right behind the report, as it does in each namespace that is as it should be.
+//
+// What was compared counts until the namespace is changed, which its [kernel.Watch] sees: a proof then costs a question to the kernel.
+type proofs struct {
+	comparer *kernel.Comparer
+	// changing is held by who changes the network: what the kernel has is then neither the old network nor the new one.
+	changing sync.RWMutex
+
+	mu     sync.Mutex
+	guards map[string]*guard
+}
+
+// guard is what is known of one namespace.
+type guard struct {
+	ns    *kernel.Namespace
+	watch *kernel.Watch
+	mu    sync.Mutex // held by who compares
+	last  atomic.Pointer[comparison]
+}
+
+// comparison is what a namespace was found to be.
+type comparison struct {
+	spec        *emu.Namespace // what it should be
+	version     kernel.Version
+	differences []kernel.Difference
+	// since is from when on its rules have been as they are, without a break.
+	since time.Time
+	// begun is when it was compared.
+	begun time.Time
+	// unwatched rules are those of the older iptables, whose changes no watch sees: they are compared each time.
+	unwatched bool
+	rules     sync.Map // id -> emu.RuleReference: an edge has thousands, a sweep asks again and again
+}
+
+// rule names a rule of the namespace as it was when it was compared.
+func (c *comparison) rule(id string) (emu.RuleReference, bool) {
+	if known, ok := c.rules.Load(id); ok {
+		return known.(emu.RuleReference), true
+	}
+	ref, ok := c.spec.Rule(id)
+	if ok {
+		c.rules.Store(id, ref)
+	}
+	return ref, ok
+}
+
+// guard gives that of a running namespace.
+func (p *Prober) guard(name string) (*guard, error) {
+	ns, ok := p.namespaces(name)
+	if !ok {
+		return nil, fmt.Errorf("there is no namespace %s", name)
+	}
+	p.proofs.mu.Lock()
+	defer p.proofs.mu.Unlock()
+	if g := p.proofs.guards[name]; g != nil {
+		if g.ns == ns {
+			return g, nil
+		}
+		g.watch.Close() //nolint:errcheck // of a namespace that was replaced
+		delete(p.proofs.guards, name)
+	}
+	w, err := ns.Watch()
+	if err != nil {
+		return nil, err
+	}
+	g := &guard{ns: ns, watch: w}
+	if p.proofs.guards == nil {
+		p.proofs.guards = make(map[string]*guard)
+	}
+	p.proofs.guards[name] = g
+	return g, nil
+}
+
+// drop lets go of a namespace, unless it is the one that has the name now.
+func (p *proofs) drop(name string, namespaces func(string) (*kernel.Namespace, bool)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.guards[name]
+	if g == nil {
+		return
+	}
+	if ns, ok := namespaces(name); ok && ns == g.ns {
+		return
+	}
+	g.watch.Close() //nolint:errcheck // nobody asks it any more
+	delete(p.guards, name)
+}
+
+func (p *proofs) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, g := range p.guards {
+		errs = append(errs, g.watch.Close())
+	}
+	clear(p.guards)
+	return errors.Join(errs...)
+}
+
+// Hold keeps the prober from comparing what the kernel has with the network, until release is called: who changes the network holds it from
+// before the kernel's first change until after [Prober.Update]. It waits for comparisons that are under way.
+func (p *Prober) Hold() (release func()) {
+	p.proofs.changing.Lock()
+	return p.proofs.changing.Unlock
+}
+
+// compared gives what a namespace is now, or was at a moment after the call began. With anew it is read again even where the watch saw no
+// change: the watch doesn't see everything.
+func (p *Prober) compared(ctx context.Context, name string, anew bool) (*comparison, error) {
+	asked := time.Now()
+	g, err := p.guard(name)
+	if err != nil {
+		return nil, err
+	}
+	spec := func() *emu.Namespace { return p.namespace(name) }
+	if !anew {
+		if c, err := g.still(spec()); c != nil || err != nil {
+			return c, err
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.proofs.changing.RLock()
+	defer p.proofs.changing.RUnlock()
+	now := spec()
+	if now == nil {
+		return nil, fmt.Errorf("the network has no namespace %s any more", name)
+	}
+	last := g.last.Load()
+	if last != nil && last.spec == now && last.begun.After(asked) { // somebody else has compared meanwhile
+		if v, err := g.watch.Version(); err != nil || v == last.version {
+			return last, err
+		}
+	}
+	if !anew {
+		if c, err := g.still(now); c != nil || err != nil {
+			return c, err
+		}
+	}
+	c, err := p.compare(ctx, g, now)
+	if err != nil {
+		return nil, err
+	}
+	if last != nil && last.spec == now && last.version == c.version && len(last.differences)+len(c.differences) == 0 {
+		c.since = last.since
+	}
+	g.last.Store(c)
+	return c, nil
+}
+
+// still gives the last comparison if it holds; nil: it doesn't, or isn't known to.
+func (g *guard) still(spec *emu.Namespace) (*comparison, error) {
+	c := g.last.Load()
+	if c == nil || c.spec != spec || c.unwatched {
+		return nil, nil
+	}
+	v, err := g.watch.Version()
+	if err != nil || v != c.version {
+		return nil, err
+	}
+	return c, nil
+}
+
+// compareTries is how often a namespace is read that is changed while it is read.
+const compareTries = 5
+
+// compare reads a namespace while nothing changes it.
+func (p *Prober) compare(ctx context.Context, g *guard, spec *emu.Namespace) (*comparison, error) {
+	network := read(p, func(t *topology) *emu.Network { return t.network })
+	for range compareTries {
+		begun := time.Now()
+		before, err := g.watch.Version()
+		if err != nil {
+			return nil, err
+		}
+		found, err := p.proofs.comparer.Compare(ctx, network, g.ns)
+		if err != nil {
+			return nil, err
+		}
+		after, err := g.watch.Version()
+		if err != nil {
+			return nil, err
+		}
+		if before == after {
+			return &comparison{
+				spec: spec, version: after, differences: found.Differences, since: found.Since, begun: begun, unwatched: found.Unwatched,
+			}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s is changed all the time", g.ns.Name)
+}
+
+// finding is what stands against a report or an answer: how namespaces differ from what they should be, or that it isn't known.
+type finding struct {
+	differences []kernel.Difference
+	err         error
+}
+
+func (f *finding) add(c *comparison, err error) {
+	if err != nil {
+		f.err = errors.Join(f.err, err)
+		return
+	}
+	f.differences = append(f.differences, c.differences...)
+}
+
+func (f *finding) isEmpty() bool { return len(f.differences) == 0 && f.err == nil }
+
+// differencesShown is how many differences a detail cites.
+const differencesShown = 3
+
+func (f *finding) String() string {
+	var all []string
+	for i, d := range f.differences {
+		if i == differencesShown {
+			all = append(all, fmt.Sprintf("and %d more", len(f.differences)-i))
+			break
+		}
+		all = append(all, d.String())
+	}
+	if f.err != nil {
+		all = append(all, fmt.Sprintf("not everything could be compared: %v", f.err))
+	}
+	return strings.Join(all, "; ")
+}
+
+// errUnsettled is what a report or an answer means if the rules it met aren't known: a namespace was compared, or changed, only after the
+// probe began. The next attempt knows.
+var errUnsettled = errors.New("rules changed while the probe was under way")
+
+// proves finds out whether a report proves that its rule dropped the packet. If it does, it gives the rule. Otherwise the finding says what
+// stands against it, or the error is errUnsettled.
+func (p *Prober) proves(ctx context.Context, r report, begun time.Time) (rule *emu.RuleReference, against finding, err error) {
+	c, err := p.compared(ctx, r.namespace, false)
+	if against.add(c, err); !against.isEmpty() {
+		return nil, against, nil
+	}
+	if c.since.After(begun) {
+		return nil, against, errUnsettled
+	}
+	ref, ok := c.rule(r.id)
+	if !ok { // it can't come from these rules
+		return nil, against, errUnsettled
+	}
+	return &ref, against, nil
+}
+
+// survey compares all namespaces that decide what becomes of a probe. Settled says that they were all known before it began.
+func (p *Prober) survey(ctx context.Context, c *course, begun time.Time, anew bool) (found finding, settled bool) {
+	settled = true
+	for _, name := range read(p, func(t *topology) []string { return t.way(c) }) {
+		compared, err := p.compared(ctx, name, anew)
+		found.add(compared, err)
+		settled = settled && err == nil && !compared.since.After(begun)
+	}
+	return found, settled
+}
