@@ -115,6 +115,7 @@ func (x *Exposure) findFrom(
 	p := oracle.PredictFrom(x.lab, s.Address, target)
 	o := ask(ExposureProbe{s, target})
 	o.By = p.Explain(o)
+	p, o = p.Named(x.lab.NamespaceName), o.Named(x.lab.NamespaceName)
 	f := finding{Observation: o, port: port, from: s}
 	f.through = portSet(oracle.LetThrough(x.lab, s.Address, a, protocol)).has(port)
 	silent := f.through && x.mayBeSilent(p, o, protocol)
