@@ -56,11 +56,25 @@ type Observation struct {
 
 // MemberObservation is what became of a connection that was given to one member of a load-balanced set.
 type MemberObservation struct {
+	// Namespace is that of the member; where the connection was dropped before one was chosen, the one that dropped it.
 	Namespace string         `json:"namespace"`
 	Verdict   Verdict        `json:"verdict"`
 	By        *RuleReference `json:"by,omitempty"`
 	SeenAs    netip.Addr     `json:"seenAs,omitzero"`
 	Detail    string         `json:"detail,omitempty"`
+}
+
+// Same reports whether two members are one, with one verdict by one rule.
+func (m MemberObservation) Same(o MemberObservation) bool {
+	return m.Namespace == o.Namespace && m.Verdict == o.Verdict && m.By.Same(o.By)
+}
+
+// Same reports whether two references are to one rule, or both to none.
+func (r *RuleReference) Same(o *RuleReference) bool {
+	if r == nil || o == nil {
+		return r == o
+	}
+	return r.Namespace == o.Namespace && r.ID == o.ID
 }
 
 // RuleReference names a rule of a namespace.

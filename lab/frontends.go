@@ -83,6 +83,17 @@ func (d *Deployment) Frontend(address netip.Addr, protocol emu.Protocol, port ui
 	return all[i], true
 }
 
+// Hash is what of a new connection decides which member gets it.
+func (d Distribution) Hash() emu.Distribution {
+	switch d {
+	case DistributeSourceIP:
+		return emu.AddressPair
+	case DistributeSourceIPProtocol:
+		return emu.AddressesAndProtocol
+	}
+	return emu.FiveTuple
+}
+
 // Serving lists the members that get new connections.
 func (f Frontend) Serving() []Backend {
 	var all []Backend

@@ -178,9 +178,9 @@ func publicNames(s *CloudService) (all []emu.NameRecord) {
 }
 
 // EmuTarget turns what a person wrote into what a probe tries: the address of a member, an address as such, or a DNS name, which is
-// looked up where the probe starts.
+// looked up where the probe starts. It says who is meant, so that nobody else's answer counts.
 func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
-	target := emu.Target{Name: t.Name, Port: t.Port, Protocol: t.Protocol}
+	target := emu.Target{Name: t.Name, Port: t.Port, Protocol: t.Protocol, Meant: l.meant(t)}
 	m, refusal := l.member(t.Name)
 	if refusal == nil {
 		if m.WebSite != nil { // never reached by its own address

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,11 @@ func (a *app) probe() *cobra.Command {
 A name is an instance, an internet host, a web site, an address, or a DNS name that is looked up where the connection starts; SERVICE.staging
 is the VIP of a staging deployment. For blocked, the rule that dropped the packets is named.
 ` + instanceNamesHelp + `
+
+Where a load balancer may give the connection to several members of a set, each of them is tried and has a line of its own; the
+verdict is theirs when they agree, and mixed when they don't. Where another machine answers than the one that the name means, because
+it has the address where the connection starts, the verdict is wrong-host.
+
 The exit status is 0 whatever the verdict is, and 1 when the probe could not be made or when the packets did something else than the
 rules of the platform predict. With --expect it is 3 when the verdict is none of those, or with --by when another rule decided. With --timeout
 the connection is tried again until it is as expected or the time is up.
@@ -72,15 +78,11 @@ func (a *app) printProbe(r live.ProbeResult, p places) {
 	if r.Address.IsValid() && !strings.HasPrefix(r.To, r.Address.String()+":") {
 		remarks = append(remarks, fmt.Sprintf("at %s", r.Address))
 	}
-	if r.AnsweredBy != "" {
+	if r.AnsweredBy != "" && len(r.Members) == 0 {
 		remarks = append(remarks, "answered by "+r.AnsweredBy)
 	}
-	if r.SeenAs != "" {
-		seen := "seen as " + r.SeenAs
-		if r.SeenAsAddress.IsValid() && r.SeenAs != r.SeenAsAddress.String() {
-			seen += fmt.Sprintf(" (%s)", r.SeenAsAddress)
-		}
-		remarks = append(remarks, seen)
+	if r.SeenAs != "" && len(r.Members) == 0 {
+		remarks = append(remarks, seenAs(r.SeenAs, r.SeenAsAddress))
 	}
 	if r.RTTMicros > 0 {
 		remarks = append(remarks, fmt.Sprintf("%.1f ms", float64(r.RTTMicros)/1000))
@@ -92,12 +94,43 @@ func (a *app) printProbe(r live.ProbeResult, p places) {
 	if len(remarks) > 0 {
 		o.printf("  %s\n", o.wrap(strings.Join(remarks, ", "), 2))
 	}
-	if r.By != nil {
+	if r.By != nil && len(r.Members) == 0 {
 		o.printf("  %s\n", o.wrap(p.rule(*r.By), 2))
 	}
+	a.printMembers(r.Members, p)
 	if !r.Agrees {
 		o.printf("  %s\n", o.wrap(o.red(r.Difference), 2))
 	}
+}
+
+// printMembers shows a line for each member of a load-balanced set.
+func (a *app) printMembers(all []live.ProbeMember, p places) {
+	rows := table{}
+	for _, m := range all {
+		rows.add(m.Member, a.verdict(m.Verdict), "|") // so that all rows end in the same column
+	}
+	lines, _ := rows.lines(0)
+	for i, m := range all {
+		var why []string
+		if m.By != nil {
+			why = append(why, p.rule(*m.By))
+		}
+		if m.SeenAs != "" {
+			why = append(why, seenAs(m.SeenAs, m.SeenAsAddress))
+		}
+		if m.Detail != "" {
+			why = append(why, m.Detail)
+		}
+		line := strings.TrimSuffix(lines[i][0], "|") + strings.Join(why, ", ")
+		a.stdout.printf("  %s\n", a.stdout.wrap(strings.TrimRight(line, " "), 4))
+	}
+}
+
+func seenAs(name string, address netip.Addr) string {
+	if address.IsValid() && name != address.String() {
+		return fmt.Sprintf("seen as %s (%s)", name, address)
+	}
+	return "seen as " + name
 }
 
 // verdict paints a verdict: open and its opposites at a glance.
@@ -105,9 +138,9 @@ func (a *app) verdict(v emu.Verdict) string {
 	switch v {
 	case emu.Open:
 		return a.stdout.green(string(v))
-	case emu.Timeout, emu.Error:
+	case emu.WrongHost, emu.Timeout, emu.Error:
 		return a.stdout.red(string(v))
-	case emu.Refused, emu.Blocked, emu.NoBackend, emu.Unresolved:
+	case emu.Refused, emu.Blocked, emu.NoBackend, emu.Mixed, emu.Unresolved:
 		return a.stdout.bold(string(v))
 	}
 	return string(v)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"vnetlab/emu"
 	"vnetlab/lab/expect"
 )
 
@@ -115,6 +116,9 @@ func reason(c expect.Case, p places) string {
 	var why []string
 	if c.By != nil {
 		why = append(why, p.rule(*c.By))
+	}
+	if c.Passed && c.Verdict == emu.Mixed {
+		why = append(why, p.short(expect.DescribeMembers(c.Members)))
 	}
 	if c.Passed && len(c.AnsweredBy) > 0 {
 		why = append(why, "answered by "+strings.Join(c.AnsweredBy, ", "))

@@ -90,24 +90,89 @@ func (e *firewallEditor) clear() error {
 	})
 }
 
-// edit inserts the rules that are new and then deletes those that are gone, one by one, so that what stays is never without its rule.
+// edit inserts the rules that are new and then deletes those that are gone, one by one, so that what stays is never without its rule. Rules that
+// somebody else has put between them stay where they are, and those that somebody has taken away are not missed.
 func (e *firewallEditor) edit(ctx context.Context, from, to []string) error {
-	script := emu.EditScript(from, to)
-	for i, s := range script { // before each rule stand all others of the script
-		if s.Old < 0 {
-			if err := e.insert(ctx, i+1, to[s.New]); err != nil {
-				return err
-			}
+	actual, err := e.actual(from)
+	if err != nil {
+		return err
+	}
+	inserts, deletes := edits(from, to, actual)
+	for _, i := range inserts {
+		if err := e.insert(ctx, i.place, i.line); err != nil {
+			return err
 		}
 	}
-	for i, s := range slices.Backward(script) {
-		if s.New < 0 {
-			if err := e.remove(ctx, i+1, from[s.Old]); err != nil {
-				return err
-			}
+	for _, d := range deletes {
+		if err := e.remove(ctx, d.place, d.line); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// actual gives the rules that the kernel has. Starting iptables takes longer than all else: where there are as many rules as there should be,
+// they are taken for those.
+func (e *firewallEditor) actual(wanted []string) ([]string, error) {
+	var c *nftables.Conn
+	if err := e.Do(func() (err error) {
+		c, err = nftables.New(nftables.AsLasting())
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	defer c.CloseLasting() //nolint:errcheck // only read from
+	filter := &nftables.Table{Name: filterTable, Family: nftables.TableFamilyIPv4}
+	if rules, err := c.GetRules(filter, &nftables.Chain{Name: input, Table: filter}); err == nil && len(rules) == len(wanted) {
+		return wanted, nil
+	}
+	var lines []string
+	err := e.Do(func() (err error) {
+		lines, err = e.program.List(filterTable, input)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(lines, func(l string) bool { return !strings.HasPrefix(l, "-A ") }), nil
+}
+
+// placed is a rule with its place, counted from 1.
+type placed struct {
+	place int
+	line  string
+}
+
+// edits gives the rules to insert and those to delete, each with its place at the moment of its turn, so that a chain which has the rules of
+// from, and perhaps others, has those of to and the same others.
+func edits(from, to, actual []string) (inserts, deletes []placed) {
+	at := make([]int, len(from)) // places in actual, from 0; -1: somebody has deleted it
+	for i := range at {
+		at[i] = -1
+	}
+	for _, s := range emu.EditScript(from, actual) {
+		if s.Old >= 0 && s.New >= 0 {
+			at[s.Old] = s.New
+		}
+	}
+	next := 0                           // place in actual behind the rule before
+	shift := make([]int, len(actual)+1) // how many are inserted before each place of actual
+	for _, s := range emu.EditScript(from, to) {
+		if s.Old >= 0 {
+			next = max(next, at[s.Old]+1)
+			continue
+		}
+		inserts = append(inserts, placed{next + len(inserts) + 1, to[s.New]})
+		for p := next; p < len(shift); p++ {
+			shift[p]++
+		}
+	}
+	for _, s := range slices.Backward(emu.EditScript(from, to)) {
+		if s.New < 0 && at[s.Old] >= 0 {
+			deletes = append(deletes, placed{at[s.Old] + shift[at[s.Old]] + 1, from[s.Old]})
+		}
+	}
+	return inserts, deletes
 }
 
 func (e *firewallEditor) insert(ctx context.Context, place int, line string) error {

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
-	"vnetlab/emu/kernel"
 	"vnetlab/internal/nonblocking"
 )
 
@@ -56,29 +55,27 @@ func (e *unprovedError) Error() string {
 
 var errNoAnswer = errors.New("no answer")
 
-// connect connects from inside the namespace, from an address of it, or where that is zero from the one that its routes
-// choose. No thread waits: the runtime's poller does.
-func (p *Prober) connect(
-	ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, c *course, limit time.Duration,
-) (*connection, error) {
+// connect connects from inside the namespace, from the address that the target asks for, or where that is zero from the one
+// that its routes choose, and from a port of the trip's choice. No thread waits: the runtime's poller does.
+func (p *Prober) connect(ctx context.Context, t *trip, limit time.Duration) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	fd, err := t.ns.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, err
 	}
 	sequence, err := chooseSequence(fd)
 	var f *flight
 	if err == nil {
-		f, err = p.bind(fd, from, func() (*flight, error) { return p.flights.claim(c, to.Port(), sequence) })
+		f, err = p.bind(fd, t.target.Source, func() (*flight, error) { return p.claim(t, &flight{course: t.course, sequence: sequence}) })
 	}
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return nil, err
 	}
-	release := func() { p.flights.release(f) }
-	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+	release := func() { p.flights.release(f.port) }
+	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: t.to.Addr().As4(), Port: int(t.to.Port())})
 	if err != nil && err != unix.EINPROGRESS { //nolint:errorlint // an errno as it is
 		defer release()
 		unix.Close(fd) //nolint:errcheck // not connected
@@ -86,7 +83,7 @@ func (p *Prober) connect(
 	}
 	// Only now: a socket that is neither connected nor connecting counts as ready.
 	file := os.NewFile(uintptr(fd), "probe")
-	if err := p.wait(ctx, f, file, limit); err != nil {
+	if err := p.wait(ctx, f, file, limit); err != nil && !wasReset(err) {
 		defer release()
 		return nil, errors.Join(rejection(file, err), file.Close())
 	}
@@ -118,6 +115,9 @@ func chooseSequence(fd int) (uint32, error) {
 	return sequence, errors.Join(err, set(unix.TCP_REPAIR, repairOff))
 }
 
+// wasReset reports whether a connection was accepted, and reset before anybody looked: who refuses resets it before.
+func wasReset(err error) bool { return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) }
+
 // bind marks the socket's packets and gives it a source port of its own, and the source address unless that is zero.
 func (p *Prober) bind(fd int, from netip.Addr, claim func() (*flight, error)) (*flight, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, emu.ProbeDSCP<<2); err != nil {
@@ -136,7 +136,7 @@ func (p *Prober) bind(fd int, from netip.Addr, claim func() (*flight, error)) (*
 		if err == nil {
 			return f, nil
 		}
-		p.flights.release(f)
+		p.flights.release(f.port)
 		if err != unix.EADDRINUSE { //nolint:errorlint // an errno as it is
 			return nil, os.NewSyscallError("bind", err)
 		}

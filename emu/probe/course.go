@@ -24,6 +24,7 @@ type course struct {
 	from         string
 	ends         []end
 	destinations []netip.AddrPort // the target, and what the routers may make of it
+	aim          *end             // the one of the ends that it should arrive at; nil: any
 }
 
 // course gives that of a probe.
@@ -88,13 +89,17 @@ func (t *topology) way(c *course) []string {
 			all = append(all, name)
 		}
 	}
-	for _, e := range c.ends {
+	ends := c.ends
+	if c.aim != nil && c.aim.namespace != "" {
+		ends = []end{*c.aim}
+	}
+	for _, e := range ends {
 		for _, name := range t.path(c.from, e.namespace) {
 			add(name)
 		}
 		add(e.namespace)
 	}
-	if len(c.ends) == 0 { // nobody is known to have the address: the nearest routers are as far as it is known to come
+	if len(ends) == 0 { // nobody is known to have the address: the nearest routers are as far as it is known to come
 		for name := range t.neighbours[c.from] {
 			if s := t.namespaces[name]; s != nil && s.Kind == emu.Router {
 				add(name)
@@ -134,7 +139,7 @@ func (t *topology) path(from, to string) []string {
 }
 
 // translatesSources notes what a base chain makes of source addresses.
-func (t *topology) translatesSources(c *emu.Chain, n step) {
+func (t *topology) translatesSources(c *emu.Chain, n change) {
 	if c == nil || c.Hook != emu.SNATHook {
 		return
 	}

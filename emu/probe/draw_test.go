@@ -48,7 +48,7 @@ func drawChain(t *rapid.T, name string) *emu.Chain {
 		case "goto":
 			r.Statements = []emu.Statement{emu.Goto{Chain: rapid.SampledFrom(someChains).Draw(t, "next")}}
 		case "distribute":
-			r.Statements = []emu.Statement{emu.DNATByHash{To: []netip.AddrPort{
+			r.Statements = []emu.Statement{emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{
 				netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "first"), rapid.SampledFrom(somePorts).Draw(t, "port")),
 				netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "second"), rapid.SampledFrom(somePorts).Draw(t, "port")),
 			}}}
@@ -60,7 +60,7 @@ func drawChain(t *rapid.T, name string) *emu.Chain {
 
 // drawBaseChain draws a chain that translates addresses by itself, unless it is of another hook.
 func drawBaseChain(t *rapid.T) *emu.Chain {
-	c := &emu.Chain{Name: "prerouting", Hook: rapid.SampledFrom([]emu.Hook{emu.DNATHook, emu.DNATHook, emu.InputHook}).Draw(t, "hook")}
+	c := &emu.Chain{Name: "prerouting", Hook: rapid.SampledFrom([]emu.Hook{emu.DNATHook, emu.DNATHook, emu.SNATHook, emu.InputHook}).Draw(t, "hook")}
 	for range rapid.IntRange(0, 3).Draw(t, "rules") {
 		bits := rapid.SampledFrom([]int{32, 32, 24}).Draw(t, "bits")
 		r := emu.Rule{Statements: []emu.Statement{emu.MatchPrefix{
@@ -69,6 +69,14 @@ func drawBaseChain(t *rapid.T) *emu.Chain {
 		}}}
 		if rapid.Bool().Draw(t, "by port") {
 			r.Statements = append(r.Statements, emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: rapid.SampledFrom(somePorts).Draw(t, "port")})
+		}
+		if c.Hook == emu.SNATHook {
+			sources := some(t, "sources", someAddresses)
+			if len(sources) > 0 {
+				r.Statements = append(r.Statements, emu.SNATByHash{By: emu.FiveTuple, To: sources})
+			}
+			c.Rules = append(c.Rules, r)
+			continue
 		}
 		to := netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "to"), rapid.SampledFrom([]uint16{0, 80, 81}).Draw(t, "to port"))
 		c.Rules = append(c.Rules, emu.Rule{Statements: append(r.Statements, emu.DNAT{To: to})})

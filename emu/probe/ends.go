@@ -59,7 +59,7 @@ func (t *topology) translations(of socket) (all []translation) {
 		return netip.AddrPortFrom(to.Addr(), cmp.Or(to.Port(), of.port))
 	}
 	for _, c := range t.dispatched[of] {
-		for _, to := range t.destinations(c, map[string]bool{}) {
+		for _, to := range t.destinations(c) {
 			all = append(all, translation{c.router, keepPort(to)})
 		}
 	}
@@ -72,7 +72,20 @@ func (t *topology) translations(of socket) (all []translation) {
 }
 
 // destinations lists where a chain and the chains it leads to translate to.
-func (t *topology) destinations(c chain, seen map[string]bool) (all []netip.AddrPort) {
+func (t *topology) destinations(c chain) (all []netip.AddrPort) {
+	for _, s := range t.statements(c, map[string]bool{}) {
+		switch s := s.(type) {
+		case emu.DNAT:
+			all = append(all, s.To)
+		case emu.DNATByHash:
+			all = append(all, s.To...)
+		}
+	}
+	return all
+}
+
+// statements lists those by which a chain and the chains it leads to translate destinations.
+func (t *topology) statements(c chain, seen map[string]bool) (all []emu.Statement) {
 	rules := t.chains[c]
 	if rules == nil || seen[c.name] {
 		return nil
@@ -81,12 +94,10 @@ func (t *topology) destinations(c chain, seen map[string]bool) (all []netip.Addr
 	for _, r := range rules.Rules {
 		for _, s := range r.Statements {
 			switch s := s.(type) {
-			case emu.DNAT:
-				all = append(all, s.To)
+			case emu.DNAT, emu.DNATByHash:
+				all = append(all, s)
 			case emu.Goto:
-				all = append(all, t.destinations(chain{c.router, s.Chain}, seen)...)
-			case emu.DNATByHash:
-				all = append(all, s.To...)
+				all = append(all, t.statements(chain{c.router, s.Chain}, seen)...)
 			}
 		}
 	}
@@ -150,17 +161,26 @@ func (t *topology) builtIn(ends []end, protocol emu.Protocol, host string) bool 
 }
 
 func (t *topology) builtInBehind(namespace string, p *emu.HTTPProxy, host string) bool {
-	i := slices.IndexFunc(p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) })
-	if i < 0 {
+	backend, ok := routeOf(p, host)
+	if !ok {
 		return false
 	}
-	behind := t.ends(namespace, emu.TCP, p.Routes[i].Backend)
+	behind := t.ends(namespace, emu.TCP, backend)
 	for _, e := range behind {
 		if s := t.namespaces[e.namespace]; s != nil && proxyAt(s, e.at) != nil {
 			return false // a proxy behind a proxy could be this one
 		}
 	}
 	return t.builtIn(behind, emu.TCP, host)
+}
+
+// routeOf is where a proxy leads requests for a host.
+func routeOf(p *emu.HTTPProxy, host string) (backend netip.AddrPort, ok bool) {
+	i := slices.IndexFunc(p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) })
+	if i < 0 {
+		return backend, false
+	}
+	return p.Routes[i].Backend, true
 }
 
 // proxyAt finds the proxy that listens at an address of the namespace.

@@ -21,9 +21,9 @@ import (
 
 // identify adds to an open connection who accepted it and under which source address. A built-in listener is asked; a program
 // gets no byte that it might not understand: there the kernel knows the accepted socket.
-func (p *Prober) identify(c *connection, ends []end, host string, o *emu.Observation) {
-	if read(p, func(t *topology) bool { return t.builtIn(ends, emu.TCP, host) }) {
-		a, err := c.ask(host, p.AnswerLimit)
+func (p *Prober) identify(c *connection, t *trip, o *emu.Observation) {
+	if read(p, func(n *topology) bool { return n.builtIn(t.course.ends, emu.TCP, t.target.Name) }) {
+		a, err := c.ask(t.target.Name, p.AnswerLimit)
 		if err != nil {
 			o.Detail = fmt.Sprintf("accepted, but the built-in listener did not say who it is: %v", err)
 			return
@@ -31,10 +31,7 @@ func (p *Prober) identify(c *connection, ends []end, host string, o *emu.Observa
 		o.AnsweredBy, o.SeenAs = a.Instance, a.SeenAs.Addr()
 		return
 	}
-	for _, e := range ends {
-		if s := p.namespace(e.namespace); s != nil && proxyAt(s, e.at) != nil {
-			continue // whoever is behind it answers
-		}
+	for _, e := range read(p, func(n *topology) []end { return n.places(t) }) {
 		if ns, ok := p.namespaces(e.namespace); ok {
 			if from, ok := accepted(ns, e.at.Port(), c.port); ok {
 				o.AnsweredBy, o.SeenAs = ns.Name, from

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -49,7 +50,7 @@ func TestTranslatedSourcePort(t *testing.T) {
 	deliver := p.reports.deliver
 	p.reports.deliver = func(of packet, r report) {
 		deliver(of, r)
-		first := &p.flights.ports[last+1]
+		first := &p.flights.ports[firstPort+last+1]
 		if f := first.Load(); f == nil || of.source.Port() == f.port {
 			return
 		}
@@ -63,7 +64,8 @@ func TestTranslatedSourcePort(t *testing.T) {
 	}
 	probe := func(from string, after uint32) {
 		t.Helper()
-		p.flights.next.Store(after)
+		start, count := p.flights.turn("", netip.AddrPortFrom(target.Address, target.Port))
+		count.Store(after - start)
 		got := p.Probe(t.Context(), from, target)
 		if got.Verdict != emu.Blocked || got.By.Namespace != "laptop" {
 			t.Errorf("from %s: %+v", from, got)

@@ -107,7 +107,8 @@ func (p *Prober) deliver(of packet, r report) {
 	}
 }
 
-// Probe connects from a namespace to the target and says what became of it. Over UDP it sends the target a small datagram, again
+// Probe connects from a namespace to the target and returns what became of it: of one connection, or, where the source port decides which
+// member of a load-balanced set gets it or which address it is seen by, of one for each. Over UDP it sends the target a small datagram, again
 // until something comes back: any answer is [emu.Open], an ICMP port unreachable [emu.Refused]. It never fails: what goes wrong here is
 // the verdict [emu.Error].
 func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.Observation {
@@ -134,31 +135,67 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 		return failed(address, fmt.Sprintf("%s is not an IPv4 address", address))
 	}
 
-	to := netip.AddrPortFrom(address, target.Port)
-	c := read(p, func(t *topology) *course { return t.course(from, target.Protocol, to) })
-	if err := p.listen(c.ends); err != nil {
+	t := trip{ns: ns, target: target, to: netip.AddrPortFrom(address, target.Port)}
+	var ways []way
+	p.mu.RLock()
+	t.course = p.topology.course(from, target.Protocol, t.to)
+	if p.topology.mayDiffer(from, target.Protocol, t.to) {
+		ways = p.topology.waysOf(t)
+	}
+	p.mu.RUnlock()
+	if err := p.listen(t.course.ends); err != nil {
 		return failed(address, err.Error())
 	}
+	if len(ways) > 1 {
+		return p.askEach(ctx, t, ways)
+	}
+	o := p.ask(ctx, &t)
+	p.settle(&o, &t)
+	return o
+}
+
+// trip is what a probe tries.
+type trip struct {
+	ns     *kernel.Namespace
+	target emu.Target
+	to     netip.AddrPort
+	course *course
+	way    *way // that it must go; nil: any
+	// reserved is the port for that way; 0: another one that leads there.
+	reserved uint16
+	port     uint16 // that it started from
+}
+
+// place is where the probe starts: the namespace, and its address if one was asked for.
+func (t *trip) place() string {
+	if !t.target.Source.IsValid() {
+		return t.ns.Name
+	}
+	return t.ns.Name + " " + t.target.Source.String()
+}
+
+// ask makes the attempts of one connection, or of one exchange of datagrams.
+func (p *Prober) ask(ctx context.Context, t *trip) emu.Observation {
 	limit := p.TimeLimit
-	if target.Protocol == emu.UDP {
+	if t.target.Protocol == emu.UDP {
 		limit /= 2
 	}
-	o, next := p.attempt(ctx, ns, to, c, target, limit)
+	o, next := p.attempt(ctx, t, limit)
 	if next == final {
-		return p.withDifferences(ctx, c, o)
+		return p.withDifferences(ctx, t.course, o)
 	}
 	// Once more, from another port: the translation of the source may have changed the first one, because an old connection
 	// still had it, and the report with the changed port found no probe. And with all ears, should the packet have gone
 	// where the network doesn't say.
 	if err := p.listenEverywhere(); err != nil {
-		return failed(address, err.Error())
+		return failed(t.to.Addr(), err.Error())
 	}
 	overflows := neighbourOverflows()
-	o, _ = p.attempt(ctx, ns, to, c, target, limit)
+	o, _ = p.attempt(ctx, t, limit)
 	if o.Verdict == emu.Timeout && neighbourOverflows() > overflows {
-		return failed(address, "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
+		return failed(t.to.Addr(), "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
 	}
-	return p.withDifferences(ctx, c, o)
+	return p.withDifferences(ctx, t.course, o)
 }
 
 func failed(address netip.Addr, detail string) emu.Observation {
@@ -189,34 +226,58 @@ const (
 const unsettledTries = 10
 
 // attempt makes attempts to connect or to exchange datagrams until one is not disturbed by changes.
-func (p *Prober) attempt(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, c *course, target emu.Target, limit time.Duration) (o emu.Observation, n next) {
+func (p *Prober) attempt(ctx context.Context, t *trip, limit time.Duration) (o emu.Observation, n next) {
 	for range unsettledTries {
-		if o, n = p.once(ctx, ns, to, c, target, limit); n != unsettled {
+		if o, n = p.once(ctx, t, limit); n != unsettled {
 			return o, n
 		}
 	}
 	return o, final
 }
 
-func (p *Prober) once(ctx context.Context, ns *kernel.Namespace, to netip.AddrPort, c *course, target emu.Target, limit time.Duration) (o emu.Observation, n next) {
-	o.Address = to.Addr()
+func (p *Prober) once(ctx context.Context, t *trip, limit time.Duration) (o emu.Observation, n next) {
+	o.Address = t.to.Addr()
 	begun := time.Now()
-	if target.Protocol == emu.UDP {
-		d, err := p.exchange(ctx, ns, target.Source, to, c, limit)
+	if t.target.Protocol == emu.UDP {
+		d, err := p.exchange(ctx, t, limit)
 		if err != nil {
-			return p.unanswered(ctx, err, to, c, begun, emu.UDP, p.TimeLimit)
+			return p.unanswered(ctx, err, t.to, t.course, begun, emu.UDP, p.TimeLimit)
 		}
-		d.heard(&o, read(p, func(t *topology) bool { return t.builtIn(c.ends, emu.UDP, "") }))
+		d.heard(&o, read(p, func(n *topology) bool { return n.builtIn(t.course.ends, emu.UDP, "") }))
 		return o, final
 	}
-	made, err := p.connect(ctx, ns, target.Source, to, c, limit)
+	made, err := p.connect(ctx, t, limit)
 	if err != nil {
-		return p.unanswered(ctx, err, to, c, begun, emu.TCP, limit)
+		return p.unanswered(ctx, err, t.to, t.course, begun, emu.TCP, limit)
 	}
 	defer made.Close()
 	o.Verdict, o.RTT = emu.Open, made.rtt
-	p.identify(made, c.ends, target.Name, &o)
+	p.identify(made, t, &o)
 	return o, final
+}
+
+// claim takes a source port for a flight.
+func (p *Prober) claim(t *trip, c *flight) (f *flight, err error) {
+	switch {
+	case t.way != nil:
+		port := t.reserved
+		if t.reserved = 0; port == 0 {
+			port = p.flights.reserve(t.place(), t.target.Protocol, t.to, 1, forkOf([]way{*t.way}).of)[0]
+		}
+		if port == 0 {
+			return nil, errNoPort
+		}
+		f = p.flights.board(c, port)
+	case t.target.Protocol == emu.UDP:
+		f, err = p.flights.claimUDP(c, t.place(), t.to)
+	default:
+		f, err = p.flights.claim(c, t.to)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.port = f.port
+	return f, nil
 }
 
 // unanswered gives the observation of an attempt that got no answer, or a refusal.

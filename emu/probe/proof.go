@@ -128,7 +128,7 @@ func (p *Prober) compared(ctx context.Context, name string, anew bool) (*compari
 	if err != nil {
 		return nil, err
 	}
-	spec := func() *emu.Namespace { return p.namespace(name) }
+	spec := func() *emu.Namespace { return read(p, func(t *topology) *emu.Namespace { return t.spec(name) }) }
 	if !anew {
 		if c, err := g.still(spec()); c != nil || err != nil {
 			return c, err

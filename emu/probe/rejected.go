@@ -44,10 +44,11 @@ var unreachable = map[uint8]string{
 	9: "net-prohibited", 10: "host-prohibited", 13: "admin-prohibited",
 }
 
-// rejection looks whether an error of a socket came as an ICMP error, and from whom. A reset is none.
+// rejection looks whether an error of a socket came as an ICMP error, and from whom. A reset is none. Where there was no answer an ICMP error
+// may have come all the same: the kernel doesn't end a connection by one that comes while connect is still under way.
 func rejection(file *os.File, err error) error {
 	var errno unix.Errno
-	if !errors.As(err, &errno) {
+	if !errors.As(err, &errno) && !errors.Is(err, errNoAnswer) {
 		return err
 	}
 	raw, rawErr := file.SyscallConn()

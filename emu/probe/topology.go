@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"vnetlab/emu"
 )
@@ -23,10 +24,15 @@ type topology struct {
 	dispatched map[socket][]chain
 	chains     map[chain]*emu.Chain
 	translated map[netip.Addr][]addressTranslation
-	sources    map[netip.Addr][]netip.Addr // what routers make of a source address; of the zero address: of any
+	cables     map[device]emu.LinkEnd // the other end of each link
+	// sourceChains are the chains of a router that translate sources; sourceChoosers those routers that choose one of several.
+	sourceChains   map[string][]*emu.Chain
+	sourceChoosers map[string]int              // by how many chains
+	sources        map[netip.Addr][]netip.Addr // what routers make of a source address; of the zero address: of any
 	// unheard are the namespaces with a ruleset that nobody listens to yet, with the number of the change that made them so.
 	unheard map[string]int
 	changes int
+	specs   *sync.Map // name -> *emu.Namespace: Network.Namespace searches, a sweep asks again and again
 }
 
 type socket struct {
@@ -37,6 +43,9 @@ type socket struct {
 
 // chain is the place of a chain.
 type chain struct{ router, name string }
+
+// device is the place of a link's end.
+type device struct{ namespace, name string }
 
 type networkInterface struct {
 	device string
@@ -53,7 +62,8 @@ func newTopology(n *emu.Network) *topology {
 		chains:     make(map[chain]*emu.Chain),
 		translated: make(map[netip.Addr][]addressTranslation),
 		sources:    make(map[netip.Addr][]netip.Addr),
-		unheard:    make(map[string]int),
+		cables:     make(map[device]emu.LinkEnd, 2*len(n.Links)), sourceChains: make(map[string][]*emu.Chain), sourceChoosers: make(map[string]int),
+		unheard: make(map[string]int),
 	}
 	t.update(&emu.Change{To: n, Added: n.Namespaces, AddedLinks: n.Links})
 	return t
@@ -61,7 +71,7 @@ func newTopology(n *emu.Network) *topology {
 
 // update makes the topology that of the network that a change leads to.
 func (t *topology) update(c *emu.Change) {
-	t.network = c.To
+	t.network, t.specs = c.To, new(sync.Map)
 	t.changes++
 	for _, l := range c.RemovedLinks {
 		t.link(l, remove)
@@ -73,7 +83,7 @@ func (t *topology) update(c *emu.Change) {
 		delete(t.unheard, s.Name)
 	}
 	for _, s := range c.Changed {
-		t.change(s)
+		t.changeNamespace(s)
 	}
 	for _, s := range c.Added {
 		t.addresses(s.Name, s.Loopback, s.Bridges, add)
@@ -88,7 +98,7 @@ func (t *topology) update(c *emu.Change) {
 	}
 }
 
-func (t *topology) change(c emu.NamespaceChange) {
+func (t *topology) changeNamespace(c emu.NamespaceChange) {
 	name := c.To.Name
 	t.namespaces[name] = c.To
 	t.addresses(name, c.RemovedLoopback, c.RemovedBridges, remove)
@@ -106,15 +116,27 @@ func (t *topology) change(c emu.NamespaceChange) {
 	}
 }
 
-// step is the adding or removing of one thing.
-type step int
+// spec gives a namespace of the network, with the origins that it has now: a line that moved is no change of a namespace. nil: there is none.
+func (t *topology) spec(name string) *emu.Namespace {
+	if known, ok := t.specs.Load(name); ok {
+		return known.(*emu.Namespace)
+	}
+	s, ok := t.network.Namespace(name)
+	if ok {
+		t.specs.Store(name, s)
+	}
+	return s
+}
+
+// change is the adding or removing of one thing.
+type change int
 
 const (
-	add    step = 1
-	remove step = -1
+	add    change = 1
+	remove change = -1
 )
 
-func (t *topology) addresses(namespace string, loopback []netip.Addr, bridges []emu.Bridge, n step) {
+func (t *topology) addresses(namespace string, loopback []netip.Addr, bridges []emu.Bridge, n change) {
 	for _, a := range loopback {
 		note(t.owners, a, namespace, strings.Compare, n)
 	}
@@ -125,7 +147,7 @@ func (t *topology) addresses(namespace string, loopback []netip.Addr, bridges []
 	}
 }
 
-func (t *topology) link(l *emu.Link, n step) {
+func (t *topology) link(l *emu.Link, n change) {
 	for _, e := range []emu.LinkEnd{l.A, l.B} {
 		for _, a := range e.Addresses {
 			note(t.owners, a.Addr(), e.Namespace, strings.Compare, n)
@@ -134,9 +156,16 @@ func (t *topology) link(l *emu.Link, n step) {
 	}
 	t.join(l.A.Namespace, l.B.Namespace, n)
 	t.join(l.B.Namespace, l.A.Namespace, n)
+	a, b := device{l.A.Namespace, l.A.Name}, device{l.B.Namespace, l.B.Name}
+	if n == add {
+		t.cables[a], t.cables[b] = l.B, l.A
+	} else {
+		delete(t.cables, a)
+		delete(t.cables, b)
+	}
 }
 
-func (t *topology) join(a, b string, n step) {
+func (t *topology) join(a, b string, n change) {
 	if t.neighbours[a] == nil {
 		t.neighbours[a] = make(map[string]int)
 	}
@@ -175,8 +204,16 @@ func (t *topology) ruleset(router string, c *emu.RulesetChange) {
 	}
 }
 
-// translates notes the addresses that a base chain translates without a socket map.
-func (t *topology) translates(router string, c *emu.Chain, n step) {
+// translates notes the addresses that a base chain translates without a socket map, and the chains that translate sources.
+func (t *topology) translates(router string, c *emu.Chain, n change) {
+	if c != nil && c.Hook == emu.SNATHook {
+		note(t.sourceChains, router, c, func(a, b *emu.Chain) int { return strings.Compare(a.Name, b.Name) }, n)
+		if chooses(c) {
+			if t.sourceChoosers[router] += int(n); t.sourceChoosers[router] == 0 {
+				delete(t.sourceChoosers, router)
+			}
+		}
+	}
 	if c == nil || c.Hook != emu.DNATHook {
 		return
 	}
@@ -188,8 +225,15 @@ func (t *topology) translates(router string, c *emu.Chain, n step) {
 	}
 }
 
+// chooses reports whether a chain translates sources to one of several.
+func chooses(c *emu.Chain) bool {
+	return slices.ContainsFunc(c.Rules, func(r emu.Rule) bool {
+		return slices.ContainsFunc(r.Statements, func(s emu.Statement) bool { h, ok := s.(emu.SNATByHash); return ok && len(h.To) > 1 })
+	})
+}
+
 // note adds a value to those of a key, which are in order, or removes it once.
-func note[K comparable, V any](all map[K][]V, key K, value V, compare func(a, b V) int, n step) {
+func note[K comparable, V any](all map[K][]V, key K, value V, compare func(a, b V) int, n change) {
 	of := all[key]
 	i, there := slices.BinarySearchFunc(of, value, compare)
 	switch {

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
-	"vnetlab/emu/kernel"
 	"vnetlab/emu/listener"
 )
 
@@ -28,22 +27,21 @@ type datagram struct {
 	who *listener.Answer
 }
 
-// exchange sends a datagram from inside the namespace, from an address of it, or where that is zero from the one that
-// its routes choose, again and again, until one comes back from the target, or an ICMP error does, or a report says
-// that it was dropped, or the time is up.
-func (p *Prober) exchange(
-	ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, c *course, limit time.Duration,
-) (d datagram, err error) {
+// exchange sends a datagram from inside the namespace, from the address that the target asks for, or where that is zero from
+// the one that its routes choose, again and again, until one comes back from the target, or an ICMP error does, or a report
+// says that it was dropped, or the time is up.
+func (p *Prober) exchange(ctx context.Context, t *trip, limit time.Duration) (d datagram, err error) {
+	ns, to := t.ns, t.to
 	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return d, err
 	}
-	f, err := p.bind(fd, from, func() (*flight, error) { return p.flights.claimUDP(c, from, to) })
+	f, err := p.bind(fd, t.target.Source, func() (*flight, error) { return p.claim(t, &flight{course: t.course, nonce: newNonce()}) })
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return d, err
 	}
-	defer p.flights.release(f)
+	defer p.flights.release(f.port)
 	// All ICMP errors, not just those that the kernel deems final.
 	err = os.NewSyscallError("setsockopt IP_RECVERR", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1))
 	if err == nil {
@@ -86,7 +84,7 @@ func (p *Prober) exchange(
 		if r == nil {
 			continue
 		}
-		if !p.sent(file, c, r.source) {
+		if !p.sent(file, t.course, r.source) {
 			f.ignore(false, end)
 			continue
 		}

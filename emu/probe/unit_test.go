@@ -162,7 +162,7 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 	var f flights
 	seen := map[uint16]*flight{}
 	for range lastPort - firstPort + 1 {
-		c, err := f.claim(nil, 1, 7)
+		c, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,14 +171,14 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 		}
 		seen[c.port] = c
 	}
-	if _, err := f.claim(nil, 1, 7); !errors.Is(err, errNoPort) {
+	if _, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 1)); !errors.Is(err, errNoPort) {
 		t.Errorf("all are taken: %v", err)
 	}
-	f.release(seen[25000])
-	if _, err := f.claim(nil, 25000, 7); !errors.Is(err, errNoPort) {
+	f.release(25000)
+	if _, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 25000)); !errors.Is(err, errNoPort) {
 		t.Errorf("a connection to itself: %v", err)
 	}
-	c, err := f.claim(nil, 1, 7)
+	c, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 1))
 	if err != nil || c.port != 25000 {
 		t.Fatalf("%d, %v", c.port, err)
 	}
@@ -205,12 +205,12 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 	if seen[25001].reported() != nil {
 		t.Error("another flight got the report")
 	}
-	f.release(c)
-	if c, err = f.claim(nil, 1, 0); err != nil || f.find(syn(25000, 9)) != c {
+	f.release(c.port)
+	if c, err = f.claim(&flight{}, netip.AddrPortFrom(web1, 1)); err != nil || f.find(syn(25000, 9)) != c {
 		t.Error("without a number of its own a flight takes its packets by their port")
 	}
-	f.release(c)
-	if c, err = f.claimUDP(&course{from: "web1"}, netip.Addr{}, netip.AddrPortFrom(sql1, 1)); err != nil || c.port != 25000 {
+	f.release(c.port)
+	if c, err = f.claimUDP(&flight{course: &course{from: "web1"}, nonce: newNonce()}, "web1", netip.AddrPortFrom(sql1, 1)); err != nil || c.port != 25000 {
 		t.Fatal(c, err)
 	}
 	datagram := packet{protocol: emu.UDP, source: netip.AddrPortFrom(web1, 9), nonce: c.nonce}
@@ -225,7 +225,7 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 // A report may come before the socket is known: the kernel drops the packet while connect is still under way.
 func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 	var f flights
-	c, err := f.claim(nil, 1, 7)
+	c, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,10 +28,23 @@ func answers(t *topology) (all []string) {
 				to := netip.AddrPortFrom(a, port)
 				ends := t.ends(from, emu.TCP, to)
 				note(from, " ", to, ends, t.builtIn(ends, emu.TCP, ""), t.translations(socket{a, emu.TCP, port}))
+				ways, ok := t.ways(from, netip.Addr{}, emu.TCP, to)
+				note(from, " ", to, " goes ", ways, ok, t.mayDiffer(from, emu.TCP, to))
 			}
 		}
 	}
 	return all
+}
+
+// chainNames are the chains that translate sources. What they say is among the answers; where it is said may differ.
+func chainNames(t *topology) map[string][]string {
+	names := map[string][]string{}
+	for router, chains := range t.sourceChains {
+		for _, c := range chains {
+			names[router] = append(names[router], c.Name)
+		}
+	}
+	return names
 }
 
 func checkAsNew(t *rapid.T, got, want *topology) {
@@ -41,6 +54,7 @@ func checkAsNew(t *rapid.T, got, want *topology) {
 	for what, pair := range map[string][2]any{
 		"owners": {got.owners, want.owners}, "neighbours": {got.neighbours, want.neighbours}, "interfaces": {got.interfaces, want.interfaces},
 		"dispatched": {got.dispatched, want.dispatched}, "sources": {got.sources, want.sources}, "translated": {got.translated, want.translated},
+		"cables": {got.cables, want.cables}, "source chains": {chainNames(got), chainNames(want)}, "source choosers": {got.sourceChoosers, want.sourceChoosers},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Fatalf("%s: got %v, want %v", what, pair[0], pair[1])

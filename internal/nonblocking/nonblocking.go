@@ -18,6 +18,7 @@ func WaitConnected(f *os.File) error {
 		return err
 	}
 	var outcome error
+	// The socket is asked before anybody waits: what the poller knew before this call it has forgotten.
 	waited := raw.Write(func(fd uintptr) (done bool) {
 		done, outcome = connected(int(fd))
 		return done

@@ -155,7 +155,7 @@ func translate(f lab.Frontend, serving []lab.Backend) emu.Rule {
 		return emu.Rule{Origin: f.Origin, Statements: append(statements, emu.DNAT{To: targets[0]})}
 	}
 	return emu.Rule{
-		Origin: f.Origin, Comment: "load-balanced: " + f.Name, Statements: append(statements, emu.DNATByHash{By: distributions[f.Distribution], To: targets}),
+		Origin: f.Origin, Comment: "load-balanced: " + f.Name, Statements: append(statements, emu.DNATByHash{By: f.Distribution.Hash(), To: targets}),
 	}
 }
 
@@ -195,10 +195,4 @@ func (s *edgeShare) timeoutPolicy(f lab.Frontend) {
 	if f.IdleTimeout != 0 {
 		s.timeouts = append(s.timeouts, emu.TimeoutPolicy{Name: timeoutPolicy(f), Protocol: f.Protocol, Seconds: 60 * f.IdleTimeout})
 	}
-}
-
-var distributions = map[lab.Distribution]emu.Distribution{
-	lab.DistributeNone:             emu.FiveTuple,
-	lab.DistributeSourceIP:         emu.AddressPair,
-	lab.DistributeSourceIPProtocol: emu.AddressesAndProtocol,
 }

@@ -27,10 +27,10 @@ func TestSameNames(t *testing.T) {
 		}
 		for from, want := range map[string]int{"denied": line, "stranger": 1000 + line} {
 			p, err := oracle.Predict(l, from, target)
-			if err != nil || len(p.Outcomes) != 1 || p.Outcomes[0].By == nil {
+			if err != nil || len(p.Members) > 0 || p.By == nil {
 				t.Fatalf("%s to %s: %v, %v", from, to, p, err)
 			}
-			by := p.Outcomes[0].By
+			by := p.By
 			rule, ok := network.Rule(by.Namespace, by.ID)
 			if !ok || rule.Origin.Line != want {
 				t.Errorf("%s to %s: %s: got %t, line %d (%s), want line %d", from, to, by.ID, ok, rule.Origin.Line, rule.Text, want)

@@ -23,6 +23,8 @@ type Case struct {
 	Expected string             `json:"expected"`
 	Verdict  emu.Verdict        `json:"verdict"`
 	By       *emu.RuleReference `json:"by"` // of a verdict that a rule decided
+	// Members are what became of each member of a load-balanced set, where the source may be given several.
+	Members []emu.MemberObservation `json:"members,omitempty"`
 	// AnsweredBy and SeenAs are what was expected of an open connection beyond that.
 	AnsweredBy []string `json:"answeredBy,omitempty"`
 	SeenAs     string   `json:"seenAs,omitempty"`
@@ -69,46 +71,18 @@ func Name(e lab.Expectation) string {
 	return name
 }
 
-// Satisfied says whether each of those who must answer has done so, or nobody in particular must: then there is nothing to gain
-// from another probe.
-func Satisfied(l *lab.Lab, e lab.Expectation, seen []emu.Observation) bool {
-	return len(missing(l, e, seen)) == 0
-}
-
-func missing(l *lab.Lab, e lab.Expectation, seen []emu.Observation) []string {
-	var all []string
-	for _, name := range e.AnsweredBy {
-		called, ok := l.CanonicalName(name)
-		if !ok || !slices.ContainsFunc(seen, func(o emu.Observation) bool { return o.AnsweredBy == called }) {
-			all = append(all, name)
-		}
+// Judge compares what was observed of one expectation with what is expected and with what the model predicts.
+func Judge(l *lab.Lab, e lab.Expectation, p oracle.Prediction, o emu.Observation) Case {
+	c := Case{
+		Name: Name(e), Expected: string(e.Verdict), Verdict: o.Verdict, By: o.By, Members: o.Members,
+		AnsweredBy: e.AnsweredBy, SeenAs: e.SeenAs, Origin: e.Origin,
 	}
-	return all
-}
-
-// Judge compares the observations of one expectation, at least one, with what is expected and with what the model predicts.
-func Judge(l *lab.Lab, e lab.Expectation, p oracle.Prediction, seen []emu.Observation) Case {
-	c := Case{Name: Name(e), Expected: string(e.Verdict), AnsweredBy: e.AnsweredBy, SeenAs: e.SeenAs, Origin: e.Origin}
-	for _, o := range seen {
-		c.Verdict, c.By = o.Verdict, o.By
-		if c.Message = problem(l, e, p, o); c.Message != "" {
-			return c
-		}
-	}
-	if late := missing(l, e, seen); len(late) > 0 {
-		c.Message = fmt.Sprintf("%s did not answer any of %d connections", strings.Join(late, ", "), len(seen))
-		return c
-	}
-	c.Passed = true
+	c.Message = problem(l, e, p, o)
+	c.Passed = c.Message == ""
 	return c
 }
 
-// Acceptable says whether one observation alone is as expected and as predicted.
-func Acceptable(l *lab.Lab, e lab.Expectation, p oracle.Prediction, o emu.Observation) bool {
-	return problem(l, e, p, o) == ""
-}
-
-// problem says what is wrong with one observation; nothing when all is as it should be.
+// problem says what is wrong with an observation; nothing when all is as it should be.
 func problem(l *lab.Lab, e lab.Expectation, p oracle.Prediction, o emu.Observation) string {
 	if d := Difference(p, o); d != "" {
 		return d
@@ -116,23 +90,66 @@ func problem(l *lab.Lab, e lab.Expectation, p oracle.Prediction, o emu.Observati
 	if o.Verdict != e.Verdict {
 		return fmt.Sprintf("expected %s, but it is %s", e.Verdict, Describe(o))
 	}
-	if e.SeenAs != "" {
+	all := answers(o)
+	for _, a := range all {
+		if e.SeenAs == "" {
+			break
+		}
 		switch want := Addresses(l, e.SeenAs); {
-		case !o.SeenAs.IsValid():
+		case !a.seenAs.IsValid():
 			return fmt.Sprintf("nobody says which source address was seen, so it can't be compared with %s: only built-in listeners tell", e.SeenAs)
-		case !slices.Contains(want, o.SeenAs):
-			return fmt.Sprintf("seen as %s, not as %s%s", l.NameOf(o.AnsweredBy, o.SeenAs), e.SeenAs, addressList(want))
+		case !slices.Contains(want, a.seenAs):
+			return fmt.Sprintf("seen as %s, not as %s%s", l.NameOf(a.by, a.seenAs), e.SeenAs, addressList(want))
 		}
 	}
-	if len(e.AnsweredBy) > 0 {
-		if o.AnsweredBy == "" {
+	return answerProblem(l, e, all)
+}
+
+// answerProblem says whether those answered who are expected to: each of them, and nobody else.
+func answerProblem(l *lab.Lab, e lab.Expectation, all []answer) string {
+	if len(e.AnsweredBy) == 0 {
+		return ""
+	}
+	missing := slices.Clone(e.AnsweredBy)
+	for _, a := range all {
+		if a.by == "" {
 			return "nobody says who answered: only built-in listeners tell"
 		}
-		if !slices.ContainsFunc(e.AnsweredBy, func(name string) bool { called, ok := l.CanonicalName(name); return ok && called == o.AnsweredBy }) {
-			return fmt.Sprintf("%s answered, who is not one of %s", o.AnsweredBy, strings.Join(e.AnsweredBy, ", "))
+		is := func(name string) bool { called, ok := l.CanonicalName(name); return ok && called == a.by }
+		if !slices.ContainsFunc(e.AnsweredBy, is) {
+			return fmt.Sprintf("%s answered, who is not one of %s", a.by, strings.Join(e.AnsweredBy, ", "))
+		}
+		missing = slices.DeleteFunc(missing, is)
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	var others []string
+	for _, a := range all {
+		if !slices.Contains(others, a.by) {
+			others = append(others, a.by)
 		}
 	}
-	return ""
+	return fmt.Sprintf("all connections from %s are given to %s, none to %s", e.From, strings.Join(others, ", "), strings.Join(missing, ", "))
+}
+
+// answer is an open connection: who answered, and the source address that it saw, as far as that is known.
+type answer struct {
+	by     string
+	seenAs netip.Addr
+}
+
+// answers are those of an observation: of each member of a set.
+func answers(o emu.Observation) (all []answer) {
+	for _, m := range o.Members {
+		if m.Verdict == emu.Open {
+			all = append(all, answer{m.Namespace, m.SeenAs})
+		}
+	}
+	if len(o.Members) == 0 && o.Verdict == emu.Open {
+		all = append(all, answer{o.AnsweredBy, o.SeenAs})
+	}
+	return all
 }
 
 // Difference says where model and packets differ; nothing when they agree.
@@ -141,23 +158,44 @@ func Difference(p oracle.Prediction, o emu.Observation) string {
 		return ""
 	}
 	packets := Describe(o)
-	if o.AnsweredBy != "" {
-		packets += " by " + o.AnsweredBy
-	}
-	if o.SeenAs.IsValid() {
-		packets += ", seen as " + o.SeenAs.String()
+	switch {
+	case len(o.Members) == 0:
+		if o.AnsweredBy != "" {
+			packets += " by " + o.AnsweredBy
+		}
+		if o.SeenAs.IsValid() {
+			packets += ", seen as " + o.SeenAs.String()
+		}
+	case o.Verdict != emu.Mixed:
+		packets += ": " + DescribeMembers(o.Members)
 	}
 	return fmt.Sprintf("model and packets differ: the model says %s, the packets say %s", p, packets)
 }
 
-// Describe gives verdict, rule and detail of an observation in one line.
+// Describe returns verdict, rule and detail of an observation in one line; of one whose members don't agree, those of each.
 func Describe(o emu.Observation) string {
-	text := string(o.Verdict)
-	if o.By != nil {
-		text += " by " + DescribeRule(*o.By)
+	if o.Verdict == emu.Mixed {
+		return string(o.Verdict) + " (" + DescribeMembers(o.Members) + ")"
 	}
-	if o.Detail != "" {
-		text += " (" + o.Detail + ")"
+	return describe(o.Verdict, o.By, o.Detail)
+}
+
+// DescribeMembers returns what became of each member: web1 open, web2 blocked by a rule.
+func DescribeMembers(all []emu.MemberObservation) string {
+	texts := make([]string, len(all))
+	for i, m := range all {
+		texts[i] = m.Namespace + " " + describe(m.Verdict, m.By, m.Detail)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func describe(v emu.Verdict, by *emu.RuleReference, detail string) string {
+	text := string(v)
+	if by != nil {
+		text += " by " + DescribeRule(*by)
+	}
+	if detail != "" {
+		text += " (" + detail + ")"
 	}
 	return text
 }

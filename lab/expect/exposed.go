@@ -48,9 +48,9 @@ func (x *Exposure) Check(q ExposureQuestion, ask Ask) Case {
 		return c
 	}
 	best := slices.MaxFunc(all, func(a, b finding) int { return a.rank() - b.rank() })
-	c.Verdict, c.By = best.Verdict, best.By
+	c.Verdict, c.By, c.Members = best.Verdict, best.By, best.Members
 	if isExposed {
-		c.Answers = answers(all)
+		c.Answers = whoAnswers(all)
 	}
 	closed := portSet(q.Ports).without(exposed)
 	switch {
@@ -80,6 +80,7 @@ type finding struct {
 	port    uint16
 	from    lab.InternetSource
 	through bool   // to the port, by all rules, from there
+	silent  bool   // who got it gave no answer
 	problem string // what keeps it from being an answer
 }
 
@@ -100,7 +101,7 @@ func (x *Exposure) find(a lab.PublicAddress, protocol emu.Protocol, port uint16,
 		if n == 0 || f.problem != "" || f.rank() > best.rank() {
 			best = f
 		}
-		if f.problem != "" || f.through && (f.Verdict == emu.Open || f.Verdict == emu.Timeout) {
+		if f.problem != "" || f.through && (f.Verdict == emu.Open || f.silent) {
 			return best
 		}
 	}
@@ -118,28 +119,49 @@ func (x *Exposure) findFrom(
 	p, o = p.Named(x.lab.NamespaceName), o.Named(x.lab.NamespaceName)
 	f := finding{Observation: o, port: port, from: s}
 	f.through = portSet(oracle.LetThrough(x.lab, s.Address, a, protocol)).has(port)
-	silent := f.through && x.mayBeSilent(p, o, protocol)
+	if f.through && protocol == emu.UDP {
+		o, f.silent = x.answered(p, o)
+	}
 	where := fmt.Sprintf("from %s to port %d: ", s, port)
-	switch d := Difference(p, o); {
-	case d != "" && !silent:
+	if d := Difference(p, o); d != "" {
 		f.problem = where + d
-	case (o.Verdict == emu.Timeout || o.Verdict == emu.Error) && !silent:
+	} else if is(o, emu.Timeout) || is(o, emu.Error) {
 		f.problem = where + "whether it is exposed is not known: " + Describe(o)
 	}
 	return f
 }
 
-// mayBeSilent reports whether no answer is what may come of a datagram: a program got it, and says nothing to a
-// stranger. No rule has reported a drop, and the model knows of none.
-func (x *Exposure) mayBeSilent(p oracle.Prediction, o emu.Observation, protocol emu.Protocol) bool {
-	if protocol != emu.UDP || o.Verdict != emu.Timeout {
-		return false
+// answered returns an observation over UDP as it would be if programs that got a datagram had answered it, and reports
+// whether one of them didn't: a program may well say nothing to a stranger. No rule has reported a drop then, and the
+// model knows of none.
+func (x *Exposure) answered(p oracle.Prediction, o emu.Observation) (_ emu.Observation, silent bool) {
+	mayBeSilent := func(name string) bool {
+		m, ok := x.lab.Find(name)
+		return ok && slices.ContainsFunc(m.Services(), func(s lab.Service) bool { return s.Protocol == emu.UDP && s.Command != "" })
 	}
-	program := func(s lab.Service) bool { return s.Protocol == emu.UDP && s.Command != "" }
-	return slices.ContainsFunc(p.Outcomes, func(want oracle.Outcome) bool {
-		m, ok := x.lab.Find(want.AnsweredBy)
-		return ok && slices.ContainsFunc(m.Services(), program)
-	})
+	if o.Verdict == emu.Timeout && p.Verdict == emu.Open && len(o.Members) == 0 && mayBeSilent(p.AnsweredBy) {
+		o.Verdict, o.Detail = emu.Open, ""
+		return o, true
+	}
+	o.Members = slices.Clone(o.Members)
+	for i, m := range o.Members {
+		open := func(want oracle.Outcome) bool { return want.Given == m.Namespace && want.Verdict == emu.Open }
+		if m.Verdict == emu.Timeout && mayBeSilent(m.Namespace) && slices.ContainsFunc(p.Members, open) {
+			o.Members[i].Verdict, o.Members[i].Detail, silent = emu.Open, "", true
+		}
+	}
+	if silent {
+		o.Verdict = o.Members[0].Verdict
+		if slices.ContainsFunc(o.Members, func(m emu.MemberObservation) bool { return m.Verdict != o.Verdict }) {
+			o.Verdict = emu.Mixed
+		}
+	}
+	return o, silent
+}
+
+// is reports whether an observation has a verdict, or a member of it has.
+func is(o emu.Observation, v emu.Verdict) bool {
+	return o.Verdict == v || slices.ContainsFunc(o.Members, func(m emu.MemberObservation) bool { return m.Verdict == v })
 }
 
 // beside asks what must be closed beside the ports of a question. Next to a port of a VIP: what leads in must be that
@@ -175,8 +197,8 @@ func (x *Exposure) beside(q ExposureQuestion, a lab.PublicAddress, ask Ask) (f f
 	return f
 }
 
-// answers says whether somebody answers on ports that are exposed.
-func answers(all []finding) string {
+// whoAnswers says whether somebody answers on ports that are exposed.
+func whoAnswers(all []finding) string {
 	var open, other []finding
 	for _, f := range all {
 		switch {
@@ -232,11 +254,7 @@ func (f finding) answer() string {
 	case emu.Timeout:
 		return "no answer, and no rule that would have kept it out"
 	case emu.Mixed:
-		texts := make([]string, len(f.Members))
-		for i, m := range f.Members {
-			texts[i] = m.Namespace + ": " + Describe(emu.Observation{Verdict: m.Verdict, By: m.By, Detail: m.Detail})
-		}
-		return strings.Join(texts, "; ")
+		return DescribeMembers(f.Members)
 	}
 	return "let in by some of the instances behind it"
 }

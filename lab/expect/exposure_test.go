@@ -61,12 +61,20 @@ internetHosts:
   - {name: laptop}
 `
 
-// asModel answers as the model says; where it says several things, the first.
+// asModel answers as the model says.
 func asModel(l *lab.Lab) func(ExposureProbe) emu.Observation {
 	return func(p ExposureProbe) emu.Observation {
-		first := oracle.PredictFrom(l, p.Source.Address, p.Target).Outcomes[0]
-		return emu.Observation{Verdict: first.Verdict, By: first.By, AnsweredBy: first.AnsweredBy, SeenAs: first.SeenAs}
+		return observed(oracle.PredictFrom(l, p.Source.Address, p.Target))
 	}
+}
+
+// observed is what is observed where all comes as predicted.
+func observed(p oracle.Prediction) emu.Observation {
+	o := emu.Observation{Verdict: p.Verdict, By: p.By, AnsweredBy: p.AnsweredBy, SeenAs: p.SeenAs}
+	for _, m := range p.Members {
+		o.Members = append(o.Members, emu.MemberObservation{Namespace: m.Given, Verdict: m.Verdict, By: m.By, SeenAs: m.SeenAs})
+	}
+	return o
 }
 
 func questions(l *lab.Lab) (all []string) {

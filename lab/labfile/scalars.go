@@ -102,7 +102,7 @@ func (Action) JSONSchema() *jsonschema.Schema { return oneOf("an action", "permi
 
 // JSONSchema lists the verdicts that can be expected: timeout and error are findings, never expected.
 func (Verdict) JSONSchema() *jsonschema.Schema {
-	return oneOf("a verdict that can be expected", emu.Open, emu.Refused, emu.Blocked, emu.NoBackend, emu.Unresolved)
+	return oneOf("a verdict that can be expected", emu.Open, emu.Refused, emu.Blocked, emu.NoBackend, emu.Mixed, emu.WrongHost, emu.Unresolved)
 }
 
 // JSONSchema is an absolute path.

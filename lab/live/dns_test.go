@@ -32,7 +32,7 @@ cloudServices:
         firewall: [allow udp 53, allow tcp 53]
         services:
           - port: 53
-            run: exec dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file --local=/corp.example/ --local=/cloudapp.net/ --address=/db.corp.example/10.0.1.5 --host-record=web1.corp.example,10.0.1.6
+            run: exec dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file --local=/corp.example/ --local=/cloudapp.net/ --address=/db.corp.example/10.0.1.5 --host-record=web1.corp.example,10.0.1.6 --host-record=web.cloudapp.net,10.0.1.5
   - name: data
     location: West US
     virtualNetwork: Net
@@ -56,6 +56,7 @@ func TestOwnNameServer(t *testing.T) {
 		{"db.corp.example:5432", emu.Open},
 		{"nothing.corp.example:5432", emu.Unresolved},
 		{"data.cloudapp.net:5432", emu.Unresolved}, // this name server knows nothing of the platform's names
+		{"web.cloudapp.net:5432", emu.WrongHost},   // but for one, of which it is wrong: db1 has that address
 	} {
 		r, err := c.Probe(t.Context(), ProbeRequest{From: "web1", To: tt.to})
 		if err != nil || r.Verdict != tt.verdict {

@@ -38,6 +38,9 @@ type ProbeResult struct {
 	AnsweredBy    string     `json:"answeredBy"`
 	RTTMicros     int64      `json:"rttMicros"`        // of the handshake; 0 when there was none
 	Detail        string     `json:"detail,omitempty"` // what happened, for timeout and error
+	// Members are the members of a load-balanced set that this source may be given, each with what became of a connection to it; none where
+	// only one may be.
+	Members []ProbeMember `json:"members,omitempty"`
 	// Predicted is what the model says. Where the packets say something else, Agrees is false and Difference says how.
 	// A name that has no prediction, because the model doesn't know it, has null here.
 	Predicted  *Prediction `json:"predicted"`
@@ -45,7 +48,27 @@ type ProbeResult struct {
 	Difference string      `json:"difference,omitempty"`
 }
 
-// Prediction is what the model says of a probe: where it says several things may happen, the one that did, or else the first.
+// ProbeMember is what became of a connection that was given to one member of a load-balanced set.
+type ProbeMember struct {
+	// Member is the instance; where the connection was dropped before one was chosen, the namespace that dropped it.
+	Member        string             `json:"member"`
+	Verdict       emu.Verdict        `json:"verdict"`
+	By            *emu.RuleReference `json:"by"`
+	SeenAs        string             `json:"seenAs"`
+	SeenAsAddress netip.Addr         `json:"seenAsAddress,omitzero"`
+	Detail        string             `json:"detail,omitempty"`
+}
+
+func probeMembers(l *lab.Lab, o emu.Observation) (all []ProbeMember) {
+	for _, m := range o.Members {
+		all = append(all, ProbeMember{
+			Member: m.Namespace, Verdict: m.Verdict, By: m.By, SeenAs: l.NameOf(m.Namespace, m.SeenAs), SeenAsAddress: m.SeenAs, Detail: m.Detail,
+		})
+	}
+	return all
+}
+
+// Prediction is what the model says of a probe.
 type Prediction struct {
 	Verdict emu.Verdict        `json:"verdict"`
 	By      *emu.RuleReference `json:"by"`
@@ -72,23 +95,16 @@ func (s *server) probe(w http.ResponseWriter, r *http.Request) {
 		Verdict: o.Verdict, By: o.By,
 		SeenAs: l.NameOf(o.AnsweredBy, o.SeenAs), SeenAsAddress: o.SeenAs, AnsweredBy: o.AnsweredBy,
 		RTTMicros: o.RTT.Microseconds(), Detail: o.Detail,
-		Predicted: predicted(p, o), Agrees: difference == "", Difference: difference,
+		Members: probeMembers(l, o), Predicted: predicted(p), Agrees: difference == "", Difference: difference,
 	})
 }
 
-// predicted gives the outcome that came true, or else the first.
-func predicted(p oracle.Prediction, o emu.Observation) *Prediction {
-	if len(p.Outcomes) == 0 {
+// predicted is nil where the model can't tell.
+func predicted(p oracle.Prediction) *Prediction {
+	if !p.Known() {
 		return nil
 	}
-	best := p.Outcomes[0]
-	for _, outcome := range p.Outcomes {
-		if (oracle.Prediction{Outcomes: []oracle.Outcome{outcome}}).Agrees(o) {
-			best = outcome
-			break
-		}
-	}
-	return &Prediction{best.Verdict, best.By}
+	return &Prediction{p.Verdict, p.By}
 }
 
 // ask asks model and packets. Where they differ because the lab was changed meanwhile, it asks again and keeps changes away until it has
@@ -276,32 +292,16 @@ func inOrder(ctx context.Context, checks []check) <-chan expect.Case {
 	return ordered
 }
 
-// answerTries is how often a load balancer is asked before somebody who must answer counts as silent. With two members behind a fair
-// hash, the chance of missing one is 2^-63.
-const answerTries = 64
-
 func (s *server) checkExpectation(ctx context.Context, e lab.Expectation) expect.Case {
-	var seen []emu.Observation
-	var about *lab.Lab
-	tries := answerTries * max(1, (len(e.AnsweredBy)+1)/2)
-	for {
-		l, p, o, err := s.ask(ctx, e.From, e.To)
-		if err != nil {
-			return expect.Case{Name: expect.Name(e), Expected: string(e.Verdict), Verdict: emu.Error, Message: err.Error(), Origin: e.Origin}
-		}
-		if l != about { // what another lab answered says nothing of this one
-			about, seen = l, nil
-		}
-		seen = append(seen, o)
-		if expect.Acceptable(l, e, p, o) && !expect.Satisfied(l, e, seen) && len(seen) < tries {
-			continue
-		}
-		c := expect.Judge(l, e, p, seen)
-		if c.Passed && e.HTTP != nil {
-			s.checkHTTP(ctx, l, e, &c)
-		}
-		return c
+	l, p, o, err := s.ask(ctx, e.From, e.To)
+	if err != nil {
+		return expect.Case{Name: expect.Name(e), Expected: string(e.Verdict), Verdict: emu.Error, Message: err.Error(), Origin: e.Origin}
 	}
+	c := expect.Judge(l, e, p, o)
+	if c.Passed && e.HTTP != nil {
+		s.checkHTTP(ctx, l, e, &c)
+	}
+	return c
 }
 
 // checkHTTP adds to a case whose connection was accepted what comes of an HTTP request.

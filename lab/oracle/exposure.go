@@ -12,7 +12,7 @@ import (
 // of the target is the one that web sites are asked for.
 func PredictFrom(l *lab.Lab, source netip.Addr, target emu.Target) Prediction {
 	w := walk{lab: l, source: lab.Member{InternetHost: &lab.InternetHost{Address: source}}, target: target}
-	return Prediction{Address: target.Address, Outcomes: w.start()}
+	return predict(target.Address, w.start())
 }
 
 // LetThrough lists the ports of a public address to which all rules let connections through from an address of the

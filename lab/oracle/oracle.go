@@ -13,7 +13,7 @@ import (
 	"vnetlab/lab"
 )
 
-// Outcome is one thing that may happen to a connection.
+// Outcome is what happens to one connection.
 type Outcome struct {
 	Verdict emu.Verdict
 	// By is the rule that drops: its namespace and id, and where the resources tell it why and the place in the lab file.
@@ -21,24 +21,64 @@ type Outcome struct {
 	// AnsweredBy and SeenAs are the member that answers and the source it sees; SeenAs is zero where a proxy stands between.
 	AnsweredBy string
 	SeenAs     netip.Addr
+	// Given is the namespace of the member that the connection is given to; where it is dropped before one is chosen, the one that drops it.
+	Given string
 }
 
-// Prediction is what may happen to a connection: one outcome, or several where the load balancer chooses.
+// Prediction is what happens to connections from one place to one target.
 type Prediction struct {
-	Address  netip.Addr // zero where the name has none
-	Outcomes []Outcome  // none: the oracle can't tell
+	Address netip.Addr // zero where the name has none
+	Outcome            // without a verdict the oracle can't tell
+	// Members are the outcomes of what is given to different members of a load-balanced set, or seen by different addresses. There are none
+	// where all connections fare alike.
+	Members []Outcome
 }
 
-// Agrees tells whether what happened is one of the outcomes.
+// predict makes a prediction of the ways that connections may go: where they don't agree, it is [emu.Mixed].
+func predict(address netip.Addr, ways []Outcome) Prediction {
+	p := Prediction{Address: address, Outcome: ways[0]}
+	for _, w := range ways {
+		if w.Verdict != p.Verdict {
+			p.Outcome = Outcome{Verdict: emu.Mixed}
+		}
+		if !slices.ContainsFunc(p.Members, w.same) {
+			p.Members = append(p.Members, w)
+		}
+	}
+	if len(p.Members) == 1 {
+		p.Members = nil
+	}
+	return p
+}
+
+// same reports whether two connections are given to one member and fare alike there, whatever their sources.
+func (want Outcome) same(o Outcome) bool {
+	return want.Given == o.Given && want.Verdict == o.Verdict && want.By.Same(o.By)
+}
+
+// Known reports whether the oracle can tell.
+func (p Prediction) Known() bool { return p.Verdict != "" }
+
+// Agrees reports whether what happened is what was predicted, for each member.
 func (p Prediction) Agrees(o emu.Observation) bool {
-	return len(p.Outcomes) == 0 || slices.ContainsFunc(p.Outcomes, func(want Outcome) bool { return want.matches(o) })
+	if !p.Known() {
+		return true
+	}
+	if len(p.Members) != len(o.Members) {
+		return false
+	}
+	if len(p.Members) == 0 {
+		return p.matches(o)
+	}
+	return p.Verdict == o.Verdict && !slices.ContainsFunc(p.Members, func(want Outcome) bool {
+		return !slices.ContainsFunc(o.Members, func(m emu.MemberObservation) bool {
+			return want.Given == m.Namespace && want.matches(emu.Observation{Verdict: m.Verdict, By: m.By, SeenAs: m.SeenAs})
+		})
+	})
 }
 
 func (want Outcome) matches(o emu.Observation) bool {
-	if want.Verdict != o.Verdict {
-		return false
-	}
-	if want.By != nil && (o.By == nil || want.By.Namespace != o.By.Namespace || want.By.ID != o.By.ID) {
+	if want.Verdict != o.Verdict || want.By != nil && !want.By.Same(o.By) {
 		return false
 	}
 	if want.AnsweredBy != "" && o.AnsweredBy != "" && want.AnsweredBy != o.AnsweredBy {
@@ -47,52 +87,64 @@ func (want Outcome) matches(o emu.Observation) bool {
 	return !want.SeenAs.IsValid() || !o.SeenAs.IsValid() || want.SeenAs == o.SeenAs
 }
 
-// Explain gives the rule that dropped the connection in the words of the resources, where the oracle foresaw that rule and has some.
+// Explain returns the rule that dropped the connection in the words of the resources, where the oracle foresaw that rule and has some.
 func (p Prediction) Explain(o emu.Observation) *emu.RuleReference {
-	for _, want := range p.Outcomes {
-		if want.By != nil && want.By.Text != "" && want.matches(o) {
-			return want.By
-		}
+	if p.By != nil && p.By.Text != "" && p.matches(o) {
+		return p.By
 	}
 	return o.By
 }
 
 // Named returns the prediction with other names of its namespaces and of those who answer.
 func (p Prediction) Named(name func(namespace string) string) Prediction {
-	outcomes := make([]Outcome, len(p.Outcomes))
-	for n, o := range p.Outcomes {
-		o.By = o.By.Named(name)
-		if o.AnsweredBy != "" {
-			o.AnsweredBy = name(o.AnsweredBy)
-		}
-		outcomes[n] = o
+	p.Outcome = p.Outcome.named(name)
+	members := p.Members
+	p.Members = nil
+	for _, m := range members {
+		p.Members = append(p.Members, m.named(name))
 	}
-	p.Outcomes = outcomes
 	return p
 }
 
-// String gives the outcomes for people.
-func (p Prediction) String() string {
-	var all []string
-	for _, o := range p.Outcomes {
-		s := string(o.Verdict)
-		if o.By != nil {
-			s += " by " + o.By.Namespace + " " + o.By.ID
-		}
-		if o.AnsweredBy != "" {
-			s += " by " + o.AnsweredBy
-		}
-		if o.SeenAs.IsValid() {
-			s += ", seen as " + o.SeenAs.String()
-		}
-		if !slices.Contains(all, s) {
-			all = append(all, s)
-		}
+func (want Outcome) named(name func(namespace string) string) Outcome {
+	want.By = want.By.Named(name)
+	if want.AnsweredBy != "" {
+		want.AnsweredBy = name(want.AnsweredBy)
 	}
-	return strings.Join(all, ", or ")
+	if want.Given != "" {
+		want.Given = name(want.Given)
+	}
+	return want
 }
 
-// Predict tells what should happen to a connection from a member of the lab. It fails when a name is not of the lab.
+// String returns the prediction for people: the verdict, then that of each member.
+func (p Prediction) String() string {
+	if len(p.Members) == 0 {
+		text := p.text()
+		if p.AnsweredBy != "" {
+			text = strings.Replace(text, string(p.Verdict), string(p.Verdict)+" by "+p.AnsweredBy, 1)
+		}
+		return text
+	}
+	all := make([]string, len(p.Members))
+	for i, m := range p.Members {
+		all[i] = m.Given + " " + m.text()
+	}
+	return string(p.Verdict) + ": " + strings.Join(all, "; ")
+}
+
+func (want Outcome) text() string {
+	text := string(want.Verdict)
+	if want.By != nil {
+		text += " by " + want.By.Namespace + " " + want.By.ID
+	}
+	if want.SeenAs.IsValid() {
+		text += ", seen as " + want.SeenAs.String()
+	}
+	return text
+}
+
+// Predict returns what should happen to a connection from a member of the lab. It fails when a name is not of the lab.
 func Predict(l *lab.Lab, from string, target lab.Target) (Prediction, error) {
 	if _, err := l.Namespace(from); err != nil {
 		return Prediction{}, err
@@ -109,9 +161,9 @@ func Predict(l *lab.Lab, from string, target lab.Target) (Prediction, error) {
 		case !known:
 			return Prediction{}, nil
 		case !address.IsValid():
-			return Prediction{Outcomes: []Outcome{{Verdict: emu.Unresolved}}}, nil
+			return Prediction{Outcome: Outcome{Verdict: emu.Unresolved}}, nil
 		}
 		w.target.Address = address
 	}
-	return Prediction{Address: w.target.Address, Outcomes: w.start()}, nil
+	return predict(w.target.Address, w.start()), nil
 }

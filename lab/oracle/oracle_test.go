@@ -21,7 +21,7 @@ func TestTruthTable(t *testing.T) {
 	)
 	for _, tt := range []struct{ from, to, want string }{
 		// From the internet.
-		{"laptop", "contactmanager.cloudapp.net:80", "open by ContactManager.Web_IN_0, seen as 203.0.113.4, or open by ContactManager.Web_IN_1, seen as 203.0.113.4"},
+		{"laptop", "contactmanager.cloudapp.net:80", "open: ContactManager.Web_IN_0 open, seen as 203.0.113.4; ContactManager.Web_IN_1 open, seen as 203.0.113.4"},
 		{"laptop", "contactsql.cloudapp.net:1433", "blocked by " + networkEdge + " no-endpoint"},
 		{"laptop", "contactmanager.cloudapp.net:81", "blocked by " + networkEdge + " no-endpoint"},
 		{"laptop", "sql1:1433", "blocked by internet private-address"},
@@ -37,7 +37,7 @@ func TestTruthTable(t *testing.T) {
 		// An endpoint alone is not enough: the guest firewall decides, then whether somebody listens.
 		{"laptop", "cassandra.cloudapp.net:2201", "refused"},
 		// Access control lists.
-		{"laptop", "cassandra.cloudapp.net:9160", "open by cas1, seen as 203.0.113.4, or open by cas2, seen as 203.0.113.4, or open by cas3, seen as 203.0.113.4"},
+		{"laptop", "cassandra.cloudapp.net:9160", "open: cas1 open, seen as 203.0.113.4; cas2 open, seen as 203.0.113.4; cas3 open, seen as 203.0.113.4"},
 		{"intruder", "cassandra.cloudapp.net:9160", "blocked by " + cassandraEdge + " acl:cassandra/cassandra:tcp/9160:100"},
 		// Inside a virtual network: any port the guest firewall lets through, no endpoint, no load balancer.
 		{"ContactManager.Web_IN_0", "sql1:1433", "open by sql1, seen as 10.0.1.4"},
@@ -58,14 +58,14 @@ func TestTruthTable(t *testing.T) {
 		// Between networks and services: VIPs alone, seen as the caller's VIP.
 		{"node1", "sql1:1433", "blocked by edge.node.cloudapp.net private-address"},
 		{"sql1", "node1:80", "blocked by " + networkEdge + " private-address"},
-		{"node1", "cassandra.cloudapp.net:9160", "open by cas1, seen as 198.18.0.18, or open by cas2, seen as 198.18.0.18, or open by cas3, seen as 198.18.0.18"},
+		{"node1", "cassandra.cloudapp.net:9160", "open: cas1 open, seen as 198.18.0.18; cas2 open, seen as 198.18.0.18; cas3 open, seen as 198.18.0.18"},
 		{"sql1", "node.cloudapp.net:80", "open by node1, seen as 198.18.0.16"},
 		{"node1", "laptop:8000", "open by laptop, seen as 198.18.0.18"},
 		// A VIP from inside its own network.
-		{"sql1", "contactmanager.cloudapp.net:80", "open by ContactManager.Web_IN_0, seen as 198.18.0.16, or open by ContactManager.Web_IN_1, seen as 198.18.0.16"},
-		{"ContactManager.Web_IN_0", "contactmanager.cloudapp.net:80", "blocked by " + networkEdge + " hairpin-to-self, or open by ContactManager.Web_IN_1, seen as 198.18.0.17"},
+		{"sql1", "contactmanager.cloudapp.net:80", "open: ContactManager.Web_IN_0 open, seen as 198.18.0.16; ContactManager.Web_IN_1 open, seen as 198.18.0.16"},
+		{"ContactManager.Web_IN_0", "contactmanager.cloudapp.net:80", "mixed: ContactManager.Web_IN_0 blocked by " + networkEdge + " hairpin-to-self; ContactManager.Web_IN_1 open, seen as 198.18.0.17"},
 		{"node1", "node.cloudapp.net:80", "blocked by edge.node.cloudapp.net hairpin-to-self"},
-		{"cas1", "cassandra.cloudapp.net:9160", "blocked by " + cassandraEdge + " hairpin-to-self, or open by cas2, seen as 198.18.16.16, or open by cas3, seen as 198.18.16.16"},
+		{"cas1", "cassandra.cloudapp.net:9160", "mixed: cas1 blocked by " + cassandraEdge + " hairpin-to-self; cas2 open, seen as 198.18.16.16; cas3 open, seen as 198.18.16.16"},
 		// One cloud service outside any network.
 		{"cas1", "cas2:7000", "open by cas2, seen as 100.64.8.4"},
 		{"cas1", "cas2.cassandra.internal.cloudapp.net:7000", "open by cas2, seen as 100.64.8.4"},
@@ -106,8 +106,8 @@ func TestNoEndpointSaysWhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := oracle.Predict(l, "client1", to)
-		if err != nil || len(p.Outcomes) != 1 || p.Outcomes[0].By == nil || p.Outcomes[0].By.Text != want {
-			t.Errorf("%s: got %v, %+v, want %q", target, err, p.Outcomes, want)
+		if err != nil || len(p.Members) > 0 || p.By == nil || p.By.Text != want {
+			t.Errorf("%s: got %v, %+v, want %q", target, err, p, want)
 		}
 	}
 }
@@ -128,28 +128,44 @@ func TestUnknownNames(t *testing.T) {
 }
 
 func TestAgrees(t *testing.T) {
-	blocked := func(id string) emu.Observation {
-		return emu.Observation{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: "sql1", ID: id}}
+	rule := func(id string) *emu.RuleReference { return &emu.RuleReference{Namespace: "sql1", ID: id} }
+	blocked := func(id string) emu.Observation { return emu.Observation{Verdict: emu.Blocked, By: rule(id)} }
+	member := func(name string, v emu.Verdict, by *emu.RuleReference) emu.MemberObservation {
+		return emu.MemberObservation{Namespace: name, Verdict: v, By: by}
 	}
-	p := oracle.Prediction{Outcomes: []oracle.Outcome{
-		{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: "sql1", ID: "firewall-default"}},
-		{Verdict: emu.Open, AnsweredBy: "web1"},
+	mixed := func(members ...emu.MemberObservation) emu.Observation {
+		return emu.Observation{Verdict: emu.Mixed, Members: members}
+	}
+	byRule := oracle.Prediction{Outcome: oracle.Outcome{Verdict: emu.Blocked, By: rule("firewall-default")}}
+	byWeb1 := oracle.Prediction{Outcome: oracle.Outcome{Verdict: emu.Open, AnsweredBy: "web1"}}
+	both := oracle.Prediction{Outcome: oracle.Outcome{Verdict: emu.Mixed}, Members: []oracle.Outcome{
+		{Verdict: emu.Blocked, By: rule("firewall-default"), Given: "sql1"}, {Verdict: emu.Open, AnsweredBy: "web1", Given: "web1"},
 	}}
 	for _, tt := range []struct {
+		p        oracle.Prediction
 		observed emu.Observation
 		want     bool
 	}{
-		{blocked("firewall-default"), true},
-		{blocked("firewall:block tcp 1433"), false},
-		{emu.Observation{Verdict: emu.Blocked}, false},
-		{emu.Observation{Verdict: emu.Open, AnsweredBy: "web1"}, true},
-		{emu.Observation{Verdict: emu.Open, AnsweredBy: "web2"}, false},
-		{emu.Observation{Verdict: emu.Open}, true},
-		{emu.Observation{Verdict: emu.Timeout}, false},
-		{emu.Observation{Verdict: emu.Error}, false},
+		{byRule, blocked("firewall-default"), true},
+		{byRule, blocked("firewall-3"), false},
+		{byRule, emu.Observation{Verdict: emu.Blocked}, false},
+		{byRule, emu.Observation{Verdict: emu.Timeout}, false},
+		{byRule, mixed(member("sql1", emu.Blocked, rule("firewall-default")), member("web1", emu.Open, nil)), false},
+		{byWeb1, emu.Observation{Verdict: emu.Open, AnsweredBy: "web1"}, true},
+		{byWeb1, emu.Observation{Verdict: emu.Open, AnsweredBy: "web2"}, false},
+		{byWeb1, emu.Observation{Verdict: emu.Open}, true},
+		{byWeb1, emu.Observation{Verdict: emu.WrongHost, AnsweredBy: "web1"}, false},
+		{byWeb1, emu.Observation{Verdict: emu.Error}, false},
+		{both, mixed(member("web1", emu.Open, nil), member("sql1", emu.Blocked, rule("firewall-default"))), true},
+		{both, mixed(member("web1", emu.Open, nil), member("sql1", emu.Blocked, rule("firewall-3"))), false},
+		{both, mixed(member("web2", emu.Open, nil), member("sql1", emu.Blocked, rule("firewall-default"))), false},
+		{both, mixed(member("web1", emu.Open, nil)), false},
+		{both, mixed(member("web1", emu.Open, nil), member("web2", emu.Open, nil), member("sql1", emu.Blocked, rule("firewall-default"))), false},
+		{both, emu.Observation{Verdict: emu.Open, AnsweredBy: "web1"}, false},
+		{oracle.Prediction{}, blocked("x"), true}, // can't tell
 	} {
-		if got := p.Agrees(tt.observed); got != tt.want {
-			t.Errorf("%s: agrees %v, want %v", fmt.Sprint(tt.observed), got, tt.want)
+		if got := tt.p.Agrees(tt.observed); got != tt.want {
+			t.Errorf("%s, %s: agrees %v, want %v", tt.p, fmt.Sprint(tt.observed), got, tt.want)
 		}
 	}
 }

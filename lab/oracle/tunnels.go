@@ -49,7 +49,7 @@ func (w walk) intoNetwork(n *lab.VirtualNetwork, source netip.Addr) []Outcome {
 			continue
 		}
 		if ilb := d.InternalLoadBalancer; ilb != nil && ilb.Address == w.target.Address {
-			return w.vip(d, source)
+			return w.vip(d, source, source)
 		}
 		for _, i := range d.Running() {
 			if i.DIP == w.target.Address {

@@ -87,10 +87,10 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 			continue
 		}
 		if other.VIP.IsValid() && other.VIP == a {
-			return w.vip(other, d.VIP)
+			return w.vip(other, d.VIP, i.DIP)
 		}
 		if ilb := other.InternalLoadBalancer; ilb != nil && ilb.Address == a {
-			return w.vip(other, i.DIP)
+			return w.vip(other, i.DIP, i.DIP)
 		}
 		for _, m := range other.Running() {
 			if m.PublicIP == a {
@@ -184,7 +184,7 @@ func (w walk) public(source netip.Addr) []Outcome {
 	a := w.target.Address
 	for _, d := range w.lab.Deployments() {
 		if d.VIP.IsValid() && d.VIP == a {
-			return w.vip(d, source)
+			return w.vip(d, source, source)
 		}
 		for _, i := range d.Running() {
 			if i.PublicIP == a {
@@ -243,8 +243,9 @@ func (w walk) proxied() Outcome {
 	return Outcome{Verdict: emu.Open}
 }
 
-// vip walks through the load balancer of a deployment: its endpoint, its access control list, one of the members that serve.
-func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
+// vip walks through the load balancer of a deployment: its endpoint, its access control list, the members that serve. Client is the source
+// address that the list and the members see, source that by which the load balancer chooses.
+func (w walk) vip(d *lab.Deployment, client, source netip.Addr) []Outcome {
 	edge := rules.EdgeName(d.Domain())
 	s, _ := w.lab.CloudService(d.Service)
 	f, ok := d.Frontend(w.target.Address, w.target.Protocol, w.target.Port)
@@ -265,16 +266,23 @@ func (w walk) vip(d *lab.Deployment, client netip.Addr) []Outcome {
 	serving := f.Serving()
 	switch {
 	case len(serving) == 0:
-		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: rules.NoBackendID(d, f)}}}
+		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: rules.NoBackendID(d, f)}, Given: edge}}
 	case f.DirectServerReturn && w.source.Instance != nil && w.lab.Deployment(w.source.Instance) == d:
 		return blocked(edge, rules.DirectReturnID(d, f))
 	case f.DirectServerReturn:
 		serving = serving[:1]
 	}
+	if by := f.Distribution.Hash(); !by.ByPort() { // one for each source
+		at := netip.AddrPortFrom(w.target.Address, w.target.Port)
+		chosen := by.Choose(netip.AddrPortFrom(source, 0), at, w.target.Protocol, len(serving))
+		serving = serving[chosen : chosen+1]
+	}
 	var all []Outcome
 	for _, m := range serving {
 		if m.Instance == w.source.Instance {
-			all = append(all, blocked(edge, rules.HairpinToSelf)...)
+			itself := blocked(edge, rules.HairpinToSelf)[0]
+			itself.Given = m.Instance.ID
+			all = append(all, itself)
 			continue
 		}
 		all = append(all, w.arrive(lab.Member{Instance: m.Instance}, m.LocalPort, client))
@@ -287,22 +295,27 @@ func (w walk) arrive(m lab.Member, port uint16, source netip.Addr) Outcome {
 	if i := m.Instance; i != nil {
 		// The guest takes a packet from an address of its own for a forgery.
 		if vip, ok := w.lab.DirectReturnAddress(i); ok && vip == source {
-			return Outcome{Verdict: emu.Timeout}
+			return Outcome{Verdict: emu.Timeout, Given: m.ID()}
 		}
 	}
 	if i := m.Instance; i != nil && !i.FirewallOff {
 		if id, dropped := w.guestFirewall(i, port, source); dropped {
-			return Outcome{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: i.ID, ID: id}}
+			return Outcome{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: i.ID, ID: id}, Given: i.ID}
 		}
 	}
 	return w.listen(m, port, source)
 }
 
+// listen is the answer of a member: the wrong one where another is meant, be it that somebody listens or that nobody does.
 func (w walk) listen(m lab.Member, port uint16, source netip.Addr) Outcome {
+	o := Outcome{Verdict: emu.Refused, Given: m.ID()}
 	if m.Listens(w.target.Protocol, port) {
-		return Outcome{Verdict: emu.Open, AnsweredBy: m.ID(), SeenAs: source}
+		o = Outcome{Verdict: emu.Open, AnsweredBy: m.ID(), SeenAs: source, Given: m.ID()}
 	}
-	return Outcome{Verdict: emu.Refused}
+	if len(w.target.Meant) > 0 && !slices.Contains(w.target.Meant, m.ID()) {
+		o.Verdict, o.AnsweredBy = emu.WrongHost, m.ID()
+	}
+	return o
 }
 
 // guestFirewall lets the rules decide: block over allow over the default, which blocks ("Windows Firewall with Advanced Security").
@@ -350,5 +363,5 @@ func because(outcomes []Outcome, o lab.Origin, format string, args ...any) []Out
 }
 
 func blocked(namespace, id string) []Outcome {
-	return []Outcome{{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: namespace, ID: id}}}
+	return []Outcome{{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: namespace, ID: id}, Given: namespace}}
 }

@@ -1,0 +1,120 @@
+package probe
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+)
+
+// settle turns an answer into the verdict [emu.WrongHost] where another machine gave it than one that is meant, and into an error where it
+// can't be told who gave it. A refusal is an answer, too: only the machine meant can say that nothing listens on it.
+func (p *Prober) settle(o *emu.Observation, t *trip) {
+	if len(t.target.Meant) == 0 || o.Verdict != emu.Open && o.Verdict != emu.Refused {
+		return
+	}
+	who := []string{o.AnsweredBy}
+	if o.AnsweredBy == "" {
+		who = read(p, func(n *topology) []string { return n.answering(t) })
+	}
+	meant := func(name string) bool { return slices.Contains(t.target.Meant, name) }
+	others := slices.DeleteFunc(slices.Clone(who), meant)
+	did := "accepted"
+	if o.Verdict == emu.Refused {
+		did = "refused"
+	}
+	switch {
+	case len(who) > 0 && len(others) == 0:
+	case len(who) > 0 && len(others) == len(who):
+		o.Verdict, o.Detail = emu.WrongHost, fmt.Sprintf("meant is %s, but %s %s", listOf(t.target.Meant), listOf(others), did)
+		if len(others) == 1 {
+			o.AnsweredBy = others[0]
+		}
+	default:
+		o.Verdict, o.Detail = emu.Error, fmt.Sprintf("somebody %s, but nothing tells whether it was %s", did, listOf(t.target.Meant))
+	}
+}
+
+// answering lists the namespaces of which one may have answered, in whose name that may be: a reverse proxy answers for the host it is
+// asked for.
+func (t *topology) answering(a *trip) []string {
+	ends := a.course.ends
+	if a.way != nil {
+		ends = []end{a.way.end}
+	} else if slices.ContainsFunc(ends, func(e end) bool { return !slices.Contains(a.target.Meant, e.namespace) }) {
+		// Several have the address, and one of them is meant: the way tells them apart.
+		if ways, ok := t.ways(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok && len(ways) == 1 && ways[0].end.namespace != "" {
+			ends = []end{ways[0].end}
+		}
+	}
+	var all []string
+	note := func(name string) {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	for _, e := range ends {
+		behind := []end{e}
+		if s := t.namespaces[e.namespace]; s != nil && a.target.Protocol == emu.TCP {
+			if p := proxyAt(s, e.at); p != nil {
+				if backend, ok := routeOf(p, a.target.Name); ok {
+					behind = t.ends(s.Name, emu.TCP, backend)
+				}
+			}
+		}
+		for _, b := range behind {
+			note(b.namespace)
+		}
+	}
+	return all
+}
+
+// places lists where the accepted socket of a connection to a program may be, in the order to look: where the network leads it, wherever
+// else somebody has such an address, and, where that isn't whom the probe means, everywhere. A proxy's own is nobody's answer.
+func (t *topology) places(a *trip) (all []end) {
+	note := func(e end) {
+		s := t.namespaces[e.namespace]
+		if s != nil && proxyAt(s, e.at) == nil && !slices.Contains(all, e) {
+			all = append(all, e)
+		}
+	}
+	if a.way != nil && a.way.end.namespace != "" {
+		note(a.way.end)
+	}
+	for _, e := range a.course.ends {
+		note(e)
+	}
+	proxied := len(a.course.ends) > 0 && len(all) == 0
+	if len(a.target.Meant) == 0 || proxied {
+		return all
+	}
+	for _, e := range slices.Clone(all) {
+		for _, owner := range t.owners[e.at.Addr()] {
+			note(end{owner, e.at})
+		}
+	}
+	if len(all) > 0 && !slices.ContainsFunc(all, func(e end) bool { return !slices.Contains(a.target.Meant, e.namespace) }) {
+		return all
+	}
+	ports := []netip.AddrPort{a.to}
+	for _, e := range all {
+		ports = append(ports, e.at)
+	}
+	for name, s := range t.namespaces {
+		if s.Kind != emu.Host {
+			continue
+		}
+		for _, at := range ports {
+			note(end{name, at})
+		}
+	}
+	return all
+}
+
+func listOf(names []string) string {
+	if len(names) > 1 {
+		return fmt.Sprintf("one of %s and %d more", names[0], len(names)-1)
+	}
+	return names[0]
+}

@@ -1,0 +1,169 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"vnetlab/emu"
+)
+
+const (
+	waysAtOnce = 64 // connections of one probe
+	// triesPerWay is how many connections are made for one way of n, for each of the n: the source port that leads there may be changed by a
+	// router that remembers another connection from it.
+	triesPerWay = 8
+	mostTries   = 64
+)
+
+// waysOf lists the ways of a probe. Where the network doesn't tell how connections come to be given to one or another, each end is one, and
+// any port may lead there.
+func (t *topology) waysOf(a trip) []way {
+	if ways, ok := t.ways(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok {
+		return ways
+	}
+	var all []way
+	for _, e := range a.course.ends {
+		all = append(all, way{end: e, guessed: true})
+	}
+	return all
+}
+
+// askEach makes a connection for each way, all at the same time, and returns what became of them as one.
+func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observation {
+	ports := make([]uint16, len(ways))
+	if !ways[0].guessed {
+		ports = p.flights.reserve(t.place(), t.target.Protocol, t.to, len(ways), forkOf(ways).of)
+	}
+	var ends []end // but for those that no way leads to
+	for _, w := range ways {
+		if w.end.namespace != "" && !slices.Contains(ends, w.end) {
+			ends = append(ends, w.end)
+		}
+	}
+	all := make([]emu.Observation, len(ways))
+	var g errgroup.Group
+	g.SetLimit(waysAtOnce)
+	for i := range ways {
+		g.Go(func() error {
+			each := t
+			each.way, each.reserved = &ways[i], ports[i]
+			each.course = &course{from: t.course.from, ends: ends, destinations: t.course.destinations, aim: &ways[i].end}
+			all[i] = p.askOne(ctx, &each, len(ways))
+			return nil
+		})
+	}
+	g.Wait() //nolint:errcheck // no way returns one
+	members := make([]emu.MemberObservation, len(ways))
+	for i, o := range all {
+		members[i] = emu.MemberObservation{Namespace: p.given(ways[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail}
+	}
+	return combine(all, members)
+}
+
+// askOne makes connections until one is known to have gone its way.
+func (p *Prober) askOne(ctx context.Context, t *trip, of int) emu.Observation {
+	defer func() {
+		if t.reserved != 0 {
+			p.flights.release(t.reserved)
+		}
+	}()
+	tries := min(triesPerWay*of, mostTries)
+	for range tries {
+		o := p.ask(ctx, t)
+		if o.Verdict == emu.Error || p.wentItsWay(t, o) {
+			p.settle(&o, t)
+			return o
+		}
+	}
+	return failed(t.to.Addr(), fmt.Sprintf("of %d connections from ports that lead to %s, none is known to have been given to it", tries, t.way.end.namespace))
+}
+
+// wentItsWay reports whether a connection is known to have been given to whom it was meant for: by who answered, by who reported the drop,
+// or by what the router that chose remembers.
+func (p *Prober) wentItsWay(t *trip, o emu.Observation) bool {
+	w := t.way
+	if !w.chosen && !w.guessed {
+		return true // however the source port is changed, it arrives at the same end
+	}
+	switch {
+	case o.AnsweredBy != "":
+		return o.AnsweredBy == w.end.namespace
+	case o.By != nil && o.By.Namespace == w.end.namespace:
+		return true
+	case o.By != nil: // on the way, or the end of another
+		return !w.guessed && !slices.ContainsFunc(t.course.ends, func(e end) bool { return e.namespace == o.By.Namespace })
+	case w.guessed:
+		return false
+	}
+	return p.proved(t, o.Verdict)
+}
+
+// given is the namespace that a connection was given to; where it was dropped before that was decided, the one that dropped it.
+func (p *Prober) given(w way, o emu.Observation) string {
+	if o.By == nil || o.By.Namespace == w.end.namespace || slices.Contains(w.after, o.By.Namespace) &&
+		(o.By.Namespace != w.router || read(p, func(t *topology) bool { return t.dropsTranslated(w.router, o.By.ID) })) {
+		return w.end.namespace
+	}
+	return o.By.Namespace
+}
+
+// dropsTranslated reports whether a rule drops what was translated already, rather than instead.
+func (t *topology) dropsTranslated(router, id string) bool {
+	s := t.namespaces[router]
+	if s == nil || s.Ruleset == nil {
+		return false
+	}
+	return slices.ContainsFunc(s.Ruleset.Chains, func(c *emu.Chain) bool {
+		return (c.Hook == emu.ForwardHook || c.Hook == emu.InputHook) && slices.ContainsFunc(c.Rules, func(r emu.Rule) bool { return r.ID == id })
+	})
+}
+
+// combine makes one observation of those of several ways: their verdict where it is one, else [emu.Mixed]. One that could not be made leaves
+// it unknown what the others amount to.
+func combine(all []emu.Observation, members []emu.MemberObservation) emu.Observation {
+	o := all[0]
+	o.Members = merge(members)
+	if i := slices.IndexFunc(all, func(o emu.Observation) bool { return o.Verdict == emu.Error }); i >= 0 {
+		return emu.Observation{
+			Verdict: emu.Error, Address: o.Address, Members: o.Members, Detail: strings.TrimPrefix(members[i].Namespace+": ", ": ") + all[i].Detail,
+		}
+	}
+	if slices.ContainsFunc(all, func(other emu.Observation) bool { return other.Verdict != o.Verdict }) {
+		return emu.Observation{Verdict: emu.Mixed, Address: o.Address, Members: o.Members, Detail: summary(o.Members)}
+	}
+	if len(o.Members) == 1 {
+		o.Members = nil
+	}
+	return o
+}
+
+// merge makes one of members that differ in nothing but the source that they saw.
+func merge(all []emu.MemberObservation) (merged []emu.MemberObservation) {
+	for _, m := range all {
+		if !slices.ContainsFunc(merged, m.Same) {
+			merged = append(merged, m)
+		}
+	}
+	return merged
+}
+
+// summary counts the verdicts: 1 open, 2 blocked.
+func summary(members []emu.MemberObservation) string {
+	var parts []string
+	for _, v := range emu.Verdicts {
+		n := 0
+		for _, m := range members {
+			if m.Verdict == v {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, v))
+		}
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,383 @@
+package probe
+
+import (
+	"net/netip"
+	"slices"
+
+	"vnetlab/emu"
+)
+
+// way is one way that a connection may go, by what the network says. There are several where routers choose by the source port: a member of
+// a load-balanced set, or the address that the source becomes.
+type way struct {
+	end   end    // where it arrives; without a namespace: at nobody the network knows of
+	steps []step // the choices by source port that lead here
+	// router is the last to translate the destination, and source and to what it saw before; without a router nobody does.
+	router string
+	source netip.Addr
+	to     netip.AddrPort
+	chosen bool // the router had others to choose from
+	// guessed: it is not known how connections come to go this way, only that some do.
+	guessed bool
+	// translations are those of the source before that.
+	translations []sourceTranslation
+	// after are the namespaces that the connection passes after that.
+	after []string
+}
+
+// sourceTranslation is what a router makes of the source of what is sent to an address and port.
+type sourceTranslation struct {
+	router     string
+	of, source netip.Addr
+	to         netip.AddrPort
+}
+
+// choice is the point where a router chooses one of several by a hash.
+type choice struct {
+	by       emu.Distribution
+	source   netip.Addr
+	to       netip.AddrPort
+	protocol emu.Protocol
+	n        int
+}
+
+func (c choice) of(port uint16) int {
+	return c.by.Choose(netip.AddrPortFrom(c.source, port), c.to, c.protocol, c.n)
+}
+
+// step is what was chosen.
+type step struct {
+	choice
+	index int
+}
+
+// mostWays is how many ways of one connection are all tried: a set of 250 members, asked from the four addresses of a location's web sites.
+// Of more, each member is asked from one address, and from each address some.
+const mostWays = 1000
+
+// ways lists the ways of a connection whose source port is free to choose, in the order of the choices. It reports false when the network
+// has rules on the way whose effect it can't tell.
+func (t *topology) ways(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort) (all []way, ok bool) {
+	for script := []int{}; ; {
+		var steps []step
+		w, ok := t.follow(from, source, protocol, to, func(c choice) int {
+			if !c.by.ByPort() {
+				return c.of(0)
+			}
+			s := step{choice: c}
+			if len(steps) < len(script) {
+				s.index = script[len(steps)]
+			}
+			steps = append(steps, s)
+			return s.index
+		})
+		if !ok {
+			return nil, false
+		}
+		w.steps = steps
+		all = append(all, w)
+		last := len(steps) - 1
+		for last >= 0 && steps[last].index == steps[last].n-1 {
+			last--
+		}
+		if last < 0 {
+			return fewer(all), true
+		}
+		script = script[:0]
+		for _, s := range steps[:last+1] {
+			script = append(script, s.index)
+		}
+		script[last]++
+	}
+}
+
+// fewer leaves out combinations of choices where there are too many.
+func fewer(all []way) []way {
+	if len(all) <= mostWays {
+		return all
+	}
+	return slices.DeleteFunc(all, func(w way) bool {
+		for i := 1; i < len(w.steps); i++ {
+			if a, b := w.steps[i-1], w.steps[i]; a.index != b.index%a.n && b.index != a.index%b.n {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// fork is where ways part.
+type fork struct {
+	choice
+	next map[int]*fork
+	way  int // that it has become; -1: none yet
+}
+
+// forkOf finds where ways part.
+func forkOf(ways []way) *fork {
+	root := &fork{way: -1}
+	for i, w := range ways {
+		at := root
+		for _, s := range w.steps {
+			if at.next == nil {
+				at.choice, at.next = s.choice, map[int]*fork{}
+			}
+			if at.next[s.index] == nil {
+				at.next[s.index] = &fork{way: -1}
+			}
+			at = at.next[s.index]
+		}
+		at.way = i
+	}
+	return root
+}
+
+// of is the way that a source port takes; -1: none of them.
+func (f *fork) of(port uint16) int {
+	for f.next != nil {
+		if f = f.next[f.choice.of(port)]; f == nil {
+			return -1
+		}
+	}
+	return f.way
+}
+
+// mayDiffer reports, at the cost of a look-up, whether connections from a namespace may go several ways.
+func (t *topology) mayDiffer(from string, protocol emu.Protocol, to netip.AddrPort) bool {
+	for router := range t.sourceChoosers {
+		if t.neighbours[from][router] > 0 {
+			return true
+		}
+	}
+	for _, c := range t.dispatched[socket{to.Addr(), protocol, to.Port()}] {
+		if slices.ContainsFunc(t.statements(c, map[string]bool{}), func(s emu.Statement) bool { h, ok := s.(emu.DNATByHash); return ok && len(h.To) > 1 }) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostHops is more than any way has; one that has as many goes in circles.
+const mostHops = 32
+
+// follow walks from router to router as the kernel would carry the first packet of a connection, were it dropped nowhere. It reports false
+// where it can't tell.
+func (t *topology) follow(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (w way, ok bool) {
+	at := from
+	for n := range mostHops {
+		s := t.namespaces[at]
+		if s == nil {
+			return w, false
+		}
+		if n > 0 {
+			statement, translates, ok := t.translation(at, protocol, to)
+			if !ok || translates && w.router != "" && !source.IsValid() {
+				return w, false
+			}
+			if translates {
+				w.router, w.source, w.to, w.after = at, source, to, nil
+				to, w.chosen = translate(statement, source, protocol, to, choose)
+				source = netip.Addr{} // what comes of it after that is not followed
+			}
+		}
+		if w.router != "" {
+			w.after = append(w.after, at)
+		}
+		if to.Addr().IsLoopback() || slices.Contains(t.owners[to.Addr()], at) {
+			w.end = end{at, to}
+			return w, true
+		}
+		device, hop, ok := t.route(s, to.Addr())
+		if !ok {
+			return w, true
+		}
+		switch {
+		case n == 0 && !source.IsValid():
+			if source, ok = t.addressOn(s, device); !ok {
+				return w, false
+			}
+		case n > 0 && source.IsValid():
+			was := source
+			if source, ok = t.sourceAfter(s, device, was, protocol, to, choose); !ok {
+				return w, false
+			}
+			if source != was {
+				w.translations = append(w.translations, sourceTranslation{at, was, source, to})
+			}
+		}
+		if at = t.behind(at, device, hop); at == "" {
+			return w, true
+		}
+	}
+	return w, false
+}
+
+// translation finds what a router makes of a destination. It reports false for ok where that depends on more than the destination.
+func (t *topology) translation(router string, protocol emu.Protocol, to netip.AddrPort) (s emu.Statement, translates, ok bool) {
+	var all []emu.Statement
+	for _, c := range t.dispatched[socket{to.Addr(), protocol, to.Port()}] {
+		if c.router == router {
+			all = append(all, t.statements(c, map[string]bool{})...)
+		}
+	}
+	for _, tr := range t.translated[to.Addr()] {
+		if len(all) == 0 && tr.router == router && (tr.protocol == "" || tr.protocol == string(protocol)) && (tr.port == 0 || tr.port == to.Port()) {
+			all = append(all, emu.DNAT{To: tr.to})
+		}
+	}
+	if len(all) == 0 {
+		return nil, false, true
+	}
+	return all[0], true, len(all) == 1
+}
+
+// translate gives the new destination, and whether it was one of several.
+func translate(s emu.Statement, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (netip.AddrPort, bool) {
+	switch s := s.(type) {
+	case emu.DNATByHash:
+		if len(s.To) > 1 {
+			return s.To[choose(choice{s.By, source, to, protocol, len(s.To)})], true
+		}
+		return s.To[0], false
+	case emu.DNAT:
+		if s.To.Port() == 0 {
+			return netip.AddrPortFrom(s.To.Addr(), to.Port()), false
+		}
+		return s.To, false
+	}
+	return to, false
+}
+
+// sourceAfter is the source address that a packet leaves a router with. It reports false where that depends on what it doesn't know.
+func (t *topology) sourceAfter(s *emu.Namespace, device string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (netip.Addr, bool) {
+	for _, c := range t.sourceChains[s.Name] {
+	rules:
+		for _, r := range c.Rules {
+			for _, statement := range r.Statements {
+				matches := true
+				switch m := statement.(type) {
+				case emu.MatchOutput:
+					matches = m.Device == device
+				case emu.MatchPrefix:
+					a := source
+					if m.Of == emu.Destination {
+						a = to.Addr()
+					}
+					matches = m.Prefix.Contains(a)
+				case emu.MatchProtocol:
+					matches = m.Protocol == string(protocol)
+				case emu.MatchPort:
+					matches = m.Port == to.Port()
+				case emu.MatchMark, emu.MatchDNATed:
+					matches = false // of what was translated here, and that isn't followed
+				case emu.Counter, emu.Log, emu.MatchProbe:
+				case emu.Accept:
+					return source, true
+				case emu.SNAT:
+					return m.To, true
+				case emu.SNATByHash:
+					return m.To[choose(choice{m.By, source, to, protocol, len(m.To)})], true
+				case emu.SNATByMap:
+					if value, there := lookUp(s.Ruleset, m.Map, source); there {
+						return value, true
+					}
+					matches = false
+				default:
+					return netip.Addr{}, false
+				}
+				if !matches {
+					continue rules
+				}
+			}
+		}
+	}
+	return source, true
+}
+
+func lookUp(t *emu.Ruleset, name string, key netip.Addr) (netip.Addr, bool) {
+	for _, m := range t.Addresses {
+		if m.Name != name {
+			continue
+		}
+		for _, e := range m.Elements {
+			if e.Key == key {
+				return e.Value, true
+			}
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// route finds the device that an address is reached by, and the next hop: the address itself where no gateway is between.
+func (t *topology) route(s *emu.Namespace, to netip.Addr) (device string, hop netip.Addr, ok bool) {
+	best := -1
+	consider := func(p netip.Prefix, d string, h netip.Addr) {
+		if p.Bits() > best && p.Contains(to) {
+			best, device, hop = p.Bits(), d, h
+		}
+	}
+	for _, i := range t.interfaces[s.Name] {
+		consider(i.prefix.Masked(), i.device, to)
+	}
+	for _, b := range s.Bridges {
+		for _, a := range b.Addresses {
+			consider(a.Masked(), b.Name, to)
+		}
+	}
+	for _, r := range s.Routes {
+		if r.Gateway.IsValid() {
+			consider(r.Destination, r.Device, r.Gateway)
+		} else {
+			consider(r.Destination, r.Device, to)
+		}
+	}
+	for _, tunnel := range t.network.Tunnels {
+		for _, pair := range tunnel.Ends() {
+			if pair[0].Namespace == s.Name {
+				for _, p := range pair[0].AllowedPrefixes {
+					consider(p, pair[0].Device, to)
+				}
+			}
+		}
+	}
+	return device, hop, best >= 0
+}
+
+// addressOn is the address that a connection leaves a namespace with by a device.
+func (t *topology) addressOn(s *emu.Namespace, device string) (netip.Addr, bool) {
+	for _, i := range t.interfaces[s.Name] {
+		if i.device == device {
+			return i.prefix.Addr(), true
+		}
+	}
+	for _, b := range s.Bridges {
+		if b.Name == device && len(b.Addresses) > 0 {
+			return b.Addresses[0].Addr(), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// behind is the namespace that has a next hop behind a device; empty: nobody.
+func (t *topology) behind(namespace, name string, hop netip.Addr) string {
+	router := namespace
+	if far, ok := t.cables[device{namespace, name}]; ok {
+		if far.Port == nil || slices.Contains(t.owners[hop], far.Namespace) {
+			return far.Namespace
+		}
+		router = far.Namespace // the hop is on the bridge that the cable leads to
+	}
+	for _, tunnel := range t.network.Tunnels {
+		for _, pair := range tunnel.Ends() {
+			if pair[0].Namespace == namespace && pair[0].Device == name {
+				return pair[1].Namespace
+			}
+		}
+	}
+	for _, owner := range t.owners[hop] {
+		if t.neighbours[router][owner] > 0 {
+			return owner
+		}
+	}
+	return ""
+}
