@@ -11,8 +11,8 @@ import (
 // portForwards is the state of a bridge port that takes and gives packets: BR_STATE_FORWARDING.
 const portForwards = 3
 
-// deviceSwitch is a value below /proc/sys/net/ipv4/conf/DEVICE that a lab decides for the devices of routers. The kernel has it at a place
-// of its list of such values (IPV4_DEVCONF_FORWARDING and so on, from 1).
+// deviceSwitch is a value below /proc/sys/net/ipv4/conf/DEVICE that a lab decides for the devices of routers. The
+// kernel has it at a place of its list of such values (IPV4_DEVCONF_FORWARDING and so on, from 1).
 type deviceSwitch struct {
 	place  int
 	name   string
@@ -68,4 +68,6 @@ func readBridge(link properties, data []byte) error {
 }
 
 // bridgeSwitches are those that a lab leaves off.
-var bridgeSwitches = map[uint16]string{nl.IFLA_BR_VLAN_FILTERING: "vlan_filtering", nl.IFLA_BR_NF_CALL_IPTABLES: "nf_call_iptables"}
+var bridgeSwitches = map[uint16]string{
+	nl.IFLA_BR_VLAN_FILTERING: "vlan_filtering", nl.IFLA_BR_NF_CALL_IPTABLES: "nf_call_iptables",
+}

@@ -22,11 +22,13 @@ type Repair struct {
 	Errors []string `json:"errors"`
 }
 
-// repairRounds is how often a repair looks at what is left. A link that was down has lost its routes, which come back after it.
+// repairRounds is how often a repair looks at what is left. A link that was down has lost its routes, which come back
+// after it.
 const repairRounds = 5
 
-// Repair makes the kernel again what a network wants. It touches only what differs: programs and connections of other namespaces don't notice,
-// and a table of rules is replaced in one transaction. What others have added it takes away. The network must be the one that the state has.
+// Repair makes the kernel again what a network wants. It touches only what differs: programs and connections of other
+// namespaces don't notice, and a table of rules is replaced in one transaction. What others have added it takes away.
+// The network must be the one that the state has.
 func (s *State) Repair(ctx context.Context, want *emu.Network) (*Repair, error) {
 	s.updating.Lock()
 	defer s.updating.Unlock()
