@@ -34,6 +34,14 @@ type Mount struct {
 	Writable bool   `json:"writable,omitempty"`
 }
 
+// System reports whether the mount is the root, or in a folder that each instance has of its own and that the kernel
+// fills. Its path must be without symbolic links.
+func (m Mount) System() bool {
+	return m.Path == "/" || slices.ContainsFunc([]string{"/dev", "/proc", "/sys"}, func(system string) bool {
+		return m.Path == system || strings.HasPrefix(m.Path, system+"/")
+	})
+}
+
 // Over returns b with what it leaves open filled in from the defaults.
 func (b Boundary) Over(defaults Boundary) Boundary {
 	b.Privileged = b.Privileged || defaults.Privileged

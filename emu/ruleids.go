@@ -11,8 +11,8 @@ const (
 	maxFirewallReportPrefix = 63
 )
 
-// CheckRules returns an error where the ids of a network's rules don't name rules: a report of a drop has nothing but the namespace and the id
-// of the rule that decided. It names the namespace and the id.
+// CheckRules returns an error where the ids of a network's rules don't name rules: a report of a drop has nothing but
+// the namespace and the id of the rule that decided. It names the namespace and the id.
 func CheckRules(n *Network) error {
 	for _, s := range n.Namespaces {
 		if err := s.CheckRules(); err != nil {
@@ -40,8 +40,8 @@ func CheckChangedRules(c *Change) error {
 	return nil
 }
 
-// CheckRules returns an error where two rules of the namespace have one id and aren't a report with its drop, where a report isn't directly
-// followed by the drop of the same packets, or where an id doesn't fit into a report.
+// CheckRules returns an error where two rules of the namespace have one id and aren't a report with its drop, where a
+// report isn't directly followed by the drop of the same packets, or where an id doesn't fit into a report.
 func (s *Namespace) CheckRules() error {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("rules of namespace %s: %s", s.Name, fmt.Sprintf(format, args...))
@@ -128,7 +128,9 @@ func (r Rule) reportsWhatDrops(drop Rule) bool {
 	return probe && counts && drops && slices.EqualFunc(r.Statements[:n], drop.Statements[:n], equalStatements)
 }
 
-// sameDecision reports whether two rules are parts of one: a rule for more addresses or ports than iptables matches at once.
+// sameDecision reports whether two rules are parts of one: a rule for more addresses or ports than iptables matches at
+// once.
 func (r FirewallRule) sameDecision(o FirewallRule) bool {
-	return r.ID == o.ID && r.Comment == o.Comment && r.Origin == o.Origin && r.Drop == o.Drop && r.Protocol == o.Protocol
+	return r.ID == o.ID && r.Comment == o.Comment && r.Origin == o.Origin &&
+		r.Drop == o.Drop && r.Protocol == o.Protocol
 }

@@ -49,6 +49,8 @@ type Observation struct {
 	AnsweredBy string        `json:"answeredBy,omitempty"`
 	RTT        time.Duration `json:"-"`                // of the handshake
 	Detail     string        `json:"detail,omitempty"` // for Error and Timeout: what happened
+	// Drift says of a Timeout that a namespace on the way is not as it should be. Detail names the differences.
+	Drift bool `json:"drift,omitempty"`
 	// Members are the members of a load-balanced set that this source may be given, each with what became of its connection. There are none
 	// where only one can be given.
 	Members []MemberObservation `json:"members,omitempty"`
@@ -62,6 +64,7 @@ type MemberObservation struct {
 	By        *RuleReference `json:"by,omitempty"`
 	SeenAs    netip.Addr     `json:"seenAs,omitzero"`
 	Detail    string         `json:"detail,omitempty"`
+	Drift     bool           `json:"drift,omitempty"` // as of an observation
 }
 
 // Same reports whether two members are one, with one verdict by one rule.

@@ -6,11 +6,14 @@ import (
 	"slices"
 )
 
-// Locations are the regions of the classic platform.
+// Locations are the regions of the classic platform, in the order in which they opened, nearly: each owns a block of addresses by
+// its place here, so new ones go to the end. What comes after Australia opened in 2015 and 2016.
 var Locations = []string{
 	"West US", "East US", "North Central US", "South Central US", "Central US", "East US 2",
 	"North Europe", "West Europe", "East Asia", "Southeast Asia", "Japan East", "Japan West",
 	"Brazil South", "Australia East", "Australia Southeast",
+	"Central India", "South India", "West India", "Canada Central", "Canada East", "UK South", "UK West",
+	"West US 2", "West Central US",
 }
 
 // Addresses of the emulated internet. They are from ranges set aside for benchmarks, documentation and carriers (RFC 2544, 5737,

@@ -169,7 +169,8 @@ func (l *Lab) DeleteLocalNetwork(name string) error {
 	}
 	for _, v := range l.VirtualNetworks {
 		if v.Gateway.leadsTo(ToLocalNetwork, name) {
-			return conflict("The local network site %s is connected to the virtual network %s.", name, v.Name)
+			return conflict("The local network site %s is connected to the virtual network %s.", name, v.Name).
+				WithHint("lab gateway delete %s", argument(v.Name))
 		}
 	}
 	l.LocalNetworks = remove(l.LocalNetworks, n)

@@ -333,6 +333,19 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
+func TestWrongTargetsAreExplained(t *testing.T) {
+	for text, want := range map[string]string{
+		"sql1:http": "The port of 'sql1:http' is not a number", "sql1:-1": "The port of 'sql1:-1' is not a number",
+		"sql1:80/tpc": "The protocol of 'sql1:80/tpc' is neither", "[::1]:80": "'[::1]' is an IPv6 address",
+		"[::1]": "'[::1]' is an IPv6 address", "fe80::1": "is an IPv6 address", "::1:80": "is an IPv6 address",
+		"http://sql1:80/": "is a URL and not a target", "https://contactsql.cloudapp.net": "is a URL and not a target",
+	} {
+		if _, err := lab.ParseTarget(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}
+
 // TestNamesStayUnique holds for any order of creation that members have names and addresses of their own.
 func TestNamesStayUnique(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -7,11 +7,14 @@ import (
 )
 
 // meant names the namespaces of which one answers when a target is reached: the member with its name, one of those behind the endpoint of a
-// cloud service's DNS name, the instance with a name of the platform's own name server. Nobody in particular is meant by an address, or by a
-// name that a name server of the user's own may have.
+// cloud service's DNS name, the instance with a name of the platform's own name server or of its own public address. Nobody in particular is
+// meant by an address, or by a name that a name server of the user's own may have.
 func (l *Lab) meant(t Target) []string {
 	if m, ok := l.Find(t.Name); ok {
 		return []string{m.ID()}
+	}
+	if d := l.stagingNamed(t.Name); d != nil {
+		return d.behind(t.Protocol, t.Port)
 	}
 	name := strings.ToLower(strings.TrimSuffix(t.Name, "."))
 	for _, s := range l.WebSites {
@@ -32,6 +35,11 @@ func (l *Lab) meant(t Target) []string {
 		for d := range s.deployments() {
 			if strings.EqualFold(s.NameOf(d), name) {
 				return d.behind(t.Protocol, t.Port)
+			}
+			for _, i := range d.Instances {
+				if strings.EqualFold(s.PublicNameOf(d, i), name) {
+					return []string{i.ID}
+				}
 			}
 		}
 	}

@@ -11,6 +11,12 @@ import (
 
 func TestMeant(t *testing.T) {
 	everything, connected := labtest.Everything(t), labtest.Connected(t)
+	must(t, connected.CreateHostedService(lab.HostedService{Name: "labelled", Location: "West US", VirtualNetwork: "West"}))
+	must(t, connected.CreateDeployment("labelled", lab.PackageDeployment{VirtualNetwork: "West", Roles: []lab.Role{{
+		Name: "Game", InstanceCount: 2, Subnet: "Data", PublicIPName: "game", PublicIPLabel: "play",
+	}}}))
+	labelled, _ := connected.CloudService("labelled")
+	own := labelled.PublicNameOf(labelled.Production, labelled.Production.Instances[1])
 	staging := connected.CloudServices[slices.IndexFunc(connected.CloudServices, func(s *lab.CloudService) bool { return s.Name == "shop" })].Staging
 	for _, tt := range []struct {
 		l    *lab.Lab
@@ -35,6 +41,8 @@ func TestMeant(t *testing.T) {
 		{connected, "desk:445", []string{"desk"}},
 		{connected, "shop.cloudapp.net:10101", []string{"Worker_IN_1"}},
 		{connected, staging.PrivateID + ".cloudapp.net:10101", []string{"shop.staging.Worker_IN_1"}},
+		{connected, own + ":22", []string{"Game_IN_1"}},
+		{connected, "shop.staging:10101", []string{"shop.staging.Worker_IN_1"}},
 		{connected, "Worker_IN_1.shop.internal.cloudapp.net:22", []string{"Worker_IN_1", "shop.staging.Worker_IN_1"}},
 		{connected, "data.cloudapp.net:9043", []string{"data1", "data2", "data3"}}, // internal alone
 	} {

@@ -1,22 +1,27 @@
 package lab
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"vnetlab/lab/spelling"
 )
 
 // An instance goes by the names
 //
-//	NAME                production alone
-//	SERVICE.NAME        production alone
+//	NAME                only production
+//	SERVICE.NAME        only production
 //	SERVICE.SLOT.NAME   of the slot that is said: production or staging
 //
-// where NAME is its host name in the cloud service. What a name means doesn't depend on what else exists: a name that two instances go by
-// means neither, and whoever uses it is told the longer ones. A swap moves the names with the slots. Internet hosts, web sites and
-// on-premises hosts go by their one name, which means them even where a virtual machine has the same host name.
+// where NAME is its host name in the cloud service. What a name means doesn't depend on what else exists: a name that
+// two instances go by means neither, and whoever uses it is told the longer ones. A swap moves the names with the
+// slots. Internet hosts, web sites and on-premises hosts go by their one name, which means them even where a virtual
+// machine has the same host name.
 
-// Staging deployments have SERVICE.staging in place of a DNS name, which is hard to guess and another one after each deployment.
+// Staging deployments have SERVICE.staging in place of a DNS name, which is hard to guess and another one after each
+// deployment.
 
 // GoesBy reports whether an instance with a host name, in a slot of a cloud service, goes by a name.
 func GoesBy(name, service string, slot Slot, hostName string) bool {
@@ -90,7 +95,25 @@ func (l *Lab) member(name string) (Member, *Error) {
 		return Member{Instance: at.instance}, nil
 	}
 	err = notFound("The lab %s has no instance, internet host or web site named %s.", l.Name, shorten(name))
+	if hint := l.serviceAsMember(name); hint != "" {
+		return Member{}, err.WithHint("%s", hint)
+	}
 	return Member{}, l.suggest(err, name, l.memberNames())
+}
+
+// serviceAsMember says what goes by the name of a cloud service, or by that of one of its slots, which is no member; nothing for another name.
+func (l *Lab) serviceAsMember(name string) string {
+	service, staging := strings.CutSuffix(name, "."+string(Staging))
+	s, ok := l.cloudService(service)
+	switch {
+	case !ok:
+		return ""
+	case staging && s.Staging == nil:
+		return fmt.Sprintf("The cloud service %s has no staging deployment.", s.Name)
+	case staging:
+		return fmt.Sprintf("The VIP of the staging deployment is %s as a target only.", name)
+	}
+	return fmt.Sprintf("The VIP of the cloud service %s goes by %s as a target.", s.Name, s.DNSName())
 }
 
 // instance finds an instance by its name, or refuses. Operations ask it of labs in the making, so it makes no index.
@@ -131,10 +154,11 @@ func (l *Lab) only(name string, all []place) (place, *Error) {
 
 // Ambiguous is the refusal of a name that several instances go by; longer are names that mean one of them each.
 func Ambiguous(name string, longer []string) *Error {
-	return badRequest("The name %s may mean %s.", shorten(name), either(longer)).WithHint("Write the one that is meant.")
+	return badRequest("The name %s may mean %s.", shorten(name), spelling.Or(longer)).WithHint("Write the one that is meant.")
 }
 
-// suggest adds to a refusal what may have been meant: those with the same host name in another slot, or what is spelt nearly like it.
+// suggest adds to a refusal what may have been meant: those with the same host name in another slot, or what is spelt
+// nearly like it.
 func (l *Lab) suggest(err *Error, name string, names []string) *Error {
 	if hint := l.sameHostName(name); hint != "" {
 		return err.WithHint("%s", hint)
@@ -142,7 +166,8 @@ func (l *Lab) suggest(err *Error, name string, names []string) *Error {
 	return didYouMean(err, name, names)
 }
 
-// sameHostName says which instances have a host name without going by it, or in another slot; nothing when there are none.
+// sameHostName says which instances have a host name without going by it, or in another slot; nothing when there are
+// none.
 func (l *Lab) sameHostName(name string) string {
 	all := l.index().byHost[name]
 	if service, rest, ok := strings.Cut(name, "."); ok && len(all) == 0 {
@@ -156,7 +181,7 @@ func (l *Lab) sameHostName(name string) string {
 	if len(all) == 0 {
 		return ""
 	}
-	return "Did you mean " + either(l.placeNames(all)) + "?"
+	return "Did you mean " + spelling.Or(l.placeNames(all)) + "?"
 }
 
 func (l *Lab) placeNames(all []place) []string {
@@ -167,17 +192,8 @@ func (l *Lab) placeNames(all []place) []string {
 	return names
 }
 
-// either joins names with "or".
-func either(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
-}
-
-// InstanceName returns the shortest name that means an instance of the lab, also of one as it was in another state of the lab. Of one that
-// is gone it is the id.
+// InstanceName returns the shortest name that means an instance of the lab, also of one as it was in another state of
+// the lab. Of one that is gone it is the id.
 func (l *Lab) InstanceName(i *Instance) string {
 	at, ok := l.place(i.ID)
 	if !ok || at.instance.Service != i.Service {
@@ -218,7 +234,8 @@ func (l *Lab) NamespaceName(namespace string) string {
 	return namespace
 }
 
-// CanonicalName returns the shortest of the names that mean the same member; false where the name means none, or several.
+// CanonicalName returns the shortest of the names that mean the same member; false where the name means none, or
+// several.
 func (l *Lab) CanonicalName(name string) (string, bool) {
 	m, ok := l.Find(name)
 	if !ok {
@@ -227,15 +244,16 @@ func (l *Lab) CanonicalName(name string) (string, bool) {
 	return l.MemberName(m), true
 }
 
-// readsAsInstance reports whether a name can only be that of an instance, so that nobody need look it up: no top-level domain of the DNS
-// has an underscore, and a service with a slot and a host name is none.
+// readsAsInstance reports whether a name can only be that of an instance, so that nobody need look it up: no top-level
+// domain of the DNS has an underscore, and a service with a slot and a host name is none.
 func (l *Lab) readsAsInstance(name string) bool {
 	labels := strings.Split(name, ".")
 	if strings.Contains(labels[len(labels)-1], "_") {
 		return true
 	}
 	_, ok := l.cloudService(labels[0])
-	return ok && (len(labels) == 2 || len(labels) == 3) && (labels[1] == string(Production) || labels[1] == string(Staging))
+	return ok && (len(labels) == 2 || len(labels) == 3) &&
+		(labels[1] == string(Production) || labels[1] == string(Staging))
 }
 
 // stagingNamed returns the staging deployment that goes by SERVICE.staging; nil: none.
@@ -251,7 +269,8 @@ func (l *Lab) stagingNamed(name string) *Deployment {
 	return s.Staging
 }
 
-// AddressNamed returns the address that a DNS name of the lab has, or SERVICE.staging; false where nothing has that name.
+// AddressNamed returns the address that a DNS name of the lab has, or SERVICE.staging; false where nothing has that
+// name.
 func (l *Lab) AddressNamed(name string) (netip.Addr, bool) {
 	if d := l.stagingNamed(name); d != nil && d.VIP.IsValid() {
 		return d.VIP, true
@@ -264,7 +283,8 @@ func (l *Lab) AddressNamed(name string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// SameNames reports whether everything in two states of a lab goes by the same names. It looks only at services that they don't share.
+// SameNames reports whether everything in two states of a lab goes by the same names. It looks only at services that
+// they don't share.
 func SameNames(a, b *Lab) bool {
 	if len(a.CloudServices) != len(b.CloudServices) || !slices.Equal(a.hostNames(), b.hostNames()) {
 		return false
@@ -285,7 +305,8 @@ func sameIDs(a, b *Deployment) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a == b || slices.EqualFunc(a.Instances, b.Instances, func(i, j *Instance) bool { return i == j || i.ID == j.ID })
+	same := func(i, j *Instance) bool { return i == j || i.ID == j.ID }
+	return a == b || slices.EqualFunc(a.Instances, b.Instances, same)
 }
 
 func (l *Lab) hostNames() (all []string) {

@@ -270,16 +270,22 @@ func ParseTarget(text string) (Target, error) {
 		protocol = string(emu.TCP)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
-	switch {
-	case !ok || name == "" || port == "":
-		return Target{}, badRequest("%s is not a target.", shorten(text)).WithHint("Write NAME:PORT, for example sql1:1433 or contactsql.cloudapp.net:57500.")
-	case err != nil || n == 0:
-		return Target{}, badRequest("The port of %s is not a number from 1 to 65535.", shorten(text))
-	case protocol != string(emu.TCP) && protocol != string(emu.UDP):
-		return Target{}, badRequest("The protocol of %s is neither tcp nor udp.", shorten(text))
+	for _, address := range []string{name, text} {
+		if a, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil && !a.Is4() {
+			return Target{}, badRequest("%s is an IPv6 address; a lab has only IPv4.", shorten(address))
+		}
 	}
-	if a, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil && !a.Is4() {
-		return Target{}, badRequest("%s is an IPv6 address; a lab has only IPv4.", shorten(name))
+	const form = "Write NAME:PORT, for example sql1:1433 or contactsql.cloudapp.net:57500."
+	switch {
+	case strings.Contains(text, "://"):
+		return Target{}, badRequest("%s is a URL and not a target.", shorten(text)).WithHint(form)
+	case !ok || name == "" || port == "":
+		return Target{}, badRequest("%s is not a target.", shorten(text)).WithHint(form)
+	case err != nil || n == 0:
+		return Target{}, badRequest("The port of %s is not a number from 1 to 65535.", shorten(text)).WithHint(form)
+	case protocol != string(emu.TCP) && protocol != string(emu.UDP):
+		return Target{}, badRequest("The protocol of %s is neither tcp nor udp.", shorten(text)).
+			WithHint("Write NAME:PORT or NAME:PORT/udp, for example sql1:1434/udp.")
 	}
 	return Target{Name: name, Port: uint16(n), Protocol: emu.Protocol(protocol)}, nil
 }

@@ -114,7 +114,7 @@ func didYouMean(err *Error, word string, candidates []string) *Error {
 		return err.WithHint("Did you mean %s?", c)
 	}
 	if len(candidates) > 0 && len(candidates) <= 20 {
-		return err.WithHint("There is: %s.", strings.Join(candidates, ", "))
+		return err.WithHint("%s.", spelling.ThereIs(candidates))
 	}
 	return err
 }

@@ -33,7 +33,7 @@ func (l *Lab) CreateAffinityGroup(g AffinityGroup) error {
 // checkLocation refuses what isn't a location of the platform. The text for none at all is the platform's.
 func checkLocation(location string) *Error {
 	if location == "" {
-		return badRequest("Location constraint name is empty or not specified")
+		return badRequest("Location constraint name is empty or not specified").WithHint("Name a location of the platform, such as West US.")
 	}
 	if !slices.Contains(Locations, location) {
 		return didYouMean(badRequest("The location %s is not a location of the platform.", shorten(location)), location, Locations)
@@ -189,12 +189,14 @@ func (n *VirtualNetwork) Subnet(name string) (Subnet, bool) {
 	return n.Subnets[i], true
 }
 
-func (n *VirtualNetwork) subnetNames() []string {
-	out := make([]string, len(n.Subnets))
-	for i, s := range n.Subnets {
-		out[i] = s.Name
+// subnetNames lists the subnets that instances can be in.
+func (n *VirtualNetwork) subnetNames() (names []string) {
+	for _, s := range n.Subnets {
+		if s.Name != gatewaySubnet {
+			names = append(names, s.Name)
+		}
 	}
-	return out
+	return names
 }
 
 // InUse tells whether a deployment is in the virtual network, and in the subnet where one is named.
@@ -288,12 +290,14 @@ func (l *Lab) DeleteAffinityGroup(name string) error {
 	}
 	for _, n := range l.VirtualNetworks {
 		if n.AffinityGroup == name {
-			return conflict("The affinity group %s is in use by the virtual network %s.", name, n.Name)
+			return conflict("The affinity group %s is in use by the virtual network %s.", name, n.Name).
+				WithHint("lab network delete %s", argument(n.Name))
 		}
 	}
 	for _, s := range l.CloudServices {
 		if s.AffinityGroup == name {
-			return conflict("The affinity group %s is in use by the cloud service %s.", name, s.Name)
+			return conflict("The affinity group %s is in use by the cloud service %s.", name, s.Name).
+				WithHint("lab service delete %s", argument(s.Name))
 		}
 	}
 	l.AffinityGroups = remove(l.AffinityGroups, g)

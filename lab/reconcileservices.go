@@ -59,7 +59,8 @@ func (r *reconciler) createService(w *CloudService) {
 	}})
 }
 
-// sameBalancer reports whether two internal load balancers are asked for alike: an address may be the platform's choice.
+// sameBalancer reports whether two internal load balancers are asked for alike: an address may be the platform's
+// choice.
 func sameBalancer(a, b *InternalLoadBalancer) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -106,7 +107,10 @@ func (r *reconciler) roleInstances(service string, slot Slot, d, to *Deployment)
 		}
 		r.guest(i, w)
 		for n, e := range w.Endpoints {
-			if n < len(i.Endpoints) && !reflect.DeepEqual(aclSettings(i.Endpoints[n].ACL), aclSettings(e.ACL)) && !sets[e.LoadBalancedSet] {
+			if n >= len(i.Endpoints) || sets[e.LoadBalancedSet] {
+				continue
+			}
+			if !reflect.DeepEqual(aclSettings(i.Endpoints[n].ACL), aclSettings(e.ACL)) {
 				r.do(SetEndpointACLOp{service, w.Name, e.Name, slot, e.ACL})
 				sets[e.LoadBalancedSet] = e.LoadBalancedSet != ""
 			}
@@ -119,7 +123,8 @@ func (r *reconciler) guest(i, w *Instance) {
 	if i.FirewallOff != w.FirewallOff || !reflect.DeepEqual(ruleTexts(i.Firewall), ruleTexts(w.Firewall)) {
 		r.do(SetFirewallOp{r.wanted.InstanceName(w), w.FirewallOff, w.Firewall})
 	}
-	r.operations = append(r.operations, furnish(r.wanted.InstanceName(w), i.Services, w.Services, i.Boundary, w.Boundary)...)
+	name := r.wanted.InstanceName(w)
+	r.operations = append(r.operations, furnish(name, i.Services, w.Services, i.Boundary, w.Boundary)...)
 }
 
 // state starts or stops a virtual machine.

@@ -36,7 +36,7 @@ func TestHints(t *testing.T) {
 			_, err := l.EmuTarget(lab.Target{Name: "contactsql.twin", Port: 80, Protocol: emu.TCP})
 			return err
 		}, "lab vm start contactsql.twin"},
-		{"role without a subnet", func(l *lab.Lab) error { return inNetwork(l, role("Web", 1, "", 80)) }, "There is: FrontEnd, BackEnd."},
+		{"role without a subnet", func(l *lab.Lab) error { return inNetwork(l, role("Web", 1, "", 80)) }, "There are: FrontEnd, BackEnd."},
 		{"role in a subnet that is full", func(l *lab.Lab) error { return inNetwork(l, role("Web", 4, "BackEnd", 80)) }, "The role Web asks for 4 instances."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,7 +7,10 @@ say() { printf '%s\n' "$*" >&2; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 need_root() {
-	[ "$(id -u)" = 0 ] || { say "${0##*/}: network namespaces need root: run  sudo scripts/${0##*/}"; exit 4; }
+	if [ "$(id -u)" != 0 ]; then
+		if command -v sudo >/dev/null; then say "${0##*/}: network namespaces need root: run  sudo $0"; else say "${0##*/}: network namespaces need root, and there is no sudo; as root:  $0"; fi
+		exit 4
+	fi
 	# sudo may keep the user's HOME; files of root have no place there.
 	if [ -z "${HOME:-}" ] || [ ! -O "$HOME" ]; then export HOME=/root; fi
 	called_by_sudo || return 0

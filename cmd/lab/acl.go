@@ -69,7 +69,7 @@ func endpointOwner(info live.Info, name, endpoint string) (live.HostInfo, error)
 			return h, nil
 		}
 	}
-	return live.HostInfo{}, missing(info, "endpoint of "+name, endpoint, endpointNames(info, []string{name}))
+	return live.HostInfo{}, missingFrom(name, "endpoint", endpoint, endpointNames(info, []string{name}))
 }
 
 // aclAnswer is the access control list of an endpoint, as JSON.

@@ -17,7 +17,7 @@ func (a *app) apply() *cobra.Command {
 		Short: "Make a running lab what a changed lab file says",
 		Long: `Make a running lab what a lab file says: the operations that lead there are printed, then done, all of them or none. Instances that the file
 leaves alone keep their programs and connections. What the platform forbids, such as moving a deployed service into a virtual network, is refused
-before anything happens. With --dry-run the operations are printed alone.`,
+before anything happens. With --dry-run they are only printed.`,
 		Example: "  sudo lab apply --dry-run lab.yaml\n  sudo lab apply lab.yaml",
 		Args:    want(1, 1, "a lab file"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -68,10 +68,10 @@ before anything happens. With --dry-run the operations are printed alone.`,
 // appliedTo reads a lab file and finds the running lab that it describes, with the notes on the file.
 func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, notes []labfile.Note,
 	err error) {
-	if err = needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
+	if err = needRoot(cmd, "only root may use the control socket of a lab"); err != nil {
 		return file, nil, nil, err
 	}
-	if file, err = labFile(cmd.Context(), arg); err != nil {
+	if file, err = a.labFile(cmd.Context(), arg); err != nil {
 		return file, nil, nil, err
 	}
 	loaded, err := file.Load(labfile.Options{})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,11 +16,12 @@ func (a *app) diff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff",
 		Short: "Show where the kernel differs from what the lab wants",
-		Long: `Read everything back that a running lab made in the kernel, and show what somebody else has changed: links, addresses, routes and routing
-rules, neighbours, switches of the kernel, nftables and iptables rules. With --repair make it what it should be again, and take away what was
-added by hand. What doesn't differ is left alone, with its programs and connections.
+		Long: `Read everything back that a running lab made in the kernel, and show what was changed by hand: links, addresses,
+routes and routing rules, neighbours, switches of the kernel, nftables and iptables rules. With --repair make it what it
+should be again, and take away what was added. What doesn't differ is left as it is, with its programs and connections.
 
-The exit status is 3 when there is a difference. With --repair it is 0 when nothing is left, and 1 when something could not be repaired.`,
+The exit status is 3 when there is a difference. With --repair it is 0 when nothing is left, and 1 when something could
+not be repaired.`,
 		Example:           "  sudo lab diff\n  sudo lab diff --repair",
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -69,7 +71,8 @@ func (a *app) repair(ctx context.Context, client *live.Client) error {
 		}
 		switch {
 		case len(r.Left) > 0:
-			a.stdout.printf("%s, %s\n", a.stdout.red(spelling.Count(len(r.Left), "difference")+" left"), spelling.Count(len(r.Repaired), "difference")+" repaired")
+			left := a.stdout.red(spelling.Count(len(r.Left), "difference") + " left")
+			a.stdout.printf("%s, %s repaired\n", left, spelling.Count(len(r.Repaired), "difference"))
 		case len(r.Repaired) > 0:
 			a.stdout.printf("%s  %s\n", a.stdout.green("repaired"), spelling.Count(len(r.Repaired), "difference"))
 		default:
@@ -121,12 +124,13 @@ func (a *app) driftLine(all []live.Difference) string {
 			places++
 		}
 	}
-	return a.stdout.red("the kernel differs from what the lab wants: "+spelling.Count(len(all), "difference")+" in "+spelling.Count(places, "namespace")) +
-		"; lab diff --repair mends it"
+	text := fmt.Sprintf("the kernel differs from what the lab wants: %s in %s",
+		spelling.Count(len(all), "difference"), spelling.Count(places, "namespace"))
+	return a.stdout.red(text) + "; lab diff --repair mends it"
 }
 
-// driftWithin is how long somebody who asks for something else waits for the comparison with the kernel, which takes that long in labs of about
-// a thousand instances.
+// driftWithin is how long somebody who asks for something else waits for the comparison with the kernel, which takes
+// that long in labs of about a thousand instances.
 const driftWithin = 500 * time.Millisecond
 
 // drift compares the kernel with the lab if that is quick; false: it isn't known.

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
 )
 
 type doctorAnswer struct {
@@ -47,9 +50,14 @@ func (a *app) printFeatures(answer doctorAnswer) {
 	o := a.stdout
 	t := table{}
 	missing := table{}
+	untried := 0
 	for _, f := range answer.Features {
 		result := o.green("ok")
-		if !f.OK {
+		switch {
+		case f.Untried:
+			result = "untried"
+			untried++
+		case !f.OK:
 			result = o.bold("missing")
 			if f.Required {
 				result = o.red("MISSING")
@@ -65,6 +73,9 @@ func (a *app) printFeatures(answer doctorAnswer) {
 		a.printTable(&missing)
 	}
 	switch {
+	case untried > 0 && os.Geteuid() != 0:
+		o.printf("\n%s\n%s\n", o.wrap(spelling.Count(untried, "feature")+" can be tried only as root:", 0),
+			"  "+a.called.asRoot([]string{"doctor"}))
 	case !answer.OK:
 		o.printf("\n%s\n", o.red("labs don't work on this machine"))
 	case len(missing.rows) > 0:

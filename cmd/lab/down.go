@@ -24,7 +24,7 @@ namespace, no file.`,
 		Args:              want(0, -1, ""),
 		ValidArgsFunction: completeLabs,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := needRoot(cmd, "labs are root's alone"); err != nil {
+			if err := needRoot(cmd, "only root may see and end labs"); err != nil {
 				return err
 			}
 			switch {

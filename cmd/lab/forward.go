@@ -37,16 +37,19 @@ target is closed. An address that other machines can reach gets a warning.`,
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd)
-			if err != nil {
-				return err
-			}
 			bind, err := parseBind(args[0])
 			if err != nil {
 				return err
 			}
+			if err := checkTarget(args[1]); err != nil {
+				return err
+			}
 			if strings.HasSuffix(args[1], "/udp") {
 				return usage("only TCP connections are forwarded, not %s", args[1])
+			}
+			client, err := a.client(cmd)
+			if err != nil {
+				return err
 			}
 			return a.forwardFrom(cmd.Context(), client, bind, live.ForwardRequest{From: from, To: args[1]})
 		},

@@ -12,7 +12,7 @@ func (a *app) logs() *cobra.Command {
 		Use:   "logs INSTANCE [SERVICE]",
 		Short: "Print what a program in an instance printed",
 		Long: `Print what the program of a service printed, with remarks on its starts and ends. The service is a name or a port, and isn't
-needed where an instance runs one program alone.`,
+needed where an instance runs only one program.`,
 		Example: `  sudo lab logs sql1
   sudo lab logs -f ContactManager.Web_IN_0`,
 		Args:              want(1, 2, "an instance and a service"),

@@ -18,7 +18,7 @@ func (a *app) ls() *cobra.Command {
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := needRoot(cmd, "labs are root's alone"); err != nil {
+			if err := needRoot(cmd, "only root may see and end labs"); err != nil {
 				return err
 			}
 			swept, err := live.Sweep()

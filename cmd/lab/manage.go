@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,12 +39,7 @@ func noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			var names []string
-			for _, c := range verbs {
-				names = append(names, c.Name())
-			}
-			return usage("%s has no verb %q", cmd.CommandPath(), args[0]).
-				orHint(spelling.DidYouMean(args[0], names), "the verbs are "+strings.Join(names, ", "))
+			return noVerb(cmd, args[0])
 		},
 	}
 	cmd.AddCommand(verbs...)
@@ -215,7 +209,13 @@ func (a *app) list(values any, t table, nothing string) error {
 
 // missing is the refusal of a name that the lab doesn't have.
 func missing(info live.Info, kind, name string, names []string) error {
-	err := &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf("The lab %s has no %s named '%.64s'.", info.Name, kind, name)}
+	return missingFrom("The lab "+info.Name, kind, name, names)
+}
+
+// missingFrom is the refusal of a name that something in the lab doesn't have.
+func missingFrom(owner, kind, name string, names []string) error {
+	message := fmt.Sprintf("%s has no %s named '%.64s'.", owner, kind, name)
+	err := &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: message}
 	if near, ok := spelling.Nearest(name, names); ok {
 		return err.WithHint("Did you mean %s?", near)
 	}
@@ -226,7 +226,7 @@ func missing(info live.Info, kind, name string, names []string) error {
 		}
 	}
 	if len(once) > 0 && len(once) <= 20 {
-		return err.WithHint("There is: %s.", strings.Join(once, ", "))
+		return err.WithHint("%s.", spelling.ThereIs(once))
 	}
 	return err
 }

@@ -35,10 +35,13 @@ func networks(info live.Info, _ []string) (names []string) {
 	return names
 }
 
+// subnetNames lists the names of the subnets that machines can be in, each once: networks have subnets of one name.
 func subnetNames(info live.Info, _ []string) (names []string) {
 	for _, n := range info.VirtualNetworks {
 		for _, s := range n.Subnets {
-			names = append(names, s.Name)
+			if s.Name != "GatewaySubnet" && !slices.Contains(names, s.Name) {
+				names = append(names, s.Name)
+			}
 		}
 	}
 	return names

@@ -26,7 +26,7 @@ them, each with the line of the lab file behind it. Nothing is started.`,
 		Args:              want(1, 1, "a lab file or the name of a scenario"),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			file, err := labFile(cmd.Context(), args[0])
+			file, err := a.labFile(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

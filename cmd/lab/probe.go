@@ -42,6 +42,9 @@ is interrupted; with --output json each line is a JSON document.`,
 			if err := wants.check(cmd); err != nil {
 				return err
 			}
+			if err := checkTarget(args[1]); err != nil {
+				return err
+			}
 			client, err := a.client(cmd)
 			if err != nil {
 				return err

@@ -20,8 +20,9 @@ import (
 
 // instanceNamesHelp is how instances are named, for the help of verbs that take such names.
 const instanceNamesHelp = `
-An instance goes by its host name or by SERVICE.NAME while it is in production, and by SERVICE.staging.NAME in staging, whatever else there
-is; a swap moves the names with the slots. A name that instances of two services have is refused, with the longer names that mean one of them.
+An instance goes by its host name or by SERVICE.NAME while it is in production, and by SERVICE.staging.NAME in staging,
+whatever else there is; a swap moves the names with the slots. A name that instances of two services have is refused,
+with the longer names that mean one of them.
 `
 
 // probeWants is what the flags of lab probe ask for beyond the verdict.
@@ -33,7 +34,8 @@ type probeWants struct {
 	interval time.Duration
 }
 
-// probeRetry is how long lab probe waits before it tries again, and probeInterval how long it does with --watch unless told.
+// probeRetry is how long lab probe waits before it tries again, and probeInterval how long it does with --watch unless
+// told.
 const (
 	probeRetry    = 200 * time.Millisecond
 	probeInterval = time.Second
@@ -41,7 +43,8 @@ const (
 
 func (w *probeWants) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringSliceVar(&w.verdicts, "expect", nil, "verdict that is expected, or several with commas between them; another one is exit status 3")
+	f.StringSliceVar(&w.verdicts, "expect", nil,
+		"verdict that is expected, or several with commas between them; another one is exit status 3")
 	f.StringVar(&w.by, "by", "", "rule that is expected to decide, by its id or its text; with --expect")
 	f.DurationVar(&w.timeout, "timeout", 0, "how long to try again until it is as expected, such as 30s; with --expect")
 	f.BoolVar(&w.watch, "watch", false, "try again and again, and print each change of the verdict")
@@ -49,7 +52,7 @@ func (w *probeWants) flags(cmd *cobra.Command) {
 	for _, flag := range []string{"by", "timeout", "interval"} {
 		register(cmd, flag)
 	}
-	if err := cmd.RegisterFlagCompletionFunc("expect", func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+	verdicts := func(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 		before := word[:strings.LastIndex(word, ",")+1]
 		var all []string
 		for _, v := range emu.Verdicts {
@@ -58,16 +61,14 @@ func (w *probeWants) flags(cmd *cobra.Command) {
 			}
 		}
 		return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	}); err != nil {
+	}
+	if err := cmd.RegisterFlagCompletionFunc("expect", verdicts); err != nil {
 		panic(err) // the flag is not there
 	}
 }
 
 // verdictList names all verdicts in a sentence.
-func verdictList() string {
-	names := verdictNames()
-	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
-}
+func verdictList() string { return spelling.Or(verdictNames()) }
 
 func verdictNames() (all []string) {
 	for _, v := range emu.Verdicts {
@@ -82,7 +83,8 @@ func (w *probeWants) check(cmd *cobra.Command) error {
 	for i, v := range w.verdicts {
 		w.verdicts[i] = strings.TrimSpace(v)
 		if !slices.Contains(emu.Verdicts, emu.Verdict(w.verdicts[i])) {
-			return usage("%q is not a verdict", w.verdicts[i]).orHint(spelling.DidYouMean(w.verdicts[i], verdictNames()), "a verdict is "+verdictList())
+			return usage("%q is not a verdict", w.verdicts[i]).
+				orHint(spelling.DidYouMean(w.verdicts[i], verdictNames()), "a verdict is "+verdictList())
 		}
 	}
 	expects := len(w.verdicts) > 0
@@ -96,7 +98,8 @@ func (w *probeWants) check(cmd *cobra.Command) error {
 	case given("by") && w.by == "":
 		return usage("--by needs the id or the text of a rule")
 	case given("by") && !slices.ContainsFunc(w.verdicts, decidedByRule):
-		return usage("no rule decides that a connection is %s", strings.Join(w.verdicts, " or ")).orHint("--by goes with --expect blocked or --expect no-backend")
+		return usage("no rule decides that a connection is %s", strings.Join(w.verdicts, " or ")).
+			orHint("--by goes with --expect blocked or --expect no-backend")
 	case given("timeout") && !expects:
 		return usage("--timeout goes with --expect")
 	case w.timeout < 0:
@@ -192,7 +195,9 @@ type watchedProbe struct {
 }
 
 // watchProbe tries a connection again and again, and prints each change of the verdict until it is interrupted.
-func (a *app) watchProbe(ctx context.Context, client *live.Client, request live.ProbeRequest, interval time.Duration) error {
+func (a *app) watchProbe(
+	ctx context.Context, client *live.Client, request live.ProbeRequest, interval time.Duration,
+) error {
 	p := a.places(ctx, client)
 	last := ""
 	for first := true; ; first = false {

@@ -25,6 +25,7 @@ type app struct {
 	stdout, stderr *output
 	format         string // of the flag --output
 	lab            string // of the flag --lab
+	stdinRead      bool   // as a lab file, which can be done once
 	called         invocation
 	// files are stdin, stdout and stderr of commands inside instances; nil: those of this process.
 	files []*os.File
@@ -138,6 +139,7 @@ privileges do not suffice; 130 interrupted.`,
 	root.SetCompletionCommandGroupID(aboutGroup)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	refuseUnknown(root)
 	return root
 }
 
@@ -158,34 +160,89 @@ func unknownVerb(root *cobra.Command, args []string) error {
 	if found, _, err := root.Find(args[:1]); err == nil && found != root {
 		return nil
 	}
-	var verbs []string
-	for _, c := range root.Commands() {
+	return usage("there is no verb %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs(root)), "lab help lists the verbs")
+}
+
+// verbs lists what a command may be followed by.
+func verbs(cmd *cobra.Command) (names []string) {
+	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
-			verbs = append(verbs, c.Name())
+			names = append(names, c.Name())
 		}
 	}
-	return usage("there is no verb %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs), "lab help lists the verbs")
+	return names
+}
+
+func isVerb(root *cobra.Command, name string) bool { return slices.Contains(verbs(root), name) }
+
+// refuseUnknown makes a misspelt topic of help, or shell of completion, an error. Cobra prints a help text instead, and is content.
+func refuseUnknown(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Short = "Print the help of a verb"
+			c.Long = "Print the help of a verb, as the verb with --help does."
+			c.Args = func(_ *cobra.Command, topic []string) error {
+				found, rest, err := root.Find(topic)
+				if err == nil && (len(rest) == 0 || !found.HasSubCommands()) {
+					return nil
+				}
+				if err != nil || found == root {
+					return unknownVerb(root, topic)
+				}
+				return noVerb(found, rest[0])
+			}
+		case "completion":
+			c.Short = "Print the completion script of a shell"
+			c.Args = cobra.ArbitraryArgs
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return cmd.Help()
+				}
+				return usage("there is no completion for %q", args[0]).
+					orHint(spelling.DidYouMean(args[0], verbs(c)), "the shells are "+spelling.And(verbs(c)))
+			}
+		}
+	}
+}
+
+// noVerb refuses a word that is no verb of a noun.
+func noVerb(noun *cobra.Command, word string) error {
+	return usage("%s has no verb %q", noun.CommandPath(), word).
+		orHint(spelling.DidYouMean(word, verbs(noun)), "the verbs are "+spelling.And(verbs(noun)))
 }
 
 // negative finds a negative number in the error for a flag that doesn't exist.
-var negative = regexp.MustCompile(`-[0-9]+$`)
+var negative = regexp.MustCompile(`(?:^| )(-[0-9]+)(?: [^-].*)?$`)
 
 // flagError says what is wrong with a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}
-	if number := negative.FindString(err.Error()); number != "" {
-		return usage("%s: %s is not a number that fits here: it must not be negative", cmd.CommandPath(), number).orHint(cmd.UseLine())
+	if number := negative.FindStringSubmatch(err.Error()); number != nil {
+		return usage("%s: %s is not a number that fits here: it must not be negative", cmd.CommandPath(), number[1]).orHint(cmd.UseLine())
 	}
 	hint := cmd.CommandPath() + " --help lists the flags"
+	if !cmd.HasParent() {
+		hint = "lab help lists the verbs"
+	}
 	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if near, ok := spelling.Nearest(unknown.GetSpecifiedName(), names); ok {
 			hint = fmt.Sprintf("did you mean \"--%s\"?", near)
+		} else if !cmd.HasParent() && isVerb(cmd, unknown.GetSpecifiedName()) {
+			hint = fmt.Sprintf("did you mean \"%s %s\"?", cmd.Name(), unknown.GetSpecifiedName())
 		}
+	case errors.As(err, &invalid) && slices.Contains([]string{"int", "uint16"}, invalid.GetFlag().Value.Type()):
+		return usage("%s: --%s %q is not a number", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).orHint(hint)
+	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "duration":
+		return usage("%s: --%s %q is not a length of time", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).
+			orHint("write it with a unit, such as 500ms, 30s or 2m")
 	}
 	return usage("%s: %v", cmd.CommandPath(), err).orHint(hint)
 }
@@ -256,7 +313,10 @@ func (c *choice) String() string { return *c.value }
 func (c *choice) Type() string   { return strings.Join(c.of, "|") }
 func (c *choice) Set(s string) error {
 	if !slices.Contains(c.of, s) {
-		return fmt.Errorf("must be %s", strings.Join(c.of, ", "))
+		if near := spelling.DidYouMean(s, c.of); near != "" {
+			return fmt.Errorf("must be %s; %s", spelling.Or(c.of), near)
+		}
+		return fmt.Errorf("must be %s", spelling.Or(c.of))
 	}
 	*c.value = s
 	return nil
@@ -264,7 +324,7 @@ func (c *choice) Set(s string) error {
 
 // client finds the running lab that a verb is about.
 func (a *app) client(cmd *cobra.Command) (*live.Client, error) {
-	if err := needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
+	if err := needRoot(cmd, "only root may use the control socket of a lab"); err != nil {
 		return nil, err
 	}
 	client, err := live.Find(a.lab)

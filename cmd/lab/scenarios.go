@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +33,11 @@ func (a *app) scenarios() *cobra.Command {
 				t.add(s.Name, s.Title)
 			}
 			a.printTable(&t)
-			a.stderr.printf("\n%s\n", a.advice("lab scenarios NAME prints a lesson, sudo lab run NAME runs it"))
+			before := "\n"
+			for _, hint := range []string{"lab scenarios NAME prints a lesson", "sudo lab run NAME runs it"} {
+				before += a.stderr.wrap(a.advice(hint), 0) + "\n"
+			}
+			a.stderr.printf("%s", before)
 			return nil
 		},
 	}
@@ -45,7 +48,7 @@ func (a *app) scenarios() *cobra.Command {
 func (a *app) lesson(name string) error {
 	if !isScenario(name) {
 		names := scenarioNames()
-		return usage("there is no scenario %q", name).orHint(spelling.DidYouMean(name, names), "the scenarios are "+strings.Join(names, ", "))
+		return usage("there is no scenario %q", name).orHint(spelling.DidYouMean(name, names), "the scenarios are "+spelling.And(names))
 	}
 	dir, err := scenarios.Materialise(name)
 	if err != nil {

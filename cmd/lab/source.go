@@ -15,11 +15,11 @@ import (
 )
 
 // labFile finds the lab file that an argument means: a file, - for standard input, or else a scenario by its name.
-func labFile(ctx context.Context, arg string) (labfile.Input, error) {
+func (a *app) labFile(ctx context.Context, arg string) (labfile.Input, error) {
 	info, err := os.Stat(arg)
 	switch {
 	case arg == "-", err == nil && !info.IsDir():
-		return readInput(ctx, arg)
+		return a.readInput(ctx, arg)
 	case err == nil && !isScenario(arg):
 		inside := filepath.Join(arg, scenarios.LabFile)
 		if _, err := os.Stat(inside); err == nil {
@@ -35,7 +35,7 @@ func labFile(ctx context.Context, arg string) (labfile.Input, error) {
 	}
 	names := scenarioNames()
 	return labfile.Input{}, usage("there is no file and no scenario %q", arg).
-		orHint(spelling.DidYouMean(arg, names), "the scenarios are "+strings.Join(names, ", "))
+		orHint(spelling.DidYouMean(arg, names), "the scenarios are "+spelling.And(names))
 }
 
 // stdinName is how standard input is called in messages.
@@ -43,7 +43,11 @@ const stdinName = "<stdin>"
 
 // readInput returns a lab file. What can be read only once, or means something else in another process, is read here: standard input, named
 // pipes and descriptors such as those of <(…).
-func readInput(ctx context.Context, path string) (labfile.Input, error) {
+func (a *app) readInput(ctx context.Context, path string) (labfile.Input, error) {
+	if path == "-" && a.stdinRead {
+		return labfile.Input{}, usage("standard input can be read only once").orHint("name - once only")
+	}
+	a.stdinRead = a.stdinRead || path == "-"
 	if path != "-" {
 		info, err := os.Stat(path)
 		if err != nil || info.Mode().IsRegular() && !ofThisProcess(path) {
@@ -92,7 +96,7 @@ func readOnce(ctx context.Context, path string) ([]byte, error) {
 		case err != nil:
 			err = usage("%s can't be read: %v", path, err)
 		case len(text) > labfile.MaxSize:
-			err = usage("%s is larger than %d MiB", path, labfile.MaxSize>>20)
+			err = usage("%s is larger than %d bytes, the most that a lab file may have", path, labfile.MaxSize)
 		}
 		done <- result{append([]byte{}, text...), err}
 	}()

@@ -19,6 +19,7 @@ import (
 	"vnetlab/lab/expect"
 	"vnetlab/lab/labfile"
 	"vnetlab/lab/live"
+	"vnetlab/lab/spelling"
 )
 
 // The steps of a lab file: commands of lab, run in this process against the running lab, with what must come of each.
@@ -193,9 +194,13 @@ func checkSteps(steps []labfile.Step) (wrong labfile.Errors) {
 		words, verb, err := stepVerb(root, step.Command)
 		if err == nil {
 			_, rest, _ := root.Find(words)
-			if err = verb.ParseFlags(rest); err == nil && verb.HasSubCommands() {
-				err = usage("%q names no verb of %s", step.Command, verb.CommandPath())
-			} else if err == nil {
+			if err = verb.ParseFlags(rest); err != nil {
+				err = flagError(verb, err)
+			} else if verb.HasSubCommands() {
+				word := strings.Join(verb.Flags().Args()[:min(1, verb.Flags().NArg())], "")
+				err = usage("%q names no verb of %s", step.Command, verb.CommandPath()).
+					orHint(spelling.DidYouMean(word, verbs(verb)), "the verbs are "+spelling.And(verbs(verb)))
+			} else {
 				err = verb.ValidateArgs(verb.Flags().Args())
 			}
 			if watch := verb.Flags().Lookup("watch"); err == nil && watch != nil && watch.Changed {

@@ -34,7 +34,10 @@ func (a *app) printTable(t *table) {
 		}
 	}
 	if len(hidden) > 0 {
-		a.stderr.printf("%s\n", a.stderr.faint("left out for want of width: "+strings.Join(hidden, ", ")+"; -o wide has all"))
+		remark := a.stderr.wrap("left out for want of width: "+strings.Join(hidden, ", ")+"; -o wide has all", 0)
+		for line := range strings.SplitSeq(remark, "\n") {
+			a.stderr.printf("%s\n", a.stderr.faint(line))
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ The exit status is 3 when an expectation failed, or a file describes another lab
 			return nil, cobra.ShellCompDirectiveDefault
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
-			if err := needRoot(cmd, "the control socket of a lab is root's alone"); err != nil {
+			if err := needRoot(cmd, "only root may use the control socket of a lab"); err != nil {
 				return err
 			}
 			result, err := a.testRunning(cmd, files)
@@ -67,7 +67,7 @@ func failedExpectation(failed int) error {
 func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error) {
 	var inputs []*labfile.Input // nil: what the lab itself expects
 	for _, file := range files {
-		input, err := readInput(cmd.Context(), file)
+		input, err := a.readInput(cmd.Context(), file)
 		if err != nil {
 			return labResult{}, err
 		}

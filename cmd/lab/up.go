@@ -69,7 +69,7 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 	if err := needRoot(cmd, "it makes network namespaces"); err != nil {
 		return nil, started{}, err
 	}
-	file, err := labFile(cmd.Context(), arg)
+	file, err := a.labFile(cmd.Context(), arg)
 	if err != nil {
 		return nil, started{}, err
 	}

@@ -35,7 +35,7 @@ standard input; the paths in it are relative to the current folder.`,
 			var answer validAnswer
 			var wrong labfile.Errors
 			for _, arg := range args {
-				file, err := labFile(cmd.Context(), arg)
+				file, err := a.labFile(cmd.Context(), arg)
 				if err != nil {
 					return err
 				}

@@ -45,7 +45,7 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 	flags.StringVar(&request.service, "service", "", "cloud service of the machine")
 	a.flagNames(cmd, "service", cloudServices)
 	a.placeFlags(cmd, &request.location, &request.affinityGroup)
-	flags.StringVar(&request.network, "network", "", "virtual network for the deployment; with the first machine of a service alone")
+	flags.StringVar(&request.network, "network", "", "virtual network for the deployment; only with the first machine of a service")
 	a.flagNames(cmd, "network", networks)
 	flags.StringVar(&request.subnet, "subnet", "", "subnet of the virtual network")
 	a.flagNames(cmd, "subnet", subnetNames)
@@ -55,10 +55,10 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 	flags.StringArrayVar(&request.endpoints, "endpoint", nil, "endpoint, as PROTO:PUBLIC:LOCAL[,set=NAME][,…]; may be repeated")
 	flags.StringArrayVar(&request.listen, "listen", nil, "port to listen on, as PORT or PORT/udp; may be repeated")
 	flags.StringVar(&request.run, "run", "", "program that listens on the first --listen instead of the built-in listener")
-	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated; off alone turns it off")
-	flags.StringVar(&request.reservedIP, "reserved-ip", "", "reserved IP for the VIP; with the first machine of a service alone")
+	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated; off turns it off")
+	flags.StringVar(&request.reservedIP, "reserved-ip", "", "reserved IP for the VIP; only with the first machine of a service")
 	a.flagNames(cmd, "reserved-ip", reservedIPs)
-	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; with the first machine of a service alone")
+	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; only with the first machine of a service")
 	flags.StringVar(&request.publicIP, "public-ip", "", "name of a public address of the machine's own")
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
 		if request.service == "" && request.location == "" && request.affinityGroup == "" {

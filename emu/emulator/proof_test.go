@@ -14,7 +14,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// TestRuleIDsNameRules has a network with two rules of one id refused before anything is made, and a change that leads to one.
+// TestRuleIDsNameRules has a network with two rules of one id refused before anything is made, and a change that leads
+// to one.
 func TestRuleIDsNameRules(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	twice := func() *emu.Network {
@@ -38,8 +39,9 @@ func TestRuleIDsNameRules(t *testing.T) {
 	}
 }
 
-// TestUpdatesAreNoDrift changes rules, hosts and lines all the time, in the very namespaces that report drops. A blocked probe is blocked before,
-// between and after, by the rule of the network of that time; never does a change of ours pass for one by hand.
+// TestUpdatesAreNoDrift changes rules, hosts and lines all the time, in the very namespaces that report drops. A
+// blocked probe is blocked before, between and after, by the rule of the network of that time; never does a change of
+// ours pass for one by hand.
 func TestUpdatesAreNoDrift(t *testing.T) {
 	at := func(step int) *emu.Network {
 		n := kerneltest.Subnets(1, 3+step%2)
@@ -102,7 +104,8 @@ func TestUpdatesAreNoDrift(t *testing.T) {
 	}
 }
 
-// TestDriftIsSeen changes rules by hand in a running network: the emulator's probes say so, and that all is well again after a repair.
+// TestDriftIsSeen changes rules by hand in a running network: the emulator's probes say so, and that all is well again
+// after a repair.
 func TestDriftIsSeen(t *testing.T) {
 	n := network(builtIn)
 	e := start(t, n, Options{})

@@ -26,11 +26,15 @@ type Feature struct {
 	Detail   string `json:"detail,omitempty"` // what was found, or what went wrong
 	Cost     string `json:"cost"`             // what is lost without it
 	Remedy   string `json:"remedy"`           // how to get it
+	Untried  bool   `json:"untried"`          // for want of privileges: whether the machine has it is not known
 }
+
+// ErrUntried is why a feature isn't OK that was not tried.
+var ErrUntried = errors.New("not tried: it needs root")
 
 // Check tries each feature once. What it makes for that is gone when it returns, or goes with its namespaces.
 func Check(ctx context.Context) []Feature {
-	privilege := try("privileges", "no lab can start", "run as root: sudo lab …", privileges)
+	privilege := try("privileges", "no lab can start", "run it as root; in a container, give it these capabilities (--privileged)", privileges)
 	all := []Feature{
 		privilege,
 		try("iptables", "guest firewalls can't be loaded", "apt-get install iptables", func() (string, error) { return version(ctx, "iptables") }),
@@ -40,13 +44,13 @@ func Check(ctx context.Context) []Feature {
 	}
 	for _, p := range probes(ctx) {
 		if !privilege.OK {
-			p.probe = func() (string, error) { return "", errors.New("not tried: it needs the privileges") }
+			p.probe = func() (string, error) { return "", ErrUntried }
 		}
 		all = append(all, try(p.name, p.cost, p.remedy, p.probe))
 	}
 	switches := func() (string, error) {
 		if !privilege.OK {
-			return "", errors.New("not tried: it needs the privileges")
+			return "", ErrUntried
 		}
 		return "", trySwitch()
 	}
@@ -61,7 +65,9 @@ func try(name, cost, remedy string, probe func() (string, error)) Feature {
 	if err != nil {
 		detail = oneLine(err.Error())
 	}
-	return Feature{Name: name, OK: err == nil, Required: true, Detail: detail, Cost: cost, Remedy: remedy}
+	return Feature{
+		Name: name, OK: err == nil, Required: true, Detail: detail, Cost: cost, Remedy: remedy, Untried: errors.Is(err, ErrUntried),
+	}
 }
 
 func optional(f Feature) Feature {

@@ -148,6 +148,18 @@ func TestDiffNamesWhatChanged(t *testing.T) {
 		{"reverse path of a device", "edge", "echo 1 > /proc/sys/net/ipv4/conf/main/rp_filter", "edge: link main rp_filter: wanted none, found 1"},
 		{"forwarding host", host, "echo 1 > /proc/sys/net/ipv4/ip_forward", "host-0-0: sysctl net/ipv4/ip_forward value: wanted 0, found 1"},
 		{"TTL", host, "echo 1 > /proc/sys/net/ipv4/ip_default_ttl", "host-0-0: sysctl net/ipv4/ip_default_ttl value: wanted 64, found 1"},
+		{"echo", host, "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all", "host-0-0: sysctl net/ipv4/icmp_echo_ignore_all value: wanted 0, found 1"},
+		{"deaf host", host, "echo 8 > /proc/sys/net/ipv4/conf/eth0/arp_ignore", "host-0-0: link eth0 arp_ignore: wanted none, found 8"},
+		{"deaf hosts", host, "echo 8 > /proc/sys/net/ipv4/conf/all/arp_ignore", "host-0-0: sysctl net/ipv4/conf/all/arp_ignore value: wanted 0, found 8"},
+		{"answers for others", "edge", "echo 1 > /proc/sys/net/ipv4/conf/main/proxy_arp", "edge: link main proxy_arp: wanted none, found 1"},
+		{
+			"forgets flows", "edge", "echo 1 > /proc/sys/net/netfilter/nf_conntrack_udp_timeout_stream",
+			"edge: sysctl net/netfilter/nf_conntrack_udp_timeout_stream value: wanted 120, found 1",
+		},
+		{
+			"forgets handshakes", "edge", "echo 1 > /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent",
+			"edge: sysctl net/netfilter/nf_conntrack_tcp_timeout_syn_sent value: wanted 120, found 1",
+		},
 		{"firewall of none", "edge", "iptables -A INPUT -j DROP", "edge: nftables table ip filter is not wanted: found it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

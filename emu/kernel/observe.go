@@ -170,11 +170,11 @@ func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallRead
 	f := newFacts()
 	r := reader{facts: f, names: map[int]string{}, router: spec != nil && spec.Kind == emu.Router}
 	if err := n.Do(func() (err error) {
-		all := routerSysctls
+		all := append(slices.Clip(routerSysctls), untouchedSysctls...)
 		if spec != nil {
-			all = sysctls(spec)
+			all = comparedSysctls(spec)
 		}
-		if err := files.read(append(slices.Clip(all), untouchedSysctls...), func(key, value string) {
+		if err := files.read(all, func(key, value string) {
 			r.objects[sysctlObject(key)] = properties{"value": value}
 		}); err != nil {
 			return err

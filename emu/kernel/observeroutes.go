@@ -19,8 +19,8 @@ type raw []byte
 func (r raw) Len() int          { return len(r) }
 func (r raw) Serialize() []byte { return r }
 
-// readRoutes reads the routes of all tables. Those that the kernel makes with an address are no objects of their own: of an address whose routes
-// somebody deleted it is said what was lost.
+// readRoutes reads the routes of all tables. Those that the kernel makes with an address are no objects of their own:
+// of an address whose routes somebody deleted it is said what was lost.
 func (r *reader) readRoutes() error {
 	ask := nl.NewRtMsg()
 	ask.Family, ask.Table, ask.Protocol, ask.Scope, ask.Type = unix.AF_INET, 0, 0, 0, 0
@@ -135,14 +135,16 @@ func (r *reader) makesRoutes(a netip.Prefix, device string, index int, up bool) 
 
 func addressRoute(table, kind, scope uint8, destination netip.Prefix, source netip.Addr, index int) request {
 	m := nl.NewRtMsg()
-	m.Family, m.Dst_len, m.Table, m.Protocol, m.Scope, m.Type = unix.AF_INET, uint8(destination.Bits()), table, unix.RTPROT_KERNEL, scope, kind
+	m.Family, m.Dst_len, m.Table, m.Protocol = unix.AF_INET, uint8(destination.Bits()), table, unix.RTPROT_KERNEL
+	m.Scope, m.Type = scope, kind
 	return newRequest(fmt.Sprintf("add route to %s", destination), unix.RTM_NEWROUTE, unix.NLM_F_CREATE, m,
 		nl.NewRtAttr(unix.RTA_DST, destination.Addr().AsSlice()),
 		nl.NewRtAttr(unix.RTA_PREFSRC, source.AsSlice()),
 		nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
 }
 
-// takeAway notes the request that deletes an object: the message that described it, with what is not for deleting changed.
+// takeAway notes the request that deletes an object: the message that described it, with what is not for deleting
+// changed.
 func (r *reader) takeAway(object string, kind int, message []byte, change func([]byte)) {
 	if r.away == nil {
 		return
@@ -166,7 +168,8 @@ var firstTables = map[uint32]uint32{0: unix.RT_TABLE_LOCAL, 32766: unix.RT_TABLE
 
 func ruleObject(text string) string { return "routing rule " + text }
 
-// markedRule names the rule that leads packets with a mark to the table of that number, whatever its place among the others.
+// markedRule names the rule that leads packets with a mark to the table of that number, whatever its place among the
+// others.
 func markedRule(mark uint32) string { return ruleObject(fmt.Sprintf("of mark %#x", mark)) }
 
 // readRules reads the rules of policy routing.
@@ -176,7 +179,8 @@ func (r *reader) readRules() error {
 	return r.dump(unix.RTM_GETRULE, ruleHeader, []nl.NetlinkRequestData{ask}, func(m []byte, attrs attributes) error {
 		object := ruleObject(ruleText(m, attrs))
 		table, mark := ruleTable(m, attrs), attrs.number(nl.FRA_FWMARK)
-		if mark == table && mark != 0 && object == ruleObject(fmt.Sprintf("%d fwmark %#x lookup %s", attrs.number(nl.FRA_PRIORITY), mark, tableName(table))) {
+		marked := fmt.Sprintf("%d fwmark %#x lookup %s", attrs.number(nl.FRA_PRIORITY), mark, tableName(table))
+		if mark == table && mark != 0 && object == ruleObject(marked) {
 			object = markedRule(mark)
 		}
 		r.objects[object] = properties{}
@@ -226,7 +230,8 @@ func ruleText(m []byte, attrs attributes) string {
 		parts = append(parts, fmt.Sprintf("action %d", action))
 	}
 	known := []uint16{
-		nl.FRA_PRIORITY, nl.FRA_SRC, nl.FRA_DST, nl.FRA_FWMARK, nl.FRA_FWMASK, nl.FRA_IIFNAME, nl.FRA_OIFNAME, nl.FRA_TABLE, nl.FRA_PROTOCOL, nl.FRA_PAD,
+		nl.FRA_PRIORITY, nl.FRA_SRC, nl.FRA_DST, nl.FRA_FWMARK, nl.FRA_FWMASK, nl.FRA_IIFNAME, nl.FRA_OIFNAME,
+		nl.FRA_TABLE, nl.FRA_PROTOCOL, nl.FRA_PAD,
 	}
 	for _, t := range slices.Sorted(maps.Keys(attrs)) {
 		unset := t == nl.FRA_SUPPRESS_PREFIXLEN && attrs.number(t) == ^uint32(0) || strings.Trim(string(attrs[t]), "\x00") == ""

@@ -22,11 +22,13 @@ type Repair struct {
 	Errors []string `json:"errors"`
 }
 
-// repairRounds is how often a repair looks at what is left. A link that was down has lost its routes, which come back after it.
+// repairRounds is how often a repair looks at what is left. A link that was down has lost its routes, which come back
+// after it.
 const repairRounds = 5
 
-// Repair makes the kernel again what a network wants. It touches only what differs: programs and connections of other namespaces don't notice,
-// and a table of rules is replaced in one transaction. What others have added it takes away. The network must be the one that the state has.
+// Repair makes the kernel again what a network wants. It touches only what differs: programs and connections of other
+// namespaces don't notice, and a table of rules is replaced in one transaction. What others have added it takes away.
+// The network must be the one that the state has.
 func (s *State) Repair(ctx context.Context, want *emu.Network) (*Repair, error) {
 	s.updating.Lock()
 	defer s.updating.Unlock()
@@ -218,14 +220,14 @@ func endsIn(want *emu.Network, namespace string) (all []emu.LinkEnd) {
 // sysctls writes the values that differ, also those of devices.
 func (r *repairRun) sysctls(site *repairSite) error {
 	var all []sysctl
-	for _, s := range append(slices.Clip(sysctls(site.spec)), untouchedSysctls...) {
+	for _, s := range comparedSysctls(site.spec) {
 		if site.differs(func(d Difference) bool { return d.of == sysctlObject(s.key) }) {
 			all = append(all, s)
 		}
 	}
 	for _, d := range site.differences {
 		device, isLink := strings.CutPrefix(d.of, linkObject(""))
-		for _, s := range routerSwitches {
+		for _, s := range deviceSwitches {
 			if isLink && d.property == s.name {
 				all = append(all, sysctl{fmt.Sprintf("ipv4/conf/%s/%s", device, s.name), fmt.Sprint(s.wanted)})
 			}

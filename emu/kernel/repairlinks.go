@@ -14,7 +14,9 @@ import (
 // takeAway takes away what isn't wanted, and what is there otherwise than wanted and can't be changed.
 func (r *repairRun) takeAway(site *repairSite) {
 	// Users before what they use.
-	order := []string{ruleObject(""), "queueing discipline ", "route ", "neighbour ", "station ", "address ", linkObject("")}
+	order := []string{
+		ruleObject(""), "queueing discipline ", "route ", "neighbour ", "station ", "address ", linkObject(""),
+	}
 	for _, kind := range order {
 		var done []string
 		for _, d := range site.differences {
@@ -48,7 +50,8 @@ func (r *repairRun) links() {
 		for _, e := range []emu.TunnelEnd{t.A, t.B} {
 			if site := r.sites[e.Namespace]; site != nil && site.has(linkObject(e.Device)) &&
 				site.differs(func(d Difference) bool { return d.of == linkObject(e.Device) }) {
-				r.do(site, setLink(e.Device, site.index[e.Device], unix.IFF_UP, unix.IFF_UP, nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(emu.TunnelMTU))))
+				mtu := nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(emu.TunnelMTU))
+				r.do(site, setLink(e.Device, site.index[e.Device], unix.IFF_UP, unix.IFF_UP, mtu))
 			}
 		}
 	}

@@ -19,7 +19,8 @@ const (
 
 var filterObject = tableObject("ip", filterTable)
 
-// rules deletes foreign tables and, where the namespace's own differs, puts that in the place of what is there, all in one transaction.
+// rules deletes foreign tables and, where the namespace's own differs, puts that in the place of what is there, all in
+// one transaction.
 func (r *repairRun) rules(site *repairSite) error {
 	guarded, own := site.spec.Firewall != nil, false
 	wanted := possible(site.spec.Rulesets())
@@ -91,7 +92,8 @@ func (r *repairRun) firewall(ctx context.Context, site *repairSite) error {
 	if site.spec.Firewall == nil || !asleep && !site.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofIptables) }) {
 		return nil
 	}
-	// One load replaces the table at once. What iptables has no words for it doesn't replace; then the table has to go first.
+	// One load replaces the table at once. What iptables has no words for it doesn't replace; then the table has to go
+	// first.
 	if asleep || r.round > 0 {
 		if err := site.dropFilter(); err != nil {
 			return err

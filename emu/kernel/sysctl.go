@@ -23,6 +23,9 @@ var (
 	hostSysctls = []sysctl{
 		{"ipv6/conf/all/disable_ipv6", "1"}, // sets default too
 		{"ipv4/ip_forward", "0"},
+		// Who is asked for its address answers.
+		{"ipv4/conf/all/arp_ignore", "0"},
+		{"ipv4/conf/default/arp_ignore", "0"},
 		unlimitedICMP,
 	}
 	routerSysctls = []sysctl{
@@ -31,6 +34,11 @@ var (
 		// Routes of a lab need not be symmetric.
 		{"ipv4/conf/all/rp_filter", "0"},
 		{"ipv4/conf/default/rp_filter", "0"},
+		// It answers those who ask for its address, and for no other.
+		{"ipv4/conf/all/arp_ignore", "0"},
+		{"ipv4/conf/default/arp_ignore", "0"},
+		{"ipv4/conf/all/proxy_arp", "0"},
+		{"ipv4/conf/default/proxy_arp", "0"},
 		// A gateway in its own subnet must not tell hosts of a shorter way: every packet passes its rules.
 		{"ipv4/conf/all/send_redirects", "0"},
 		{"ipv4/conf/default/send_redirects", "0"},
@@ -44,8 +52,23 @@ var (
 	}
 )
 
-// untouchedSysctls are as the kernel makes them in each namespace.
-var untouchedSysctls = []sysctl{{"ipv4/ip_default_ttl", "64"}}
+// What the kernel makes the same in each namespace, whatever the host has: nobody writes it, but a change of it decides
+// who reaches whom, or how long.
+var (
+	untouchedSysctls = []sysctl{{"ipv4/ip_default_ttl", "64"}, {"ipv4/icmp_echo_ignore_all", "0"}}
+	untouchedRouter  = append(slices.Clip(untouchedSysctls),
+		sysctl{"netfilter/nf_conntrack_tcp_be_liberal", "0"},
+		sysctl{"netfilter/nf_conntrack_icmp_timeout", "30"},
+		sysctl{"netfilter/nf_conntrack_udp_timeout", "30"},
+		sysctl{"netfilter/nf_conntrack_udp_timeout_stream", "120"},
+		sysctl{"netfilter/nf_conntrack_tcp_timeout_syn_sent", "120"},
+		sysctl{"netfilter/nf_conntrack_tcp_timeout_syn_recv", "60"},
+		sysctl{"netfilter/nf_conntrack_tcp_timeout_fin_wait", "120"},
+		sysctl{"netfilter/nf_conntrack_tcp_timeout_close_wait", "60"},
+		sysctl{"netfilter/nf_conntrack_tcp_timeout_last_ack", "30"},
+		sysctl{"netfilter/nf_conntrack_tcp_timeout_time_wait", "120"},
+	)
+)
 
 // unlimitedICMP lifts the kernel's limits of ICMP errors, one in a second to each target: a closed UDP port must refuse everyone who
 // asks, however many ask at once.
@@ -60,6 +83,14 @@ func sysctls(n *emu.Namespace) []sysctl {
 		return append(slices.Clip(routerSysctls), sysctl{establishedTimeout, strconv.Itoa(n.EstablishedTimeout)})
 	}
 	return routerSysctls
+}
+
+// comparedSysctls are the values of a namespace that are read back.
+func comparedSysctls(n *emu.Namespace) []sysctl {
+	if n.Kind == emu.Host {
+		return append(slices.Clip(sysctls(n)), untouchedSysctls...)
+	}
+	return append(slices.Clip(sysctls(n)), untouchedRouter...)
 }
 
 const establishedTimeout = "netfilter/nf_conntrack_tcp_timeout_established"

@@ -189,7 +189,7 @@ func tunnelFeatures(privileged bool) []Feature {
 	in := func(add func(*Namespace) error) func() (string, error) {
 		return func() (_ string, err error) {
 			if !privileged {
-				return "", errors.New("not tried: it needs the privileges")
+				return "", ErrUntried
 			}
 			n, err := newNamespace("probe", func() error { return nil })
 			if err != nil {

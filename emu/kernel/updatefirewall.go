@@ -59,7 +59,8 @@ func (e *firewallEditor) load(ctx context.Context, f *emu.Firewall) error {
 	return r.load(ctx, e.Namespace, f.String())
 }
 
-// clear ends the firewall. Of the iptables that works by nftables no table is left, and so no trace; of the older one an empty table.
+// clear ends the firewall. Of the iptables that works by nftables no table is left, and so no trace; of the older one
+// an empty table.
 func (e *firewallEditor) clear() error {
 	return e.Do(func() error {
 		c, err := nftables.New()
@@ -90,8 +91,9 @@ func (e *firewallEditor) clear() error {
 	})
 }
 
-// edit inserts the rules that are new and then deletes those that are gone, one by one, so that what stays is never without its rule. Rules that
-// somebody else has put between them stay where they are, and those that somebody has taken away are not missed.
+// edit inserts the rules that are new and then deletes those that are gone, one by one, so that what stays is never
+// without its rule. Rules that somebody else has put between them stay where they are, and those that somebody has
+// taken away are not missed.
 func (e *firewallEditor) edit(ctx context.Context, from, to []string) error {
 	actual, err := e.actual(from)
 	if err != nil {
@@ -111,8 +113,8 @@ func (e *firewallEditor) edit(ctx context.Context, from, to []string) error {
 	return nil
 }
 
-// actual gives the rules that the kernel has. Starting iptables takes longer than all else: where there are as many rules as there should be,
-// they are taken for those.
+// actual gives the rules that the kernel has. Starting iptables takes longer than all else: where there are as many
+// rules as there should be, they are taken for those.
 func (e *firewallEditor) actual(wanted []string) ([]string, error) {
 	var c *nftables.Conn
 	if err := e.Do(func() (err error) {
@@ -143,8 +145,8 @@ type placed struct {
 	line  string
 }
 
-// edits gives the rules to insert and those to delete, each with its place at the moment of its turn, so that a chain which has the rules of
-// from, and perhaps others, has those of to and the same others.
+// edits gives the rules to insert and those to delete, each with its place at the moment of its turn, so that a chain
+// which has the rules of from, and perhaps others, has those of to and the same others.
 func edits(from, to, actual []string) (inserts, deletes []placed) {
 	at := make([]int, len(from)) // places in actual, from 0; -1: somebody has deleted it
 	for i := range at {

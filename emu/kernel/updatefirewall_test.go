@@ -61,7 +61,8 @@ func TestEdits(t *testing.T) {
 	})
 }
 
-// A firewall that somebody has changed by hand is edited as it is: what they did stays and is found, and the end stays the end.
+// A firewall that somebody has changed by hand is edited as it is: what they did stays and is found, and the end stays
+// the end.
 func TestUpdateOfAChangedFirewall(t *testing.T) {
 	from := kerneltest.Subnets(1, 1)
 	s := apply(t, from)

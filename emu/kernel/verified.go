@@ -11,8 +11,8 @@ import (
 	"vnetlab/emu"
 )
 
-// verifiedRules are rules that were found to be as they should be, with the number of the last transaction of nftables before that. As long as
-// the kernel has that number they needn't be read again.
+// verifiedRules are rules that were found to be as they should be, with the number of the last transaction of nftables
+// before that. As long as the kernel has that number they needn't be read again.
 type verifiedRules struct {
 	ruleset    *emu.Ruleset
 	switches   *emu.Ruleset
@@ -34,7 +34,8 @@ func (n *Namespace) verify(spec *emu.Namespace, found *facts) {
 }
 
 func (v *verifiedRules) same(o *verifiedRules) bool {
-	return v.ruleset == o.ruleset && v.switches == o.switches && v.firewall == o.firewall && v.generation == o.generation
+	return v.ruleset == o.ruleset && v.switches == o.switches && v.firewall == o.firewall &&
+		v.generation == o.generation
 }
 
 // compareRest compares a namespace whose rules are known to be as they should be; ok says that they are.

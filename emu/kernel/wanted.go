@@ -3,7 +3,6 @@ package kernel
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/google/nftables"
 
@@ -91,7 +90,7 @@ func wantedAlone(n *emu.Namespace, rules bool) (*facts, error) {
 	for _, e := range n.Neighbors {
 		f.objects[neighborObject(e.Address, e.Device)] = properties{"mac": e.MAC.String()}
 	}
-	for _, s := range append(slices.Clip(sysctls(n)), untouchedSysctls...) {
+	for _, s := range comparedSysctls(n) {
 		f.objects[sysctlObject(s.key)] = properties{"value": s.value}
 	}
 	if !rules {

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Version names a state of what decides in a namespace. Two versions of one watch are equal where nothing was changed between them: no rule of
-// nftables, that of iptables-nft included, and no link, address, route, routing rule or forwarding switch. It doesn't see neighbours, nor the
-// rules of the older iptables.
+// Version names a state of what decides in a namespace. Two versions of one watch are equal where nothing was changed
+// between them: no rule of nftables, that of iptables-nft included, and no link, address, route, routing rule or
+// forwarding switch. It doesn't see neighbours, nor the rules of the older iptables.
 type Version struct {
 	rules uint32 // the kernel's number of the generation of nftables rules; each transaction takes the next
 	rest  uint64 // how often something else was heard of
 }
 
-// Watch sees whether a namespace is changed. Its sockets hold the namespace as long as it is open. Its methods may be called from many
-// goroutines at once.
+// Watch sees whether a namespace is changed. Its sockets hold the namespace as long as it is open. Its methods may be
+// called from many goroutines at once.
 type Watch struct {
 	mu     sync.Mutex
 	rules  int // socket that asks for the generation; -1: closed
@@ -43,10 +43,12 @@ func (n *Namespace) Watch() (w *Watch, err error) {
 		if w.rules, err = newRulesSocket(); err != nil {
 			return err
 		}
-		if w.events, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE); err != nil {
+		w.events, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+		if err != nil {
 			return os.NewSyscallError("netlink socket", err)
 		}
-		return os.NewSyscallError("netlink bind", unix.Bind(w.events, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: watchedGroups}))
+		groups := &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: watchedGroups}
+		return os.NewSyscallError("netlink bind", unix.Bind(w.events, groups))
 	})
 	if err == nil {
 		_, err = w.Version()
@@ -71,7 +73,8 @@ func (w *Watch) Close() error {
 	return errors.Join(errs...)
 }
 
-// getGeneration asks for the generation of the rules: NFT_MSG_GETGEN of linux/netfilter/nf_tables.h. The kernel answers during the write.
+// getGeneration asks for the generation of the rules: NFT_MSG_GETGEN of linux/netfilter/nf_tables.h. The kernel answers
+// during the write.
 var getGeneration = func() []byte {
 	const nfgenmsg = 4
 	b := make([]byte, unix.NLMSG_HDRLEN+nfgenmsg)
@@ -82,7 +85,8 @@ var getGeneration = func() []byte {
 	return b
 }()
 
-// Version returns what the namespace is at now: the number of rules that a packet has met before the call is in it, whatever is changed later.
+// Version returns what the namespace is at now: the number of rules that a packet has met before the call is in it,
+// whatever is changed later.
 func (w *Watch) Version() (Version, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -133,7 +137,8 @@ func generation(fd int, buffer []byte) (uint32, error) {
 	}
 	switch h := (*unix.NlMsghdr)(unsafe.Pointer(&in[0])); {
 	case h.Type == unix.NLMSG_ERROR:
-		return 0, os.NewSyscallError("ask for the generation of rules", unix.Errno(-int32(binary.NativeEndian.Uint32(in[unix.NLMSG_HDRLEN:]))))
+		errno := unix.Errno(-int32(binary.NativeEndian.Uint32(in[unix.NLMSG_HDRLEN:])))
+		return 0, os.NewSyscallError("ask for the generation of rules", errno)
 	case h.Type != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN:
 		return 0, fmt.Errorf("an answer of type %d about the generation of rules", h.Type)
 	}

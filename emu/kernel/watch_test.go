@@ -7,8 +7,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// TestWatch holds that each change of what decides in a namespace gives another version, be it undone at once, and that traffic and reading
-// give none.
+// TestWatch holds that each change of what decides in a namespace gives another version, be it undone at once, and that
+// traffic and reading give none.
 func TestWatch(t *testing.T) {
 	state := apply(t, kerneltest.Subnets(1, 2))
 	host, ok := state.Namespace(kerneltest.Host(0, 0))

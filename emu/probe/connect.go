@@ -16,7 +16,8 @@ import (
 	"vnetlab/internal/nonblocking"
 )
 
-// connection is an accepted connection of a probe. Close resets it, so that neither end and no router on the way keeps state.
+// connection is an accepted connection of a probe. Close resets it, so that neither end and no router on the way keeps
+// state.
 type connection struct {
 	*os.File
 	port    uint16 // its source port, its own until Close
@@ -55,8 +56,8 @@ func (e *unprovedError) Error() string {
 
 var errNoAnswer = errors.New("no answer")
 
-// connect connects from inside the namespace, from the address that the target asks for, or where that is zero from the one
-// that its routes choose, and from a port of the trip's choice. No thread waits: the runtime's poller does.
+// connect connects from inside the namespace, from the address that the target asks for, or where that is zero from the
+// one that its routes choose, and from a port of the trip's choice. No thread waits: the runtime's poller does.
 func (p *Prober) connect(ctx context.Context, t *trip, limit time.Duration) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -97,8 +98,9 @@ func (p *Prober) connect(ctx context.Context, t *trip, limit time.Duration) (*co
 	return made, nil
 }
 
-// chooseSequence makes the number of a socket's SYN one that nobody can guess, and that we know: a report that carries it is of this very
-// connection. It needs CAP_NET_ADMIN over the namespace; without it the number is the kernel's choice, and 0 here.
+// chooseSequence makes the number of a socket's SYN one that nobody can guess, and that we know: a report that carries
+// it is of this very connection. It needs CAP_NET_ADMIN over the namespace; without it the number is the kernel's
+// choice, and 0 here.
 func chooseSequence(fd int) (uint32, error) {
 	const repairOn, repairOff, sendQueue = 1, -1, 2 // from linux/tcp.h
 	set := func(option, value int) error {
@@ -146,10 +148,11 @@ func (p *Prober) bind(fd int, from netip.Addr, claim func() (*flight, error)) (*
 
 // wait waits until the connection is made, or can't be, or a report proves that it is dropped, or its time is up.
 //
-// An answer always beats a report, however late it comes: a report that proves nothing only goes into the error at the end of the time. One
-// that does ends the wait at once but for a last look at the socket. That needs no longer grace, since no answer can be on its way: the rules
-// were the same from before the SYN was sent until after the report, each drops what it reports, and the SYN, of which there is one for a whole
-// second, is the only thing that anybody could have answered.
+// An answer always beats a report, however late it comes: a report that proves nothing only goes into the error at the
+// end of the time. One that does ends the wait at once but for a last look at the socket. That needs no longer grace,
+// since no answer can be on its way: the rules were the same from before the SYN was sent until after the report, each
+// drops what it reports, and the SYN, of which there is one for a whole second, is the only thing that anybody could
+// have answered.
 func (p *Prober) wait(ctx context.Context, f *flight, file *os.File, limit time.Duration) error {
 	end := time.Now().Add(limit)
 	if err := file.SetDeadline(end); err != nil {

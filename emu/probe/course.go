@@ -34,14 +34,15 @@ func (t *topology) course(from string, protocol emu.Protocol, to netip.AddrPort)
 	return c
 }
 
-// meets reports whether a packet of the probe may be met in a namespace, under this destination. Its ports and numbers are the flight's to
-// know, its source is the socket's: see [Prober.sent].
+// meets reports whether a packet of the probe may be met in a namespace, under this destination. Its ports and numbers
+// are the flight's to know, its source is the socket's: see [Prober.sent].
 func (t *topology) meets(c *course, namespace string, destination netip.AddrPort) bool {
 	return slices.Contains(c.destinations, destination) && t.passes(c, namespace)
 }
 
-// sent reports whether a packet with this source address may come from a probe's socket: it is an address of the namespace, or what a router
-// makes of one, or what the socket has. Somebody may have added an address to the namespace.
+// sent reports whether a packet with this source address may come from a probe's socket: it is an address of the
+// namespace, or what a router makes of one, or what the socket has. Somebody may have added an address to the
+// namespace.
 func (p *Prober) sent(file *os.File, c *course, source netip.Addr) bool {
 	if read(p, func(t *topology) bool { return t.sends(c.from, source) }) {
 		return true
@@ -58,7 +59,8 @@ func (p *Prober) sent(file *os.File, c *course, source netip.Addr) bool {
 	return own
 }
 
-// passes reports whether the packets of a probe may come by a namespace: where they start, where they may arrive, any router.
+// passes reports whether the packets of a probe may come by a namespace: where they start, where they may arrive, any
+// router.
 func (t *topology) passes(c *course, namespace string) bool {
 	if namespace == c.from || slices.ContainsFunc(c.ends, func(e end) bool { return e.namespace == namespace }) {
 		return true
@@ -67,7 +69,8 @@ func (t *topology) passes(c *course, namespace string) bool {
 	return s != nil && s.Kind == emu.Router
 }
 
-// sends reports whether packets from a namespace may have a source address: one of its own, or what a router makes of one.
+// sends reports whether packets from a namespace may have a source address: one of its own, or what a router makes of
+// one.
 func (t *topology) sends(from string, source netip.Addr) bool {
 	if slices.Contains(t.owners[source], from) || slices.Contains(t.sources[netip.Addr{}], source) {
 		return true
@@ -80,8 +83,8 @@ func (t *topology) sends(from string, source netip.Addr) bool {
 	return false
 }
 
-// way lists the namespaces that decide what becomes of a connection and of its answer: where it starts, where it may arrive, and the routers
-// between them.
+// way lists the namespaces that decide what becomes of a connection and of its answer: where it starts, where it may
+// arrive, and the routers between them.
 func (t *topology) way(c *course) []string {
 	all := []string{c.from}
 	add := func(name string) {
@@ -193,8 +196,11 @@ func (t *topology) translatesByMaps(maps []emu.SetChange[emu.AddressMapElement])
 	}
 }
 
-// arrivals lists where a connection or datagram that starts in a namespace may arrive, and the destinations that it may have on its way.
-func (t *topology) arrivals(from string, protocol emu.Protocol, to netip.AddrPort) (found []end, destinations []netip.AddrPort) {
+// arrivals lists where a connection or datagram that starts in a namespace may arrive, and the destinations that it may
+// have on its way.
+func (t *topology) arrivals(
+	from string, protocol emu.Protocol, to netip.AddrPort,
+) (found []end, destinations []netip.AddrPort) {
 	type leg struct {
 		to   netip.AddrPort
 		near []string
@@ -228,7 +234,8 @@ func (c *flight) matches(p packet) bool {
 	return c.nonce == 0 && c.port == p.source.Port() && (c.sequence == 0 || c.sequence == p.sequence)
 }
 
-// port is the source port of the probe that a packet may be of. Routers may have changed that of a datagram; its nonce has it too.
+// port is the source port of the probe that a packet may be of. Routers may have changed that of a datagram; its nonce
+// has it too.
 func (p packet) port() uint16 {
 	return cmp.Or(uint16(p.nonce>>48), p.source.Port())
 }

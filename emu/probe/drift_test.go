@@ -32,8 +32,9 @@ func byHand(t testing.TB, ns *kernel.Namespace, line string) string {
 // manyTimes is how often a verdict must come that a race could spoil.
 const manyTimes = 100
 
-// TestDrift changes by hand what decides, in the namespace that reports. Blocked is what the packets are where all is as it should be, and
-// never where it isn't: what can be reached is open, what can't be is a timeout that names the difference.
+// TestDrift changes by hand what decides, in the namespace that reports. Blocked is what the packets are where all is
+// as it should be, and never where it isn't: what can be reached is open, what can't be is a timeout that names the
+// difference.
 func TestDrift(t *testing.T) {
 	const reportThenAccept = "iptables -D INPUT -j DROP; "
 	type change struct {
@@ -91,7 +92,8 @@ func TestDrift(t *testing.T) {
 			}
 			for i := range times {
 				got := p.Probe(t.Context(), "real1", target)
-				if got.Verdict != c.verdict || got.By != nil || !strings.Contains(got.Detail, c.detail) {
+				if got.Verdict != c.verdict || got.By != nil || !strings.Contains(got.Detail, c.detail) ||
+					got.Drift != (c.verdict == emu.Timeout) {
 					t.Fatalf("probe %d: %+v by %+v, want %s", i, got, got.By, c.verdict)
 				}
 			}
@@ -99,7 +101,8 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// TestDriftOfARouter has a person let pass in a router what it reports: between the report and the drop, and before both.
+// TestDriftOfARouter has a person let pass in a router what it reports: between the report and the drop, and before
+// both.
 func TestDriftOfARouter(t *testing.T) {
 	for _, c := range []struct {
 		name, command string
@@ -132,7 +135,8 @@ func TestDriftOfARouter(t *testing.T) {
 			}
 			for i := range times {
 				got := p.Probe(t.Context(), "laptop", target)
-				if got.Verdict != c.verdict || got.By != nil || !strings.Contains(got.Detail, c.detail) {
+				if got.Verdict != c.verdict || got.By != nil || !strings.Contains(got.Detail, c.detail) ||
+					got.Drift != (c.verdict == emu.Timeout) {
 					t.Fatalf("probe %d: %+v by %+v, want %s", i, got, got.By, c.verdict)
 				}
 			}
@@ -169,7 +173,8 @@ func TestDriftThatIsUndone(t *testing.T) {
 	}
 }
 
-// TestTimeoutNamesDifferences has a way that is cut by hand, each in a place and in a manner of its own, where nothing reports a drop.
+// TestTimeoutNamesDifferences has a way that is cut by hand, each in a place and in a manner of its own, where nothing
+// reports a drop.
 func TestTimeoutNamesDifferences(t *testing.T) {
 	for _, c := range []struct{ name, namespace, command, detail string }{
 		{"link of the target", "web2", "ip link set eth0 down", "web2: link eth0 state: wanted up, found down"},

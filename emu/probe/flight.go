@@ -21,9 +21,9 @@ const (
 	anyPort       = 1024 // is the first that anybody may have
 )
 
-// flights are the probes under way, by their source port: each port is in use once in the whole lab, so the port in the report
-// of a drop leads to the probe. Whether the packet was the probe's is known by what else it carries: see [flight.matches] and
-// [topology.meets].
+// flights are the probes under way, by their source port: each port is in use once in the whole lab, so the port in the
+// report of a drop leads to the probe. Whether the packet was the probe's is known by what else it carries: see
+// [flight.matches] and [topology.meets].
 type flights struct {
 	seed   maphash.Seed
 	counts [1 << 14]atomic.Uint32 // how often the pairs of a hash have claimed a port
@@ -34,8 +34,8 @@ type flights struct {
 type flight struct {
 	port     uint16
 	reserved bool // it is yet to be boarded
-	// nonce is in each datagram of a UDP probe; 0: TCP. Its first 16 bits are the port, so that a report names the probe even
-	// if the source port was translated.
+	// nonce is in each datagram of a UDP probe; 0: TCP. Its first 16 bits are the port, so that a report names the
+	// probe even if the source port was translated.
 	nonce uint64
 	// sequence is the number of a TCP probe's SYN, which nobody can guess; 0: the kernel chose it.
 	sequence uint32
@@ -56,14 +56,16 @@ type report struct {
 
 var errNoPort = errors.New("all source ports of probes are in use: fewer probes at a time will help")
 
-// claim takes a free port for a TCP connection to a target, one that no connection to it has had for as long as possible, wherever that
-// started and whichever way it took: a router that remembers it would lead this one the same way.
+// claim takes a free port for a TCP connection to a target, one that no connection to it has had for as long as
+// possible, wherever that started and whichever way it took: a router that remembers it would lead this one the same
+// way.
 func (f *flights) claim(c *flight, to netip.AddrPort) (*flight, error) {
 	return f.take(c, to.Port(), f.inTurn("", to))
 }
 
-// claimUDP takes a free port for datagrams from a namespace to a target, one it has not had for as long as possible: routers and
-// firewalls remember the last exchange from the same port, for minutes, and let its packets pass whatever their rules are by now.
+// claimUDP takes a free port for datagrams from a namespace to a target, one it has not had for as long as possible:
+// routers and firewalls remember the last exchange from the same port, for minutes, and let its packets pass whatever
+// their rules are by now.
 func (f *flights) claimUDP(c *flight, place string, to netip.AddrPort) (*flight, error) {
 	return f.take(c, to.Port(), f.inTurn(place, to))
 }
@@ -86,8 +88,8 @@ func (f *flights) turn(from string, to netip.AddrPort) (start uint32, count *ato
 	return start, &f.counts[start%uint32(len(f.counts))]
 }
 
-// take takes the first free port that next leads to. It is never the target's: such a socket would connect to itself, where the target is
-// in the same namespace.
+// take takes the first free port that next leads to. It is never the target's: such a socket would connect to itself,
+// where the target is in the same namespace.
 func (f *flights) take(c *flight, to uint16, next func() uint32) (*flight, error) {
 	c.begun = time.Now()
 	for range portsOfProbes {
@@ -107,9 +109,10 @@ func (c *flight) have(port uint16) {
 	}
 }
 
-// reserve finds a free port for each of n ways to one target, of which way returns the one that a port leads to: from 0, or -1. It finds the
-// same port again as late as possible: routers remember for a while who had it. Few ways of many are led to by no port of probes, and get
-// another; one that no port leads to gets 0. Each port is taken until it is boarded and released, or released.
+// reserve finds a free port for each of n ways to one target, of which way returns the one that a port leads to: from
+// 0, or -1. It finds the same port again as late as possible: routers remember for a while who had it. Few ways of many
+// are led to by no port of probes, and get another; one that no port leads to gets 0. Each port is taken until it is
+// boarded and released, or released.
 func (f *flights) reserve(from string, protocol emu.Protocol, to netip.AddrPort, n int, way func(port uint16) int) []uint16 {
 	if protocol == emu.TCP {
 		from = "" // those behind one public address have different ports, so that the translation of their source needn't change any

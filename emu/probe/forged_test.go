@@ -83,8 +83,9 @@ func (f forger) send(p []byte, protocol int, to netip.AddrPort) {
 	}
 }
 
-// TestForgedReports floods a lab with packets that carry the probes' mark, all their source ports, their own addresses and those that routers
-// make of them, to the very target and to others, so that rules report them all the time. No probe of silence becomes blocked by that.
+// TestForgedReports floods a lab with packets that carry the probes' mark, all their source ports, their own addresses
+// and those that routers make of them, to the very target and to others, so that rules report them all the time. No
+// probe of silence becomes blocked by that.
 func TestForgedReports(t *testing.T) {
 	for _, over := range []emu.Protocol{emu.TCP, emu.UDP} {
 		t.Run(string(over), func(t *testing.T) {
@@ -128,7 +129,8 @@ func TestForgedReports(t *testing.T) {
 				})
 			}
 			target := netip.AddrPortFrom(silent, 9)
-			// From outside the edge reports what is sent to the target itself, as coming from the public address of those inside.
+			// From outside the edge reports what is sent to the target itself, as coming from the public address of
+			// those inside.
 			flood(outside, []netip.Addr{laptop, vip}, []netip.AddrPort{target, netip.AddrPortFrom(vip, 9160), netip.AddrPortFrom(vip, 5001)})
 			flood(inside, []netip.Addr{web1, web2}, []netip.AddrPort{target, netip.AddrPortFrom(sql1, 9), netip.AddrPortFrom(vip, 9160)})
 

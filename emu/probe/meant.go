@@ -27,12 +27,12 @@ func (p *Prober) settle(o *emu.Observation, t *trip) {
 	switch {
 	case len(who) > 0 && len(others) == 0:
 	case len(who) > 0 && len(others) == len(who):
-		o.Verdict, o.Detail = emu.WrongHost, fmt.Sprintf("meant is %s, but %s %s", listOf(t.target.Meant), listOf(others), did)
+		o.Verdict, o.Detail = emu.WrongHost, "another machine than the one meant "+did
 		if len(others) == 1 {
 			o.AnsweredBy = others[0]
 		}
 	default:
-		o.Verdict, o.Detail = emu.Error, fmt.Sprintf("somebody %s, but nothing tells whether it was %s", did, listOf(t.target.Meant))
+		o.Verdict, o.Detail = emu.Error, fmt.Sprintf("somebody %s, but nothing tells whether it was the machine meant", did)
 	}
 }
 
@@ -110,11 +110,4 @@ func (t *topology) places(a *trip) (all []end) {
 		}
 	}
 	return all
-}
-
-func listOf(names []string) string {
-	if len(names) > 1 {
-		return fmt.Sprintf("one of %s and %d more", names[0], len(names)-1)
-	}
-	return names[0]
 }

@@ -59,7 +59,7 @@ func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observatio
 	g.Wait() //nolint:errcheck // no way returns one
 	members := make([]emu.MemberObservation, len(ways))
 	for i, o := range all {
-		members[i] = emu.MemberObservation{Namespace: p.given(ways[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail}
+		members[i] = emu.MemberObservation{Namespace: p.given(ways[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail, Drift: o.Drift}
 	}
 	return combine(all, members)
 }
@@ -79,7 +79,7 @@ func (p *Prober) askOne(ctx context.Context, t *trip, of int) emu.Observation {
 			return o
 		}
 	}
-	return failed(t.to.Addr(), fmt.Sprintf("of %d connections from ports that lead to %s, none is known to have been given to it", tries, t.way.end.namespace))
+	return failed(t.to.Addr(), fmt.Sprintf("of %d connections that should be given to this member, none is known to have been", tries))
 }
 
 // wentItsWay reports whether a connection is known to have been given to whom it was meant for: by who answered, by who reported the drop,
@@ -129,7 +129,7 @@ func combine(all []emu.Observation, members []emu.MemberObservation) emu.Observa
 	o.Members = merge(members)
 	if i := slices.IndexFunc(all, func(o emu.Observation) bool { return o.Verdict == emu.Error }); i >= 0 {
 		return emu.Observation{
-			Verdict: emu.Error, Address: o.Address, Members: o.Members, Detail: strings.TrimPrefix(members[i].Namespace+": ", ": ") + all[i].Detail,
+			Verdict: emu.Error, Address: o.Address, Members: o.Members, Detail: all[i].Detail,
 		}
 	}
 	if slices.ContainsFunc(all, func(other emu.Observation) bool { return other.Verdict != o.Verdict }) {

@@ -192,10 +192,11 @@ func (p *Prober) ask(ctx context.Context, t *trip) emu.Observation {
 	}
 	overflows := neighbourOverflows()
 	o, _ = p.attempt(ctx, t, limit)
-	if o.Verdict == emu.Timeout && neighbourOverflows() > overflows {
+	overflows = neighbourOverflows() - overflows
+	if o = p.withDifferences(ctx, t.course, o); o.Verdict == emu.Timeout && !o.Drift && overflows > 0 {
 		return failed(t.to.Addr(), "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
 	}
-	return p.withDifferences(ctx, t.course, o)
+	return o
 }
 
 func failed(address netip.Addr, detail string) emu.Observation {
@@ -288,13 +289,14 @@ func (p *Prober) unanswered(ctx context.Context, err error, to netip.AddrPort, c
 	if errors.As(err, &dropped) {
 		o.By = &dropped.rule
 	}
+	o.Drift = errors.As(err, new(*unprovedError))
 	if o.Verdict != emu.Refused {
 		return o, n
 	}
 	found, known := p.survey(ctx, c, begun, false)
 	switch {
 	case !found.isEmpty():
-		o.Verdict, o.Detail = emu.Timeout, fmt.Sprintf("%s refused, or a rule did in its name: %s", to, &found)
+		o.Verdict, o.Drift, o.Detail = emu.Timeout, true, fmt.Sprintf("%s refused, or a rule did in its name: %s", to, &found)
 	case !known:
 		o.Verdict, o.Detail, n = emu.Timeout, fmt.Sprintf("%s refused, or a rule did in its name: %v", to, errUnsettled), unsettled
 	}
@@ -306,7 +308,11 @@ func (p *Prober) withDifferences(ctx context.Context, c *course, o emu.Observati
 	if o.Verdict != emu.Timeout || ctx.Err() != nil {
 		return o
 	}
-	if found, _ := p.survey(ctx, c, time.Time{}, true); len(found.differences) > 0 && !strings.Contains(o.Detail, found.differences[0].String()) {
+	found, _ := p.survey(ctx, c, time.Time{}, true)
+	if len(found.differences) == 0 {
+		return o
+	}
+	if o.Drift = true; !strings.Contains(o.Detail, found.differences[0].String()) {
 		o.Detail += "; " + found.String()
 	}
 	return o

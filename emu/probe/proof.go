@@ -13,10 +13,12 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// proofs compares namespaces with what they should be. A report says that a packet came to a rule; that the packet was dropped there follows
-// only where the drop stands right behind the report, as it does in each namespace that is as it should be.
+// proofs compares namespaces with what they should be. A report says that a packet came to a rule; that the packet was
+// dropped there follows only where the drop stands right behind the report, as it does in each namespace that is as it
+// should be.
 //
-// What was compared counts until the namespace is changed, which its [kernel.Watch] sees: a proof then costs a question to the kernel.
+// What was compared counts until the namespace is changed, which its [kernel.Watch] sees: a proof then costs a question
+// to the kernel.
 type proofs struct {
 	comparer *kernel.Comparer
 	// changing is held by who changes the network: what the kernel has is then neither the old network nor the new one.
@@ -113,15 +115,16 @@ func (p *proofs) close() error {
 	return errors.Join(errs...)
 }
 
-// Hold keeps the prober from comparing what the kernel has with the network, until release is called: who changes the network holds it from
-// before the kernel's first change until after [Prober.Update]. It waits for comparisons that are under way.
+// Hold keeps the prober from comparing what the kernel has with the network, until release is called: who changes the
+// network holds it from before the kernel's first change until after [Prober.Update]. It waits for comparisons that are
+// under way.
 func (p *Prober) Hold() (release func()) {
 	p.proofs.changing.Lock()
 	return p.proofs.changing.Unlock
 }
 
-// compared gives what a namespace is now, or was at a moment after the call began. With anew it is read again even where the watch saw no
-// change: the watch doesn't see everything.
+// compared gives what a namespace is now, or was at a moment after the call began. With anew it is read again even
+// where the watch saw no change: the watch doesn't see everything.
 func (p *Prober) compared(ctx context.Context, name string, anew bool) (*comparison, error) {
 	asked := time.Now()
 	g, err := p.guard(name)
@@ -199,14 +202,16 @@ func (p *Prober) compare(ctx context.Context, g *guard, spec *emu.Namespace) (*c
 		}
 		if before == after {
 			return &comparison{
-				spec: spec, version: after, differences: found.Differences, since: found.Since, begun: begun, unwatched: found.Unwatched,
+				spec: spec, version: after, differences: found.Differences,
+				since: found.Since, begun: begun, unwatched: found.Unwatched,
 			}, nil
 		}
 	}
 	return nil, fmt.Errorf("%s is changed all the time", g.ns.Name)
 }
 
-// finding is what stands against a report or an answer: how namespaces differ from what they should be, or that it isn't known.
+// finding is what stands against a report or an answer: how namespaces differ from what they should be, or that it
+// isn't known.
 type finding struct {
 	differences []kernel.Difference
 	err         error
@@ -240,13 +245,15 @@ func (f *finding) String() string {
 	return strings.Join(all, "; ")
 }
 
-// errUnsettled is what a report or an answer means if the rules it met aren't known: a namespace was compared, or changed, only after the
-// probe began. The next attempt knows.
+// errUnsettled is what a report or an answer means if the rules it met aren't known: a namespace was compared, or
+// changed, only after the probe began. The next attempt knows.
 var errUnsettled = errors.New("rules changed while the probe was under way")
 
-// proves finds out whether a report proves that its rule dropped the packet. If it does, it gives the rule. Otherwise the finding says what
-// stands against it, or the error is errUnsettled.
-func (p *Prober) proves(ctx context.Context, r report, begun time.Time) (rule *emu.RuleReference, against finding, err error) {
+// proves finds out whether a report proves that its rule dropped the packet. If it does, it gives the rule. Otherwise
+// the finding says what stands against it, or the error is errUnsettled.
+func (p *Prober) proves(
+	ctx context.Context, r report, begun time.Time,
+) (rule *emu.RuleReference, against finding, err error) {
 	c, err := p.compared(ctx, r.namespace, false)
 	if against.add(c, err); !against.isEmpty() {
 		return nil, against, nil
@@ -261,7 +268,8 @@ func (p *Prober) proves(ctx context.Context, r report, begun time.Time) (rule *e
 	return &ref, against, nil
 }
 
-// survey compares all namespaces that decide what becomes of a probe. Settled says that they were all known before it began.
+// survey compares all namespaces that decide what becomes of a probe. Settled says that they were all known before it
+// began.
 func (p *Prober) survey(ctx context.Context, c *course, begun time.Time, anew bool) (found finding, settled bool) {
 	settled = true
 	for _, name := range read(p, func(t *topology) []string { return t.way(c) }) {

@@ -22,7 +22,8 @@ type rejectedError struct {
 func (e *rejectedError) Error() string { return e.cause.Error() }
 func (e *rejectedError) Unwrap() error { return e.cause }
 
-// byRule reports whether only a rule sends this. Who has no way to a host, or on the host nobody who listens to datagrams, says so as well.
+// byRule reports whether only a rule sends this. Who has no way to a host, or on the host nobody who listens to
+// datagrams, says so as well.
 func (e *rejectedError) byRule(protocol emu.Protocol) bool {
 	const net, host, port = 0, 1, 3
 	return e.kind == icmpUnreachable && e.code != net && e.code != host && (e.code != port || protocol != emu.UDP)
@@ -44,8 +45,9 @@ var unreachable = map[uint8]string{
 	9: "net-prohibited", 10: "host-prohibited", 13: "admin-prohibited",
 }
 
-// rejection looks whether an error of a socket came as an ICMP error, and from whom. A reset is none. Where there was no answer an ICMP error
-// may have come all the same: the kernel doesn't end a connection by one that comes while connect is still under way.
+// rejection looks whether an error of a socket came as an ICMP error, and from whom. A reset is none. Where there was
+// no answer an ICMP error may have come all the same: the kernel doesn't end a connection by one that comes while
+// connect is still under way.
 func rejection(file *os.File, err error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) && !errors.Is(err, errNoAnswer) {
@@ -78,7 +80,8 @@ func (e *rejectedError) read(control []byte) bool {
 	}
 	const offender = int(unsafe.Sizeof(unix.SockExtendedErr{}))
 	for _, m := range messages {
-		if m.Header.Level != unix.IPPROTO_IP || m.Header.Type != unix.IP_RECVERR || len(m.Data) < offender+unix.SizeofSockaddrInet4 {
+		if m.Header.Level != unix.IPPROTO_IP || m.Header.Type != unix.IP_RECVERR ||
+			len(m.Data) < offender+unix.SizeofSockaddrInet4 {
 			continue
 		}
 		extended := (*unix.SockExtendedErr)(unsafe.Pointer(&m.Data[0]))

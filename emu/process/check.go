@@ -43,14 +43,16 @@ var remedies = map[string]string{
 }
 
 func tried(name string, required bool, cost, remedy string, try func() (string, error)) kernel.Feature {
-	detail, err := "", errors.New("not tried: it needs root")
+	detail, err := "", kernel.ErrUntried
 	if os.Geteuid() == 0 {
 		detail, err = try()
 	}
 	if err != nil {
 		detail = strings.Join(strings.Fields(err.Error()), " ")
 	}
-	return kernel.Feature{Name: name, OK: err == nil, Required: required, Detail: detail, Cost: cost, Remedy: remedy}
+	return kernel.Feature{
+		Name: name, OK: err == nil, Required: required, Detail: detail, Cost: cost, Remedy: remedy, Untried: errors.Is(err, kernel.ErrUntried),
+	}
 }
 
 // tryOverlay makes an overlay of the root, as each instance does. The thread that it is done on ends with its mount

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,8 @@ type Command struct {
 }
 
 // Exec runs a command in a session of its own until it ends and gives its exit code like a shell: 128 plus the signal that
-// ended it, 127 if it isn't there, 126 if it can't be run; with 126 and 127 comes an error that tells why. What it leaves
-// running in the background goes on until Close.
+// ended it, 127 if it isn't there, 126 if it can't be run; with 126 and 127 comes an error that tells why. Where Stdout or Stderr didn't take
+// what it printed, there is an error too, and the exit code isn't 0. What it leaves running in the background goes on until Close.
 //
 // When ctx ends, the command and all of its session get SIGHUP and half a second later SIGKILL; the error is then the cause of
 // ctx. Any other error means that the instance's init can't start or was killed, and with it the command; the next Exec
@@ -42,7 +43,16 @@ func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
 	io, err := newRelays(c)
 	var r *running
 	if err == nil {
-		defer io.ended()
+		defer func() {
+			lost := io.ended()
+			var path *os.PathError
+			if errors.As(lost, &path) { // the caller knows the file
+				lost = path.Err
+			}
+			if lost != nil && err == nil {
+				exit, err = cmp.Or(exit, 1), fmt.Errorf("%s: what the command printed could not be written: %w", in.name, lost)
+			}
+		}()
 		r, err = in.start(startRequest{
 			Argv: c.Argv, Env: in.environment(c.Env...), Dir: dir, Terminal: c.Terminal,
 		}, io.files[:]...)

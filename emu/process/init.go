@@ -136,6 +136,10 @@ func serve() error {
 	signal.Notify(caught, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2,
 		unix.SIGPIPE, unix.SIGALRM, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGABRT)
 	c := newChildren()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0) // before a program can put something else there
+	if err != nil {
+		return err
+	}
 	if err := SendFiles(conn, setupAnswer{}); err != nil {
 		return err
 	}
@@ -158,15 +162,15 @@ func serve() error {
 			go serveTerminal(control)
 			continue
 		}
-		go serveCommand(c, control, req, files[1:])
+		go serveCommand(c, control, req, files[1:], null)
 	}
 }
 
 // serveCommand starts a command, passes signals on to it and reports its end. When the supervisor hangs up first, the
 // command and its session end.
-func serveCommand(c *children, control *net.UnixConn, req startRequest, files []*os.File) {
+func serveCommand(c *children, control *net.UnixConn, req startRequest, files []*os.File, null *os.File) {
 	defer control.Close()
-	pid, ended, code, err := startCommand(c, req, files)
+	pid, ended, code, err := startCommand(c, req, files, null)
 	closeFiles(files)
 	if err != nil {
 		_ = SendFiles(control, report{Error: err.Error(), ExitCode: code})
@@ -203,9 +207,11 @@ func serveCommand(c *children, control *net.UnixConn, req startRequest, files []
 	_ = SendFiles(control, report{Exited: true, Status: uint32(status)})
 }
 
-// startCommand starts a command in a session of its own. When it can't, code is what a shell would exit with: 127 for a
-// command that isn't there, 126 for one that can't be run.
-func startCommand(c *children, req startRequest, files []*os.File) (pid int, ended <-chan syscall.WaitStatus, code int, err error) {
+// startCommand starts a command in a session of its own; null takes the place of the host's /dev/null. When it can't, code
+// is what a shell would exit with: 127 for a command that isn't there, 126 for one that can't be run.
+func startCommand(c *children, req startRequest, files []*os.File, null *os.File) (
+	pid int, ended <-chan syscall.WaitStatus, code int, err error,
+) {
 	if info, err := os.Stat(req.Dir); err != nil || !info.IsDir() {
 		return 0, nil, 126, fmt.Errorf("no folder %s inside the instance: its /tmp, /run, /root and /home are its own", req.Dir)
 	}
@@ -218,6 +224,9 @@ func startCommand(c *children, req startRequest, files []*os.File) (pid int, end
 	}
 	fds := make([]uintptr, len(files))
 	for i, f := range files {
+		if isNull(f) { // through a descriptor of the host's, its owner and mode could be changed
+			f = null
+		}
 		fds[i] = f.Fd()
 	}
 	pid, ended, err = c.start(path, req.Argv, &syscall.ProcAttr{

@@ -1,10 +1,12 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +18,7 @@ import (
 type relays struct {
 	files  [3]*os.File // for the command: 0, 1 and 2
 	close  []*os.File  // what of these is ours
-	finish []func()
+	finish []func() error
 }
 
 // newRelays prepares the descriptors of a command; nil is /dev/null. A terminal of the instance's own is the command's.
@@ -25,7 +27,7 @@ func newRelays(c Command) (_ *relays, err error) {
 	defer func() {
 		if err != nil {
 			r.started()
-			r.ended()
+			_ = r.ended()
 		}
 	}()
 	var before os.FileInfo // standard output
@@ -44,7 +46,7 @@ func newRelays(c Command) (_ *relays, err error) {
 		case info.IsDir():
 			text := fmt.Sprintf("descriptor %d is a folder, which a command in an instance doesn't get", n)
 			return nil, &startError{text, 126}
-		case c.Terminal || passes(info):
+		case c.Terminal || passes(f, info):
 		case n == 0:
 			err = r.input(f)
 		case n == 2 && before != nil && os.SameFile(before, info):
@@ -62,21 +64,43 @@ func newRelays(c Command) (_ *relays, err error) {
 	return r, nil
 }
 
-// passes reports whether a command may have a file as it is: a pipe, or /dev/null.
-func passes(info os.FileInfo) bool {
-	null, err := os.Stat(os.DevNull)
-	return info.Mode().Type() == os.ModeNamedPipe || err == nil && os.SameFile(null, info)
+// passes reports whether a command may have a file as it is: a pipe, but not one with a name, whose owner and mode could
+// be changed; or /dev/null, in whose place the init puts the instance's own.
+func passes(f *os.File, info os.FileInfo) bool {
+	return info.Mode().Type() == os.ModeNamedPipe && !hasName(f) || isNull(f)
+}
+
+// hasName reports whether a pipe is a file in a folder. It is true of what can't be looked at.
+func hasName(pipe *os.File) bool {
+	var s unix.Statfs_t
+	raw, err := pipe.SyscallConn()
+	if err != nil {
+		return true
+	}
+	err = errors.Join(raw.Control(func(fd uintptr) { err = unix.Fstatfs(int(fd), &s) }), err)
+	return err != nil || s.Type != unix.PIPEFS_MAGIC
+}
+
+// isNull reports whether a file is a null device, the host's or another.
+func isNull(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && s.Mode&unix.S_IFMT == unix.S_IFCHR && s.Rdev == unix.Mkdev(1, 3)
 }
 
 // started closes what only the command needs.
 func (r *relays) started() { closeFiles(r.close) }
 
 // ended finishes when the command has ended: what it has printed is where it belongs, what it hasn't read can be read
-// by the next.
-func (r *relays) ended() {
+// by the next. The error is that of what it has printed and could not be written there, as on a full disk.
+func (r *relays) ended() (err error) {
 	for _, f := range r.finish {
-		f()
+		err = cmp.Or(err, f())
 	}
+	return err
 }
 
 // duplicate returns the same open file as a file of its own.
@@ -127,7 +151,7 @@ func (r *relays) input(from *os.File) error {
 			}
 		}
 	}()
-	r.finish = append(r.finish, func() {
+	r.finish = append(r.finish, func() error {
 		wake.Close()
 		_ = ours.SetWriteDeadline(time.Now())
 		<-done
@@ -138,6 +162,7 @@ func (r *relays) input(from *os.File) error {
 			_, _ = from.Seek(-back, io.SeekCurrent) // not every file can
 		}
 		theirs.Close()
+		return nil // what isn't read is no loss
 	})
 	return nil
 }
@@ -154,16 +179,19 @@ func (r *relays) output(n int, given *os.File) error {
 	}
 	r.files[n] = theirs
 	r.close = append(r.close, theirs)
-	stopped := make(chan struct{})
+	stopped := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(to, ours)
+		lost := err
 		if errors.Is(err, os.ErrDeadlineExceeded) { // the command has ended
-			for buf, n := make([]byte, 32<<10), 1; n > 0; {
-				n = readNow(ours, buf)
-				_, _ = to.Write(buf[:max(n, 0)])
+			lost = nil
+			buf := make([]byte, 32<<10)
+			for n := readNow(ours, buf); n > 0; n = readNow(ours, buf) {
+				_, err := to.Write(buf[:n])
+				lost = cmp.Or(lost, err)
 			}
 		}
-		close(stopped)
+		stopped <- lost
 		// What it left running goes on printing.
 		if errors.Is(err, os.ErrDeadlineExceeded) && ours.SetReadDeadline(time.Time{}) == nil {
 			_, _ = io.Copy(to, ours)
@@ -171,9 +199,13 @@ func (r *relays) output(n int, given *os.File) error {
 		ours.Close()
 		to.Close()
 	}()
-	r.finish = append(r.finish, func() {
+	r.finish = append(r.finish, func() error {
 		_ = ours.SetReadDeadline(time.Now())
-		<-stopped
+		err := <-stopped
+		if errors.Is(err, unix.EPIPE) { // whoever read it has had enough
+			return nil
+		}
+		return err
 	})
 	return nil
 }

@@ -1,11 +1,14 @@
 package process
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"vnetlab/emu/kerneltest"
 )
@@ -95,6 +98,30 @@ func TestOutputToFile(t *testing.T) {
 	}
 }
 
+// What a command has printed and its file doesn't take is an error, whatever the command says.
+func TestOutputThatIsLost(t *testing.T) {
+	in := newInstance(t, Options{})
+	full := open(t, "/dev/full", os.O_WRONLY)
+	taken := open(t, filepath.Join(t.TempDir(), "output"), os.O_CREATE|os.O_WRONLY)
+	for _, tt := range []struct {
+		script         string
+		stdout, stderr *os.File
+		exit           int
+		lost           bool
+	}{
+		{"echo out", full, taken, 1, true},
+		{"echo err >&2; exit 7", taken, full, 7, true},
+		{"echo out >&2", full, full, 1, true},
+		{"echo out", taken, full, 0, false},
+		{"exit 7", full, full, 7, false},
+	} {
+		exit, err := in.Exec(t.Context(), Command{Argv: []string{"sh", "-c", tt.script}, Stdout: tt.stdout, Stderr: tt.stderr})
+		if exit != tt.exit || errors.Is(err, unix.ENOSPC) != tt.lost || !tt.lost && err != nil {
+			t.Errorf("%s: exit %d, %v", tt.script, exit, err)
+		}
+	}
+}
+
 // The terminal of a person is out of reach too, where a command has it by half.
 func TestInputFromTerminal(t *testing.T) {
 	in := newInstance(t, Options{})
@@ -110,5 +137,41 @@ func TestInputFromTerminal(t *testing.T) {
 	got, exit, err := output(t, in, Command{Argv: []string{"sh", "-c", "read -r line; echo $line; tty"}, Stdin: terminal})
 	if got != "hello\nnot a tty\n" || exit != 1 || err != nil {
 		t.Errorf("exit %d, %v, %q", exit, err, got)
+	}
+}
+
+// What a command changes of its descriptors is not changed on the host: neither the null device that it gets without
+// input, nor a named pipe.
+func TestDescriptorsAreNotTheHosts(t *testing.T) {
+	in := newInstance(t, Options{})
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var null unix.Stat_t
+	if err := unix.Stat(os.DevNull, &null); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Chmod(os.DevNull, null.Mode&0o7777) }) // should it fail
+	for name, c := range map[string]struct {
+		path  string
+		stdin *os.File
+	}{
+		"none": {os.DevNull, nil}, "null": {os.DevNull, open(t, os.DevNull, os.O_RDWR)},
+		"fifo": {fifo, open(t, fifo, os.O_RDWR)},
+	} {
+		var before, after unix.Stat_t
+		if err := unix.Stat(c.path, &before); err != nil {
+			t.Fatal(err)
+		}
+		// The sticky bit harms nobody meanwhile.
+		script := "chmod +t /proc/self/fd/0 && test -k /proc/self/fd/0 && test ! -s /proc/self/fd/0"
+		text, exit, err := output(t, in, Command{Argv: []string{"sh", "-c", script}, Stdin: c.stdin})
+		if err != nil || exit != 0 {
+			t.Errorf("%s: exit %d, %v, %s", name, exit, err, text)
+		}
+		if err := unix.Stat(c.path, &after); err != nil || after.Mode != before.Mode {
+			t.Errorf("%s: the mode on the host was %o and is %o (%v)", name, before.Mode, after.Mode, err)
+		}
 	}
 }

@@ -122,6 +122,9 @@ func openNamed(mounts []emu.Mount) (all []named, err error) {
 		if m.Path, err = filepath.EvalSymlinks(m.Path); err != nil {
 			return all, fmt.Errorf("%s, which programs are to see: %w", given, err)
 		}
+		if m.System() && !(emu.Mount{Path: given}).System() { // a link that was made after the file was read
+			return all, fmt.Errorf("%s leads to %s, of which instances have their own", given, m.Path)
+		}
 		if m.Path == "/" || slices.ContainsFunc(all, func(n named) bool { return n.Path == m.Path }) {
 			continue
 		}

@@ -76,7 +76,7 @@ func makeDevices(dev string, size emu.Bytes) error {
 		err := unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor)))
 		if errors.Is(err, unix.EPERM) { // in a container that may not make devices
 			if err = makeTarget(path, false); err == nil {
-				err = bind("/dev/"+d.name, path, 0)
+				err = bind("/dev/"+d.name, path, unix.MOUNT_ATTR_RDONLY) // but for the device, owner and mode stay
 			}
 		}
 		if err != nil {

@@ -5,8 +5,8 @@ import (
 	"vnetlab/lab"
 )
 
-// Named returns the network of a lab with the namespaces of its instances called as people call those. It is for reading: a running
-// network has the instances' ids, which don't change with their names.
+// Named returns the network of a lab with the namespaces of its instances called as people call those. It is for
+// reading: a running network has the instances' ids, which don't change with their names.
 func Named(l *lab.Lab) *emu.Network {
 	network := Network(l)
 	named := &emu.Network{PublicNames: network.PublicNames}

@@ -11,8 +11,8 @@ import (
 	"vnetlab/lab/oracle"
 )
 
-// TestSameNames holds that a prediction names the rule of the very machine or role, whatever others are called: the rule that the network has
-// under that id comes from that line. A swap of the VIPs moves no rule and renames none.
+// TestSameNames holds that a prediction names the rule of the very machine or role, whatever others are called: the
+// rule that the network has under that id comes from that line. A swap of the VIPs moves no rule and renames none.
 func TestSameNames(t *testing.T) {
 	l := labtest.SameNames(t)
 	check := func(to string, line int) {

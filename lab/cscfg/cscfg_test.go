@@ -327,3 +327,25 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestZeros holds that addresses whose numbers begin with zeros are read, and told where others may read other numbers.
+func TestZeros(t *testing.T) {
+	const in = `<ServiceConfiguration serviceName="s" xmlns="http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceConfiguration">
+<Role name="R"><Instances count="02"/></Role><NetworkConfiguration><AccessControls><AccessControl name="a">
+<Rule action="permit" order="007" remoteSubnet="203.000.113.00/024"/>
+<Rule action="deny" order="8" remoteSubnet="010.0.0.0/8"/></AccessControl></AccessControls>
+<Dns><DnsServers><DnsServer name="d" IPAddress="10.0.011.1"/></DnsServers></Dns></NetworkConfiguration></ServiceConfiguration>`
+	c, err := Read("s", []byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := c.AccessControls[0].Rules
+	got := fmt.Sprint(c.Roles[0].InstanceCount, rules[0].Order, rules[0].RemoteSubnet, rules[1].RemoteSubnet, c.DNSServers[0].Address)
+	if want := "2 7 203.0.113.0/24 10.0.0.0/8 10.0.11.1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if diff := cmp.Diff(`[s:4:31: remoteSubnet "010.0.0.0/8" is read as 10.0.0.0/8 s:5:38: IPAddress "10.0.011.1" is read as 10.0.11.1]`,
+		fmt.Sprint(c.WithoutEffect())); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}

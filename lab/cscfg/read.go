@@ -109,6 +109,7 @@ func Read(file string, data []byte) (*Configuration, error) {
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
+	c.withoutEffect = doc.Notes
 	c.note(root, network)
 	return c, nil
 }
@@ -172,7 +173,9 @@ func readRule(e *element) Rule {
 		var ok bool
 		if r.RemoteSubnet, ok = strictxml.ParsePrefix(text); !ok {
 			e.FailAt("remoteSubnet", "remoteSubnet is %.60q, expected an IPv4 prefix such as 203.0.113.0/24", text)
+			return r
 		}
+		e.ReadAs(e.At("remoteSubnet"), "remoteSubnet", text, r.RemoteSubnet)
 	}
 	return r
 }

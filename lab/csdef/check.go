@@ -41,7 +41,7 @@ func (d *Definition) check(root *element) {
 	for _, kind := range []string{"InputEndpoint", "InternalEndpoint", "InstanceInputEndpoint"} {
 		var all []*element
 		for _, e := range roles {
-			all = append(all, e.Child("Endpoints").All(kind)...)
+			all = append(all, endpointsOf(e, kind)...)
 		}
 		if len(all) > MaxEndpoints {
 			all[MaxEndpoints].Fail("the definition has %d elements <%s>, a deployment can have %d", len(all), kind, MaxEndpoints)
@@ -59,10 +59,7 @@ func (d *Definition) checkRole(r *Role, e *element) {
 		e.FailAt("name", "role name %.60q is not valid", r.Name).
 			WithHint("up to 63 letters, digits, underscores, dots and hyphens are allowed, the last two not at its ends")
 	}
-	endpoints := e.Child("Endpoints")
-	if endpoints != nil {
-		strictxml.Unique(endpoints.Children, "name", "endpoint")
-	}
+	strictxml.Unique(endpointElements(e), "name", "endpoint")
 	for _, part := range [][2]string{{"ConfigurationSettings", "Setting"}, {"Certificates", "Certificate"}, {"LocalResources", "LocalStorage"}, {"Sites", "Site"}} {
 		strictxml.Unique(e.Child(part[0]).All(part[1]), "name", "<"+part[1]+">")
 	}
@@ -76,14 +73,14 @@ func (d *Definition) checkRole(r *Role, e *element) {
 		certificates[i] = c.Name
 	}
 	web := false
-	for _, i := range endpoints.All("InputEndpoint") {
+	for _, i := range endpointsOf(e, "InputEndpoint") {
 		mustExist(i, "loadBalancerProbe", "probe", probes)
 		mustExist(i, "certificate", "certificate", certificates)
 	}
 	for _, i := range r.InputEndpoints {
 		web = web || bindable[i.Protocol]
 	}
-	if r.Kind == Web && !web && e.Child(inputEndpoints) == nil {
+	if r.Kind == Web && !web {
 		e.Fail("web role %.60q has no input endpoint with the protocol http or https", r.Name)
 	}
 	checkSites(r, e)
@@ -113,7 +110,7 @@ func checkSites(r *Role, e *element) {
 			mustExist(b, "endpointName", "endpoint", endpoints)
 		}
 	}
-	if own := e.Child("Endpoints").All("InternalEndpoint"); r.Kind == Web && !r.HasSites && len(own) > 1 {
+	if own := endpointsOf(e, "InternalEndpoint"); r.Kind == Web && !r.HasSites && len(own) > 1 {
 		own[1].Fail("web role %.60q has no <Sites> and can have one internal endpoint only", r.Name)
 	}
 }
@@ -147,7 +144,7 @@ func (d *Definition) checkPorts(roles []*element) {
 	}
 	first := map[taken]holder{}
 	for i := range d.Roles {
-		elements := roles[i].Child("Endpoints").All("InputEndpoint") // those of plug-ins follow
+		elements := endpointsOf(roles[i], "InputEndpoint") // those of plug-ins follow
 		for j, e := range d.Roles[i].InputEndpoints {
 			key := taken{e.LoadBalancer, e.Transport(), e.Port}
 			if e.Port == 0 || e.Protocol == "" {
@@ -171,7 +168,7 @@ func (d *Definition) checkPorts(roles []*element) {
 	}
 	ports := slices.SortedFunc(maps.Keys(first), func(a, b taken) int { return cmp.Compare(a.port, b.port) })
 	for i := range d.Roles {
-		elements := roles[i].Child("Endpoints").All("InstanceInputEndpoint")
+		elements := endpointsOf(roles[i], "InstanceInputEndpoint")
 		for j, e := range d.Roles[i].InstanceInputEndpoints {
 			at := slices.IndexFunc(ports, func(t taken) bool {
 				return t.internal == "" && t.transport == e.Protocol && e.PublicPorts.First <= t.port && t.port <= e.PublicPorts.Last

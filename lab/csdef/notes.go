@@ -41,12 +41,11 @@ func (d *Definition) noteRole(e *element) {
 	for _, i := range e.Child("Imports").All("Import") {
 		d.noteImport(i, e.Get("name"))
 	}
-	endpoints := e.Child("Endpoints")
-	for _, i := range endpoints.All("InputEndpoint") {
+	for _, i := range endpointsOf(e, "InputEndpoint") {
 		d.attributeWithoutEffect(i, "certificate")
 		d.attributeWithoutEffect(i, "ignoreRoleInstanceStatus")
 	}
-	for _, i := range endpoints.All("InternalEndpoint") {
+	for _, i := range endpointsOf(e, "InternalEndpoint") {
 		if i.Child("FixedPort") != nil || i.Child("FixedPortRange") != nil {
 			d.attributeWithoutEffect(i, "port")
 		}

@@ -1,6 +1,7 @@
 package csdef
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -183,15 +184,41 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 			endpoints("") + `<Imports/><Sites/><Startup/><Certificates/><ConfigurationSettings/><LocalResources/><Contents/><Runtime><Environment/><EntryPoint/></Runtime>`,
 			func(r *Role) bool { return !r.HasSites },
 		},
+		"directories in directories": {
+			endpoints("") + `<Sites><Site name="s"><VirtualDirectory name="a" physicalDirectory="b"><VirtualApplication name="c" ` +
+				`physicalDirectory="d"><VirtualApplication name="e" physicalDirectory="f"/></VirtualApplication></VirtualDirectory>` +
+				`<Bindings><Binding name="h" endpointName="h"/></Bindings></Site></Sites>`,
+			func(r *Role) bool { return len(r.Sites[0].Bindings) == 1 },
+		},
 		"a site without bindings": {endpoints("") + `<Sites><Site name="s"><Bindings/></Site></Sites>`, func(r *Role) bool { return r.HasSites }},
 	} {
 		if r, problem := read(c.inside); problem != "" || !c.holds(r) {
 			t.Errorf("%s: %+v, %s", name, r, problem)
 		}
 	}
-	const explained = `s:2:19: <InputEndpoints> is how SDK 1.0 wrote endpoints: write <Endpoints> around them instead, as later SDKs do`
-	if _, problem := read(`<InputEndpoints>` + http + `</InputEndpoints>`); problem != explained {
-		t.Errorf("got %s, want %s", problem, explained)
+	// SDK 1.0 wrote <InputEndpoints>, which has only those: they are checked like others.
+	for inside, want := range map[string]string{
+		`<InputEndpoints>` + http + `</InputEndpoints>`: `[h]`,
+		`<InputEndpoints>` + http + `</InputEndpoints><Endpoints>` + http + `</Endpoints>`: "s:2:50: endpoint \"h\" is there already; " +
+			"the first is at line 2\ns:2:75: TCP port 80 is taken by endpoint \"h\" of role \"W\" at line 2; " +
+			"each input endpoint of a service needs a port of its own",
+		`<InputEndpoints><InputEndpoint name="t" protocol="tcp" port="81"/></InputEndpoints>`: "s:2:1: web role \"W\" has " +
+			"no input endpoint with the protocol http or https",
+		`<InputEndpoints/>` + endpoints(""): `[h]`,
+		`<InputEndpoints><InternalEndpoint name="i" protocol="tcp"/></InputEndpoints>` + endpoints(""): `s:2:35: ` +
+			`<InternalEndpoint> is not known in <InputEndpoints>; it may hold InputEndpoint`,
+	} {
+		r, got := read(inside)
+		if got == "" {
+			var names []string
+			for _, e := range r.InputEndpoints {
+				names = append(names, e.Name)
+			}
+			got = fmt.Sprint(names)
+		}
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", inside, got, want)
+		}
 	}
 	const vm = `s:2:1: <VirtualMachineRole> is a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file`
 	if _, err := Read("s", definition(`<VirtualMachineRole name="V"/>`)); err == nil || err.Error() != vm {

@@ -108,14 +108,13 @@ func readRole(e *element) Role {
 		e.FailAt("vmsize", "vmsize is %.40q, expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5", r.VMSize)
 	}
 	e.Bool("enableNativeCodeExecution", true)
-	endpoints := e.Child("Endpoints")
-	for _, i := range endpoints.All("InputEndpoint") {
+	for _, i := range endpointsOf(e, "InputEndpoint") {
 		r.InputEndpoints = append(r.InputEndpoints, readInputEndpoint(i))
 	}
-	for _, i := range endpoints.All("InternalEndpoint") {
+	for _, i := range endpointsOf(e, "InternalEndpoint") {
 		r.InternalEndpoints = append(r.InternalEndpoints, readInternalEndpoint(i))
 	}
-	for _, i := range endpoints.All("InstanceInputEndpoint") {
+	for _, i := range endpointsOf(e, "InstanceInputEndpoint") {
 		r.InstanceInputEndpoints = append(r.InstanceInputEndpoints, InstanceInputEndpoint{
 			Name:        i.Get("name"),
 			Protocol:    emu.Protocol(i.OneOf("protocol", "", "tcp", "udp")),

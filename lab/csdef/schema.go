@@ -1,6 +1,10 @@
 package csdef
 
-import "vnetlab/lab/strictxml"
+import (
+	"slices"
+
+	"vnetlab/lab/strictxml"
+)
 
 // The description of the document, as the schema pages of MSDN have it: "Service Definition Schema", "WebRole Schema",
 // "WorkerRole Schema", "LoadBalancerProbe Schema", "NetworkTrafficRules Schema".
@@ -32,11 +36,11 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", S
 	},
 }}
 
-// Elements that are explained instead of read.
-const (
-	inputEndpoints = "InputEndpoints"
-	vmRole         = "VirtualMachineRole"
-)
+// inputEndpoints is what SDK 1.0 wrote around input endpoints; the platform took it beside <Endpoints> later too.
+const inputEndpoints = "InputEndpoints"
+
+// vmRole is explained instead of read.
+const vmRole = "VirtualMachineRole"
 
 var probe = spec{
 	Required: []string{"name", "protocol"},
@@ -61,13 +65,13 @@ func role(web bool) spec {
 			"ConfigurationSettings": maybe(spec{Children: children{"Setting": many(named)}}),
 			"Imports":               maybe(spec{Children: children{"Import": many(spec{Required: []string{"moduleName"}})}}),
 			"Endpoints":             maybe(endpoints),
+			inputEndpoints:          maybe(spec{Children: children{"InputEndpoint": many(inputEndpoint)}}),
 			"LocalResources":        maybe(spec{Children: children{"LocalStorage": many(localStorage)}}),
 			"LocalStorage":          many(localStorage), // where early SDKs had it
 			"Runtime":               maybe(runtime(web)),
 			"Startup":               maybe(spec{Optional: []string{"priority"}, Children: children{"Task": many(task)}}),
 			"Contents":              maybe(spec{Children: children{"Content": many(content)}}),
 		},
-		Explained: map[string]string{inputEndpoints: "is how SDK 1.0 wrote endpoints: write <Endpoints> around them instead, as later SDKs do"},
 	}
 	if web {
 		s.Children["Sites"] = maybe(spec{Children: children{"Site": many(site)}})
@@ -75,11 +79,31 @@ func role(web bool) spec {
 	return s
 }
 
+var inputEndpoint = spec{
+	Required: []string{"name", "protocol", "port"},
+	Optional: []string{
+		"localPort", "certificate", "ignoreRoleInstanceStatus", "loadBalancerProbe", "idleTimeoutInMinutes",
+		"loadBalancerDistribution", "loadBalancer",
+	},
+}
+
+// endpointElements returns the endpoints of a role, wherever its SDK wrote them.
+func endpointElements(role *element) (all []*element) {
+	for _, parent := range []string{"Endpoints", inputEndpoints} {
+		if e := role.Child(parent); e != nil {
+			all = append(all, e.Children...)
+		}
+	}
+	return all
+}
+
+// endpointsOf returns the endpoints of a kind that a role has.
+func endpointsOf(role *element, kind string) []*element {
+	return slices.DeleteFunc(endpointElements(role), func(e *element) bool { return e.Name != kind })
+}
+
 var endpoints = spec{Children: children{
-	"InputEndpoint": many(spec{
-		Required: []string{"name", "protocol", "port"},
-		Optional: []string{"localPort", "certificate", "ignoreRoleInstanceStatus", "loadBalancerProbe", "idleTimeoutInMinutes", "loadBalancerDistribution", "loadBalancer"},
-	}),
+	"InputEndpoint": many(inputEndpoint),
 	"InternalEndpoint": many(spec{
 		Required: []string{"name", "protocol"},
 		Optional: []string{"port"},
@@ -122,17 +146,22 @@ func runtime(web bool) spec {
 	}}
 }
 
+// directories may hold one another, as those of IIS do.
+func directories() children {
+	all := children{}
+	inside := many(spec{Required: []string{"name", "physicalDirectory"}, Children: all})
+	all["VirtualApplication"], all["VirtualDirectory"] = inside, inside
+	return all
+}
+
 var (
-	virtualDirectory = spec{Required: []string{"name", "physicalDirectory"}}
-	site             = spec{
+	virtual = directories()
+	site    = spec{
 		Required: []string{"name"},
 		Optional: []string{"physicalDirectory"},
 		Children: children{
-			"VirtualApplication": many(spec{
-				Required: []string{"name", "physicalDirectory"},
-				Children: children{"VirtualDirectory": many(virtualDirectory)},
-			}),
-			"VirtualDirectory": many(virtualDirectory),
+			"VirtualApplication": virtual["VirtualApplication"],
+			"VirtualDirectory":   virtual["VirtualDirectory"],
 			"Bindings": one(spec{Children: children{"Binding": many(spec{
 				Required: []string{"name", "endpointName"},
 				Optional: []string{"hostHeader"},

@@ -160,7 +160,7 @@ func Difference(p oracle.Prediction, o emu.Observation) string {
 	packets := Describe(o)
 	switch {
 	case len(o.Members) == 0:
-		if o.AnsweredBy != "" {
+		if o.AnsweredBy != "" && o.Verdict != emu.WrongHost {
 			packets += " by " + o.AnsweredBy
 		}
 		if o.SeenAs.IsValid() {
@@ -174,8 +174,11 @@ func Difference(p oracle.Prediction, o emu.Observation) string {
 
 // Describe returns verdict, rule and detail of an observation in one line; of one whose members don't agree, those of each.
 func Describe(o emu.Observation) string {
-	if o.Verdict == emu.Mixed {
+	switch {
+	case o.Verdict == emu.Mixed, o.Verdict == emu.Error && len(o.Members) > 0:
 		return string(o.Verdict) + " (" + DescribeMembers(o.Members) + ")"
+	case o.Verdict == emu.WrongHost && o.AnsweredBy != "":
+		return strings.Replace(describe(o.Verdict, o.By, o.Detail), string(o.Verdict), string(o.Verdict)+" by "+o.AnsweredBy, 1)
 	}
 	return describe(o.Verdict, o.By, o.Detail)
 }

@@ -75,7 +75,7 @@ func TestJudge(t *testing.T) {
 	elsewhere.Members = []emu.MemberObservation{both.Members[0], {Namespace: "web2", Verdict: emu.Open, SeenAs: address("shopweb.cloudapp.net")}}
 	mixed := emu.Observation{Verdict: emu.Mixed, Detail: "1 open, 1 blocked", Members: []emu.MemberObservation{member("web1", emu.Open, nil), member("web2", emu.Blocked, rule("a"))}}
 	program := emu.Observation{Verdict: emu.Open} // doesn't say who it is
-	stranger := emu.Observation{Verdict: emu.WrongHost, AnsweredBy: "web2", Detail: "meant is web1, but web2 accepted"}
+	stranger := emu.Observation{Verdict: emu.WrongHost, AnsweredBy: "web2", Detail: "another machine than the one meant accepted"}
 	for name, tt := range map[string]struct {
 		expected lab.Expectation
 		model    oracle.Prediction
@@ -135,7 +135,7 @@ func TestJudge(t *testing.T) {
 			}}, message: `model and packets differ: the model says mixed: web2 open; web1 blocked by web1 a, the packets say mixed (web1 open, web2 blocked by "a" in web1)`,
 		},
 		"another machine":        {expected: lab.Expectation{Verdict: emu.WrongHost}, seen: stranger},
-		"another machine's open": {expected: lab.Expectation{Verdict: emu.Open}, seen: stranger, message: "expected open, but it is wrong-host (meant is web1, but web2 accepted)"},
+		"another machine's open": {expected: lab.Expectation{Verdict: emu.Open}, seen: stranger, message: "expected open, but it is wrong-host by web2 (another machine than the one meant accepted)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := tt.expected

@@ -132,21 +132,21 @@ func (x *Exposure) findFrom(
 }
 
 // answered returns an observation over UDP as it would be if programs that got a datagram had answered it, and reports
-// whether one of them didn't: a program may well say nothing to a stranger. No rule has reported a drop then, and the
-// model knows of none.
+// whether one of them didn't: a program may well say nothing to a stranger. No rule has reported a drop then, all is as
+// it should be on the way, and the model knows of no drop.
 func (x *Exposure) answered(p oracle.Prediction, o emu.Observation) (_ emu.Observation, silent bool) {
 	mayBeSilent := func(name string) bool {
 		m, ok := x.lab.Find(name)
 		return ok && slices.ContainsFunc(m.Services(), func(s lab.Service) bool { return s.Protocol == emu.UDP && s.Command != "" })
 	}
-	if o.Verdict == emu.Timeout && p.Verdict == emu.Open && len(o.Members) == 0 && mayBeSilent(p.AnsweredBy) {
+	if o.Verdict == emu.Timeout && !o.Drift && p.Verdict == emu.Open && len(o.Members) == 0 && mayBeSilent(p.AnsweredBy) {
 		o.Verdict, o.Detail = emu.Open, ""
 		return o, true
 	}
 	o.Members = slices.Clone(o.Members)
 	for i, m := range o.Members {
 		open := func(want oracle.Outcome) bool { return want.Given == m.Namespace && want.Verdict == emu.Open }
-		if m.Verdict == emu.Timeout && mayBeSilent(m.Namespace) && slices.ContainsFunc(p.Members, open) {
+		if m.Verdict == emu.Timeout && !m.Drift && mayBeSilent(m.Namespace) && slices.ContainsFunc(p.Members, open) {
 			o.Members[i].Verdict, o.Members[i].Detail, silent = emu.Open, "", true
 		}
 	}

@@ -291,6 +291,15 @@ func TestSilentProgram(t *testing.T) {
 	if !c.Passed || !strings.HasPrefix(c.Answers, "no answer") {
 		t.Errorf("%+v", c)
 	}
+	// Where somebody has changed what decides, silence isn't the program's.
+	c = NewExposure(l).Check(ExposureQuestion{
+		Name: "vm1", Protocol: emu.UDP, Ports: []emu.PortRange{{First: 53, Last: 53}}, Listed: true,
+	}, func(ExposureProbe) emu.Observation {
+		return emu.Observation{Verdict: emu.Timeout, Detail: "vm1: a rule is not wanted", Drift: true}
+	})
+	if c.Passed {
+		t.Errorf("with drift: %+v", c)
+	}
 }
 
 // TestMembersDisagree holds that one member of a set that lets anybody in exposes the port, whoever else is behind it

@@ -2,6 +2,7 @@ package expect
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"vnetlab/emu"
@@ -18,20 +19,22 @@ const (
 // listedAtMost is how many differences a message lists.
 const listedAtMost = 20
 
-// SameLab returns the failed case of a file that describes another lab than the one that runs; false where it describes the same one, whatever
-// it expects of it. Name is how the file is called.
+// SameLab returns the failed case of a file that describes another lab than the one that runs; false where it describes
+// the same one, whatever it expects of it. Name is how the file is called.
 func SameLab(running, described *lab.Lab, name string) (Case, bool) {
 	operations, err := lab.Reconcile(running, described)
 	c := Case{Name: fmt.Sprintf("the running lab is %s's", name), Expected: AsDescribed, Verdict: Different}
 	switch {
 	case err != nil:
 		c.Differences = []string{err.Error()}
-		c.Message = fmt.Sprintf("the running lab is not the one that %s describes, and lab apply %s can't make it that: %v", name, name, err)
+		c.Message = fmt.Sprintf("the running lab is not the one that %s describes, and lab apply %s can't make it that: %v",
+			name, name, err)
 	case len(operations) > 0:
 		for _, o := range operations {
 			c.Differences = append(c.Differences, o.String())
 		}
-		c.Message = fmt.Sprintf("the running lab is not the one that %s describes: lab apply %s would:%s", name, name, list(c.Differences))
+		c.Message = fmt.Sprintf("the running lab is not the one that %s describes: lab apply %s would:%s",
+			name, name, list(c.Differences))
 	default:
 		return Case{}, false
 	}
@@ -41,34 +44,32 @@ func SameLab(running, described *lab.Lab, name string) (Case, bool) {
 
 // Drift says where the kernel differs from what the lab wants.
 func Drift(differences []string) string {
-	return fmt.Sprintf("somebody else has changed what the lab made, so that these answers are not the lab's:%s\nlab diff shows it, lab diff --repair mends it",
-		list(differences))
+	return "somebody else has changed what the lab made, so that these answers are not the lab's:" + list(differences) +
+		"\nlab diff shows it, lab diff --repair mends it"
 }
 
 // SameText reports whether two states of a file describe the same lab and expect the same of it.
 func SameText(a, b *lab.Lab) bool {
 	operations, err := lab.Reconcile(a, b)
-	return err == nil && len(operations) == 0 && expected(a) == expected(b)
+	return err == nil && len(operations) == 0 && reflect.DeepEqual(expected(a), expected(b))
 }
 
-// expected is what a lab expects of itself, without the places in its file.
-func expected(l *lab.Lab) string {
-	var b strings.Builder
+// expected returns what a lab expects of itself, without the places in its file.
+func expected(l *lab.Lab) (all struct {
+	connections []lab.Expectation
+	listed      bool // the list of exposed ports is there, though it may be empty
+	exposed     []lab.ExposedPort
+}) {
 	for _, e := range l.Expectations {
 		e.Origin = lab.Origin{}
-		fmt.Fprintf(&b, "%+v", e)
-		if e.HTTP != nil {
-			fmt.Fprintf(&b, "%+v", *e.HTTP)
-		}
-		if e.Real != nil {
-			fmt.Fprint(&b, *e.Real)
-		}
+		all.connections = append(all.connections, e)
 	}
-	fmt.Fprint(&b, l.Exposure != nil)
+	all.listed = l.Exposure != nil
 	for _, x := range l.Exposure {
-		fmt.Fprint(&b, x.Target)
+		x.Origin = lab.Origin{}
+		all.exposed = append(all.exposed, x)
 	}
-	return b.String()
+	return all
 }
 
 // list puts each on a line of its own.

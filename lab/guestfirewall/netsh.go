@@ -50,6 +50,8 @@ func parseNetsh(text string) (Command, *Error) {
 	switch {
 	case len(words) == 0:
 		return Command{}, fail("%s", netshArguments).hint(expected).at(len(text))
+	case netshShows(words):
+		return Command{Notes: []string{"the command has no effect: it only shows what there is"}}, nil
 	case netshWord(words[0], "firewall"):
 		return parseOldNetsh(words[1:], len(text))
 	case len(words[0].text) < len("adv") || !netshWord(words[0], "advfirewall"):
@@ -85,6 +87,16 @@ func parseNetsh(text string) (Command, *Error) {
 	}
 	rule, err := netshRule(given, len(text))
 	return Command{Rules: []Rule{rule}}, err
+}
+
+// netshShows reports whether the words are a command of a firewall that changes nothing.
+func netshShows(words []word) bool {
+	contexts := 0
+	for contexts < len(words) && len(words[contexts].text) >= len("adv") &&
+		(netshWord(words[contexts], "advfirewall") || netshWord(words[contexts], "firewall")) {
+		contexts++
+	}
+	return contexts > 0 && contexts < len(words) && netshWord(words[contexts], "show")
 }
 
 // joinEquals makes one word of NAME = VALUE: netsh takes space around the sign.
@@ -322,8 +334,27 @@ func netshEnable(words []word, end int) (Command, *Error) {
 	if err != nil {
 		return Command{}, err
 	}
-	if _, ok := changes["enable"]; !ok || len(changes) > 1 {
-		return Command{}, fail("only new enable=yes is understood: other changes of rules are not").hint("write the rule as it should be with add rule").at(words[at].offset)
+	// The word new is among the changes no more: words[at] is it.
+	var as Rule
+	for name, value := range changes {
+		var err *Error
+		switch name {
+		case "enable":
+		case "profile":
+			err = as.setProfiles(value.list())
+		case "remoteip":
+			err = as.setRemote(value.list())
+		default:
+			err = fail("only new enable=yes is understood, with profile= and remoteip=: other changes of rules are not").
+				hint("write the rule as it should be with add rule").at(words[at].offset)
+		}
+		if err != nil {
+			return Command{}, err
+		}
+	}
+	if _, ok := changes["enable"]; !ok {
+		return Command{}, fail("enable=yes is missing: changes of rules that stay disabled are not understood").
+			hint("write the rule as it should be with add rule").at(words[at].offset)
 	}
 	if yes, err := oneOf("enable", changes["enable"], "yes", "no"); err != nil || yes == "no" {
 		if err == nil {
@@ -338,5 +369,7 @@ func netshEnable(words []word, end int) (Command, *Error) {
 	if !ok {
 		return Command{}, fail("%s", netshArguments).hint("expected group= or name=").at(end)
 	}
-	return enablePredefined(name)
+	c, err := enablePredefined(name)
+	c.restrict(as)
+	return c, err
 }

@@ -132,7 +132,9 @@ func oldRules(command string, given map[string]word, enabled bool, end int) (Com
 			return missing("program")
 		}
 		rules = []Rule{{Allow: true}}
-		rules[0].bind("the program " + program.text)
+		if enabled { // a disabled rule is for no program
+			rules[0].bind("the program " + program.text)
+		}
 	case "icmpsetting":
 		rules = []Rule{{Protocol: "icmp"}}
 		if kind := given["type"]; kind.text != "" && !strings.EqualFold(kind.text, "all") {

@@ -1,6 +1,7 @@
 package guestfirewall
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -38,11 +39,9 @@ func parseProfile(text string, start int) (Command, *Error) {
 		return Command{}, err
 	}
 	var profiles Rule
-	named := append(given["Profile"], given["Name"]...)
-	if named == nil && given["All"] == nil {
-		return Command{}, fail("-Profile or -All is missing").hint("write Set-NetFirewallProfile -All -Enabled False").at(len(text))
-	}
-	if named != nil {
+	// Without a profile, all are meant. The names of profiles may have wildcards.
+	if named := slices.Concat(given["Profile"], given["Name"]); named != nil {
+		expandProfiles(named)
 		if err := profiles.setProfiles(lists(named)); err != nil {
 			return Command{}, err
 		}
@@ -79,12 +78,35 @@ func parseProfile(text string, start int) (Command, *Error) {
 	return c, nil
 }
 
+// expandProfiles replaces a name of a profile with wildcards by the first profile that it stands for, the public one before others.
+func expandProfiles(named []word) {
+	for i, w := range named {
+		for _, p := range profiles[:3] {
+			if ok, err := path.Match(strings.ToLower(w.text), p); strings.ContainsAny(w.text, "*?") && ok && err == nil {
+				named[i].text = p
+				break
+			}
+		}
+	}
+}
+
+// setRuleParameters are those of Set-NetFirewallRule that would make another rule of one that Windows came with: a lab doesn't
+// know all of such a rule.
+var setRuleParameters = []string{
+	"Protocol", "LocalPort", "RemotePort", "LocalAddress", "IcmpType", "Program", "Package", "Service", "InterfaceAlias",
+	"InterfaceType", "LocalUser", "RemoteUser", "RemoteMachine", "Authentication", "Encryption", "OverrideBlockRules",
+	"DynamicTarget", "LooseSourceMapping", "LocalOnlyMapping", "Owner", "Platform",
+}
+
 // parseEnableRule reads what follows Enable-NetFirewallRule, or Set-NetFirewallRule with -Enabled True: rules that Windows came with.
 func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 	known := append([]string{"Name", "DisplayName", "DisplayGroup", "Group", "Direction"}, commonParameters...)
 	command := "Enable-NetFirewallRule"
 	if set {
-		command, known = "Set-NetFirewallRule", append(known, "Enabled", "Profile")
+		command = "Set-NetFirewallRule"
+		known = slices.Concat(known, setRuleParameters, []string{
+			"Enabled", "Profile", "Action", "RemoteAddress", "Description", "NewDisplayName", "EdgeTraversalPolicy",
+		})
 	}
 	given, err := powerShellParameters(text, start, command, known)
 	if err != nil {
@@ -102,6 +124,12 @@ func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 			return Command{}, err
 		}
 	}
+	var as Rule // how the rules are to be
+	if set {
+		if as, err = setRule(given); err != nil {
+			return Command{}, err
+		}
+	}
 	var c Command
 	for _, parameter := range []string{"DisplayGroup", "DisplayName", "Name", "Group"} {
 		for _, name := range given[parameter] {
@@ -109,6 +137,7 @@ func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 			if err != nil {
 				return c, err
 			}
+			one.restrict(as)
 			c.Rules, c.Notes = append(c.Rules, one.Rules...), append(c.Notes, one.Notes...)
 		}
 	}
@@ -116,4 +145,41 @@ func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 		return c, fail("-DisplayGroup is missing").hint(`write %s -DisplayGroup "Remote Desktop"`, command).at(len(text))
 	}
 	return c, nil
+}
+
+// restrict makes the rules count only for whom another one is.
+func (c *Command) restrict(as Rule) {
+	for i := range c.Rules {
+		r := &c.Rules[i]
+		r.Remote, r.RemoteRanges = slices.Clone(as.Remote), slices.Clone(as.RemoteRanges)
+		r.LocalSubnet, r.Inactive, r.Note = as.LocalSubnet, as.Inactive, as.Note
+	}
+}
+
+// setRule reads what Set-NetFirewallRule makes of a rule beside enabling it: whom it lets in, and for which profiles it is.
+func setRule(given map[string][]word) (Rule, *Error) {
+	var r Rule
+	for _, name := range setRuleParameters {
+		if v := given[name]; v != nil {
+			return r, fail("Set-NetFirewallRule with -%s is not understood: only with -Profile and -RemoteAddress", name).
+				hint("write the rule as it should be with New-NetFirewallRule").at(v[0].offset)
+		}
+	}
+	if v := given["Action"]; v != nil {
+		if action, err := oneOf("-Action", v[0], "allow", "block"); err != nil || action == "block" {
+			if err == nil {
+				err = fail("rules that Windows came with can't be turned around here").hint("write a block rule").at(v[0].offset)
+			}
+			return r, err
+		}
+	}
+	if v := given["Profile"]; v != nil {
+		if err := r.setProfiles(lists(v)); err != nil {
+			return r, err
+		}
+	}
+	if v := given["RemoteAddress"]; v != nil {
+		return r, r.setRemote(lists(v))
+	}
+	return r, nil
 }

@@ -41,6 +41,9 @@ type Rule struct {
 // bind restricts a rule, whose action is known, to a program. A lab sees packets, not programs: an allowance then counts for every program,
 // and a block for none. So a lab never claims a protection that Windows might not give.
 func (r *Rule) bind(program string) {
+	if r.Inactive != "" { // then it is for no program
+		return
+	}
 	if r.Allow {
 		r.remark("the rule is bound to %s; a lab's firewall sees packets, not programs, so it allows every program", program)
 		return

@@ -46,17 +46,20 @@ func (l *loader) mountPath(r Reference) (string, bool) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(l.dir, path)
 	}
-	if path == "/" {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		real = path
+	}
+	if real == "/" {
 		l.problems = append(l.problems, invalid(r.Origin, "the root of this machine can't be mounted").
 			hint("Name a file or a folder below it."))
 		return "", false
 	}
-	for _, system := range []string{"/dev", "/proc", "/sys"} {
-		if path == system || strings.HasPrefix(path, system+"/") {
-			p := invalid(r.Origin, "%s can't be mounted: an instance has a %s of its own", quoted(r.Text), system)
-			l.problems = append(l.problems, p.hint("privileged: true gives an instance the devices of this machine."))
-			return "", false
-		}
+	if (emu.Mount{Path: real}).System() {
+		system := "/" + strings.Split(real, "/")[1]
+		p := invalid(r.Origin, "%s can't be mounted: an instance has a %s of its own", quoted(r.Text), system)
+		l.problems = append(l.problems, p.hint("privileged: true gives an instance the devices of this machine."))
+		return "", false
 	}
 	if _, err := os.Stat(path); err != nil && l.file.Prepare == "" {
 		var at *fs.PathError

@@ -3,6 +3,7 @@ package labfile
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,4 +64,17 @@ func TestMountIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	load(t, file, Options{})
+}
+
+// A symbolic link is what it leads to: a lab file mounts neither the root nor the kernel's folders by one.
+func TestMountByLink(t *testing.T) {
+	for _, to := range []string{"/", "/proc", "/proc/self/root", "/sys/kernel", "/dev"} {
+		file := write(t, "lab: a\nmounts: [{path: link}]\n")
+		if err := os.Symlink(to, filepath.Join(filepath.Dir(file), "link")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(file, Options{}); err == nil || !strings.Contains(err.Error(), "can't be mounted") {
+			t.Errorf("a link to %s: %v", to, err)
+		}
+	}
 }

@@ -106,7 +106,7 @@ func (d *decoder) syntax(err error) Problem {
 	p := invalid(place, "%s", e.GetMessage())
 	switch message := e.GetMessage(); {
 	case strings.Contains(message, "'\t'"):
-		p = invalid(place, "a tab begins this line").hint("YAML is indented with spaces alone: replace the tab.")
+		p = invalid(place, "a tab begins this line").hint("YAML is indented with spaces only: replace the tab.")
 	case strings.HasPrefix(message, "mapping value is not allowed"):
 		p = p.hint(`A text with ": " in it needs quotes.`)
 	case strings.HasPrefix(message, "value is not allowed"), strings.HasPrefix(message, "non-map value"):

@@ -17,7 +17,7 @@ type File struct {
 	WebSites             []WebSite        `yaml:"webSites" doc:"Web sites: NAME.azurewebsites.net. They can't join a virtual network."`
 	InternetHosts        []InternetHost   `yaml:"internetHosts" doc:"Machines on the public internet."`
 	Expect               []Expectation    `yaml:"expect" doc:"Who is expected to reach whom, and who not."`
-	Exposure             []Reference      `yaml:"exposure" doc:"Every port that the rules let somebody on the internet through to, whether or not anybody listens; no other may be. NAME:PORT or NAME:FIRST-LAST, with /udp for UDP. NAME is the DNS name of a cloud service, SERVICE.staging, the DNS name of a web site, an instance with a public IP, or a network with a gateway."`
+	Exposure             []Reference      `yaml:"exposure" pattern:"exposed" doc:"Every port that the rules let somebody on the internet through to, whether or not anybody listens; no other may be. NAME:PORT or NAME:FIRST-LAST, with /udp for UDP. NAME is the DNS name of a cloud service, SERVICE.staging, the DNS name of a web site, an instance with a public IP, or a network with a gateway."`
 	Steps                []StepEntry      `yaml:"steps" doc:"Commands on the running lab, one after the other, and what must come of each."`
 	Limits               *Limits          `yaml:"limits" doc:"What the programs of each instance, host and site may use, unless it has limits of its own."`
 	Mounts               []Mount          `yaml:"mounts" doc:"Files and folders of this machine that the programs of all instances, hosts and sites see."`
@@ -220,7 +220,7 @@ type InternetHost struct {
 type Expectation struct {
 	Name       Text       `yaml:"name" doc:"What the expectation is called in results."`
 	From       Text       `yaml:"from" jsonschema:"required" doc:"Instance, internet host, on-premises host or web site where the connection starts."`
-	To         Reference  `yaml:"to" jsonschema:"required" doc:"NAME:PORT, with /udp for UDP. NAME is an instance, a host, a web site, a DNS name or an address."`
+	To         Reference  `yaml:"to" jsonschema:"required" pattern:"target" doc:"NAME:PORT, with /udp for UDP. NAME is an instance, a host, a web site, a DNS name or an address."`
 	Verdict    Verdict    `yaml:"verdict"`
 	SeenAs     Text       `yaml:"seenAs" doc:"Whose address the other side sees: an instance, host or web site, or a DNS name for its VIP."`
 	AnsweredBy []Text     `yaml:"answeredBy" jsonschema:"minItems=1" doc:"Each of these must answer at least once."`
@@ -235,7 +235,7 @@ type StepEntry struct {
 	Fails    ErrorCode     `yaml:"fails" doc:"The code of the error with which the command must fail, such as BadRequest."`
 	Message  Text          `yaml:"message" doc:"Text that must be in the error's message."`
 	Expect   []Expectation `yaml:"expect" doc:"What is expected after the command."`
-	Exposure []Reference   `yaml:"exposure" doc:"Every port that the internet reaches after the command, as in the exposure of the file."`
+	Exposure []Reference   `yaml:"exposure" pattern:"exposed" doc:"Every port that the internet reaches after the command, as in the exposure of the file."`
 	Origin   emu.Origin    `yaml:"-"`
 }
 

@@ -7,6 +7,9 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
+// portForm is a port number of a target, which may begin with zeros.
+const portForm = `0*(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})`
+
 // namePatterns are the platform's rules for names, as the operations of package lab hold them. The schema tells editors; a lab
 // file that breaks one gets the platform's refusal.
 var namePatterns = map[string]string{
@@ -15,6 +18,8 @@ var namePatterns = map[string]string{
 	"dns":      `^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`,
 	"machine":  `^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`,
 	"endpoint": `^[A-Za-z][A-Za-z0-9 _-]{0,29}$`,
+	"target":   `^.+:` + portForm + `(/(tcp|udp))?$`,
+	"exposed":  `^.+:` + portForm + `(-` + portForm + `)?(/(tcp|udp))?$`,
 }
 
 // Schema gives the JSON Schema (draft 2020-12) of lab files, for editors. It is made from the types that the decoder works with.
@@ -55,6 +60,9 @@ func addNamePatterns(schema *jsonschema.Schema, t reflect.Type) {
 		f := t.Field(i)
 		if name := f.Tag.Get("pattern"); name != "" {
 			if property, ok := schema.Properties.Get(f.Tag.Get("yaml")); ok {
+				if property.Items != nil { // the pattern is that of each
+					property = property.Items
+				}
 				property.Pattern = namePatterns[name]
 			}
 		}

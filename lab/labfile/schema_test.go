@@ -229,10 +229,16 @@ func corpus() []form {
 			"{from: h, to: 'i:80', verdict: error}", "{from: h, to: 'i:80', answeredBy: []}", "{from: h, to: 'i:80', answeredBy: i}", "{from: h, to: 'i:80', verdict: open, real: 'yes'}",
 			"{from: h, to: 'i:80', http: {path: a}}", "{from: h, to: 'i:80', http: {status: 99}}", "{from: h, to: 'i:80', http: {status: '200'}}", "{from: h, to: 'i:80', http: {method: POST}}", "{from: h, to: 'i:80', http: /}",
 			"{from: [h], to: 'i:80', verdict: open}",
+			"{from: h, to: i, verdict: open}", "{from: h, to: 'i:', verdict: open}", "{from: h, to: 'i:0', verdict: open}", "{from: h, to: 'i:65536', verdict: open}",
+			"{from: h, to: 'i:80-90', verdict: open}", "{from: h, to: 'i:80/icmp', verdict: open}", "{from: h, to: ':80', verdict: open}",
 		}},
 		{"exposure", "lab: a\ncloudServices: [{name: abc, location: West US}]\nexposure: [%s]", []string{
 			"abc.cloudapp.net:80", "'abc.cloudapp.net:80/tcp', 'abc.cloudapp.net:81'", "abc.cloudapp.net:53/udp",
-		}, []string{"80", "{a: b}", "''", "~", "[abc.cloudapp.net:80]"}},
+			"abc.cloudapp.net:1-65535", "abc.cloudapp.net:8000-8080/udp", "abc.cloudapp.net:00080/tcp",
+		}, []string{
+			"80", "{a: b}", "''", "~", "[abc.cloudapp.net:80]", "abc.cloudapp.net", "abc.cloudapp.net:0", "abc.cloudapp.net:65536",
+			"abc.cloudapp.net:1-65536", "abc.cloudapp.net:1-", "abc.cloudapp.net:-80", "abc.cloudapp.net:80/tpc", "abc.cloudapp.net:80/", "':80'",
+		}},
 		{"step", "lab: a\nsteps: [%s]", []string{
 			"{run: lab vm delete v}", "{run: lab  show}", "{run: lab vm delete v, fails: BadRequest}", "{run: lab vm delete v, fails: BadRequest, message: in use}",
 			"{run: lab show, expect: [], exposure: []}", "{run: lab show, expect: [{from: nobody, to: 'nothing:80', verdict: open}], exposure: ['nothing.cloudapp.net:53/udp']}",

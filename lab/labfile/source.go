@@ -35,7 +35,10 @@ func read(path string) ([]byte, error) {
 	case err != nil:
 		return nil, plain(err)
 	case len(data) > MaxSize:
-		return nil, fmt.Errorf("it is larger than %d MiB", MaxSize>>20)
+		if info.Mode().IsRegular() {
+			return nil, fmt.Errorf("it has %d bytes; the most is %d", info.Size(), MaxSize)
+		}
+		return nil, fmt.Errorf("it has more than %d bytes, which is the most", MaxSize)
 	}
 	return data, nil
 }

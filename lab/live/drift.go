@@ -59,7 +59,9 @@ func (s *server) diff(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m, _ := l.Find(instance)
-	answer(w, DiffResult{Differences: differencesInNames(l, differences), Firewall: s.firewallDrift(l, m.Instance, differences)})
+	answer(w, DiffResult{
+		Differences: differencesInNames(l, differences), Firewall: s.firewallDrift(l, m.Instance, differences),
+	})
 }
 
 // repair makes the kernel again what the lab wants.
@@ -111,7 +113,8 @@ func (s *server) firewallDrift(l *lab.Lab, i *lab.Instance, differences []kernel
 	}
 	for _, r := range l.FirewallRules(i) {
 		if slices.ContainsFunc(spec.Firewall.Rules, func(f emu.FirewallRule) bool {
-			return f.Origin == r.Origin && strings.HasPrefix(r.Text, f.Comment) && slices.ContainsFunc(f.Lines(), func(line string) bool { return slices.Contains(missing, line) })
+			isMissing := func(line string) bool { return slices.Contains(missing, line) }
+			return f.Origin == r.Origin && strings.HasPrefix(r.Text, f.Comment) && slices.ContainsFunc(f.Lines(), isMissing)
 		}) {
 			drift.Missing = append(drift.Missing, r.String())
 		}
@@ -139,7 +142,8 @@ func without(a, b []string) []string {
 	return left
 }
 
-// checkKernel returns a failed case where the kernel is not what the lab wants: what is tested then is not the lab. False: it is.
+// checkKernel returns a failed case where the kernel is not what the lab wants: what is tested then is not the lab.
+// False: it is.
 func (s *server) checkKernel(ctx context.Context) (expect.Case, bool) {
 	differences, err := s.emu.Diff(ctx)
 	if err == nil && len(differences) == 0 || ctx.Err() != nil {

@@ -3,8 +3,10 @@ package live
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -74,9 +76,16 @@ func readNumber(file string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(text))) // "max" is no number
 }
 
-// LimitHint returns what to do about an error that comes of a used-up limit of the machine; empty: it is another error.
+// LimitHint returns what to do about an error that comes of a used-up limit of the machine, or of what is in the way in
+// its folders; empty: it is another error.
 func LimitHint(err error) string {
+	var inTheWay *taken
+	var at *fs.PathError
 	switch {
+	case errors.As(err, &inTheWay):
+		return "remove it: ip netns delete " + filepath.Base(inTheWay.path) + ", or rm " + inTheWay.path
+	case errors.Is(err, unix.EROFS) && errors.As(err, &at):
+		return "labs write below " + filepath.Dir(RunDir()) + ": mount it writable, or name another folder by VNETLAB_RUN"
 	case errors.Is(err, unix.EMFILE):
 		return "too many open files for one process: ulimit -n 4096, or more for a large lab"
 	case errors.Is(err, unix.ENFILE):

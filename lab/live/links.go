@@ -81,6 +81,11 @@ func (l *links) remove(name string) error {
 	return os.Remove(link)
 }
 
+// taken says that a name for a network namespace belongs to somebody else.
+type taken struct{ path string }
+
+func (t *taken) Error() string { return t.path + " is there already, and no lab made it" }
+
 func makeLink(link, target string) error {
 	for try := 0; ; try++ {
 		err := os.Symlink(target, link)
@@ -88,17 +93,22 @@ func makeLink(link, target string) error {
 		case errors.Is(err, fs.ErrExist) && try < 10:
 			old, readErr := os.Readlink(link)
 			if readErr != nil || !descriptorPath.MatchString(old) {
-				return err // not one of ours
+				return &taken{link}
 			}
 			os.Remove(link)
 		case errors.Is(err, fs.ErrNotExist) && try < 10: // not yet there, or removed by another lab that went
 			if err := os.MkdirAll(filepath.Dir(netnsDir()), 0o755); err != nil {
 				return err
 			}
-			if os.Mkdir(netnsDir(), 0o755) == nil {
-				if f, err := os.Create(filepath.Join(RunDir(), madeHere)); err == nil {
-					f.Close()
+			switch err := os.Mkdir(netnsDir(), 0o755); {
+			case err != nil && !errors.Is(err, fs.ErrExist):
+				return err
+			case err == nil:
+				f, err := os.Create(filepath.Join(RunDir(), madeHere))
+				if err != nil {
+					return errors.Join(err, os.Remove(netnsDir()))
 				}
+				f.Close()
 			}
 		default:
 			return err

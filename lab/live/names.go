@@ -10,8 +10,8 @@ import (
 	"vnetlab/lab/oracle"
 )
 
-// Below this package a namespace has its id, which stays the same as long as it exists. People call what is in it by names that follow the
-// slots of deployments. What comes from below is told in names from here on.
+// Below this package a namespace has its id, which stays the same as long as it exists. People call what is in it by
+// names that follow the slots of deployments. What comes from below is told in names from here on.
 
 // inNames returns a prediction and an observation with the names of the lab in place of those of namespaces.
 func inNames(l *lab.Lab, p oracle.Prediction, o emu.Observation) (oracle.Prediction, emu.Observation) {
@@ -20,7 +20,8 @@ func inNames(l *lab.Lab, p oracle.Prediction, o emu.Observation) (oracle.Predict
 
 // errorInNames returns an error with the names of the lab in place of those of namespaces.
 func errorInNames(l *lab.Lab, err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of this error alone: what wraps it has its own text
+	//nolint:errorlint // only of this error: what wraps it has its own text
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, e := range joined.Unwrap() {
 			all = append(all, errorInNames(l, e))

@@ -10,7 +10,8 @@ import (
 	"vnetlab/lab/labfile"
 )
 
-// checks lists the checks of a test. What a file expects of another lab than the one that runs is not checked on this one.
+// checks lists the checks of a test. What a file expects of another lab than the one that runs is not checked on this
+// one.
 func (s *server) checks(req TestRequest, expectations *lab.Lab) []check {
 	if req.File != nil {
 		if c, differs := expect.SameLab(s.now().lab, expectations, called(*req.File)); differs {
@@ -28,7 +29,8 @@ func called(file labfile.Input) string {
 	return filepath.Base(file.Path)
 }
 
-// notes say what somebody who tests the lab by its own expectations should know: that its file says something else by now.
+// notes say what somebody who tests the lab by its own expectations should know: that its file says something else by
+// now.
 func (s *server) notes(req TestRequest) []string {
 	now := s.now()
 	if req.File != nil || req.Given != nil || now.file.Text != nil {
@@ -40,7 +42,10 @@ func (s *server) notes(req TestRequest) []string {
 	case err != nil:
 		return []string{fmt.Sprintf("%s can't be read any more: what the lab read from it before is checked", name)}
 	case loaded.Lab.Name != now.lab.Name || !expect.SameText(now.read, loaded.Lab):
-		return []string{fmt.Sprintf("%s has changed since the lab read it: what it said then is checked; lab apply %s makes the lab what it says now", name, name)}
+		return []string{fmt.Sprintf(
+			"%s has changed since the lab read it: what it said then is checked; lab apply %s makes the lab what it says now",
+			name, name,
+		)}
 	}
 	return nil
 }

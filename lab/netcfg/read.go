@@ -82,7 +82,7 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 	local := body.Child("LocalNetworkSites").All("LocalNetworkSite")
 	strictxml.Unique(local, "name", "local network site")
 	for _, e := range local {
-		c.LocalNetworkSites = append(c.LocalNetworkSites, c.readLocal(e))
+		c.LocalNetworkSites = append(c.LocalNetworkSites, readLocal(e))
 	}
 	sites := body.Child("VirtualNetworkSites").All("VirtualNetworkSite")
 	strictxml.Unique(sites, "name", "virtual network site")
@@ -94,13 +94,14 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 		return nil, err
 	}
 	c.standIns()
+	c.notes = doc.Notes
 	c.noteDifferences()
 	return c, nil
 }
 
-func (c *NetworkConfiguration) readLocal(e *element) LocalNetworkSite {
+func readLocal(e *element) LocalNetworkSite {
 	l := LocalNetworkSite{Name: e.Get("name"),
-		AddressSpace: c.readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
+		AddressSpace: readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
 	if g := e.Child("VPNGatewayAddress"); g != nil && g.Text != "" {
 		addr, ok := strictxml.ParseAddress(g.Text)
 		if !ok {
@@ -108,18 +109,16 @@ func (c *NetworkConfiguration) readLocal(e *element) LocalNetworkSite {
 			return l
 		}
 		l.VPNGatewayAddress = addr
-		if strictxml.Octal(g.Text) {
-			c.note(g.Origin, "VPNGatewayAddress %.60q is read as %s", g.Text, addr)
-		}
+		g.ReadAs(g.Origin, "VPNGatewayAddress", g.Text, addr)
 	}
 	return l
 }
 
 // readPrefixes reads the prefixes of an address space. One that is there already doesn't count.
-func (c *NetworkConfiguration) readPrefixes(elements []*element) []Prefix {
+func readPrefixes(elements []*element) []Prefix {
 	var all []Prefix
 	for _, e := range elements {
-		p := c.readPrefix(e)
+		p := readPrefix(e)
 		if !slices.ContainsFunc(all, func(o Prefix) bool { return o.Prefix == p }) {
 			all = append(all, Prefix{p, e.Origin})
 		}
@@ -128,17 +127,16 @@ func (c *NetworkConfiguration) readPrefixes(elements []*element) []Prefix {
 }
 
 // readPrefix reads the text of an element. The platform took 10.0.0.11/8 for 10.0.0.0/8.
-func (c *NetworkConfiguration) readPrefix(e *element) netip.Prefix {
+func readPrefix(e *element) netip.Prefix {
 	if e == nil || e.Text == "" {
 		return netip.Prefix{}
 	}
 	p, ok := strictxml.ParsePrefix(e.Text)
-	switch {
-	case !ok:
+	if !ok {
 		e.Fail("%s is %.60q, expected an IPv4 prefix such as 10.0.0.0/16", e.Name, e.Text)
-	case strictxml.Octal(e.Text):
-		c.note(e.Origin, "%s %.60q is read as %s", e.Name, e.Text, p)
+		return p
 	}
+	e.ReadAs(e.Origin, e.Name, e.Text, p)
 	return p
 }
 
@@ -156,7 +154,7 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 		Name:          e.Get("name"),
 		AffinityGroup: e.Get("AffinityGroup"),
 		Location:      e.Get("Location"),
-		AddressSpace:  c.readPrefixes(e.Child("AddressSpace").All("AddressPrefix")),
+		AddressSpace:  readPrefixes(e.Child("AddressSpace").All("AddressPrefix")),
 		Origin:        e.Origin,
 	}
 	if l := e.Child("Label"); l != nil {
@@ -174,7 +172,7 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 	strictxml.Unique(subnets, "name", "subnet")
 	for _, s := range subnets {
 		v.Subnets = append(v.Subnets,
-			Subnet{Name: s.Get("name"), AddressPrefix: c.readPrefix(s.Child("AddressPrefix")), Origin: s.Origin})
+			Subnet{Name: s.Get("name"), AddressPrefix: readPrefix(s.Child("AddressPrefix")), Origin: s.Origin})
 	}
 	refs := e.Child("DnsServersRef").All("DnsServerRef")
 	strictxml.Unique(refs, "name", "reference to DNS server")
@@ -184,16 +182,16 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 			v.DNSServers = append(v.DNSServers, DNSServer{Name: dns[i], Address: c.DNSServers[i].Address, Origin: r.Origin})
 		}
 	}
-	v.Gateway = c.readGateway(e.Child("Gateway"), local)
+	v.Gateway = readGateway(e.Child("Gateway"), local)
 	return v
 }
 
-func (c *NetworkConfiguration) readGateway(e *element, local []string) *Gateway {
+func readGateway(e *element, local []string) *Gateway {
 	if e == nil {
 		return nil
 	}
 	g := &Gateway{
-		Profile: e.Get("profile"), VPNClientAddressPool: c.readPrefixes(e.Child("VPNClientAddressPool").All("AddressPrefix")), Origin: e.Origin,
+		Profile: e.Get("profile"), VPNClientAddressPool: readPrefixes(e.Child("VPNClientAddressPool").All("AddressPrefix")), Origin: e.Origin,
 	}
 	refs := e.Child("ConnectionsToLocalNetwork").All("LocalNetworkSiteRef")
 	strictxml.Unique(refs, "name", "reference to local network site")

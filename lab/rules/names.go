@@ -61,8 +61,8 @@ func DatacenterName(location string) string { return "datacenter." + Slug(locati
 // Internet is the namespace that joins locations and internet hosts.
 const Internet = "internet"
 
-// What an NFLOG prefix holds, in bytes without the final zero: that of an nftables rule, less what makes it easy to read, and that of an
-// iptables rule.
+// What an NFLOG prefix holds, in bytes without the final zero: that of an nftables rule, less what makes it easy to
+// read, and that of an iptables rule.
 const (
 	maxRuleID     = 120
 	maxFirewallID = 60

@@ -1,8 +1,9 @@
-// Package rules has the ids of all rules that can decide what becomes of a packet, and the names of the namespaces they are in. Both
-// together name a rule: lab/compile makes it, the kernel reports it, and lab/oracle predicts it.
+// Package rules has the ids of all rules that can decide what becomes of a packet, and the names of the namespaces they
+// are in. Both together name a rule: lab/compile makes it, the kernel reports it, and lab/oracle predicts it.
 //
-// An id is the rule's own in its namespace, and stays with the rule: it carries what the rule is about, never its place in a list. A rule of a
-// deployment has the deployment's name and not its slot, since a swap of the VIPs moves neither rules nor machines.
+// An id is the rule's own in its namespace, and stays with the rule: it carries what the rule is about, never its place
+// in a list. A rule of a deployment has the deployment's name and not its slot, since a swap of the VIPs moves neither
+// rules nor machines.
 package rules
 
 import (
@@ -15,7 +16,7 @@ import (
 
 // Ids of the rules that drop.
 const (
-	NoEndpoint         = "no-endpoint"          // edge, site: a VIP, or what has an address like one, without an endpoint on the port
+	NoEndpoint         = "no-endpoint"          // edge, site, web sites: no endpoint on the port of a VIP
 	NoInternalEndpoint = "no-internal-endpoint" // edge: an internal load balancer without an endpoint on the port
 	FromOutside        = "from-outside"         // edge, site: what comes from the internet for no public address
 	HairpinToSelf      = "hairpin-to-self"      // edge: the load balancer chose the caller itself
@@ -32,12 +33,12 @@ const (
 	NobodyThere   = "no-route"      // internet: an address that nobody has
 )
 
-// OtherDeploymentID names the drop of what production and staging of a service outside a virtual network send to each other's own addresses;
-// to is the name of the deployment that it is sent to.
+// OtherDeploymentID names the drop of what production and staging of a service outside a virtual network send to each
+// other's own addresses; to is the name of the deployment that it is sent to.
 func OtherDeploymentID(to string) string { return shortID("other-deployment:" + to) }
 
-// Inside says whether a client of an endpoint is in the same isolation domain: the edge sees it by its own address and has a copy of the access
-// control list for it, about the client's VIP.
+// Inside says whether a client of an endpoint is in the same isolation domain: the edge sees it by its own address and
+// has a copy of the access control list for it, about the client's VIP.
 type Inside bool
 
 // ACLRuleID names a rule of an endpoint's access control list.
@@ -60,8 +61,9 @@ func DirectReturnID(d *lab.Deployment, f lab.Frontend) string {
 	return shortID("direct-return-from-inside:" + frontend(d, f, false))
 }
 
-// frontend names a public port, or a port of an internal load balancer: SERVICE/OWNER:tcp/80, or SERVICE/DEPLOYMENT/OWNER:tcp/80 where the
-// deployment has a name of its own. Endpoints of different machines and roles may have one name, a port of a deployment is there once.
+// frontend names a public port, or a port of an internal load balancer: SERVICE/OWNER:tcp/80, or
+// SERVICE/DEPLOYMENT/OWNER:tcp/80 where the deployment has a name of its own. Endpoints of different machines and roles
+// may have one name, a port of a deployment is there once.
 func frontend(d *lab.Deployment, f lab.Frontend, inside Inside) string {
 	name := d.Service
 	if d.Name != d.Service {
@@ -77,8 +79,8 @@ func frontend(d *lab.Deployment, f lab.Frontend, inside Inside) string {
 	return name
 }
 
-// FirewallRuleID names a rule of a guest firewall by what it says, so that it stays the rule's while others come and go. A rule that was not
-// written in the short form has a hash of its text beside it. Rules with the same text are one.
+// FirewallRuleID names a rule of a guest firewall by what it says, so that it stays the rule's while others come and
+// go. A rule that was not written in the short form has a hash of its text beside it. Rules with the same text are one.
 func FirewallRuleID(r guestfirewall.Rule) string {
 	short := r.String()
 	id := "firewall:" + short

@@ -24,6 +24,7 @@ const (
 type Document struct {
 	Root   *Element
 	Errors Errors
+	Notes  []Note // on values that are read otherwise than others would read them
 }
 
 // Err gives all errors in file order; nil when there are none.

@@ -94,7 +94,7 @@ func TestErrors(t *testing.T) {
 		"empty":             {"", `f:1:1: the file has no root element`},
 		"only a comment":    {"<!-- x -->", `f:1:1: the file has no root element`},
 		"not XML":           {"name: x", `f:1:1: text "name: x" stands outside the root element`},
-		"too large":         {strings.Repeat(" ", MaxSize+1), `f:1:1: the file is larger than 1024 KiB`},
+		"too large":         {strings.Repeat(" ", MaxSize+1), `f:1:1: the file has more than 1048576 bytes, which is the most`},
 		"latin-1":           {"<Town name='\xe5'>", `f:1:13: the file is not text in utf-8; save it as utf-8`},
 		"declared EBCDIC":   {`<?xml version="1.0" encoding="ibm037"?><Town/>`, `f:1:40: the file declares the encoding "ibm037": save it as utf-8`},
 		"half UTF-16":       {"\xff\xfe<", `f:1:1: the file is not text in utf-8; save it as utf-8`},
@@ -256,4 +256,32 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestEncodings has documents in encodings that others declare, and in UTF-16 that begins with a blank.
+func TestEncodings(t *testing.T) {
+	document := func(declaration, name string) string {
+		return declaration + "\n<Town xmlns='urn:town' name='" + name + "'><Mayor name='a'/></Town>"
+	}
+	declare := func(encoding, name string) string {
+		return document("<?xml version='1.0' encoding='"+encoding+"'?>", name)
+	}
+	for _, c := range []struct{ name, in, want string }{
+		{"central European", declare("Windows-1250", "K\xf8\xe1sn\xfd"), "Křásný"},
+		{"Latin-2", declare("iso-8859-2", "\xa3\xf3d\xbc"), "Łódź"},
+		{"Cyrillic", declare("windows-1251", "\xcc\xee\xf1\xea\xe2\xe0"), "Москва"},
+		{"Russian", declare("KOI8-R", "\xed\xcf\xd3\xcb\xd7\xc1"), "Москва"},
+		{"Greek", declare("windows-1253", "\xc1\xe8\xde\xed\xe1"), "Αθήνα"},
+		{"Turkish", declare("windows-1254", "\xddzmir"), "İzmir"},
+		{"UTF-16 after a blank", string(inUTF16(document("", "Ål"), binary.LittleEndian)[2:]), "Ål"},
+		{"big-endian UTF-16 after a blank", string(inUTF16(document("", "Ål"), binary.BigEndian)[2:]), "Ål"},
+	} {
+		d, err := Read("f", []byte(c.in), town)
+		if err == nil {
+			err = d.Err()
+		}
+		if err != nil || d.Root.Get("name") != c.want {
+			t.Errorf("%s: %v, want %s", c.name, err, c.want)
+		}
+	}
 }

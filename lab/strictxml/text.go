@@ -39,7 +39,15 @@ func (t *text) position(offset int) (line, column int) {
 // singleByte are the encodings of one byte a character that documents are read in, by the names that they declare.
 var singleByte = map[string]*charmap.Charmap{
 	"iso-8859-1": charmap.ISO8859_1, "latin1": charmap.ISO8859_1, "latin-1": charmap.ISO8859_1, "iso_8859-1": charmap.ISO8859_1,
-	"iso-8859-15": charmap.ISO8859_15, "windows-1252": charmap.Windows1252, "cp1252": charmap.Windows1252,
+	"cp1252": charmap.Windows1252, "koi8-r": charmap.KOI8R, "koi8-u": charmap.KOI8U,
+	"iso-8859-2": charmap.ISO8859_2, "iso-8859-3": charmap.ISO8859_3, "iso-8859-4": charmap.ISO8859_4,
+	"iso-8859-5": charmap.ISO8859_5, "iso-8859-6": charmap.ISO8859_6, "iso-8859-7": charmap.ISO8859_7,
+	"iso-8859-8": charmap.ISO8859_8, "iso-8859-9": charmap.ISO8859_9, "iso-8859-13": charmap.ISO8859_13,
+	"iso-8859-15":  charmap.ISO8859_15,
+	"windows-1250": charmap.Windows1250, "windows-1251": charmap.Windows1251, "windows-1252": charmap.Windows1252,
+	"windows-1253": charmap.Windows1253, "windows-1254": charmap.Windows1254, "windows-1255": charmap.Windows1255,
+	"windows-1256": charmap.Windows1256, "windows-1257": charmap.Windows1257, "windows-1258": charmap.Windows1258,
+	"windows-874": charmap.Windows874,
 }
 
 // declared finds the encoding that a document declares.
@@ -54,9 +62,9 @@ func decode(data []byte) []byte {
 		data = fromUTF16(data[2:], binary.BigEndian)
 	case bytes.HasPrefix(data, []byte{0xFF, 0xFE}):
 		data = fromUTF16(data[2:], binary.LittleEndian)
-	case bytes.HasPrefix(data, []byte{0, '<'}):
+	case begins(data, 0):
 		data = fromUTF16(data, binary.BigEndian)
-	case bytes.HasPrefix(data, []byte{'<', 0}):
+	case begins(data, 1):
 		data = fromUTF16(data, binary.LittleEndian)
 	case bytes.HasPrefix(data, []byte{0xEF, 0xBB, 0xBF}):
 		data = data[3:]
@@ -70,13 +78,19 @@ func decode(data []byte) []byte {
 	return data
 }
 
+// begins reports whether a document of UTF-16 without a byte order mark begins, its zeros first or second in each two
+// bytes: with the first element, or with blanks before it.
+func begins(data []byte, zero int) bool {
+	return len(data) >= 2 && data[zero] == 0 && strings.IndexByte("< \t\r\n", data[1-zero]) >= 0
+}
+
 // Text returns the text of a document, in UTF-8 whatever it was. What isn't a character is U+FFFD.
 func Text(data []byte) string { return strings.ToValidUTF8(string(decode(data)), "\uFFFD") }
 
 // decode sets the text of the document. It reports whether it is one.
 func (p *parser) decode(data []byte) bool {
 	if len(data) > MaxSize {
-		p.fail(0, "the file is larger than %d KiB", MaxSize>>10)
+		p.fail(0, "the file has more than %d bytes, which is the most", MaxSize)
 		return false
 	}
 	data = decode(data)

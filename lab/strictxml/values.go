@@ -2,12 +2,14 @@ package strictxml
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
 	"vnetlab/emu"
+	"vnetlab/lab/spelling"
 )
 
 // Child gives the first child of a name; nil when there is none.
@@ -113,17 +115,10 @@ func (e *Element) OneOf(attribute, otherwise string, words ...string) string {
 		return otherwise
 	}
 	if !slices.Contains(words, v) {
-		e.FailAt(attribute, "%s is %.40q, expected %s", attribute, v, orList(words)).DidYouMean(v, words)
+		e.FailAt(attribute, "%s is %.40q, expected %s", attribute, v, spelling.Or(words)).DidYouMean(v, words)
 		return otherwise
 	}
 	return v
-}
-
-func orList(words []string) string {
-	if len(words) == 1 {
-		return words[0]
-	}
-	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 // Address reads an IPv4 address; the zero address without the attribute.
@@ -137,7 +132,16 @@ func (e *Element) Address(attribute string) netip.Addr {
 		e.FailAt(attribute, "%s is %.40q, expected an IPv4 address", attribute, v)
 		return netip.Addr{}
 	}
+	e.ReadAs(e.At(attribute), attribute, v, addr)
 	return addr
+}
+
+// ReadAs notes what the text of an address or a prefix is read as, where others may read another one.
+func (e *Element) ReadAs(at emu.Origin, what, text string, as fmt.Stringer) {
+	if Octal(text) {
+		e.document.Notes = append(e.document.Notes,
+			Note{Origin: at, Text: fmt.Sprintf("%s %.60q is read as %s", what, text, as), Differs: true})
+	}
 }
 
 // ParseAddress reads an IPv4 address. A number may begin with zeros; it is decimal all the same.
