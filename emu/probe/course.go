@@ -102,12 +102,29 @@ func (t *topology) way(c *course) []string {
 		}
 		add(e.namespace)
 	}
-	if len(ends) == 0 { // nobody is known to have the address: the nearest routers are as far as it is known to come
-		for name := range t.neighbours[c.from] {
-			if s := t.namespaces[name]; s != nil && s.Kind == emu.Router {
-				add(name)
-			}
+	// Where nobody has the address, the router that drops what is sent there stands where the routes end.
+	for _, name := range t.routed(c.from, c.destinations[0].Addr()) {
+		add(name)
+	}
+	return all
+}
+
+// routed lists the routers that a packet to an address comes to by their routes, were its destination translated nowhere.
+func (t *topology) routed(from string, to netip.Addr) (all []string) {
+	for at := from; len(all) < mostHops; {
+		s := t.namespaces[at]
+		if s == nil || slices.Contains(t.owners[to], at) {
+			return all
 		}
+		device, hop, ok := t.route(s, to)
+		if !ok {
+			return all
+		}
+		at = t.behind(at, device, hop)
+		if s := t.namespaces[at]; s == nil || s.Kind != emu.Router || slices.Contains(all, at) {
+			return all
+		}
+		all = append(all, at)
 	}
 	return all
 }
