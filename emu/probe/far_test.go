@@ -15,10 +15,12 @@ func farFabric() *emu.Network {
 	edge := n.Namespaces[0]
 	edge.Proxies = nil
 	edge.Routes = append(edge.Routes, emu.Route{
-		Destination: netip.MustParsePrefix("203.0.113.0/24"), Gateway: netip.MustParseAddr("198.18.255.1"), Device: "uplink",
+		Destination: netip.MustParsePrefix("203.0.113.0/24"),
+		Gateway:     netip.MustParseAddr("198.18.255.1"), Device: "uplink",
 	})
 	internet := &emu.Namespace{Name: "internet", Kind: emu.Router, Routes: []emu.Route{{
-		Destination: netip.MustParsePrefix("10.0.0.0/16"), Gateway: netip.MustParseAddr("198.18.255.2"), Device: "edge",
+		Destination: netip.MustParsePrefix("10.0.0.0/16"),
+		Gateway:     netip.MustParseAddr("198.18.255.2"), Device: "edge",
 	}}}
 	n.Namespaces = append(n.Namespaces, internet)
 	for _, l := range n.Links {
@@ -26,25 +28,32 @@ func farFabric() *emu.Network {
 			l.A.Namespace, l.A.Name = "internet", "laptop"
 		}
 	}
+	near, far := netip.MustParsePrefix("198.18.255.1/30"), netip.MustParsePrefix("198.18.255.2/30")
 	n.Links = append(n.Links, &emu.Link{
-		A: emu.LinkEnd{Namespace: "edge", Name: "uplink", MAC: emu.MAC{2, 2, 0, 0, 0, 2}, Addresses: []netip.Prefix{netip.MustParsePrefix("198.18.255.2/30")}},
-		B: emu.LinkEnd{Namespace: "internet", Name: "edge", MAC: emu.MAC{2, 2, 0, 0, 0, 1}, Addresses: []netip.Prefix{netip.MustParsePrefix("198.18.255.1/30")}},
+		A: emu.LinkEnd{Namespace: "edge", Name: "uplink", MAC: emu.MAC{2, 2, 0, 0, 0, 2}, Addresses: []netip.Prefix{far}},
+		B: emu.LinkEnd{Namespace: "internet", Name: "edge", MAC: emu.MAC{2, 2, 0, 0, 0, 1}, Addresses: []netip.Prefix{near}},
 	})
 	n.Sort()
 	return n
 }
 
-// TestDriftOfAFarRouter has a person change the router that drops what nobody has an address for, two routers from where the probe starts.
+// TestDriftOfAFarRouter has a person change the router that drops what is sent to an address that nobody has. It is the
+// second router on the way.
 func TestDriftOfAFarRouter(t *testing.T) {
+	const (
+		insert    = "nft insert rule ip lab forward "
+		different = "edge: nftables chain forward rule 1"
+		refused   = "10.0.2.99:99 refused, or a rule did in its name: " + different
+	)
 	for _, c := range []struct {
-		name, line string
+		name, rule string
 		protocol   emu.Protocol
 		detail     string
 	}{
-		{"reset", "nft insert rule ip lab forward tcp dport 99 reject with tcp reset", emu.TCP, "10.0.2.99:99 refused, or a rule did in its name: edge: nftables chain forward rule 1"},
-		{"UDP rejected", "nft insert rule ip lab forward udp dport 99 reject", emu.UDP, "10.0.2.99:99 refused, or a rule did in its name: edge: nftables chain forward rule 1"},
-		{"unreachable", "nft insert rule ip lab forward tcp dport 99 reject with icmp type host-unreachable", emu.TCP, "edge: nftables chain forward rule 1"},
-		{"dropped unheard", "nft insert rule ip lab forward tcp dport 99 drop", emu.TCP, "edge: nftables chain forward rule 1"},
+		{"reset", "tcp dport 99 reject with tcp reset", emu.TCP, refused},
+		{"UDP rejected", "udp dport 99 reject", emu.UDP, refused},
+		{"unreachable", "tcp dport 99 reject with icmp type host-unreachable", emu.TCP, different},
+		{"dropped unheard", "tcp dport 99 drop", emu.TCP, different},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +62,7 @@ func TestDriftOfAFarRouter(t *testing.T) {
 			if got := p.Probe(t.Context(), "laptop", target); got.Verdict != emu.Blocked || got.By.ID != "no-endpoint" {
 				t.Fatalf("before: %+v by %+v", got, got.By)
 			}
-			byHand(t, namespace(t, state, "edge"), c.line)
+			byHand(t, namespace(t, state, "edge"), insert+c.rule)
 			p.TimeLimit = 300 * time.Millisecond
 			for range 3 {
 				got := p.Probe(t.Context(), "laptop", target)
