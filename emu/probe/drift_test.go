@@ -3,7 +3,9 @@ package probe
 import (
 	"bytes"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
+	"vnetlab/emu/kerneltest"
 )
 
 // by hand runs a command line in a namespace, as a person would.
@@ -200,5 +203,48 @@ func TestTimeoutNamesDifferences(t *testing.T) {
 				t.Errorf("got %+v, want %s", got, c.detail)
 			}
 		})
+	}
+}
+
+// TestOlderIptables has guest firewalls of the older iptables, whose rules no transaction numbers: they are compared for
+// each report.
+func TestOlderIptables(t *testing.T) {
+	kerneltest.RequireRoot(t)
+	older, err := exec.LookPath("xtables-legacy-multi")
+	if err != nil {
+		kerneltest.Lacks(t, "the older iptables")
+	}
+	folder := t.TempDir()
+	for _, program := range []string{"iptables", "iptables-restore", "iptables-save"} {
+		if err := os.Symlink(older, filepath.Join(folder, program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", folder+":"+os.Getenv("PATH"))
+	if out, err := exec.Command("unshare", "-n", "iptables", "-S").CombinedOutput(); err != nil {
+		kerneltest.Lacks(t, "a kernel with the older iptables: "+string(out))
+	}
+	state, p := start(t, fabric())
+	host, target := namespace(t, state, "sql1"), emu.Target{Address: sql1, Port: 1433, Protocol: emu.TCP}
+	for _, c := range []struct {
+		line    string
+		verdict emu.Verdict
+	}{
+		{"true", emu.Blocked},
+		{"iptables -I INPUT -p tcp --dport 1433 -j ACCEPT", emu.Open},
+		{"iptables -D INPUT -p tcp --dport 1433 -j ACCEPT", emu.Blocked},
+		{"iptables -D INPUT -j DROP; iptables -P INPUT ACCEPT", emu.Open},
+		{"iptables -P INPUT DROP", emu.Timeout},
+	} {
+		byHand(t, host, c.line)
+		if c.verdict == emu.Timeout {
+			p.TimeLimit = 300 * time.Millisecond
+		}
+		for range 5 {
+			got := p.Probe(t.Context(), "real1", target)
+			if got.Verdict != c.verdict || got.Drift != (c.verdict == emu.Timeout) {
+				t.Fatalf("%s: %+v", c.line, got)
+			}
+		}
 	}
 }

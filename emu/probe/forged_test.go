@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -138,7 +139,8 @@ func TestForgedReports(t *testing.T) {
 			for range 150 {
 				probes.Go(func() {
 					got := p.Probe(t.Context(), "web1", emu.Target{Address: silent, Port: 9, Protocol: over})
-					if got.Verdict != emu.Timeout {
+					full := got.Verdict == emu.Error && strings.Contains(got.Detail, "neighbour table") // of the machine
+					if got.Verdict != emu.Timeout && !full {
 						t.Errorf("got %+v by %+v", got, got.By)
 					}
 				})
