@@ -61,29 +61,31 @@ func (l *Lab) SetBoundary(member string, b emu.Boundary) error {
 		return refusal
 	}
 	b = b.Over(l.Boundary)
+	l.changeMember(m, func(_ *[]Service, boundary *emu.Boundary) { *boundary = b })
+	return nil
+}
+
+// changeMember puts a copy of a member, of whatever kind, in its place, with what change makes of its services and its
+// boundary.
+func (l *Lab) changeMember(m Member, change func(services *[]Service, boundary *emu.Boundary)) {
 	switch {
 	case m.Instance != nil:
-		d, i, err := l.instance(member)
-		if err != nil {
-			return err
-		}
-		now := i.copy()
-		now.Boundary = b
-		l.replaceInstance(d, i, now)
+		now := m.Instance.copy()
+		change(&now.Services, &now.Boundary)
+		l.replaceInstance(l.Deployment(m.Instance), m.Instance, now)
 	case m.LocalHost != nil:
-		changed := *m.LocalHost
-		changed.Boundary = b
-		l.replaceLocalHost(m.LocalHost, &changed)
+		now := *m.LocalHost
+		change(&now.Services, &now.Boundary)
+		l.replaceLocalHost(m.LocalHost, &now)
 	case m.InternetHost != nil:
-		changed := *m.InternetHost
-		changed.Boundary = b
-		replace(l.InternetHosts, m.InternetHost, &changed)
+		now := *m.InternetHost
+		change(&now.Services, &now.Boundary)
+		replace(l.InternetHosts, m.InternetHost, &now)
 	default:
-		changed := *m.WebSite
-		changed.Boundary = b
-		replace(l.WebSites, m.WebSite, &changed)
+		now := *m.WebSite
+		change(&now.Services, &now.Boundary)
+		replace(l.WebSites, m.WebSite, &now)
 	}
-	return nil
 }
 
 // replaceLocalHost puts a host of an on-premises site in the place of another one.

@@ -3,6 +3,8 @@ package lab
 import (
 	"net/netip"
 	"slices"
+
+	"vnetlab/emu"
 )
 
 // What follows gives resources without the places they were written at, to compare them, and as the requests that would create them.
@@ -135,28 +137,7 @@ func (l *Lab) SetServices(member string, services []Service) error {
 	for _, err := range checkServices(services) {
 		return err
 	}
-	switch {
-	case m.Instance != nil:
-		d, i, err := l.instance(member)
-		if err != nil {
-			return err
-		}
-		now := i.copy()
-		now.Services = services
-		l.replaceInstance(d, i, now)
-	case m.LocalHost != nil:
-		changed := *m.LocalHost
-		changed.Services = services
-		l.replaceLocalHost(m.LocalHost, &changed)
-	case m.InternetHost != nil:
-		changed := *m.InternetHost
-		changed.Services = services
-		replace(l.InternetHosts, m.InternetHost, &changed)
-	default:
-		changed := *m.WebSite
-		changed.Services = services
-		replace(l.WebSites, m.WebSite, &changed)
-	}
+	l.changeMember(m, func(now *[]Service, _ *emu.Boundary) { *now = services })
 	return nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"vnetlab/lab/live"
 )
 
-// printBoundaries says what makes instances of a lab less of a boundary than usual: privileges, files that can be
+// printBoundaries prints what makes instances of a lab less of a boundary than usual: privileges, files that can be
 // written, limits that this machine can't hold.
 func (a *app) printBoundaries(info live.Info) {
 	o := a.stdout

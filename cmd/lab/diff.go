@@ -88,7 +88,7 @@ func (a *app) repair(ctx context.Context, client *live.Client) error {
 // asWanted is what there is to say where nothing differs.
 const asWanted = "the kernel is as the lab wants it"
 
-// was says what a repaired object was.
+// was returns what a repaired object was, in words.
 func was(d live.Difference) string {
 	switch {
 	case d.Found == "":
@@ -113,7 +113,7 @@ func (a *app) printDifferences(all []live.Difference, words func(live.Difference
 	}
 }
 
-// driftLine says how much differs.
+// driftLine returns how much differs, in a line.
 func (a *app) driftLine(all []live.Difference) string {
 	if len(all) == 0 {
 		return asWanted

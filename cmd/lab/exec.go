@@ -8,7 +8,7 @@ import (
 	"vnetlab/lab/live"
 )
 
-// insideHelp says what a command inside an instance finds. It is the same for exec and shell.
+// insideHelp returns the help on what a command inside an instance finds. It is the same for exec and shell.
 const insideHelp = `Inside are this machine's files. What is written there never reaches this machine, and goes when the
 instance ends or is started anew:
   /tmp, /run, /dev/shm  empty when the instance starts its first program, shared by all its programs, of limited size

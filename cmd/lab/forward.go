@@ -122,7 +122,7 @@ func isLoopback(bind string) bool {
 	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
-// tellIfClosed says at once what a connection would find out: that the lab doesn't let it through. It may do so later.
+// tellIfClosed prints at once what a connection would find out: that the lab doesn't let it through. It may do so later.
 func (a *app) tellIfClosed(ctx context.Context, client *live.Client, request live.ForwardRequest) {
 	if why, ok := a.verdictOf(ctx, client, request); ok && ctx.Err() == nil {
 		a.stderr.printf("%s\n", a.stderr.wrap(why, 2))

@@ -29,50 +29,29 @@ func TestSource(t *testing.T) {
 		port     uint16
 		rule     string // that drops what comes from the laptop's own address
 	}{{emu.TCP, 7000, "acl"}, {emu.UDP, 5003, "acl-udp"}} {
-		to := emu.Target{Address: vip, Port: tt.port, Protocol: tt.protocol}
-		if got := p.Probe(
-			t.Context(),
-			"laptop",
-			to,
-		); got.Verdict != emu.Blocked || got.By == nil ||
-			got.By.ID != tt.rule {
-			t.Errorf("%s from the first address: %+v by %+v", tt.protocol, got, got.By)
-		}
-		to.Source = other
-		if got := p.Probe(
-			t.Context(),
-			"laptop",
-			to,
-		); got.Verdict != emu.Open || got.AnsweredBy != "web1" ||
-			got.SeenAs != other {
-			t.Errorf("%s from another address: %+v by %+v", tt.protocol, got, got.By)
-		}
-		to.Source = laptop
-		if got := p.Probe(
-			t.Context(),
-			"laptop",
-			to,
-		); got.Verdict != emu.Blocked || got.By == nil ||
-			got.By.ID != tt.rule {
-			t.Errorf("%s from the first address by name: %+v by %+v", tt.protocol, got, got.By)
-		}
-		to.Source = web1
-		if got := p.Probe(
-			t.Context(),
-			"laptop",
-			to,
-		); got.Verdict != emu.Error ||
-			!strings.Contains(got.Detail, "no source address") {
-			t.Errorf("%s from an address of others: %+v", tt.protocol, got)
-		}
-		to.Source = netip.MustParseAddr("2001:db8::1")
-		if got := p.Probe(
-			t.Context(),
-			"laptop",
-			to,
-		); got.Verdict != emu.Error ||
-			!strings.Contains(got.Detail, "not an IPv4 address") {
-			t.Errorf("%s from IPv6: %+v", tt.protocol, got)
+		for _, from := range []struct {
+			name, detail string
+			source       netip.Addr
+			verdict      emu.Verdict
+		}{
+			{name: "the first address", verdict: emu.Blocked},
+			{name: "another address", source: other, verdict: emu.Open},
+			{name: "the first address by name", source: laptop, verdict: emu.Blocked},
+			{name: "an address of others", source: web1, verdict: emu.Error, detail: "no source address"},
+			{name: "IPv6", source: netip.MustParseAddr("2001:db8::1"), verdict: emu.Error, detail: "not an IPv4 address"},
+		} {
+			to := emu.Target{Address: vip, Port: tt.port, Protocol: tt.protocol, Source: from.source}
+			got := p.Probe(t.Context(), "laptop", to)
+			as := got.Verdict == from.verdict && strings.Contains(got.Detail, from.detail)
+			switch from.verdict {
+			case emu.Blocked:
+				as = as && got.By != nil && got.By.ID == tt.rule
+			case emu.Open:
+				as = as && got.AnsweredBy == "web1" && got.SeenAs == other
+			}
+			if !as {
+				t.Errorf("%s from %s: %+v by %+v", tt.protocol, from.name, got, got.By)
+			}
 		}
 	}
 }

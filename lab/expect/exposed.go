@@ -116,7 +116,7 @@ func (x *Exposure) findFrom(
 	p := oracle.PredictFrom(x.lab, s.Address, target)
 	o := ask(ExposureProbe{s, target})
 	o.By = p.Explain(o)
-	p, o = p.Named(x.lab.NamespaceName), o.Named(x.lab.NamespaceName)
+	p, o = oracle.InNames(x.lab, p, o)
 	f := finding{Observation: o, port: port, from: s}
 	f.through = portSet(oracle.LetThrough(x.lab, s.Address, a, protocol)).has(port)
 	if f.through && protocol == emu.UDP {

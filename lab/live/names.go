@@ -4,19 +4,12 @@ import (
 	"errors"
 	"fmt"
 
-	"vnetlab/emu"
 	"vnetlab/emu/process"
 	"vnetlab/lab"
-	"vnetlab/lab/oracle"
 )
 
 // Below this package a namespace has its id, which stays the same as long as it exists. People call what is in it by
 // names that follow the slots of deployments. What comes from below is told in names from here on.
-
-// inNames returns a prediction and an observation with the names of the lab in place of those of namespaces.
-func inNames(l *lab.Lab, p oracle.Prediction, o emu.Observation) (oracle.Prediction, emu.Observation) {
-	return p.Named(l.NamespaceName), o.Named(l.NamespaceName)
-}
 
 // errorInNames returns an error with the names of the lab in place of those of namespaces.
 func errorInNames(l *lab.Lab, err error) error {

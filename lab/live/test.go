@@ -137,7 +137,7 @@ func (s *server) askOnce(ctx context.Context, l *lab.Lab, from string, to lab.Ta
 	}
 	o = s.emu.Probe(ctx, namespace, target)
 	o.By = p.Explain(o)
-	p, o = inNames(l, p, o)
+	p, o = oracle.InNames(l, p, o)
 	return p, o, nil
 }
 

@@ -95,6 +95,11 @@ func (p Prediction) Explain(o emu.Observation) *emu.RuleReference {
 	return o.By
 }
 
+// InNames returns a prediction and an observation with the names of the lab in place of those of namespaces.
+func InNames(l *lab.Lab, p Prediction, o emu.Observation) (Prediction, emu.Observation) {
+	return p.Named(l.NamespaceName), o.Named(l.NamespaceName)
+}
+
 // Named returns the prediction with other names of its namespaces and of those who answer.
 func (p Prediction) Named(name func(namespace string) string) Prediction {
 	p.Outcome = p.Outcome.named(name)
