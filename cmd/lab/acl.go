@@ -31,7 +31,7 @@ the same. SERVICE means its production deployment; write SERVICE.staging for the
 		ValidArgsFunction: a.names(machinesAndServices, endpointNames),
 	}
 	cmd.Flags().BoolVar(&none, "none", false, "take the access control list away")
-	return a.operation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
 		if none == (len(args) > 2) {
 			return nil, usage("%s needs rules, or --none to take them away", cmd.CommandPath()).orHint(cmd.UseLine())
 		}
@@ -40,7 +40,7 @@ the same. SERVICE means its production deployment; write SERVICE.staging for the
 			return nil, err
 		}
 		o := lab.SetEndpointACLOp{Endpoint: args[1], Rules: rules}
-		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) {
+		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) {
 			o.Instance = ""
 			if h, err := findInstance(info, args[0]); err == nil {
 				o.Instance = h.HostName

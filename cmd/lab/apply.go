@@ -68,7 +68,7 @@ before anything happens. With --dry-run they are only printed.`,
 // appliedTo reads a lab file and finds the running lab that it describes, with the notes on the file.
 func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, notes []labfile.Note,
 	err error) {
-	if err = needRoot(cmd, "only root may use the control socket of a lab"); err != nil {
+	if err = needRoot(cmd, socketNeedsRoot); err != nil {
 		return file, nil, nil, err
 	}
 	if file, err = a.labFile(cmd.Context(), arg); err != nil {

@@ -28,7 +28,7 @@ func (a *app) printBoundaries(info live.Info) {
 		o.printf("write files of this machine: %s\n", strings.Join(writing, ", "))
 	}
 	if len(info.Unbounded) > 0 {
-		o.printf("without a limit on this machine, lab doctor says why: %s\n", strings.Join(info.Unbounded, ", "))
+		o.printf("without a limit on this machine, %s: %s\n", a.advice("lab doctor says why"), strings.Join(info.Unbounded, ", "))
 	}
 }
 
@@ -39,7 +39,7 @@ func (a *app) addBoundary(t *table, info live.Info, h live.HostInfo) {
 	}
 	t.add("limits", h.Boundary.Limits.String())
 	if len(info.Unbounded) > 0 {
-		t.add("not limited", strings.Join(info.Unbounded, ", ")+": lab doctor says why")
+		t.add("not limited", strings.Join(info.Unbounded, ", ")+": "+a.advice("lab doctor says why"))
 	}
 	for _, m := range h.Boundary.Mounts {
 		t.add("mount", m.String())

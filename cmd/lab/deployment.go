@@ -43,11 +43,14 @@ built-in listener stands behind each endpoint.`,
 			panic(err)
 		}
 	}
-	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, []labfile.Note, error) {
+	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, _ *runningLab) (lab.Operation, []labfile.Note, error) {
 		if definition == "" || configuration == "" {
 			return nil, nil, usage("%s needs --definition and --configuration", cmd.CommandPath()).orHint(cmd.UseLine())
 		}
-		// What is wrong is told with the paths as they were typed; the places that the lab keeps are absolute.
+		if err := needRoot(cmd, socketNeedsRoot); err != nil {
+			return nil, nil, err
+		}
+		// Errors name the paths as they were typed; the origins that the lab keeps are absolute.
 		_, notes, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
 		if err != nil {
 			return nil, nil, err
@@ -81,7 +84,7 @@ func (a *app) deploymentDelete() *cobra.Command {
 		ValidArgsFunction: a.names(cloudServices),
 	}
 	slotFlag(cmd, &slot)
-	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		return lab.DeleteDeploymentOp{Service: args[0], Slot: lab.Slot(slot)}, nil
 	})
 }
@@ -95,7 +98,7 @@ Both must have the same number of endpoints; without a production deployment, st
 		Example:           "  sudo lab deployment swap contactmanager",
 		Args:              want(1, 1, "a cloud service"),
 		ValidArgsFunction: a.names(cloudServices),
-	}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		return lab.SwapDeploymentOp{Service: args[0]}, nil
 	})
 }
@@ -110,7 +113,7 @@ func (a *app) deploymentScale() *cobra.Command {
 		ValidArgsFunction: a.names(cloudServices, roleNames),
 	}
 	slotFlag(cmd, &slot)
-	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		count, err := strconv.Atoi(args[2])
 		if err != nil {
 			return nil, usage("%q is not a number of instances", args[2])

@@ -126,7 +126,7 @@ func (a *app) driftLine(all []live.Difference) string {
 	}
 	text := fmt.Sprintf("the kernel differs from what the lab wants: %s in %s",
 		spelling.Count(len(all), "difference"), spelling.Count(places, "namespace"))
-	return a.stdout.red(text) + "; lab diff --repair mends it"
+	return a.stdout.red(text) + "; " + a.advice("lab diff --repair restores it")
 }
 
 // driftWithin is how long somebody who asks for something else waits for the comparison with the kernel, which takes

@@ -24,12 +24,13 @@ namespace, no file.`,
 		Args:              want(0, -1, ""),
 		ValidArgsFunction: completeLabs,
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if all && len(names) > 0 {
+				return usage("lab down takes names or --all, not both").orHint(cmd.UseLine())
+			}
 			if err := needRoot(cmd, "only root may see and end labs"); err != nil {
 				return err
 			}
 			switch {
-			case all && len(names) > 0:
-				return usage("lab down takes names or --all, not both")
 			case all:
 				running, err := live.List(cmd.Context())
 				if err != nil {

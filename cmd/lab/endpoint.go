@@ -53,7 +53,7 @@ changed: the machine may still refuse what comes in.`,
 		ValidArgsFunction: a.names(machineNames),
 	}
 	endpointFlags(cmd, &spec, &rules)
-	return a.operation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
 		e, err := endpointOf(cmd, args[1], spec, rules)
 		if err != nil {
 			return nil, err
@@ -61,7 +61,7 @@ changed: the machine may still refuse what comes in.`,
 		if e.Name != args[1] {
 			return nil, usage("the endpoint is named %s and %s", args[1], e.Name)
 		}
-		service, machine, err := a.machineName(cmd, client, args[0])
+		service, machine, err := running.machineName(args[0])
 		return lab.AddEndpointOp{Service: service, VirtualMachine: machine, Endpoint: e}, err
 	})
 }
@@ -78,12 +78,12 @@ func (a *app) endpointUpdate() *cobra.Command {
 		ValidArgsFunction: a.names(machineNames, endpointNames),
 	}
 	endpointFlags(cmd, &spec, &rules)
-	return a.operation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
 		e, err := endpointOf(cmd, args[1], spec, rules)
 		if err != nil {
 			return nil, err
 		}
-		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) {
+		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) {
 			h, err := findMachine(info, args[0])
 			for _, old := range endpointsOf(info, h) {
 				if len(rules) == 0 && old.Name == args[1] {
@@ -103,8 +103,8 @@ func (a *app) endpointDelete() *cobra.Command {
 		Example:           "  sudo lab endpoint delete sql1 sql",
 		Args:              want(2, 2, "a virtual machine and the name of its endpoint"),
 		ValidArgsFunction: a.names(machineNames, endpointNames),
-	}, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error) {
-		service, machine, err := a.machineName(cmd, client, args[0])
+	}, func(_ *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
+		service, machine, err := running.machineName(args[0])
 		return lab.DeleteEndpointOp{Service: service, VirtualMachine: machine, Name: args[1]}, err
 	})
 }

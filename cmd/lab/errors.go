@@ -180,10 +180,15 @@ func errorInfos(err error) []errorInfo {
 	case errors.As(err, &f):
 		return []errorInfo{{Code: f.code, HTTPStatus: http.StatusBadRequest, Message: f.message, Hint: f.hint}}
 	case errors.As(err, &running):
-		return []errorInfo{{
+		info := errorInfo{
 			Code: cmp.Or(running.Code, "Error"), HTTPStatus: running.HTTPStatus, Message: running.Message, Hint: running.Hint,
-			File: running.File, Line: running.Line, Column: running.Column, platform: running.Code != "",
-		}}
+			File: running.File, Line: running.Line, Column: running.Column,
+			platform: running.Code != "" && running.Code != live.PrivilegesNeeded,
+		}
+		if running.Code == live.PrivilegesNeeded {
+			info.Hint = rootHint()
+		}
+		return []errorInfo{info}
 	case errors.As(err, &refusal):
 		return []errorInfo{{
 			Code: refusal.Code, HTTPStatus: refusal.HTTPStatus, Message: refusal.Message, Hint: refusal.Hint,

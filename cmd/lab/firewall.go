@@ -36,11 +36,11 @@ netsh advfirewall set allprofiles state off and Set-NetFirewallProfile -All -Ena
 	}
 	cmd.Flags().SetInterspersed(false) // the flags of the rule are its own
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := a.client(cmd)
+		command, err := parseFirewallCommand(args[1:])
 		if err != nil {
 			return err
 		}
-		command, err := parseFirewallCommand(args[1:])
+		client, err := a.client(cmd)
 		if err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ this command stand before the instance.`,
 		ValidArgsFunction: a.names(instanceNames, firewallRuleNames),
 	}
 	cmd.Flags().SetInterspersed(false)
-	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		return lab.DeleteFirewallRuleOp{Instance: args[0], Name: strings.Join(args[1:], " ")}, nil
 	})
 }
@@ -95,23 +95,24 @@ func (a *app) firewallList() *cobra.Command {
 		Use:   "list INSTANCE",
 		Short: "List the rules of a guest firewall",
 		Long: `List the rules of an instance's guest firewall: those that the platform opened, and those that were added. Rules that the kernel doesn't have,
-and rules of the kernel that the lab doesn't want, are marked; lab diff --repair mends them.`,
+and rules of the kernel that the lab doesn't want, are marked; lab diff --repair restores them.`,
 		Example:           "  sudo lab firewall list sql1",
 		Args:              want(1, 1, "an instance"),
 		ValidArgsFunction: a.names(instanceNames),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := a.client(cmd)
-		if err != nil {
-			return err
-		}
-		h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) { return findInstance(info, args[0]) })
+		running := a.running(cmd)
+		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) { return findInstance(info, args[0]) })
 		if err != nil {
 			return err
 		}
 		answer := firewallAnswer{h.Name, h.FirewallOff, []firewallRule{}, []string{}, []live.Difference{}}
 		var missing []string
 		if !stopped(h) {
+			client, err := running.client()
+			if err != nil {
+				return err
+			}
 			d, err := client.DiffInstance(cmd.Context(), h.Name)
 			if err != nil {
 				return err
@@ -147,7 +148,8 @@ and rules of the kernel that the lab doesn't want, are marked; lab diff --repair
 			return err
 		}
 		if n := len(answer.Differences); n > 0 && a.format == textFormat {
-			a.stderr.printf("the kernel differs from what the lab wants of %s: %s; lab diff shows them\n", h.Name, spelling.Count(n, "difference"))
+			a.stderr.printf("%s\n", a.stderr.wrap(fmt.Sprintf("the kernel differs from what the lab wants of %s: %s; %s",
+				h.Name, spelling.Count(n, "difference"), a.advice("lab diff shows them")), 2))
 		}
 		return nil
 	}

@@ -26,7 +26,7 @@ virtual networks are joined when the gateway of each names the other. Of a site 
 		return append(localNetworks(info, args), networks(info, args)...)
 	})
 	return noun("gateway", "Join virtual networks to sites and to each other", `Gateways of virtual networks: encrypted tunnels to on-premises sites and to other virtual networks.`,
-		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			return lab.CreateGatewayOp{Network: args[0],
 				Gateway: lab.VPNGateway{Connections: lab.ConnectTo(connections...)}}, nil
 		}),
@@ -36,7 +36,7 @@ virtual networks are joined when the gateway of each names the other. Of a site 
 			Example:           "  sudo lab gateway delete contactnet",
 			Args:              want(1, 1, "a virtual network"),
 			ValidArgsFunction: a.names(gateways),
-		}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			return lab.DeleteGatewayOp{Network: args[0]}, nil
 		}),
 		a.question(&cobra.Command{

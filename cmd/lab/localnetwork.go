@@ -27,7 +27,7 @@ written NAME[,address=ADDRESS][,listen=PORT].`,
 	create.Flags().StringVar(&address, "vpn-gateway", "",
 		"public address of the site's VPN device; where the lab can't have it, another stands for it (default the lowest free one)")
 	return noun("local-network", "Create and delete on-premises sites and their hosts", `Local network sites: networks on the customer's premises, which gateways join to virtual networks.`,
-		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (_ lab.Operation, err error) {
+		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (_ lab.Operation, err error) {
 			request := lab.LocalNetwork{Name: args[0]}
 			if request.AddressSpace, err = parseSpaces(spaces); err != nil {
 				return nil, err
@@ -44,7 +44,7 @@ written NAME[,address=ADDRESS][,listen=PORT].`,
 			Example:           "  sudo lab local-network delete office",
 			Args:              want(1, 1, "the name of a site"),
 			ValidArgsFunction: a.names(localNetworks),
-		}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			return lab.DeleteLocalNetworkOp{Name: args[0]}, nil
 		}),
 		a.localHost(),
@@ -89,7 +89,7 @@ func (a *app) localHost() *cobra.Command {
 	add.Flags().StringVar(&at, "address", "", "address of the host (default the lowest free one)")
 	add.Flags().StringArrayVar(&listen, "listen", nil, "port to listen on, as PORT or PORT/udp; may be repeated")
 	return noun("host", "Add and delete hosts of on-premises sites", `Hosts of local network sites.`,
-		a.operation(add, func(_ *cobra.Command, args []string, _ *live.Client) (_ lab.Operation, err error) {
+		a.operation(add, func(_ *cobra.Command, args []string, _ *runningLab) (_ lab.Operation, err error) {
 			h := lab.LocalHost{Name: args[1]}
 			if h.Address, err = parseAddress("address", at); err != nil {
 				return nil, err
@@ -103,7 +103,7 @@ func (a *app) localHost() *cobra.Command {
 			Example:           "  sudo lab local-network host delete office desk2",
 			Args:              want(2, 2, "a site and a host of it"),
 			ValidArgsFunction: a.names(localNetworks, localHosts),
-		}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			return lab.DeleteLocalHostOp{Site: args[0], Name: args[1]}, nil
 		}),
 	)

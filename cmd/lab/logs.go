@@ -18,6 +18,9 @@ needed where an instance runs only one program.`,
 		Args:              want(1, 2, "an instance and a service"),
 		ValidArgsFunction: a.completeService,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if request.Last < 0 {
+				return usage("%s: --lines must not be negative", cmd.CommandPath())
+			}
 			client, err := a.client(cmd)
 			if err != nil {
 				return err
@@ -25,9 +28,6 @@ needed where an instance runs only one program.`,
 			request.Instance = args[0]
 			if len(args) == 2 {
 				request.Service = args[1]
-			}
-			if request.Last < 0 {
-				return usage("%s: --lines must not be negative", cmd.CommandPath())
 			}
 			err = client.Logs(cmd.Context(), request, a.stdout)
 			if request.Follow && cmd.Context().Err() != nil {

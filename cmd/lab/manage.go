@@ -47,23 +47,24 @@ func noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 }
 
 // operation makes a verb that changes the lab.
-func (a *app) operation(cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error)) *cobra.Command {
-	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, []labfile.Note, error) {
-		o, err := operation(cmd, args, client)
+func (a *app) operation(cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error)) *cobra.Command {
+	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, []labfile.Note, error) {
+		o, err := operation(cmd, args, running)
 		return o, nil, err
 	})
 }
 
 // notingOperation makes a verb that reads files and changes the lab.
 func (a *app) notingOperation(
-	cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, []labfile.Note, error),
+	cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, []labfile.Note, error),
 ) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := a.client(cmd)
+		running := a.running(cmd)
+		o, notes, err := operation(cmd, args, running)
 		if err != nil {
 			return err
 		}
-		o, notes, err := operation(cmd, args, client)
+		client, err := running.client()
 		if err != nil {
 			return err
 		}

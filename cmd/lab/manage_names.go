@@ -225,25 +225,48 @@ func findNetwork(info live.Info, name string) (live.VirtualNetworkInfo, error) {
 	return live.VirtualNetworkInfo{}, missing(info, "virtual network", name, networks(info, nil))
 }
 
-// find looks for something in the part of the lab that its name is of. Only to say what there is instead it asks for the whole.
-func find[T any](cmd *cobra.Command, client *live.Client, name string, in func(live.Info) (T, error)) (T, error) {
+// runningLab is the lab that a verb is about. It is looked up when it is first needed, so that a wrong command line is
+// refused whether or not a lab is running.
+type runningLab struct {
+	a     *app
+	cmd   *cobra.Command
+	found *live.Client
+}
+
+func (a *app) running(cmd *cobra.Command) *runningLab { return &runningLab{a: a, cmd: cmd} }
+
+func (r *runningLab) client() (_ *live.Client, err error) {
+	if r.found == nil {
+		r.found, err = r.a.client(r.cmd)
+	}
+	return r.found, err
+}
+
+// find looks up a resource in the part of the lab that its name belongs to. Only where there is none it reads the whole
+// lab, for the names that the error lists.
+func find[T any](running *runningLab, name string, in func(live.Info) (T, error)) (T, error) {
 	var found T
-	info, err := client.About(cmd.Context(), name)
+	client, err := running.client()
+	if err != nil {
+		return found, err
+	}
+	ctx := running.cmd.Context()
+	info, err := client.About(ctx, name)
 	if err != nil {
 		return found, err
 	}
 	if found, err = in(info); err == nil {
 		return found, nil
 	}
-	if info, err = client.Lab(cmd.Context()); err != nil {
+	if info, err = client.Lab(ctx); err != nil {
 		return found, err
 	}
 	return in(info)
 }
 
-// machineName finds the service and the name that the platform has for a virtual machine.
-func (a *app) machineName(cmd *cobra.Command, client *live.Client, name string) (service, machine string, err error) {
-	h, err := find(cmd, client, name, func(info live.Info) (live.HostInfo, error) { return findMachine(info, name) })
+// machineName returns the cloud service and the name by which the platform knows a virtual machine.
+func (r *runningLab) machineName(name string) (service, machine string, err error) {
+	h, err := find(r, name, func(info live.Info) (live.HostInfo, error) { return findMachine(info, name) })
 	return h.CloudService, h.HostName, err
 }
 

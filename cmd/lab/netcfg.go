@@ -32,11 +32,10 @@ The file knows no hosts of local network sites. A site that stays keeps them; on
 		},
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := a.client(cmd)
-		if err != nil {
+		if err := needRoot(cmd, socketNeedsRoot); err != nil {
 			return err
 		}
-		// What is wrong is told with the path as it was typed; the places that the lab keeps are absolute.
+		// Errors name the path as it was typed; the origins that the lab keeps are absolute.
 		typed, err := labfile.ReadNetworks(args[0])
 		if err != nil {
 			return err
@@ -46,6 +45,10 @@ The file knows no hosts of local network sites. A site that stays keeps them; on
 			return err
 		}
 		wanted, err := labfile.ReadNetworks(path)
+		if err != nil {
+			return err
+		}
+		client, err := a.client(cmd)
 		if err != nil {
 			return err
 		}

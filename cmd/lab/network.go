@@ -30,7 +30,7 @@ func (a *app) networkCreate() *cobra.Command {
 	cmd.Flags().StringSliceVar(&spaces, "address-space", nil, "address prefix of the network; may be repeated")
 	cmd.Flags().StringSliceVar(&subnets, "subnet", nil, "subnet, as NAME=PREFIX; may be repeated")
 	cmd.Flags().StringSliceVar(&servers, "dns", nil, "DNS server that instances ask instead of the platform's; may be repeated")
-	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		request.Name = args[0]
 		var err error
 		if request.AddressSpace, err = parseSpaces(spaces); err != nil {
@@ -55,7 +55,7 @@ func (a *app) networkDelete() *cobra.Command {
 		Example:           "  sudo lab network delete contactnet",
 		Args:              want(1, 1, "the name of a virtual network"),
 		ValidArgsFunction: a.names(networks),
-	}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		return lab.DeleteVirtualNetworkOp{Name: args[0]}, nil
 	})
 }

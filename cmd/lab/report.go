@@ -64,6 +64,8 @@ func (a *app) caseLines(cases []expect.Case, p places) [][]string {
 		line := strings.TrimSuffix(lines[i][0], "|")
 		why := reason(c, p)
 		switch {
+		case a.stdout.columns > 0 && width(strings.TrimRight(line, " ")) > a.stdout.columns:
+			lines[i] = a.stackedCase(c, why)
 		case why == "":
 			lines[i][0] = strings.TrimRight(line, " ")
 		case a.stdout.columns == 0 || width(line)+width(why) <= a.stdout.columns:
@@ -72,6 +74,20 @@ func (a *app) caseLines(cases []expect.Case, p places) [][]string {
 			below := "        " + a.stdout.faint(a.stdout.wrap(why, 8))
 			lines[i] = append([]string{strings.TrimRight(line, " ")}, strings.Split(below, "\n")...)
 		}
+	}
+	return lines
+}
+
+// stackedCase returns the lines of a case on a narrow terminal: the verdict goes below the question.
+func (a *app) stackedCase(c expect.Case, why string) []string {
+	const indent = "        "
+	row := a.caseRow(c)
+	room := a.stdout.columns - len(indent)
+	verdict := strings.TrimRight(row[2]+"  "+a.stdout.faint(why), " ")
+	texts := strings.Split(breakLines(row[1], room)+"\n"+breakLines(verdict, room), "\n")
+	lines := []string{"  " + row[0] + "  " + texts[0]}
+	for _, text := range texts[1:] {
+		lines = append(lines, indent+text)
 	}
 	return lines
 }

@@ -23,7 +23,7 @@ func (a *app) reservedIPCreate() *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	locationFlag(cmd, &request.Location)
-	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		request.Name = args[0]
 		return lab.CreateReservedIPOp{ReservedIP: request}, nil
 	})
@@ -36,7 +36,7 @@ func (a *app) reservedIPDelete() *cobra.Command {
 		Example:           "  sudo lab reserved-ip delete web-address",
 		Args:              want(1, 1, "the name of a reserved IP"),
 		ValidArgsFunction: a.names(reservedIPs),
-	}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		return lab.DeleteReservedIPOp{Name: args[0]}, nil
 	})
 }
@@ -52,7 +52,7 @@ func (a *app) reservedIPAssociate() *cobra.Command {
 		ValidArgsFunction: a.names(reservedIPs, cloudServices),
 	}
 	slotFlag(cmd, &slot)
-	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		return lab.AssociateReservedIPOp{Name: args[0], Service: args[1], Slot: lab.Slot(slot)}, nil
 	})
 }
@@ -65,7 +65,7 @@ func (a *app) reservedIPDisassociate() *cobra.Command {
 		Example:           "  sudo lab reserved-ip disassociate web-address",
 		Args:              want(1, 1, "the name of a reserved IP"),
 		ValidArgsFunction: a.names(reservedIPs),
-	}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		return lab.DisassociateReservedIPOp{Name: args[0]}, nil
 	})
 }

@@ -324,7 +324,7 @@ func (c *choice) Set(s string) error {
 
 // client finds the running lab that a verb is about.
 func (a *app) client(cmd *cobra.Command) (*live.Client, error) {
-	if err := needRoot(cmd, "only root may use the control socket of a lab"); err != nil {
+	if err := needRoot(cmd, socketNeedsRoot); err != nil {
 		return nil, err
 	}
 	client, err := live.Find(a.lab)
@@ -334,15 +334,26 @@ func (a *app) client(cmd *cobra.Command) (*live.Client, error) {
 	return client, err
 }
 
+// socketNeedsRoot is why most verbs need root.
+const socketNeedsRoot = "only root may use the control socket of a lab"
+
 // needRoot refuses to go on without root.
 func needRoot(cmd *cobra.Command, why string) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
 	return &failure{
-		status: exitPrivileges, code: "PrivilegesNeeded",
-		message: fmt.Sprintf("%s needs root: %s", cmd.CommandPath(), why), hint: currentInvocation().asRoot(os.Args[1:]),
+		status: exitPrivileges, code: live.PrivilegesNeeded,
+		message: fmt.Sprintf("%s needs root: %s", cmd.CommandPath(), why), hint: rootHint(),
 	}
+}
+
+// rootHint returns how the user runs this command line as root. Root itself can lack privileges, in a container for example.
+func rootHint() string {
+	if os.Geteuid() == 0 {
+		return "lab doctor reports what this machine lacks"
+	}
+	return currentInvocation().asRoot(os.Args[1:])
 }
 
 // supervise is the process that a lab is; `lab up` starts it.

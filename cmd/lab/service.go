@@ -28,7 +28,7 @@ func (a *app) serviceCreate() *cobra.Command {
 	cmd.Flags().StringVar(&request.VirtualNetwork, "network", "", "virtual network that its deployments will join")
 	a.flagNames(cmd, "network", networks)
 	cmd.Flags().StringVar(&request.Description, "description", "", "description")
-	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		request.Name = args[0]
 		return lab.CreateHostedServiceOp{HostedService: request}, nil
 	})
@@ -41,7 +41,7 @@ func (a *app) serviceDelete() *cobra.Command {
 		Example:           "  sudo lab service delete contactmanager",
 		Args:              want(1, 1, "the name of a cloud service"),
 		ValidArgsFunction: a.names(cloudServices),
-	}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		return lab.DeleteHostedServiceOp{Name: args[0]}, nil
 	})
 }

@@ -18,7 +18,7 @@ func (a *app) affinityGroup() *cobra.Command {
 	}
 	locationFlag(create, &request.Location)
 	return noun("affinity-group", "Create and delete affinity groups", `Affinity groups: placement scopes in a location, for cloud services and virtual networks.`,
-		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			request.Name = args[0]
 			return lab.CreateAffinityGroupOp{AffinityGroup: request}, nil
 		}),
@@ -28,7 +28,7 @@ func (a *app) affinityGroup() *cobra.Command {
 			Example:           "  sudo lab affinity-group delete contacts",
 			Args:              want(1, 1, "the name of an affinity group"),
 			ValidArgsFunction: a.names(affinityGroups),
-		}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			return lab.DeleteAffinityGroupOp{Name: args[0]}, nil
 		}),
 		a.question(&cobra.Command{
@@ -65,7 +65,7 @@ func (a *app) site() *cobra.Command {
 	locationFlag(create, &request.Location)
 	create.Flags().StringArrayVar(&listen, "listen", nil, "port to listen on; may be repeated (default 80)")
 	return noun("site", "Create and delete web sites", `Web sites of the multi-tenant platform. They can't join a virtual network.`,
-		a.operation(create, func(_ *cobra.Command, args []string, _ *live.Client) (o lab.Operation, err error) {
+		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (o lab.Operation, err error) {
 			request.Name = args[0]
 			request.Services, err = parseListeners(listen, "", "")
 			return lab.CreateWebSiteOp{WebSite: request}, err
@@ -76,7 +76,7 @@ func (a *app) site() *cobra.Command {
 			Example:           "  sudo lab site delete contacts",
 			Args:              want(1, 1, "the name of a web site"),
 			ValidArgsFunction: a.names(webSites),
-		}, func(_ *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+		}, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			return lab.DeleteWebSiteOp{Name: args[0]}, nil
 		}),
 		a.question(&cobra.Command{

@@ -57,9 +57,7 @@ func (t *table) lines(columns int) (rows [][]string, hidden []string) {
 				widths, words = append(widths, 0), append(words, 0)
 			}
 			widths[i] = max(widths[i], width(cell))
-			for word := range strings.SplitSeq(cell, " ") {
-				words[i] = max(words[i], width(word))
-			}
+			words[i] = max(words[i], longestWord(cell))
 		}
 	}
 	shown, room := len(widths), 0
@@ -74,7 +72,6 @@ func (t *table) lines(columns int) (rows [][]string, hidden []string) {
 				break
 			}
 		}
-		room = max(room, narrowest)
 		if t.titled {
 			for _, title := range t.rows[0][shown:] {
 				hidden = append(hidden, plain(title))
@@ -82,9 +79,79 @@ func (t *table) lines(columns int) (rows [][]string, hidden []string) {
 		}
 	}
 	for _, row := range t.rows {
-		rows = append(rows, t.rowLines(row[:min(len(row), shown)], widths, shown, room))
+		row = row[:min(len(row), shown)]
+		last := row[len(row)-1]
+		switch {
+		case columns > 0 && !t.titled && len(row) > 1 && room < min(width(last), max(narrowest, longestWord(last))):
+			rows = append(rows, t.stacked(row, columns))
+		case columns > 0 && shown == 1 && t.titled:
+			rows = append(rows, []string{t.indent + cut(row[0], columns-len(t.indent))})
+		default:
+			rows = append(rows, t.rowLines(row, widths, shown, room))
+		}
 	}
 	return rows, hidden
+}
+
+func longestWord(text string) (longest int) {
+	for word := range strings.SplitSeq(text, " ") {
+		longest = max(longest, width(word))
+	}
+	return longest
+}
+
+// stacked returns the lines of a row whose last cell has no room beside the others: it goes below them.
+func (t *table) stacked(row []string, columns int) []string {
+	const below = 4
+	last := len(row) - 1
+	first := strings.TrimSpace(strings.Join(row[:last], strings.Repeat(" ", gap)))
+	var lines []string
+	add := func(text, indent string) {
+		for line := range strings.SplitSeq(breakLines(text, columns-len(indent)), "\n") {
+			lines = append(lines, strings.TrimRight(indent+line, " "))
+		}
+	}
+	if first != "" {
+		add(first, t.indent)
+	}
+	if row[last] != "" {
+		add(row[last], t.indent+strings.Repeat(" ", below))
+	}
+	return lines
+}
+
+// breakLines is wrap, but it also breaks words that are longer than a line.
+func breakLines(text string, places int) string {
+	if places < 1 {
+		return text
+	}
+	var lines []string
+	for line := range strings.SplitSeq(wrap(text, places), "\n") {
+		for width(line) > places {
+			head, rest := splitAt(line, places)
+			lines, line = append(lines, head), rest
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// splitAt splits a text, which may be painted, behind so many visible characters.
+func splitAt(text string, places int) (head, rest string) {
+	escape, shown := false, 0
+	for i, r := range text {
+		switch {
+		case r == '\x1b':
+			escape = true
+		case escape:
+			escape = r != 'm'
+		case shown == places:
+			return text[:i], text[i:]
+		default:
+			shown++
+		}
+	}
+	return text, ""
 }
 
 // rowLines returns the lines of one row. Room is for the last of the shown columns; 0: any.
@@ -160,11 +227,10 @@ func plain(s string) string {
 	}
 }
 
-// cut shortens a text to so many places.
+// cut shortens a text to so many visible characters. What is shortened loses its color.
 func cut(text string, places int) string {
-	runes := []rune(text)
-	if places <= 0 || len(runes) <= places {
+	if places <= 0 || width(text) <= places {
 		return text
 	}
-	return string(runes[:places-1]) + "…"
+	return string([]rune(plain(text))[:places-1]) + "…"
 }

@@ -29,7 +29,7 @@ The exit status is 3 when an expectation failed, or a file describes another lab
 			return nil, cobra.ShellCompDirectiveDefault
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
-			if err := needRoot(cmd, "only root may use the control socket of a lab"); err != nil {
+			if err := needRoot(cmd, socketNeedsRoot); err != nil {
 				return err
 			}
 			result, err := a.testRunning(cmd, files)

@@ -33,20 +33,19 @@ standard input; the paths in it are relative to the current folder.`,
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var answer validAnswer
-			var wrong labfile.Errors
+			var wrong []error // of each file that is not valid
 			for _, arg := range args {
 				file, err := a.labFile(cmd.Context(), arg)
-				if err != nil {
+				var loaded *labfile.Loaded
+				if err == nil {
+					loaded, err = loadBoth(file)
+				}
+				if cmd.Context().Err() != nil {
 					return err
 				}
-				loaded, err := loadBoth(file)
-				var invalid labfile.Errors
-				if errors.As(err, &invalid) {
-					wrong = append(wrong, invalid...)
+				if err != nil {
+					wrong = append(wrong, err)
 					continue
-				}
-				if err != nil {
-					return err
 				}
 				v := validFile{File: file.Path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()), Notes: notesOf(loaded.Notes)}
 				answer.Files = append(answer.Files, v)
@@ -60,8 +59,12 @@ standard input; the paths in it are relative to the current folder.`,
 					}
 				}
 			}
-			if len(wrong) > 0 {
-				return wrong
+			switch len(wrong) {
+			case 0:
+			case 1:
+				return wrong[0]
+			default:
+				return errors.Join(wrong...)
 			}
 			if a.format == jsonFormat {
 				return a.stdout.json(answer)

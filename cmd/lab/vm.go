@@ -60,7 +60,7 @@ interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal loa
 	a.flagNames(cmd, "reserved-ip", reservedIPs)
 	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; only with the first machine of a service")
 	flags.StringVar(&request.publicIP, "public-ip", "", "name of a public address of the machine's own")
-	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *live.Client) (lab.Operation, error) {
+	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		if request.service == "" && request.location == "" && request.affinityGroup == "" {
 			return nil, usage("%s needs a cloud service for the machine", cmd.CommandPath()).
 				orHint("--service SERVICE, or --location or --affinity-group for a new one")
@@ -148,8 +148,8 @@ func (a *app) vmStart() *cobra.Command {
 func (a *app) machineOperation(cmd *cobra.Command, operation func(service, name string) lab.Operation) *cobra.Command {
 	cmd.Args = want(1, 1, "the name of a virtual machine")
 	cmd.ValidArgsFunction = a.names(machineNames)
-	return a.operation(cmd, func(cmd *cobra.Command, args []string, client *live.Client) (lab.Operation, error) {
-		service, name, err := a.machineName(cmd, client, args[0])
+	return a.operation(cmd, func(_ *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
+		service, name, err := running.machineName(args[0])
 		return operation(service, name), err
 	})
 }
@@ -163,11 +163,12 @@ func (a *app) vmRestart() *cobra.Command {
 		Args:              want(1, 1, "the name of a virtual machine"),
 		ValidArgsFunction: a.names(machineNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd)
+			running := a.running(cmd)
+			h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) { return findMachine(info, args[0]) })
 			if err != nil {
 				return err
 			}
-			h, err := find(cmd, client, args[0], func(info live.Info) (live.HostInfo, error) { return findMachine(info, args[0]) })
+			client, err := running.client()
 			if err != nil {
 				return err
 			}

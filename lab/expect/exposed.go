@@ -243,10 +243,17 @@ func whoAnswers(all []finding) string {
 func (f finding) answer() string {
 	switch f.Verdict {
 	case emu.Open, emu.WrongHost:
-		if f.AnsweredBy == "" {
+		names := []string{f.AnsweredBy}
+		if len(f.Members) > 0 { // a set whose members agree
+			names = names[:0]
+			for _, m := range f.Members {
+				names = append(names, m.Namespace)
+			}
+		}
+		if names[0] == "" {
 			return "answered"
 		}
-		return "answered by " + f.AnsweredBy
+		return "answered by " + strings.Join(names, ", ")
 	case emu.Refused:
 		return "nothing listens yet"
 	case emu.NoBackend:

@@ -3,6 +3,8 @@ package expect
 import (
 	"strings"
 	"testing"
+
+	"vnetlab/emu"
 )
 
 // TestExposureNames has two services with a machine of one name: who answered, and whose rule dropped, goes by a name that means it.
@@ -39,5 +41,25 @@ cloudServices:
 	}
 	if seen != 4 {
 		t.Errorf("%d questions, want 4", seen)
+	}
+}
+
+// TestAnswersOfASet holds that each member of a set is named that answers the internet.
+func TestAnswersOfASet(t *testing.T) {
+	l := loadText(t, `
+lab: set
+cloudServices:
+  - name: shop
+    location: West US
+    virtualMachines:
+      - {name: vm1, os: linux, services: [{port: 80}], firewall: [allow tcp 80], endpoints: [
+          {name: web, loadBalancedSet: web, publicPort: 80, localPort: 80}]}
+      - {name: vm2, os: linux, services: [{port: 80}], firewall: [allow tcp 80], endpoints: [
+          {name: web, loadBalancedSet: web, publicPort: 80, localPort: 80}]}
+`)
+	x := NewExposure(l)
+	q := ExposureQuestion{Name: "shop.cloudapp.net", Protocol: emu.TCP, Ports: []emu.PortRange{{First: 80, Last: 80}}, Listed: true}
+	if c := x.Check(q, asModel(l)); c.Answers != "answered by vm1, vm2" {
+		t.Errorf("%q: %+v", c.Answers, c)
 	}
 }

@@ -45,7 +45,7 @@ func SameLab(running, described *lab.Lab, name string) (Case, bool) {
 // Drift says where the kernel differs from what the lab wants.
 func Drift(differences []string) string {
 	return "somebody else has changed what the lab made, so that these answers are not the lab's:" + list(differences) +
-		"\nlab diff shows it, lab diff --repair mends it"
+		"\nlab diff shows it, lab diff --repair restores it"
 }
 
 // SameText reports whether two states of a file describe the same lab and expect the same of it.

@@ -63,7 +63,7 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, error) {
 		}
 		return nil, notRunning(c.Name)
 	case errors.Is(err, unix.EACCES):
-		return nil, &Error{Message: fmt.Sprintf("the control socket of lab %s is root's alone", c.Name), Hint: "run it with sudo"}
+		return nil, &Error{Code: PrivilegesNeeded, Message: fmt.Sprintf("only root may use the control socket of lab %s", c.Name), Lacking: true}
 	case err != nil:
 		return nil, fmt.Errorf("control socket of lab %s: %w", c.Name, err)
 	}
@@ -106,7 +106,7 @@ func Find(name string) (*Client, error) {
 func running() ([]string, error) {
 	names, err := labNames()
 	if errors.Is(err, os.ErrPermission) {
-		return nil, &Error{Message: RunDir() + " is root's alone", Hint: "run it with sudo"}
+		return nil, &Error{Code: PrivilegesNeeded, Message: "only root may read " + RunDir(), Lacking: true}
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return !held(name) }), err
 }

@@ -47,6 +47,9 @@ const (
 
 func labDir(name string) string { return filepath.Join(RunDir(), name) }
 
+// PrivilegesNeeded is the code of an error about what only root may do. How to become root is known where commands are typed.
+const PrivilegesNeeded = "PrivilegesNeeded"
+
 // Error is what went wrong, in the form in which the control socket tells it: one line for a person, and the next step.
 type Error struct {
 	// Code is the platform's error code; empty when it wasn't the platform that refused.

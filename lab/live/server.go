@@ -150,7 +150,8 @@ func errorOf(err error) *Error {
 		}
 	default:
 		hint := LimitHint(err)
-		own = &Error{Message: err.Error(), Hint: hint, Lacking: hint != ""}
+		var inTheWay *taken
+		own = &Error{Message: err.Error(), Hint: hint, Lacking: hint != "" && !errors.As(err, &inTheWay)}
 	}
 	if own.HTTPStatus == 0 {
 		own.HTTPStatus = http.StatusInternalServerError

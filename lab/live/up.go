@@ -83,7 +83,7 @@ func Up(ctx context.Context, req UpRequest) (*Running, error) {
 		return nil, err // here, where nothing has been done yet
 	}
 	if os.Geteuid() != 0 {
-		return nil, &Error{Message: "starting a lab needs root: it makes network namespaces", Hint: "run it with sudo"}
+		return nil, &Error{Code: PrivilegesNeeded, Message: "starting a lab needs root: it makes network namespaces", Lacking: true}
 	}
 	if err := CheckProcesses(LabProcesses); err != nil {
 		return nil, err
