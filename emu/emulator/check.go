@@ -11,25 +11,35 @@ import (
 )
 
 // Diff tells where the kernel differs from what is wanted, whoever made the difference.
-func (e *Emulator) Diff(ctx context.Context) ([]kernel.Difference, error) {
+func (e *Emulator) Diff(ctx context.Context) ([]emu.Difference, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
-	return kernel.Diff(ctx, e.made, e.state)
+	all, err := kernel.Diff(ctx, e.made, e.state)
+	return kernel.Plain(all), err
 }
 
 // DiffNamespace is Diff for one namespace.
-func (e *Emulator) DiffNamespace(ctx context.Context, namespace string) ([]kernel.Difference, error) {
+func (e *Emulator) DiffNamespace(ctx context.Context, namespace string) ([]emu.Difference, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
 	ns, ok := e.state.Namespace(namespace)
 	if !ok {
 		return nil, fmt.Errorf("there is no namespace %s", namespace)
 	}
-	return kernel.DiffNamespace(ctx, e.made, ns)
+	all, err := kernel.DiffNamespace(ctx, e.made, ns)
+	return kernel.Plain(all), err
 }
 
 // Repair makes the kernel again what is wanted; see [kernel.State.Repair]. Tunnels that were broken are opened anew.
-func (e *Emulator) Repair(ctx context.Context) (*kernel.Repair, error) {
+func (e *Emulator) Repair(ctx context.Context) (*emu.Repair, error) {
+	r, err := e.repair(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &emu.Repair{Repaired: kernel.Plain(r.Repaired), Left: kernel.Plain(r.Left), Errors: r.Errors}, nil
+}
+
+func (e *Emulator) repair(ctx context.Context) (*kernel.Repair, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
 	if e.isClosed() {

@@ -4,14 +4,11 @@ import (
 	"context"
 	"time"
 
-	"vnetlab/emu/health"
+	"vnetlab/emu"
 )
 
-// Health is what is known of the target of a health probe.
-type Health = health.State
-
 // Health tells what is known of the targets of all health probes.
-func (e *Emulator) Health() []Health { return e.health.States() }
+func (e *Emulator) Health() []emu.HealthState { return e.health.States() }
 
 // Healthy says whether the target of a health probe serves.
 func (e *Emulator) Healthy(id string) bool {

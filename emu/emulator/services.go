@@ -12,24 +12,8 @@ import (
 	"vnetlab/emu/process"
 )
 
-// ServiceStatus tells how a service does.
-type ServiceStatus struct {
-	Namespace string       `json:"namespace"`
-	Service   string       `json:"service"`
-	Port      uint16       `json:"port"`
-	Protocol  emu.Protocol `json:"protocol"`
-	Command   string       `json:"command,omitempty"` // of a program; empty: the built-in listener
-	// Program tells how the program does; nil for the built-in listener, which always listens.
-	Program *process.ProgramStatus `json:"program,omitempty"`
-}
-
-// String is for people.
-func (s ServiceStatus) String() string {
-	if s.Program == nil {
-		return "listening (built in)"
-	}
-	return s.Program.String()
-}
+// ServiceStatus is the state of one listener.
+type ServiceStatus = emu.ServiceStatus
 
 // Services tells how every service does, in the order of the network.
 func (e *Emulator) Services() []ServiceStatus {

@@ -13,34 +13,26 @@ import (
 	"vnetlab/emu/process"
 )
 
-// Change is what an update has done.
-type Change struct {
-	Removed, Added []string // namespaces; one that was made anew is in both
-	programs       started
-	emulator       *Emulator
-}
-
-// Wait returns when all programs that were started listen, or with an error that names all that don't within
+// updated returns what an update did; its Wait returns an error that names all programs that don't listen within
 // [Options.ListenTimeout].
-func (c Change) Wait(ctx context.Context) error {
-	if c.emulator == nil {
-		return nil
-	}
-	return c.programs.wait(ctx, c.emulator.opts.ListenTimeout, func(int, int) {})
+func (e *Emulator) updated(removed, added []*emu.Namespace, programs started) emu.Updated {
+	return emu.Updated{Removed: namesOf(removed), Added: namesOf(added), Wait: func(ctx context.Context) error {
+		return programs.wait(ctx, e.opts.ListenTimeout, func(int, int) {})
+	}}
 }
 
 // Update makes a change of the running network: what it doesn't hold stays as it is, with its programs and connections, and costs nothing. It
 // returns when the kernel has the new network and everything of it is started; programs may not listen yet. Either all of that happens, or the
 // network is again as it was and the error says why. Updates at the same time happen one after the other: of those that start from the same
 // network only the first can be made.
-func (e *Emulator) Update(ctx context.Context, c *emu.Change) (Change, error) {
+func (e *Emulator) Update(ctx context.Context, c *emu.Change) (emu.Updated, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
 	if c.From != e.Network() {
-		return Change{}, errors.New("the change starts from another network than the one that runs; nothing was changed")
+		return emu.Updated{}, errors.New("the change starts from another network than the one that runs; nothing was changed")
 	}
 	if err := emu.CheckChangedRules(c); err != nil {
-		return Change{}, fmt.Errorf("%w; nothing was changed", err)
+		return emu.Updated{}, fmt.Errorf("%w; nothing was changed", err)
 	}
 	h := &hold{prober: e.prober}
 	defer h.end()
@@ -48,13 +40,13 @@ func (e *Emulator) Update(ctx context.Context, c *emu.Change) (Change, error) {
 	if err == nil {
 		e.health.Update(c)
 		e.network.Store(c.To)
-		return Change{namesOf(c.Removed), namesOf(c.Added), programs, e}, nil
+		return e.updated(c.Removed, c.Added, programs), nil
 	}
 	// The end of the context may be what went wrong; going back must not end with it.
 	if _, backErr := e.move(context.WithoutCancel(ctx), emu.Changes(c.To, c.From), h); backErr != nil {
-		return Change{}, fmt.Errorf("%w; and it can't be made again as it was: %w; take the lab down and up again", err, backErr)
+		return emu.Updated{}, fmt.Errorf("%w; and it can't be made again as it was: %w; take the lab down and up again", err, backErr)
 	}
-	return Change{}, fmt.Errorf("%w; nothing was changed", err)
+	return emu.Updated{}, fmt.Errorf("%w; nothing was changed", err)
 }
 
 // hold keeps probes from comparing a network that is half changed.
@@ -217,25 +209,25 @@ func (e *Emulator) refurnish(c *emu.Change) {
 }
 
 // Restart ends all that is served and runs in a namespace, commands too, and starts what it serves again. The network stays as it is.
-func (e *Emulator) Restart(ctx context.Context, namespace string) (Change, error) {
+func (e *Emulator) Restart(ctx context.Context, namespace string) (emu.Updated, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
 	spec, ok := e.Network().Namespace(namespace)
 	if !ok {
-		return Change{}, fmt.Errorf("there is no namespace %s", namespace)
+		return emu.Updated{}, fmt.Errorf("there is no namespace %s", namespace)
 	}
 	if e.isClosed() {
-		return Change{}, process.ErrClosed
+		return emu.Updated{}, process.ErrClosed
 	}
 	err := e.vacate(namespace)
 	e.mu.Lock()
 	delete(e.guests, namespace)
 	e.mu.Unlock()
 	if err != nil {
-		return Change{}, err
+		return emu.Updated{}, err
 	}
 	programs, err := e.openItems(ctx, []turn{{to: spec}}, func() {})
-	return Change{programs: programs, emulator: e}, err
+	return e.updated(nil, nil, programs), err
 }
 
 func (e *Emulator) isClosed() bool {

@@ -21,19 +21,6 @@ const (
 	defaultTimeout  = 31
 )
 
-// State is what is known of one target.
-type State struct {
-	ID string `json:"id"`
-	// Healthy says that the last good answer is not older than the probe's timeout.
-	Healthy bool `json:"healthy"`
-	// Known says that the first question has ended. Before it has, a target counts as down.
-	Known bool `json:"known"`
-	// Since is when Healthy became what it is.
-	Since time.Time `json:"since"`
-	// Detail is what was wrong with the last answer; empty: nothing.
-	Detail string `json:"detail,omitempty"`
-}
-
 // Checker runs the health probes of a network. Its methods may be called from many goroutines at once.
 type Checker struct {
 	namespaces func(string) (*kernel.Namespace, bool)
@@ -136,7 +123,7 @@ func (c *Checker) change(gone []string, wanted []place) {
 func (c *Checker) start(namespace string, p emu.HealthProbe, delay time.Duration) bool {
 	p.Interval = cmp.Or(max(p.Interval, 0), defaultInterval)
 	p.Timeout = cmp.Or(max(p.Timeout, 0), defaultTimeout)
-	r := &runner{checker: c, namespace: namespace, probe: p, state: State{ID: p.ID, Since: time.Now()}}
+	r := &runner{checker: c, namespace: namespace, probe: p, state: emu.HealthState{ID: p.ID, Since: time.Now()}}
 	if old := c.running[p.ID]; old != nil {
 		if old.namespace == r.namespace && old.probe == r.probe {
 			return false
@@ -165,14 +152,14 @@ func (c *Checker) Healthy(id string) (healthy, known bool) {
 }
 
 // States lists what is known of all targets, by their ids.
-func (c *Checker) States() []State {
+func (c *Checker) States() []emu.HealthState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make([]State, 0, len(c.running))
+	all := make([]emu.HealthState, 0, len(c.running))
 	for _, r := range c.running {
 		all = append(all, r.state)
 	}
-	slices.SortFunc(all, func(a, b State) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(all, func(a, b emu.HealthState) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }
 

@@ -15,7 +15,7 @@ type runner struct {
 	stop      context.CancelFunc
 
 	// Guarded by the checker's mutex.
-	state    State
+	state    emu.HealthState
 	answered time.Time // well, the last time
 	told     bool      // the health that changed was told last
 	telling  bool      // a goroutine does so

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"vnetlab/emu"
 )
 
 // facts say what a namespace has, or should have, in words that can be compared.
@@ -31,59 +33,25 @@ func newFacts() *facts {
 	return &facts{objects: map[string]properties{}, lists: map[string][]rule{}}
 }
 
-// Difference is one thing that is not as it was wanted.
+// Difference is one thing that is not as it was wanted, with the parts of its object.
 type Difference struct {
-	Namespace string `json:"namespace"`
-	Object    string `json:"object"`
-	Wanted    string `json:"wanted,omitempty"` // empty: the object is not wanted
-	Found     string `json:"found,omitempty"`  // empty: the object is missing
-
+	emu.Difference
 	of       string // the object without its property
 	property string
 }
 
-// String says it in one line of about 300 bytes at most.
-func (d Difference) String() string {
-	wanted, found := short(d.Wanted), short(d.Found)
-	switch {
-	case d.Found == "":
-		return fmt.Sprintf("%s: %s is missing: wanted %s", d.Namespace, d.Object, wanted)
-	case d.Wanted == "":
-		return fmt.Sprintf("%s: %s is not wanted: found %s", d.Namespace, d.Object, found)
-	}
-	return fmt.Sprintf("%s: %s: wanted %s, found %s", d.Namespace, d.Object, wanted, found)
+// namespaceDiffers returns the difference of a namespace that is missing, or not wanted.
+func namespaceDiffers(name, wanted, found string) Difference {
+	return Difference{Difference: emu.Difference{Namespace: name, Object: "namespace", Wanted: wanted, Found: found}}
 }
 
-// Words says it as a sentence about the object, with its namespace before it.
-func (d Difference) Words() string {
-	return d.Namespace + ": " + d.Object + " " + d.Is()
-}
-
-// Is says what the object is, and what it should be, after its name.
-func (d Difference) Is() string {
-	wanted, found := short(d.Wanted), short(d.Found)
-	switch {
-	case d.Found == "" && d.Wanted == nothingMore:
-		return "is missing"
-	case d.Found == "":
-		return "is missing, should be " + wanted
-	case d.Wanted == "" && d.Found == nothingMore:
-		return "should not be there"
-	case d.Wanted == "":
-		return "is " + found + ", should not be there"
-	case d.Wanted == none:
-		return "is " + found + ", should not be"
+// Plain returns differences as they are shown.
+func Plain(all []Difference) []emu.Difference {
+	plain := make([]emu.Difference, len(all))
+	for i, d := range all {
+		plain[i] = d.Difference
 	}
-	return "is " + found + ", should be " + wanted
-}
-
-// short cuts a text that is too long to be read: a rule may name a thousand chains.
-func short(s string) string {
-	const most = 120
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	return plain
 }
 
 // compare gives the differences in the order of the objects' names.
@@ -94,7 +62,7 @@ func compare(namespace string, wanted, found *facts) []Difference {
 		if property != "" {
 			object += " " + property
 		}
-		all = append(all, Difference{namespace, object, wanted, found, of, property})
+		all = append(all, Difference{emu.Difference{Namespace: namespace, Object: object, Wanted: wanted, Found: found}, of, property})
 	}
 	for object, w := range wanted.objects {
 		f, ok := found.objects[object]
@@ -169,8 +137,8 @@ func compareRules(wanted, found []rule, differ func(place int, wanted, found str
 }
 
 const (
-	none        = "none" // the value of a property that is not there
-	nothingMore = "it"   // an object without properties
+	none        = emu.NoValue
+	nothingMore = emu.NoProperties
 )
 
 func orNone(s string) string {

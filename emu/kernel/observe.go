@@ -38,7 +38,7 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 	for _, n := range want.Namespaces {
 		f, ok := found.namespaces[n.Name]
 		if !ok {
-			all = append(all, Difference{Namespace: n.Name, Object: "namespace", Wanted: "it"})
+			all = append(all, namespaceDiffers(n.Name, nothingMore, ""))
 			continue
 		}
 		differences := compare(n.Name, wanted[n.Name], f)
@@ -49,7 +49,7 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 	}
 	for _, n := range s.Namespaces() {
 		if _, ok := wanted[n.Name]; !ok {
-			all = append(all, Difference{Namespace: n.Name, Object: "namespace", Found: "it"})
+			all = append(all, namespaceDiffers(n.Name, "", nothingMore))
 		}
 	}
 	return all, nil
@@ -75,7 +75,7 @@ type Comparison struct {
 func (c *Comparer) Compare(ctx context.Context, want *emu.Network, n *Namespace) (Comparison, error) {
 	spec, ok := want.Namespace(n.Name)
 	if !ok {
-		return Comparison{Differences: []Difference{{Namespace: n.Name, Object: "namespace", Found: "it"}}}, nil
+		return Comparison{Differences: []Difference{namespaceDiffers(n.Name, "", nothingMore)}}, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return Comparison{}, err

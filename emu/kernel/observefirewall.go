@@ -145,9 +145,6 @@ func (l *lists) lines(state string, ask func() ([]string, error)) ([]string, err
 	return known.lines, known.err
 }
 
-// FirewallChain is the object that the rules of a guest firewall belong to.
-const FirewallChain = "iptables chain " + input
-
 func chainOf(name string) string { return "iptables chain " + name }
 
 // addInput takes the lines of iptables -S INPUT: the policy, then the rules.

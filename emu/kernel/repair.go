@@ -16,10 +16,10 @@ import (
 // Repair is what became of the differences between the kernel and a network.
 type Repair struct {
 	// Repaired are the differences that there were, Left those that there still are.
-	Repaired []Difference `json:"repaired"`
-	Left     []Difference `json:"left"`
+	Repaired []Difference
+	Left     []Difference
 	// Errors say why something is left.
-	Errors []string `json:"errors"`
+	Errors []string
 }
 
 // repairRounds is how often a repair looks at what is left. A link that was down has lost its routes, which come back

@@ -11,22 +11,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vnetlab/emu"
+	"vnetlab/internal/descriptors"
 )
 
 // grace is how long a command has to end after it was asked to.
 const grace = 500 * time.Millisecond
 
-// Command is what runs once in an instance.
-type Command struct {
-	Argv []string // Argv[0] without a slash is looked for in PATH
-	Env  []string // beyond PATH, HOME, LANG and INSTANCE, which it may replace
-	Dir  string   // as seen inside the instance; empty: /
-	// Stdin, Stdout and Stderr are passed as they are where they are pipes, or with Terminal; what another file holds or takes is carried to
-	// and fro. Nil is /dev/null. They stay the caller's to close.
-	Stdin, Stdout, Stderr *os.File
-	// Terminal makes Stdin, of [Instance.OpenTerminal], the controlling terminal: job control and Ctrl-C work.
-	Terminal bool
-}
+// Command is what runs once in an instance; its Terminal goes with [Instance.OpenTerminal].
+type Command = emu.Command
 
 // Exec runs a command in a session of its own until it ends and gives its exit code like a shell: 128 plus the signal that
 // ended it, 127 if it isn't there, 126 if it can't be run; with 126 and 127 comes an error that tells why. Where Stdout or Stderr didn't take
@@ -101,7 +95,7 @@ func (in *Instance) start(req startRequest, files ...*os.File) (*running, error)
 	}
 	r.control = control
 	var rep report
-	_, err = ReceiveFiles(control, &rep)
+	_, err = descriptors.Receive(control, &rep)
 	if err == nil && rep.Error == "" {
 		r.pid = rep.PID
 		return r, nil
@@ -115,14 +109,14 @@ func (in *Instance) start(req startRequest, files ...*os.File) (*running, error)
 
 // request asks an init for something, and returns the socket on which the answer comes.
 func (p *initProcess) request(req startRequest, files ...*os.File) (*net.UnixConn, error) {
-	control, theirs, err := socketPair()
+	control, theirs, err := descriptors.Pair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
 	p.send.Lock()
 	defer p.send.Unlock()
-	if err := SendFiles(p.conn, req, append([]*os.File{theirs}, files...)...); err != nil {
+	if err := descriptors.Send(p.conn, req, append([]*os.File{theirs}, files...)...); err != nil {
 		control.Close()
 		return nil, err
 	}
@@ -137,15 +131,15 @@ func (r *running) wait(ctx context.Context, polite syscall.Signal) (*unix.WaitSt
 	defer close(over)
 	stop := context.AfterFunc(ctx, func() {
 		// A stopped process takes no signal before it continues.
-		_ = SendFiles(r.control, signalRequest{Signals: []syscall.Signal{polite, unix.SIGCONT}, EndSession: true})
+		_ = descriptors.Send(r.control, signalRequest{Signals: []syscall.Signal{polite, unix.SIGCONT}, EndSession: true})
 		select {
 		case <-time.After(r.in.grace):
-			_ = SendFiles(r.control, signalRequest{Signals: []syscall.Signal{unix.SIGKILL}})
+			_ = descriptors.Send(r.control, signalRequest{Signals: []syscall.Signal{unix.SIGKILL}})
 		case <-over:
 		}
 	})
 	var rep report
-	_, err := ReceiveFiles(r.control, &rep)
+	_, err := descriptors.Receive(r.control, &rep)
 	if !stop() {
 		err = context.Cause(ctx)
 	} else if err != nil {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/internal/descriptors"
 )
 
 // initName is the name under which the binary runs as the init of an instance; ps shows it inside.
@@ -97,18 +98,18 @@ func setUp() error {
 	if err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
-	conn, err := connOf(os.NewFile(uintptr(copied), "supervisor"))
+	conn, err := descriptors.Conn(os.NewFile(uintptr(copied), "supervisor"))
 	if err != nil {
 		return err
 	}
 	var setup setupRequest
-	if _, err := ReceiveFiles(conn, &setup); err != nil {
+	if _, err := descriptors.Receive(conn, &setup); err != nil {
 		return err
 	}
 	if err = furnish(setup); err == nil {
 		err = confine(setup.Boundary.Privileged)
 	}
-	return errors.Join(err, SendFiles(conn, setupAnswer{Error: err.Error()}))
+	return errors.Join(err, descriptors.Send(conn, setupAnswer{Error: err.Error()}))
 }
 
 // furnish makes the mount and UTS namespaces of this process those of an instance.
@@ -127,7 +128,7 @@ func serve() error {
 		return os.NewSyscallError("prctl", err)
 	}
 	_ = os.WriteFile("/proc/self/comm", []byte(initName), 0) // for ps and top, which would call it exe
-	conn, err := connOf(os.NewFile(initSocket, "supervisor"))
+	conn, err := descriptors.Conn(os.NewFile(initSocket, "supervisor"))
 	if err != nil {
 		return err
 	}
@@ -140,12 +141,12 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	if err := SendFiles(conn, setupAnswer{}); err != nil {
+	if err := descriptors.Send(conn, setupAnswer{}); err != nil {
 		return err
 	}
 	for {
 		var req startRequest
-		files, err := ReceiveFiles(conn, &req)
+		files, err := descriptors.Receive(conn, &req)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -154,7 +155,7 @@ func serve() error {
 		case len(files) != 4 && (!req.OpenTerminal || len(files) != 1):
 			return fmt.Errorf("%d files came with a command instead of 4", len(files))
 		}
-		control, err := connOf(files[0])
+		control, err := descriptors.Conn(files[0])
 		if err != nil {
 			return err
 		}
@@ -171,19 +172,19 @@ func serve() error {
 func serveCommand(c *children, control *net.UnixConn, req startRequest, files []*os.File, null *os.File) {
 	defer control.Close()
 	pid, ended, code, err := startCommand(c, req, files, null)
-	closeFiles(files)
+	descriptors.Close(files)
 	if err != nil {
-		_ = SendFiles(control, report{Error: err.Error(), ExitCode: code})
+		_ = descriptors.Send(control, report{Error: err.Error(), ExitCode: code})
 		return
 	}
-	_ = SendFiles(control, report{PID: pid})
+	_ = descriptors.Send(control, report{PID: pid})
 
 	var over, endSession atomic.Bool
 	endSession.Store(req.EndSession)
 	go func() {
 		for {
 			var req signalRequest
-			_, err := ReceiveFiles(control, &req)
+			_, err := descriptors.Receive(control, &req)
 			if over.Load() {
 				return
 			}
@@ -204,7 +205,7 @@ func serveCommand(c *children, control *net.UnixConn, req startRequest, files []
 	if endSession.Load() {
 		killSession(pid)
 	}
-	_ = SendFiles(control, report{Exited: true, Status: uint32(status)})
+	_ = descriptors.Send(control, report{Exited: true, Status: uint32(status)})
 }
 
 // startCommand starts a command in a session of its own; null takes the place of the host's /dev/null. When it can't, code

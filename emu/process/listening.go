@@ -29,12 +29,12 @@ func (in *Instance) WaitListening(ctx context.Context, service emu.Service) erro
 			return nil
 		}
 		if err != nil {
-			return &Error{in.name, fmt.Errorf("look for listeners: %w", err)}
+			return &Error{Instance: in.name, Err: fmt.Errorf("look for listeners: %w", err)}
 		}
 		select {
 		case <-time.After(wait):
 		case <-in.ctx.Done():
-			return &Error{in.name, ErrClosed}
+			return &Error{Instance: in.name, Err: ErrClosed}
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return context.Cause(ctx)
@@ -67,7 +67,7 @@ func (in *Instance) notListening(service emu.Service, loopback bool) error {
 			b.WriteString("\n    (the folder of a lab file is read-only inside, unless the file has mounts: [{path: ., writable: true}])")
 		}
 	}
-	return &Error{in.name, errors.New(b.String())}
+	return &Error{Instance: in.name, Err: errors.New(b.String())}
 }
 
 // listener is the best of what was found on a port.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"vnetlab/emu"
 )
 
 // Bounds of what a program's log keeps.
@@ -18,13 +20,8 @@ const (
 	lineCharges = 48        // what a line costs beside its text
 )
 
-// Line is one line of a program's output, stdout and stderr alike.
-type Line struct {
-	Time time.Time `json:"time"`
-	Text string    `json:"text"`
-	// Note says that the line is a word of the emulator about the program: started, exited, lines lost.
-	Note bool `json:"note,omitempty"`
-}
+// Line is one line of a program's output.
+type Line = emu.LogLine
 
 // Log keeps the last lines of one program, over all its restarts.
 type Log struct {

@@ -28,22 +28,14 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/kernel"
+	"vnetlab/internal/descriptors"
 )
 
 // ErrClosed is what everything answers after Close.
 var ErrClosed = errors.New("the instance is closed")
 
-// Error is what went wrong in an instance, which is named by its namespace.
-type Error struct {
-	Instance string
-	Err      error
-}
-
-// Error returns the name of the instance and what went wrong.
-func (e *Error) Error() string { return e.Instance + ": " + e.Err.Error() }
-
-// Unwrap returns what went wrong.
-func (e *Error) Unwrap() error { return e.Err }
+// Error is what went wrong in an instance.
+type Error = emu.InstanceError
 
 // Instance runs the programs of one namespace.
 type Instance struct {
@@ -193,7 +185,7 @@ func startInit(ctx context.Context, ns *kernel.Namespace, lab string, setup setu
 	if err != nil {
 		return nil, err
 	}
-	conn, theirs, err := socketPair()
+	conn, theirs, err := descriptors.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -237,10 +229,10 @@ func startInit(ctx context.Context, ns *kernel.Namespace, lab string, setup setu
 	defer context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })()
 	var answer setupAnswer
 	if err = groupErr; err == nil {
-		err = SendFiles(conn, setup)
+		err = descriptors.Send(conn, setup)
 	}
 	if err == nil {
-		_, err = ReceiveFiles(conn, &answer)
+		_, err = descriptors.Receive(conn, &answer)
 	}
 	if err == nil && answer.Error == "" {
 		return p, nil

@@ -23,36 +23,17 @@ const (
 )
 
 // State is what a program is doing.
-type State string
+type State = emu.ProgramState
 
 const (
-	Starting   State = "starting"   // for the first time
-	Running    State = "running"    // it is alive, which doesn't say that it listens
-	Restarting State = "restarting" // it ended and waits for its next start
-	Stopped    State = "stopped"    // the instance is closed
+	Starting   = emu.ProgramStarting
+	Running    = emu.ProgramRunning
+	Restarting = emu.ProgramRestarting
+	Stopped    = emu.ProgramStopped
 )
 
 // ProgramStatus is what is known of a program.
-type ProgramStatus struct {
-	Service string    `json:"service"`
-	Port    uint16    `json:"port"`
-	State   State     `json:"state"`
-	Since   time.Time `json:"since"`              // of the state
-	PID     int       `json:"pid,omitempty"`      // inside the instance, while it runs
-	Exits   int       `json:"exits"`              // how often it ended
-	Last    string    `json:"lastExit,omitempty"` // how it ended last: "exit status 1", "killed by SIGSEGV", or why it can't start
-}
-
-// String is for people.
-func (s ProgramStatus) String() string {
-	switch s.Exits {
-	case 0:
-		return string(s.State)
-	case 1:
-		return fmt.Sprintf("%s (ended once: %s)", s.State, s.Last)
-	}
-	return fmt.Sprintf("%s (ended %d times, last: %s)", s.State, s.Exits, s.Last)
-}
+type ProgramStatus = emu.ProgramStatus
 
 // program keeps one service running.
 type program struct {

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"vnetlab/internal/descriptors"
 )
 
 // OpenPTY makes a pseudo-terminal of the machine. The slave is for the program, the master for who plays the terminal.
@@ -41,15 +43,15 @@ func (in *Instance) OpenTerminal() (master, slave *os.File, err error) {
 	}
 	defer control.Close()
 	var rep report
-	files, err := ReceiveFiles(control, &rep)
+	files, err := descriptors.Receive(control, &rep)
 	switch {
 	case err != nil:
 		return nil, nil, (&running{in: in, init: init}).lost(err)
 	case rep.Error != "":
-		closeFiles(files)
+		descriptors.Close(files)
 		return nil, nil, fmt.Errorf("%s: %s", in.name, rep.Error)
 	case len(files) != 2:
-		closeFiles(files)
+		descriptors.Close(files)
 		return nil, nil, fmt.Errorf("%s: no terminal came from its init", in.name)
 	}
 	return files[0], files[1], nil
@@ -60,10 +62,10 @@ func serveTerminal(control *net.UnixConn) {
 	defer control.Close()
 	master, slave, err := OpenPTY()
 	if err != nil {
-		_ = SendFiles(control, report{Error: err.Error()})
+		_ = descriptors.Send(control, report{Error: err.Error()})
 		return
 	}
 	defer master.Close()
 	defer slave.Close()
-	_ = SendFiles(control, report{}, master, slave)
+	_ = descriptors.Send(control, report{}, master, slave)
 }

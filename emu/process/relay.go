@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vnetlab/internal/descriptors"
 )
 
 // relays carry the bytes between a command and the files of who started it. Through a file itself, given as standard
@@ -92,7 +94,7 @@ func isNull(f *os.File) bool {
 }
 
 // started closes what only the command needs.
-func (r *relays) started() { closeFiles(r.close) }
+func (r *relays) started() { descriptors.Close(r.close) }
 
 // ended finishes when the command has ended: what it has printed is where it belongs, what it hasn't read can be read
 // by the next. The error is that of what it has printed and could not be written there, as on a full disk.
@@ -119,7 +121,7 @@ func (r *relays) input(from *os.File) error {
 	}
 	wakeUp, wake, err := os.Pipe()
 	if err != nil {
-		closeFiles([]*os.File{theirs, ours})
+		descriptors.Close([]*os.File{theirs, ours})
 		return err
 	}
 	r.files[0] = theirs

@@ -9,7 +9,6 @@ import (
 	"os"
 
 	"vnetlab/emu"
-	"vnetlab/emu/emulator"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
@@ -42,20 +41,20 @@ var errNoChange = errors.New("nothing to change")
 
 // change makes the lab what next makes of it, packets and all, or leaves it as it is. Next sees the lab as it is and gives another one, and
 // the file whose lab that is. Changes that come at the same time are made one after the other.
-func (s *server) change(next func(lab *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error)) (emulator.Change, error) {
+func (s *server) change(next func(lab *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error)) (emu.Updated, error) {
 	return s.changeReading(nil, next)
 }
 
 // changeReading is change where a file was read that describes a lab; nil: none was.
 func (s *server) changeReading(
 	read *lab.Lab, next func(lab *lab.Lab, file labfile.Input) (*lab.Lab, labfile.Input, error),
-) (emulator.Change, error) {
+) (emu.Updated, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	old := s.now()
 	l, file, err := next(old.lab, old.file)
 	if err != nil {
-		return emulator.Change{}, err
+		return emu.Updated{}, err
 	}
 	now := old.next(l, file)
 	change := emu.Changes(old.network(), now.network())
@@ -83,7 +82,7 @@ func (s *server) changeReading(
 }
 
 // replace changes the packets. Who asks packets meanwhile can know by generation that they changed under the question.
-func (s *server) replace(now *state, change *emu.Change) (emulator.Change, error) {
+func (s *server) replace(now *state, change *emu.Change) (emu.Updated, error) {
 	s.packets.Lock()
 	defer s.packets.Unlock()
 	s.generation.Add(1)
@@ -141,7 +140,7 @@ func badRequest(err error) error {
 }
 
 // changed waits until the programs that a change started listen, and tells what was done.
-func (s *server) changed(ctx context.Context, operations []lab.Operation, c emulator.Change) ChangeResult {
+func (s *server) changed(ctx context.Context, operations []lab.Operation, c emu.Updated) ChangeResult {
 	result := ChangeResult{Operations: texts(operations), Warnings: []string{}}
 	if err := c.Wait(ctx); err != nil {
 		result.Warnings = append(result.Warnings, errorInNames(s.now().lab, err).Error())
@@ -174,12 +173,12 @@ func (s *server) restart(w http.ResponseWriter, r *http.Request) {
 	answer(w, result)
 }
 
-func (s *server) restartInstance(name string) (emulator.Change, error) {
+func (s *server) restartInstance(name string) (emu.Updated, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	namespace, err := s.now().lab.Namespace(name)
 	if err != nil {
-		return emulator.Change{}, err
+		return emu.Updated{}, err
 	}
 	s.packets.Lock()
 	defer s.packets.Unlock()

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vnetlab/emu/process"
+	"vnetlab/internal/descriptors"
 	"vnetlab/lab"
 	"vnetlab/lab/expect"
 	"vnetlab/lab/labfile"
@@ -217,7 +217,7 @@ func (c *Client) Exec(ctx context.Context, r ExecRequest, stdin, stdout, stderr 
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if err := process.SendFiles(conn, r, stdin, stdout, stderr); err != nil {
+	if err := descriptors.Send(conn, r, stdin, stdout, stderr); err != nil {
 		return -1, c.broken(err)
 	}
 	var a execAnswer
@@ -241,11 +241,11 @@ func (c *Client) openTerminal(ctx context.Context, instance string) (master, sla
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if err := process.SendFiles(conn, terminalRequest{instance}); err != nil {
+	if err := descriptors.Send(conn, terminalRequest{instance}); err != nil {
 		return nil, nil, c.broken(err)
 	}
 	var a terminalAnswer
-	files, err := process.ReceiveFiles(conn, &a)
+	files, err := descriptors.Receive(conn, &a)
 	switch {
 	case ctx.Err() != nil:
 		err = ctx.Err()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"vnetlab/emu"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kernel"
 	"vnetlab/emu/process"
@@ -15,7 +16,7 @@ type (
 	// Progress tells how far the building of a lab is.
 	Progress = emulator.Progress
 	// ServiceStatus tells how a service does.
-	ServiceStatus = emulator.ServiceStatus
+	ServiceStatus = emu.ServiceStatus
 	// Feature is something of the machine that labs use.
 	Feature = kernel.Feature
 )

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"vnetlab/emu"
-	"vnetlab/emu/emulator"
 	"vnetlab/emu/process"
 	"vnetlab/lab"
 )
@@ -15,8 +14,8 @@ import (
 // describer puts a lab in words.
 type describer struct {
 	*state
-	services map[string][]emulator.ServiceStatus // by namespace
-	health   map[string]*emulator.Health         // by probe
+	services map[string][]emu.ServiceStatus // by namespace
+	health   map[string]*emu.HealthState    // by probe
 }
 
 // summary describes the lab in short.
@@ -33,7 +32,7 @@ func (s *server) summary() Summary {
 }
 
 func (s *server) describer() describer {
-	d := describer{s.now(), map[string][]emulator.ServiceStatus{}, map[string]*emulator.Health{}}
+	d := describer{s.now(), map[string][]emu.ServiceStatus{}, map[string]*emu.HealthState{}}
 	for _, status := range s.emu.Services() {
 		d.services[status.Namespace] = append(d.services[status.Namespace], status)
 	}
@@ -218,7 +217,7 @@ func (d describer) endpoint(f lab.Frontend) EndpointInfo {
 }
 
 func (d describer) host(m lab.Member) HostInfo {
-	h := HostInfo{Name: d.lab.MemberName(m), Address: m.Address(), Services: []emulator.ServiceStatus{}}
+	h := HostInfo{Name: d.lab.MemberName(m), Address: m.Address(), Services: []emu.ServiceStatus{}}
 	for _, s := range d.services[m.ID()] {
 		s.Namespace = h.Name
 		h.Services = append(h.Services, s)

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"vnetlab/emu/emulator"
+	"vnetlab/emu"
 	"vnetlab/lab"
 )
 
@@ -32,7 +32,7 @@ func TestAbout(t *testing.T) {
 			continue
 		}
 		whole := slices.DeleteFunc(slices.Clone(all.CloudServices), func(s CloudServiceInfo) bool { return s.Name != want })
-		if diff := cmp.Diff(whole, about.CloudServices, cmpopts.IgnoreTypes(emulator.ServiceStatus{}), addresses); diff != "" {
+		if diff := cmp.Diff(whole, about.CloudServices, cmpopts.IgnoreTypes(emu.ServiceStatus{}), addresses); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 	}

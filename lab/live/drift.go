@@ -9,17 +9,16 @@ import (
 	"strings"
 
 	"vnetlab/emu"
-	"vnetlab/emu/kernel"
 	"vnetlab/lab"
 	"vnetlab/lab/expect"
 )
 
 // Difference is one thing that the kernel has otherwise than the lab wants.
-type Difference = kernel.Difference
+type Difference = emu.Difference
 
 // DiffResult lists where the kernel differs from what the lab wants; nothing when somebody else has changed nothing.
 type DiffResult struct {
-	Differences []kernel.Difference `json:"differences"`
+	Differences []emu.Difference `json:"differences"`
 	// Firewall is, of an instance that was asked for, what differs in its guest firewall.
 	Firewall *FirewallDrift `json:"firewall,omitempty"`
 }
@@ -33,7 +32,7 @@ type FirewallDrift struct {
 }
 
 // RepairResult is what a repair has done.
-type RepairResult = kernel.Repair
+type RepairResult = emu.Repair
 
 // diff says where the kernel no longer is as the lab made it, everywhere or in one instance.
 func (s *server) diff(w http.ResponseWriter, r *http.Request) {
@@ -84,24 +83,24 @@ func (s *server) repair(w http.ResponseWriter, _ *http.Request) {
 }
 
 // differencesInNames returns differences with the names of the lab in place of those of namespaces, never nil.
-func differencesInNames(l *lab.Lab, all []kernel.Difference) []kernel.Difference {
-	named := make([]kernel.Difference, len(all))
+func differencesInNames(l *lab.Lab, all []emu.Difference) []emu.Difference {
+	named := make([]emu.Difference, len(all))
 	for n, d := range all {
 		d.Namespace = l.NamespaceName(d.Namespace)
 		named[n] = d
 	}
-	slices.SortStableFunc(named, func(a, b kernel.Difference) int { return cmp.Compare(a.Namespace, b.Namespace) })
+	slices.SortStableFunc(named, func(a, b emu.Difference) int { return cmp.Compare(a.Namespace, b.Namespace) })
 	return named
 }
 
 // firewallDrift finds the rules of an instance that the kernel doesn't have; nil where it has no guest firewall.
-func (s *server) firewallDrift(l *lab.Lab, i *lab.Instance, differences []kernel.Difference) *FirewallDrift {
+func (s *server) firewallDrift(l *lab.Lab, i *lab.Instance, differences []emu.Difference) *FirewallDrift {
 	if i == nil || i.FirewallOff {
 		return nil
 	}
 	var wanted, found []string
 	for _, d := range differences {
-		if strings.HasPrefix(d.Object, kernel.FirewallChain+" rule ") {
+		if strings.HasPrefix(d.Object, emu.FirewallChain+" rule ") {
 			wanted, found = appendNonEmpty(wanted, d.Wanted), appendNonEmpty(found, d.Found)
 		}
 	}

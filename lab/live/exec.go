@@ -9,11 +9,11 @@ import (
 	"slices"
 
 	"vnetlab/emu"
-	"vnetlab/emu/process"
+	"vnetlab/internal/descriptors"
 )
 
 // The protocol of POST /v1/exec. After a 101 both sides leave HTTP: the client sends an ExecRequest with its three descriptors
-// (process.SendFiles), the server one line of JSON when the command has ended. A client that hangs up ends the command.
+// (descriptors.Send), the server one line of JSON when the command has ended. A client that hangs up ends the command.
 
 // ExecRequest says what to run where.
 type ExecRequest struct {
@@ -53,7 +53,7 @@ func withFiles(w http.ResponseWriter, r *http.Request, protocol string, asked an
 		return
 	}
 	defer conn.Close()
-	files, err := process.ReceiveFiles(conn, asked)
+	files, err := descriptors.Receive(conn, asked)
 	if err != nil {
 		return
 	}
@@ -88,12 +88,12 @@ func (s *server) terminal(w http.ResponseWriter, r *http.Request) {
 			master, slave, err = s.emu.OpenTerminal(namespace)
 		}
 		if err != nil {
-			process.SendFiles(conn, terminalAnswer{errorOf(err)}) //nolint:errcheck // the client is gone
+			descriptors.Send(conn, terminalAnswer{errorOf(err)}) //nolint:errcheck // the client is gone
 			return
 		}
 		defer master.Close()
 		defer slave.Close()
-		process.SendFiles(conn, terminalAnswer{}, master, slave) //nolint:errcheck // the client is gone
+		descriptors.Send(conn, terminalAnswer{}, master, slave) //nolint:errcheck // the client is gone
 	})
 }
 
@@ -112,7 +112,7 @@ func (s *server) run(conn *net.UnixConn, req ExecRequest, files []*os.File) (int
 		conn.Read(make([]byte, 1)) //nolint:errcheck // nothing comes: this waits for the end of the client
 		cancel()
 	}()
-	return s.emu.Exec(ctx, namespace, process.Command{
+	return s.emu.Exec(ctx, namespace, emu.Command{
 		Argv: req.Argv, Env: append(s.environment(namespace), req.Env...), Dir: req.Dir,
 		Stdin: files[0], Stdout: files[1], Stderr: files[2], Terminal: req.Terminal,
 	})

@@ -15,12 +15,12 @@ import (
 	"time"
 
 	"vnetlab/emu"
-	"vnetlab/emu/process"
+	"vnetlab/internal/descriptors"
 	"vnetlab/lab"
 )
 
 // The protocol of POST /v1/forward. After a 101 both sides leave HTTP: the client sends a ForwardRequest, with a connection of its own
-// as descriptor (process.SendFiles), and the server answers with one line of JSON when it has connected in the lab, or can't. From then on
+// as descriptor (descriptors.Send), and the server answers with one line of JSON when it has connected in the lab, or can't. From then on
 // the server alone has the connection. Without a descriptor the request is just checked.
 
 // ForwardRequest says where a connection of the host goes in the lab.
@@ -213,7 +213,7 @@ func (c *Client) forward(ctx context.Context, r ForwardRequest, conn net.Conn) e
 	}
 	defer control.Close()
 	defer context.AfterFunc(ctx, func() { control.Close() })()
-	if err := process.SendFiles(control, r, files...); err != nil {
+	if err := descriptors.Send(control, r, files...); err != nil {
 		return c.broken(err)
 	}
 	var a forwardAnswer

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"vnetlab/emu"
-	"vnetlab/emu/emulator"
 	"vnetlab/lab"
 )
 
@@ -179,7 +178,7 @@ type MemberInfo struct {
 	// Serving says that it gets new connections: it runs, and its health probe, if it has one, is answered.
 	Serving bool `json:"serving"`
 	// Health is what the health probe found out; nil where there is none, or the instance doesn't run.
-	Health *emulator.Health `json:"health,omitempty"`
+	Health *emu.HealthState `json:"health,omitempty"`
 }
 
 // ProbeInfo is how the load balancer finds out whether members serve.
@@ -226,10 +225,10 @@ type HostInfo struct {
 	Subnet       string            `json:"subnet,omitempty"`
 	State        lab.InstanceState `json:"state,omitempty"`
 	// Firewall are the rules of an instance; none while FirewallOff.
-	Firewall    []FirewallRuleInfo       `json:"firewall,omitempty"`
-	FirewallOff bool                     `json:"firewallOff,omitempty"`
-	Endpoints   []InstanceEndpointInfo   `json:"endpoints,omitempty"`
-	Services    []emulator.ServiceStatus `json:"services"`
+	Firewall    []FirewallRuleInfo     `json:"firewall,omitempty"`
+	FirewallOff bool                   `json:"firewallOff,omitempty"`
+	Endpoints   []InstanceEndpointInfo `json:"endpoints,omitempty"`
+	Services    []emu.ServiceStatus    `json:"services"`
 	// Boundary is what programs here may use of the machine, with all limits; sizes are in bytes.
 	Boundary emu.Boundary `json:"boundary"`
 }

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"vnetlab/emu/process"
+	"vnetlab/emu"
 	"vnetlab/lab"
 )
 
@@ -21,7 +21,7 @@ func errorInNames(l *lab.Lab, err error) error {
 		}
 		return errors.Join(all...)
 	}
-	if e, ok := err.(*process.Error); ok { //nolint:errorlint // likewise
+	if e, ok := err.(*emu.InstanceError); ok { //nolint:errorlint // likewise
 		return fmt.Errorf("%s: %w", l.NamespaceName(e.Instance), e.Err)
 	}
 	return err

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"vnetlab/emu/process"
+	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 )
@@ -100,7 +100,7 @@ func (s *server) logs(w http.ResponseWriter, r *http.Request) {
 }
 
 // logText is a line of output as it is printed; what the emulator has to say stands out.
-func logText(line process.Line) string {
+func logText(line emu.LogLine) string {
 	if line.Note {
 		return "-- " + line.Text
 	}

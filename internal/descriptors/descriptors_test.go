@@ -1,4 +1,4 @@
-package process
+package descriptors
 
 import (
 	"errors"
@@ -9,11 +9,11 @@ import (
 )
 
 func TestSendFiles(t *testing.T) {
-	a, theirs, err := socketPair()
+	a, theirs, err := Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := connOf(theirs)
+	b, err := Conn(theirs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,16 +26,16 @@ func TestSendFiles(t *testing.T) {
 	go func() {
 		defer a.Close()
 		for _, err := range []error{
-			SendFiles(a, "first"),
-			SendFiles(a, "second", w, r),
-			SendFiles(a, long, w),
-			SendFiles(a, "last"),
+			Send(a, "first"),
+			Send(a, "second", w, r),
+			Send(a, long, w),
+			Send(a, "last"),
 		} {
 			if err != nil {
 				t.Error(err)
 			}
 		}
-		if err := SendFiles(a, strings.Repeat(".", maxMessage)); err == nil {
+		if err := Send(a, strings.Repeat(".", maxMessage)); err == nil {
 			t.Error("a message too large was sent")
 		}
 		w.Close()
@@ -48,7 +48,7 @@ func TestSendFiles(t *testing.T) {
 		files int
 	}{{"first", 0}, {"second", 2}, {long, 1}, {"last", 0}} {
 		var got string
-		files, err := ReceiveFiles(b, &got)
+		files, err := Receive(b, &got)
 		if err != nil || got != want.text || len(files) != want.files {
 			t.Fatalf("%d bytes, %d files, %v", len(got), len(files), err)
 		}
@@ -62,13 +62,13 @@ func TestSendFiles(t *testing.T) {
 		if n, _ := r.Read(buf); string(buf[:n]) != "through" {
 			t.Errorf("%q", buf[:n])
 		}
-		closeFiles(files)
+		Close(files)
 	}
 	var got string
-	if _, err := ReceiveFiles(b, &got); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := Receive(b, &got); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
-	if _, err := ReceiveFiles(b, &got); !errors.Is(err, io.EOF) {
+	if _, err := Receive(b, &got); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
 	if _, err := r.Read(make([]byte, 1)); err != io.EOF {

@@ -1,4 +1,6 @@
-package process
+// Package descriptors sends messages with open files over unix sockets: between a client and a lab, and between a lab
+// and the init of an instance.
+package descriptors
 
 import (
 	"bytes"
@@ -20,10 +22,10 @@ const (
 	maxFiles   = 16
 )
 
-// SendFiles sends one message, as gob, which keeps every byte of paths and arguments, after its length in four bytes, over a connected stream socket, and with it open files
-// (SCM_RIGHTS). The files stay the caller's: the receiver gets descriptors of its own. Two goroutines must not send on one
-// connection at once.
-func SendFiles(conn *net.UnixConn, msg any, files ...*os.File) error {
+// Send sends one message over a connected stream socket, and open files with it (SCM_RIGHTS). The message is a gob,
+// which keeps every byte of paths and arguments, after its length in four bytes. The files remain the caller's: the
+// receiver gets its own descriptors. Two goroutines must not send on one connection at once.
+func Send(conn *net.UnixConn, msg any, files ...*os.File) error {
 	var encoded bytes.Buffer
 	if err := gob.NewEncoder(&encoded).Encode(msg); err != nil {
 		return err
@@ -49,12 +51,12 @@ func SendFiles(conn *net.UnixConn, msg any, files ...*os.File) error {
 	return err
 }
 
-// ReceiveFiles reads one message that SendFiles sent, and no byte more. The files are the caller's to close. The error is
+// Receive reads one message that [Send] sent, and no byte more. The files are the caller's to close. The error is
 // io.EOF when the other side closed the connection between two messages.
-func ReceiveFiles(conn *net.UnixConn, msg any) (files []*os.File, err error) {
+func Receive(conn *net.UnixConn, msg any) (files []*os.File, err error) {
 	defer func() {
 		if err != nil {
-			closeFiles(files)
+			Close(files)
 			files = nil
 		}
 	}()
@@ -120,20 +122,21 @@ func filesOf(rights []byte) ([]*os.File, error) {
 	return files, nil
 }
 
-func closeFiles(files []*os.File) {
+// Close closes files.
+func Close(files []*os.File) {
 	for _, f := range files {
 		f.Close()
 	}
 }
 
-// socketPair makes two connected stream sockets: one for use here, one to hand away.
-func socketPair() (*net.UnixConn, *os.File, error) {
+// Pair makes two connected stream sockets: one for use here, one to hand away.
+func Pair() (*net.UnixConn, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "socket")
-	conn, err := connOf(os.NewFile(uintptr(fds[0]), "socket"))
+	conn, err := Conn(os.NewFile(uintptr(fds[0]), "socket"))
 	if err != nil {
 		theirs.Close()
 		return nil, nil, err
@@ -141,8 +144,8 @@ func socketPair() (*net.UnixConn, *os.File, error) {
 	return conn, theirs, nil
 }
 
-// connOf makes a connection of a socket's file, and closes the file.
-func connOf(f *os.File) (*net.UnixConn, error) {
+// Conn makes a connection of a socket's file, and closes the file.
+func Conn(f *os.File) (*net.UnixConn, error) {
 	defer f.Close()
 	c, err := net.FileConn(f)
 	if err != nil {
