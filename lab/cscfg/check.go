@@ -29,18 +29,21 @@ func (p places) at(element emu.Origin, attribute string) emu.Origin {
 	return element
 }
 
-// Check holds a configuration against its service definition: both name the same service and the same roles, access control is for
-// input endpoints that exist, in a virtual network each role has its address, and endpoints are on load balancers that are there. The error is of type strictxml.Errors.
+// Check holds a configuration against its service definition: both name the same service and the same roles,
+// access control is for input endpoints that exist, in a virtual network each role has its address, and
+// endpoints are on load balancers that are there. The error is of type strictxml.Errors.
 func (c *Configuration) Check(definition *csdef.Definition) error {
 	var errs strictxml.Errors
 	if c.ServiceName != definition.Name {
-		errs.Add(c.places.at(c.Origin, "serviceName"), "serviceName is %.60q, the service definition has the name %.60q", c.ServiceName, definition.Name)
+		errs.Add(c.places.at(c.Origin, "serviceName"),
+			"serviceName is %.60q, the service definition has the name %.60q", c.ServiceName, definition.Name)
 	}
 	var defined []string
 	for _, r := range definition.Roles {
 		defined = append(defined, r.Name)
 		if _, ok := c.Role(r.Name); !ok {
-			errs.Add(c.Origin, "role %.60q of the service definition is missing", r.Name).WithHint("it is defined at %s", r.Origin)
+			errs.Add(c.Origin, "role %.60q of the service definition is missing", r.Name).
+				WithHint("it is defined at %s", r.Origin)
 		}
 	}
 	unknown := func(at emu.Origin, name string) {
@@ -52,7 +55,8 @@ func (c *Configuration) Check(definition *csdef.Definition) error {
 			continue
 		}
 		if _, ok := c.InstanceAddress(r.Name); !ok && c.VirtualNetworkSite != nil {
-			errs.Add(c.VirtualNetworkSite.Origin, "role %.60q has no <InstanceAddress> in virtual network %.60q", r.Name, c.VirtualNetworkSite.Name).
+			errs.Add(c.VirtualNetworkSite.Origin, "role %.60q has no <InstanceAddress> in virtual network %.60q",
+				r.Name, c.VirtualNetworkSite.Name).
 				WithHint("say in <AddressAssignments> which subnet its instances are in")
 		}
 	}
@@ -81,7 +85,8 @@ func (c *Configuration) checkLoadBalancers(errs *strictxml.Errors, definition *c
 	for _, r := range definition.Roles {
 		for _, e := range r.InputEndpoints {
 			if e.LoadBalancer != "" && !slices.Contains(known, e.LoadBalancer) {
-				errs.Add(e.Origin, "the load balancer %.60q of endpoint %.60q is not in the service configuration", e.LoadBalancer, e.Name).
+				errs.Add(e.Origin, "the load balancer %.60q of endpoint %.60q is not in the service configuration",
+					e.LoadBalancer, e.Name).
 					DidYouMean(e.LoadBalancer, known)
 			}
 		}
@@ -99,7 +104,8 @@ func (c *Configuration) checkEndpoint(errs *strictxml.Errors, b EndpointACL, rol
 	if slices.Contains(known, b.Endpoint) {
 		return
 	}
-	errs.Add(c.places.at(b.Origin, "endpoint"), "role %.60q has no input endpoint %.60q", b.Role, b.Endpoint).DidYouMean(b.Endpoint, known)
+	errs.Add(c.places.at(b.Origin, "endpoint"), "role %.60q has no input endpoint %.60q", b.Role, b.Endpoint).
+		DidYouMean(b.Endpoint, known)
 }
 
 func (c *Configuration) checkAccessControl(errs *strictxml.Errors, b EndpointACL) {
@@ -110,5 +116,6 @@ func (c *Configuration) checkAccessControl(errs *strictxml.Errors, b EndpointACL
 		}
 		known = append(known, a.Name)
 	}
-	errs.Add(c.places.at(b.Origin, "accessControl"), "access control %.60q is not defined", b.AccessControl).DidYouMean(b.AccessControl, known)
+	errs.Add(c.places.at(b.Origin, "accessControl"), "access control %.60q is not defined", b.AccessControl).
+		DidYouMean(b.AccessControl, known)
 }

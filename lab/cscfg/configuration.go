@@ -1,6 +1,6 @@
-// Package cscfg reads a service configuration, ServiceConfiguration.cscfg: how many instances the roles of a service definition
-// have and where they are in a virtual network (MSDN "Azure Service Configuration Schema"). Whether that network exists is left to
-// the platform's operations.
+// Package cscfg reads a service configuration, ServiceConfiguration.cscfg: how many instances the roles of a
+// service definition have and where they are in a virtual network (MSDN "Azure Service Configuration Schema").
+// Whether that network exists is left to the platform's operations.
 package cscfg
 
 import (
@@ -38,11 +38,12 @@ type Configuration struct {
 	places        places
 }
 
-// WithoutEffect lists what was accepted but has no effect on the network, or another than on the platform, in file order.
+// WithoutEffect lists what was accepted but has no effect on the network, or another than on the platform, in
+// file order.
 func (c *Configuration) WithoutEffect() []strictxml.Note { return c.withoutEffect }
 
-// Unsupported lists what is right for the platform but can't be built by this version of vnetlab, in file order. A lab must not go
-// on without it.
+// Unsupported lists what is right for the platform but can't be built by this version of vnetlab, in file
+// order. A lab must not go on without it.
 func (c *Configuration) Unsupported() strictxml.Errors { return c.unsupported }
 
 // Role finds a role by its name.

@@ -35,15 +35,18 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration"
 			Required: []string{"name"},
 			Optional: []string{"vmName"},
 			Children: children{
-				"Instances":             one(spec{Required: []string{"count"}}),
-				"ConfigurationSettings": maybe(spec{Children: children{"Setting": many(spec{Required: []string{"name"}, Optional: []string{"value"}})}}),
+				"Instances": one(spec{Required: []string{"count"}}),
+				"ConfigurationSettings": maybe(spec{Children: children{
+					"Setting": many(spec{Required: []string{"name"}, Optional: []string{"value"}})}}),
 				"Certificates": maybe(spec{Children: children{
 					// What identifies a certificate is empty in many a template.
-					"Certificate": many(spec{Required: []string{"name"}, Optional: []string{"thumbprint", "thumbprintAlgorithm"}}),
+					"Certificate": many(spec{Required: []string{"name"},
+						Optional: []string{"thumbprint", "thumbprintAlgorithm"}}),
 				}}),
 			},
 			Explained: map[string]string{
-				"OsImage": "is for a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file",
+				"OsImage": "is for a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with " +
+					"virtualMachines of it in the lab file",
 			},
 		}),
 		"NetworkConfiguration": maybe(networkConfiguration),
@@ -51,15 +54,18 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration"
 }}
 
 // endpointACL has its attribute as the page has it, and as working files have it.
-var endpointACL = spec{Required: []string{"role", "endpoint", "accessControl"}, Spellings: map[string]string{"endPoint": "endpoint"}}
+var endpointACL = spec{Required: []string{"role", "endpoint", "accessControl"},
+	Spellings: map[string]string{"endPoint": "endpoint"}}
 
 var networkConfiguration = spec{Children: children{
 	"AccessControls": maybe(spec{Children: children{"AccessControl": many(spec{
 		Required: []string{"name"},
-		Children: children{"Rule": many(spec{Required: []string{"order", "action", "remoteSubnet"}, Optional: []string{"description"}})},
+		Children: children{"Rule": many(spec{Required: []string{"order", "action", "remoteSubnet"},
+			Optional: []string{"description"}})},
 	})}}),
-	"EndpointAcls":       maybe(spec{Children: children{"EndpointAcl": many(endpointACL)}}),
-	"Dns":                maybe(spec{Children: children{"DnsServers": maybe(spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
+	"EndpointAcls": maybe(spec{Children: children{"EndpointAcl": many(endpointACL)}}),
+	"Dns": maybe(spec{Children: children{"DnsServers": maybe(
+		spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
 	"VirtualNetworkSite": maybe(named),
 	"AddressAssignments": maybe(spec{Children: children{
 		"InstanceAddress": many(spec{
@@ -67,7 +73,8 @@ var networkConfiguration = spec{Children: children{
 			Children: children{
 				"Subnets": maybe(spec{Children: children{"Subnet": many(named)}}),
 				"PublicIPs": maybe(spec{Children: children{
-					"PublicIP": many(spec{Required: []string{"name"}, Optional: []string{"idleTimeoutInMinutes", "domainNameLabel"}}),
+					"PublicIP": many(spec{Required: []string{"name"},
+						Optional: []string{"idleTimeoutInMinutes", "domainNameLabel"}}),
 				}}),
 			},
 		}),
@@ -75,15 +82,16 @@ var networkConfiguration = spec{Children: children{
 	}}),
 	"LoadBalancers": maybe(spec{Children: children{"LoadBalancer": many(spec{
 		Required: []string{"name"},
-		Children: children{"FrontendIPConfiguration": one(spec{Required: []string{"type"}, Optional: []string{"subnet", "staticVirtualNetworkIPAddress"}})},
+		Children: children{"FrontendIPConfiguration": one(spec{Required: []string{"type"},
+			Optional: []string{"subnet", "staticVirtualNetworkIPAddress"}})},
 	})}}),
 }}
 
 // gatewaySubnet is the subnet of a virtual network's gateway, in which no instance can be.
 const gatewaySubnet = "GatewaySubnet"
 
-// Read reads a service configuration. The error is of type strictxml.Errors and holds everything that is wrong with the file by
-// itself; Check holds it against the service definition.
+// Read reads a service configuration. The error is of type strictxml.Errors and holds everything that is wrong
+// with the file by itself; Check holds it against the service definition.
 func Read(file string, data []byte) (*Configuration, error) {
 	doc, err := strictxml.Read(file, data, schema)
 	if err != nil {
@@ -139,7 +147,8 @@ func (c *Configuration) readAccess(network *element) {
 		a := AccessControl{Name: e.Get("name"), Origin: e.Origin}
 		rules := e.All("Rule")
 		if len(rules) > MaxRules {
-			rules[MaxRules].Fail("access control %.60q has %d rules, an endpoint can have %d", a.Name, len(rules), MaxRules)
+			rules[MaxRules].Fail("access control %.60q has %d rules, an endpoint can have %d", a.Name, len(rules),
+				MaxRules)
 		}
 		strictxml.Unique(rules, "order", "order")
 		for _, r := range rules {
@@ -151,10 +160,12 @@ func (c *Configuration) readAccess(network *element) {
 	bound := map[string]emu.Origin{}
 	for _, e := range network.Child("EndpointAcls").All("EndpointAcl") {
 		c.places.keep(e, "role", "endpoint", "accessControl")
-		b := EndpointACL{Role: e.Get("role"), Endpoint: e.Get("endpoint"), AccessControl: e.Get("accessControl"), Origin: e.Origin}
+		b := EndpointACL{Role: e.Get("role"), Endpoint: e.Get("endpoint"), AccessControl: e.Get("accessControl"),
+			Origin: e.Origin}
 		key := b.Role + "\x00" + b.Endpoint
 		if first, ok := bound[key]; ok {
-			e.Fail("endpoint %.60q of role %.60q has an access control already", b.Endpoint, b.Role).WithHint("the first is at line %d", first.Line)
+			e.Fail("endpoint %.60q of role %.60q has an access control already", b.Endpoint, b.Role).
+				WithHint("the first is at line %d", first.Line)
 		} else {
 			bound[key] = e.Origin
 		}
@@ -184,7 +195,8 @@ func (c *Configuration) readAddresses(network *element) {
 	servers := network.Child("Dns").Child("DnsServers").All("DnsServer")
 	strictxml.Unique(servers, "name", "DNS server")
 	for _, e := range servers {
-		c.DNSServers = append(c.DNSServers, DNSServer{Name: e.Get("name"), Address: e.Address("IPAddress"), Origin: e.Origin})
+		c.DNSServers = append(c.DNSServers, DNSServer{Name: e.Get("name"), Address: e.Address("IPAddress"),
+			Origin: e.Origin})
 	}
 	if e := network.Child("VirtualNetworkSite"); e != nil {
 		c.VirtualNetworkSite = &Named{e.Get("name"), e.Origin}
@@ -199,7 +211,8 @@ func (c *Configuration) readAddresses(network *element) {
 	balancers := network.Child("LoadBalancers").All("LoadBalancer")
 	strictxml.Unique(balancers, "name", "load balancer")
 	if len(balancers) > 1 {
-		balancers[1].Fail("a deployment can have one internal load balancer only").WithHint("the first is at line %d", balancers[0].Origin.Line)
+		balancers[1].Fail("a deployment can have one internal load balancer only").
+			WithHint("the first is at line %d", balancers[0].Origin.Line)
 	}
 	for _, e := range balancers {
 		b := LoadBalancer{Name: e.Get("name"), Origin: e.Origin}
@@ -219,7 +232,8 @@ func (c *Configuration) readInstanceAddress(e *element) InstanceAddress {
 	a.Subnets = names(subnets.All("Subnet"))
 	for _, s := range subnets.All("Subnet") {
 		if s.Get("name") == gatewaySubnet {
-			s.FailAt("name", "no instance can be in the subnet %s", gatewaySubnet).WithHint("it belongs to the gateway of the virtual network")
+			s.FailAt("name", "no instance can be in the subnet %s", gatewaySubnet).
+				WithHint("it belongs to the gateway of the virtual network")
 		}
 	}
 	for _, p := range e.Child("PublicIPs").All("PublicIP") {
@@ -228,7 +242,8 @@ func (c *Configuration) readInstanceAddress(e *element) InstanceAddress {
 	}
 	switch {
 	case len(a.Subnets) > 0 && c.VirtualNetworkSite == nil:
-		subnets.Fail("role %.60q has subnets, but the service is in no virtual network", a.Role).WithHint(`add <VirtualNetworkSite name="..."/>`)
+		subnets.Fail("role %.60q has subnets, but the service is in no virtual network", a.Role).
+			WithHint(`add <VirtualNetworkSite name="..."/>`)
 	case len(a.Subnets) == 0 && c.VirtualNetworkSite != nil:
 		e.Fail("the address of role %.60q has no <Subnet>", a.Role)
 	}
@@ -246,13 +261,16 @@ func names(elements []*element) []Named {
 // note collects what has no effect, or another than on the platform, and what can't be built.
 func (c *Configuration) note(root, network *element) {
 	without := func(at emu.Origin, format string, args ...any) {
-		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...) + " has no effect on the network"})
+		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at,
+			Text: fmt.Sprintf(format, args...) + " has no effect on the network"})
 	}
 	differs := func(at emu.Origin, format string, args ...any) {
-		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...), Differs: true})
+		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...),
+			Differs: true})
 	}
 	cannotBuild := func(at emu.Origin, what, name, kind string) {
-		c.unsupported.Add(at, "%s %.60q: this version of vnetlab can't build %s", what, name, kind).WithHint("remove it, and the lab is without it")
+		c.unsupported.Add(at, "%s %.60q: this version of vnetlab can't build %s", what, name, kind).
+			WithHint("remove it, and the lab is without it")
 	}
 	for _, a := range []string{"osFamily", "osVersion"} {
 		if _, ok := root.Attribute(a); ok {
@@ -261,7 +279,8 @@ func (c *Configuration) note(root, network *element) {
 	}
 	for _, e := range root.All("Role") {
 		if vmName := e.Get("vmName"); vmName != "" {
-			differs(e.At("vmName"), "vmName %.60q: the instances keep the host names %.60s_IN_0 and so on", vmName, e.Get("name"))
+			differs(e.At("vmName"), "vmName %.60q: the instances keep the host names %.60s_IN_0 and so on", vmName,
+				e.Get("name"))
 		}
 		for _, part := range e.Children {
 			if part.Name != "Instances" {
@@ -272,14 +291,16 @@ func (c *Configuration) note(root, network *element) {
 	assignments := network.Child("AddressAssignments")
 	for _, i := range assignments.All("InstanceAddress") {
 		if subnets := i.Child("Subnets").All("Subnet"); len(subnets) > 1 {
-			differs(subnets[1].Origin, "subnet %.60q: all instances of role %.60q are in its first subnet, %.60q", subnets[1].Get("name"), i.Get("roleName"), subnets[0].Get("name"))
+			differs(subnets[1].Origin, "subnet %.60q: all instances of role %.60q are in its first subnet, %.60q",
+				subnets[1].Get("name"), i.Get("roleName"), subnets[0].Get("name"))
 		}
 		for n, e := range i.Child("PublicIPs").All("PublicIP") {
 			if n > 0 {
 				cannotBuild(e.Origin, "public IP", e.Get("name"), "several public addresses of an instance")
 			}
 			if e.Int("idleTimeoutInMinutes", 4, 30, 4) != 4 {
-				differs(e.At("idleTimeoutInMinutes"), "idleTimeoutInMinutes of public IP %.60q: it is 4 minutes, whatever stands here", e.Get("name"))
+				differs(e.At("idleTimeoutInMinutes"),
+					"idleTimeoutInMinutes of public IP %.60q: it is 4 minutes, whatever stands here", e.Get("name"))
 			}
 		}
 	}

@@ -44,7 +44,8 @@ func (d *Definition) check(root *element) {
 			all = append(all, endpointsOf(e, kind)...)
 		}
 		if len(all) > MaxEndpoints {
-			all[MaxEndpoints].Fail("the definition has %d elements <%s>, a deployment can have %d", len(all), kind, MaxEndpoints)
+			all[MaxEndpoints].Fail("the definition has %d elements <%s>, a deployment can have %d", len(all), kind,
+				MaxEndpoints)
 		}
 	}
 	for _, rules := range root.All("NetworkTrafficRules") {
@@ -57,10 +58,12 @@ func (d *Definition) check(root *element) {
 func (d *Definition) checkRole(r *Role, e *element) {
 	if r.Name != "" && !roleName.MatchString(r.Name) {
 		e.FailAt("name", "role name %.60q is not valid", r.Name).
-			WithHint("up to 63 letters, digits, underscores, dots and hyphens are allowed, the last two not at its ends")
+			WithHint("up to 63 letters, digits, underscores, dots and hyphens are allowed, the last two not at its " +
+				"ends")
 	}
 	strictxml.Unique(endpointElements(e), "name", "endpoint")
-	for _, part := range [][2]string{{"ConfigurationSettings", "Setting"}, {"Certificates", "Certificate"}, {"LocalResources", "LocalStorage"}, {"Sites", "Site"}} {
+	for _, part := range [][2]string{{"ConfigurationSettings", "Setting"}, {"Certificates", "Certificate"},
+		{"LocalResources", "LocalStorage"}, {"Sites", "Site"}} {
 		strictxml.Unique(e.Child(part[0]).All(part[1]), "name", "<"+part[1]+">")
 	}
 	strictxml.Unique(e.Child("Imports").All("Import"), "moduleName", "import")
@@ -86,8 +89,8 @@ func (d *Definition) checkRole(r *Role, e *element) {
 	checkSites(r, e)
 }
 
-// bindable are the protocols of the endpoints that sites can be bound to. An unknown protocol is an error already, and shouldn't be
-// the reason for more.
+// bindable are the protocols of the endpoints that sites can be bound to. An unknown protocol is an error
+// already, and shouldn't be the reason for more.
 var bindable = map[string]bool{"http": true, "https": true, "": true}
 
 // checkSites holds the bindings of the sites, and what a role without sites can't have.
@@ -104,7 +107,8 @@ func checkSites(r *Role, e *element) {
 		for _, b := range s.Child("Bindings").All("Binding") { // several may have one name
 			name := b.Get("endpointName")
 			if protocol, ok := protocols[name]; ok && !bindable[protocol] {
-				b.FailAt("endpointName", "endpoint %.60q has the protocol %s, a site needs http or https", name, protocol)
+				b.FailAt("endpointName", "endpoint %.60q has the protocol %s, a site needs http or https", name,
+					protocol)
 				continue
 			}
 			mustExist(b, "endpointName", "endpoint", endpoints)
@@ -134,8 +138,8 @@ func (h holder) String() string {
 	return fmt.Sprintf("endpoint %.60q of role %.60q at line %d", h.endpoint.Name, h.role, h.endpoint.Origin.Line)
 }
 
-// checkPorts refuses a public port that is taken already. The load balancer keeps TCP and UDP apart, and its public address from an
-// internal one.
+// checkPorts refuses a public port that is taken already. The load balancer keeps TCP and UDP apart, and its
+// public address from an internal one.
 func (d *Definition) checkPorts(roles []*element) {
 	type taken struct {
 		internal  string // load balancer
@@ -157,8 +161,10 @@ func (d *Definition) checkPorts(roles []*element) {
 				} else {
 					at = elements[j]
 				}
-				if !e.Plugin || e.Name != RemoteForwarderEndpoint || before.endpoint.Name != e.Name { // two forwarders have been told
-					at.FailAt("port", "%s port %d is taken by %s", strings.ToUpper(string(key.transport)), e.Port, before).
+				// two forwarders have been told
+				if !e.Plugin || e.Name != RemoteForwarderEndpoint || before.endpoint.Name != e.Name {
+					at.FailAt("port", "%s port %d is taken by %s", strings.ToUpper(string(key.transport)), e.Port,
+						before).
 						WithHint("each input endpoint of a service needs a port of its own")
 				}
 				continue
@@ -171,10 +177,12 @@ func (d *Definition) checkPorts(roles []*element) {
 		elements := endpointsOf(roles[i], "InstanceInputEndpoint")
 		for j, e := range d.Roles[i].InstanceInputEndpoints {
 			at := slices.IndexFunc(ports, func(t taken) bool {
-				return t.internal == "" && t.transport == e.Protocol && e.PublicPorts.First <= t.port && t.port <= e.PublicPorts.Last
+				return t.internal == "" && t.transport == e.Protocol && e.PublicPorts.First <= t.port &&
+					t.port <= e.PublicPorts.Last
 			})
 			if at >= 0 {
-				elements[j].Fail("the public ports %d to %d hold port %d, which is taken by %s", e.PublicPorts.First, e.PublicPorts.Last, ports[at].port, first[ports[at]])
+				elements[j].Fail("the public ports %d to %d hold port %d, which is taken by %s", e.PublicPorts.First,
+					e.PublicPorts.Last, ports[at].port, first[ports[at]])
 			}
 		}
 	}

@@ -1,5 +1,6 @@
-// Package csdef reads a service definition, ServiceDefinition.csdef: the roles of a cloud service and their endpoints
-// (MSDN "Azure Service Definition Schema"). Joining it with a service configuration is left to package cscfg and the lab file.
+// Package csdef reads a service definition, ServiceDefinition.csdef: the roles of a cloud service and their
+// endpoints (MSDN "Azure Service Definition Schema"). Joining it with a service configuration is left to
+// package cscfg and the lab file.
 package csdef
 
 import (
@@ -13,7 +14,8 @@ import (
 const Namespace = "http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceDefinition"
 
 const (
-	// MaxRoles is how many roles a deployment can have, MaxEndpoints how many endpoints of each kind (MSDN "Azure Service Limits").
+	// MaxRoles is how many roles a deployment can have, MaxEndpoints how many endpoints of each kind (MSDN
+	// "Azure Service Limits").
 	MaxRoles     = 25
 	MaxEndpoints = 25
 	// MaxUpgradeDomains is the largest upgradeDomainCount.
@@ -34,7 +36,8 @@ type Definition struct {
 	withoutEffect []strictxml.Note
 }
 
-// WithoutEffect lists what was accepted but has no effect on the network, or another than on the platform, in file order.
+// WithoutEffect lists what was accepted but has no effect on the network, or another than on the platform, in
+// file order.
 func (d *Definition) WithoutEffect() []strictxml.Note { return d.withoutEffect }
 
 // Role finds a role by its name.
@@ -57,9 +60,9 @@ func (d *Definition) Probe(name string) (*LoadBalancerProbe, bool) {
 	return nil, false
 }
 
-// TrafficFrom tells which roles may use an internal endpoint. It is restricted to them when some of the NetworkTrafficRules name it;
-// several rules allow what each of them allows (MSDN "NetworkTrafficRules Schema"). Microsoft's examples have AllowAllTraffic and
-// WhenSource in one rule and mean the latter.
+// TrafficFrom tells which roles may use an internal endpoint. It is restricted to them when some of the
+// NetworkTrafficRules name it; several rules allow what each of them allows (MSDN "NetworkTrafficRules
+// Schema"). Microsoft's examples have AllowAllTraffic and WhenSource in one rule and mean the latter.
 func (d *Definition) TrafficFrom(role, endpoint string) (roles []string, restricted bool) {
 	for _, rule := range d.NetworkTrafficRules {
 		for _, to := range rule.Destinations {
@@ -126,7 +129,8 @@ type InputEndpoint struct {
 	Name     string
 	Protocol string // http, https, tcp, udp
 	Port     uint16 // public
-	// LocalPort is the port in the instances; 0 when the platform is to choose one that is free, which AutomaticLocalPort says too.
+	// LocalPort is the port in the instances; 0 when the platform is to choose one that is free, which
+	// AutomaticLocalPort says too.
 	LocalPort                uint16
 	AutomaticLocalPort       bool
 	Certificate              string

@@ -15,7 +15,8 @@ func (d *Definition) note(root *element) {
 		for _, e := range rules.All("OnlyAllowTrafficTo") {
 			if all := e.Child("AllowAllTraffic"); all != nil && e.Child("WhenSource") != nil {
 				d.withoutEffect = append(d.withoutEffect, strictxml.Note{
-					Origin: all.Origin, Text: "<AllowAllTraffic> has no effect on the network beside <WhenSource>, which decides",
+					Origin: all.Origin, Text: "<AllowAllTraffic> has no effect on the network beside <WhenSource>, " +
+						"which decides",
 				})
 			}
 		}
@@ -34,8 +35,10 @@ func (d *Definition) noteRole(e *element) {
 	}
 	for _, c := range e.Children {
 		switch c.Name {
-		case "ConfigurationSettings", "Certificates", "LocalResources", "LocalStorage", "Startup", "Runtime", "Contents", "Sites":
-			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: c.Origin, Text: fmt.Sprintf("<%s> of role %.60q has no effect on the network", c.Name, e.Get("name"))})
+		case "ConfigurationSettings", "Certificates", "LocalResources", "LocalStorage", "Startup", "Runtime",
+			"Contents", "Sites":
+			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: c.Origin,
+				Text: fmt.Sprintf("<%s> of role %.60q has no effect on the network", c.Name, e.Get("name"))})
 		}
 	}
 	for _, i := range e.Child("Imports").All("Import") {
@@ -54,7 +57,8 @@ func (d *Definition) noteRole(e *element) {
 		}
 		for _, ports := range i.Children {
 			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: ports.Origin, Text: fmt.Sprintf(
-				"<%s> of endpoint %.60q opens nothing beyond the protocol any, which is any port", ports.Name, i.Get("name"))})
+				"<%s> of endpoint %.60q opens nothing beyond the protocol any, which is any port", ports.Name,
+				i.Get("name"))})
 		}
 	}
 }
@@ -62,7 +66,8 @@ func (d *Definition) noteRole(e *element) {
 func (d *Definition) attributeWithoutEffect(e *element, attribute string) {
 	if _, ok := e.Attribute(attribute); ok {
 		d.withoutEffect = append(d.withoutEffect, strictxml.Note{
-			Origin: e.At(attribute), Text: fmt.Sprintf("%s of <%s name=%.60q> has no effect on the network", attribute, e.Name, e.Get("name")),
+			Origin: e.At(attribute), Text: fmt.Sprintf("%s of <%s name=%.60q> has no effect on the network", attribute,
+				e.Name, e.Get("name")),
 		})
 	}
 }

@@ -10,7 +10,8 @@ import (
 
 type element = strictxml.Element
 
-// Read reads a service definition. The error is of type strictxml.Errors and holds everything that is wrong with the file.
+// Read reads a service definition. The error is of type strictxml.Errors and holds everything that is wrong
+// with the file.
 func Read(file string, data []byte) (*Definition, error) {
 	doc, err := strictxml.Read(file, data, schema)
 	if err != nil {
@@ -67,7 +68,8 @@ func readProbe(e *element) LoadBalancerProbe {
 func readTrafficRule(e *element) NetworkTrafficRule {
 	r := NetworkTrafficRule{AllowAllTraffic: e.Child("AllowAllTraffic") != nil, Origin: e.Origin}
 	for _, d := range e.Child("Destinations").All("RoleEndpoint") {
-		r.Destinations = append(r.Destinations, RoleEndpoint{Role: d.Get("roleName"), Endpoint: d.Get("endpointName"), Origin: d.Origin})
+		r.Destinations = append(r.Destinations, RoleEndpoint{Role: d.Get("roleName"), Endpoint: d.Get("endpointName"),
+			Origin: d.Origin})
 	}
 	source := e.Child("WhenSource")
 	if source != nil {
@@ -98,14 +100,16 @@ func readRole(e *element) Role {
 		ConfigurationSettings: names(e.Child("ConfigurationSettings").All("Setting"), "name"),
 		Certificates:          names(e.Child("Certificates").All("Certificate"), "name"),
 		Imports:               names(e.Child("Imports").All("Import"), "moduleName"),
-		LocalStorage:          names(append(e.Child("LocalResources").All("LocalStorage"), e.All("LocalStorage")...), "name"),
-		HasSites:              e.Child("Sites").Child("Site") != nil,
-		Origin:                e.Origin,
+		LocalStorage: names(append(e.Child("LocalResources").All("LocalStorage"), e.All("LocalStorage")...),
+			"name"),
+		HasSites: e.Child("Sites").Child("Site") != nil,
+		Origin:   e.Origin,
 	}
 	if r.VMSize == "" {
 		r.VMSize = "Small"
 	} else if !vmSize.MatchString(r.VMSize) {
-		e.FailAt("vmsize", "vmsize is %.40q, expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5", r.VMSize)
+		e.FailAt("vmsize", "vmsize is %.40q, expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such "+
+			"as A5", r.VMSize)
 	}
 	e.Bool("enableNativeCodeExecution", true)
 	for _, i := range endpointsOf(e, "InputEndpoint") {
@@ -133,7 +137,8 @@ func readSoftware(e *element, r *Role) {
 	for _, s := range e.Child("Sites").All("Site") {
 		site := Site{Name: s.Get("name"), Origin: s.Origin}
 		for _, b := range s.Child("Bindings").All("Binding") {
-			site.Bindings = append(site.Bindings, Binding{b.Get("name"), b.Get("endpointName"), b.Get("hostHeader"), b.Origin})
+			site.Bindings = append(site.Bindings, Binding{b.Get("name"), b.Get("endpointName"), b.Get("hostHeader"),
+				b.Origin})
 		}
 		r.Sites = append(r.Sites, site)
 	}

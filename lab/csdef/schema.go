@@ -32,7 +32,8 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", S
 		"NetworkTrafficRules": many(spec{Children: children{"OnlyAllowTrafficTo": many(trafficRule)}}),
 	},
 	Explained: map[string]string{
-		vmRole: "is a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of it in the lab file",
+		vmRole: "is a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of " +
+			"it in the lab file",
 	},
 }}
 
@@ -48,7 +49,8 @@ var probe = spec{
 }
 
 var trafficRule = spec{Children: children{
-	"Destinations":    one(spec{Children: children{"RoleEndpoint": some(spec{Required: []string{"endpointName", "roleName"}})}}),
+	"Destinations": one(spec{Children: children{"RoleEndpoint": some(
+		spec{Required: []string{"endpointName", "roleName"}})}}),
 	"AllowAllTraffic": maybe(spec{}),
 	"WhenSource": maybe(spec{
 		Required: []string{"matches"},
@@ -63,14 +65,16 @@ func role(web bool) spec {
 		Children: children{
 			"Certificates":          maybe(spec{Children: children{"Certificate": many(certificate)}}),
 			"ConfigurationSettings": maybe(spec{Children: children{"Setting": many(named)}}),
-			"Imports":               maybe(spec{Children: children{"Import": many(spec{Required: []string{"moduleName"}})}}),
-			"Endpoints":             maybe(endpoints),
-			inputEndpoints:          maybe(spec{Children: children{"InputEndpoint": many(inputEndpoint)}}),
-			"LocalResources":        maybe(spec{Children: children{"LocalStorage": many(localStorage)}}),
-			"LocalStorage":          many(localStorage), // where early SDKs had it
-			"Runtime":               maybe(runtime(web)),
-			"Startup":               maybe(spec{Optional: []string{"priority"}, Children: children{"Task": many(task)}}),
-			"Contents":              maybe(spec{Children: children{"Content": many(content)}}),
+			"Imports": maybe(spec{Children: children{
+				"Import": many(spec{Required: []string{"moduleName"}})}}),
+			"Endpoints":      maybe(endpoints),
+			inputEndpoints:   maybe(spec{Children: children{"InputEndpoint": many(inputEndpoint)}}),
+			"LocalResources": maybe(spec{Children: children{"LocalStorage": many(localStorage)}}),
+			"LocalStorage":   many(localStorage), // where early SDKs had it
+			"Runtime":        maybe(runtime(web)),
+			"Startup": maybe(spec{Optional: []string{"priority"},
+				Children: children{"Task": many(task)}}),
+			"Contents": maybe(spec{Children: children{"Content": many(content)}}),
 		},
 	}
 	if web {
@@ -122,8 +126,9 @@ var (
 	portRange    = spec{Required: []string{"min", "max"}}
 	certificate  = spec{Required: []string{"name", "storeLocation", "storeName"}, Optional: []string{"permissionLevel"}}
 	localStorage = spec{Required: []string{"name"}, Optional: []string{"cleanOnRoleRecycle", "sizeInMB"}}
-	content      = spec{Required: []string{"destination"}, Children: children{"SourceDirectory": one(spec{Required: []string{"path"}})}}
-	environment  = spec{Children: children{"Variable": many(spec{
+	content      = spec{Required: []string{"destination"}, Children: children{
+		"SourceDirectory": one(spec{Required: []string{"path"}})}}
+	environment = spec{Children: children{"Variable": many(spec{
 		Required: []string{"name"},
 		Optional: []string{"value"},
 		Children: children{"RoleInstanceValue": maybe(spec{Optional: []string{"xpath"}})},
@@ -138,7 +143,8 @@ var (
 func runtime(web bool) spec {
 	entry := children{"NetFxEntryPoint": maybe(spec{Required: []string{"assemblyName", "targetFrameworkVersion"}})}
 	if !web {
-		entry["ProgramEntryPoint"] = maybe(spec{Required: []string{"commandLine"}, Optional: []string{"setReadyOnProcessStart"}})
+		entry["ProgramEntryPoint"] = maybe(spec{Required: []string{"commandLine"},
+			Optional: []string{"setReadyOnProcessStart"}})
 	}
 	return spec{Optional: []string{"executionContext"}, Children: children{
 		"Environment": maybe(environment),

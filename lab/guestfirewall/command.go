@@ -18,8 +18,8 @@ const (
 	TurnOff
 )
 
-// Command is what one line does to a guest firewall. A line of the short form adds one rule; commands of Windows may also add several
-// rules, or none, or turn the firewall on or off.
+// Command is what one line does to a guest firewall. A line of the short form adds one rule; commands of
+// Windows may also add several rules, or none, or turn the firewall on or off.
 type Command struct {
 	Rules  []Rule
 	Switch Switch
@@ -102,9 +102,11 @@ func (s script) parse() (Command, *Error) {
 	case "enable-netfirewallrule", "set-netfirewallrule":
 		return parseEnableRule(s.text, rest, first == "set-netfirewallrule")
 	case "deny", "drop", "reject":
-		return Command{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).hint(`did you mean "block"?`).at(words[0].offset)
+		return Command{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).
+			hint(`did you mean "block"?`).at(words[0].offset)
 	case "permit", "accept":
-		return Command{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).hint(`did you mean "allow"?`).at(words[0].offset)
+		return Command{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).
+			hint(`did you mean "allow"?`).at(words[0].offset)
 	case "remove-netfirewallrule", "disable-netfirewallrule":
 		return Command{}, fail("%.60q takes a rule away; a lab file has only the rules that are added", words[0].text).
 			hint("in a running lab, lab firewall delete takes rules away").at(words[0].offset)
@@ -128,10 +130,12 @@ func programName(path string) string {
 	return strings.TrimSuffix(path, ".exe")
 }
 
-// isDash reports whether PowerShell takes a character for the hyphen of a parameter. Word processors make the longer ones of it.
+// isDash reports whether PowerShell takes a character for the hyphen of a parameter. Word processors make the
+// longer ones of it.
 func isDash(r rune) bool { return r == '-' || r == '–' || r == '—' || r == '―' }
 
-// isDoubleQuote and isSingleQuote report whether PowerShell takes a character for a quotation mark. Word processors make the curved ones.
+// isDoubleQuote and isSingleQuote report whether PowerShell takes a character for a quotation mark. Word
+// processors make the curved ones.
 func isDoubleQuote(r rune) bool { return r == '"' || r == '“' || r == '”' || r == '„' }
 
 func isSingleQuote(r rune) bool {
@@ -143,8 +147,8 @@ func sameQuote(opening, r rune) bool {
 	return isDoubleQuote(opening) && isDoubleQuote(r) || isSingleQuote(opening) && isSingleQuote(r)
 }
 
-// opensQuote reports whether a quotation mark at an offset begins a string. An apostrophe inside a word doesn't: it begins one only at the
-// start of a word or of a value, and only where another one ends it.
+// opensQuote reports whether a quotation mark at an offset begins a string. An apostrophe inside a word
+// doesn't: it begins one only at the start of a word or of a value, and only where another one ends it.
 func opensQuote(text string, at int, r rune) bool {
 	if isDoubleQuote(r) {
 		return true
@@ -163,8 +167,8 @@ func opensQuote(text string, at int, r rune) bool {
 	return false
 }
 
-// unquoted calls visit with each character outside quotation marks, until that returns false. It returns the offset of a quotation mark
-// that nothing closes; -1: there is none.
+// unquoted calls visit with each character outside quotation marks, until that returns false. It returns the
+// offset of a quotation mark that nothing closes; -1: there is none.
 func unquoted(text string, visit func(i int, r rune) bool) int {
 	opening, from := rune(0), -1
 	escaped := false
@@ -227,7 +231,8 @@ func commandWords(text string) ([]word, *Error) {
 	return words, nil
 }
 
-// continues reports whether a line ends here: after ^ in cmd and after ` in PowerShell the command goes on in the next one.
+// continues reports whether a line ends here: after ^ in cmd and after ` in PowerShell the command goes on in
+// the next one.
 func continues(rest string) bool {
 	rest = strings.TrimLeft(rest, " \t\r")
 	return rest == "" || rest[0] == '\n'

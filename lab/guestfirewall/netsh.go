@@ -11,7 +11,8 @@ import (
 // netshArguments is netsh's own text for a command line that it can't take apart.
 const netshArguments = "The number of arguments provided is not valid. Check help for the correct syntax."
 
-// netshConditions are the arguments of add rule that have no effect in a lab, or keep the rule from ever matching in one.
+// netshConditions are the arguments of add rule that have no effect in a lab, or keep the rule from ever
+// matching in one.
 var netshConditions = map[string]condition{
 	"program":        {harmless: []string{"any"}, bound: "the program"},
 	"service":        {harmless: []string{"any"}, bound: "the service"},
@@ -23,7 +24,8 @@ var netshConditions = map[string]condition{
 	"security":       {harmless: []string{"notrequired"}, because: becauseIPsec},
 }
 
-var netshKnown = known(netshConditions, "name", "dir", "action", "description", "enable", "profile", "localip", "remoteip", "localport", "protocol")
+var netshKnown = known(netshConditions, "name", "dir", "action", "description", "enable", "profile", "localip",
+	"remoteip", "localport", "protocol")
 
 // known returns, sorted, the arguments that are read and those of the conditions.
 func known(conditions map[string]condition, read ...string) []string {
@@ -59,7 +61,8 @@ func parseNetsh(text string) (Command, *Error) {
 	case len(words) > 1 && netshWord(words[1], "set"):
 		return netshProfile(words[2:], len(text))
 	case len(words) > 1 && netshWord(words[1], "reset"):
-		return Command{Switch: TurnOn, Notes: []string{"reset restores the rules that Windows came with; rules of this file stay"}}, nil
+		return Command{Switch: TurnOn, Notes: []string{
+			"reset restores the rules that Windows came with; rules of this file stay"}}, nil
 	}
 	words = words[1:]
 	for i, want := range []string{"firewall", "add", "rule"} {
@@ -122,7 +125,8 @@ func netshTags(words []word, known []string, command string) (map[string]word, *
 		name, value, ok := strings.Cut(w.text, "=")
 		if !ok || name == "" {
 			return nil, fail("%s", netshArguments).
-				hint("%.60q is no argument: write NAME=VALUE, without space after commas, and \" around what holds a space", w.text).at(w.offset)
+				hint("%.60q is no argument: write NAME=VALUE, without space after commas, and \" around what holds "+
+					"a space", w.text).at(w.offset)
 		}
 		tag, err := netshTag(word{name, w.offset}, known, command)
 		if err != nil {
@@ -161,7 +165,8 @@ func netshRule(given map[string]word, end int) (Rule, *Error) {
 	var rule Rule
 	for _, tag := range []string{"name", "dir", "action"} {
 		if _, ok := given[tag]; !ok {
-			return rule, fail("%s= is missing", tag).hint("expected name=, dir=in and action=allow or action=block").at(end)
+			return rule, fail("%s= is missing", tag).hint("expected name=, dir=in and action=allow or action=block").
+				at(end)
 		}
 	}
 	ports := given["localport"]
@@ -226,8 +231,8 @@ func (r *Rule) setAction(w word) *Error {
 	return nil
 }
 
-// checkDirection reads for which traffic the rule is. An allowance for outgoing traffic changes nothing, as that is allowed anyway; a block
-// of it would be a promise that a lab doesn't keep.
+// checkDirection reads for which traffic the rule is. An allowance for outgoing traffic changes nothing, as
+// that is allowed anyway; a block of it would be a promise that a lab doesn't keep.
 func (r *Rule) checkDirection(w word, in, out string) *Error {
 	direction, err := oneOf("the direction", w, in, out)
 	switch {
@@ -251,8 +256,8 @@ func oneOf(what string, w word, words ...string) (string, *Error) {
 	return "", err
 }
 
-// netshProfile reads netsh advfirewall set ...profile: the firewall as a whole. The network of an Azure virtual machine is public, so what
-// is set for other profiles has no effect.
+// netshProfile reads netsh advfirewall set ...profile: the firewall as a whole. The network of an Azure virtual
+// machine is public, so what is set for other profiles has no effect.
 func netshProfile(words []word, end int) (Command, *Error) {
 	const expected = "expected netsh advfirewall set allprofiles state off"
 	if len(words) < 2 {
@@ -265,7 +270,8 @@ func netshProfile(words []word, end int) (Command, *Error) {
 	case "domainprofile", "privateprofile":
 	default:
 		err := fail("%s, got %.60q in the place of the profile", expected, words[0].text).at(words[0].offset)
-		err.Hint = spelling.DidYouMean(profile, []string{"allprofiles", "currentprofile", "publicprofile", "domainprofile", "privateprofile"})
+		err.Hint = spelling.DidYouMean(profile, []string{"allprofiles", "currentprofile", "publicprofile",
+			"domainprofile", "privateprofile"})
 		return Command{}, err
 	}
 	var c Command
@@ -299,7 +305,8 @@ func (c *Command) setPolicy(w word) *Error {
 	if len(policies) != 2 {
 		return fail("expected a policy such as blockinbound,allowoutbound, got %.60q", w.text).at(w.offset)
 	}
-	in, err := oneOf("the policy for incoming traffic", policies[0], "blockinbound", "allowinbound", "blockinboundalways", "notconfigured")
+	in, err := oneOf("the policy for incoming traffic", policies[0], "blockinbound", "allowinbound",
+		"blockinboundalways", "notconfigured")
 	if err != nil {
 		return err
 	}
@@ -308,7 +315,8 @@ func (c *Command) setPolicy(w word) *Error {
 		return err
 	}
 	if out == "blockoutbound" {
-		return fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").at(policies[1].offset)
+		return fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").
+			at(policies[1].offset)
 	}
 	switch in {
 	case "allowinbound":
@@ -323,14 +331,17 @@ func (c *Command) setPolicy(w word) *Error {
 func netshEnable(words []word, end int) (Command, *Error) {
 	at := slices.IndexFunc(words, func(w word) bool { return strings.EqualFold(w.text, "new") })
 	if at < 1 || at == len(words)-1 {
-		return Command{}, fail("%s", netshArguments).hint(`expected netsh advfirewall firewall set rule group="NAME" new enable=yes`).at(end)
+		return Command{}, fail("%s", netshArguments).
+			hint(`expected netsh advfirewall firewall set rule group="NAME" new enable=yes`).at(end)
 	}
-	which, err := netshTags(words[:at], []string{"group", "name", "dir", "profile", "program", "service", "localip", "remoteip", "localport", "remoteport", "protocol"},
+	which, err := netshTags(words[:at], []string{"group", "name", "dir", "profile", "program", "service", "localip",
+		"remoteip", "localport", "remoteport", "protocol"},
 		"netsh advfirewall firewall set rule")
 	if err != nil {
 		return Command{}, err
 	}
-	changes, err := netshTags(words[at+1:], append([]string{"new"}, netshKnown...), "netsh advfirewall firewall set rule")
+	changes, err := netshTags(words[at+1:], append([]string{"new"}, netshKnown...),
+		"netsh advfirewall firewall set rule")
 	if err != nil {
 		return Command{}, err
 	}
@@ -345,7 +356,8 @@ func netshEnable(words []word, end int) (Command, *Error) {
 		case "remoteip":
 			err = as.setRemote(value.list())
 		default:
-			err = fail("only new enable=yes is understood, with profile= and remoteip=: other changes of rules are not").
+			err = fail("only new enable=yes is understood, with profile= and remoteip=: other changes of rules are " +
+				"not").
 				hint("write the rule as it should be with add rule").at(words[at].offset)
 		}
 		if err != nil {
@@ -358,7 +370,8 @@ func netshEnable(words []word, end int) (Command, *Error) {
 	}
 	if yes, err := oneOf("enable", changes["enable"], "yes", "no"); err != nil || yes == "no" {
 		if err == nil {
-			err = fail("rules that Windows came with can't be disabled here").hint("write a block rule").at(changes["enable"].offset)
+			err = fail("rules that Windows came with can't be disabled here").hint("write a block rule").
+				at(changes["enable"].offset)
 		}
 		return Command{}, err
 	}

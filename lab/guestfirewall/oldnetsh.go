@@ -21,7 +21,8 @@ var oldArguments = map[string][]string{
 
 // parseOldNetsh reads netsh firewall, which Windows keeps from the time before advfirewall.
 func parseOldNetsh(words []word, end int) (Command, *Error) {
-	const expected = "expected netsh firewall add portopening, add allowedprogram, set opmode, set service or set icmpsetting"
+	const expected = "expected netsh firewall add portopening, add allowedprogram, set opmode, set service or set " +
+		"icmpsetting"
 	if len(words) < 2 {
 		return Command{}, fail("%s", netshArguments).hint(expected).at(end)
 	}
@@ -32,7 +33,8 @@ func parseOldNetsh(words []word, end int) (Command, *Error) {
 	arguments, ok := oldArguments[command]
 	if !ok {
 		err := fail("%s, got %.60q", expected, words[1].text).at(words[1].offset)
-		err.Hint = spelling.DidYouMean(command, []string{"portopening", "allowedprogram", "opmode", "service", "icmpsetting"})
+		err.Hint = spelling.DidYouMean(command, []string{"portopening", "allowedprogram", "opmode", "service",
+			"icmpsetting"})
 		return Command{}, err
 	}
 	given, err := oldTags(words[2:], arguments, command)
@@ -52,7 +54,8 @@ func parseOldNetsh(words []word, end int) (Command, *Error) {
 		if _, ok := given["mode"]; !ok {
 			return Command{}, fail("%s", netshArguments).hint("expected netsh firewall set opmode disable").at(end)
 		}
-		if p, ok := given["profile"]; ok && (strings.EqualFold(p.text, "domain") || strings.EqualFold(p.text, "standard")) {
+		if p, ok := given["profile"]; ok && (strings.EqualFold(p.text, "domain") ||
+			strings.EqualFold(p.text, "standard")) {
 			return Command{Notes: []string{"the command has no effect: " + notForPublic}}, nil
 		}
 		return Command{Switch: map[bool]Switch{true: TurnOn, false: TurnOff}[enabled]}, nil
@@ -98,7 +101,8 @@ var oldServices = map[string][]Rule{
 // oldRules returns the rules of a command that opens something.
 func oldRules(command string, given map[string]word, enabled bool, end int) (Command, *Error) {
 	missing := func(what string) (Command, *Error) {
-		return Command{}, fail("%s= is missing", what).hint("expected netsh firewall add portopening TCP 80 NAME").at(end)
+		return Command{}, fail("%s= is missing", what).hint("expected netsh firewall add portopening TCP 80 NAME").
+			at(end)
 	}
 	var rules []Rule
 	name := given["name"].text

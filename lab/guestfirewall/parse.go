@@ -32,7 +32,8 @@ func (e *Error) hint(format string, args ...any) *Error {
 }
 
 // shortForm is what a hint shows of the short form.
-const shortForm = "allow|block tcp|udp|icmp|any [PORT[,FIRST-LAST]...] [from ADDRESS|PREFIX|FIRST-LAST|localsubnet|any[,...]]"
+const shortForm = "allow|block tcp|udp|icmp|any [PORT[,FIRST-LAST]...] [from " +
+	"ADDRESS|PREFIX|FIRST-LAST|localsubnet|any[,...]]"
 
 // word is a part of the text without its quotes.
 type word struct {
@@ -73,8 +74,10 @@ func fields(text string) []word {
 func joinLists(words []word) []word {
 	var joined []word
 	for _, w := range words {
-		if last := len(joined) - 1; last >= 0 && (strings.HasPrefix(w.text, ",") || strings.HasSuffix(joined[last].text, ",")) {
-			joined[last].text += strings.Repeat(" ", max(0, w.offset-joined[last].offset-len(joined[last].text))) + w.text
+		if last := len(joined) - 1; last >= 0 && (strings.HasPrefix(w.text, ",") ||
+			strings.HasSuffix(joined[last].text, ",")) {
+			joined[last].text += strings.Repeat(" ", max(0, w.offset-joined[last].offset-len(
+				joined[last].text))) + w.text
 			continue
 		}
 		joined = append(joined, w)
@@ -101,7 +104,8 @@ func parseShort(words []word, end int) (Rule, *Error) {
 	rest := words[2:]
 	if len(rest) > 0 && !strings.EqualFold(rest[0].text, "from") {
 		if near, ok := spelling.Nearest(rest[0].text, []string{"from"}); ok {
-			return rule, fail("expected ports or from, got %q", rest[0].text).hint("did you mean %q?", near).at(rest[0].offset)
+			return rule, fail("expected ports or from, got %q", rest[0].text).hint("did you mean %q?", near).
+				at(rest[0].offset)
 		}
 		if err := rule.setLocalPorts(rest[0].list()); err != nil {
 			return rule, err
@@ -125,7 +129,8 @@ func parseShort(words []word, end int) (Rule, *Error) {
 		return rule, fail("expected an address, a prefix, FIRST-LAST, localsubnet or any after from").at(end)
 	}
 	if len(rest) > 2 {
-		return rule, fail("expected the end of the rule, got %.60q", rest[2].text).hint("several addresses are separated by commas").at(rest[2].offset)
+		return rule, fail("expected the end of the rule, got %.60q", rest[2].text).
+			hint("several addresses are separated by commas").at(rest[2].offset)
 	}
 	if err := rule.setRemote(rest[1].list()); err != nil {
 		return rule, err

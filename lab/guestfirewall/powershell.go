@@ -7,7 +7,8 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// powerShellConditions are the parameters of New-NetFirewallRule that have no effect in a lab, or keep the rule from ever matching in one.
+// powerShellConditions are the parameters of New-NetFirewallRule that have no effect in a lab, or keep the rule
+// from ever matching in one.
 var powerShellConditions = map[string]condition{
 	"Program":             {harmless: []string{"any"}, bound: "the program"},
 	"Package":             {harmless: []string{"any"}, bound: "the package"},
@@ -29,9 +30,11 @@ var powerShellConditions = map[string]condition{
 	"GPOSession":          {because: becausePolicy},
 	"LooseSourceMapping":  {}, "LocalOnlyMapping": {}, "Platform": {},
 	// Common parameters, which all commands have.
-	"Confirm": {}, "Debug": {}, "Verbose": {}, "AsJob": {}, "ErrorAction": {}, "ErrorVariable": {}, "WarningAction": {}, "WarningVariable": {},
-	"InformationAction": {}, "InformationVariable": {}, "OutVariable": {}, "OutBuffer": {}, "PipelineVariable": {}, "ThrottleLimit": {},
-	"CimSession": {},
+	"Confirm": {}, "Debug": {}, "Verbose": {}, "AsJob": {}, "ErrorAction": {}, "ErrorVariable": {}, "WarningAction": {},
+	"WarningVariable":   {},
+	"InformationAction": {}, "InformationVariable": {}, "OutVariable": {}, "OutBuffer": {}, "PipelineVariable": {},
+	"ThrottleLimit": {},
+	"CimSession":    {},
 }
 
 // powerShellSwitches are the parameters that need no value.
@@ -39,12 +42,15 @@ var powerShellSwitches = []string{"Confirm", "Debug", "Verbose", "AsJob", "WhatI
 
 // powerShellAliases are short names of parameters.
 var powerShellAliases = map[string]string{
-	"ea": "ErrorAction", "ev": "ErrorVariable", "wa": "WarningAction", "wv": "WarningVariable", "infa": "InformationAction", "iv": "InformationVariable",
-	"ov": "OutVariable", "ob": "OutBuffer", "pv": "PipelineVariable", "cf": "Confirm", "wi": "WhatIf", "vb": "Verbose", "db": "Debug",
+	"ea": "ErrorAction", "ev": "ErrorVariable", "wa": "WarningAction", "wv": "WarningVariable",
+	"infa": "InformationAction", "iv": "InformationVariable",
+	"ov": "OutVariable", "ob": "OutBuffer", "pv": "PipelineVariable", "cf": "Confirm", "wi": "WhatIf", "vb": "Verbose",
+	"db": "Debug",
 }
 
 var powerShellKnown = known(powerShellConditions,
-	"DisplayName", "Name", "Description", "Group", "Direction", "Action", "Enabled", "Profile", "Protocol", "LocalPort", "LocalAddress", "RemoteAddress", "IcmpType", "WhatIf")
+	"DisplayName", "Name", "Description", "Group", "Direction", "Action", "Enabled", "Profile", "Protocol", "LocalPort",
+	"LocalAddress", "RemoteAddress", "IcmpType", "WhatIf")
 
 // parseNewRule reads what follows New-NetFirewallRule.
 func parseNewRule(text string, start int) (Rule, *Error) {
@@ -57,7 +63,8 @@ func parseNewRule(text string, start int) (Rule, *Error) {
 	}
 	rule := Rule{Allow: true}
 	done := map[string]bool{}
-	deciding := []string{"Action", "Enabled", "Profile", "WhatIf"} // whether the rule counts at all, before what it is for
+	// whether the rule counts at all, before what it is for
+	deciding := []string{"Action", "Enabled", "Profile", "WhatIf"}
 	for _, name := range slices.Concat(deciding, []string{"Direction"}, powerShellKnown) {
 		values, ok := given[name]
 		if !ok || done[name] {
@@ -134,8 +141,8 @@ func parameterName(w word, command string, known []string) (string, *Error) {
 	return "", fail("the parameter -%s is ambiguous: -%s", w.text, strings.Join(matches, ", -")).at(w.offset)
 }
 
-// parameterValues takes the list of values after the parameter at the head of the tokens, and returns what is left. A list may stand in
-// parentheses.
+// parameterValues takes the list of values after the parameter at the head of the tokens, and returns what is
+// left. A list may stand in parentheses.
 func parameterValues(name string, tokens []token, end int) ([]word, []token, *Error) {
 	var values []word
 	rest := tokens[1:]

@@ -14,8 +14,8 @@ type token struct {
 	colon bool // of a parameter: its value follows after a colon
 }
 
-// powerShellTokens takes a command apart: words, quoted strings, parameters, commas and parentheses around lists. It knows no variables but
-// $true, $false and $null, and no expressions.
+// powerShellTokens takes a command apart: words, quoted strings, parameters, commas and parentheses around
+// lists. It knows no variables but $true, $false and $null, and no expressions.
 func powerShellTokens(text string, i int) ([]token, *Error) {
 	var tokens []token
 	for i < len(text) {
@@ -39,7 +39,8 @@ func powerShellTokens(text string, i int) ([]token, *Error) {
 			tokens = append(tokens, token{word: word{")", i}, close: true})
 			i++
 		case strings.ContainsRune("$|;&<>{}@#", c):
-			return nil, fail("%q is not understood: write plain values, without variables and expressions", string(c)).at(i)
+			return nil, fail("%q is not understood: write plain values, without variables and expressions", string(c)).
+				at(i)
 		case isDoubleQuote(c) || isSingleQuote(c):
 			value, end, err := powerShellString(text, i)
 			if err != nil {
@@ -97,8 +98,8 @@ func constant(text string) string {
 	return ""
 }
 
-// powerShellString reads a quoted string and returns its value and where it ends. A quotation mark is doubled inside; double quotes know
-// the backtick too.
+// powerShellString reads a quoted string and returns its value and where it ends. A quotation mark is doubled
+// inside; double quotes know the backtick too.
 func powerShellString(text string, start int) (string, int, *Error) {
 	quote, size := utf8.DecodeRuneInString(text[start:])
 	double := isDoubleQuote(quote)
@@ -113,7 +114,8 @@ func powerShellString(text string, start int) (string, int, *Error) {
 		case sameQuote(quote, c):
 			return b.String(), i + size, nil
 		case double && c == '$':
-			return "", 0, fail("variables in strings are not understood").hint("write the value, or single quotes").at(i)
+			return "", 0, fail("variables in strings are not understood").hint("write the value, or single quotes").
+				at(i)
 		case double && c == '`' && i+size < len(text):
 			b.WriteRune(next)
 			i += size + nextSize

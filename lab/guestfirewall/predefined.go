@@ -7,7 +7,8 @@ import (
 	"vnetlab/emu"
 )
 
-// predefined are groups of rules that Windows Server comes with, disabled or enabled, by their display groups: what enabling them lets in.
+// predefined are groups of rules that Windows Server comes with, disabled or enabled, by their display groups:
+// what enabling them lets in.
 var predefined = []struct {
 	group string
 	names []string // of rules, as they begin, and of the group's resource
@@ -36,7 +37,8 @@ func portRule(protocol string, ports []uint16) Rule {
 	return r
 }
 
-// enablePredefined returns the rules of a group, or of a rule of a group, that Windows came with. One that isn't known is read with a note.
+// enablePredefined returns the rules of a group, or of a rule of a group, that Windows came with. One that
+// isn't known is read with a note.
 func enablePredefined(name word) (Command, *Error) {
 	text := strings.ToLower(strings.TrimRight(name.text, "*"))
 	best, length := -1, 0
@@ -49,7 +51,8 @@ func enablePredefined(name word) (Command, *Error) {
 		}
 	}
 	if best < 0 {
-		return Command{Notes: []string{"the command has no effect: which ports " + name.text + " opens is not known here; add rules for them"}}, nil
+		return Command{Notes: []string{"the command has no effect: which ports " + name.text +
+			" opens is not known here; add rules for them"}}, nil
 	}
 	var c Command
 	for _, r := range predefined[best].rules {

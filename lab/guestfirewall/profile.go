@@ -8,16 +8,22 @@ import (
 
 // commonParameters are parameters that all commands of PowerShell have.
 var commonParameters = []string{
-	"Confirm", "Debug", "Verbose", "AsJob", "ErrorAction", "ErrorVariable", "WarningAction", "WarningVariable", "InformationAction", "InformationVariable",
-	"OutVariable", "OutBuffer", "PipelineVariable", "ThrottleLimit", "CimSession", "WhatIf", "PolicyStore", "GPOSession", "PassThru",
+	"Confirm", "Debug", "Verbose", "AsJob", "ErrorAction", "ErrorVariable", "WarningAction", "WarningVariable",
+	"InformationAction", "InformationVariable",
+	"OutVariable", "OutBuffer", "PipelineVariable", "ThrottleLimit", "CimSession", "WhatIf", "PolicyStore",
+	"GPOSession", "PassThru",
 }
 
-// profileParameters are those of Set-NetFirewallProfile that matter here; profileSettings are the others, which change nothing in a lab.
+// profileParameters are those of Set-NetFirewallProfile that matter here; profileSettings are the others, which
+// change nothing in a lab.
 var (
-	profileParameters = []string{"Profile", "Name", "All", "Enabled", "DefaultInboundAction", "DefaultOutboundAction", "AllowInboundRules"}
-	profileSettings   = []string{
-		"AllowLocalFirewallRules", "AllowLocalIPsecRules", "AllowUserApps", "AllowUserPorts", "AllowUnicastResponseToMulticast", "NotifyOnListen",
-		"EnableStealthModeForIPsec", "LogFileName", "LogMaxSizeKilobytes", "LogAllowed", "LogBlocked", "LogIgnored", "DisabledInterfaceAliases",
+	profileParameters = []string{"Profile", "Name", "All", "Enabled", "DefaultInboundAction", "DefaultOutboundAction",
+		"AllowInboundRules"}
+	profileSettings = []string{
+		"AllowLocalFirewallRules", "AllowLocalIPsecRules", "AllowUserApps", "AllowUserPorts",
+		"AllowUnicastResponseToMulticast", "NotifyOnListen",
+		"EnableStealthModeForIPsec", "LogFileName", "LogMaxSizeKilobytes", "LogAllowed", "LogBlocked", "LogIgnored",
+		"DisabledInterfaceAliases",
 	}
 	profileKnown = slices.Concat(profileParameters, profileSettings, commonParameters)
 )
@@ -67,7 +73,8 @@ func parseProfile(text string, start int) (Command, *Error) {
 		c.Rules = append(c.Rules, Rule{Name: "AllowInboundRules"})
 	}
 	if v := given["DefaultOutboundAction"]; v != nil && strings.EqualFold(v[0].text, "block") {
-		return c, fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").at(v[0].offset)
+		return c, fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").
+			at(v[0].offset)
 	}
 	switch {
 	case given["WhatIf"] != nil && !strings.EqualFold(given["WhatIf"][0].text, "false"):
@@ -78,11 +85,13 @@ func parseProfile(text string, start int) (Command, *Error) {
 	return c, nil
 }
 
-// expandProfiles replaces a name of a profile with wildcards by the first profile that it stands for, the public one before others.
+// expandProfiles replaces a name of a profile with wildcards by the first profile that it stands for, the
+// public one before others.
 func expandProfiles(named []word) {
 	for i, w := range named {
 		for _, p := range profiles[:3] {
-			if ok, err := path.Match(strings.ToLower(w.text), p); strings.ContainsAny(w.text, "*?") && ok && err == nil {
+			if ok, err := path.Match(strings.ToLower(w.text), p); strings.ContainsAny(w.text, "*?") && ok &&
+				err == nil {
 				named[i].text = p
 				break
 			}
@@ -90,15 +99,17 @@ func expandProfiles(named []word) {
 	}
 }
 
-// setRuleParameters are those of Set-NetFirewallRule that would make another rule of one that Windows came with: a lab doesn't
-// know all of such a rule.
+// setRuleParameters are those of Set-NetFirewallRule that would make another rule of one that Windows came
+// with: a lab doesn't know all of such a rule.
 var setRuleParameters = []string{
-	"Protocol", "LocalPort", "RemotePort", "LocalAddress", "IcmpType", "Program", "Package", "Service", "InterfaceAlias",
+	"Protocol", "LocalPort", "RemotePort", "LocalAddress", "IcmpType", "Program", "Package", "Service",
+	"InterfaceAlias",
 	"InterfaceType", "LocalUser", "RemoteUser", "RemoteMachine", "Authentication", "Encryption", "OverrideBlockRules",
 	"DynamicTarget", "LooseSourceMapping", "LocalOnlyMapping", "Owner", "Platform",
 }
 
-// parseEnableRule reads what follows Enable-NetFirewallRule, or Set-NetFirewallRule with -Enabled True: rules that Windows came with.
+// parseEnableRule reads what follows Enable-NetFirewallRule, or Set-NetFirewallRule with -Enabled True: rules
+// that Windows came with.
 func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 	known := append([]string{"Name", "DisplayName", "DisplayGroup", "Group", "Direction"}, commonParameters...)
 	command := "Enable-NetFirewallRule"
@@ -115,11 +126,13 @@ func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 	if set {
 		enabled := given["Enabled"]
 		if enabled == nil {
-			return Command{}, fail("only Set-NetFirewallRule with -Enabled True is understood").hint("write the rule as it should be with New-NetFirewallRule").at(start)
+			return Command{}, fail("only Set-NetFirewallRule with -Enabled True is understood").
+				hint("write the rule as it should be with New-NetFirewallRule").at(start)
 		}
 		if yes, err := truth("-Enabled", enabled[0]); err != nil || !yes {
 			if err == nil {
-				err = fail("rules that Windows came with can't be disabled here").hint("write a block rule").at(enabled[0].offset)
+				err = fail("rules that Windows came with can't be disabled here").hint("write a block rule").
+					at(enabled[0].offset)
 			}
 			return Command{}, err
 		}
@@ -142,7 +155,8 @@ func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 		}
 	}
 	if len(c.Rules)+len(c.Notes) == 0 {
-		return c, fail("-DisplayGroup is missing").hint(`write %s -DisplayGroup "Remote Desktop"`, command).at(len(text))
+		return c, fail("-DisplayGroup is missing").hint(`write %s -DisplayGroup "Remote Desktop"`, command).
+			at(len(text))
 	}
 	return c, nil
 }
@@ -156,19 +170,22 @@ func (c *Command) restrict(as Rule) {
 	}
 }
 
-// setRule reads what Set-NetFirewallRule makes of a rule beside enabling it: whom it lets in, and for which profiles it is.
+// setRule reads what Set-NetFirewallRule makes of a rule beside enabling it: whom it lets in, and for which
+// profiles it is.
 func setRule(given map[string][]word) (Rule, *Error) {
 	var r Rule
 	for _, name := range setRuleParameters {
 		if v := given[name]; v != nil {
-			return r, fail("Set-NetFirewallRule with -%s is not understood: only with -Profile and -RemoteAddress", name).
+			return r, fail("Set-NetFirewallRule with -%s is not understood: only with -Profile and -RemoteAddress",
+				name).
 				hint("write the rule as it should be with New-NetFirewallRule").at(v[0].offset)
 		}
 	}
 	if v := given["Action"]; v != nil {
 		if action, err := oneOf("-Action", v[0], "allow", "block"); err != nil || action == "block" {
 			if err == nil {
-				err = fail("rules that Windows came with can't be turned around here").hint("write a block rule").at(v[0].offset)
+				err = fail("rules that Windows came with can't be turned around here").hint("write a block rule").
+					at(v[0].offset)
 			}
 			return r, err
 		}

@@ -1,8 +1,10 @@
-// Package guestfirewall reads rules of a guest firewall as people write them: in a short form of our own, as a netsh command and as
-// the commands of PowerShell, with what people put around them. What a rule does to packets is decided elsewhere.
+// Package guestfirewall reads rules of a guest firewall as people write them: in a short form of our own, as a
+// netsh command and as the commands of PowerShell, with what people put around them. What a rule does to
+// packets is decided elsewhere.
 //
-// What Windows takes is taken. What a command says that a lab can't hold is a note, and a rule that could never match here is inactive and
-// says why; what would be wrong in a lab, such as a block of outgoing traffic, is refused.
+// What Windows takes is taken. What a command says that a lab can't hold is a note, and a rule that could never
+// match here is inactive and says why; what would be wrong in a lab, such as a block of outgoing traffic, is
+// refused.
 package guestfirewall
 
 import (
@@ -14,15 +16,17 @@ import (
 	"vnetlab/emu"
 )
 
-// Rule allows or blocks connections that come in. It matches a packet when all its conditions do; several ports or remote addresses
-// are alternatives. The firewall has no order: block wins over allow, and allow over the default.
+// Rule allows or blocks connections that come in. It matches a packet when all its conditions do; several ports
+// or remote addresses are alternatives. The firewall has no order: block wins over allow, and allow over the
+// default.
 type Rule struct {
 	Name     string // as the command gave it; empty in the short form
 	Allow    bool   // block otherwise
 	Protocol string // tcp, udp, icmp; empty: any
 	// LocalPorts are of tcp or udp; none: any.
 	LocalPorts []emu.PortRange
-	// Remote, RemoteRanges (first and last address) and LocalSubnet say who may be at the other end; with none of them, anybody.
+	// Remote, RemoteRanges (first and last address) and LocalSubnet say who may be at the other end; with none
+	// of them, anybody.
 	Remote       []netip.Prefix
 	RemoteRanges [][2]netip.Addr
 	// LocalSubnet means every address in the subnet of the machine itself.
@@ -30,22 +34,24 @@ type Rule struct {
 	// Local and LocalRanges are the addresses of the machine that the rule is for; with none of them, all.
 	Local       []netip.Prefix
 	LocalRanges [][2]netip.Addr
-	// Inactive says why the rule never matches, though it was accepted: it is disabled, or for other profiles than the machine's.
-	// Empty: the rule counts.
+	// Inactive says why the rule never matches, though it was accepted: it is disabled, or for other profiles
+	// than the machine's. Empty: the rule counts.
 	Inactive string
 	// Note says what the rule does on Windows and not in a lab; empty: nothing.
 	Note string
 	Text string // as it was written
 }
 
-// bind restricts a rule, whose action is known, to a program. A lab sees packets, not programs: an allowance then counts for every program,
-// and a block for none. So a lab never claims a protection that Windows might not give.
+// bind restricts a rule, whose action is known, to a program. A lab sees packets, not programs: an allowance
+// then counts for every program, and a block for none. So a lab never claims a protection that Windows might
+// not give.
 func (r *Rule) bind(program string) {
 	if r.Inactive != "" { // then it is for no program
 		return
 	}
 	if r.Allow {
-		r.remark("the rule is bound to %s; a lab's firewall sees packets, not programs, so it allows every program", program)
+		r.remark("the rule is bound to %s; a lab's firewall sees packets, not programs, so it allows every program",
+			program)
 		return
 	}
 	r.deactivate("it is bound to " + program + ", and a lab's firewall sees packets, not programs")
@@ -70,7 +76,10 @@ func (r Rule) ForAddress(a netip.Addr) bool {
 		return true
 	}
 	return slices.ContainsFunc(r.Local, func(p netip.Prefix) bool { return p.Contains(a) }) ||
-		slices.ContainsFunc(r.LocalRanges, func(p [2]netip.Addr) bool { return p[0].Compare(a) <= 0 && a.Compare(p[1]) <= 0 })
+		slices.ContainsFunc(r.LocalRanges, func(p [2]netip.Addr) bool {
+			return p[0].Compare(a) <= 0 &&
+				a.Compare(p[1]) <= 0
+		})
 }
 
 // AnyRemote reports whether the rule is for everybody at the other end.

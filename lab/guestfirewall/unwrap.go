@@ -26,7 +26,8 @@ func (s script) trim() script {
 // maxWrappers bounds how deep commands may be nested.
 const maxWrappers = 8
 
-// unwrap takes away what people put around a command and what changes nothing of it: shells that run it, where its output goes, comments.
+// unwrap takes away what people put around a command and what changes nothing of it: shells that run it, where
+// its output goes, comments.
 func unwrap(s script) (script, *Error) {
 	for range maxWrappers {
 		var err *Error
@@ -48,15 +49,16 @@ func unwrap(s script) (script, *Error) {
 	return s, fail("more than %d commands around the command", maxWrappers).at(s.base)
 }
 
-// piped turns a pipe of what is asked for into what is changed, such as Get-NetFirewallProfile | Set-NetFirewallProfile -Enabled False, into the
-// one command that does it.
+// piped turns a pipe of what is asked for into what is changed, such as Get-NetFirewallProfile |
+// Set-NetFirewallProfile -Enabled False, into the one command that does it.
 func (s script) piped() script {
 	words := fields(s.text)
 	pipe := strings.IndexByte(s.text, '|')
 	if len(words) == 0 || pipe < 0 {
 		return s
 	}
-	asked := strings.TrimSpace(s.text[len(words[0].text)+words[0].offset : max(pipe, len(words[0].text)+words[0].offset)])
+	asked := strings.TrimSpace(s.text[len(words[0].text)+words[0].offset : max(pipe,
+		len(words[0].text)+words[0].offset)])
 	change := strings.TrimSpace(s.text[pipe+1:])
 	target := strings.ToLower(strings.Join(strings.Fields(change)[:min(1, len(strings.Fields(change)))], ""))
 	switch get := strings.ToLower(words[0].text); {
@@ -71,12 +73,14 @@ func (s script) piped() script {
 
 // sinks are commands that take the output of another and leave the firewall alone.
 var sinks = []string{
-	"out-null", "out-host", "out-default", "out-string", "out-file", "tee-object", "format-list", "format-table", "fl", "ft", "select-object",
+	"out-null", "out-host", "out-default", "out-string", "out-file", "tee-object", "format-list", "format-table", "fl",
+	"ft", "select-object",
 	"select", "write-host", "write-output", "write-verbose", "more", "find", "findstr", "select-string",
 }
 
 // sequels are commands that may follow another one and leave the firewall alone.
-var sequels = []string{"echo", "exit", "rem", "pause", "ver", "goto", "true", "write-host", "write-output", "return", "timeout", "start-sleep", "cls"}
+var sequels = []string{"echo", "exit", "rem", "pause", "ver", "goto", "true", "write-host", "write-output", "return",
+	"timeout", "start-sleep", "cls"}
 
 // withoutTail cuts off comments, redirections, pipes and what follows the command.
 func (s script) withoutTail() (script, *Error) {
@@ -100,7 +104,8 @@ func (s script) withoutTail() (script, *Error) {
 		case r == '|' && strings.HasPrefix(rest, "|"):
 			cut, problem = i, follows(rest[1:], i+2)
 		case r == '|':
-			cut, problem = i, follower(rest, i+1, sinks, "a command whose output goes to %.60q is not understood", "leave out what stands after |")
+			cut, problem = i, follower(rest, i+1, sinks, "a command whose output goes to %.60q is not understood",
+				"leave out what stands after |")
 		case r == ';' || r == '&' && strings.TrimSpace(before) != "":
 			cut, problem = i, follows(strings.TrimPrefix(rest, "&"), i+1)
 		case r == '>':
@@ -118,12 +123,14 @@ func (s script) withoutTail() (script, *Error) {
 
 // follows returns the error for a second command, if what follows the first is one.
 func follows(rest string, offset int) *Error {
-	return follower(rest, offset, sequels, "a second command, %.60q, is not understood here", "write one command a line")
+	return follower(rest, offset, sequels, "a second command, %.60q, is not understood here",
+		"write one command a line")
 }
 
 func follower(rest string, offset int, known []string, problem, hint string) *Error {
 	words := fields(rest)
-	if len(words) == 0 || strings.HasPrefix(words[0].text, "#") || slices.Contains(known, strings.ToLower(words[0].text)) {
+	if len(words) == 0 || strings.HasPrefix(words[0].text, "#") ||
+		slices.Contains(known, strings.ToLower(words[0].text)) {
 		return nil
 	}
 	if strings.Trim(words[0].text, "&;|") == "" && len(words) == 1 {
@@ -137,7 +144,8 @@ func (s script) inner() (script, bool, *Error) {
 	switch {
 	case strings.HasPrefix(s.text, "&"), strings.HasPrefix(s.text, "@") && !strings.HasPrefix(s.text, "@("):
 		return s.from(1), true, nil
-	case strings.HasPrefix(s.text, "(") && strings.HasSuffix(s.text, ")"), strings.HasPrefix(s.text, "{") && strings.HasSuffix(s.text, "}"):
+	case strings.HasPrefix(s.text, "(") && strings.HasSuffix(s.text, ")"),
+		strings.HasPrefix(s.text, "{") && strings.HasSuffix(s.text, "}"):
 		return script{s.text[1 : len(s.text)-1], s.base + 1}, true, nil
 	case len(s.text) > len("[void]") && strings.EqualFold(s.text[:len("[void]")], "[void]"):
 		return s.from(len("[void]")), true, nil
@@ -169,7 +177,8 @@ func (s script) inner() (script, bool, *Error) {
 			return s.from(words[1].offset).withoutQuotes(), true, nil
 		}
 	case "netsh": // a path in quotes
-		if rest := words[0].offset + len(words[0].text); !strings.HasPrefix(s.text, words[0].text) && rest < len(s.text) {
+		if rest := words[0].offset + len(words[0].text); !strings.HasPrefix(s.text, words[0].text) &&
+			rest < len(s.text) {
 			at := rest + 2
 			if len(words) > 1 {
 				at = words[1].offset
@@ -184,7 +193,8 @@ func (s script) inner() (script, bool, *Error) {
 func (s script) withoutQuotes() script {
 	s = s.trim()
 	runes := []rune(s.text)
-	if len(runes) < 2 || !isDoubleQuote(runes[0]) && !isSingleQuote(runes[0]) || !sameQuote(runes[0], runes[len(runes)-1]) {
+	if len(runes) < 2 || !isDoubleQuote(runes[0]) && !isSingleQuote(runes[0]) ||
+		!sameQuote(runes[0], runes[len(runes)-1]) {
 		return s
 	}
 	first, last := len(string(runes[0])), len(string(runes[len(runes)-1]))
@@ -213,7 +223,8 @@ func (s script) ofCmd(words []word) (script, bool, *Error) {
 // powerShellOptions are the options of powershell.exe, each with how many values it takes.
 var powerShellOptions = map[string]int{
 	"noprofile": 0, "noninteractive": 0, "nologo": 0, "sta": 0, "mta": 0, "noexit": 0,
-	"executionpolicy": 1, "ex": 1, "ep": 1, "exec": 1, "windowstyle": 1, "version": 1, "inputformat": 1, "outputformat": 1, "configurationname": 1,
+	"executionpolicy": 1, "ex": 1, "ep": 1, "exec": 1, "windowstyle": 1, "version": 1, "inputformat": 1,
+	"outputformat": 1, "configurationname": 1,
 	"command": 0, "encodedcommand": 0, "enc": 0, "ec": 0, "file": 0,
 }
 
@@ -244,7 +255,8 @@ func (s script) ofPowerShell(words []word) (script, bool, *Error) {
 		}
 		i += powerShellOptions[name]
 	}
-	return s, false, fail("powershell runs nothing here").hint("write powershell -Command COMMAND, or the command itself").at(0)
+	return s, false, fail("powershell runs nothing here").hint(
+		"write powershell -Command COMMAND, or the command itself").at(0)
 }
 
 // option finds an option by its name or by the beginning of one: powershell.exe takes both.

@@ -45,10 +45,11 @@ func (r *Rule) setProtocol(w word) *Error {
 }
 
 // otherProtocols are names of protocols that Windows knows and that nothing in a lab speaks.
-var otherProtocols = []string{"hopopt", "igmp", "gre", "ipv6", "ipv6-route", "ipv6-frag", "ipv6-nonxt", "ipv6-opts", "vrrp", "pgm", "l2tp", "esp", "ah", "sctp"}
+var otherProtocols = []string{"hopopt", "igmp", "gre", "ipv6", "ipv6-route", "ipv6-frag", "ipv6-nonxt", "ipv6-opts",
+	"vrrp", "pgm", "l2tp", "esp", "ah", "sctp"}
 
-// setICMPType takes echo requests, the only ICMP that starts anything in a lab, and all types. ICMP errors belong to a connection and pass
-// with it; other questions nobody asks.
+// setICMPType takes echo requests, the only ICMP that starts anything in a lab, and all types. ICMP errors
+// belong to a connection and pass with it; other questions nobody asks.
 func (r *Rule) setICMPType(w word) {
 	kind, _, _ := strings.Cut(strings.ToLower(w.text), ":") // TYPE:CODE
 	if kind = strings.TrimSpace(kind); kind == "any" || kind == "8" {
@@ -60,10 +61,12 @@ func (r *Rule) setICMPType(w word) {
 // onlyIPv4 is why what is for IPv6 has no effect.
 const onlyIPv4 = "it is for IPv6, and a lab has only IPv4"
 
-// portWords are the ports that Windows knows by the program behind them; 0: Windows gives the program one when it starts.
+// portWords are the ports that Windows knows by the program behind them; 0: Windows gives the program one when
+// it starts.
 var portWords = map[string]uint16{
-	"rpc": 0, "rpc-epmap": 135, "rpcepmap": 135, "iphttps": 443, "iphttpsin": 443, "iphttpsout": 443, "ply2disc": 0, "playtodiscovery": 0,
-	"mdns": 5353, "teredo": 0,
+	"rpc": 0, "rpc-epmap": 135, "rpcepmap": 135, "iphttps": 443, "iphttpsin": 443, "iphttpsout": 443, "ply2disc": 0,
+	"playtodiscovery": 0,
+	"mdns":            5353, "teredo": 0,
 }
 
 // setLocalPorts reads ports and ranges of ports.
@@ -93,7 +96,8 @@ func (r *Rule) setLocalPorts(items []word) *Error {
 		case !ok1 || !ok2 || high == 0:
 			return fail("expected a port from 1 to 65535 or a range FIRST-LAST, got %.60q", item.text).at(item.offset)
 		case low > high:
-			return fail("the range of ports %s runs backwards", item.text).hint("write %d-%d", high, low).at(item.offset)
+			return fail("the range of ports %s runs backwards", item.text).hint("write %d-%d", high, low).
+				at(item.offset)
 		}
 		r.LocalPorts = append(r.LocalPorts, emu.PortRange{First: low, Last: high})
 	}
@@ -124,11 +128,12 @@ func (r *Rule) checkPorts(offset int) *Error {
 	return nil
 }
 
-// addressWords are the remote addresses that Windows takes from the settings of the machine's network, with those that they mean in a lab:
-// none where nothing ever connects from there.
+// addressWords are the remote addresses that Windows takes from the settings of the machine's network, with
+// those that they mean in a lab: none where nothing ever connects from there.
 var addressWords = map[string][][2]netip.Addr{
-	"dns": nil, "dns4": nil, "dhcp": nil, "dhcp4": nil, "wins": nil, "wins4": nil, "defaultgateway": nil, "defaultgateway4": nil,
-	"ply2renders": nil, "playtodevice": nil, "captiveportal": nil,
+	"dns": nil, "dns4": nil, "dhcp": nil, "dhcp4": nil, "wins": nil, "wins4": nil, "defaultgateway": nil,
+	"defaultgateway4": nil,
+	"ply2renders":     nil, "playtodevice": nil, "captiveportal": nil,
 	"intranet": private, "rmtintranet": private, "intranetremoteaccess": private, "internet": outside(private),
 }
 
@@ -164,7 +169,9 @@ func (r *Rule) setRemote(items []word) *Error {
 		case text == "localsubnet" || text == "localsubnet4":
 			r.LocalSubnet = true
 		case isWord && len(ranges) > 0:
-			r.remark("the remote address %s is taken as %s", item.text, map[bool]string{true: "every address that is not private", false: "the private addresses"}[text == "internet"])
+			r.remark("the remote address %s is taken as %s", item.text,
+				map[bool]string{true: "every address that is not private",
+					false: "the private addresses"}[text == "internet"])
 			r.RemoteRanges = append(r.RemoteRanges, ranges...)
 		case isWord:
 			r.remark("from the remote address %s nothing connects in a lab", item.text)
@@ -205,7 +212,8 @@ func (r *Rule) setLocal(items []word) *Error {
 
 // isIPv6 reports whether a text is an address, a prefix or a range of IPv6, or Windows' word for the subnet there.
 func isIPv6(text string) bool {
-	if strings.HasSuffix(text, "6") && slices.Contains([]string{"localsubnet6", "dns6", "dhcp6", "wins6", "defaultgateway6"}, text) {
+	if strings.HasSuffix(text, "6") && slices.Contains([]string{"localsubnet6", "dns6", "dhcp6", "wins6",
+		"defaultgateway6"}, text) {
 		return true
 	}
 	first, _, _ := strings.Cut(text, "-")
@@ -218,7 +226,8 @@ func isIPv6(text string) bool {
 func addAddress(item word, prefixes *[]netip.Prefix, ranges *[][2]netip.Addr) *Error {
 	text := strings.Map(plainDash, item.text)
 	bad := func() *Error {
-		err := fail("expected an IPv4 address, a prefix, FIRST-LAST, localsubnet or any, got %.60q", item.text).at(item.offset)
+		err := fail("expected an IPv4 address, a prefix, FIRST-LAST, localsubnet or any, got %.60q", item.text).
+			at(item.offset)
 		err.Hint = spelling.DidYouMean(item.text, []string{"localsubnet", "any"})
 		return err
 	}
@@ -229,7 +238,8 @@ func addAddress(item word, prefixes *[]netip.Prefix, ranges *[][2]netip.Addr) *E
 		case !ok1 || !ok2:
 			return bad()
 		case high.Less(low):
-			return fail("the range of addresses %s runs backwards", item.text).hint("write %s-%s", high, low).at(item.offset)
+			return fail("the range of addresses %s runs backwards", item.text).hint("write %s-%s", high, low).
+				at(item.offset)
 		case low == high:
 			*prefixes = append(*prefixes, netip.PrefixFrom(low, 32))
 		default:
@@ -283,7 +293,8 @@ func (r *Rule) setProfiles(items []word) *Error {
 	for _, item := range items {
 		p := strings.ToLower(item.text)
 		if !slices.Contains(profiles, p) {
-			err := fail("profile %.60q is not known, expected public, private, domain or any", item.text).at(item.offset)
+			err := fail("profile %.60q is not known, expected public, private, domain or any", item.text).
+				at(item.offset)
 			err.Hint = spelling.DidYouMean(p, profiles)
 			return err
 		}

@@ -8,8 +8,8 @@ import (
 	"vnetlab/lab"
 )
 
-// gone holds the names of what is in the file and couldn't be made. What needs them is left out without a word: the reason has been
-// told once.
+// gone holds the names of what is in the file and couldn't be made. What needs them is left out without a word:
+// the reason has been told once.
 type gone struct {
 	affinityGroups map[string]bool
 	networks       map[string]bool
@@ -21,7 +21,8 @@ type gone struct {
 
 // apply runs the operations in the order in which a person would have clicked.
 func (l *loader) apply() {
-	l.gone = gone{affinityGroups: map[string]bool{}, networks: map[string]bool{}, reservedIPs: map[string]bool{}, names: map[string]bool{}}
+	l.gone = gone{affinityGroups: map[string]bool{}, networks: map[string]bool{}, reservedIPs: map[string]bool{},
+		names: map[string]bool{}}
 	f := l.file
 	l.name()
 	l.defaults()
@@ -51,13 +52,15 @@ func (l *loader) apply() {
 		l.cloudService(s)
 	}
 	for _, s := range f.WebSites {
-		site := lab.WebSite{Name: string(s.Name), Location: string(s.Location), Services: l.hostServices(s.Services), Boundary: l.boundary(s.Machine), Origin: s.Origin}
+		site := lab.WebSite{Name: string(s.Name), Location: string(s.Location), Services: l.hostServices(s.Services),
+			Boundary: l.boundary(s.Machine), Origin: s.Origin}
 		if l.broken[s.Origin] || !l.accept(s.Origin, l.lab.CreateWebSite(site)) {
 			l.gone.names[site.Name], l.gone.names[site.DNSName()] = true, true
 		}
 	}
 	for _, h := range f.InternetHosts {
-		host := lab.InternetHost{Name: string(h.Name), Address: address(h.Address), Services: l.hostServices(h.Services), Boundary: l.boundary(h.Machine), Origin: h.Origin}
+		host := lab.InternetHost{Name: string(h.Name), Address: address(h.Address),
+			Services: l.hostServices(h.Services), Boundary: l.boundary(h.Machine), Origin: h.Origin}
 		if l.broken[h.Origin] || !l.accept(h.Origin, l.lab.CreateInternetHost(host)) {
 			l.gone.names[host.Name] = true
 		}
@@ -95,7 +98,8 @@ func (l *loader) virtualNetwork(n VirtualNetwork) {
 		request.AddressSpace = append(request.AddressSpace, prefix(p))
 	}
 	for _, s := range n.Subnets {
-		request.Subnets = append(request.Subnets, lab.Subnet{Name: string(s.Name), AddressPrefix: prefix(s.AddressPrefix), Origin: s.Origin})
+		request.Subnets = append(request.Subnets, lab.Subnet{Name: string(s.Name),
+			AddressPrefix: prefix(s.AddressPrefix), Origin: s.Origin})
 	}
 	for _, s := range n.DNSServers {
 		request.DNSServers = append(request.DNSServers, address(s.Address))

@@ -38,14 +38,16 @@ prepare: mkdir -p shared
 		},
 		"shop":   {Limits: emu.Limits{PIDs: 300, Memory: emu.GiB}, Mounts: []emu.Mount{{Path: shared}}},
 		"laptop": {Limits: lab, Mounts: []emu.Mount{{Path: dir}, {Path: shared}}},
-		"desk":   {Limits: emu.Limits{PIDs: 200, Memory: emu.GiB, Disk: 2 * emu.GiB}, Mounts: []emu.Mount{{Path: shared}}},
+		"desk": {Limits: emu.Limits{PIDs: 200, Memory: emu.GiB, Disk: 2 * emu.GiB},
+			Mounts: []emu.Mount{{Path: shared}}},
 	} {
 		m, ok := loaded.Lab.Find(member)
 		if !ok {
 			t.Fatal(member)
 		}
 		got := m.Boundary()
-		if len(want.Mounts) == 2 && want.Mounts[0].Path > want.Mounts[1].Path { // the order of paths depends on the folder
+		// the order of paths depends on the folder
+		if len(want.Mounts) == 2 && want.Mounts[0].Path > want.Mounts[1].Path {
 			want.Mounts[0], want.Mounts[1] = want.Mounts[1], want.Mounts[0]
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -64,7 +64,8 @@ func (d *decoder) parse(text string) (root ast.Node, ok bool) {
 		d.add(problems...)
 		return nil, false
 	}
-	// A panic of the parser is its defect, and no reason to end the program of somebody who asked what is wrong with a file.
+	// A panic of the parser is its defect, and no reason to end the program of somebody who asked what is wrong
+	// with a file.
 	defer func() {
 		if r := recover(); r != nil {
 			d.add(invalid(d.unit, "the YAML parser gave up: %v", r))
@@ -81,7 +82,8 @@ func (d *decoder) parse(text string) (root ast.Node, ok bool) {
 		switch {
 		case doc.Body == nil:
 		case root != nil:
-			d.add(invalid(d.origin(doc.Body), "a second document begins here").hint("A lab file holds one document: remove the line --- above, or use two files."))
+			d.add(invalid(d.origin(doc.Body), "a second document begins here").
+				hint("A lab file holds one document: remove the line --- above, or use two files."))
 			return nil, false
 		default:
 			root = doc.Body

@@ -28,7 +28,9 @@ func (l *loader) reserve(s CloudService, request *lab.PackageDeployment) {
 	named := s.ReservedIP.Text
 	switch {
 	case named != "" && request.ReservedIP != "" && named != request.ReservedIP:
-		l.problems = append(l.problems, invalid(s.ReservedIP.Origin, "the reserved IP is %s here and %s in the service configuration", quoted(named), quoted(request.ReservedIP)).
+		l.problems = append(l.problems, invalid(s.ReservedIP.Origin,
+			"the reserved IP is %s here and %s in the service configuration", quoted(named),
+			quoted(request.ReservedIP)).
 			hint("Keep one of the two."))
 	case named != "":
 		request.ReservedIP = named
@@ -38,8 +40,8 @@ func (l *loader) reserve(s CloudService, request *lab.PackageDeployment) {
 	}
 }
 
-// packageOf reads what a deployment asks for in its definition, its configuration and what the lab file says of its roles; false when
-// that is too wrong to go on.
+// packageOf reads what a deployment asks for in its definition, its configuration and what the lab file says of
+// its roles; false when that is too wrong to go on.
 func (l *loader) packageOf(d *Deployment) (request lab.PackageDeployment, ok bool) {
 	if l.broken[d.Origin] {
 		return request, false
@@ -49,7 +51,8 @@ func (l *loader) packageOf(d *Deployment) (request lab.PackageDeployment, ok boo
 	if definition != nil {
 		l.unknownRoles(d, *definition)
 	}
-	if definition == nil || configuration == nil || !l.accept(d.Configuration.Origin, (*configuration).Check(*definition)) {
+	if definition == nil || configuration == nil || !l.accept(d.Configuration.Origin,
+		(*configuration).Check(*definition)) {
 		return request, false
 	}
 	return l.packageDeployment(d, *definition, *configuration), true
@@ -85,7 +88,8 @@ func (l *loader) unknownRoles(d *Deployment, definition *csdef.Definition) {
 		if slices.Contains(defined, name) {
 			continue
 		}
-		p := invalid(d.Roles[name].Origin, "the service definition has no role %s", quoted(name)).hint("It has: %s.", strings.Join(defined, ", "))
+		p := invalid(d.Roles[name].Origin, "the service definition has no role %s", quoted(name)).
+			hint("It has: %s.", strings.Join(defined, ", "))
 		if near, ok := spelling.Nearest(name, defined); ok {
 			p = p.hint("Did you mean %s?", near)
 		}
@@ -93,7 +97,8 @@ func (l *loader) unknownRoles(d *Deployment, definition *csdef.Definition) {
 	}
 }
 
-func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition, configuration *cscfg.Configuration) lab.PackageDeployment {
+func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition,
+	configuration *cscfg.Configuration) lab.PackageDeployment {
 	request := lab.PackageDeployment{Name: string(d.Name), Origin: d.Origin}
 	if configuration.VirtualNetworkSite != nil {
 		request.VirtualNetwork = configuration.VirtualNetworkSite.Name
@@ -105,7 +110,8 @@ func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition, 
 		request.ReservedIP = r.Name
 	}
 	for _, b := range configuration.LoadBalancers {
-		request.InternalLoadBalancer = &lab.InternalLoadBalancer{Name: b.Name, Subnet: b.Subnet, Address: b.StaticAddress, Origin: b.Origin}
+		request.InternalLoadBalancer = &lab.InternalLoadBalancer{Name: b.Name, Subnet: b.Subnet,
+			Address: b.StaticAddress, Origin: b.Origin}
 	}
 	for _, defined := range definition.Roles {
 		request.Roles = append(request.Roles, l.role(d, definition, configuration, defined))
@@ -114,7 +120,8 @@ func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition, 
 }
 
 // role joins what the three files say of a role.
-func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration *cscfg.Configuration, defined csdef.Role) lab.Role {
+func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration *cscfg.Configuration,
+	defined csdef.Role) lab.Role {
 	configured, _ := configuration.Role(defined.Name) // Check has found it
 	content := d.Roles[defined.Name]
 	role := lab.Role{Name: defined.Name, InstanceCount: configured.InstanceCount, Origin: defined.Origin}

@@ -12,10 +12,12 @@ import (
 // firstAutomaticPort is where the search for a local port begins that a definition leaves to the platform.
 const firstAutomaticPort = 20000
 
-// endpoints gives a role its endpoints: as defined, with the access control lists of the configuration, and with ports where the
-// definition leaves them to the platform. Each of these is another one, so that a program can listen on all of them.
+// endpoints gives a role its endpoints: as defined, with the access control lists of the configuration, and
+// with ports where the definition leaves them to the platform. Each of these is another one, so that a program
+// can listen on all of them.
 func endpoints(
-	role *lab.Role, definition *csdef.Definition, configuration *cscfg.Configuration, defined csdef.Role, services []Service,
+	role *lab.Role, definition *csdef.Definition, configuration *cscfg.Configuration, defined csdef.Role,
+	services []Service,
 ) {
 	free := freePorts(defined, services)
 	for _, e := range defined.InputEndpoints {
@@ -30,7 +32,8 @@ func endpoints(
 		// Without a probe of its own an endpoint has the platform's, which follows the state of the instance.
 		if p, ok := definition.Probe(e.LoadBalancerProbe); ok {
 			request.Probe = &lab.Probe{
-				Protocol: p.Protocol, Port: p.Port, Path: p.Path, IntervalInSeconds: p.IntervalInSeconds, TimeoutInSeconds: p.TimeoutInSeconds,
+				Protocol: p.Protocol, Port: p.Port, Path: p.Path, IntervalInSeconds: p.IntervalInSeconds,
+				TimeoutInSeconds: p.TimeoutInSeconds,
 			}
 		}
 		request.ACL = accessControl(configuration.EndpointACL(defined.Name, e.Name))
@@ -64,8 +67,8 @@ func accessControl(rules []cscfg.Rule) (all []lab.ACLRule) {
 	return all
 }
 
-// freePorts gives one port after the other that no endpoint and no service of a role has. Where ranges cover all ports, it is the first all
-// the same.
+// freePorts gives one port after the other that no endpoint and no service of a role has. Where ranges cover
+// all ports, it is the first all the same.
 func freePorts(role csdef.Role, services []Service) func() uint16 {
 	var taken []emu.PortRange
 	for _, s := range services {
@@ -104,12 +107,15 @@ func within(port uint16, ranges []emu.PortRange) bool {
 	return false
 }
 
-// ReadDeployment reads what is deployed to a slot of a cloud service: a service definition (.csdef) and its configuration (.cscfg).
-// There is no package: a built-in listener stands for the program behind each endpoint. The notes are on what was read and has no effect, or
-// another than the files say; the error is an Errors with everything that is wrong with the files by themselves.
-func ReadDeployment(service, definition, configuration string, slot lab.Slot) (request lab.PackageDeployment, notes []Note, err error) {
+// ReadDeployment reads what is deployed to a slot of a cloud service: a service definition (.csdef) and its
+// configuration (.cscfg). There is no package: a built-in listener stands for the program behind each endpoint.
+// The notes are on what was read and has no effect, or another than the files say; the error is an Errors with
+// everything that is wrong with the files by themselves.
+func ReadDeployment(service, definition, configuration string, slot lab.Slot) (request lab.PackageDeployment,
+	notes []Note, err error) {
 	l := &loader{sources: sources{}}
-	request, _ = l.packageOf(&Deployment{Definition: Reference{Text: definition}, Configuration: Reference{Text: configuration}})
+	request, _ = l.packageOf(&Deployment{Definition: Reference{Text: definition},
+		Configuration: Reference{Text: configuration}})
 	if err = l.err(); err != nil {
 		return lab.PackageDeployment{}, nil, err
 	}
@@ -120,8 +126,8 @@ func ReadDeployment(service, definition, configuration string, slot lab.Slot) (r
 	return request, l.notes, nil
 }
 
-// listenEverywhere puts a built-in listener on each endpoint of a role, on the first port where it has several. Behind those that plug-ins
-// bring is what they bring.
+// listenEverywhere puts a built-in listener on each endpoint of a role, on the first port where it has several.
+// Behind those that plug-ins bring is what they bring.
 func listenEverywhere(role *lab.Role, brought []string) {
 	seen := map[listener]bool{}
 	for _, s := range role.Services {

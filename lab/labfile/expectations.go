@@ -16,11 +16,11 @@ type Step struct {
 	Fails string
 	// Message is a text that the message of that error must contain; empty: any will do.
 	Message string
-	// Expect is what is expected after the command. It may name what exists then alone, so nobody has checked it: Lab.Expect is for
-	// whoever runs the step.
+	// Expect is what is expected after the command. It may name what exists then alone, so nobody has checked
+	// it: Lab.Expect is for whoever runs the step.
 	Expect []lab.Expectation
-	// Exposure lists every port that the internet is meant to reach after the command, unchecked likewise; nil when the step says
-	// nothing about it.
+	// Exposure lists every port that the internet is meant to reach after the command, unchecked likewise; nil
+	// when the step says nothing about it.
 	Exposure *[]lab.ExposedPort
 }
 
@@ -60,7 +60,8 @@ func (l *loader) readExpectation(e Expectation) (request lab.Expectation, ok boo
 		return request, false
 	}
 	request = lab.Expectation{
-		Name: string(e.Name), From: string(e.From), To: target, Verdict: emu.Verdict(e.Verdict), SeenAs: string(e.SeenAs), Real: e.Real, Origin: e.Origin,
+		Name: string(e.Name), From: string(e.From), To: target, Verdict: emu.Verdict(e.Verdict),
+		SeenAs: string(e.SeenAs), Real: e.Real, Origin: e.Origin,
 	}
 	for _, name := range e.AnsweredBy {
 		request.AnsweredBy = append(request.AnsweredBy, string(name))
@@ -69,7 +70,8 @@ func (l *loader) readExpectation(e Expectation) (request lab.Expectation, ok boo
 		request.Verdict = emu.Open // seenAs, answeredBy and http need an answer
 	}
 	if e.HTTP != nil {
-		request.HTTP = &lab.HTTPExpectation{Path: string(e.HTTP.Path), Status: int(e.HTTP.Status), Contains: string(e.HTTP.Contains)}
+		request.HTTP = &lab.HTTPExpectation{Path: string(e.HTTP.Path), Status: int(e.HTTP.Status),
+			Contains: string(e.HTTP.Contains)}
 		if request.HTTP.Path == "" {
 			request.HTTP.Path = "/"
 		}

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzDecode holds that the decoder neither panics nor loses the place of an error, and that what it accepts can be applied.
+// FuzzDecode holds that the decoder neither panics nor loses the place of an error, and that what it accepts
+// can be applied.
 func FuzzDecode(f *testing.F) {
 	for _, pattern := range []string{"testdata/bad/*.yaml", "testdata/good/*.yaml"} {
 		files, err := filepath.Glob(pattern)

@@ -8,8 +8,8 @@ import (
 	"vnetlab/lab"
 )
 
-// connect creates the local networks, and then the gateways that join them and the virtual networks: first those of the platform's own
-// file.
+// connect creates the local networks, and then the gateways that join them and the virtual networks: first
+// those of the platform's own file.
 func (l *loader) connect(imported Networks) {
 	place := l.file.NetworkConfiguration.Origin
 	for _, n := range imported.LocalNetworks {
@@ -49,7 +49,8 @@ func (l *loader) localNetworkRequest(n LocalNetwork) lab.LocalNetwork {
 	}
 	for _, h := range n.Hosts {
 		request.Hosts = append(request.Hosts, &lab.LocalHost{
-			Name: string(h.Name), Address: address(h.Address), Services: l.hostServices(h.Services), Boundary: l.boundary(h.Machine), Origin: h.Origin,
+			Name: string(h.Name), Address: address(h.Address), Services: l.hostServices(h.Services),
+			Boundary: l.boundary(h.Machine), Origin: h.Origin,
 		})
 	}
 	return request

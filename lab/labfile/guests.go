@@ -14,7 +14,8 @@ import (
 )
 
 // firewall reads the rules of a guest firewall. Without any, its place is that of the instance.
-func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFirewallRule, off bool, origin emu.Origin) {
+func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFirewallRule, off bool,
+	origin emu.Origin) {
 	if f == nil {
 		return nil, false, instance
 	}
@@ -26,7 +27,8 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 		var wrong *guestfirewall.Error
 		switch {
 		case errors.As(err, &wrong):
-			l.problems = append(l.problems, invalid(l.inside(item, wrong.Offset), "%s", wrong.Message).hint("%s", wrong.Hint))
+			l.problems = append(l.problems, invalid(l.inside(item, wrong.Offset), "%s", wrong.Message).
+				hint("%s", wrong.Hint))
 			continue
 		case err != nil:
 			l.problems = append(l.problems, invalid(item.Origin, "%v", err))
@@ -51,7 +53,8 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 	return rules, off || f.Off, f.Origin
 }
 
-// inside is the place of a part of a text, where the text stands in the file as it is meant; otherwise that of the whole.
+// inside is the place of a part of a text, where the text stands in the file as it is meant; otherwise that of
+// the whole.
 func (l *loader) inside(r Reference, offset int) emu.Origin {
 	lines := l.sources[r.Origin.File]
 	if r.Origin.Line > len(lines) || offset > len(r.Text) {

@@ -1,8 +1,8 @@
 // Package labfile reads lab files: strict YAML, with a place for everything wrong and for everything right.
 //
-// A file is decoded into the types of file.go and then applied as the sequence of operations that a person would have clicked. What
-// the platform refuses is said by package lab; what the file itself gets wrong is said here. Nothing outside the file and the files
-// that it names is touched.
+// A file is decoded into the types of file.go and then applied as the sequence of operations that a person
+// would have clicked. What the platform refuses is said by package lab; what the file itself gets wrong is said
+// here. Nothing outside the file and the files that it names is touched.
 package labfile
 
 import (
@@ -27,7 +27,8 @@ type Loaded struct {
 	Lab *lab.Lab
 	// Dir is the absolute path of the lab file's folder, without symbolic links: commands run there.
 	Dir string
-	// Prepare is a shell command that runs on the host before the lab is built with real programs; empty: nothing is to be done.
+	// Prepare is a shell command that runs on the host before the lab is built with real programs; empty:
+	// nothing is to be done.
 	Prepare string
 	// Steps are commands on the running lab and what must come of each, in order.
 	Steps []Step
@@ -43,8 +44,8 @@ func (l *loader) note(at emu.Origin, format string, args ...any) {
 	l.notes = append(l.notes, Note{Origin: at, Text: fmt.Sprintf(format, args...), Differs: true})
 }
 
-// Load reads a lab file and the files that it names, and applies it to an empty lab. The error is an Errors with everything that is
-// wrong.
+// Load reads a lab file and the files that it names, and applies it to an empty lab. The error is an Errors
+// with everything that is wrong.
 func Load(path string, opts Options) (*Loaded, error) {
 	return Input{Path: path}.Load(opts)
 }
@@ -114,7 +115,8 @@ func (l *loader) err() error {
 	return sorted
 }
 
-// accept notes the problems of an operation that was asked for at a place of the lab file, and says whether there were none.
+// accept notes the problems of an operation that was asked for at a place of the lab file, and says whether
+// there were none.
 func (l *loader) accept(place emu.Origin, err error) bool {
 	if err == nil {
 		return true
@@ -151,7 +153,8 @@ func (l *loader) accept(place emu.Origin, err error) bool {
 	return false
 }
 
-// reference reads a file that the lab file names. The name shown in messages is relative to where the user stands, as the lab file's is.
+// reference reads a file that the lab file names. The name shown in messages is relative to where the user
+// stands, as the lab file's is.
 func (l *loader) reference(r Reference, kind string) (shown string, data []byte, ok bool) {
 	shown, path := r.Text, r.Text
 	if !filepath.IsAbs(r.Text) {

@@ -55,14 +55,17 @@ func instance(t testing.TB, l *lab.Lab, name string) *lab.Instance {
 func TestLoadDesign(t *testing.T) {
 	const file = "testdata/good/design.yaml"
 	loaded := load(t, file, Options{})
-	if loaded.Prepare != "npm ci --prefix web" || loaded.Lab.Name != "contacts" || !filepath.IsAbs(loaded.Dir) || filepath.Base(loaded.Dir) != "good" {
+	if loaded.Prepare != "npm ci --prefix web" || loaded.Lab.Name != "contacts" || !filepath.IsAbs(loaded.Dir) ||
+		filepath.Base(loaded.Dir) != "good" {
 		t.Errorf("got %+v", loaded)
 	}
 	sql1 := instance(t, loaded.Lab, "sql1")
-	if sql1.DIP != netip.MustParseAddr("10.0.2.10") || !sql1.StaticAddress || sql1.Origin != (emu.Origin{File: file, Line: 23, Column: 9}) {
+	if sql1.DIP != netip.MustParseAddr("10.0.2.10") || !sql1.StaticAddress ||
+		sql1.Origin != (emu.Origin{File: file, Line: 23, Column: 9}) {
 		t.Errorf("sql1 is %+v", sql1)
 	}
-	if e := sql1.Endpoints[0]; e.PublicPort != 57500 || e.Distribution != lab.DistributeSourceIP || len(e.ACL) != 1 || !e.ACL[0].Permit || e.ACL[0].Origin.Line != 35 {
+	if e := sql1.Endpoints[0]; e.PublicPort != 57500 || e.Distribution != lab.DistributeSourceIP || len(e.ACL) != 1 ||
+		!e.ACL[0].Permit || e.ACL[0].Origin.Line != 35 {
 		t.Errorf("endpoint of sql1 is %+v", e)
 	}
 	rules := sql1.Firewall[len(sql1.Firewall)-3:]
@@ -71,7 +74,8 @@ func TestLoadDesign(t *testing.T) {
 			t.Errorf("rule %d is %s at %v", i, rules[i], rules[i].Origin)
 		}
 	}
-	if s := sql1.Services; len(s) != 2 || s[0].Command != "" || s[0].Port != 1433 || s[1].Command != "node server.js" || s[1].Dir != loaded.Dir {
+	if s := sql1.Services; len(s) != 2 || s[0].Command != "" || s[0].Port != 1433 || s[1].Command != "node server.js" ||
+		s[1].Dir != loaded.Dir {
 		t.Errorf("services of sql1 are %+v", s)
 	}
 	open1 := instance(t, loaded.Lab, "open1")
@@ -79,13 +83,15 @@ func TestLoadDesign(t *testing.T) {
 		t.Errorf("open1 is %+v", open1)
 	}
 	expect := loaded.Lab.Expectations
-	if len(expect) != 4 || expect[2].Verdict != emu.Open || expect[2].Name != "inside" || *expect[2].Real || !*expect[3].Real || *expect[3].HTTP != (lab.HTTPExpectation{Path: "/", Status: 200, Contains: "Contacts"}) {
+	if len(expect) != 4 || expect[2].Verdict != emu.Open || expect[2].Name != "inside" || *expect[2].Real ||
+		!*expect[3].Real || *expect[3].HTTP != (lab.HTTPExpectation{Path: "/", Status: 200, Contains: "Contacts"}) {
 		t.Errorf("expectations are %+v", expect)
 	}
 	if len(loaded.Lab.Exposure) != 2 {
 		t.Errorf("exposure is %+v", loaded.Lab.Exposure)
 	}
-	if s := instance(t, load(t, file, Options{Real: true}).Lab, "sql1").Services; s[0].Command != "./postgres.sh" || s[0].Dir != loaded.Dir || s[1].Command != "node server.js" {
+	if s := instance(t, load(t, file, Options{Real: true}).Lab, "sql1").
+		Services; s[0].Command != "./postgres.sh" || s[0].Dir != loaded.Dir || s[1].Command != "node server.js" {
 		t.Errorf("real services of sql1 are %+v", s)
 	}
 }
@@ -100,7 +106,8 @@ func TestExposureSaysNothingOrNone(t *testing.T) {
 }
 
 func TestFolderOfALink(t *testing.T) {
-	path := write(t, "lab: a\ncloudServices: [{name: abc, location: West US, virtualMachines: [{name: v, services: [{port: 80, run: ./x}]}]}]")
+	path := write(t, "lab: a\ncloudServices: [{name: abc, location: West US, virtualMachines: [{name: v, services: "+
+		"[{port: 80, run: ./x}]}]}]")
 	link := filepath.Join(t.TempDir(), "link.yaml")
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
@@ -139,8 +146,9 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestBombs holds that what the parser would need quadratic time or a deep stack for, here in full size, is refused before the parser
-// sees it, and that a file full of errors is not answered with as many. A file that takes minutes all the same ends with go test's patience.
+// TestBombs holds that what the parser would need quadratic time or a deep stack for, here in full size, is
+// refused before the parser sees it, and that a file full of errors is not answered with as many. A file that
+// takes minutes all the same ends with go test's patience.
 func TestBombs(t *testing.T) {
 	many := func(n int, format string) string {
 		var b strings.Builder
@@ -182,8 +190,9 @@ func TestBombs(t *testing.T) {
 			}
 			return b.String()
 		}(), `unknown key "a" in a lab file`},
-		"long text":    {"lab: " + repeat("x ", 50_000), "The name 'x x"},
-		"hosts":        {"lab: a\ninternetHosts:\n" + repeat("- x\n", 20_000), "an item of internetHosts must be a mapping"},
+		"long text": {"lab: " + repeat("x ", 50_000), "The name 'x x"},
+		"hosts": {"lab: a\ninternetHosts:\n" + repeat("- x\n", 20_000),
+			"an item of internetHosts must be a mapping"},
 		"literal":      {"lab: |\n" + repeat("  x\n", 20_000), "The name 'x"},
 		"directives":   {repeat("%a\n", 30_000), "directives (%) are not allowed"},
 		"null values":  {repeat("- a:\n", 150_000), empty},
@@ -225,7 +234,8 @@ func TestLongLists(t *testing.T) {
 
 func TestMachinesWithoutAddress(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("lab: many\nvirtualNetworks: [{name: net, location: West US, addressSpace: [10.0.0.0/16], subnets: [{name: s, addressPrefix: 10.0.0.0/24}]}]\ncloudServices:\n")
+	b.WriteString("lab: many\nvirtualNetworks: [{name: net, location: West US, addressSpace: [10.0.0.0/16], " +
+		"subnets: [{name: s, addressPrefix: 10.0.0.0/24}]}]\ncloudServices:\n")
 	for s := range 6 {
 		fmt.Fprintf(&b, "- {name: svc%d, location: West US, virtualNetwork: net, virtualMachines: [\n", s)
 		for i := range 50 {
@@ -240,7 +250,8 @@ func TestMachinesWithoutAddress(t *testing.T) {
 }
 
 func TestErrorsAsJSON(t *testing.T) {
-	wrong := problems(t, write(t, "lab: a\ncloudServices: [{name: abc, location: West US}, {name: abc, location: West US}]\nfoo: 1\n"))
+	wrong := problems(t, write(t, "lab: a\ncloudServices: [{name: abc, location: West US}, {name: abc, location: "+
+		"West US}]\nfoo: 1\n"))
 	wrong = append(wrong, problems(t, write(t, "lab: A"))...)
 	data, err := json.Marshal(wrong)
 	if err != nil {
@@ -255,7 +266,8 @@ func TestErrorsAsJSON(t *testing.T) {
 	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2 || got[0].Error.Code != InvalidFile || got[0].Error.Line != 3 || got[0].Error.Column != 1 || got[0].Error.Hint == "" ||
+	if len(got) != 2 || got[0].Error.Code != InvalidFile || got[0].Error.Line != 3 || got[0].Error.Column != 1 ||
+		got[0].Error.Hint == "" ||
 		got[1].Error.Code != "BadRequest" || got[1].Error.HTTPStatus != 400 || got[1].Error.File == "" {
 		t.Errorf("%s", data)
 	}
@@ -292,19 +304,24 @@ func TestLoadRoles(t *testing.T) {
 		t.Errorf("web role is %+v", web)
 	}
 	admin := web.Endpoints[1]
-	if admin.LocalPort != firstAutomaticPort || admin.PublicPort != 8443 || admin.Distribution != lab.DistributeSourceIP || len(admin.ACL) != 1 || !admin.ACL[0].Permit {
+	if admin.LocalPort != firstAutomaticPort || admin.PublicPort != 8443 ||
+		admin.Distribution != lab.DistributeSourceIP || len(admin.ACL) != 1 || !admin.ACL[0].Permit {
 		t.Errorf("endpoint Admin is %+v", admin)
 	}
-	if last := web.Firewall[len(web.Firewall)-1]; last.String() != "allow tcp 8080 from localsubnet" || last.Origin.File != file {
+	if last := web.Firewall[len(web.Firewall)-1]; last.String() != "allow tcp 8080 from localsubnet" ||
+		last.Origin.File != file {
 		t.Errorf("last rule is %+v", last)
 	}
-	if s := web.Services; len(s) != 3 || s[0].Port != 80 || s[0].Command != "node web/server.js" || s[0].Dir != loaded.Dir || s[1].Port != firstAutomaticPort || s[2].Port != 8080 {
+	if s := web.Services; len(s) != 3 || s[0].Port != 80 || s[0].Command != "node web/server.js" ||
+		s[0].Dir != loaded.Dir || s[1].Port != firstAutomaticPort || s[2].Port != 8080 {
 		t.Errorf("services are %+v", s)
 	}
-	if worker := instance(t, loaded.Lab, "ContactManager.Worker_IN_0"); !worker.FirewallOff || worker.DIP != netip.MustParseAddr("10.0.2.4") {
+	if worker := instance(t, loaded.Lab, "ContactManager.Worker_IN_0"); !worker.FirewallOff ||
+		worker.DIP != netip.MustParseAddr("10.0.2.4") {
 		t.Errorf("worker role is %+v", worker)
 	}
-	if network, ok := loaded.Lab.VirtualNetwork("SampleNetwork"); !ok || network.Origin.File != "testdata/good/platform/NetworkConfig.netcfg" {
+	if network, ok := loaded.Lab.VirtualNetwork("SampleNetwork"); !ok ||
+		network.Origin.File != "testdata/good/platform/NetworkConfig.netcfg" {
 		t.Errorf("network is %+v", network)
 	}
 	if len(loaded.Notes) == 0 {
@@ -312,7 +329,8 @@ func TestLoadRoles(t *testing.T) {
 	}
 }
 
-// TestFirewallCommands holds what commands of Windows in a list do: they add one rule, or several, or none, or switch the firewall.
+// TestFirewallCommands holds what commands of Windows in a list do: they add one rule, or several, or none, or
+// switch the firewall.
 func TestFirewallCommands(t *testing.T) {
 	for _, tt := range []struct {
 		name, commands string
@@ -320,11 +338,15 @@ func TestFirewallCommands(t *testing.T) {
 		rules          []string
 		note           string
 	}{
-		{"two rules", `- netsh firewall add portopening ALL 53 DNS`, false, []string{"allow tcp 53", "allow udp 53"}, ""},
+		{"two rules", `- netsh firewall add portopening ALL 53 DNS`, false, []string{"allow tcp 53", "allow udp 53"},
+			""},
 		{"off", `- netsh advfirewall set allprofiles state off`, true, nil, ""},
-		{"off and on", "- Set-NetFirewallProfile -All -Enabled False\n          - netsh advfirewall set allprofiles state on", false, nil, ""},
-		{"program", `- 'netsh advfirewall firewall add rule name=x program="C:\x.exe" dir=in action=allow protocol=TCP'`, false, []string{"allow tcp"}, "is bound to the program"},
-		{"comment", `- 'New-NetFirewallRule -DisplayName “x” –Protocol TCP –LocalPort 80 | Out-Null # web'`, false, []string{"allow tcp 80"}, ""},
+		{"off and on", "- Set-NetFirewallProfile -All -Enabled False\n          - netsh advfirewall set allprofiles " +
+			"state on", false, nil, ""},
+		{"program", `- 'netsh advfirewall firewall add rule name=x program="C:\x.exe" dir=in action=allow ` +
+			`protocol=TCP'`, false, []string{"allow tcp"}, "is bound to the program"},
+		{"comment", `- 'New-NetFirewallRule -DisplayName “x” –Protocol TCP –LocalPort 80 | Out-Null # web'`, false,
+			[]string{"allow tcp 80"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := write(t, "lab: x\ncloudServices:\n  - name: svc\n    location: West US\n    virtualMachines:\n"+

@@ -16,8 +16,8 @@ type Networks struct {
 	Notes []Note
 }
 
-// networkConfiguration creates the virtual networks of the platform's own file, as importing it in the portal did, and gives all that
-// the file asks for.
+// networkConfiguration creates the virtual networks of the platform's own file, as importing it in the portal
+// did, and gives all that the file asks for.
 func (l *loader) networkConfiguration(r Reference) Networks {
 	configuration := readXML(l, r, "network configuration", netcfg.Read)
 	if configuration == nil {
@@ -33,8 +33,8 @@ func (l *loader) networkConfiguration(r Reference) Networks {
 	return all
 }
 
-// networks are the networks of a file as the platform is asked for them. A local network site that stands for a virtual network is
-// that network.
+// networks are the networks of a file as the platform is asked for them. A local network site that stands for a
+// virtual network is that network.
 func networks(configuration *netcfg.NetworkConfiguration) (all Networks) {
 	standsFor := map[string]string{}
 	for _, site := range configuration.LocalNetworkSites {
@@ -78,12 +78,14 @@ func gateway(g netcfg.Gateway, standsFor map[string]string) lab.VPNGateway {
 }
 
 func virtualNetwork(site netcfg.VirtualNetworkSite) lab.VirtualNetwork {
-	request := lab.VirtualNetwork{Name: site.Name, AffinityGroup: site.AffinityGroup, Location: site.Location, Origin: site.Origin}
+	request := lab.VirtualNetwork{Name: site.Name, AffinityGroup: site.AffinityGroup, Location: site.Location,
+		Origin: site.Origin}
 	for _, p := range site.AddressSpace {
 		request.AddressSpace = append(request.AddressSpace, p.Prefix)
 	}
 	for _, s := range site.Subnets {
-		request.Subnets = append(request.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix, Origin: s.Origin})
+		request.Subnets = append(request.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix,
+			Origin: s.Origin})
 	}
 	for _, s := range site.DNSServers {
 		request.DNSServers = append(request.DNSServers, s.Address)
@@ -91,8 +93,8 @@ func virtualNetwork(site netcfg.VirtualNetworkSite) lab.VirtualNetwork {
 	return request
 }
 
-// ReadNetworks reads a network configuration file (.netcfg). The error is an Errors with everything that is wrong with the file by
-// itself.
+// ReadNetworks reads a network configuration file (.netcfg). The error is an Errors with everything that is
+// wrong with the file by itself.
 func ReadNetworks(file string) (Networks, error) {
 	l := &loader{sources: sources{}}
 	configuration := readXML(l, Reference{Text: file}, "network configuration", netcfg.Read)

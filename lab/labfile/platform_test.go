@@ -31,7 +31,8 @@ func TestLoadBalanced(t *testing.T) {
 		t.Errorf("web1 is %+v", web1)
 	}
 	web, sql, dns := web1.Endpoints[0], web1.Endpoints[1], web1.Endpoints[2]
-	if web.IdleTimeoutInMinutes != 30 || *web.Probe != (lab.Probe{Protocol: "http", Port: 8081, Path: "/health", IntervalInSeconds: 5, TimeoutInSeconds: 11}) {
+	if web.IdleTimeoutInMinutes != 30 || *web.Probe != (lab.Probe{Protocol: "http", Port: 8081, Path: "/health",
+		IntervalInSeconds: 5, TimeoutInSeconds: 11}) {
 		t.Errorf("endpoint web is %+v, %+v", web, web.Probe)
 	}
 	if sql.InternalLoadBalancer != "inside" || *sql.Probe != (lab.Probe{Protocol: "tcp", IntervalInSeconds: 15, TimeoutInSeconds: 31}) {
@@ -50,17 +51,21 @@ func TestLoadGateways(t *testing.T) {
 	loaded := load(t, file, Options{})
 	l := loaded.Lab
 	west, _ := l.VirtualNetwork("West")
-	if g := west.Gateway; g == nil || !slices.Equal(g.Names(), []string{"hq", "South", "Branch"}) || !g.Address.IsValid() || g.Origin != (emu.Origin{File: file, Line: 11, Column: 14}) {
+	if g := west.Gateway; g == nil || !slices.Equal(g.Names(), []string{"hq", "South", "Branch"}) ||
+		!g.Address.IsValid() || g.Origin != (emu.Origin{File: file, Line: 11, Column: 14}) {
 		t.Errorf("the gateway of West is %+v", g)
 	}
 	hq, branch := l.LocalNetworks[1], l.LocalNetworks[0]
-	if hq.Name != "hq" || hq.VPNGatewayAddress != netip.MustParseAddr("203.0.113.20") || len(hq.Hosts) != 2 || hq.Origin.Line != 18 {
+	if hq.Name != "hq" || hq.VPNGatewayAddress != netip.MustParseAddr("203.0.113.20") || len(hq.Hosts) != 2 ||
+		hq.Origin.Line != 18 {
 		t.Errorf("hq is %+v", hq)
 	}
-	if desk, printer := hq.Hosts[0], hq.Hosts[1]; !desk.Address.IsValid() || desk.Services[0].Port != 445 || printer.Address != netip.MustParseAddr("192.168.10.50") || printer.Origin.Line != 23 {
+	if desk, printer := hq.Hosts[0], hq.Hosts[1]; !desk.Address.IsValid() || desk.Services[0].Port != 445 ||
+		printer.Address != netip.MustParseAddr("192.168.10.50") || printer.Origin.Line != 23 {
 		t.Errorf("its hosts are %+v and %+v", desk, printer)
 	}
-	if branch.Name != "Branch" || branch.VPNGatewayAddress != netip.MustParseAddr("203.0.113.10") || branch.Origin.File != "testdata/good/platform/Joined.netcfg" {
+	if branch.Name != "Branch" || branch.VPNGatewayAddress != netip.MustParseAddr("203.0.113.10") ||
+		branch.Origin.File != "testdata/good/platform/Joined.netcfg" {
 		t.Errorf("Branch is %+v", branch)
 	}
 	var joined []string
@@ -72,7 +77,8 @@ func TestLoadGateways(t *testing.T) {
 		}
 	}
 	slices.Sort(joined)
-	if want := []string{"East Branch", "East North", "West Branch", "West South", "West hq"}; !slices.Equal(joined, want) {
+	if want := []string{"East Branch", "East North", "West Branch", "West South", "West hq"}; !slices.Equal(joined,
+		want) {
 		t.Errorf("joined are %q, want %q", joined, want)
 	}
 	if len(loaded.Notes) != 2 || !strings.Contains(loaded.Notes[0].Text, "stands for the virtual network") {
@@ -86,11 +92,13 @@ func TestReadNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(all.VirtualNetworks) != 2 || len(all.LocalNetworks) != 1 || len(all.Notes) != 2 || len(all.Gateways) != 2 ||
-		all.Gateways[0].String() != "create the gateway of East to Branch, North" || all.Gateways[1].String() != "create the gateway of North to East" {
+		all.Gateways[0].String() != "create the gateway of East to Branch, North" ||
+		all.Gateways[1].String() != "create the gateway of North to East" {
 		t.Errorf("got %+v", all)
 	}
 	for file, want := range map[string]string{
-		"nowhere":                              `the network configuration "nowhere" can't be read: no such file or directory`,
+		"nowhere": `the network configuration "nowhere" can't be read: no such file or ` +
+			`directory`,
 		"testdata/bad/platform/Network.netcfg": "testdata/bad/platform/Network.netcfg:5:9: ",
 	} {
 		if _, err := ReadNetworks(file); err == nil || !strings.Contains(err.Error(), want) {
@@ -111,10 +119,12 @@ func TestLoadSteps(t *testing.T) {
 		{
 			Origin: at(45, 5), Command: "lab vm create web4 --service front --subnet s --endpoint tcp:81:80",
 			Expect: []lab.Expectation{
-				{From: "laptop", To: lab.Target{Name: "front.cloudapp.net", Port: 81, Protocol: emu.TCP}, Verdict: emu.Refused, Origin: at(47, 9)},
+				{From: "laptop", To: lab.Target{Name: "front.cloudapp.net", Port: 81, Protocol: emu.TCP},
+					Verdict: emu.Refused, Origin: at(47, 9)},
 				{
-					From: "laptop", To: lab.Target{Name: "web4", Port: 80, Protocol: emu.TCP}, Verdict: emu.Open, AnsweredBy: []string{"web4"},
-					HTTP: &lab.HTTPExpectation{Path: "/", Status: 200}, Origin: at(48, 9),
+					From: "laptop", To: lab.Target{Name: "web4", Port: 80, Protocol: emu.TCP}, Verdict: emu.Open,
+					AnsweredBy: []string{"web4"},
+					HTTP:       &lab.HTTPExpectation{Path: "/", Status: 200}, Origin: at(48, 9),
 				},
 			},
 			Exposure: &[]lab.ExposedPort{
@@ -137,8 +147,10 @@ func TestLoadSlots(t *testing.T) {
 	loaded := load(t, "testdata/good/slots.yaml", Options{})
 	service, _ := loaded.Lab.CloudService("shop")
 	production, staging := service.Production, service.Staging
-	if production.Name != "first" || production.ReservedIP != "kept" || staging.Name != "staging" || staging.ReservedIP != "staged" {
-		t.Errorf("production is %s with %s, staging %s with %s", production.Name, production.ReservedIP, staging.Name, staging.ReservedIP)
+	if production.Name != "first" || production.ReservedIP != "kept" || staging.Name != "staging" ||
+		staging.ReservedIP != "staged" {
+		t.Errorf("production is %s with %s, staging %s with %s", production.Name, production.ReservedIP, staging.Name,
+			staging.ReservedIP)
 	}
 	if a := production.InternalLoadBalancer.Address; a != netip.MustParseAddr("10.0.0.100") {
 		t.Errorf("the internal load balancer is at %v", a)
@@ -147,7 +159,9 @@ func TestLoadSlots(t *testing.T) {
 	if web.PublicIPName != "own" || !web.PublicIP.IsValid() || web.Services[0].Port != firstAutomaticPort {
 		t.Errorf("Web is %+v", web)
 	}
-	if e := web.Endpoints[0]; e.IdleTimeoutInMinutes != 30 || *e.Probe != (lab.Probe{Protocol: "http", Port: 8080, Path: "/health", IntervalInSeconds: 5, TimeoutInSeconds: 11}) {
+	if e := web.Endpoints[0]; e.IdleTimeoutInMinutes != 30 ||
+		*e.Probe != (lab.Probe{Protocol: "http", Port: 8080, Path: "/health", IntervalInSeconds: 5,
+			TimeoutInSeconds: 11}) {
 		t.Errorf("endpoint HttpIn is %+v, %+v", e, e.Probe)
 	}
 	if e := web.Endpoints[1]; e.Probe != nil {
@@ -155,7 +169,8 @@ func TestLoadSlots(t *testing.T) {
 	}
 	worker := instance(t, loaded.Lab, "Worker_IN_1")
 	sql, debug := worker.Endpoints[0], worker.Endpoints[1]
-	if sql.InternalLoadBalancer != "inside" || sql.Probe.Protocol != "tcp" || sql.Distribution != lab.DistributeSourceIP || debug.PublicPort != 10001 || debug.LocalPort != 20000 {
+	if sql.InternalLoadBalancer != "inside" || sql.Probe.Protocol != "tcp" ||
+		sql.Distribution != lab.DistributeSourceIP || debug.PublicPort != 10001 || debug.LocalPort != 20000 {
 		t.Errorf("public endpoints of Worker are %+v", worker.Endpoints)
 	}
 	type internal struct {
@@ -192,14 +207,17 @@ func TestReadDeployment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if request.Slot != lab.Staging || request.Name != "" || request.ReservedIP != "staged" || request.VirtualNetwork != "net" || len(request.Roles) != 2 {
+	if request.Slot != lab.Staging || request.Name != "" || request.ReservedIP != "staged" ||
+		request.VirtualNetwork != "net" || len(request.Roles) != 2 {
 		t.Errorf("got %+v", request)
 	}
-	if worker := request.Roles[1]; worker.InstanceCount != 2 || len(worker.Services) != 5 || worker.Services[4] != (lab.Service{Port: 53, Protocol: emu.UDP, Origin: worker.InternalEndpoints[2].Origin}) {
+	if worker := request.Roles[1]; worker.InstanceCount != 2 || len(worker.Services) != 5 ||
+		worker.Services[4] != (lab.Service{Port: 53, Protocol: emu.UDP, Origin: worker.InternalEndpoints[2].Origin}) {
 		t.Errorf("the role is %+v", worker)
 	}
 	before := load(t, "testdata/good/slots.yaml", Options{}).Lab
-	after, err := before.Apply(lab.DeleteDeploymentOp{Service: "shop", Slot: lab.Staging}, lab.CreateDeploymentOp{Service: "shop", Deployment: request})
+	after, err := before.Apply(lab.DeleteDeploymentOp{Service: "shop", Slot: lab.Staging},
+		lab.CreateDeploymentOp{Service: "shop", Deployment: request})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,15 +226,20 @@ func TestReadDeployment(t *testing.T) {
 	}
 
 	for _, c := range []struct{ definition, configuration, want string }{
-		{"nowhere.csdef", configuration, `the service definition "nowhere.csdef" can't be read: no such file or directory`},
+		{"nowhere.csdef", configuration,
+			`the service definition "nowhere.csdef" can't be read: no such file or directory`},
 		{definition, t.TempDir(), "can't be read: it is a folder"},
-		{configuration, configuration, configuration + ":1:1: the root element is <ServiceConfiguration>, expected <ServiceDefinition>"},
-		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Mismatch.cscfg", "testdata/bad/platform/Mismatch.cscfg:2:9: "},
-		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Unsupported.cscfg", "testdata/bad/platform/Unsupported.cscfg:8:43: "},
+		{configuration, configuration, configuration +
+			":1:1: the root element is <ServiceConfiguration>, expected <ServiceDefinition>"},
+		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Mismatch.cscfg",
+			"testdata/bad/platform/Mismatch.cscfg:2:9: "},
+		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Unsupported.cscfg",
+			"testdata/bad/platform/Unsupported.cscfg:8:43: "},
 	} {
 		_, _, err := ReadDeployment("shop", c.definition, c.configuration, lab.Production)
 		var wrong Errors
-		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "lab file") {
+		if !errors.As(err, &wrong) || !strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), "lab file") {
 			t.Errorf("%s, %s: got %v", c.definition, c.configuration, err)
 		}
 	}
@@ -244,7 +267,8 @@ internetHosts: [{name: laptop, address: 203.0.113.4}, {name: other, address: 203
 	loaded := load(t, path, Options{})
 	l := loaded.Lab
 	campus := l.LocalNetworks[0]
-	if len(campus.Hosts) != 2 || campus.Hosts[0].Address.String() != "130.88.0.4" || campus.Hosts[1].Address.String() != "130.88.0.9" || len(campus.Hosts[0].Services) != 1 {
+	if len(campus.Hosts) != 2 || campus.Hosts[0].Address.String() != "130.88.0.4" ||
+		campus.Hosts[1].Address.String() != "130.88.0.9" || len(campus.Hosts[0].Services) != 1 {
 		t.Errorf("campus has %+v", campus.Hosts)
 	}
 	var devices []string
@@ -252,13 +276,16 @@ internetHosts: [{name: laptop, address: 203.0.113.4}, {name: other, address: 203
 		devices = append(devices, fmt.Sprintf("%s %s %v", n.Name, n.VPNGatewayAddress, n.Mapped()))
 	}
 	// The first to ask for an address has it; of two sites with one, the lab file's stands for it.
-	if got := strings.Join(devices, ", "); got != "campus 203.0.113.7 true, no device invalid IP false, twin 203.0.113.5 false, own 203.0.113.5 true" {
+	if got := strings.Join(devices,
+		", "); got != "campus 203.0.113.7 true, no device invalid IP false, twin 203.0.113.5 false, own 203.0.113.5 "+
+		"true" {
 		t.Error(got)
 	}
 	if a := l.LocalNetworks[1].Address.String(); a != "203.0.113.6" {
 		t.Errorf("the site without a device has %s", a)
 	}
-	if len(loaded.Notes) != 2 || !strings.Contains(loaded.Notes[0].Text, "which stands for 203.0.113.7") || loaded.Notes[1].Origin.Line != 5 || !loaded.Notes[1].Differs {
+	if len(loaded.Notes) != 2 || !strings.Contains(loaded.Notes[0].Text, "which stands for 203.0.113.7") ||
+		loaded.Notes[1].Origin.Line != 5 || !loaded.Notes[1].Differs {
 		t.Errorf("notes are %v", loaded.Notes)
 	}
 	wrong := problems(t, write(t, "lab: a\nlocalNetworks: [{name: campus, hosts: [{name: desk}]}]\n"))

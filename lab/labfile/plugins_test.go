@@ -32,7 +32,9 @@ func TestLoadRemoteDesktop(t *testing.T) {
 	loaded := load(t, "testdata/good/desktop.yaml", Options{})
 	web := instance(t, loaded.Lab, "Web_IN_1")
 	for name, want := range map[string][]string{
-		"Web_IN_1": {"80/tcp", "20000/tcp", "3389/tcp remote desktop server", "20001/tcp remote desktop forwarder", "8172/tcp"}, // 20000 is taken
+		// 20000 is taken
+		"Web_IN_1": {"80/tcp", "20000/tcp", "3389/tcp remote desktop server", "20001/tcp remote desktop forwarder",
+			"8172/tcp"},
 		// The setting turns the desktop off, not its endpoint.
 		"Worker_IN_0": nil,
 		// A service of the lab file takes the place of the desktop.
@@ -46,7 +48,8 @@ func TestLoadRemoteDesktop(t *testing.T) {
 			t.Errorf("%s has the internal endpoint %+v", name, e)
 		}
 	}
-	if e := web.Endpoints[1]; e.PublicPort != 3389 || e.LocalPort != 20001 || len(e.ACL) != 1 || e.Origin.String() != "testdata/good/desktop/Office.csdef:5:50" {
+	if e := web.Endpoints[1]; e.PublicPort != 3389 || e.LocalPort != 20001 || len(e.ACL) != 1 ||
+		e.Origin.String() != "testdata/good/desktop/Office.csdef:5:50" {
 		t.Errorf("the forwarder's endpoint is %+v", e)
 	}
 	var desktops []string
@@ -66,17 +69,21 @@ func TestLoadRemoteDesktop(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{
-		`Office.csdef:5:89: import "WebDeploy" of role "Web": a built-in listener stands for Web Deploy behind the public port 8172`,
-		`Office.csdef:9:50: import "Caching" of role "Cache": the cache isn't there, nor its internal endpoints cacheArbitrationPort, ` +
+		`Office.csdef:5:89: import "WebDeploy" of role "Web": a built-in listener stands for Web Deploy behind the ` +
+			`public port 8172`,
+		`Office.csdef:9:50: import "Caching" of role "Cache": the cache isn't there, nor its internal endpoints ` +
+			`cacheArbitrationPort, ` +
 			`cacheClusterPort, cacheReplicationPort, cacheServicePortInternal and cacheSocketPort`,
-		`Office.cscfg:3:3: role "Web" has no setting Microsoft.WindowsAzure.Plugins.RemoteForwarder.Enabled: it is taken for true`,
+		`Office.cscfg:3:3: role "Web" has no setting Microsoft.WindowsAzure.Plugins.RemoteForwarder.Enabled: it is ` +
+			`taken for true`,
 	}, notes); diff != "" {
 		t.Errorf("notes: -want +got\n%s", diff)
 	}
 }
 
 func TestReadDeploymentWithRemoteDesktop(t *testing.T) {
-	request, notes, err := ReadDeployment("office", "testdata/good/desktop/Office.csdef", "testdata/good/desktop/Office.cscfg", lab.Production)
+	request, notes, err := ReadDeployment("office", "testdata/good/desktop/Office.csdef",
+		"testdata/good/desktop/Office.cscfg", lab.Production)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,11 +116,13 @@ func TestRemoteDesktopSettings(t *testing.T) {
 		"": {false, setting + `"", which doesn't turn it on`}, "1": {false, setting + `"1", which doesn't turn it on`},
 	} {
 		changed := filepath.Join(t.TempDir(), "s.cscfg")
-		if err := os.WriteFile(changed, []byte(strings.Replace(string(configuration), `"false"`, fmt.Sprintf("%q", value), 1)), 0o600); err != nil {
+		if err := os.WriteFile(changed, []byte(strings.Replace(string(configuration), `"false"`,
+			fmt.Sprintf("%q", value), 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		l := &loader{sources: sources{}}
-		request, ok := l.packageOf(&Deployment{Definition: Reference{Text: "testdata/good/desktop/Office.csdef"}, Configuration: Reference{Text: changed}})
+		request, ok := l.packageOf(&Deployment{Definition: Reference{Text: "testdata/good/desktop/Office.csdef"},
+			Configuration: Reference{Text: changed}})
 		if !ok || (len(request.Roles[1].Services) == 1) != c.on {
 			t.Errorf("%q: %v, %v", value, ok, l.err())
 		}

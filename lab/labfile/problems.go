@@ -12,7 +12,8 @@ import (
 	"vnetlab/emu"
 )
 
-// InvalidFile is the code of problems that are the file's own, not the platform's: its form, a file it names, a name it gets wrong.
+// InvalidFile is the code of problems that are the file's own, not the platform's: its form, a file it names, a
+// name it gets wrong.
 const InvalidFile = "InvalidFile"
 
 // maxProblems bounds how much is said about one lab.
@@ -32,7 +33,8 @@ type Problem struct {
 }
 
 func invalid(at emu.Origin, format string, args ...any) Problem {
-	return Problem{Origin: at, place: at, Code: InvalidFile, HTTPStatus: http.StatusBadRequest, Message: fmt.Sprintf(format, args...)}
+	return Problem{Origin: at, place: at, Code: InvalidFile, HTTPStatus: http.StatusBadRequest,
+		Message: fmt.Sprintf(format, args...)}
 }
 
 func (p Problem) hint(format string, args ...any) Problem {
@@ -87,7 +89,8 @@ func (e Errors) Error() string {
 	return strings.Join(all, "\n")
 }
 
-// sorted puts the problems in the order in which the lab file asks for what went wrong, and cuts them off where nobody reads on.
+// sorted puts the problems in the order in which the lab file asks for what went wrong, and cuts them off where
+// nobody reads on.
 func (e Errors) sorted() Errors {
 	slices.SortStableFunc(e, func(a, b Problem) int {
 		return cmp.Or(
@@ -98,7 +101,8 @@ func (e Errors) sorted() Errors {
 	})
 	if len(e) > maxProblems {
 		last := e[maxProblems]
-		e = append(e[:maxProblems:maxProblems], invalid(last.Origin, "%d more problems from here on", len(e)-maxProblems))
+		e = append(e[:maxProblems:maxProblems], invalid(last.Origin, "%d more problems from here on",
+			len(e)-maxProblems))
 	}
 	return e
 }

@@ -2,8 +2,8 @@ package labfile
 
 import "github.com/invopop/jsonschema"
 
-// Rules about several keys of one structure, each for the decoder and, beside it, for the schema. What the platform refuses in
-// its own words stands in the schema alone: the operations say it better.
+// Rules about several keys of one structure, each for the decoder and, beside it, for the schema. What the
+// platform refuses in its own words stands in the schema alone: the operations say it better.
 
 func (*Service) check(has func(string) bool) (wrong []string) {
 	switch {
@@ -66,7 +66,8 @@ func (VirtualNetwork) JSONSchemaExtend(s *jsonschema.Schema) { exactlyOnePlace(s
 func (CloudService) JSONSchemaExtend(s *jsonschema.Schema) {
 	exactlyOnePlace(s)
 	machines := required("virtualMachines")
-	s.Not = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{required("virtualMachines", "production"), required("virtualMachines", "staging")}}
+	s.Not = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{required("virtualMachines", "production"),
+		required("virtualMachines", "staging")}}
 	s.DependentSchemas = map[string]*jsonschema.Schema{
 		"reservedIP":           {AnyOf: []*jsonschema.Schema{machines, required("production")}},
 		"internalLoadBalancer": machines,

@@ -45,7 +45,8 @@ func (d *decoder) pairs(n ast.Node, what string) ([]pair, bool) {
 		}
 		p := pair{key: key.Value, origin: d.origin(key), value: v.Value}
 		if before, twice := first[p.key]; twice {
-			d.add(invalid(p.origin, "the key %s stands here for the second time", quoted(p.key)).hint("The first is in line %d.", before.Line))
+			d.add(invalid(p.origin, "the key %s stands here for the second time", quoted(p.key)).
+				hint("The first is in line %d.", before.Line))
 			continue
 		}
 		first[p.key] = p.origin
@@ -63,7 +64,8 @@ func (d *decoder) text(n ast.Node, what string, rule *jsonschema.Schema) (string
 	case *ast.LiteralNode:
 		s = n.Value.Value
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		d.add(invalid(d.origin(n), "%s must be a text, not %s", what, describe(n)).hint("Put it in quotes: %q.", n.GetToken().Value))
+		d.add(invalid(d.origin(n), "%s must be a text, not %s", what, describe(n)).
+			hint("Put it in quotes: %q.", n.GetToken().Value))
 		return "", false
 	default:
 		d.wrongType(n, what, "a text")
@@ -78,7 +80,8 @@ func (d *decoder) text(n ast.Node, what string, rule *jsonschema.Schema) (string
 		for _, v := range rule.Enum {
 			known = append(known, v.(string))
 		}
-		p := invalid(d.origin(n), "%s: %s is not %s", what, quoted(s), rule.Title).hint("Known: %s.", strings.Join(known, ", "))
+		p := invalid(d.origin(n), "%s: %s is not %s", what, quoted(s), rule.Title).
+			hint("Known: %s.", strings.Join(known, ", "))
 		if near, ok := spelling.Nearest(s, known); ok {
 			p = p.hint("Did you mean %s?", near)
 		}
@@ -102,7 +105,8 @@ func compiled(pattern string) *regexp.Regexp {
 	return re
 }
 
-// integer decodes a number and checks it against its schema. Numbers are decimal: whether 010 is eight or ten depends on who reads.
+// integer decodes a number and checks it against its schema. Numbers are decimal: whether 010 is eight or ten
+// depends on who reads.
 func (d *decoder) integer(n ast.Node, what string, rule *jsonschema.Schema) (int, bool) {
 	number, isNumber := n.(*ast.IntegerNode)
 	if huge, ok := n.(*ast.StringNode); ok && huge.Token.Type == token.StringType && decimal.MatchString(huge.Value) {

@@ -9,8 +9,8 @@ import (
 	"vnetlab/lab"
 )
 
-// Scalars of the file. The schema of each is its rule: the decoder reads the same schema as an editor does. Its title completes
-// the sentence "... is not ...".
+// Scalars of the file. The schema of each is its rule: the decoder reads the same schema as an editor does. Its
+// title completes the sentence "... is not ...".
 type (
 	Text           string
 	Location       string
@@ -102,7 +102,8 @@ func (Action) JSONSchema() *jsonschema.Schema { return oneOf("an action", "permi
 
 // JSONSchema lists the verdicts that can be expected: timeout and error are findings, never expected.
 func (Verdict) JSONSchema() *jsonschema.Schema {
-	return oneOf("a verdict that can be expected", emu.Open, emu.Refused, emu.Blocked, emu.NoBackend, emu.Mixed, emu.WrongHost, emu.Unresolved)
+	return oneOf("a verdict that can be expected", emu.Open, emu.Refused, emu.Blocked, emu.NoBackend, emu.Mixed,
+		emu.WrongHost, emu.Unresolved)
 }
 
 // JSONSchema is an absolute path.
@@ -171,8 +172,9 @@ func (Size) JSONSchema() *jsonschema.Schema {
 // JSONSchema is a list of rules, or the word off.
 func (Firewall) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{
-		Description: "Guest firewall: rules beyond the defaults, in the short form (allow tcp 1433 from 10.0.1.0/24), as netsh or as New-NetFirewallRule; or off.",
-		OneOf:       []*jsonschema.Schema{{Type: "array", Items: text("a rule")}, {Const: firewallOff}},
+		Description: "Guest firewall: rules beyond the defaults, in the short form (allow tcp 1433 from " +
+			"10.0.1.0/24), as netsh or as New-NetFirewallRule; or off.",
+		OneOf: []*jsonschema.Schema{{Type: "array", Items: text("a rule")}, {Const: firewallOff}},
 	}
 }
 

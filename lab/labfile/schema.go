@@ -1,8 +1,14 @@
 package labfile
 
 import (
+	_ "embed" // for the comments of file.go
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"reflect"
+	"strings"
+	"sync"
 
 	"github.com/invopop/jsonschema"
 )
@@ -10,8 +16,8 @@ import (
 // portForm is a port number of a target, which may begin with zeros.
 const portForm = `0*(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})`
 
-// namePatterns are the platform's rules for names, as the operations of package lab hold them. The schema tells editors; a lab
-// file that breaks one gets the platform's refusal.
+// namePatterns are the platform's rules for names, as the operations of package lab hold them. The schema tells
+// editors; a lab file that breaks one gets the platform's refusal.
 var namePatterns = map[string]string{
 	"lab":      `^[a-z][a-z0-9-]{0,30}$`,
 	"resource": `^[^\s<>/\\]([^<>/\\\x00-\x1f]{0,254}[^\s<>/\\])?$`,
@@ -22,7 +28,8 @@ var namePatterns = map[string]string{
 	"exposed":  `^.+:` + portForm + `(-` + portForm + `)?(/(tcp|udp))?$`,
 }
 
-// Schema gives the JSON Schema (draft 2020-12) of lab files, for editors. It is made from the types that the decoder works with.
+// Schema gives the JSON Schema (draft 2020-12) of lab files, for editors. It is made from the types that the
+// decoder works with.
 func Schema() ([]byte, error) {
 	reflector := jsonschema.Reflector{
 		Anonymous:                  true,
@@ -46,13 +53,38 @@ func Schema() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// description is the tag doc of a field.
-func description(t reflect.Type, fieldName string) string {
-	if t.Kind() != reflect.Struct {
-		return ""
+// source is the file whose comments describe the keys.
+//
+//go:embed file.go
+var source string
+
+// descriptions returns the comments of the fields in file.go, by the names of type and field.
+var descriptions = sync.OnceValue(func() map[[2]string]string {
+	parsed, err := parser.ParseFile(token.NewFileSet(), "file.go", source, parser.ParseComments)
+	if err != nil {
+		panic(err) // the compiler has read the same file
 	}
-	f, _ := t.FieldByName(fieldName)
-	return f.Tag.Get("doc")
+	found := map[[2]string]string{}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok {
+			return true
+		}
+		if structure, ok := spec.Type.(*ast.StructType); ok {
+			for _, field := range structure.Fields.List {
+				for _, name := range field.Names {
+					found[[2]string{spec.Name.Name, name.Name}] = strings.Join(strings.Fields(field.Doc.Text()), " ")
+				}
+			}
+		}
+		return false
+	})
+	return found
+})
+
+// description returns the comment of a field, which describes its key.
+func description(t reflect.Type, field string) string {
+	return descriptions()[[2]string{t.Name(), field}]
 }
 
 func addNamePatterns(schema *jsonschema.Schema, t reflect.Type) {

@@ -15,10 +15,11 @@ func (l *loader) cloudService(s CloudService) {
 	}
 	_, networkExists := l.lab.VirtualNetwork(string(s.VirtualNetwork))
 	hidden := l.gone.networks[string(s.VirtualNetwork)] || l.gone.anyNetwork && s.VirtualNetwork != "" && !networkExists
-	if hidden || l.gone.affinityGroups[string(s.AffinityGroup)] || !l.accept(s.Origin, l.lab.CreateHostedService(lab.HostedService{
-		Name: string(s.Name), AffinityGroup: string(s.AffinityGroup), Location: string(s.Location),
-		VirtualNetwork: string(s.VirtualNetwork), Origin: s.Origin,
-	})) {
+	if hidden || l.gone.affinityGroups[string(s.AffinityGroup)] ||
+		!l.accept(s.Origin, l.lab.CreateHostedService(lab.HostedService{
+			Name: string(s.Name), AffinityGroup: string(s.AffinityGroup), Location: string(s.Location),
+			VirtualNetwork: string(s.VirtualNetwork), Origin: s.Origin,
+		})) {
 		l.withoutService(s)
 		return
 	}
@@ -35,12 +36,15 @@ func (l *loader) cloudService(s CloudService) {
 // withoutUse refuses what a service says of a deployment that it doesn't have.
 func (l *loader) withoutUse(s CloudService) {
 	if s.ReservedIP.Text != "" && len(s.VirtualMachines) == 0 && s.Production == nil {
-		l.problems = append(l.problems, invalid(s.ReservedIP.Origin, "the cloud service %s has no deployment to give the reserved IP to", s.Name).
+		l.problems = append(l.problems, invalid(s.ReservedIP.Origin,
+			"the cloud service %s has no deployment to give the reserved IP to", s.Name).
 			hint("It needs virtualMachines or production."))
 	}
 	if b := s.InternalLoadBalancer; b != nil && len(s.VirtualMachines) == 0 {
-		l.problems = append(l.problems, invalid(b.Origin, "the cloud service %s has no virtual machines to give the internal load balancer to", s.Name).
-			hint("That of roles stands in their service configuration."))
+		l.problems = append(l.problems,
+			invalid(b.Origin, "the cloud service %s has no virtual machines to give the internal load balancer to",
+				s.Name).
+				hint("That of roles stands in their service configuration."))
 	}
 }
 
@@ -79,12 +83,14 @@ func (l *loader) withoutRoles(s CloudService) {
 	l.gone.names[string(s.Name)+".cloudapp.net"] = true
 }
 
-// virtualMachines adds the machines of a service. The first brings the deployment, and with it what is the deployment's.
+// virtualMachines adds the machines of a service. The first brings the deployment, and with it what is the
+// deployment's.
 func (l *loader) virtualMachines(s CloudService) {
 	reservedIP, balancer, lost := l.reservation(s), internalLoadBalancer(s.InternalLoadBalancer), false
 	for _, vm := range s.VirtualMachines {
 		request, ok := l.machine(vm)
-		if !ok || lost && slices.ContainsFunc(request.Endpoints, func(e lab.VMEndpoint) bool { return e.InternalLoadBalancer != "" }) {
+		if !ok || lost && slices.ContainsFunc(request.Endpoints,
+			func(e lab.VMEndpoint) bool { return e.InternalLoadBalancer != "" }) {
 			l.withoutMachine(s, vm)
 			continue
 		}
@@ -102,8 +108,8 @@ func (l *loader) virtualMachines(s CloudService) {
 	}
 }
 
-// blame finds out whether a machine was refused for what its service says of the deployment. Then the problems get the place of that
-// and, the machine being innocent, the next one needn't hear the same.
+// blame finds out whether a machine was refused for what its service says of the deployment. Then the problems
+// get the place of that and, the machine being innocent, the next one needn't hear the same.
 func (l *loader) blame(s CloudService, request lab.VirtualMachine, problems []Problem) (guilty bool) {
 	try := func(place emu.Origin) {
 		err := l.lab.Clone().AddVirtualMachine(string(s.Name), request)
@@ -131,7 +137,8 @@ func internalLoadBalancer(b *InternalLoadBalancer) *lab.InternalLoadBalancer {
 	if b == nil {
 		return nil
 	}
-	return &lab.InternalLoadBalancer{Name: string(b.Name), Subnet: string(b.Subnet), Address: address(b.StaticAddress), Origin: b.Origin}
+	return &lab.InternalLoadBalancer{Name: string(b.Name), Subnet: string(b.Subnet), Address: address(b.StaticAddress),
+		Origin: b.Origin}
 }
 
 // machine reads what a virtual machine asks for; false when its part of the file is wrong.
@@ -147,8 +154,10 @@ func (l *loader) machine(vm VirtualMachine) (request lab.VirtualMachine, ok bool
 	listening := map[string]listener{}
 	for _, e := range vm.Endpoints {
 		request.Endpoints = append(request.Endpoints, lab.VMEndpoint{
-			Name: string(e.Name), Protocol: protocol(e.Protocol), PublicPort: uint16(e.PublicPort), LocalPort: uint16(e.LocalPort),
-			LoadBalancedSet: string(e.LoadBalancedSet), Distribution: lab.Distribution(e.Distribution), ACL: acl(e.ACL), Probe: probe(e.Probe),
+			Name: string(e.Name), Protocol: protocol(e.Protocol), PublicPort: uint16(e.PublicPort),
+			LocalPort:       uint16(e.LocalPort),
+			LoadBalancedSet: string(e.LoadBalancedSet), Distribution: lab.Distribution(e.Distribution), ACL: acl(e.ACL),
+			Probe:                probe(e.Probe),
 			IdleTimeoutInMinutes: int(e.IdleTimeoutInMinutes), InternalLoadBalancer: string(e.InternalLoadBalancer),
 			DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,
 		})
@@ -161,7 +170,8 @@ func (l *loader) machine(vm VirtualMachine) (request lab.VirtualMachine, ok bool
 func acl(rules []ACLRule) (requested []lab.ACLRule) {
 	for _, r := range rules {
 		requested = append(requested, lab.ACLRule{
-			Order: int(r.Order), Permit: r.Action == "permit", RemoteSubnet: prefix(r.RemoteSubnet), Description: string(r.Description), Origin: r.Origin,
+			Order: int(r.Order), Permit: r.Action == "permit", RemoteSubnet: prefix(r.RemoteSubnet),
+			Description: string(r.Description), Origin: r.Origin,
 		})
 	}
 	return requested

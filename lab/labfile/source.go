@@ -52,7 +52,8 @@ func plain(err error) error {
 	return err
 }
 
-// clean gives the text of a YAML file with one kind of line break and no byte order mark, or the place of what can't be text.
+// clean gives the text of a YAML file with one kind of line break and no byte order mark, or the place of what
+// can't be text.
 func clean(file string, data []byte) (string, *Problem) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	s := strings.ReplaceAll(string(data), "\r\n", "\n")
@@ -66,7 +67,8 @@ func clean(file string, data []byte) (string, *Problem) {
 		case r == '\n':
 			line, column = line+1, 0
 		case r < ' ' && r != '\t', r == 0x7f, r >= 0x80 && r < 0xa0 && r != 0x85, r == 0xfffe, r == 0xffff:
-			p := invalid(at, "control character U+%04X", r).hint("Remove it; inside double quotes it can be written as an escape.")
+			p := invalid(at, "control character U+%04X", r).
+				hint("Remove it; inside double quotes it can be written as an escape.")
 			return "", &p
 		}
 		column++

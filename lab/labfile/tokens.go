@@ -13,8 +13,8 @@ const (
 	maxEmpty = 1000 // keys and items without a value; each is an error
 )
 
-// notAllowed are the parts of YAML that a lab file has no use for. Aliases make small files explode and graphs turn in circles, tags
-// change types behind the reader's back.
+// notAllowed are the parts of YAML that a lab file has no use for. Aliases make small files explode and graphs
+// turn in circles, tags change types behind the reader's back.
 var notAllowed = map[token.Type]string{
 	token.AnchorType:     "anchors (&) are not allowed in lab files",
 	token.AliasType:      "aliases (*) are not allowed in lab files",
@@ -144,7 +144,8 @@ func (n *nesting) checkValue(t, start, next *token.Token) {
 	case next.Type == token.CollectEntryType, next.Type == token.MappingEndType, next.Type == token.SequenceEndType:
 		n.empty++
 	case len(n.flow) == 0 && next.Position.Line > t.Position.Line && next.Position.Column <= start.Position.Column:
-		listOfKey := t.Type == token.MappingValueType && next.Type == token.SequenceEntryType && next.Position.Column == start.Position.Column
+		listOfKey := t.Type == token.MappingValueType && next.Type == token.SequenceEntryType &&
+			next.Position.Column == start.Position.Column
 		if !listOfKey {
 			n.empty++
 		}

@@ -1,6 +1,6 @@
-// Package netcfg reads a network configuration, NetworkConfig.netcfg: all virtual networks of a subscription, with their DNS
-// servers and the local network sites they are connected to (MSDN "Azure Virtual Network Configuration Schema"). Whether address
-// spaces and subnets fit together is left to the platform's operations.
+// Package netcfg reads a network configuration, NetworkConfig.netcfg: all virtual networks of a subscription,
+// with their DNS servers and the local network sites they are connected to (MSDN "Azure Virtual Network
+// Configuration Schema"). Whether address spaces and subnets fit together is left to the platform's operations.
 //
 // Files are taken as the platform exported them: with places for what isn't there, addresses with bits and zeros too
 // many, and parts that a lab doesn't build, for which there are notes.

@@ -77,7 +77,8 @@ func (c *NetworkConfiguration) note(at emu.Origin, format string, args ...any) {
 func (c *NetworkConfiguration) noteDifferences() {
 	for _, l := range c.LocalNetworkSites {
 		if l.VirtualNetworkSite != "" && l.VPNGatewayAddress.IsValid() && !lab.OfDatacenter(l.VPNGatewayAddress) {
-			c.note(l.Origin, "<VPNGatewayAddress> of local network site %.60q has no effect: it stands for the virtual network %.60q, whose gateway has an address of the lab's own",
+			c.note(l.Origin, "<VPNGatewayAddress> of local network site %.60q has no effect: it stands for the "+
+				"virtual network %.60q, whose gateway has an address of the lab's own",
 				l.Name, l.VirtualNetworkSite)
 		}
 	}
@@ -88,18 +89,21 @@ func (c *NetworkConfiguration) noteDifferences() {
 		}
 		if !v.CanHaveGateway() {
 			if len(g.Connections) > 0 || len(g.VPNClientAddressPool) > 0 {
-				c.note(g.Origin, "virtual network site %.60q has no subnet named %s, so that no gateway can be created in it: it isn't connected", v.Name, gatewaySubnet)
+				c.note(g.Origin, "virtual network site %.60q has no subnet named %s, so that no gateway can be "+
+					"created in it: it isn't connected", v.Name, gatewaySubnet)
 			}
 			continue
 		}
 		if len(g.VPNClientAddressPool) > 0 {
 			c.note(g.VPNClientAddressPool[0].Origin,
-				"the lab has no point-to-site clients: nobody connects to the virtual network site %.60q with an address of the pool", v.Name)
+				"the lab has no point-to-site clients: nobody connects to the virtual network site %.60q with an "+
+					"address of the pool", v.Name)
 		}
 		for _, connection := range g.Connections {
 			if connection.Type == Dedicated {
 				c.note(connection.Origin,
-					"the lab has no dedicated circuits (ExpressRoute): virtual network site %.60q isn't connected to local network site %.60q by one",
+					"the lab has no dedicated circuits (ExpressRoute): virtual network site %.60q isn't connected "+
+						"to local network site %.60q by one",
 					v.Name, connection.LocalNetworkSite)
 			}
 		}

@@ -35,7 +35,8 @@ const (
 // any will do. Containers may be empty, and a reference without a connection is one by IPsec.
 var schema = strictxml.Schema{Namespace: Namespace, Root: "NetworkConfiguration", Spec: spec{
 	Children: children{"VirtualNetworkConfiguration": maybe(spec{Children: children{
-		"Dns": maybe(spec{Children: children{"DnsServers": maybe(spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
+		"Dns": maybe(spec{Children: children{"DnsServers": maybe(
+			spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
 		"LocalNetworkSites": maybe(spec{Children: children{"LocalNetworkSite": many(spec{
 			Required: []string{"name"},
 			Children: children{"AddressSpace": one(addressSpace), "VPNGatewayAddress": maybe(blank)},
@@ -48,9 +49,10 @@ var virtualNetworkSite = spec{
 	Required: []string{"name"},
 	Optional: []string{"AffinityGroup", "Location"},
 	Children: children{
-		"Label":         maybe(blank),
-		"AddressSpace":  one(addressSpace),
-		"Subnets":       maybe(spec{Children: children{"Subnet": many(spec{Required: []string{"name"}, Children: children{"AddressPrefix": one(text)}})}}),
+		"Label":        maybe(blank),
+		"AddressSpace": one(addressSpace),
+		"Subnets": maybe(spec{Children: children{"Subnet": many(
+			spec{Required: []string{"name"}, Children: children{"AddressPrefix": one(text)}})}}),
 		"DnsServersRef": maybe(spec{Children: children{"DnsServerRef": many(named)}}),
 		"Gateway": maybe(spec{
 			Optional: []string{"profile"},
@@ -65,7 +67,8 @@ var virtualNetworkSite = spec{
 	},
 }
 
-// Read reads a network configuration. The error is of type strictxml.Errors and holds everything that is wrong with the file.
+// Read reads a network configuration. The error is of type strictxml.Errors and holds everything that is wrong
+// with the file.
 func Read(file string, data []byte) (*NetworkConfiguration, error) {
 	doc, err := strictxml.Read(file, data, schema)
 	if err != nil {
@@ -77,7 +80,8 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 	servers := body.Child("Dns").Child("DnsServers").All("DnsServer")
 	strictxml.Unique(servers, "name", "DNS server")
 	for _, e := range servers {
-		c.DNSServers = append(c.DNSServers, DNSServer{Name: e.Get("name"), Address: e.Address("IPAddress"), Origin: e.Origin})
+		c.DNSServers = append(c.DNSServers, DNSServer{Name: e.Get("name"), Address: e.Address("IPAddress"),
+			Origin: e.Origin})
 	}
 	local := body.Child("LocalNetworkSites").All("LocalNetworkSite")
 	strictxml.Unique(local, "name", "local network site")
@@ -166,7 +170,8 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 		e.Fail("Neither Affinity Group nor Location elemet is specified in virtual network site '%.60s'. "+
 			"Either Affinity Group or Location must be specified for every virtual network.", v.Name)
 	case v.AffinityGroup != "" && v.Location != "":
-		e.FailAt("Location", "virtual network site %.60q has both an affinity group and a location", v.Name).WithHint("keep one of the two")
+		e.FailAt("Location", "virtual network site %.60q has both an affinity group and a location", v.Name).
+			WithHint("keep one of the two")
 	}
 	subnets := e.Child("Subnets").All("Subnet")
 	strictxml.Unique(subnets, "name", "subnet")
@@ -179,7 +184,8 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 	for _, r := range refs {
 		mustExist(r, "DNS server", dns)
 		if i := slices.Index(dns, r.Get("name")); i >= 0 {
-			v.DNSServers = append(v.DNSServers, DNSServer{Name: dns[i], Address: c.DNSServers[i].Address, Origin: r.Origin})
+			v.DNSServers = append(v.DNSServers, DNSServer{Name: dns[i], Address: c.DNSServers[i].Address,
+				Origin: r.Origin})
 		}
 	}
 	v.Gateway = readGateway(e.Child("Gateway"), local)
@@ -191,7 +197,8 @@ func readGateway(e *element, local []string) *Gateway {
 		return nil
 	}
 	g := &Gateway{
-		Profile: e.Get("profile"), VPNClientAddressPool: readPrefixes(e.Child("VPNClientAddressPool").All("AddressPrefix")), Origin: e.Origin,
+		Profile: e.Get("profile"), VPNClientAddressPool: readPrefixes(e.Child("VPNClientAddressPool").
+				All("AddressPrefix")), Origin: e.Origin,
 	}
 	refs := e.Child("ConnectionsToLocalNetwork").All("LocalNetworkSiteRef")
 	strictxml.Unique(refs, "name", "reference to local network site")

@@ -78,10 +78,10 @@ type (
 	}
 )
 
-// WriteNetworkConfiguration writes virtual networks with their gateways, and local network sites, as a network configuration, which Read
-// reads back as the same networks: Get Network Configuration. A name server has no name in a lab and is called after its address. A
-// virtual network that a gateway connects to is written as a local network site that stands for it. The hosts of local network sites have
-// no place in the file.
+// WriteNetworkConfiguration writes virtual networks with their gateways, and local network sites, as a network
+// configuration, which Read reads back as the same networks: Get Network Configuration. A name server has no
+// name in a lab and is called after its address. A virtual network that a gateway connects to is written as a
+// local network site that stands for it. The hosts of local network sites have no place in the file.
 func WriteNetworkConfiguration(w io.Writer, networks []lab.VirtualNetwork, sites ...lab.LocalNetwork) error {
 	var d document
 	for _, s := range sites {

@@ -50,9 +50,10 @@ func TestWrite(t *testing.T) {
 	var b bytes.Buffer
 	err := WriteNetworkConfiguration(&b, []lab.VirtualNetwork{
 		{
-			Name: "SampleNetwork", AffinityGroup: "contacts-west", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
-			Subnets:    []lab.Subnet{{Name: "FrontEnd", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")}},
-			DNSServers: []netip.Addr{netip.MustParseAddr("10.0.2.20"), netip.MustParseAddr("10.0.2.20")},
+			Name: "SampleNetwork", AffinityGroup: "contacts-west",
+			AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+			Subnets:      []lab.Subnet{{Name: "FrontEnd", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")}},
+			DNSServers:   []netip.Addr{netip.MustParseAddr("10.0.2.20"), netip.MustParseAddr("10.0.2.20")},
 		},
 		{Name: "Other", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}},
 	})
@@ -139,10 +140,14 @@ func TestWriteGateways(t *testing.T) {
 	var b bytes.Buffer
 	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
 	err := WriteNetworkConfiguration(&b, []lab.VirtualNetwork{
-		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"), Gateway: &lab.VPNGateway{Address: netip.MustParseAddr("198.51.100.4"), Connections: []lab.GatewayConnection{toSite("hq"), toNetwork("East")}}},
-		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toNetwork("West")}}},
+		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"),
+			Gateway: &lab.VPNGateway{Address: netip.MustParseAddr("198.51.100.4"),
+				Connections: []lab.GatewayConnection{toSite("hq"), toNetwork("East")}}},
+		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"),
+			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toNetwork("West")}}},
 		{Name: "Alone", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{}},
-	}, lab.LocalNetwork{Name: "hq", AddressSpace: space("192.168.10.0/24"), VPNGatewayAddress: netip.MustParseAddr("203.0.113.10"), Hosts: []*lab.LocalHost{{Name: "desk"}}})
+	}, lab.LocalNetwork{Name: "hq", AddressSpace: space("192.168.10.0/24"),
+		VPNGatewayAddress: netip.MustParseAddr("203.0.113.10"), Hosts: []*lab.LocalHost{{Name: "desk"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,18 +173,23 @@ func TestWriteNames(t *testing.T) {
 		return []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: netip.MustParsePrefix(s)}}
 	}
 	networks := []lab.VirtualNetwork{
-		{Name: "Prod net", Location: "West US", AddressSpace: space("10.0.0.0/16"), Subnets: subnet("10.0.9.0/29"), Gateway: &lab.VPNGateway{
-			Address: netip.MustParseAddr("198.18.0.16"), Profile: "Small", ClientAddressPool: space("172.16.0.0/24"),
-			Connections: []lab.GatewayConnection{toNetwork("Dev"), toSite("dev"), {Name: "Prod net", To: lab.ToLocalNetwork, Dedicated: true}, toSite("Prod net")},
-		}},
-		{Name: "Dev", Location: "West US", AddressSpace: space("10.1.0.0/16"), Subnets: subnet("10.1.9.0/29"), Gateway: &lab.VPNGateway{
-			Address: netip.MustParseAddr("198.18.0.17"),
-		}},
+		{Name: "Prod net", Location: "West US", AddressSpace: space("10.0.0.0/16"), Subnets: subnet("10.0.9.0/29"),
+			Gateway: &lab.VPNGateway{
+				Address: netip.MustParseAddr("198.18.0.16"), Profile: "Small", ClientAddressPool: space("172.16.0.0/24"),
+				Connections: []lab.GatewayConnection{toNetwork("Dev"), toSite("dev"),
+					{Name: "Prod net", To: lab.ToLocalNetwork, Dedicated: true}, toSite("Prod net")},
+			}},
+		{Name: "Dev", Location: "West US", AddressSpace: space("10.1.0.0/16"), Subnets: subnet("10.1.9.0/29"),
+			Gateway: &lab.VPNGateway{
+				Address: netip.MustParseAddr("198.18.0.17"),
+			}},
 	}
 	var b bytes.Buffer
 	if err := WriteNetworkConfiguration(&b, networks,
-		lab.LocalNetwork{Name: "dev", AddressSpace: space("130.88.0.0/24"), VPNGatewayAddress: netip.MustParseAddr("8.20.30.40"), Address: netip.MustParseAddr("198.19.128.1")},
-		lab.LocalNetwork{Name: "Prod net", AddressSpace: space("192.168.0.0/24"), Address: netip.MustParseAddr("203.0.113.4")},
+		lab.LocalNetwork{Name: "dev", AddressSpace: space("130.88.0.0/24"),
+			VPNGatewayAddress: netip.MustParseAddr("8.20.30.40"), Address: netip.MustParseAddr("198.19.128.1")},
+		lab.LocalNetwork{Name: "Prod net", AddressSpace: space("192.168.0.0/24"),
+			Address: netip.MustParseAddr("203.0.113.4")},
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -192,31 +202,37 @@ func TestWriteNames(t *testing.T) {
 		sites = append(sites, fmt.Sprint(l.Name, " ", l.VPNGatewayAddress, " ", l.VirtualNetworkSite))
 	}
 	// One half of a pair of joined networks is one by the address of the other's gateway.
-	if diff := cmp.Diff([]string{"dev 8.20.30.40 ", "Prod net invalid IP ", "Dev-network 198.18.0.17 Dev"}, sites); diff != "" {
+	if diff := cmp.Diff([]string{"dev 8.20.30.40 ", "Prod net invalid IP ", "Dev-network 198.18.0.17 Dev"},
+		sites); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	want := &Gateway{Profile: "Small", VPNClientAddressPool: []Prefix{prefix("172.16.0.0/24")}, Connections: []Connection{
-		{LocalNetworkSite: "Dev-network", Type: IPsec}, {LocalNetworkSite: "dev", Type: IPsec},
-		{LocalNetworkSite: "Prod net", Type: Dedicated}, {LocalNetworkSite: "Prod net", Type: IPsec},
-	}}
+	want := &Gateway{Profile: "Small", VPNClientAddressPool: []Prefix{prefix("172.16.0.0/24")},
+		Connections: []Connection{
+			{LocalNetworkSite: "Dev-network", Type: IPsec}, {LocalNetworkSite: "dev", Type: IPsec},
+			{LocalNetworkSite: "Prod net", Type: Dedicated}, {LocalNetworkSite: "Prod net", Type: IPsec},
+		}}
 	if diff := cmp.Diff(want, c.VirtualNetworkSites[0].Gateway, ignore); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 }
 
-// TestPremisesWithTheAddressesOfANetwork holds that a site with a VPN device is read back as that, whatever network has its addresses, until the two
-// networks that it would join name each other.
+// TestPremisesWithTheAddressesOfANetwork holds that a site with a VPN device is read back as that, whatever
+// network has its addresses, until the two networks that it would join name each other.
 func TestPremisesWithTheAddressesOfANetwork(t *testing.T) {
 	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
 	networks := []lab.VirtualNetwork{
-		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"), Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("hq")}}},
-		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("office")}}},
+		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"),
+			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("hq")}}},
+		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"),
+			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("office")}}},
 	}
 	for _, tt := range []struct{ hq, stands string }{{"192.168.0.0/16", ""}, {"10.1.0.0/16", "West"}} {
 		var b bytes.Buffer
 		err := WriteNetworkConfiguration(&b, networks,
-			lab.LocalNetwork{Name: "office", AddressSpace: space("10.0.0.0/16"), VPNGatewayAddress: netip.MustParseAddr("203.0.113.6")},
-			lab.LocalNetwork{Name: "hq", AddressSpace: space(tt.hq), VPNGatewayAddress: netip.MustParseAddr("203.0.113.7")})
+			lab.LocalNetwork{Name: "office", AddressSpace: space("10.0.0.0/16"),
+				VPNGatewayAddress: netip.MustParseAddr("203.0.113.6")},
+			lab.LocalNetwork{Name: "hq", AddressSpace: space(tt.hq),
+				VPNGatewayAddress: netip.MustParseAddr("203.0.113.7")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,20 +249,23 @@ func TestPremisesWithTheAddressesOfANetwork(t *testing.T) {
 // network draws a virtual network; whether its prefixes fit together is of no interest here.
 func network(name string) *rapid.Generator[lab.VirtualNetwork] {
 	address := rapid.Custom(func(t *rapid.T) netip.Addr {
-		return netip.AddrFrom4([4]byte{10, rapid.Byte().Draw(t, "b"), rapid.Byte().Draw(t, "c"), rapid.Byte().Draw(t, "d")})
+		return netip.AddrFrom4([4]byte{10, rapid.Byte().Draw(t, "b"), rapid.Byte().Draw(t, "c"),
+			rapid.Byte().Draw(t, "d")})
 	})
 	prefixes := rapid.Custom(func(t *rapid.T) netip.Prefix {
 		return netip.PrefixFrom(address.Draw(t, "address"), rapid.IntRange(8, 29).Draw(t, "bits")).Masked()
 	})
 	return rapid.Custom(func(t *rapid.T) lab.VirtualNetwork {
-		n := lab.VirtualNetwork{Name: name, AddressSpace: rapid.SliceOfNDistinct(prefixes, 1, 3, rapid.ID).Draw(t, "address space")}
+		n := lab.VirtualNetwork{Name: name, AddressSpace: rapid.SliceOfNDistinct(prefixes, 1, 3, rapid.ID).
+			Draw(t, "address space")}
 		if rapid.Bool().Draw(t, "in a group") {
 			n.AffinityGroup = rapid.StringMatching(`[A-Za-z][A-Za-z0-9_-]{0,20}`).Draw(t, "group")
 		} else {
 			n.Location = rapid.SampledFrom(lab.Locations).Draw(t, "location")
 		}
 		for i := range rapid.IntRange(0, 3).Draw(t, "subnets") {
-			n.Subnets = append(n.Subnets, lab.Subnet{Name: fmt.Sprintf("subnet<&\"%d", i), AddressPrefix: prefixes.Draw(t, "subnet")})
+			n.Subnets = append(n.Subnets, lab.Subnet{Name: fmt.Sprintf("subnet<&\"%d", i),
+				AddressPrefix: prefixes.Draw(t, "subnet")})
 		}
 		n.DNSServers = rapid.SliceOfNDistinct(address, -1, 3, rapid.ID).Draw(t, "name servers")
 		return n
@@ -306,7 +325,8 @@ func (f *fullDisk) Write(p []byte) (int, error) {
 
 func TestWriteFails(t *testing.T) {
 	for room := range 200 {
-		if err := WriteNetworkConfiguration(&fullDisk{room}, nil); err == nil && room < 180 || err != nil && !strings.Contains(err.Error(), "no space left") {
+		if err := WriteNetworkConfiguration(&fullDisk{room}, nil); err == nil && room < 180 || err != nil &&
+			!strings.Contains(err.Error(), "no space left") {
 			t.Errorf("with room for %d bytes: %v", room, err)
 		}
 	}

@@ -62,7 +62,8 @@ func (s Schema) checkRoot(root *Element) bool {
 	case "":
 		root.Fail("<%s> has no namespace", root.Name).WithHint("add xmlns=%q", s.Namespace)
 	default:
-		root.Fail("<%s> is in the namespace %.200q", root.Name, root.namespace).WithHint("expected xmlns=%q", s.Namespace)
+		root.Fail("<%s> is in the namespace %.200q", root.Name, root.namespace).
+			WithHint("expected xmlns=%q", s.Namespace)
 	}
 	return false
 }
@@ -76,14 +77,16 @@ func (s Spec) check(e *Element, namespace string) {
 			continue
 		}
 		if _, twice := e.Attribute(name); twice {
-			e.document.Errors.Add(a.Origin, "attribute %.60q of <%.60s> is given twice, as %s too", a.Name, e.Name, name)
+			e.document.Errors.Add(a.Origin, "attribute %.60q of <%.60s> is given twice, as %s too", a.Name, e.Name,
+				name)
 		}
 		e.Attributes[i].Name = name
 	}
 	for _, a := range e.Attributes {
 		switch {
 		case !slices.Contains(known, a.Name):
-			e.document.Errors.Add(a.Origin, "<%s> has no attribute %.60q", e.Name, a.Name).Hint = suggestion(a.Name, known, "its attributes are")
+			e.document.Errors.Add(a.Origin, "<%s> has no attribute %.60q", e.Name, a.Name).
+				Hint = suggestion(a.Name, known, "its attributes are")
 		case strings.TrimSpace(a.Value) == "" && slices.Contains(s.Required, a.Name):
 			e.document.Errors.Add(a.Origin, "attribute %q of <%s> is empty", a.Name, e.Name)
 		}
@@ -120,7 +123,8 @@ func (s Spec) checkChildren(e *Element, namespace string) {
 		case c.namespace != namespace:
 			c.Fail("<%s> is in the namespace %.200q, expected %q", c.Name, c.namespace, namespace)
 		case child.Max > 0 && count[c.Name] > child.Max:
-			c.Fail("<%s> stands more than once in <%s>", c.Name, e.Name).WithHint("the first is at line %d", first[c.Name].Origin.Line)
+			c.Fail("<%s> stands more than once in <%s>", c.Name, e.Name).
+				WithHint("the first is at line %d", first[c.Name].Origin.Line)
 		default:
 			child.Spec.check(c, namespace)
 		}

@@ -1,6 +1,6 @@
-// Package strictxml reads the platform's XML documents: small, without document types or entities, each element and
-// attribute described beforehand. What the description doesn't know is an error, every error has its place, and all of them
-// are reported at once. What the values mean is left to the readers of the documents.
+// Package strictxml reads the platform's XML documents: small, without document types or entities, each element
+// and attribute described beforehand. What the description doesn't know is an error, every error has its place,
+// and all of them are reported at once. What the values mean is left to the readers of the documents.
 package strictxml
 
 import (
@@ -51,8 +51,9 @@ type Attribute struct {
 	Origin emu.Origin
 }
 
-// Read reads a document and checks it against its description. The error is about a file in which no tree of the wanted
-// root could be found; everything else is in the document's Errors, to which a reader adds what it finds wrong with the values.
+// Read reads a document and checks it against its description. The error is about a file in which no tree of
+// the wanted root could be found; everything else is in the document's Errors, to which a reader adds what it
+// finds wrong with the values.
 func Read(file string, data []byte, schema Schema) (*Document, error) {
 	d := &Document{}
 	p := parser{file: file, document: d}
@@ -149,7 +150,8 @@ func (p *parser) token(token xml.Token, start, end int64) bool {
 	case xml.ProcInst:
 		// Others are for programs that show documents, style sheets mostly.
 		if strings.EqualFold(t.Target, "xml") && start != 0 {
-			p.fail(start, "the XML declaration is not at the beginning of the file").WithHint("remove what stands before it")
+			p.fail(start, "the XML declaration is not at the beginning of the file").
+				WithHint("remove what stands before it")
 			return false
 		}
 	case xml.Directive:

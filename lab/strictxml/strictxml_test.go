@@ -13,9 +13,10 @@ var town = Schema{Namespace: "urn:town", Root: "Town", Spec: Spec{
 	Required: []string{"name"},
 	Optional: []string{"founded", "open", "size", "port"},
 	Children: map[string]Child{
-		"Mayor":  One(Named),
-		"Street": Many(Spec{Required: []string{"name"}, Children: map[string]Child{"House": AtLeastOne(Spec{Text: true})}}),
-		"Motto":  AtMostOne(Spec{Text: true}),
+		"Mayor": One(Named),
+		"Street": Many(Spec{Required: []string{"name"}, Children: map[string]Child{
+			"House": AtLeastOne(Spec{Text: true})}}),
+		"Motto": AtMostOne(Spec{Text: true}),
 	},
 	Spellings: map[string]string{"Founded": "founded"},
 	Explained: map[string]string{"Wall": "was torn down in 1850: write a <Street>"},
@@ -40,11 +41,15 @@ func TestRead(t *testing.T) {
 		"UTF-16LE without BOM":   inUTF16(strings.Replace(good, "utf-8", "utf-16", 1), binary.LittleEndian)[2:],
 		"UTF-16BE without BOM":   inUTF16(strings.Replace(good, "utf-8", "utf-16", 1), binary.BigEndian)[2:],
 		"UTF-8 that says UTF-16": []byte(strings.Replace(good, "utf-8", "utf-16", 1)),
-		"latin-1":                []byte(strings.NewReplacer("utf-8", "ISO-8859-1", "Ü", "\xdc", "Å", "\xc5").Replace(good)),
-		"windows-1252":           []byte(strings.NewReplacer("utf-8", "windows-1252", "Ü", "\xdc", "Å", "\xc5").Replace(good)),
-		"US-ASCII":               []byte(strings.NewReplacer("utf-8", "US-ASCII", "Ü", "&#220;", "Å on,", "&#xC5; on,", "name='&#220;rby", "name='&#220;rby").Replace(good)),
-		"instructions":           []byte(strings.Replace(good, "<!-- a town -->", "<?xml-stylesheet href='x.xsl'?>", 1)),
-		"instruction inside":     []byte(strings.Replace(good, "<!-- on -->", "<?mso x?>", 1)),
+		"latin-1": []byte(strings.NewReplacer("utf-8", "ISO-8859-1", "Ü", "\xdc", "Å", "\xc5").
+			Replace(good)),
+		"windows-1252": []byte(strings.NewReplacer("utf-8", "windows-1252", "Ü", "\xdc", "Å", "\xc5").
+			Replace(good)),
+		"US-ASCII": []byte(strings.NewReplacer("utf-8", "US-ASCII", "Ü", "&#220;", "Å on,", "&#xC5; on,",
+			"name='&#220;rby", "name='&#220;rby").Replace(good)),
+		"instructions": []byte(strings.Replace(good, "<!-- a town -->", "<?xml-stylesheet href='x.xsl'?>",
+			1)),
+		"instruction inside": []byte(strings.Replace(good, "<!-- on -->", "<?mso x?>", 1)),
 	} {
 		d, err := Read("town.xml", data, town)
 		if err != nil || d.Err() != nil {
@@ -91,40 +96,59 @@ func TestErrors(t *testing.T) {
 		return `<Town xmlns="urn:town" name="X"` + attributes + ">\n<Mayor name=\"A\"/>\n" + inside + "\n</Town>"
 	}
 	for name, c := range map[string]struct{ in, want string }{
-		"empty":             {"", `f:1:1: the file has no root element`},
-		"only a comment":    {"<!-- x -->", `f:1:1: the file has no root element`},
-		"not XML":           {"name: x", `f:1:1: text "name: x" stands outside the root element`},
-		"too large":         {strings.Repeat(" ", MaxSize+1), `f:1:1: the file has more than 1048576 bytes, which is the most`},
-		"latin-1":           {"<Town name='\xe5'>", `f:1:13: the file is not text in utf-8; save it as utf-8`},
-		"declared EBCDIC":   {`<?xml version="1.0" encoding="ibm037"?><Town/>`, `f:1:40: the file declares the encoding "ibm037": save it as utf-8`},
-		"half UTF-16":       {"\xff\xfe<", `f:1:1: the file is not text in utf-8; save it as utf-8`},
-		"doctype":           {"<!DOCTYPE x [<!ENTITY a 'b'>]>\n<Town/>", `f:1:1: document types and entities are not allowed; remove <!DOCTYPE x [<!ENTITY `},
-		"entity":            {wrap("", "<Motto>&a;</Motto>"), `f:3:11: this is not well-formed XML: invalid character entity &a;`},
-		"late declaration":  {"\n<?xml version='1.0'?><Town/>", `f:2:1: the XML declaration is not at the beginning of the file; remove what stands before it`},
-		"two roots":         {wrap("", "") + "\n<Town/>", `f:5:1: <Town> is a second root element`},
-		"cut off":           {`<Town xmlns="urn:town" name="X">`, `f:1:33: this is not well-formed XML: unexpected EOF`},
-		"not closed":        {"<Town>\n</Twon>", `f:2:8: this is not well-formed XML: element <Town> closed by </Twon>`},
-		"deep":              {strings.Repeat("<a>", MaxDepth+1), `f:1:97: elements are nested more than 32 deep`},
-		"wrong root":        {"<City/>", `f:1:1: the root element is <City>, expected <Town>`},
-		"no namespace":      {"<Town/>", `f:1:1: <Town> has no namespace; add xmlns="urn:town"`},
-		"wrong namespace":   {"<Town xmlns='urn:x'/>", `f:1:1: <Town> is in the namespace "urn:x"; expected xmlns="urn:town"`},
-		"child elsewhere":   {wrap("", "<Motto xmlns='urn:x'>a</Motto>"), `f:3:1: <Motto> is in the namespace "urn:x", expected "urn:town"`},
-		"unknown element":   {wrap("", "<Stret name='x'/>"), `f:3:1: <Stret> is not known in <Town>; did you mean "Street"?`},
-		"explained":         {wrap("", "<Wall x='y'/>"), `f:3:1: <Wall> was torn down in 1850: write a <Street>`},
-		"two spellings":     {wrap(" Founded='1' founded='2'", ""), `f:1:33: attribute "Founded" of <Town> is given twice, as founded too`},
-		"unlike any":        {wrap("", "<Elephant/>"), `f:3:1: <Elephant> is not known in <Town>; it may hold Mayor, Motto, Street`},
-		"nothing inside":    {wrap("", "<Motto>x<b/></Motto>"), `f:3:9: <b> is not known in <Motto>`},
-		"unknown attribute": {wrap(" fonded='1'", ""), `f:1:33: <Town> has no attribute "fonded"; did you mean "founded"?`},
-		"missing attribute": {wrap("", "<Street><House>1</House></Street>"), `f:3:1: <Street> lacks the attribute "name"`},
-		"empty attribute":   {wrap("", "<Street name=' '><House>1</House></Street>"), `f:3:9: attribute "name" of <Street> is empty`},
-		"twice attribute":   {wrap(" founded='1' founded='2'", ""), `f:1:45: attribute "founded" of <Town> is given twice`},
-		"twice element":     {wrap("", "<Mayor name='B'/>"), `f:3:1: <Mayor> stands more than once in <Town>; the first is at line 2`},
-		"missing element":   {`<Town xmlns="urn:town" name="X"/>`, `f:1:1: <Town> lacks the element <Mayor>`},
-		"missing house":     {wrap("", "<Street name='x'/>"), `f:3:1: <Street> lacks the element <House>`},
-		"text":              {wrap("", " hello"), `f:3:2: text "hello" is not expected in <Town>`},
-		"no text":           {wrap("", "<Motto/>"), `f:3:1: <Motto> is empty`},
-		"unbound prefix":    {wrap(" q:a='1'", ""), `f:1:33: the prefix "q" of attribute "a" is not bound to a namespace`},
-		"own prefix":        {wrap(" xmlns:q='urn:town' q:name='1'", ""), `f:1:52: attribute "name" of <Town> must be written without a prefix`},
+		"empty":          {"", `f:1:1: the file has no root element`},
+		"only a comment": {"<!-- x -->", `f:1:1: the file has no root element`},
+		"not XML":        {"name: x", `f:1:1: text "name: x" stands outside the root element`},
+		"too large": {strings.Repeat(" ", MaxSize+1),
+			`f:1:1: the file has more than 1048576 bytes, which is the most`},
+		"latin-1": {"<Town name='\xe5'>", `f:1:13: the file is not text in utf-8; save it as utf-8`},
+		"declared EBCDIC": {`<?xml version="1.0" encoding="ibm037"?><Town/>`,
+			`f:1:40: the file declares the encoding "ibm037": save it as utf-8`},
+		"half UTF-16": {"\xff\xfe<", `f:1:1: the file is not text in utf-8; save it as utf-8`},
+		"doctype": {"<!DOCTYPE x [<!ENTITY a 'b'>]>\n<Town/>",
+			`f:1:1: document types and entities are not allowed; remove <!DOCTYPE x [<!ENTITY `},
+		"entity": {wrap("", "<Motto>&a;</Motto>"),
+			`f:3:11: this is not well-formed XML: invalid character entity &a;`},
+		"late declaration": {"\n<?xml version='1.0'?><Town/>",
+			`f:2:1: the XML declaration is not at the beginning of the file; remove what stands before it`},
+		"two roots": {wrap("", "") + "\n<Town/>", `f:5:1: <Town> is a second root element`},
+		"cut off": {`<Town xmlns="urn:town" name="X">`,
+			`f:1:33: this is not well-formed XML: unexpected EOF`},
+		"not closed": {"<Town>\n</Twon>",
+			`f:2:8: this is not well-formed XML: element <Town> closed by </Twon>`},
+		"deep":         {strings.Repeat("<a>", MaxDepth+1), `f:1:97: elements are nested more than 32 deep`},
+		"wrong root":   {"<City/>", `f:1:1: the root element is <City>, expected <Town>`},
+		"no namespace": {"<Town/>", `f:1:1: <Town> has no namespace; add xmlns="urn:town"`},
+		"wrong namespace": {"<Town xmlns='urn:x'/>",
+			`f:1:1: <Town> is in the namespace "urn:x"; expected xmlns="urn:town"`},
+		"child elsewhere": {wrap("", "<Motto xmlns='urn:x'>a</Motto>"),
+			`f:3:1: <Motto> is in the namespace "urn:x", expected "urn:town"`},
+		"unknown element": {wrap("", "<Stret name='x'/>"),
+			`f:3:1: <Stret> is not known in <Town>; did you mean "Street"?`},
+		"explained": {wrap("", "<Wall x='y'/>"), `f:3:1: <Wall> was torn down in 1850: write a <Street>`},
+		"two spellings": {wrap(" Founded='1' founded='2'", ""),
+			`f:1:33: attribute "Founded" of <Town> is given twice, as founded too`},
+		"unlike any": {wrap("", "<Elephant/>"),
+			`f:3:1: <Elephant> is not known in <Town>; it may hold Mayor, Motto, Street`},
+		"nothing inside": {wrap("", "<Motto>x<b/></Motto>"), `f:3:9: <b> is not known in <Motto>`},
+		"unknown attribute": {wrap(" fonded='1'", ""),
+			`f:1:33: <Town> has no attribute "fonded"; did you mean "founded"?`},
+		"missing attribute": {wrap("", "<Street><House>1</House></Street>"),
+			`f:3:1: <Street> lacks the attribute "name"`},
+		"empty attribute": {wrap("", "<Street name=' '><House>1</House></Street>"),
+			`f:3:9: attribute "name" of <Street> is empty`},
+		"twice attribute": {wrap(" founded='1' founded='2'", ""),
+			`f:1:45: attribute "founded" of <Town> is given twice`},
+		"twice element": {wrap("", "<Mayor name='B'/>"),
+			`f:3:1: <Mayor> stands more than once in <Town>; the first is at line 2`},
+		"missing element": {`<Town xmlns="urn:town" name="X"/>`, `f:1:1: <Town> lacks the element <Mayor>`},
+		"missing house":   {wrap("", "<Street name='x'/>"), `f:3:1: <Street> lacks the element <House>`},
+		"text":            {wrap("", " hello"), `f:3:2: text "hello" is not expected in <Town>`},
+		"no text":         {wrap("", "<Motto/>"), `f:3:1: <Motto> is empty`},
+		"unbound prefix": {wrap(" q:a='1'", ""),
+			`f:1:33: the prefix "q" of attribute "a" is not bound to a namespace`},
+		"own prefix": {wrap(" xmlns:q='urn:town' q:name='1'", ""),
+			`f:1:52: attribute "name" of <Town> must be written without a prefix`},
 		"several": {"<Town xmlns='urn:town'><Motto/>\n<Street b='1'><House>1</House></Street></Town>", `f:1:1: <Town> lacks the attribute "name"
 f:1:1: <Town> lacks the element <Mayor>
 f:1:24: <Motto> is empty
@@ -154,7 +178,8 @@ func TestValues(t *testing.T) {
 		return d.Root, d
 	}
 	e, d := read(` port="80" open="true" size="small" founded="-5"`)
-	if e.Port("port") != 80 || !e.Bool("open", false) || e.OneOf("size", "large", "small", "large") != "small" || e.Int("founded", -10, 10, 0) != -5 || d.Err() != nil {
+	if e.Port("port") != 80 || !e.Bool("open", false) || e.OneOf("size", "large", "small", "large") != "small" ||
+		e.Int("founded", -10, 10, 0) != -5 || d.Err() != nil {
 		t.Error("good values were refused:", d.Err())
 	}
 	for text, want := range map[string]bool{"1": true, "0": false, " true ": true, "false": false} {
@@ -163,7 +188,8 @@ func TestValues(t *testing.T) {
 		}
 	}
 	e, d = read("")
-	if e.Port("port") != 0 || !e.Bool("open", true) || e.OneOf("size", "large", "small", "large") != "large" || e.Address("founded").IsValid() || d.Err() != nil {
+	if e.Port("port") != 0 || !e.Bool("open", true) || e.OneOf("size", "large", "small", "large") != "large" ||
+		e.Address("founded").IsValid() || d.Err() != nil {
 		t.Error("defaults:", d.Err())
 	}
 	for _, c := range []struct {
@@ -173,11 +199,16 @@ func TestValues(t *testing.T) {
 	}{
 		{` port="0"`, func(e *Element) { e.Port("port") }, `f:1:33: port is "0", expected a number from 1 to 65535`},
 		{` port="+8"`, func(e *Element) { e.Port("port") }, `f:1:33: port is "+8", expected a number from 1 to 65535`},
-		{` port="99999999999999999999"`, func(e *Element) { e.Port("port") }, `f:1:33: port is "99999999999999999999", expected a number from 1 to 65535`},
-		{` open="True"`, func(e *Element) { e.Bool("open", false) }, `f:1:33: open is "True", expected true or false; did you mean "true"?`},
-		{` size="smal"`, func(e *Element) { e.OneOf("size", "", "small", "medium", "large") }, `f:1:33: size is "smal", expected small, medium or large; did you mean "small"?`},
-		{` founded="10.0.0"`, func(e *Element) { e.Address("founded") }, `f:1:33: founded is "10.0.0", expected an IPv4 address`},
-		{` founded="::1"`, func(e *Element) { e.Address("founded") }, `f:1:33: founded is "::1", expected an IPv4 address`},
+		{` port="99999999999999999999"`, func(e *Element) { e.Port("port") },
+			`f:1:33: port is "99999999999999999999", expected a number from 1 to 65535`},
+		{` open="True"`, func(e *Element) { e.Bool("open", false) },
+			`f:1:33: open is "True", expected true or false; did you mean "true"?`},
+		{` size="smal"`, func(e *Element) { e.OneOf("size", "", "small", "medium", "large") },
+			`f:1:33: size is "smal", expected small, medium or large; did you mean "small"?`},
+		{` founded="10.0.0"`, func(e *Element) { e.Address("founded") },
+			`f:1:33: founded is "10.0.0", expected an IPv4 address`},
+		{` founded="::1"`, func(e *Element) { e.Address("founded") },
+			`f:1:33: founded is "::1", expected an IPv4 address`},
 	} {
 		e, d := read(c.attributes)
 		c.read(e)
@@ -194,22 +225,25 @@ func TestValues(t *testing.T) {
 // TestZeros holds that numbers of addresses may begin with zeros.
 func TestZeros(t *testing.T) {
 	for in, want := range map[string]string{
-		"10.9.0.00/16": "10.9.0.0/16", "010.009.000.000/08": "10.0.0.0/8", "10.1.2.3 / 32": "10.1.2.3/32", "10.0.0.11/8": "10.0.0.0/8", "000.0.0.0/0": "0.0.0.0/0",
-		"10.0.0.0": "", "10.0.0.0/": "", "/8": "", "10.0.0.0/33": "", "10..0.0/8": "", "0010.0.0.0/8": "", "fd00::/64": "", "10.0.0.0/8/8": "", "10.0.0.0x/8": "", "-1.0.0.0/8": "",
+		"10.9.0.00/16": "10.9.0.0/16", "010.009.000.000/08": "10.0.0.0/8", "10.1.2.3 / 32": "10.1.2.3/32",
+		"10.0.0.11/8": "10.0.0.0/8", "000.0.0.0/0": "0.0.0.0/0",
+		"10.0.0.0": "", "10.0.0.0/": "", "/8": "", "10.0.0.0/33": "", "10..0.0/8": "", "0010.0.0.0/8": "",
+		"fd00::/64": "", "10.0.0.0/8/8": "", "10.0.0.0x/8": "", "-1.0.0.0/8": "",
 	} {
 		if p, ok := ParsePrefix(in); ok != (want != "") || ok && p.String() != want {
 			t.Errorf("%s is %v %v, want %s", in, p, ok, want)
 		}
 	}
-	for in, want := range map[string]bool{"10.010.0.0/16": true, "010.0.0.1": true, "10.00.0.07/16": false, "10.0.0.0/08": false} {
+	for in, want := range map[string]bool{"10.010.0.0/16": true, "010.0.0.1": true, "10.00.0.07/16": false,
+		"10.0.0.0/08": false} {
 		if Octal(in) != want {
 			t.Errorf("Octal(%s) is %v", in, !want)
 		}
 	}
 }
 
-// TestLargeDocuments gives the reader the files that are worst for it: all are read, and their many errors told in few words. One that
-// takes minutes ends with go test's patience.
+// TestLargeDocuments gives the reader the files that are worst for it: all are read, and their many errors told
+// in few words. One that takes minutes ends with go test's patience.
 func TestLargeDocuments(t *testing.T) {
 	const n = MaxSize / 24
 	var attributes strings.Builder

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// text is the content of a file. Places are asked for in rising order nearly always, so it remembers the last one: a large
-// file of one line would take time without end otherwise.
+// text is the content of a file. Places are asked for in rising order nearly always, so it remembers the last
+// one: a large file of one line would take time without end otherwise.
 type text struct {
 	content      string
 	offset       int
@@ -38,8 +38,9 @@ func (t *text) position(offset int) (line, column int) {
 
 // singleByte are the encodings of one byte a character that documents are read in, by the names that they declare.
 var singleByte = map[string]*charmap.Charmap{
-	"iso-8859-1": charmap.ISO8859_1, "latin1": charmap.ISO8859_1, "latin-1": charmap.ISO8859_1, "iso_8859-1": charmap.ISO8859_1,
-	"cp1252": charmap.Windows1252, "koi8-r": charmap.KOI8R, "koi8-u": charmap.KOI8U,
+	"iso-8859-1": charmap.ISO8859_1, "latin1": charmap.ISO8859_1, "latin-1": charmap.ISO8859_1,
+	"iso_8859-1": charmap.ISO8859_1,
+	"cp1252":     charmap.Windows1252, "koi8-r": charmap.KOI8R, "koi8-u": charmap.KOI8U,
 	"iso-8859-2": charmap.ISO8859_2, "iso-8859-3": charmap.ISO8859_3, "iso-8859-4": charmap.ISO8859_4,
 	"iso-8859-5": charmap.ISO8859_5, "iso-8859-6": charmap.ISO8859_6, "iso-8859-7": charmap.ISO8859_7,
 	"iso-8859-8": charmap.ISO8859_8, "iso-8859-9": charmap.ISO8859_9, "iso-8859-13": charmap.ISO8859_13,

@@ -73,8 +73,8 @@ func (e *Element) Get(attribute string) string {
 	return strings.TrimSpace(a.Value)
 }
 
-// value finds an attribute whose value has to mean something. Without it, or where the description already made an error
-// of it being empty, there is nothing more to say.
+// value finds an attribute whose value has to mean something. Without it, or where the description already made
+// an error of it being empty, there is nothing more to say.
 func (e *Element) value(attribute string) (string, bool) {
 	v := e.Get(attribute)
 	return v, v != ""
@@ -157,7 +157,8 @@ func ParsePrefix(s string) (netip.Prefix, bool) {
 	if !ok {
 		return netip.Prefix{}, false
 	}
-	prefix, err := netip.ParsePrefix(withoutZeros(strings.TrimSpace(address)) + "/" + withoutZeros(strings.TrimSpace(bits)))
+	prefix, err := netip.ParsePrefix(withoutZeros(strings.TrimSpace(address)) + "/" +
+		withoutZeros(strings.TrimSpace(bits)))
 	if err != nil || !prefix.Addr().Is4() {
 		return netip.Prefix{}, false
 	}
@@ -184,8 +185,8 @@ func Octal(s string) bool {
 	})
 }
 
-// Unique makes an error of each element whose attribute has the same value as that of an earlier one. The platform's names
-// don't differ by case alone.
+// Unique makes an error of each element whose attribute has the same value as that of an earlier one. The
+// platform's names don't differ by case alone.
 func Unique(elements []*Element, attribute, what string) {
 	first := map[string]*Element{}
 	for _, e := range elements {
@@ -195,7 +196,8 @@ func Unique(elements []*Element, attribute, what string) {
 		}
 		key := strings.ToLower(v)
 		if before, taken := first[key]; taken {
-			e.FailAt(attribute, "%s %.60q is there already", what, v).WithHint("the first is at line %d", before.Origin.Line)
+			e.FailAt(attribute, "%s %.60q is there already", what, v).
+				WithHint("the first is at line %d", before.Origin.Line)
 			continue
 		}
 		first[key] = e
