@@ -42,29 +42,6 @@ func (p PortRange) String() string {
 	return fmt.Sprintf("%d:%d", p.First, p.Last)
 }
 
-// String gives the whole filter table as iptables-restore reads it and iptables-save prints it, without counters.
-func (f *Firewall) String() string {
-	var b strings.Builder
-	b.WriteString("*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n")
-	for _, l := range f.Lines() {
-		b.WriteString(l + "\n")
-	}
-	b.WriteString("COMMIT\n")
-	return b.String()
-}
-
-// Annotated is String with the place each rule comes from on a line before it.
-func (f *Firewall) Annotated() string {
-	text := f.String()
-	for _, r := range f.Rules {
-		if from := from(r.Origin); from != "" {
-			first := r.Lines()[0]
-			text = strings.Replace(text, "\n"+first+"\n", "\n"+strings.TrimSpace(from)+"\n"+first+"\n", 1)
-		}
-	}
-	return text
-}
-
 // Lines gives the rules of the INPUT chain as `iptables -S` prints them.
 func (f *Firewall) Lines() []string {
 	lines := []string{

@@ -1,9 +1,9 @@
 // Package emu is the emulator of a network on one Linux machine, seen as data.
 //
 // A [Network] says which network namespaces, links, addresses, routes, rule sets, name servers and services one lab
-// wants. It is plain data: the same lab gives the same Network everywhere, it can be printed, compared and tested
-// without root. The packages below emu make it real (emu/kernel), serve inside it (emu/dns, emu/listener,
-// emu/process) and ask it questions (emu/probe).
+// has. It is plain data: the same lab gives the same Network everywhere, and it can be compared (emu/diff), printed
+// (emu/text) and tested without root. The other packages below emu make it real (emu/kernel), serve inside it (emu/dns,
+// emu/listener, emu/process, …) and test who reaches whom in it (emu/probe).
 //
 // Nothing here or below knows what a cloud service is.
 package emu
@@ -125,6 +125,22 @@ type Route struct {
 	OnLink bool `json:"onLink,omitempty"`
 }
 
+// String gives the route as ip route prints it.
+func (r Route) String() string {
+	s := "route " + r.Destination.String()
+	if r.Destination.Bits() == 0 {
+		s = "route default"
+	}
+	if r.Gateway.IsValid() {
+		s += " via " + r.Gateway.String()
+	}
+	s += " dev " + r.Device
+	if r.OnLink {
+		s += " onlink"
+	}
+	return s
+}
+
 // Neighbor is a permanent entry of the neighbour table.
 type Neighbor struct {
 	Device  string     `json:"device"`
@@ -195,6 +211,17 @@ func (s Service) Same(o Service) bool {
 
 // BuiltIn says whether the emulator itself listens, rather than a program.
 func (s Service) BuiltIn() bool { return s.Command == "" }
+
+// String says what listens where.
+func (s Service) String() string {
+	switch {
+	case s.BuiltIn() && s.RemoteDesktop != "":
+		return fmt.Sprintf("service %d/%s: built-in remote desktop %s", s.Port, s.Protocol, s.RemoteDesktop)
+	case s.BuiltIn():
+		return fmt.Sprintf("service %d/%s: built-in listener", s.Port, s.Protocol)
+	}
+	return fmt.Sprintf("service %d/%s: %s", s.Port, s.Protocol, s.Command)
+}
 
 // HealthProbe asks again and again whether somebody serves: tcp by a handshake, http by a GET that must give status 200.
 type HealthProbe struct {

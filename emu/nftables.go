@@ -3,6 +3,7 @@ package emu
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 )
 
 // ProbeDSCP is the differentiated-services code point that the emulator's own probes set on their packets. Rules report a
@@ -151,6 +152,19 @@ func DropRules(id, comment string, origin Origin, matches ...Statement) []Rule {
 
 // Statement is one step of a rule: a match, or an action. String gives it in the language of nft.
 type Statement interface{ String() string }
+
+// EqualStatements reports whether two statements are the same.
+func EqualStatements(a, b Statement) bool {
+	switch a := a.(type) { // those with a slice, which == can't compare
+	case DNATByHash:
+		b, ok := b.(DNATByHash)
+		return ok && a.By == b.By && slices.Equal(a.To, b.To)
+	case SNATByHash:
+		b, ok := b.(SNATByHash)
+		return ok && a.By == b.By && slices.Equal(a.To, b.To)
+	}
+	return a == b
+}
 
 // Direction says which of a packet's two ends, or of a router's two interfaces, is meant.
 type Direction string

@@ -22,24 +22,6 @@ func CheckRules(n *Network) error {
 	return nil
 }
 
-// CheckChangedRules does so for the namespaces that a change touches.
-func CheckChangedRules(c *Change) error {
-	for _, s := range c.Added {
-		if err := s.CheckRules(); err != nil {
-			return err
-		}
-	}
-	for _, s := range c.Changed {
-		if s.Ruleset == nil && s.Switch == nil && s.Firewall == nil {
-			continue
-		}
-		if err := s.To.CheckRules(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // CheckRules returns an error where two rules of the namespace have one id and aren't a report with its drop, where a
 // report isn't directly followed by the drop of the same packets, or where an id doesn't fit into a report.
 func (s *Namespace) CheckRules() error {
@@ -125,7 +107,7 @@ func (r Rule) reportsWhatDrops(drop Rule) bool {
 	_, probe := r.Statements[n].(MatchProbe)
 	_, counts := drop.Statements[n].(Counter)
 	_, drops := drop.Statements[n+1].(Drop)
-	return probe && counts && drops && slices.EqualFunc(r.Statements[:n], drop.Statements[:n], equalStatements)
+	return probe && counts && drops && slices.EqualFunc(r.Statements[:n], drop.Statements[:n], EqualStatements)
 }
 
 // sameDecision reports whether two rules are parts of one: a rule for more addresses or ports than iptables matches at

@@ -104,8 +104,3 @@ func (e TunnelEnd) check(other TunnelEnd) error {
 	}
 	return nil
 }
-
-// line says what an end is, for the listing of its namespace.
-func (t Tunnel) line(own, other TunnelEnd) string {
-	return fmt.Sprintf("tunnel %s on %s, %s to %s of %s, for %s", t.ID, own.Device, own.Listen(), other.Listen(), other.Namespace, join(own.AllowedPrefixes))
-}

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/emu"
+	"vnetlab/emu/text"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
 )
@@ -40,7 +41,7 @@ them, each with the line of the lab file behind it. Nothing is started.`,
 				return a.stdout.json(planAnswer{network, notesOf(loaded.Notes)})
 			}
 			a.printNotes(loaded.Notes)
-			return network.Print(a.stdout)
+			return text.WriteNetwork(a.stdout, network)
 		},
 	}
 	realFlag(cmd, &withPrograms)

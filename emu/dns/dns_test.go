@@ -15,6 +15,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kernel"
 	"vnetlab/emu/kerneltest"
 )
@@ -166,7 +167,7 @@ func TestUpdateChangesAnswersAtOnce(t *testing.T) {
 	}
 	changed := network()
 	changed.PublicNames[0].Address = outside
-	there, back := emu.Changes(n, changed), emu.Changes(changed, n)
+	there, back := diff.Networks(n, changed), diff.Networks(changed, n)
 	s.Update(there)
 	for range 50 {
 		s.Update(back)
@@ -308,7 +309,7 @@ func TestStopAndStart(t *testing.T) {
 		}
 		next := *n
 		next.PublicNames = []emu.NameRecord{{Name: "contactsql.cloudapp.net", Address: netip.AddrFrom4([4]byte{198, 18, 2, byte(i)})}}
-		s.Update(emu.Changes(n, &next))
+		s.Update(diff.Networks(n, &next))
 		n = &next
 		if l, err = s.Listen(edge, []netip.Addr{platform}); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // names are all names of a network: every server of the network reads the same.
@@ -36,7 +37,7 @@ func newNames(network *emu.Network) *names {
 }
 
 // update makes the names those of the network that a change leads to.
-func (n *names) update(c *emu.Change) {
+func (n *names) update(c *diff.Change) {
 	for _, r := range c.RemovedNames {
 		n.public.remove(r)
 	}

@@ -13,6 +13,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kernel"
 )
 
@@ -42,7 +43,7 @@ func New(network *emu.Network) *Server {
 
 // Update makes the names those of the network that a change leads to, all at once, at every address the server listens on. The names were
 // those of the network that the change starts from. It costs what the change holds.
-func (s *Server) Update(c *emu.Change) {
+func (s *Server) Update(c *diff.Change) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	s.names.update(c)

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // What networks are drawn from: names that are above one another, and that are one name in another case.
@@ -97,12 +98,12 @@ func TestUpdateIsAsNew(t *testing.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "changes") {
 			before := answers(s)
 			next := drawNext(t, last)
-			s.Update(emu.Changes(last, next))
+			s.Update(diff.Networks(last, next))
 			if got, want := answers(s), answers(New(next)); !slices.Equal(got, want) {
 				t.Fatalf("got\n%s\nwant\n%s", got, want)
 			}
 			if rapid.Bool().Draw(t, "back") {
-				s.Update(emu.Changes(next, last))
+				s.Update(diff.Networks(next, last))
 				if !slices.Equal(answers(s), before) {
 					t.Fatal("a change that is taken back leaves another server")
 				}
@@ -132,7 +133,7 @@ func BenchmarkUpdate(b *testing.B) {
 			n.PublicNames = n.PublicNames[:hosts]
 			n.Namespaces = []*emu.Namespace{{Name: "edge", Kind: emu.Router, DNS: &emu.NameServer{Views: edge.Views[:hosts]}}}
 			s := New(n)
-			there, back := emu.Changes(n, more), emu.Changes(more, n)
+			there, back := diff.Networks(n, more), diff.Networks(more, n)
 			for b.Loop() {
 				s.Update(there)
 				s.Update(back)

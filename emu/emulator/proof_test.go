@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -31,7 +32,7 @@ func TestRuleIDsNameRules(t *testing.T) {
 	}
 	e := start(t, network(builtIn), Options{})
 	before := e.Network()
-	if _, err := e.Update(t.Context(), emu.Changes(before, twice())); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+	if _, err := e.Update(t.Context(), diff.Networks(before, twice())); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
 		t.Error(err)
 	}
 	if e.Network() != before {

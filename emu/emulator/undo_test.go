@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -97,7 +98,7 @@ func asBefore(t *testing.T, e *Emulator) {
 func TestUpdateThatFailsLeavesWhatAnswers(t *testing.T) {
 	e := start(t, balancedHosts(4, 1), Options{})
 	asBefore(t, e)
-	next := func(spoil func(edge, host *emu.Namespace)) *emu.Change {
+	next := func(spoil func(edge, host *emu.Namespace)) *diff.Change {
 		n := balancedHosts(4, 2)
 		n.PublicNames = append(n.PublicNames[:0], emu.NameRecord{Name: "new.example", Address: balanced})
 		edge, _ := n.Namespace(kerneltest.Edge)
@@ -107,7 +108,7 @@ func TestUpdateThatFailsLeavesWhatAnswers(t *testing.T) {
 		n.Links = slices.DeleteFunc(n.Links, func(l *emu.Link) bool { return l.B.Namespace == kerneltest.Host(0, 3) })
 		host, _ := n.Namespace(kerneltest.Host(0, 2))
 		spoil(edge, host)
-		return emu.Changes(e.Network(), n)
+		return diff.Networks(e.Network(), n)
 	}
 	for what, spoil := range map[string]func(edge, host *emu.Namespace){
 		"a rule that the kernel refuses": func(edge, _ *emu.Namespace) {
@@ -135,7 +136,7 @@ func TestUpdateThatFailsLeavesWhatAnswers(t *testing.T) {
 		})
 	}
 	good := next(func(_, _ *emu.Namespace) {})
-	back := emu.Changes(good.To, good.From)
+	back := diff.Networks(good.To, good.From)
 	done, err := e.Update(t.Context(), good)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +188,7 @@ func TestProbesDuringUpdates(t *testing.T) {
 	}
 	for range 5 {
 		for _, to := range []*emu.Network{many, few} {
-			if _, err := e.Update(t.Context(), emu.Changes(e.Network(), to)); err != nil {
+			if _, err := e.Update(t.Context(), diff.Networks(e.Network(), to)); err != nil {
 				t.Error(err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/listener"
 	"vnetlab/emu/probe"
 	"vnetlab/emu/process"
@@ -25,13 +26,13 @@ func (e *Emulator) updated(removed, added []*emu.Namespace, programs started) em
 // returns when the kernel has the new network and everything of it is started; programs may not listen yet. Either all of that happens, or the
 // network is again as it was and the error says why. Updates at the same time happen one after the other: of those that start from the same
 // network only the first can be made.
-func (e *Emulator) Update(ctx context.Context, c *emu.Change) (emu.Updated, error) {
+func (e *Emulator) Update(ctx context.Context, c *diff.Change) (emu.Updated, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
 	if c.From != e.Network() {
 		return emu.Updated{}, errors.New("the change starts from another network than the one that runs; nothing was changed")
 	}
-	if err := emu.CheckChangedRules(c); err != nil {
+	if err := c.CheckRules(); err != nil {
 		return emu.Updated{}, fmt.Errorf("%w; nothing was changed", err)
 	}
 	h := &hold{prober: e.prober}
@@ -43,7 +44,7 @@ func (e *Emulator) Update(ctx context.Context, c *emu.Change) (emu.Updated, erro
 		return e.updated(c.Removed, c.Added, programs), nil
 	}
 	// The end of the context may be what went wrong; going back must not end with it.
-	if _, backErr := e.move(context.WithoutCancel(ctx), emu.Changes(c.To, c.From), h); backErr != nil {
+	if _, backErr := e.move(context.WithoutCancel(ctx), diff.Networks(c.To, c.From), h); backErr != nil {
 		return emu.Updated{}, fmt.Errorf("%w; and it can't be made again as it was: %w; take the lab down and up again", err, backErr)
 	}
 	return emu.Updated{}, fmt.Errorf("%w; nothing was changed", err)
@@ -83,7 +84,7 @@ type turn struct{ from, to *emu.Namespace }
 // was broken off.
 //
 // It holds h while the kernel has neither network, and ends it when the kernel has that of c: after an error it is held still.
-func (e *Emulator) move(ctx context.Context, c *emu.Change, h *hold) (started, error) {
+func (e *Emulator) move(ctx context.Context, c *diff.Change, h *hold) (started, error) {
 	turns := turnsOf(c)
 	if err := e.leave(ctx, turns); err != nil {
 		return nil, err
@@ -114,7 +115,7 @@ func (e *Emulator) move(ctx context.Context, c *emu.Change, h *hold) (started, e
 	return e.openItems(ctx, turns, func() {})
 }
 
-func turnsOf(c *emu.Change) (turns []turn) {
+func turnsOf(c *diff.Change) (turns []turn) {
 	for _, s := range c.Removed {
 		turns = append(turns, turn{from: s})
 	}
@@ -130,7 +131,7 @@ func turnsOf(c *emu.Change) (turns []turn) {
 }
 
 // staying are the tunnels that no change touches.
-func staying(c *emu.Change) []emu.Tunnel {
+func staying(c *diff.Change) []emu.Tunnel {
 	return slices.DeleteFunc(slices.Clone(c.From.Tunnels), func(t emu.Tunnel) bool { return slices.ContainsFunc(c.RemovedTunnels, t.Equal) })
 }
 
@@ -179,7 +180,7 @@ func (e *Emulator) vacate(namespace string) error {
 }
 
 // refurnish tells what is in namespaces what those are now.
-func (e *Emulator) refurnish(c *emu.Change) {
+func (e *Emulator) refurnish(c *diff.Change) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, s := range slices.Concat(c.Removed, c.Added) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/emu/process"
 )
@@ -30,7 +31,7 @@ func hosts(n int) *emu.Network {
 func update(t *testing.T, e *Emulator, to *emu.Network) {
 	t.Helper()
 	began := time.Now()
-	started, err := e.Update(t.Context(), emu.Changes(e.Network(), to))
+	started, err := e.Update(t.Context(), diff.Networks(e.Network(), to))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,15 +161,15 @@ func TestUpdateIsRefusedWholly(t *testing.T) {
 	h.Services = append(h.Services, emu.Service{Name: "again", Port: kerneltest.Port, Protocol: emu.TCP})
 	bad.Namespaces = slices.DeleteFunc(bad.Namespaces, func(s *emu.Namespace) bool { return s.Name == kerneltest.Host(0, 1) })
 	bad.Links = slices.DeleteFunc(bad.Links, func(l *emu.Link) bool { return l.B.Namespace == kerneltest.Host(0, 1) })
-	if _, err := e.Update(t.Context(), emu.Changes(before, bad)); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+	if _, err := e.Update(t.Context(), diff.Networks(before, bad)); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
 		t.Errorf("two listeners share a port: %v", err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := e.Update(cancelled, emu.Changes(before, hosts(4))); err == nil {
+	if _, err := e.Update(cancelled, diff.Networks(before, hosts(4))); err == nil {
 		t.Error("a change is made after the end of its context")
 	}
-	if _, err := e.Update(t.Context(), emu.Changes(hosts(3), hosts(4))); err == nil || !strings.Contains(err.Error(), "another network") {
+	if _, err := e.Update(t.Context(), diff.Networks(hosts(3), hosts(4))); err == nil || !strings.Contains(err.Error(), "another network") {
 		t.Errorf("a change of another network: %v", err)
 	}
 	if e.Network() != before {

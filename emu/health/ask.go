@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vnetlab/emu/internal/nonblocking"
 	"vnetlab/emu/kernel"
-	"vnetlab/internal/nonblocking"
 )
 
 // ask asks the target once; nil is a good answer.

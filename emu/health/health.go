@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kernel"
 )
 
@@ -61,7 +62,7 @@ func (c *Checker) Set(network *emu.Network) {
 }
 
 // Update does so for the network that a change leads to, where the probes of the one that it starts from run. It costs what the change holds.
-func (c *Checker) Update(change *emu.Change) {
+func (c *Checker) Update(change *diff.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var gone []string

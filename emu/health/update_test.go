@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kernel"
 )
 
@@ -52,7 +53,7 @@ func TestUpdateIsAsSet(t *testing.T) {
 		for range rapid.IntRange(1, 5).Draw(t, "changes") {
 			before := [2]map[string]*runner{runners(changed), runners(set)}
 			next := drawNext(t, last)
-			changed.Update(emu.Changes(last, next))
+			changed.Update(diff.Networks(last, next))
 			set.Set(next)
 			got, want := runners(changed), runners(set)
 			if len(got) != len(want) {
@@ -85,7 +86,7 @@ func TestUpdateKeepsWhatIsKnown(t *testing.T) {
 	last := &emu.Network{}
 	update := func(kind emu.Kind, probes ...emu.HealthProbe) {
 		next := &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: kind, HealthProbes: probes}}}
-		b.Update(emu.Changes(last, next))
+		b.Update(diff.Networks(last, next))
 		last = next
 	}
 	update(emu.Router, p)
@@ -135,7 +136,7 @@ func BenchmarkUpdate(b *testing.B) {
 			c := New(nowhere, nil)
 			defer c.Close()
 			c.Set(n)
-			there, back := emu.Changes(n, more), emu.Changes(more, n)
+			there, back := diff.Networks(n, more), diff.Networks(more, n)
 			for b.Loop() {
 				c.Update(there)
 				c.Update(back)

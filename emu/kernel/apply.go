@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vnetlab/emu"
+	"vnetlab/emu/text"
 )
 
 // How much is done at once. Links and namespaces contend for one lock of the kernel, so that few are best. A load of iptables
@@ -41,7 +42,7 @@ func Apply(ctx context.Context, want *emu.Network, report func(done, total int))
 		firewalls.Go(func() error {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if err := a.restore.load(firewallCtx, p.ns, p.want.Firewall.String()); err != nil {
+			if err := a.restore.load(firewallCtx, p.ns, text.IPTables(p.want.Firewall)); err != nil {
 				return fmt.Errorf("guest firewall of %s: %w", p.want.Name, err)
 			}
 			a.step()

@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
+	"vnetlab/emu/text"
 )
 
 // sizes are the subnets, with hosts in each, of a small and a large network behind one router.
@@ -108,7 +110,7 @@ func BenchmarkUpdate(b *testing.B) {
 				for b.Loop() {
 					rest(b)
 					start := time.Now()
-					change := emu.Changes(from, to)
+					change := diff.Networks(from, to)
 					compare += time.Since(start)
 					if err := s.Update(context.Background(), change); err != nil {
 						b.Fatal(err)
@@ -116,7 +118,7 @@ func BenchmarkUpdate(b *testing.B) {
 					rest(b)
 					b.StopTimer()
 					start = time.Now()
-					if err := s.Update(context.Background(), emu.Changes(to, from)); err != nil {
+					if err := s.Update(context.Background(), diff.Networks(to, from)); err != nil {
 						b.Fatal(err)
 					}
 					back += time.Since(start)
@@ -226,7 +228,7 @@ func bareHost(s *State, w *stopwatch) error {
 	w.lap("veth-far", host.do(far.requests()...))
 	w.lap("veth-near", p.route.do(near.requests()...))
 	w.lap("active", waitActive(context.Background(), p.route, map[int]string{near.index: near.Name}))
-	w.lap("iptables-restore", r.load(context.Background(), n, kerneltest.NewHost("more", addr("10.0.0.1")).Firewall.String()))
+	w.lap("iptables-restore", r.load(context.Background(), n, text.IPTables(kerneltest.NewHost("more", addr("10.0.0.1")).Firewall)))
 	w.lap("delete", p.route.do(deleteLink(near.Name, near.index)))
 	w.lap("close-socket", host.close())
 	w.lap("close-namespace", n.Close())

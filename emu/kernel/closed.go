@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // From linux/netfilter/nfnetlink_conntrack.h.
@@ -55,7 +56,7 @@ type selection struct {
 }
 
 // selections of which each connection that is to be closed is in one.
-func selections(c emu.Closed) []selection {
+func selections(c diff.Closed) []selection {
 	switch {
 	case c.Machines.IsValid():
 		a := c.Machines.Addr()
@@ -87,7 +88,7 @@ func (u *update) closeConnections() error {
 }
 
 // closeConnections has the kernel forget connections.
-func (n *Namespace) closeConnections(closed []emu.Closed) error {
+func (n *Namespace) closeConnections(closed []diff.Closed) error {
 	var slowly flowFilter
 	for _, c := range closed {
 		if c.Machines.IsValid() && !c.Machines.IsSingleIP() {

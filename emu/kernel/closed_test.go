@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // track has a namespace know connections: the first packet of each, and the answer to it.
@@ -120,34 +121,34 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		closed []emu.Closed
+		closed []diff.Closed
 		ends   []string
 	}{
 		{"nothing", nil, nil},
-		{"nobody's", []emu.Closed{{Machines: prefix("10.0.0.9/32")}, {Address: addr("198.18.0.9")}}, nil},
+		{"nobody's", []diff.Closed{{Machines: prefix("10.0.0.9/32")}, {Address: addr("198.18.0.9")}}, nil},
 		{
-			"machine", []emu.Closed{{Machines: prefix("10.0.0.4/32")}},
+			"machine", []diff.Closed{{Machines: prefix("10.0.0.4/32")}},
 			both("to vm1 by the VIP", "to vm1 by the other VIP", "to vm2 itself"),
 		},
 		{
-			"VIP", []emu.Closed{{Address: vip}},
+			"VIP", []diff.Closed{{Address: vip}},
 			both("to vm1 by the VIP", "to vm2 by the VIP", "to another port", "from vm2"),
 		},
 		{
-			"port", []emu.Closed{{Address: vip, Protocol: emu.UDP, Port: 80}},
+			"port", []diff.Closed{{Address: vip, Protocol: emu.UDP, Port: 80}},
 			[]string{"to vm1 by the VIP udp", "to vm2 by the VIP udp"},
 		},
-		{"two ports", []emu.Closed{
+		{"two ports", []diff.Closed{
 			{Address: vip, Protocol: emu.UDP, Port: 80}, {Address: vip, Protocol: emu.TCP, Port: 81},
 		}, []string{
 			"to vm1 by the VIP udp", "to vm2 by the VIP udp", "to another port tcp",
 		}},
 		{
-			"member", []emu.Closed{{Address: vip, Protocol: emu.TCP, Port: 80, To: netip.AddrPortFrom(vm1, 8080)}},
+			"member", []diff.Closed{{Address: vip, Protocol: emu.TCP, Port: 80, To: netip.AddrPortFrom(vm1, 8080)}},
 			[]string{"to vm1 by the VIP tcp"},
 		},
-		{"tunnel", []emu.Closed{{Machines: prefix("192.168.0.0/16")}}, both("from a tunnel", "to a tunnel")},
-		{"tunnel and machine", []emu.Closed{
+		{"tunnel", []diff.Closed{{Machines: prefix("192.168.0.0/16")}}, both("from a tunnel", "to a tunnel")},
+		{"tunnel and machine", []diff.Closed{
 			{Machines: prefix("192.168.0.0/16")}, {Machines: prefix("10.0.0.4/32")},
 		}, both(
 			"from a tunnel", "to a tunnel", "to vm1 by the VIP", "to vm1 by the other VIP", "to vm2 itself",
@@ -207,7 +208,7 @@ func TestKernelForgetsBySelection(t *testing.T) {
 	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); err != nil {
 		t.Fatal(err)
 	}
-	all := selections(emu.Closed{Machines: netip.MustParsePrefix("10.0.0.4/32")})
+	all := selections(diff.Closed{Machines: netip.MustParsePrefix("10.0.0.4/32")})
 	left, err := n.forget(all)
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +231,7 @@ func BenchmarkClose(b *testing.B) {
 				})
 			}
 			for b.Loop() {
-				if err := n.closeConnections([]emu.Closed{{Machines: prefix("10.0.0.9/32")}}); err != nil {
+				if err := n.closeConnections([]diff.Closed{{Machines: prefix("10.0.0.9/32")}}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
+	"vnetlab/emu/text"
 )
 
 // everyRule is a firewall with each form of rule.
@@ -51,7 +52,7 @@ func TestFirewallEqualsIptables(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.program = program + "-restore"
-			if err := r.load(t.Context(), n, f.String()); err != nil {
+			if err := r.load(t.Context(), n, text.IPTables(f)); err != nil {
 				t.Fatal(err)
 			}
 			want := append([]string{"-P INPUT DROP"}, f.Lines()...)

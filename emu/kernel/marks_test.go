@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -63,7 +64,7 @@ func TestMarkMap(t *testing.T) {
 		{"one goes, one comes", network(mark(1, 0x1ff), mark(2, 0x100)), []bool{false, true, true}},
 		{"none", network(), []bool{false, false, false}},
 	} {
-		change := emu.Changes(from, tt.to)
+		change := diff.Networks(from, tt.to)
 		if err := s.Update(t.Context(), change); err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -63,7 +63,7 @@ func TestRepairMuch(t *testing.T) {
 			to.Links = append(to.Links, l)
 		}
 	}
-	if err := s.Update(t.Context(), emu.Changes(want, &to)); err != nil {
+	if err := s.Update(t.Context(), diff.Networks(want, &to)); err != nil {
 		t.Errorf("a change after the repair: %v", err)
 	}
 	if done, err := s.Repair(t.Context(), &to); err != nil || len(done.Repaired)+len(done.Left) > 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/nftables"
 
 	"vnetlab/emu"
+	"vnetlab/emu/text"
 )
 
 const (
@@ -103,7 +104,7 @@ func (r *repairRun) firewall(ctx context.Context, site *repairSite) error {
 	if err != nil {
 		return err
 	}
-	if err := restore.load(ctx, site.Namespace, site.spec.Firewall.String()); err != nil {
+	if err := restore.load(ctx, site.Namespace, text.IPTables(site.spec.Firewall)); err != nil {
 		return fmt.Errorf("guest firewall: %w", err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"vnetlab/emu"
+	"vnetlab/emu/text"
 )
 
 var (
@@ -112,7 +113,7 @@ func everySwitchStatement() *emu.Ruleset {
 func TestRulesetEqualsNft(t *testing.T) {
 	all := []*emu.Ruleset{everyStatement(), everySwitchStatement()}
 	byNft := empty(t, "nft")
-	run(t, byNft, all[0].String()+all[1].String(), "nft", "-f", "-")
+	run(t, byNft, text.NFTables(all[0])+text.NFTables(all[1]), "nft", "-f", "-")
 	ours := empty(t, "ours")
 	if err := ours.loadRulesets(all...); err != nil {
 		t.Fatal(err)

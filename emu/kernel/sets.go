@@ -9,6 +9,7 @@ import (
 	"github.com/google/nftables"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // The kinds of named sets and maps.
@@ -121,7 +122,7 @@ type setChange struct {
 }
 
 // setChanges gives the sets that differ, each with what differs.
-func setChanges(c *emu.RulesetChange) []setChange {
+func setChanges(c *diff.RulesetChange) []setChange {
 	all := changesOf(nil, c.Prefixes, prefixSet, bounds)
 	for i := range all {
 		s := &all[i]
@@ -137,7 +138,7 @@ func setChanges(c *emu.RulesetChange) []setChange {
 	return changesOf(all, c.Sockets, socketMap, func(e []emu.SocketMapElement) []nftables.SetElement { return converted(e, socketElement) })
 }
 
-func changesOf[E comparable](all []setChange, changes []emu.SetChange[E], kind nftables.Set, elements func([]E) []nftables.SetElement) []setChange {
+func changesOf[E comparable](all []setChange, changes []diff.SetChange[E], kind nftables.Set, elements func([]E) []nftables.SetElement) []setChange {
 	for _, c := range changes {
 		s := setChange{Set: kind, made: c.Made, gone: c.Gone}
 		s.Name = c.Name

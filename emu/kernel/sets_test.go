@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // What comes to and goes from the sets of one ruleset makes them those of another, also what the kernel keeps beside the elements.
@@ -21,7 +22,7 @@ func TestSetChanges(t *testing.T) {
 		if rapid.Bool().Draw(t, "another kind") {
 			to.Addresses, to.Marks = nil, []emu.MarkMap{{Name: to.Addresses[0].Name}}
 		}
-		change := emu.CompareRulesets(from, to)
+		change := diff.Rulesets(from, to)
 		if change == nil {
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -78,7 +79,7 @@ func TestSwitchChanges(t *testing.T) {
 	steps := []*emu.Network{guarded(-1), guarded(2), guarded(-1), none, guarded(0)}
 	s := apply(t, steps[0])
 	for i, to := range steps[1:] {
-		if err := s.Update(t.Context(), emu.Changes(steps[i], to)); err != nil {
+		if err := s.Update(t.Context(), diff.Networks(steps[i], to)); err != nil {
 			t.Fatal(err)
 		}
 		if d := differences(t, to, s); d != "" {
@@ -102,7 +103,7 @@ func TestWithoutSwitches(t *testing.T) {
 	next := guarded(1)
 	edge, _ := next.Namespace(kerneltest.Edge)
 	edge.Ruleset.Chains[0].Rules = nil
-	if err := s.Update(t.Context(), emu.Changes(want, next)); err != nil {
+	if err := s.Update(t.Context(), diff.Networks(want, next)); err != nil {
 		t.Error(err)
 	}
 	if d := differences(t, next, s); d != "" {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -75,7 +76,7 @@ func TestTimeoutPolicy(t *testing.T) {
 	update := func(seconds int) {
 		t.Helper()
 		to := network(seconds)
-		if err := s.Update(t.Context(), emu.Changes(from, to)); err != nil {
+		if err := s.Update(t.Context(), diff.Networks(from, to)); err != nil {
 			t.Fatal(err)
 		}
 		if got := differences(t, to, s); got != "" {

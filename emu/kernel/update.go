@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
+	"vnetlab/emu/text"
 )
 
 // Update changes the network that the kernel has into another one and touches only what differs, in a time that what stays has no part in.
@@ -20,7 +22,7 @@ import (
 // is gone, where both can be there at once.
 //
 // If something fails, or the context ends, what was done is undone. The error then says whether the network is as it was before.
-func (s *State) Update(ctx context.Context, change *emu.Change) error {
+func (s *State) Update(ctx context.Context, change *diff.Change) error {
 	s.updating.Lock()
 	defer s.updating.Unlock()
 	if change.IsEmpty() {
@@ -67,7 +69,7 @@ func withoutTunnels(all []Difference, tunnels []emu.Tunnel) []Difference {
 // update is one run of Update.
 type update struct {
 	state   *State
-	change  *emu.Change
+	change  *diff.Change
 	places  map[string]*place // that exist and are touched
 	added   []*place
 	fresh   map[string]*place // those, by name
@@ -212,7 +214,7 @@ func (u *update) create(ctx context.Context) error {
 	g.SetLimit(restorers)
 	for _, p := range guarded {
 		g.Go(func() error {
-			if err := r.load(ctx, p.ns, p.want.Firewall.String()); err != nil {
+			if err := r.load(ctx, p.ns, text.IPTables(p.want.Firewall)); err != nil {
 				return fmt.Errorf("guest firewall of %s: %w", p.want.Name, err)
 			}
 			return nil
@@ -231,9 +233,9 @@ func (u *update) rules(ctx context.Context) error {
 			if err := n.updateRulesets(all); err != nil {
 				return errors.Join(err, g.Wait())
 			}
-			var back []*emu.RulesetChange
+			var back []*diff.RulesetChange
 			for _, r := range all {
-				back = append(back, emu.CompareRulesets(r.To, r.From))
+				back = append(back, diff.Rulesets(r.To, r.From))
 			}
 			u.done(func(context.Context) error { return n.updateRulesets(back) })
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -171,9 +172,9 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 	if forwardedBefore[0] == 0 || translatedBefore[0] == 0 || admittedBefore[0] == 0 {
 		t.Fatal(forwardedBefore, translatedBefore, admittedBefore)
 	}
-	update := func(to *emu.Network) *emu.Change {
+	update := func(to *emu.Network) *diff.Change {
 		t.Helper()
-		change := emu.Changes(from, to)
+		change := diff.Networks(from, to)
 		if err := s.Update(t.Context(), change); err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +231,7 @@ func TestUpdateFailsWithTunnels(t *testing.T) {
 	from.Tunnels = []emu.Tunnel{{ID: "vpn", A: emu.TunnelEnd{Namespace: kerneltest.Edge, Device: "vpn0", AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/24")}}, B: emu.TunnelEnd{Namespace: kerneltest.Host(0, 0), Device: "vpn0"}}}
 	s := apply(t, from)
 	ruleset(to).Chains[1].Rules[0].Statements = []emu.Statement{emu.MatchPairSet{Set: "unknown"}}
-	if err := s.Update(t.Context(), emu.Changes(from, to)); err == nil || !strings.HasSuffix(err.Error(), "; the network is as before") {
+	if err := s.Update(t.Context(), diff.Networks(from, to)); err == nil || !strings.HasSuffix(err.Error(), "; the network is as before") {
 		t.Error(err)
 	}
 }
@@ -270,7 +271,7 @@ func TestUpdateLeavesNoDescriptor(t *testing.T) {
 	before := 0
 	for i := range 6 {
 		for _, step := range [][2]*emu.Network{{a, b}, {b, a}} {
-			if err := s.Update(t.Context(), emu.Changes(step[0], step[1])); err != nil {
+			if err := s.Update(t.Context(), diff.Networks(step[0], step[1])); err != nil {
 				t.Fatal(err)
 			}
 		}

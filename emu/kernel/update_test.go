@@ -15,7 +15,9 @@ import (
 	"pgregory.net/rapid"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
+	"vnetlab/emu/text"
 )
 
 // checks sets how many networks a property test draws.
@@ -192,16 +194,16 @@ func TestUpdateGivesWhatIsWanted(t *testing.T) {
 		defer s.Close()
 		for range 4 {
 			to := drawNetwork(rt)
-			change := emu.Changes(from, to)
+			change := diff.Networks(from, to)
 			if err := s.Update(t.Context(), change); err != nil {
-				rt.Fatalf("%v\n%s", err, change)
+				rt.Fatalf("%v\n%s", err, text.Change(change))
 			}
 			found, err := Diff(t.Context(), to, s)
 			if err != nil {
 				rt.Fatal(err)
 			}
 			if len(found) > 0 {
-				rt.Fatalf("%v\nafter\n%s", found, change)
+				rt.Fatalf("%v\nafter\n%s", found, text.Change(change))
 			}
 			from = to
 		}
@@ -274,20 +276,20 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			spoilt = *to
 			ctx = &ending{Context: context.Background(), after: rapid.IntRange(0, 30).Draw(rt, "steps")}
 		}
-		err = s.Update(ctx, emu.Changes(from, &spoilt))
+		err = s.Update(ctx, diff.Networks(from, &spoilt))
 		cancel()
 		if err == nil {
-			if ctx.Err() == nil && !emu.Changes(to, &spoilt).IsEmpty() {
+			if ctx.Err() == nil && !diff.Networks(to, &spoilt).IsEmpty() {
 				rt.Fatalf("%s: no error", kind)
 			}
 			from = &spoilt
 		} else if !strings.HasSuffix(err.Error(), "; the network is as before") {
-			rt.Fatalf("%v\n%s", err, emu.Changes(from, &spoilt))
+			rt.Fatalf("%v\n%s", err, text.Change(diff.Networks(from, &spoilt)))
 		}
 		if found, err := Diff(t.Context(), from, s); err != nil || len(found) > 0 {
 			rt.Fatal(found, err)
 		}
-		if err := s.Update(t.Context(), emu.Changes(from, to)); err != nil {
+		if err := s.Update(t.Context(), diff.Networks(from, to)); err != nil {
 			rt.Fatal("afterwards: ", err)
 		}
 		if found, err := Diff(t.Context(), to, s); err != nil || len(found) > 0 {

@@ -13,6 +13,8 @@ import (
 	"github.com/google/nftables"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
+	"vnetlab/emu/text"
 )
 
 const (
@@ -56,7 +58,7 @@ func (e *firewallEditor) load(ctx context.Context, f *emu.Firewall) error {
 	if err != nil {
 		return err
 	}
-	return r.load(ctx, e.Namespace, f.String())
+	return r.load(ctx, e.Namespace, text.IPTables(f))
 }
 
 // clear ends the firewall. Of the iptables that works by nftables no table is left, and so no trace; of the older one
@@ -152,14 +154,14 @@ func edits(from, to, actual []string) (inserts, deletes []placed) {
 	for i := range at {
 		at[i] = -1
 	}
-	for _, s := range emu.EditScript(from, actual) {
+	for _, s := range diff.Lines(from, actual) {
 		if s.Old >= 0 && s.New >= 0 {
 			at[s.Old] = s.New
 		}
 	}
 	next := 0                           // place in actual behind the rule before
 	shift := make([]int, len(actual)+1) // how many are inserted before each place of actual
-	for _, s := range emu.EditScript(from, to) {
+	for _, s := range diff.Lines(from, to) {
 		if s.Old >= 0 {
 			next = max(next, at[s.Old]+1)
 			continue
@@ -169,7 +171,7 @@ func edits(from, to, actual []string) (inserts, deletes []placed) {
 			shift[p]++
 		}
 	}
-	for _, s := range slices.Backward(emu.EditScript(from, to)) {
+	for _, s := range slices.Backward(diff.Lines(from, to)) {
 		if s.New < 0 && at[s.Old] >= 0 {
 			deletes = append(deletes, placed{at[s.Old] + shift[at[s.Old]] + 1, from[s.Old]})
 		}

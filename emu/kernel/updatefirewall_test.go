@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
 )
 
@@ -72,7 +73,7 @@ func TestUpdateOfAChangedFirewall(t *testing.T) {
 	to := kerneltest.Subnets(1, 1)
 	f := firewall(to, host.Name)
 	f.Rules = append([]emu.FirewallRule{{ID: "first", Drop: true, Protocol: "udp"}}, f.Rules[1:3]...)
-	if err := s.Update(t.Context(), emu.Changes(from, to)); err != nil {
+	if err := s.Update(t.Context(), diff.Networks(from, to)); err != nil {
 		t.Fatal(err)
 	}
 	var by []string

@@ -7,11 +7,12 @@ import (
 	"github.com/google/nftables"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // updateRulesets changes the tables of the namespace in one transaction, which happens wholly or not at all. A
 // table that comes may be one that the kernel has no kind for.
-func (n *Namespace) updateRulesets(all []*emu.RulesetChange) error {
+func (n *Namespace) updateRulesets(all []*diff.RulesetChange) error {
 	err := n.changeRulesets(all)
 	if err != nil && lacksSwitches(comingOf(all)) {
 		return n.changeRulesets(all)
@@ -19,8 +20,8 @@ func (n *Namespace) updateRulesets(all []*emu.RulesetChange) error {
 	return err
 }
 
-func (n *Namespace) changeRulesets(all []*emu.RulesetChange) error {
-	all = slices.DeleteFunc(slices.Clone(all), func(c *emu.RulesetChange) bool {
+func (n *Namespace) changeRulesets(all []*diff.RulesetChange) error {
+	all = slices.DeleteFunc(slices.Clone(all), func(c *diff.RulesetChange) bool {
 		return noSwitches.Load() && (isSwitch(c.From) || isSwitch(c.To))
 	})
 	t, err := newTransaction()
@@ -45,7 +46,7 @@ func (n *Namespace) changeRulesets(all []*emu.RulesetChange) error {
 	return fmt.Errorf("namespace %s: change the nftables table %s: %w", n.Name, to.Table, explainTimeouts(to, err))
 }
 
-func (n *Namespace) queueChange(conn *nftables.Conn, c *emu.RulesetChange) error {
+func (n *Namespace) queueChange(conn *nftables.Conn, c *diff.RulesetChange) error {
 	if c.From != nil && c.To != nil && c.From.Table == c.To.Table {
 		return n.changeRuleset(conn, c)
 	}
@@ -59,7 +60,7 @@ func (n *Namespace) queueChange(conn *nftables.Conn, c *emu.RulesetChange) error
 }
 
 // comingOf are the tables that there are afterwards.
-func comingOf(all []*emu.RulesetChange) (coming []*emu.Ruleset) {
+func comingOf(all []*diff.RulesetChange) (coming []*emu.Ruleset) {
 	for _, c := range all {
 		if c.To != nil {
 			coming = append(coming, c.To)
@@ -72,7 +73,7 @@ func comingOf(all []*emu.RulesetChange) (coming []*emu.Ruleset) {
 // comes: names can be used again at once, and nobody sees the time between.
 type rulesetChange struct {
 	*nftables.Conn
-	*emu.RulesetChange
+	*diff.RulesetChange
 	table *nftables.Table
 	// renewed are the timeout policies of the same name that differ. The kernel can't change one; so the rules that set it are renewed too.
 	renewed map[string]bool
@@ -80,7 +81,7 @@ type rulesetChange struct {
 	reader  func() (*nftables.Conn, error)
 }
 
-func (n *Namespace) changeRuleset(c *nftables.Conn, change *emu.RulesetChange) error {
+func (n *Namespace) changeRuleset(c *nftables.Conn, change *diff.RulesetChange) error {
 	var reader *nftables.Conn
 	r := &rulesetChange{Conn: c, RulesetChange: change, table: tableOf(change.To)}
 	r.reader = func() (*nftables.Conn, error) {
@@ -201,7 +202,7 @@ func (r *rulesetChange) texts(rules []emu.Rule, mark string) []string {
 
 // differing gives where two lists of rules begin to differ, and how many both end with alike.
 func (r *rulesetChange) differing(was, now []emu.Rule) (first, last int) {
-	same := func(a, b emu.Rule) bool { return emu.EqualRules(a, b) && !r.renews(a) }
+	same := func(a, b emu.Rule) bool { return diff.EqualRules(a, b) && !r.renews(a) }
 	for first < min(len(was), len(now)) && same(was[first], now[first]) {
 		first++
 	}
@@ -229,7 +230,7 @@ func (r *rulesetChange) edit(was, now *emu.Chain, add *additions) error {
 	}
 	first, last := r.differing(was.Rules, now.Rules)
 	wasRules, nowRules := was.Rules[first:len(was.Rules)-last], now.Rules[first:len(now.Rules)-last]
-	for _, e := range emu.EditScript(r.texts(wasRules, " old"), r.texts(nowRules, " new")) {
+	for _, e := range diff.Lines(r.texts(wasRules, " old"), r.texts(nowRules, " new")) {
 		switch {
 		case e.New < 0:
 			if err := r.DelRule(&nftables.Rule{Table: r.table, Chain: chain, Handle: handles[first+e.Old]}); err != nil {

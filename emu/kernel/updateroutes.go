@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // addBridges adds bridges, and addresses to bridges and the loopback. (Bridges of new namespaces are there already.)
@@ -29,10 +30,10 @@ func (p *planner) addBridges() {
 	}
 }
 
-func (p *planner) changeBridge(at *place, c emu.NamespaceChange, b emu.BridgeChange) {
+func (p *planner) changeBridge(at *place, c diff.NamespaceChange, b diff.BridgeChange) {
 	index := at.now(b.To.Name)
 	// What comes first here is undone last.
-	if bare(emu.BridgeChange{From: b.To, To: b.From}) {
+	if bare(diff.BridgeChange{From: b.To, To: b.From}) {
 		for _, r := range c.From.Routes {
 			if r.Device == b.From.Name {
 				undo := newRoute(r, index, create)
@@ -58,7 +59,7 @@ func (p *planner) changeBridge(at *place, c emu.NamespaceChange, b emu.BridgeCha
 }
 
 // oldNeighbors restores the neighbours of a bridge when what follows is undone.
-func oldNeighbors(at *place, c emu.NamespaceChange, bridge string) []op {
+func oldNeighbors(at *place, c diff.NamespaceChange, bridge string) []op {
 	var ops []op
 	for _, n := range c.From.Neighbors {
 		if n.Device == bridge {
@@ -110,17 +111,17 @@ func (p *planner) removeBridges(early bool) {
 
 // losesNeighbors says whether the kernel forgets the neighbours of the bridge: with its MAC address, and when it begins or ends to answer
 // ARP requests.
-func losesNeighbors(b emu.BridgeChange) bool {
+func losesNeighbors(b diff.BridgeChange) bool {
 	return b.From.MAC != b.To.MAC || (len(b.From.Addresses) == 0) != (len(b.To.Addresses) == 0)
 }
 
 // losesRoutes says whether the routes of a device end before others come.
-func (p *planner) losesRoutes(c emu.NamespaceChange, device string) bool {
-	return p.makesRoom[deviceAt{c.To.Name, device}] || slices.ContainsFunc(c.ChangedBridges, func(b emu.BridgeChange) bool { return b.To.Name == device && bare(b) })
+func (p *planner) losesRoutes(c diff.NamespaceChange, device string) bool {
+	return p.makesRoom[deviceAt{c.To.Name, device}] || slices.ContainsFunc(c.ChangedBridges, func(b diff.BridgeChange) bool { return b.To.Name == device && bare(b) })
 }
 
 // bare says whether a bridge loses its last address.
-func bare(b emu.BridgeChange) bool { return len(b.From.Addresses) > 0 && len(b.To.Addresses) == 0 }
+func bare(b diff.BridgeChange) bool { return len(b.From.Addresses) > 0 && len(b.To.Addresses) == 0 }
 
 // neighborKey is what two neighbours of a namespace can't share.
 type neighborKey struct {
@@ -173,7 +174,7 @@ func (p *planner) removeRoutes(early bool) {
 			}
 		}
 		for _, n := range c.RemovedNeighbors {
-			if slices.ContainsFunc(c.ChangedBridges, func(b emu.BridgeChange) bool { return b.To.Name == n.Device && losesNeighbors(b) }) {
+			if slices.ContainsFunc(c.ChangedBridges, func(b diff.BridgeChange) bool { return b.To.Name == n.Device && losesNeighbors(b) }) {
 				continue // lost already
 			}
 			if gone := p.makesRoom[deviceAt{c.To.Name, n.Device}]; gone == early && (gone || !addresses[keyOf(n)]) {
@@ -186,7 +187,7 @@ func (p *planner) removeRoutes(early bool) {
 // addRoutes adds neighbours and routes.
 func (p *planner) addRoutes() error {
 	for _, at := range p.added {
-		if err := p.addRoutesOf(at, emu.NamespaceChange{To: at.want, AddedRoutes: at.want.Routes, AddedNeighbors: at.want.Neighbors}); err != nil {
+		if err := p.addRoutesOf(at, diff.NamespaceChange{To: at.want, AddedRoutes: at.want.Routes, AddedNeighbors: at.want.Neighbors}); err != nil {
 			return err
 		}
 	}
@@ -198,7 +199,7 @@ func (p *planner) addRoutes() error {
 	return nil
 }
 
-func (p *planner) addRoutesOf(at *place, c emu.NamespaceChange) error {
+func (p *planner) addRoutesOf(at *place, c diff.NamespaceChange) error {
 	neighbors, routes := map[neighborKey]emu.Neighbor{}, map[netip.Prefix]emu.Route{} // whose place is taken
 	for _, n := range c.RemovedNeighbors {
 		if !p.makesRoom[deviceAt{c.To.Name, n.Device}] {

@@ -11,7 +11,9 @@ import (
 	"pgregory.net/rapid"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kerneltest"
+	"vnetlab/emu/text"
 )
 
 // drawLeaves draws links from the first bridge of a namespace to bridges of their own.
@@ -112,9 +114,9 @@ func TestStationsChangeWhileOthersTalk(t *testing.T) {
 		{"those that came go", []string{"main", "main", "leaf0", "leaf0", "leaf1", "leaf1"}, [][2]int{{3, 0}, {5, 0}}},
 	} {
 		to, hosts := leafNetworkOf(tt.bridges...)
-		change := emu.Changes(from, to)
+		change := diff.Networks(from, to)
 		if len(change.ChangedPorts) == 0 {
-			t.Fatal(change)
+			t.Fatal(text.Change(change))
 		}
 		stop, stopped := make(chan struct{}), make(chan error)
 		for _, c := range all {

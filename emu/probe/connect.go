@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
-	"vnetlab/internal/nonblocking"
+	"vnetlab/emu/internal/nonblocking"
 )
 
 // connection is an accepted connection of a probe. Close resets it, so that neither end and no router on the way keeps

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // packet is what a report carries of the packet that was dropped.
@@ -185,7 +186,7 @@ func (t *topology) translatesSources(c *emu.Chain, n change) {
 }
 
 // translatesByMaps notes what the address maps of a router make of source addresses.
-func (t *topology) translatesByMaps(maps []emu.SetChange[emu.AddressMapElement]) {
+func (t *topology) translatesByMaps(maps []diff.SetChange[emu.AddressMapElement]) {
 	for _, m := range maps {
 		for _, e := range m.Removed {
 			note(t.sources, e.Key, e.Value, netip.Addr.Compare, remove)

@@ -30,6 +30,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/dns"
 	"vnetlab/emu/kernel"
 )
@@ -68,7 +69,7 @@ func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)
 
 // Update tells the prober of a change of the network that it knows, after the kernel has made it. A probe that is under way may see what
 // was before, what is now, or some of both. It costs what the change holds.
-func (p *Prober) Update(c *emu.Change) {
+func (p *Prober) Update(c *diff.Change) {
 	p.mu.Lock()
 	p.topology.update(c)
 	p.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/dns"
 	"vnetlab/emu/kernel"
 )
@@ -258,7 +259,7 @@ func TestListenerThatDoesNotAnswer(t *testing.T) {
 	s, _ := next.Namespace("web2")
 	s.Services = append(s.Services, tcp(2000))
 	state, p := start(t, n)
-	p.Update(emu.Changes(n, next))
+	p.Update(diff.Networks(n, next))
 	p.AnswerLimit = 50 * time.Millisecond
 	plainListener(t, namespace(t, state, "web2"), 2000)
 	l, err := namespace(t, state, "web2").ListenTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), 2001))
@@ -324,6 +325,6 @@ func TestReportsAreHeardAfterChange(t *testing.T) {
 	}
 	blocked()
 	current, _ = start(t, n)
-	p.Update(&emu.Change{From: n, To: n, Removed: n.Namespaces, RemovedLinks: n.Links, Added: n.Namespaces, AddedLinks: n.Links})
+	p.Update(&diff.Change{From: n, To: n, Removed: n.Namespaces, RemovedLinks: n.Links, Added: n.Namespaces, AddedLinks: n.Links})
 	blocked()
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 )
 
 // topology is what a network says about where a connection may arrive: the addresses of its namespaces and the translations
@@ -65,12 +66,12 @@ func newTopology(n *emu.Network) *topology {
 		cables:     make(map[device]emu.LinkEnd, 2*len(n.Links)), sourceChains: make(map[string][]*emu.Chain), sourceChoosers: make(map[string]int),
 		unheard: make(map[string]int),
 	}
-	t.update(&emu.Change{To: n, Added: n.Namespaces, AddedLinks: n.Links})
+	t.update(&diff.Change{To: n, Added: n.Namespaces, AddedLinks: n.Links})
 	return t
 }
 
 // update makes the topology that of the network that a change leads to.
-func (t *topology) update(c *emu.Change) {
+func (t *topology) update(c *diff.Change) {
 	t.network, t.specs = c.To, new(sync.Map)
 	t.changes++
 	for _, l := range c.RemovedLinks {
@@ -78,7 +79,7 @@ func (t *topology) update(c *emu.Change) {
 	}
 	for _, s := range c.Removed {
 		t.addresses(s.Name, s.Loopback, s.Bridges, remove)
-		t.ruleset(s.Name, emu.CompareRulesets(s.Ruleset, nil))
+		t.ruleset(s.Name, diff.Rulesets(s.Ruleset, nil))
 		delete(t.namespaces, s.Name)
 		delete(t.unheard, s.Name)
 	}
@@ -87,7 +88,7 @@ func (t *topology) update(c *emu.Change) {
 	}
 	for _, s := range c.Added {
 		t.addresses(s.Name, s.Loopback, s.Bridges, add)
-		t.ruleset(s.Name, emu.CompareRulesets(nil, s.Ruleset))
+		t.ruleset(s.Name, diff.Rulesets(nil, s.Ruleset))
 		t.namespaces[s.Name] = s
 		if s.Ruleset != nil {
 			t.unheard[s.Name] = t.changes
@@ -98,7 +99,7 @@ func (t *topology) update(c *emu.Change) {
 	}
 }
 
-func (t *topology) changeNamespace(c emu.NamespaceChange) {
+func (t *topology) changeNamespace(c diff.NamespaceChange) {
 	name := c.To.Name
 	t.namespaces[name] = c.To
 	t.addresses(name, c.RemovedLoopback, c.RemovedBridges, remove)
@@ -178,7 +179,7 @@ func (t *topology) join(a, b string, n change) {
 }
 
 // ruleset notes where the socket maps and the base chains of a router lead.
-func (t *topology) ruleset(router string, c *emu.RulesetChange) {
+func (t *topology) ruleset(router string, c *diff.RulesetChange) {
 	if c == nil {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/dns"
 	"vnetlab/emu/kernel"
 )
@@ -212,7 +213,7 @@ func TestRuleOfAnOpenPortChanges(t *testing.T) {
 	next := udpFabric()
 	s, _ := next.Namespace("sql1")
 	s.Firewall.Rules = s.Firewall.Rules[:len(s.Firewall.Rules)-1]
-	change := emu.Changes(n, next)
+	change := diff.Networks(n, next)
 	if err := state.Update(t.Context(), change); err != nil {
 		t.Fatal(err)
 	}

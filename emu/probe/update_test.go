@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/kernel"
 )
 
@@ -76,7 +77,7 @@ func TestUpdateIsAsNew(t *testing.T) {
 				got.heard(name, got.unheard[name])
 			}
 			unheard := maps.Clone(got.unheard)
-			got.update(emu.Changes(last, next))
+			got.update(diff.Networks(last, next))
 			checkAsNew(t, got, newTopology(next))
 			for _, s := range next.Namespaces {
 				was, there := last.Namespace(s.Name)
@@ -87,7 +88,7 @@ func TestUpdateIsAsNew(t *testing.T) {
 				}
 			}
 			if rapid.Bool().Draw(t, "back") {
-				got.update(emu.Changes(next, last))
+				got.update(diff.Networks(next, last))
 				checkAsNew(t, got, newTopology(last))
 				continue
 			}
@@ -101,7 +102,7 @@ func TestHeardTooLate(t *testing.T) {
 	n := fabric()
 	topology := newTopology(n)
 	since := topology.allUnheard()
-	again := &emu.Change{From: n, To: n, Removed: n.Namespaces, RemovedLinks: n.Links, Added: n.Namespaces, AddedLinks: n.Links}
+	again := &diff.Change{From: n, To: n, Removed: n.Namespaces, RemovedLinks: n.Links, Added: n.Namespaces, AddedLinks: n.Links}
 	topology.update(again)
 	for name, at := range since {
 		topology.heard(name, at)
@@ -115,7 +116,7 @@ func TestHeardTooLate(t *testing.T) {
 func TestUpdateWhileProbing(t *testing.T) {
 	n, none := fabric(), &emu.Network{}
 	p := New(n, func(string) (*kernel.Namespace, bool) { return nil, false })
-	there, back := emu.Changes(none, n), emu.Changes(n, none)
+	there, back := diff.Networks(none, n), diff.Networks(n, none)
 	done := make(chan struct{})
 	var asking sync.WaitGroup
 	for range 4 {
@@ -168,7 +169,7 @@ func BenchmarkUpdate(b *testing.B) {
 			before := &emu.Network{Namespaces: slices.Clone(n.Namespaces), Links: n.Links}
 			before.Namespaces[slices.Index(n.Namespaces, edge)] = &less
 			p := New(before, func(string) (*kernel.Namespace, bool) { return nil, false })
-			there, back := emu.Changes(before, n), emu.Changes(n, before)
+			there, back := diff.Networks(before, n), diff.Networks(n, before)
 			for b.Loop() {
 				p.Update(there)
 				p.Update(back)

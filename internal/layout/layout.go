@@ -5,5 +5,5 @@
 //
 //	cmd -> scenarios, lab/live -> lab -> emu
 //
-// Of emu, lab uses the data types alone; only lab/live knows a lab and an emulator at once.
+// Of emu, lab uses only the data: emu itself, emu/diff and emu/text. Only lab/live knows a lab and an emulator at once.
 package layout

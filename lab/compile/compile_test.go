@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"vnetlab/emu"
+	"vnetlab/emu/text"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
@@ -23,15 +24,15 @@ var update = flag.Bool("update", false, "write the golden files")
 func TestGolden(t *testing.T) {
 	network := compile.Network(labtest.Everything(t))
 	network.Sort()
-	var text bytes.Buffer
-	if err := network.Print(&text); err != nil {
+	var listing bytes.Buffer
+	if err := text.WriteNetwork(&listing, network); err != nil {
 		t.Fatal(err)
 	}
 	data, err := json.MarshalIndent(network, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareGolden(t, "everything.txt", text.Bytes())
+	compareGolden(t, "everything.txt", listing.Bytes())
 	compareGolden(t, "everything.json", append(data, '\n'))
 }
 
@@ -55,7 +56,7 @@ func compareGolden(t *testing.T, name string, got []byte) {
 func TestSameLabSameBytes(t *testing.T) {
 	print := func() string {
 		var b bytes.Buffer
-		if err := compile.Network(labtest.Everything(t)).Print(&b); err != nil {
+		if err := text.WriteNetwork(&b, compile.Network(labtest.Everything(t))); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()

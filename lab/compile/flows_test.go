@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
+	"vnetlab/emu/text"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
@@ -36,8 +38,8 @@ func TestSwitchRules(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s lets in %q, want %q", namespace, got, want)
 		}
-		if text := r.String(); strings.Contains(text, "up-") {
-			t.Errorf("%s has no leaf, but lets in what comes from one:\n%s", namespace, text)
+		if rules := text.NFTables(r); strings.Contains(rules, "up-") {
+			t.Errorf("%s has no leaf, but lets in what comes from one:\n%s", namespace, rules)
 		}
 		for _, id := range []string{rules.SpoofedSource, rules.SpoofedARP, rules.NotIPv4} {
 			if ref, ok := network.Rule(namespace, id); !ok || ref.Text == "" {
@@ -141,7 +143,7 @@ func TestClosedByOperations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			closed := emu.Changes(before.Network, before.Next(next).Network).Closed()
+			closed := diff.Networks(before.Network, before.Next(next).Network).Closed()
 			var got []string
 			for _, c := range closed["edge.Net"] {
 				got = append(got, c.String())
@@ -159,7 +161,7 @@ func TestClosedByOperations(t *testing.T) {
 	}
 	sick := l.Clone()
 	sick.SetHealth("web1/udp", false)
-	if closed := emu.Changes(compile.Network(l), compile.Network(sick)).Closed(); len(closed) > 0 {
+	if closed := diff.Networks(compile.Network(l), compile.Network(sick)).Closed(); len(closed) > 0 {
 		t.Errorf("a probe that fails closes %v", closed)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
+	"vnetlab/emu/text"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
@@ -40,7 +42,7 @@ func TestNextIsLikeAFreshCompilation(t *testing.T) {
 				}
 			}
 			was := c.Network
-			before := fmt.Sprint(emu.Changes(&emu.Network{}, was))
+			before := text.Change(diff.Networks(&emu.Network{}, was))
 			l, c = next, c.Next(next)
 			fresh := compile.Network(l)
 			if err := emu.CheckRules(fresh); err != nil {
@@ -49,10 +51,10 @@ func TestNextIsLikeAFreshCompilation(t *testing.T) {
 			if diff := cmp.Diff(fresh, c.Network, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{})); diff != "" {
 				rt.Fatalf("after %s: -fresh +next\n%s", o, diff)
 			}
-			if change := emu.Changes(c.Network, fresh); !change.IsEmpty() {
-				rt.Fatalf("after %s a fresh compilation is another network:\n%s", o, change)
+			if change := diff.Networks(c.Network, fresh); !change.IsEmpty() {
+				rt.Fatalf("after %s a fresh compilation is another network:\n%s", o, text.Change(change))
 			}
-			if fmt.Sprint(emu.Changes(&emu.Network{}, was)) != before {
+			if text.Change(diff.Networks(&emu.Network{}, was)) != before {
 				rt.Fatalf("%s changed the network before", o)
 			}
 		}
@@ -122,7 +124,7 @@ func BenchmarkNext(b *testing.B) {
 		b.Run(fmt.Sprintf("compare/%d", instances), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				emu.Changes(c.Network, now.Network)
+				diff.Networks(c.Network, now.Network)
 			}
 		})
 	}

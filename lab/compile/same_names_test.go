@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
@@ -57,7 +58,7 @@ func TestSameNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range emu.Changes(compile.Network(l), compile.Network(swapped)).Changed {
+	for _, n := range diff.Networks(compile.Network(l), compile.Network(swapped)).Changed {
 		if n.Ruleset != nil && len(n.Ruleset.Chains) > 0 {
 			t.Errorf("a swap changes %d chains of %s", len(n.Ruleset.Chains), n.To.Name)
 		}

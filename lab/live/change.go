@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/lab"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labfile"
@@ -57,11 +58,11 @@ func (s *server) changeReading(
 		return emu.Updated{}, err
 	}
 	now := old.next(l, file)
-	change := emu.Changes(old.network(), now.network())
+	change := diff.Networks(old.network(), now.network())
 	ended, begun := questions(change)
 	if forgotten := forgetHealth(l, ended, begun); forgotten != l { // who serves differs then, not what is asked
 		now = old.next(forgotten, file)
-		change = emu.Changes(old.network(), now.network())
+		change = diff.Networks(old.network(), now.network())
 	}
 	if read != nil {
 		now.read = read
@@ -82,7 +83,7 @@ func (s *server) changeReading(
 }
 
 // replace changes the packets. Who asks packets meanwhile can know by generation that they changed under the question.
-func (s *server) replace(now *state, change *emu.Change) (emu.Updated, error) {
+func (s *server) replace(now *state, change *diff.Change) (emu.Updated, error) {
 	s.packets.Lock()
 	defer s.packets.Unlock()
 	s.generation.Add(1)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
@@ -145,7 +146,7 @@ func (w *flowLab) do(operations ...lab.Operation) {
 func (w *flowLab) become(next *lab.Lab) {
 	w.t.Helper()
 	compiled := w.compiled.Next(next)
-	change := emu.Changes(w.compiled.Network, compiled.Network)
+	change := diff.Networks(w.compiled.Network, compiled.Network)
 	for _, n := range change.Removed {
 		if s := w.servers[n.Name]; s != nil {
 			s.stop()

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/lab"
 	"vnetlab/lab/labfile"
 )
 
 // questions gives the health probes that a change ends, by their ids, and the ones that it begins.
-func questions(change *emu.Change) (ended map[string]emu.HealthProbe, begun []emu.HealthProbe) {
+func questions(change *diff.Change) (ended map[string]emu.HealthProbe, begun []emu.HealthProbe) {
 	ended = map[string]emu.HealthProbe{}
 	end := func(all []emu.HealthProbe) {
 		for _, p := range all {

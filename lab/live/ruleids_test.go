@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
@@ -69,7 +70,7 @@ func TestSameEndpointNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Update(t.Context(), emu.Changes(e.Network(), compile.Network(swapped))); err != nil {
+	if _, err := e.Update(t.Context(), diff.Networks(e.Network(), compile.Network(swapped))); err != nil {
 		t.Fatal(err)
 	}
 	l = swapped

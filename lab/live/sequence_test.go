@@ -7,9 +7,10 @@ import (
 
 	"pgregory.net/rapid"
 
-	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
+	"vnetlab/emu/text"
 	"vnetlab/lab/compile"
 	"vnetlab/lab/labtest"
 )
@@ -41,15 +42,15 @@ func TestRandomOperationsOnARunningLab(t *testing.T) {
 			}
 			before := compiled.Network
 			l, compiled = next, compiled.Next(next)
-			if _, err := e.Update(ctx, emu.Changes(before, compiled.Network)); err != nil {
+			if _, err := e.Update(ctx, diff.Networks(before, compiled.Network)); err != nil {
 				rt.Fatalf("operation %d, %s: %v", n, o, err)
 			}
 			if bad := disagreementsIn(t, e, l); len(bad) > 0 {
 				rt.Fatalf("after operation %d, %s: %d disagreements, the first: %s", n, o, len(bad), bad[0])
 			}
 		}
-		if c := emu.Changes(e.Network(), compile.Network(l)); !c.IsEmpty() {
-			rt.Fatalf("the network differs from that of a fresh start:\n%s", c)
+		if c := diff.Networks(e.Network(), compile.Network(l)); !c.IsEmpty() {
+			rt.Fatalf("the network differs from that of a fresh start:\n%s", text.Change(c))
 		}
 		differences, err := e.Diff(ctx)
 		if err != nil || len(differences) > 0 {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/diff"
 	"vnetlab/emu/emulator"
 	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
@@ -201,7 +202,7 @@ func (w *trafficLab) health(instance string, healthy bool) {
 func (w *trafficLab) become(next *lab.Lab) {
 	w.t.Helper()
 	compiled := w.compiled.Next(next)
-	if _, err := w.emulator.Update(w.t.Context(), emu.Changes(w.compiled.Network, compiled.Network)); err != nil {
+	if _, err := w.emulator.Update(w.t.Context(), diff.Networks(w.compiled.Network, compiled.Network)); err != nil {
 		w.t.Fatal(err)
 	}
 	w.lab, w.compiled = next, compiled

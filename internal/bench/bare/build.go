@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/text"
 )
 
 // How much is done at once: rtnetlink has one lock, and iptables-restore mostly waits.
@@ -270,7 +271,7 @@ func (s *space) finish() error {
 	}
 	var rules strings.Builder
 	for _, r := range s.want.Rulesets() {
-		rules.WriteString(r.String())
+		rules.WriteString(text.NFTables(r))
 	}
 	if rules.Len() == 0 {
 		return nil
@@ -282,7 +283,7 @@ func (s *space) loadFirewall() error {
 	if s.want.Firewall == nil {
 		return nil
 	}
-	return s.pipe(s.want.Firewall.String(), "iptables-restore")
+	return s.pipe(text.IPTables(s.want.Firewall), "iptables-restore")
 }
 
 // pipe runs a program inside the namespace.

@@ -1,27 +1,29 @@
-package emu
+package diff
 
 import (
 	"net/netip"
 	"slices"
+
+	"vnetlab/emu"
 )
 
 // RulesetChange is a ruleset that differs.
 type RulesetChange struct {
-	From, To *Ruleset // nil: there is none
+	From, To *emu.Ruleset // nil: there is none
 	// Chains that come and go, and those of which the hook or a rule differs. (Rules may differ in a timeout policy that has the same name.)
 	Chains    []ChainChange
-	Ports     []SetChange[PortAddress]
+	Ports     []SetChange[emu.PortAddress]
 	Prefixes  []SetChange[netip.Prefix]
 	Pairs     []SetChange[[2]netip.Addr]
-	Addresses []SetChange[AddressMapElement]
-	Marks     []SetChange[MarkMapElement]
-	Sockets   []SetChange[SocketMapElement]
+	Addresses []SetChange[emu.AddressMapElement]
+	Marks     []SetChange[emu.MarkMapElement]
+	Sockets   []SetChange[emu.SocketMapElement]
 	// A policy with other seconds is removed and added.
-	RemovedTimeouts, AddedTimeouts []TimeoutPolicy
+	RemovedTimeouts, AddedTimeouts []emu.TimeoutPolicy
 }
 
 // ChainChange is a chain that differs; nil: there is none.
-type ChainChange struct{ From, To *Chain }
+type ChainChange struct{ From, To *emu.Chain }
 
 // SetChange is a set or a map that differs.
 type SetChange[E comparable] struct {
@@ -32,12 +34,12 @@ type SetChange[E comparable] struct {
 	Removed, Added []E
 }
 
-// CompareRulesets gives what turns one ruleset into another; nil: nothing. A ruleset may be nil.
-func CompareRulesets(from, to *Ruleset) *RulesetChange {
+// Rulesets returns the change that turns one ruleset into the other, nil if they are equal. A ruleset may be nil.
+func Rulesets(from, to *emu.Ruleset) *RulesetChange {
 	if from == to {
 		return nil
 	}
-	was, is := Ruleset{}, Ruleset{}
+	was, is := emu.Ruleset{}, emu.Ruleset{}
 	if from != nil {
 		was = *from
 	}
@@ -48,11 +50,11 @@ func CompareRulesets(from, to *Ruleset) *RulesetChange {
 		From: from, To: to,
 		Chains:    chainChanges(was.Chains, is.Chains),
 		Ports:     setChanges(was.Ports, is.Ports, portSetParts),
-		Prefixes:  setChanges(was.Prefixes, is.Prefixes, func(s PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements }),
-		Pairs:     setChanges(was.Pairs, is.Pairs, func(s PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements }),
-		Addresses: setChanges(was.Addresses, is.Addresses, func(m AddressMap) (string, []AddressMapElement) { return m.Name, m.Elements }),
-		Marks:     setChanges(was.Marks, is.Marks, func(m MarkMap) (string, []MarkMapElement) { return m.Name, m.Elements }),
-		Sockets:   setChanges(was.Sockets, is.Sockets, func(m SocketMap) (string, []SocketMapElement) { return m.Name, m.Elements }),
+		Prefixes:  setChanges(was.Prefixes, is.Prefixes, func(s emu.PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements }),
+		Pairs:     setChanges(was.Pairs, is.Pairs, func(s emu.PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements }),
+		Addresses: setChanges(was.Addresses, is.Addresses, func(m emu.AddressMap) (string, []emu.AddressMapElement) { return m.Name, m.Elements }),
+		Marks:     setChanges(was.Marks, is.Marks, func(m emu.MarkMap) (string, []emu.MarkMapElement) { return m.Name, m.Elements }),
+		Sockets:   setChanges(was.Sockets, is.Sockets, func(m emu.SocketMap) (string, []emu.SocketMapElement) { return m.Name, m.Elements }),
 	}
 	c.RemovedTimeouts, c.AddedTimeouts = difference(was.Timeouts, is.Timeouts)
 	same := (from == nil) == (to == nil) && was.Family == is.Family && was.Table == is.Table &&
@@ -64,11 +66,11 @@ func CompareRulesets(from, to *Ruleset) *RulesetChange {
 	return c
 }
 
-func portSetParts(s PortSet) (name string, elements []PortAddress) { return s.Name, s.Elements }
+func portSetParts(s emu.PortSet) (name string, elements []emu.PortAddress) { return s.Name, s.Elements }
 
-func chainChanges(from, to []*Chain) (changes []ChainChange) {
+func chainChanges(from, to []*emu.Chain) (changes []ChainChange) {
 	from, to = unshared(from, to, EqualChains)
-	old := make(map[string]*Chain, len(from))
+	old := make(map[string]*emu.Chain, len(from))
 	for _, c := range from {
 		old[c.Name] = c
 	}
@@ -87,26 +89,14 @@ func chainChanges(from, to []*Chain) (changes []ChainChange) {
 	return changes
 }
 
-// EqualChains says whether two chains do the same and are told the same to people.
-func EqualChains(a, b *Chain) bool {
+// EqualChains reports whether two chains have the same name, hook and rules ([EqualRules]).
+func EqualChains(a, b *emu.Chain) bool {
 	return a == b || a.Name == b.Name && a.Hook == b.Hook && slices.EqualFunc(a.Rules, b.Rules, EqualRules)
 }
 
-// EqualRules says so of two rules.
-func EqualRules(a, b Rule) bool {
-	return a.Comment == b.Comment && slices.EqualFunc(a.Statements, b.Statements, equalStatements)
-}
-
-func equalStatements(a, b Statement) bool {
-	switch a := a.(type) { // those that can't be compared by themselves
-	case DNATByHash:
-		b, ok := b.(DNATByHash)
-		return ok && a.By == b.By && equal(a.To, b.To)
-	case SNATByHash:
-		b, ok := b.(SNATByHash)
-		return ok && a.By == b.By && equal(a.To, b.To)
-	}
-	return a == b
+// EqualRules reports whether two rules do the same and have the same comment. Their origins may differ.
+func EqualRules(a, b emu.Rule) bool {
+	return a.Comment == b.Comment && slices.EqualFunc(a.Statements, b.Statements, emu.EqualStatements)
 }
 
 func setChanges[S any, E comparable](from, to []S, parts func(S) (name string, elements []E)) (changes []SetChange[E]) {

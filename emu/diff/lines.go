@@ -1,16 +1,16 @@
-package emu
+package diff
 
 // Edit is one line of an edit script: a line that two lists share, or one that only the old or the new one has.
 type Edit struct {
 	Old, New int // places in the lists, from 0; -1: not there
 }
 
-// maxEditCells bounds the table that EditScript fills, and so its time and memory.
+// maxEditCells bounds the table that Lines fills, and so its time and memory.
 const maxEditCells = 4 << 20
 
-// EditScript gives the lines of both lists in one order, such that as many as possible are shared. Lists that differ over thousands of
-// lines share only what they begin and end with.
-func EditScript(from, to []string) []Edit {
+// Lines returns the lines of both lists in one order, with as many shared as possible. Lists whose middles differ over thousands of lines
+// share only their beginning and end.
+func Lines(from, to []string) []Edit {
 	head := 0
 	for head < min(len(from), len(to)) && from[head] == to[head] {
 		head++

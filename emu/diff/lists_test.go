@@ -1,4 +1,4 @@
-package emu
+package diff
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"vnetlab/emu"
 )
 
 // Removed and added elements turn one list into the other, whatever their order.
@@ -47,45 +49,46 @@ func checkDifference(t *rapid.T, from, to, removed, added []int) {
 // A change of sets and chains turns one ruleset into the other, and is the same for rulesets that share their parts as for copies.
 func TestCompareRulesets(t *testing.T) {
 	name := rapid.StringMatching("[a-d]")
-	chain := rapid.Custom(func(t *rapid.T) *Chain {
-		c := &Chain{Name: name.Draw(t, "chain"), Hook: rapid.SampledFrom([]Hook{NoHook, InputHook}).Draw(t, "hook")}
+	chain := rapid.Custom(func(t *rapid.T) *emu.Chain {
+		c := &emu.Chain{Name: name.Draw(t, "chain"), Hook: rapid.SampledFrom([]emu.Hook{emu.NoHook, emu.InputHook}).Draw(t, "hook")}
 		for _, mark := range rapid.SliceOfN(rapid.Uint32Range(1, 3), 0, 3).Draw(t, "rules") {
-			c.Rules = append(c.Rules, Rule{Statements: []Statement{SetMark{mark}, DNATByHash{To: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(mark))}}}})
+			c.Rules = append(c.Rules, emu.Rule{Statements: []emu.Statement{emu.SetMark{Mark: mark}, emu.DNATByHash{To: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(mark))}}}})
 		}
 		return c
 	})
-	element := rapid.Custom(func(t *rapid.T) AddressMapElement {
+	element := rapid.Custom(func(t *rapid.T) emu.AddressMapElement {
 		at := func(n string) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, rapid.ByteRange(1, 5).Draw(t, n)}) }
-		return AddressMapElement{at("key"), at("value")}
+		return emu.AddressMapElement{Key: at("key"), Value: at("value")}
 	})
-	maps := rapid.Custom(func(t *rapid.T) AddressMap {
-		return AddressMap{name.Draw(t, "map"), rapid.SliceOfNDistinct(element, 0, 4, func(e AddressMapElement) netip.Addr { return e.Key }).Draw(t, "elements")}
+	maps := rapid.Custom(func(t *rapid.T) emu.AddressMap {
+		elements := rapid.SliceOfNDistinct(element, 0, 4, func(e emu.AddressMapElement) netip.Addr { return e.Key })
+		return emu.AddressMap{Name: name.Draw(t, "map"), Elements: elements.Draw(t, "elements")}
 	})
-	rulesets := rapid.Custom(func(t *rapid.T) *Ruleset {
-		return &Ruleset{
+	rulesets := rapid.Custom(func(t *rapid.T) *emu.Ruleset {
+		return &emu.Ruleset{
 			Table:     "t",
-			Chains:    rapid.SliceOfNDistinct(chain, 0, 5, func(c *Chain) string { return c.Name }).Draw(t, "chains"),
-			Addresses: rapid.SliceOfNDistinct(maps, 0, 3, func(m AddressMap) string { return m.Name }).Draw(t, "maps"),
+			Chains:    rapid.SliceOfNDistinct(chain, 0, 5, func(c *emu.Chain) string { return c.Name }).Draw(t, "chains"),
+			Addresses: rapid.SliceOfNDistinct(maps, 0, 3, func(m emu.AddressMap) string { return m.Name }).Draw(t, "maps"),
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		from, to := rulesets.Draw(t, "from"), rulesets.Draw(t, "to")
 		if rapid.Bool().Draw(t, "share") {
-			to.Chains = append(slices.Clone(from.Chains[:len(from.Chains)/2]), slices.DeleteFunc(to.Chains, func(c *Chain) bool {
-				return slices.ContainsFunc(from.Chains[:len(from.Chains)/2], func(o *Chain) bool { return o.Name == c.Name })
+			to.Chains = append(slices.Clone(from.Chains[:len(from.Chains)/2]), slices.DeleteFunc(to.Chains, func(c *emu.Chain) bool {
+				return slices.ContainsFunc(from.Chains[:len(from.Chains)/2], func(o *emu.Chain) bool { return o.Name == c.Name })
 			})...)
 		}
-		chains, elements := map[string]*Chain{}, map[string]map[AddressMapElement]bool{}
+		chains, elements := map[string]*emu.Chain{}, map[string]map[emu.AddressMapElement]bool{}
 		for _, c := range from.Chains {
 			chains[c.Name] = c
 		}
 		for _, m := range from.Addresses {
-			elements[m.Name] = map[AddressMapElement]bool{}
+			elements[m.Name] = map[emu.AddressMapElement]bool{}
 			for _, e := range m.Elements {
 				elements[m.Name][e] = true
 			}
 		}
-		if c := CompareRulesets(from, to); c != nil {
+		if c := Rulesets(from, to); c != nil {
 			for _, x := range c.Chains {
 				if x.From != nil {
 					delete(chains, x.From.Name)
@@ -99,7 +102,7 @@ func TestCompareRulesets(t *testing.T) {
 			}
 			for _, s := range c.Addresses {
 				if s.Made {
-					elements[s.Name] = map[AddressMapElement]bool{}
+					elements[s.Name] = map[emu.AddressMapElement]bool{}
 				}
 				for _, e := range s.Removed {
 					if !elements[s.Name][e] {
@@ -127,7 +130,7 @@ func TestCompareRulesets(t *testing.T) {
 			}
 		}
 		for _, m := range to.Addresses {
-			if len(elements[m.Name]) != len(m.Elements) || slices.ContainsFunc(m.Elements, func(e AddressMapElement) bool { return !elements[m.Name][e] }) {
+			if len(elements[m.Name]) != len(m.Elements) || slices.ContainsFunc(m.Elements, func(e emu.AddressMapElement) bool { return !elements[m.Name][e] }) {
 				t.Fatalf("map %s has %v, want %v", m.Name, elements[m.Name], m.Elements)
 			}
 		}

@@ -1,27 +1,13 @@
-package emu
+package diff
 
 import (
 	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-)
 
-// Translation is something for which a router translates connections. The rules decide about the first packet of a
-// connection only; the kernel keeps translating what is established. So a change that takes a translation away
-// closes the connections that had it ([Change.Closed]), and those of a translation that both networks have go on,
-// whatever else the change does to the rules.
-type Translation struct {
-	// Of is whose it is: an equal translation of somebody else is another one.
-	Of string `json:"of"`
-	// Address is the public side; zero: that of a member, at each address where Of has its port.
-	Address netip.Addr `json:"address,omitzero"`
-	// Protocol and Port are the public port; empty and 0: all of the address.
-	Protocol Protocol `json:"protocol,omitempty"`
-	Port     uint16   `json:"port,omitempty"`
-	// To is the member that is meant, in place of an address.
-	To netip.AddrPort `json:"to,omitzero"`
-}
+	"vnetlab/emu"
+)
 
 // Closed are connections that end with a change, in a router that stays. Those that are translated have four ends,
 // two as the caller and two as the server sees them.
@@ -29,10 +15,10 @@ type Closed struct {
 	// Machines are the addresses behind the router that are no longer those of whom they were; every connection
 	// from or to them ends.
 	Machines netip.Prefix
-	// Address, Protocol and Port are what a [Translation] translates; To is the one member behind it that is meant,
+	// Address, Protocol and Port are what an [emu.Translation] translates; To is the one member behind it that is meant,
 	// zero: all.
 	Address  netip.Addr
-	Protocol Protocol
+	Protocol emu.Protocol
 	Port     uint16
 	To       netip.AddrPort
 }
@@ -55,11 +41,11 @@ func (c Closed) String() string {
 
 // Closed lists the connections that end with the change, by the router that tracks them. They are those of what
 // goes: of a machine whose link goes, even if another has its address in the same change, of an address of the
-// router itself, of what is behind a tunnel, and of a [Translation]. What a host tracks is its own business.
+// router itself, of what is behind a tunnel, and of an [emu.Translation]. What a host tracks is its own business.
 func (c *Change) Closed() map[string][]Closed {
 	all := closures{routers: c.routersThatStay()}
 	for _, l := range c.RemovedLinks {
-		for _, e := range []LinkEnd{l.A, l.B} {
+		for _, e := range []emu.LinkEnd{l.A, l.B} {
 			all.interfaces(l.A.Namespace, e.Addresses)
 			all.interfaces(l.B.Namespace, e.Addresses)
 		}
@@ -82,7 +68,7 @@ func (c *Change) Closed() map[string][]Closed {
 			all.interfaces(name, gone)
 		}
 		for _, t := range n.RemovedTranslations {
-			for _, a := range t.addresses(n.From.Translations) {
+			for _, a := range publicSides(t, n.From.Translations) {
 				all.add(name, Closed{Address: a, Protocol: t.Protocol, Port: t.Port, To: t.To})
 			}
 		}
@@ -93,9 +79,9 @@ func (c *Change) Closed() map[string][]Closed {
 	return all.of
 }
 
-// addresses are the public sides: its own, or those of the port of which it is a member. A connection keeps the
-// address that it began with, so there may be several.
-func (t Translation) addresses(all []Translation) []netip.Addr {
+// publicSides are the addresses that a translation translates: its own, or those of the port of which it is a member.
+// A connection keeps the address that it began with, so there may be several.
+func publicSides(t emu.Translation, all []emu.Translation) []netip.Addr {
 	if t.Address.IsValid() {
 		return []netip.Addr{t.Address}
 	}
@@ -121,13 +107,13 @@ func (c *Change) routersThatStay() map[string]bool {
 	stay := map[string]bool{}
 	if len(asked) > 0 {
 		for _, n := range c.To.Namespaces {
-			if n.Kind == Router && asked[n.Name] {
+			if n.Kind == emu.Router && asked[n.Name] {
 				stay[n.Name] = true
 			}
 		}
 	}
 	for _, n := range c.Changed {
-		if n.To.Kind == Router {
+		if n.To.Kind == emu.Router {
 			stay[n.To.Name] = true
 		}
 	}

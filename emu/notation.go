@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// What follows gives the parts of a ruleset in the language of nft.
+// The parts of a ruleset in the language of nft. A rule is written here, since its text is part of its JSON form; whole
+// tables are written by emu/text.
 
 func (m MatchInput) String() string       { return "iifname " + quote(m.Device) }
 func (e PortAddress) String() string      { return quote(e.Device) + " . " + e.Address.String() }
@@ -97,97 +98,6 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 		Origin Origin `json:"origin,omitzero"`
 		Rule   string `json:"rule"`
 	}{r.ID, r.Origin, r.String()})
-}
-
-// String gives the table as a file that nft -f reads.
-func (t *Ruleset) String() string { return t.text(Rule.String) }
-
-// Annotated is String with the place each rule comes from.
-func (t *Ruleset) Annotated() string {
-	return t.text(func(r Rule) string { return r.String() + from(r.Origin) })
-}
-
-func (t *Ruleset) text(rule func(Rule) string) string {
-	var b strings.Builder
-	block := func(head string, lines ...string) {
-		fmt.Fprintf(&b, "\t%s {\n", head)
-		for _, l := range lines {
-			fmt.Fprintf(&b, "\t\t%s\n", l)
-		}
-		b.WriteString("\t}\n")
-	}
-	elements := func(all []string) string {
-		return "elements = { " + strings.Join(all, ", ") + " }"
-	}
-	fmt.Fprintf(&b, "table %s %s {\n", t.Family, t.Table)
-	for _, s := range t.Ports {
-		lines := []string{"type ifname . ipv4_addr;"}
-		if len(s.Elements) > 0 {
-			lines = append(lines, elements(texts(s.Elements, PortAddress.String)))
-		}
-		block("set "+s.Name, lines...)
-	}
-	for _, s := range t.Prefixes {
-		lines := []string{"type ipv4_addr; flags interval;"}
-		if len(s.Elements) > 0 {
-			lines = append(lines, elements(texts(s.Elements, netip.Prefix.String)))
-		}
-		block("set "+s.Name, lines...)
-	}
-	for _, s := range t.Pairs {
-		lines := []string{"type ipv4_addr . ipv4_addr;"}
-		if len(s.Elements) > 0 {
-			lines = append(lines, elements(texts(s.Elements, func(e [2]netip.Addr) string { return e[0].String() + " . " + e[1].String() })))
-		}
-		block("set "+s.Name, lines...)
-	}
-	for _, m := range t.Addresses {
-		lines := []string{"type ipv4_addr : ipv4_addr;"}
-		if len(m.Elements) > 0 {
-			lines = append(lines, elements(texts(m.Elements, func(e AddressMapElement) string { return e.Key.String() + " : " + e.Value.String() })))
-		}
-		block("map "+m.Name, lines...)
-	}
-	for _, m := range t.Marks {
-		lines := []string{"type ipv4_addr : mark;"}
-		if len(m.Elements) > 0 {
-			lines = append(lines, elements(texts(m.Elements, func(e MarkMapElement) string { return e.Key.String() + " : " + MarkText(e.Mark) })))
-		}
-		block("map "+m.Name, lines...)
-	}
-	for _, p := range t.Timeouts {
-		state := "established"
-		if p.Protocol == UDP {
-			state = "replied"
-		}
-		block("ct timeout "+p.Name, "protocol "+string(p.Protocol)+"; l3proto ip;", fmt.Sprintf("policy = { %s : %d }", state, p.Seconds))
-	}
-	for _, c := range t.Chains { // chains before the map that leads to them
-		var lines []string
-		if c.Hook != NoHook {
-			lines = append(lines, string(c.Hook))
-		}
-		if c.Hook == NoHook {
-			lines = append(lines, texts(c.Rules, rule)...)
-			block("chain "+c.Name, lines...)
-		}
-	}
-	for _, m := range t.Sockets {
-		lines := []string{"type ipv4_addr . inet_proto . inet_service : verdict;"}
-		if len(m.Elements) > 0 {
-			lines = append(lines, elements(texts(m.Elements, func(e SocketMapElement) string {
-				return fmt.Sprintf("%s . %s . %d : goto %s", e.Address, e.Protocol, e.Port, e.Chain)
-			})))
-		}
-		block("map "+m.Name, lines...)
-	}
-	for _, c := range t.Chains {
-		if c.Hook != NoHook {
-			block("chain "+c.Name, append([]string{string(c.Hook)}, texts(c.Rules, rule)...)...)
-		}
-	}
-	b.WriteString("}\n")
-	return b.String()
 }
 
 // Quotable gives a text as it can stand between the quotes of nft, which knows no escapes: a double quote becomes a single

@@ -1,79 +1,84 @@
-package emu
+// Package diff compares networks: what must be removed, added and changed to turn one [emu.Network] into another, down
+// to elements of sets, and which connections end with that. Whoever has something running in a network takes a [Change]
+// and looks at nothing else.
+package diff
 
 import (
 	"net/netip"
 	"reflect"
 	"slices"
+
+	"vnetlab/emu"
 )
 
 // Change is what turns one network into another.
 type Change struct {
-	From, To *Network
+	From, To *emu.Network
 	// A namespace of another kind is removed and added.
-	Removed, Added []*Namespace
+	Removed, Added []*emu.Namespace
 	Changed        []NamespaceChange
 	// A link that differs in more than the stations behind its ports is removed and added, and so are the links of a namespace that is.
 	// Those of removed and added namespaces are among these too.
-	RemovedLinks, AddedLinks []*Link
+	RemovedLinks, AddedLinks []*emu.Link
 	ChangedPorts             []PortChange
 	// Tunnels likewise.
-	RemovedTunnels, AddedTunnels []Tunnel
-	RemovedNames, AddedNames     []NameRecord // public
+	RemovedTunnels, AddedTunnels []emu.Tunnel
+	RemovedNames, AddedNames     []emu.NameRecord // public
 }
 
 // NamespaceChange is the difference in a namespace that stays. What a lab file says in another place, with the same effect, is no
 // difference.
 type NamespaceChange struct {
-	From, To                       *Namespace
+	From, To                       *emu.Namespace
 	RemovedLoopback, AddedLoopback []netip.Addr
-	RemovedBridges, AddedBridges   []Bridge
+	RemovedBridges, AddedBridges   []emu.Bridge
 	ChangedBridges                 []BridgeChange
 	// Routes and neighbours on a link that is removed and added are too.
-	RemovedRoutes, AddedRoutes       []Route
-	RemovedNeighbors, AddedNeighbors []Neighbor
+	RemovedRoutes, AddedRoutes       []emu.Route
+	RemovedNeighbors, AddedNeighbors []emu.Neighbor
 	Ruleset, Switch                  *RulesetChange
 	// Removed: who had one keeps no connection by it ([Change.Closed]).
-	RemovedTranslations, AddedTranslations []Translation
+	RemovedTranslations, AddedTranslations []emu.Translation
 	Firewall                               *FirewallChange
 	// What is not in the kernel: name servers, proxies, services and programs, health probes, files.
 	DNS                      bool // whether there is a name server, and where it answers
-	RemovedViews, AddedViews []*NameView
+	RemovedViews, AddedViews []*emu.NameView
 	Proxies                  bool
 	Services                 bool
-	RemovedHealthProbes      []HealthProbe
-	AddedHealthProbes        []HealthProbe
+	RemovedHealthProbes      []emu.HealthProbe
+	AddedHealthProbes        []emu.HealthProbe
 	Files                    bool // resolver, hosts, host name
 	Boundary                 bool // what runs in the namespace ends, and starts again within the new one
 }
 
 // BridgeChange is a bridge that stays with another MAC address or other addresses.
-type BridgeChange struct{ From, To Bridge }
+type BridgeChange struct{ From, To emu.Bridge }
 
 // PortChange is a port of a bridge that stays with other stations behind it.
 type PortChange struct {
 	Namespace, Device, Bridge string
-	Removed, Added            []MAC
+	Removed, Added            []emu.MAC
 }
 
 // FirewallChange is a firewall that differs; nil: there is none.
-type FirewallChange struct{ From, To *Firewall }
+type FirewallChange struct{ From, To *emu.Firewall }
 
-// IsEmpty says whether the networks are equal.
+// IsEmpty reports whether the networks are equal.
 func (c *Change) IsEmpty() bool {
 	differences := *c
 	differences.From, differences.To = nil, nil
 	return reflect.ValueOf(differences).IsZero()
 }
 
-// Changes gives what turns one network into the other. What both networks share, as the next of a network shares most with it, costs
-// next to nothing.
-func Changes(from, to *Network) *Change {
+// Networks returns the change that turns one network into the other. Parts that both networks share by pointer cost next to nothing: a
+// network shares most of them with the one that was made from it.
+func Networks(from, to *emu.Network) *Change {
 	c := &Change{From: from, To: to}
 	c.RemovedNames, c.AddedNames = difference(from.PublicNames, to.PublicNames)
 	stayed := c.namespaces()
 	anew := map[string]bool{} // the namespaces that are removed and added
 	for _, n := range c.Removed {
-		if slices.ContainsFunc(c.Added, func(o *Namespace) bool { return o.Name == n.Name }) {
+		if slices.ContainsFunc(c.Added, func(o *emu.Namespace) bool { return o.Name == n.Name }) {
 			anew[n.Name] = true
 		}
 	}
@@ -93,19 +98,19 @@ func Changes(from, to *Network) *Change {
 	return c
 }
 
-func (c *Change) change(from, to *Namespace, lost map[string]bool) {
+func (c *Change) change(from, to *emu.Namespace, lost map[string]bool) {
 	if n, ok := namespaceChange(from, to, lost); ok {
 		c.Changed = append(c.Changed, n)
 	}
 }
 
 // stay is a namespace that stays, perhaps with differences.
-type stay struct{ from, to *Namespace }
+type stay struct{ from, to *emu.Namespace }
 
 // namespaces finds those that come and go, and gives those that stay but for the ones that both networks share.
 func (c *Change) namespaces() (stayed []stay) {
-	from, to := unshared(c.From.Namespaces, c.To.Namespaces, func(a, b *Namespace) bool { return a == b })
-	old := make(map[string]*Namespace, len(from))
+	from, to := unshared(c.From.Namespaces, c.To.Namespaces, func(a, b *emu.Namespace) bool { return a == b })
+	old := make(map[string]*emu.Namespace, len(from))
 	for _, n := range from {
 		old[n.Name] = n
 	}
@@ -132,17 +137,17 @@ func (c *Change) namespaces() (stayed []stay) {
 // device is the name of a link's end in its namespace.
 type device struct{ namespace, name string }
 
-func deviceOf(e LinkEnd) device { return device{e.Namespace, e.Name} }
+func deviceOf(e emu.LinkEnd) device { return device{e.Namespace, e.Name} }
 
 // links finds the links that differ, and gives the names of the devices of each namespace that end with a removed link.
 func (c *Change) links(anew map[string]bool) (lost map[string]map[string]bool) {
-	replaced := func(l *Link) bool { return len(anew) > 0 && (anew[l.A.Namespace] || anew[l.B.Namespace]) }
-	from, to := unshared(c.From.Links, c.To.Links, func(a, b *Link) bool { return a == b && !replaced(a) })
-	old := make(map[device]*Link, len(from))
+	replaced := func(l *emu.Link) bool { return len(anew) > 0 && (anew[l.A.Namespace] || anew[l.B.Namespace]) }
+	from, to := unshared(c.From.Links, c.To.Links, func(a, b *emu.Link) bool { return a == b && !replaced(a) })
+	old := make(map[device]*emu.Link, len(from))
 	for _, l := range from {
 		old[deviceOf(l.A)] = l
 	}
-	stays := make(map[*Link]bool, len(to))
+	stays := make(map[*emu.Link]bool, len(to))
 	for _, l := range to {
 		was := old[deviceOf(l.A)]
 		if was == nil || replaced(l) || !sameEnds(was.A, l.A) || !sameEnds(was.B, l.B) {
@@ -158,7 +163,7 @@ func (c *Change) links(anew map[string]bool) (lost map[string]map[string]bool) {
 			continue
 		}
 		c.RemovedLinks = append(c.RemovedLinks, l)
-		for _, e := range []LinkEnd{l.A, l.B} {
+		for _, e := range []emu.LinkEnd{l.A, l.B} {
 			if lost == nil {
 				lost = map[string]map[string]bool{}
 			}
@@ -171,7 +176,7 @@ func (c *Change) links(anew map[string]bool) (lost map[string]map[string]bool) {
 	return lost
 }
 
-func (c *Change) stations(from, to LinkEnd) {
+func (c *Change) stations(from, to emu.LinkEnd) {
 	if from.Port == nil {
 		return
 	}
@@ -181,7 +186,7 @@ func (c *Change) stations(from, to LinkEnd) {
 }
 
 // sameEnds says whether both are one end of a link that stays.
-func sameEnds(a, b LinkEnd) bool {
+func sameEnds(a, b emu.LinkEnd) bool {
 	if deviceOf(a) != deviceOf(b) || a.MAC != b.MAC || !equal(a.Addresses, b.Addresses) || (a.Port == nil) != (b.Port == nil) {
 		return false
 	}
@@ -189,9 +194,11 @@ func sameEnds(a, b LinkEnd) bool {
 }
 
 func (c *Change) tunnels(anew map[string]bool) {
-	replaced := func(t Tunnel) bool { return anew[t.A.Namespace] || anew[t.B.Namespace] }
-	stays := func(t Tunnel, others []Tunnel) bool { return !replaced(t) && slices.ContainsFunc(others, t.Equal) }
-	from, to := unshared(c.From.Tunnels, c.To.Tunnels, func(a, b Tunnel) bool { return a.Equal(b) && !replaced(a) })
+	replaced := func(t emu.Tunnel) bool { return anew[t.A.Namespace] || anew[t.B.Namespace] }
+	stays := func(t emu.Tunnel, others []emu.Tunnel) bool {
+		return !replaced(t) && slices.ContainsFunc(others, t.Equal)
+	}
+	from, to := unshared(c.From.Tunnels, c.To.Tunnels, func(a, b emu.Tunnel) bool { return a.Equal(b) && !replaced(a) })
 	for _, t := range from {
 		if !stays(t, to) {
 			c.RemovedTunnels = append(c.RemovedTunnels, t)
@@ -205,12 +212,12 @@ func (c *Change) tunnels(anew map[string]bool) {
 }
 
 // namespaceChange compares two states of a namespace; lost are the devices whose link is removed.
-func namespaceChange(from, to *Namespace, lost map[string]bool) (NamespaceChange, bool) {
+func namespaceChange(from, to *emu.Namespace, lost map[string]bool) (NamespaceChange, bool) {
 	c := NamespaceChange{
-		Ruleset: CompareRulesets(from.Ruleset, to.Ruleset),
-		Switch:  CompareRulesets(from.Switch, to.Switch),
+		Ruleset: Rulesets(from.Ruleset, to.Ruleset),
+		Switch:  Rulesets(from.Switch, to.Switch),
 		Proxies: !reflect.DeepEqual(from.Proxies, to.Proxies),
-		Services: !slices.EqualFunc(from.Services, to.Services, func(a, b Service) bool {
+		Services: !slices.EqualFunc(from.Services, to.Services, func(a, b emu.Service) bool {
 			return a.Same(b) && equal(a.Env, b.Env) && equal(a.Desktops, b.Desktops)
 		}),
 		Files: from.HostName() != to.HostName() || !equal(from.Hosts, to.Hosts) ||
@@ -219,8 +226,8 @@ func namespaceChange(from, to *Namespace, lost map[string]bool) (NamespaceChange
 	}
 	c.RemovedLoopback, c.AddedLoopback = difference(from.Loopback, to.Loopback)
 	c.RemovedTranslations, c.AddedTranslations = difference(from.Translations, to.Translations)
-	c.RemovedRoutes, c.AddedRoutes = differenceAfter(from.Routes, to.Routes, lost, func(r Route) string { return r.Device })
-	c.RemovedNeighbors, c.AddedNeighbors = differenceAfter(from.Neighbors, to.Neighbors, lost, func(n Neighbor) string { return n.Device })
+	c.RemovedRoutes, c.AddedRoutes = differenceAfter(from.Routes, to.Routes, lost, func(r emu.Route) string { return r.Device })
+	c.RemovedNeighbors, c.AddedNeighbors = differenceAfter(from.Neighbors, to.Neighbors, lost, func(n emu.Neighbor) string { return n.Device })
 	c.RemovedHealthProbes, c.AddedHealthProbes = difference(from.HealthProbes, to.HealthProbes)
 	c.bridges(from.Bridges, to.Bridges)
 	c.names(from.DNS, to.DNS)
@@ -234,8 +241,8 @@ func namespaceChange(from, to *Namespace, lost map[string]bool) (NamespaceChange
 	return c, true
 }
 
-func (c *NamespaceChange) bridges(from, to []Bridge) {
-	old := make(map[string]Bridge, len(from))
+func (c *NamespaceChange) bridges(from, to []emu.Bridge) {
+	old := make(map[string]emu.Bridge, len(from))
 	for _, b := range from {
 		old[b.Name] = b
 	}
@@ -256,8 +263,8 @@ func (c *NamespaceChange) bridges(from, to []Bridge) {
 	}
 }
 
-func (c *NamespaceChange) names(from, to *NameServer) {
-	var was, is NameServer
+func (c *NamespaceChange) names(from, to *emu.NameServer) {
+	var was, is emu.NameServer
 	if from != nil {
 		was = *from
 	}
@@ -266,9 +273,9 @@ func (c *NamespaceChange) names(from, to *NameServer) {
 	}
 	c.DNS = (from == nil) != (to == nil) || !equal(was.Addresses, is.Addresses)
 	old, now := unshared(was.Views, is.Views, equalViews)
-	without := func(all, others []*NameView) (rest []*NameView) {
+	without := func(all, others []*emu.NameView) (rest []*emu.NameView) {
 		for _, v := range all {
-			if !slices.ContainsFunc(others, func(o *NameView) bool { return equalViews(v, o) }) {
+			if !slices.ContainsFunc(others, func(o *emu.NameView) bool { return equalViews(v, o) }) {
 				rest = append(rest, v)
 			}
 		}
@@ -277,11 +284,11 @@ func (c *NamespaceChange) names(from, to *NameServer) {
 	c.RemovedViews, c.AddedViews = without(old, now), without(now, old)
 }
 
-func equalViews(a, b *NameView) bool {
+func equalViews(a, b *emu.NameView) bool {
 	return a == b || a.Domain == b.Domain && equal(a.Clients, b.Clients) && equal(a.Records, b.Records)
 }
 
-func equalFirewalls(a, b *Firewall) bool {
+func equalFirewalls(a, b *emu.Firewall) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
@@ -289,7 +296,7 @@ func equalFirewalls(a, b *Firewall) bool {
 }
 
 // equalFirewallRules compares all but the place.
-func equalFirewallRules(a, b FirewallRule) bool {
+func equalFirewallRules(a, b emu.FirewallRule) bool {
 	return a.ID == b.ID && a.Comment == b.Comment && a.Drop == b.Drop && a.Protocol == b.Protocol && equal(a.Ports, b.Ports) &&
 		a.From == b.From && a.FromTo == b.FromTo
 }

@@ -1,22 +1,24 @@
-package emu
+package text
 
 import (
 	"fmt"
 	"io"
 	"strings"
+
+	"vnetlab/emu"
 )
 
-// Print writes the network for people: each namespace with its links, addresses, routes, names and services, and the rules as nft
-// and iptables-restore read them, each with the place it comes from.
-func (n *Network) Print(w io.Writer) error {
+// WriteNetwork writes a network for people: each namespace with its links, addresses, routes, names and services, and
+// its rules as nft and iptables-restore read them, each with the place it comes from.
+func WriteNetwork(w io.Writer, n *emu.Network) error {
 	ends := map[string][]string{}
 	for _, l := range n.Links {
 		ends[l.A.Namespace] = append(ends[l.A.Namespace], linkLine(l.A, l.B))
 		ends[l.B.Namespace] = append(ends[l.B.Namespace], linkLine(l.B, l.A))
 	}
 	for _, t := range n.Tunnels {
-		ends[t.A.Namespace] = append(ends[t.A.Namespace], t.line(t.A, t.B))
-		ends[t.B.Namespace] = append(ends[t.B.Namespace], t.line(t.B, t.A))
+		ends[t.A.Namespace] = append(ends[t.A.Namespace], tunnelLine(t, t.A, t.B))
+		ends[t.B.Namespace] = append(ends[t.B.Namespace], tunnelLine(t, t.B, t.A))
 	}
 	p := &printer{w: w}
 	p.line(0, "%d namespaces, %d links", len(n.Namespaces), len(n.Links))
@@ -53,9 +55,9 @@ func (p *printer) block(depth int, text string) {
 	}
 }
 
-func (p *printer) namespace(s *Namespace, links []string) {
+func (p *printer) namespace(s *emu.Namespace, links []string) {
 	p.line(0, "")
-	p.line(0, "namespace %s (%s)%s", s.Name, s.Kind, from(s.Origin))
+	p.line(0, "namespace %s (%s)%s", s.Name, s.Kind, originComment(s.Origin))
 	if s.EstablishedTimeout != 0 {
 		p.line(1, "established TCP connections are forgotten after %d s without packets", s.EstablishedTimeout)
 	}
@@ -90,7 +92,7 @@ func (p *printer) namespace(s *Namespace, links []string) {
 		}
 	}
 	for _, v := range s.Services {
-		p.line(1, "%s%s", v, from(v.Origin))
+		p.line(1, "%s%s", v, originComment(v.Origin))
 		for _, d := range v.Desktops {
 			p.line(2, "%s", d)
 		}
@@ -99,15 +101,15 @@ func (p *printer) namespace(s *Namespace, links []string) {
 		if i == 0 {
 			p.line(1, "nftables")
 		}
-		p.block(2, r.Annotated())
+		p.block(2, annotatedNFTables(r))
 	}
 	if s.Firewall != nil {
 		p.line(1, "iptables")
-		p.block(2, s.Firewall.Annotated())
+		p.block(2, annotatedIPTables(s.Firewall))
 	}
 }
 
-func (p *printer) dns(s *NameServer) {
+func (p *printer) dns(s *emu.NameServer) {
 	p.line(1, "DNS on %s", join(s.Addresses))
 	for _, v := range s.Views {
 		p.line(2, "%s for %s", v.Domain, join(v.Clients))
@@ -117,34 +119,7 @@ func (p *printer) dns(s *NameServer) {
 	}
 }
 
-// String gives the route as ip route prints it.
-func (r Route) String() string {
-	s := "route " + r.Destination.String()
-	if r.Destination.Bits() == 0 {
-		s = "route default"
-	}
-	if r.Gateway.IsValid() {
-		s += " via " + r.Gateway.String()
-	}
-	s += " dev " + r.Device
-	if r.OnLink {
-		s += " onlink"
-	}
-	return s
-}
-
-// String says what listens where.
-func (s Service) String() string {
-	switch {
-	case s.BuiltIn() && s.RemoteDesktop != "":
-		return fmt.Sprintf("service %d/%s: built-in remote desktop %s", s.Port, s.Protocol, s.RemoteDesktop)
-	case s.BuiltIn():
-		return fmt.Sprintf("service %d/%s: built-in listener", s.Port, s.Protocol)
-	}
-	return fmt.Sprintf("service %d/%s: %s", s.Port, s.Protocol, s.Command)
-}
-
-func linkLine(own, other LinkEnd) string {
+func linkLine(own, other emu.LinkEnd) string {
 	s := fmt.Sprintf("link %s %s", own.Name, own.MAC)
 	if len(own.Addresses) > 0 {
 		s += " " + join(own.Addresses)
@@ -158,11 +133,8 @@ func linkLine(own, other LinkEnd) string {
 	return s + ", to " + other.Namespace + " " + other.Name
 }
 
-func from(o Origin) string {
-	if o.IsZero() {
-		return ""
-	}
-	return "  # " + o.String()
+// tunnelLine describes one end of a tunnel.
+func tunnelLine(t emu.Tunnel, own, other emu.TunnelEnd) string {
+	return fmt.Sprintf("tunnel %s on %s, %s to %s of %s, for %s",
+		t.ID, own.Device, own.Listen(), other.Listen(), other.Namespace, join(own.AllowedPrefixes))
 }
-
-func join[T fmt.Stringer](all []T) string { return strings.Join(texts(all, T.String), " ") }
