@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
@@ -20,46 +21,37 @@ func (a *app) endpoint() *cobra.Command {
 		a.endpointAdd(), a.endpointUpdate(), a.endpointDelete(), a.endpointList())
 }
 
-// endpointFlags adds the flags that say what an endpoint is.
-func endpointFlags(cmd *cobra.Command, spec *string, rules *[]string) {
-	cmd.Flags().StringVar(spec, "endpoint", "", "the endpoint, as PROTO:PUBLIC:LOCAL[,set=NAME][,…]; needed")
-	cmd.Flags().StringArrayVar(rules, "acl", nil, `rule of its access control list, as "ORDER permit|deny PREFIX"; may be repeated`)
-	register(cmd, "endpoint")
-}
-
-// endpointOf reads the endpoint that the flags describe.
-func endpointOf(cmd *cobra.Command, name, spec string, rules []string) (e lab.VMEndpoint, err error) {
-	if spec == "" {
-		return e, usage("%s needs --endpoint", cmd.CommandPath()).orHint("--endpoint " + endpointForm)
-	}
-	if e, err = parseEndpoint(spec); err != nil {
-		return e, err
-	}
-	e.Name = cmp.Or(e.Name, name)
-	e.ACL, err = parseACL(rules)
-	return e, err
-}
-
 func (a *app) endpointAdd() *cobra.Command {
-	spec, rules := "", []string(nil)
+	flags := endpointFlags{}
 	cmd := &cobra.Command{
-		Use:   "add VM NAME --endpoint PROTO:PUBLIC:LOCAL",
-		Short: "Give a virtual machine another public port",
-		Long: `Give a virtual machine another public port. Without a public port the platform picks one from 49152 on. The guest firewall isn't
-changed: the machine may still refuse what comes in.`,
-		Example: `  sudo lab endpoint add sql1 sql --endpoint tcp:57500:1433 --acl "100 permit 203.0.113.0/24"
-  sudo lab endpoint add web2 http --endpoint tcp:80:8080,set=web,probe=http:/health`,
+		Use:   "add VM NAME --public PORT --local PORT",
+		Short: "Add an endpoint to a virtual machine",
+		Long: `Add an endpoint to a virtual machine: a public port of its cloud service's VIP that leads to a
+port of the machine.
+
+Without --public the platform picks a port from 49152 on. The guest firewall stays as it is, so
+the machine may still drop what arrives: see lab firewall add.
+
+--endpoint gives all of it in one word instead; lab help endpoint-spec explains the form.`,
+		Example: `  sudo lab endpoint add sql1 sql --public 57500 --local 1433 --acl "100 permit 203.0.113.0/24"
+  sudo lab endpoint add web2 http --public 80 --local 8080 --set web --probe http:/health
+  sudo lab endpoint add sql1 sql --endpoint tcp:57500:1433`,
 		Args:              want(2, 2, "a virtual machine and a name for the endpoint"),
 		ValidArgsFunction: a.names(machineNames),
 	}
-	endpointFlags(cmd, &spec, &rules)
+	flags.add(a, cmd)
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
-		e, err := endpointOf(cmd, args[1], spec, rules)
-		if err != nil {
+		if err := flags.check(cmd); err != nil {
 			return nil, err
 		}
-		if e.Name != args[1] {
-			return nil, usage("the endpoint is named %s and %s", args[1], e.Name)
+		e, err := flags.apply(cmd, lab.VMEndpoint{Name: args[1], Protocol: emu.Protocol(flags.protocol)})
+		switch {
+		case err != nil:
+			return nil, err
+		case e.LocalPort == 0:
+			return nil, usage("%s needs --local, the port in the machine, or --endpoint", cmd.CommandPath()).orHint(cmd.UseLine())
+		case e.Name != args[1]:
+			return nil, usage("the endpoint is named %s and %s", args[1], e.Name).orHint("leave out name=" + e.Name)
 		}
 		service, machine, err := running.machineName(args[0])
 		return lab.AddEndpointOp{Service: service, VirtualMachine: machine, Endpoint: e}, err
@@ -67,31 +59,58 @@ changed: the machine may still refuse what comes in.`,
 }
 
 func (a *app) endpointUpdate() *cobra.Command {
-	spec, rules := "", []string(nil)
+	flags := endpointFlags{}
 	cmd := &cobra.Command{
-		Use:   "update VM NAME --endpoint PROTO:PUBLIC:LOCAL",
-		Short: "Replace an endpoint of a virtual machine",
-		Long: `Replace an endpoint of a virtual machine by another one, with another name where the new one has name=NAME. Its access control list stays unless
---acl gives another; what else is not said has its default.`,
-		Example:           "  sudo lab endpoint update sql1 sql --endpoint tcp:57501:1433",
+		Use:   "update VM NAME",
+		Short: "Change an endpoint of a virtual machine",
+		Long: `Change what the flags name of an endpoint of a virtual machine; the rest stays as it is.
+
+  --set ""       takes it out of its load-balanced set
+  --internal ""  moves it to the VIP
+  --probe none   removes the health probe
+
+--endpoint replaces the endpoint instead: what the compact form doesn't name has its default then.
+Only the access control list stays, unless --acl gives another one.`,
+		Example: `  sudo lab endpoint update sql1 sql --public 57501
+  sudo lab endpoint update web2 http --probe http:8080:/health --probe-interval 5
+  sudo lab endpoint update sql1 sql --endpoint tcp:57501:1433`,
 		Args:              want(2, 2, "a virtual machine and the name of its endpoint"),
 		ValidArgsFunction: a.names(machineNames, endpointNames),
 	}
-	endpointFlags(cmd, &spec, &rules)
+	flags.add(a, cmd)
+	cmd.Flags().StringVar(&flags.name, "name", "", "new `NAME` of the endpoint")
+	register(cmd, "name")
+	for flag, text := range map[string]string{
+		"public": "public `PORT`", "local": "`PORT` in the machine",
+		"probe": "health `PROBE`, as tcp[:PORT], http[:PORT]:/PATH or none",
+	} {
+		cmd.Flags().Lookup(flag).Usage = text
+	}
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
-		e, err := endpointOf(cmd, args[1], spec, rules)
+		if !flags.given(cmd) {
+			return nil, usage("%s needs a flag that says what to change", cmd.CommandPath()).orHint(cmd.CommandPath() + " --help lists the flags")
+		}
+		if err := flags.check(cmd); err != nil {
+			return nil, err
+		}
+		var e lab.VMEndpoint
+		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) {
+			h, err := findMachine(info, args[0])
+			if err != nil {
+				return h, err
+			}
+			all := endpointsOf(info, h)
+			i := slices.IndexFunc(all, func(old endpointAnswer) bool { return old.Name == args[1] })
+			if i < 0 {
+				return h, missingFrom(h.Name, "endpoint", args[1], endpointNames(info, args[:1]))
+			}
+			e = endpointAsked(info, all[i])
+			return h, nil
+		})
 		if err != nil {
 			return nil, err
 		}
-		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) {
-			h, err := findMachine(info, args[0])
-			for _, old := range endpointsOf(info, h) {
-				if len(rules) == 0 && old.Name == args[1] {
-					e.ACL = aclRules(old.ACL)
-				}
-			}
-			return h, err
-		})
+		e, err = flags.apply(cmd, e)
 		return lab.UpdateEndpointOp{Service: h.CloudService, VirtualMachine: h.HostName, Name: args[1], Endpoint: e}, err
 	})
 }

@@ -10,11 +10,13 @@ import (
 	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
+	"vnetlab/lab/spelling"
 )
 
 // The words in which arguments say something longer.
 
-const endpointForm = "PROTO:PUBLIC:LOCAL[,name=NAME][,set=NAME][,idle=MINUTES][,distribution=MODE][,probe=tcp[:PORT]|http[:PORT]:PATH][,interval=SECONDS][,timeout=SECONDS][,internal=NAME][,dsr]"
+// endpointForm is the hint on how an endpoint is written.
+const endpointForm = "PROTO:PUBLIC:LOCAL[,KEY=VALUE]...; lab help endpoint-spec explains it"
 
 // parseEndpoint reads an endpoint such as tcp:57500:1433 or tcp:80:8080,set=web. An empty public port is left to the platform.
 func parseEndpoint(text string) (lab.VMEndpoint, error) {
@@ -41,7 +43,7 @@ func parseEndpoint(text string) (lab.VMEndpoint, error) {
 	for _, item := range items[1:] {
 		key, value, _ := strings.Cut(item, "=")
 		if value == "" && key != "dsr" {
-			return wrong("%q has no value", key)
+			return wrong("the key %q has no value", key)
 		}
 		switch key {
 		case "name":
@@ -59,7 +61,7 @@ func parseEndpoint(text string) (lab.VMEndpoint, error) {
 			}
 		case "probe":
 			if e.Probe, ok = parseProbe(value); !ok {
-				return wrong("the probe is tcp, tcp:PORT, http:/PATH or http:PORT:/PATH, not %q", value)
+				return wrong("the health probe is tcp, tcp:PORT, http:/PATH or http:PORT:/PATH, not %q", value)
 			}
 		case "idle", "interval", "timeout":
 			n, err := strconv.Atoi(value)
@@ -68,13 +70,17 @@ func parseEndpoint(text string) (lab.VMEndpoint, error) {
 			}
 			*map[string]*int{"idle": &e.IdleTimeoutInMinutes, "interval": &interval, "timeout": &timeout}[key] = n
 		default:
-			return wrong("there is no %q", key)
+			var keys []string
+			for _, k := range endpointKeys {
+				keys = append(keys, k.key)
+			}
+			return wrong("there is no key %q; the keys are %s", key, spelling.And(keys))
 		}
 	}
 	if e.Probe != nil {
 		e.Probe.IntervalInSeconds, e.Probe.TimeoutInSeconds = interval, timeout
 	} else if interval+timeout > 0 {
-		return wrong("interval and timeout are those of a probe, and there is none")
+		return wrong("interval and timeout are for a health probe, and there is none")
 	}
 	return e, nil
 }

@@ -53,6 +53,52 @@ func TestParseEndpoint(t *testing.T) {
 	}
 }
 
+// TestEndpointFlags holds that flags describe the same endpoints as the compact form, and that every key of it has a flag.
+func TestEndpointFlags(t *testing.T) {
+	for line, spec := range map[string]string{
+		"--public 57500 --local 1433":                                      "tcp:57500:1433",
+		"--public 80":                                                      "tcp:80:80",
+		"--local 53 --protocol udp":                                        "udp::53",
+		"--public 80 --local 8080 --set web --idle-timeout 30":             "tcp:80:8080,set=web,idle=30",
+		"--local 80 --distribution sourceIPProtocol":                       "tcp::80,distribution=sourceIPProtocol",
+		"--local 80 --probe http:81:/x --probe-interval 5":                 "tcp::80,probe=http:81:/x,interval=5",
+		"--local 80 --probe none":                                          "tcp::80",
+		"--local 80 --probe tcp --probe-timeout 11":                        "tcp::80,probe=tcp,timeout=11",
+		"--public 1433 --local 1433 --internal ilb --direct-server-return": "tcp:1433:1433,internal=ilb,dsr",
+		"--endpoint tcp:1:2":                                               "tcp:1:2",
+	} {
+		want, err := parseEndpoint(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := endpointFlags{}
+		cmd := &cobra.Command{}
+		f.add(&app{}, cmd)
+		if err := cmd.ParseFlags(strings.Fields(line)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.check(cmd); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		got, err := f.apply(cmd, lab.VMEndpoint{Protocol: emu.TCP})
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v, -want +got:\n%s", line, err, diff)
+		}
+	}
+	for _, k := range endpointKeys {
+		text := "tcp:80:80,probe=tcp," + k.key
+		if k.value != "" {
+			text += "=" + map[string]string{"distribution": "none", "probe": "tcp"}[k.key]
+		}
+		if strings.HasSuffix(text, "=") {
+			text += "5"
+		}
+		if _, err := parseEndpoint(text); err != nil {
+			t.Errorf("the help lists the key %s: %v", k.key, err)
+		}
+	}
+}
+
 func TestParseACL(t *testing.T) {
 	want := []lab.ACLRule{
 		{Order: 100, Permit: true, RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"), Description: "the office"},

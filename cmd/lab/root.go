@@ -134,14 +134,18 @@ privileges do not suffice; 130 interrupted.`,
 	add(insideGroup, a.show(), a.diff(), a.probe(), a.exec(), a.shell(), a.logs(), a.forward())
 	add(manageGroup, append(a.management(), a.apply())...)
 	add(aboutGroup, a.doctor(), a.version())
-	root.AddCommand(supervise())
+	root.AddCommand(supervise(), endpointSpec())
 	root.SetHelpCommandGroupID(aboutGroup)
 	root.SetCompletionCommandGroupID(aboutGroup)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	refuseUnknown(root)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", fmt.Sprintf("FlagUsagesWrapped %d ", helpColumns)))
 	return root
 }
+
+// helpColumns is the width of the flags in help texts. A word may stand out by a few columns.
+const helpColumns = 85
 
 // The groups of the help text.
 const (
@@ -265,7 +269,7 @@ func want(least, most int, what string) cobra.PositionalArgs {
 // answers adds the flag --output to a verb that answers something.
 func (a *app) answers(cmd *cobra.Command) *cobra.Command {
 	format := &formatFlag{choice{value: &a.format, of: []string{textFormat, wideFormat, jsonFormat}}, a.stdout}
-	cmd.Flags().VarP(format, "output", "o", "how to answer: text, wide (all columns of tables, however long the lines) or json")
+	cmd.Flags().VarP(format, "output", "o", "`FORMAT` of the answer: text, wide (all columns of tables, however long the lines) or json")
 	register(cmd, "output", format.of...)
 	return cmd
 }
@@ -288,7 +292,7 @@ func (f *formatFlag) Set(s string) error {
 
 // asks adds the flag --lab to a verb that talks to a running lab.
 func (a *app) asks(cmd *cobra.Command) *cobra.Command {
-	cmd.Flags().StringVar(&a.lab, "lab", "", "name of the running lab; needed where several run (default $LAB)")
+	cmd.Flags().StringVar(&a.lab, "lab", "", "`NAME` of the running lab; needed where several run (default $LAB)")
 	if err := cmd.RegisterFlagCompletionFunc("lab", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return labNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 	}); err != nil {
@@ -299,6 +303,14 @@ func (a *app) asks(cmd *cobra.Command) *cobra.Command {
 
 func register(cmd *cobra.Command, flag string, values ...string) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag is not there
+	}
+}
+
+// registerOpen completes a flag with beginnings of values, behind which the user types on.
+func registerOpen(cmd *cobra.Command, flag string, values ...string) {
+	complete := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)
+	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
 		panic(err) // the flag is not there
 	}
 }

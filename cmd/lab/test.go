@@ -49,8 +49,8 @@ The exit status is 3 when an expectation failed, or a file describes another lab
 func (a *app) formats(cmd *cobra.Command) *cobra.Command {
 	all := []string{textFormat, wideFormat, jsonFormat, tapFormat, junitFormat}
 	format := &formatFlag{choice{value: &a.format, of: all}, a.stdout}
-	cmd.Flags().Var(format, "format", "how to write the results: text, wide (however long the lines), json, tap or junit")
-	cmd.Flags().VarP(format, "output", "o", "the same as --format")
+	cmd.Flags().Var(format, "format", "`FORMAT` of the results: text, wide (however long the lines), json, tap or junit")
+	cmd.Flags().VarP(format, "output", "o", "same `FORMAT` as --format")
 	register(cmd, "format", all...)
 	register(cmd, "output", all...)
 	return cmd

@@ -30,9 +30,7 @@ func (a *app) vmCreate() *cobra.Command {
 		Long: `Create a virtual machine in a cloud service. Without --service, but with --location or --affinity-group, the platform creates a cloud
 service with the name of the machine, and leaves it behind when the machine is deleted. A cloud service that is there must be in that place.
 
-An endpoint is written PROTO:PUBLIC:LOCAL; without a public port the platform picks one. Behind it may stand name=NAME, set=NAME (a
-load-balanced set), idle=MINUTES, distribution=none|sourceIP|sourceIPProtocol, probe=tcp[:PORT] or probe=http[:PORT]:/PATH with
-interval=SECONDS and timeout=SECONDS, internal=NAME (a port of that internal load balancer) and dsr (direct server return), each after a comma.
+--endpoint gives the machine a public port; lab help endpoint-spec explains how it is written.
 
 --listen starts the built-in listener on a port; it opens nothing in the guest firewall, which --firewall does.`,
 		Example: `  sudo lab vm create sql3 --service contactsql --subnet data --listen 1433 --firewall "allow tcp 1433"
