@@ -78,7 +78,11 @@ func buildEndpoint(d *Deployment, request VMEndpoint) (e Endpoint, errs []error)
 // checkBalancing holds the limits of probes and timeouts ("LoadBalancerProbe Schema", "TCP idle timeout settings for Azure Load Balancer").
 func checkBalancing(d *Deployment, p *Probe, idle int, balancer string) *Error {
 	if balancer != "" && (d.InternalLoadBalancer == nil || d.InternalLoadBalancer.Name != balancer) {
-		return badRequest("The deployment has no internal load balancer named %s.", balancer)
+		var known []string
+		if d.InternalLoadBalancer != nil {
+			known = []string{d.InternalLoadBalancer.Name}
+		}
+		return didYouMean(badRequest("The deployment has no internal load balancer named %s.", balancer), balancer, known)
 	}
 	if idle != 0 && (idle < 4 || idle > 30) {
 		return badRequest("The idle timeout is %d minutes; it can be from 4 to 30.", idle)

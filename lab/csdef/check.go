@@ -66,7 +66,7 @@ func (d *Definition) checkRole(r *Role, e *element) {
 		{"LocalResources", "LocalStorage"}, {"Sites", "Site"}} {
 		strictxml.Unique(e.Child(part[0]).All(part[1]), "name", "<"+part[1]+">")
 	}
-	strictxml.Unique(e.Child("Imports").All("Import"), "moduleName", "import")
+	checkImports(e)
 	probes := make([]string, len(d.LoadBalancerProbes))
 	for i, p := range d.LoadBalancerProbes {
 		probes[i] = p.Name

@@ -31,7 +31,8 @@ func TestErrors(t *testing.T) {
 		{`port="80"/>`, `port="80" loadBalancerProbe="p"/>`, `s:4:71: probe "p" is not defined`},
 		{`port="80"/>`, `port="80"/><InputEndpoint name="httpin" protocol="tcp" port="80"/>`,
 			`s:4:87: endpoint "httpin" is there already; the first is at line 4` + "\n" +
-				`s:4:116: TCP port 80 is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4; each input ` +
+				`s:4:116: TCP port 80 is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4; each ` +
+				`input ` +
 				`endpoint of a service needs a port of its own`},
 		{
 			`port="80"/>`, `port="80"/><InstanceInputEndpoint name="i" protocol="tcp" ` +

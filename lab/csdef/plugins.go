@@ -3,6 +3,7 @@ package csdef
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"vnetlab/emu"
 	"vnetlab/lab"
@@ -65,6 +66,21 @@ func (r *Role) has(endpoint string) bool {
 	return slices.ContainsFunc(r.InputEndpoints, func(e InputEndpoint) bool { return e.Name == endpoint }) ||
 		slices.ContainsFunc(r.InternalEndpoints, func(e InternalEndpoint) bool { return e.Name == endpoint }) ||
 		slices.ContainsFunc(r.InstanceInputEndpoints, func(e InstanceInputEndpoint) bool { return e.Name == endpoint })
+}
+
+// checkImports refuses a module in another letter case than its own. Whether the SDK's tools took it isn't
+// documented: a lab with its endpoints might show a port that no deployment had, one without them hide it.
+func checkImports(role *element) {
+	imports := role.Child("Imports").All("Import")
+	strictxml.Unique(imports, "moduleName", "import")
+	for _, i := range imports {
+		written := i.Get("moduleName")
+		for _, module := range modules {
+			if strings.EqualFold(written, module) && written != module {
+				i.FailAt("moduleName", "there is no module %.60q", written).WithHint("write %s", module)
+			}
+		}
+	}
 }
 
 // checkForwarder refuses a second role with RemoteForwarder: one role takes the port for the deployment.

@@ -181,6 +181,18 @@ func TestNotesOnImports(t *testing.T) {
 	}
 }
 
+// TestImportsInAnotherCase refuses a module whose name is that of a known one but for its letter case.
+func TestImportsInAnotherCase(t *testing.T) {
+	for _, module := range modules {
+		_, err := Read("s", definition(`<WorkerRole name="A"><Imports><Import moduleName="`+strings.ToLower(module)+
+			`"/></Imports></WorkerRole>`))
+		want := fmt.Sprintf(`s:2:39: there is no module %q; write %s`, strings.ToLower(module), module)
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", module, err, want)
+		}
+	}
+}
+
 // TestFilesAsPeopleHaveThem reads what working files have, and explains what the platform took once.
 func TestFilesAsPeopleHaveThem(t *testing.T) {
 	read := func(inside string) (*Role, string) {

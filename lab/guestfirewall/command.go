@@ -23,6 +23,9 @@ const (
 type Command struct {
 	Rules  []Rule
 	Switch Switch
+	// Policy marks a command that sets what happens to connections that no rule is for. Its rules, if any, replace
+	// those of an earlier such command.
+	Policy bool
 	// Notes say what the line does on Windows and not in a lab. Notes of single rules are in the rules.
 	Notes []string
 }
@@ -69,6 +72,13 @@ func Parse(text string) (Rule, error) {
 // programs are the first words that begin a line, as hints show them.
 var programs = []string{"allow", "block", "netsh", "New-NetFirewallRule"}
 
+// commands are the first words of all lines that are read or refused by name, in lower case.
+var commands = []string{
+	"allow", "block", "netsh", "new-netfirewallrule", "set-netfirewallprofile", "get-netfirewallprofile",
+	"enable-netfirewallrule", "disable-netfirewallrule", "set-netfirewallrule", "get-netfirewallrule",
+	"remove-netfirewallrule", "cmd", "powershell", "sudo", "iptables", "ufw",
+}
+
 func parse(text string) (Command, *Error) {
 	if !utf8.ValidString(text) {
 		return Command{}, fail("the text is not UTF-8")
@@ -92,7 +102,11 @@ func (s script) parse() (Command, *Error) {
 	}
 	one := func(r Rule, err *Error) (Command, *Error) { return Command{Rules: []Rule{r}}, err }
 	rest := words[0].offset + len(words[0].text)
-	switch first := strings.ToLower(words[0].text); first {
+	if err, ok := parseLinux(words); ok {
+		return Command{}, err
+	}
+	// The module of the commands of PowerShell may stand before their names.
+	switch first := strings.TrimPrefix(strings.ToLower(words[0].text), `netsecurity\`); first {
 	case "allow", "block":
 		return one(parseShort(words, len(s.text)))
 	case "new-netfirewallrule":
@@ -101,6 +115,8 @@ func (s script) parse() (Command, *Error) {
 		return parseProfile(s.text, rest)
 	case "enable-netfirewallrule", "set-netfirewallrule":
 		return parseEnableRule(s.text, rest, first == "set-netfirewallrule")
+	case "get-netfirewallrule", "get-netfirewallprofile":
+		return Command{Notes: []string{onlyShows}}, nil
 	case "deny", "drop", "reject":
 		return Command{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).
 			hint(`did you mean "block"?`).at(words[0].offset)
@@ -109,7 +125,7 @@ func (s script) parse() (Command, *Error) {
 			hint(`did you mean "allow"?`).at(words[0].offset)
 	case "remove-netfirewallrule", "disable-netfirewallrule":
 		return Command{}, fail("%.60q takes a rule away; a lab file has only the rules that are added", words[0].text).
-			hint("in a running lab, lab firewall delete takes rules away").at(words[0].offset)
+			hint(deleteElsewhere).at(words[0].offset)
 	}
 	if programName(words[0].text) == "netsh" {
 		return parseNetsh(s.text)
@@ -120,6 +136,12 @@ func (s script) parse() (Command, *Error) {
 	}
 	return Command{}, err.hint("the short form is: %s", shortForm)
 }
+
+// deleteElsewhere is the hint on commands that delete rules.
+const deleteElsewhere = "in a running lab, delete rules with lab firewall delete"
+
+// onlyShows is the note on commands that change nothing.
+const onlyShows = "the command has no effect: it only shows what there is"
 
 // programName returns the name of a program without its folder and .exe, in lower case.
 func programName(path string) string {

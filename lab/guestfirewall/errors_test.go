@@ -10,6 +10,9 @@ func TestErrors(t *testing.T) {
 	const netsh = `netsh advfirewall firewall add rule `
 	const named = netsh + `name=x dir=in action=allow `
 	const power = `New-NetFirewallRule -DisplayName x `
+	linux := func(program string) string {
+		return `"` + program + `" is a command for the firewall of a Linux guest, which is not read here; `
+	}
 	for _, c := range []struct{ in, at, want string }{ // at: the text from the error's place on
 		{"", "", "the rule is empty; write " + shortForm},
 		{"alow tcp 1", "alow tcp 1", `expected allow, block, netsh or New-NetFirewallRule, got "alow"; did you mean ` +
@@ -18,8 +21,23 @@ func TestErrors(t *testing.T) {
 			`"block"?`},
 		{"permit tcp 1", "permit tcp 1",
 			`expected allow, block, netsh or New-NetFirewallRule, got "permit"; did you mean "allow"?`},
-		{"iptables -A INPUT", "iptables -A INPUT",
-			`expected allow, block, netsh or New-NetFirewallRule, got "iptables"; the short form is: ` + shortForm},
+		{"iptables -A INPUT", "iptables -A INPUT", linux("iptables") + "the short form is: " + shortForm},
+		{"sudo iptables -A INPUT -p tcp --dport 9160 -j ACCEPT", "iptables -A INPUT -p tcp --dport 9160 -j ACCEPT",
+			linux("iptables") + "write allow tcp 9160"},
+		{"iptables -I INPUT 1 -p tcp -s 10.0.1.0/24 --dport 7000:7001 -m state --state NEW -j ACCEPT",
+			"iptables -I INPUT 1 -p tcp -s 10.0.1.0/24 --dport 7000:7001 -m state --state NEW -j ACCEPT",
+			linux("iptables") + "write allow tcp 7000-7001 from 10.0.1.0/24"},
+		{"iptables -A INPUT -i lo -p tcp --dport 80 -j ACCEPT", "iptables -A INPUT -i lo -p tcp --dport 80 -j ACCEPT",
+			linux("iptables") + "the short form is: " + shortForm},
+		{"$ sudo ufw allow 22/tcp", "ufw allow 22/tcp", linux("ufw") + "write allow tcp 22"},
+		{"ufw deny 9160", "ufw deny 9160", linux("ufw") + "write block tcp 9160 and block udp 9160"},
+		{"ufw allow from 10.0.1.0/24 to any port 7000 proto tcp",
+			"ufw allow from 10.0.1.0/24 to any port 7000 proto tcp",
+			linux("ufw") + "write allow tcp 7000 from 10.0.1.0/24"},
+		{"firewall-cmd --permanent --add-port=80-90/tcp", "firewall-cmd --permanent --add-port=80-90/tcp",
+			linux("firewall-cmd") + "write allow tcp 80-90"},
+		{"sudo ufw disable", "ufw disable", linux("ufw") + "write firewall: off"},
+		{"sudo service iptables stop", "service iptables stop", linux("service") + "write firewall: off"},
 		{"allow", "", "expected a protocol after allow: tcp, udp, icmp or any"},
 		{"allow 1433", "1433", `expected a protocol, tcp, udp, icmp or any, got "1433"`},
 		{"allow tpc 1433", "tpc 1433", `expected a protocol, tcp, udp, icmp or any, got "tpc"; did you mean "tcp"?`},
@@ -56,8 +74,9 @@ func TestErrors(t *testing.T) {
 
 		{"netsh", "", netshArguments + "; expected netsh advfirewall firewall add rule"},
 		{"netsh advfirewall firewall delete rule name=x", "delete rule name=x",
-			`expected netsh advfirewall firewall add rule, got "delete" in the place of add; in a running lab, lab ` +
-				`firewall delete takes rules away`},
+			`expected netsh advfirewall firewall add rule, got "delete" in the place of add; in a running lab, ` +
+				`delete ` +
+				`rules with lab firewall delete`},
 		{strings.TrimSpace(netsh), "", netshArguments + "; expected name=, dir=in and action="},
 		{netsh + "name=SQL Server dir=in action=allow", "Server dir=in action=allow",
 			netshArguments + `; "Server" is no argument: write NAME=VALUE, without space after commas, and " around ` +
@@ -101,6 +120,16 @@ func TestErrors(t *testing.T) {
 		{power + "@rules", "@rules", `"@" is not understood: write plain values, without variables and expressions`},
 		{power + "| Set-NetFirewallRule -Enabled False", " Set-NetFirewallRule -Enabled False"[1:],
 			`a command whose output goes to "Set-NetFirewallRule" is not understood; leave out what stands after |`},
+		{power + "| Out-Null; Restart-Computer", "Restart-Computer",
+			`a second command, "Restart-Computer", is not understood here; write one command a line`},
+		{power + "; Write-Host a; " + power, power[:len(power)-1],
+			`a second command, "New-NetFirewallRule", is not understood here; write one command a line`},
+		{named + "> nul 2>&1 & netsh advfirewall reset", "netsh advfirewall reset",
+			`a second command, "netsh", is not understood here; write one command a line`},
+		{power + "# a\n" + power, power[:len(power)-1],
+			`a second command, "New-NetFirewallRule", is not understood here; write one command a line`},
+		{named + "\r\n" + named, named[:len(named)-1],
+			`a second command, "netsh", is not understood here; write one command a line`},
 		{power + "; Restart-Computer", "Restart-Computer",
 			`a second command, "Restart-Computer", is not understood here; write one command a line`},
 		{"powershell -File rules.ps1", "-File rules.ps1",
@@ -111,9 +140,13 @@ func TestErrors(t *testing.T) {
 		{"cmd netsh", "cmd netsh", "cmd runs nothing without /c; write cmd /c COMMAND, or the command itself"},
 		{"Remove-NetFirewallRule -Name x", "Remove-NetFirewallRule -Name x",
 			`"Remove-NetFirewallRule" takes a rule away; a lab file has only the rules that are added; in a running ` +
-				`lab, lab firewall delete takes rules away`},
+				`lab, delete rules with lab firewall delete`},
 		{"netsh firewall", "", netshArguments + "; expected netsh firewall add portopening, add allowedprogram, set " +
 			"opmode, set service or set icmpsetting"},
+		{"netsh firewall delete portopening TCP 80", "delete portopening TCP 80",
+			"expected netsh firewall add portopening, add allowedprogram, set opmode, set service or set " +
+				"icmpsetting, " +
+				`got "delete"; in a running lab, delete rules with lab firewall delete`},
 		{"netsh firewall add portopenin TCP 80 x", "portopenin TCP 80 x",
 			`expected netsh firewall add portopening, add allowedprogram, set opmode, set service or set ` +
 				`icmpsetting, got "portopenin"; did you mean "portopening"?`},
@@ -125,7 +158,7 @@ func TestErrors(t *testing.T) {
 			`expected netsh advfirewall set allprofiles state off, got "allprofile" in the place of the profile; ` +
 				`did you mean "allprofiles"?`},
 		{"netsh advfirewall set allprofiles state of", "of",
-			`state is "of", expected on or off or notconfigured; did you mean "on"?`},
+			`state is "of", expected on, off or notconfigured; did you mean "on"?`},
 		{"netsh advfirewall set allprofiles firewallpolicy blockinbound,blockoutbound", "blockoutbound",
 			"outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in"},
 		{"Set-NetFirewallProfile -Profile Publik* -Enabled False", "Publik* -Enabled False",
@@ -143,7 +176,7 @@ func TestErrors(t *testing.T) {
 			"enable=yes is missing: changes of rules that stay disabled are not understood; " +
 				"write the rule as it should be with add rule"},
 		{"Set-NetFirewallProfile Public -Enabled Fals", "Fals",
-			`-Enabled is "Fals", expected true or false; did you mean "false"?`},
+			`-Enabled is "Fals", expected true, false or notconfigured; did you mean "false"?`},
 		{power + "-Enabled $yes", "$yes",
 			`"$" is not understood: write plain values, without variables and expressions`},
 		{power + `-Description "for $you"`, `$you"`,
@@ -158,7 +191,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %s", c.in, err, c.want)
 			continue
 		}
-		if c.in[e.Offset:] != c.at {
+		if strings.TrimSpace(c.in[e.Offset:]) != strings.TrimSpace(c.at) {
 			t.Errorf("%s: placed at %q, want %q", c.in, c.in[e.Offset:], c.at)
 		}
 	}

@@ -53,7 +53,7 @@ func parseNetsh(text string) (Command, *Error) {
 	case len(words) == 0:
 		return Command{}, fail("%s", netshArguments).hint(expected).at(len(text))
 	case netshShows(words):
-		return Command{Notes: []string{"the command has no effect: it only shows what there is"}}, nil
+		return Command{Notes: []string{onlyShows}}, nil
 	case netshWord(words[0], "firewall"):
 		return parseOldNetsh(words[1:], len(text))
 	case len(words[0].text) < len("adv") || !netshWord(words[0], "advfirewall"):
@@ -75,7 +75,7 @@ func parseNetsh(text string) (Command, *Error) {
 		if !netshWord(words[0], want) {
 			err := fail("%s, got %.60q in the place of %s", expected, words[0].text, want).at(words[0].offset)
 			if want == "add" && netshWord(words[0], "delete") {
-				err.Hint = "in a running lab, lab firewall delete takes rules away"
+				err.Hint = deleteElsewhere
 			}
 			return Command{}, err
 		}
@@ -99,7 +99,12 @@ func netshShows(words []word) bool {
 		(netshWord(words[contexts], "advfirewall") || netshWord(words[contexts], "firewall")) {
 		contexts++
 	}
-	return contexts > 0 && contexts < len(words) && netshWord(words[contexts], "show")
+	if contexts == 0 || contexts == len(words) {
+		return false
+	}
+	command := words[contexts]
+	return netshWord(command, "show") || strings.EqualFold(command.text, "export") ||
+		strings.EqualFold(command.text, "dump")
 }
 
 // joinEquals makes one word of NAME = VALUE: netsh takes space around the sign.
@@ -251,7 +256,7 @@ func oneOf(what string, w word, words ...string) (string, *Error) {
 	if slices.Contains(words, value) {
 		return value, nil
 	}
-	err := fail("%s is %.60q, expected %s", what, w.text, strings.Join(words, " or ")).at(w.offset)
+	err := fail("%s is %.60q, expected %s", what, w.text, spelling.Or(words)).at(w.offset)
 	err.Hint = spelling.DidYouMean(value, words)
 	return "", err
 }
@@ -265,6 +270,8 @@ func netshProfile(words []word, end int) (Command, *Error) {
 	}
 	public := false
 	switch profile := strings.ToLower(words[0].text); profile {
+	case "global":
+		return Command{Notes: []string{"the command has no effect: a lab has no global settings of a firewall"}}, nil
 	case "allprofiles", "currentprofile", "publicprofile":
 		public = true
 	case "domainprofile", "privateprofile":
@@ -318,6 +325,7 @@ func (c *Command) setPolicy(w word) *Error {
 		return fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").
 			at(policies[1].offset)
 	}
+	c.Policy = true
 	switch in {
 	case "allowinbound":
 		c.Rules = []Rule{{Name: "firewall policy", Allow: true}}

@@ -27,7 +27,11 @@ func parseOldNetsh(words []word, end int) (Command, *Error) {
 		return Command{}, fail("%s", netshArguments).hint(expected).at(end)
 	}
 	if !netshWord(words[0], "add") && !netshWord(words[0], "set") {
-		return Command{}, fail("%s, got %.60q", expected, words[0].text).at(words[0].offset)
+		err := fail("%s, got %.60q", expected, words[0].text).at(words[0].offset)
+		if netshWord(words[0], "delete") {
+			err.Hint = deleteElsewhere
+		}
+		return Command{}, err
 	}
 	command := strings.ToLower(words[1].text)
 	arguments, ok := oldArguments[command]
@@ -105,7 +109,7 @@ func oldRules(command string, given map[string]word, enabled bool, end int) (Com
 			at(end)
 	}
 	var rules []Rule
-	name := given["name"].text
+	name, bound := given["name"].text, ""
 	switch command {
 	case "portopening":
 		protocol, ok := given["protocol"]
@@ -136,9 +140,7 @@ func oldRules(command string, given map[string]word, enabled bool, end int) (Com
 			return missing("program")
 		}
 		rules = []Rule{{Allow: true}}
-		if enabled { // a disabled rule is for no program
-			rules[0].bind("the program " + program.text)
-		}
+		bound = "the program " + program.text
 	case "icmpsetting":
 		rules = []Rule{{Protocol: "icmp"}}
 		if kind := given["type"]; kind.text != "" && !strings.EqualFold(kind.text, "all") {
@@ -164,6 +166,9 @@ func oldRules(command string, given map[string]word, enabled bool, end int) (Com
 		}
 		if p := strings.ToLower(given["profile"].text); p == "domain" || p == "standard" {
 			r.deactivate(notForPublic)
+		}
+		if bound != "" {
+			r.bind(bound)
 		}
 	}
 	return Command{Rules: rules}, nil

@@ -53,24 +53,32 @@ func parseProfile(text string, start int) (Command, *Error) {
 		}
 	}
 	var c Command
-	if v := given["Enabled"]; v != nil && !strings.EqualFold(v[0].text, "NotConfigured") {
-		enabled, err := truth("-Enabled", v[0])
+	if v := given["Enabled"]; v != nil {
+		enabled, err := gpoBoolean("-Enabled", v[0])
 		if err != nil {
 			return c, err
 		}
-		c.Switch = map[bool]Switch{true: TurnOn, false: TurnOff}[enabled]
+		c.Switch = map[string]Switch{"true": TurnOn, "false": TurnOff}[enabled]
 	}
 	if v := given["DefaultInboundAction"]; v != nil {
 		action, err := oneOf("-DefaultInboundAction", v[0], "allow", "block", "notconfigured")
 		if err != nil {
 			return c, err
 		}
+		c.Policy = true
 		if action == "allow" {
 			c.Rules = append(c.Rules, Rule{Name: "DefaultInboundAction", Allow: true})
 		}
 	}
-	if v := given["AllowInboundRules"]; v != nil && (strings.EqualFold(v[0].text, "false") || v[0].text == "2") {
-		c.Rules = append(c.Rules, Rule{Name: "AllowInboundRules"})
+	if v := given["AllowInboundRules"]; v != nil {
+		allowed, err := gpoBoolean("-AllowInboundRules", v[0])
+		if err != nil {
+			return c, err
+		}
+		c.Policy = true
+		if allowed == "false" {
+			c.Rules = append(c.Rules, Rule{Name: "AllowInboundRules"})
+		}
 	}
 	if v := given["DefaultOutboundAction"]; v != nil && strings.EqualFold(v[0].text, "block") {
 		return c, fail("outgoing traffic can't be blocked in a lab: its guest firewall filters what comes in").
@@ -83,6 +91,15 @@ func parseProfile(text string, start int) (Command, *Error) {
 		return Command{Notes: []string{"the command has no effect: " + profiles.Inactive}}, nil
 	}
 	return c, nil
+}
+
+// gpoBoolean reads a setting of a profile, which can also be left to the default.
+func gpoBoolean(what string, w word) (string, *Error) {
+	words := []string{"false", "true", "notconfigured"} // PowerShell knows them by their numbers, too
+	if len(w.text) == 1 && w.text >= "0" && w.text <= "2" {
+		return words[w.text[0]-'0'], nil
+	}
+	return oneOf(what, w, "true", "false", "notconfigured")
 }
 
 // expandProfiles replaces a name of a profile with wildcards by the first profile that it stands for, the

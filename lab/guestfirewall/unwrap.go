@@ -31,9 +31,8 @@ const maxWrappers = 8
 func unwrap(s script) (script, *Error) {
 	for range maxWrappers {
 		var err *Error
-		s = s.piped()
+		s = s.withoutComments().trim().withoutPrompt().piped()
 		if s, err = s.withoutTail(); err != nil {
-			err.Offset += s.base
 			return s, err
 		}
 		inner, wrapped, err := s.inner()
@@ -49,94 +48,33 @@ func unwrap(s script) (script, *Error) {
 	return s, fail("more than %d commands around the command", maxWrappers).at(s.base)
 }
 
-// piped turns a pipe of what is asked for into what is changed, such as Get-NetFirewallProfile |
-// Set-NetFirewallProfile -Enabled False, into the one command that does it.
+// piped joins a pipe from a query to a change, such as Get-NetFirewallProfile | Set-NetFirewallProfile -Enabled
+// False, into the one command that does the same.
 func (s script) piped() script {
 	words := fields(s.text)
 	pipe := strings.IndexByte(s.text, '|')
-	if len(words) == 0 || pipe < 0 {
+	if len(words) == 0 || pipe < 0 || pipe < words[0].offset+len(words[0].text) {
 		return s
 	}
-	asked := strings.TrimSpace(s.text[len(words[0].text)+words[0].offset : max(pipe,
-		len(words[0].text)+words[0].offset)])
-	change := strings.TrimSpace(s.text[pipe+1:])
-	target := strings.ToLower(strings.Join(strings.Fields(change)[:min(1, len(strings.Fields(change)))], ""))
+	changes := fields(s.text[pipe+1:])
+	if len(changes) == 0 {
+		return s
+	}
+	query := strings.TrimSpace(s.text[words[0].offset+len(words[0].text) : pipe])
+	change := changes[0]
+	change.text = strings.TrimRight(change.text, ";&") // the rest is looked at later
+	rest := s.text[pipe+1+change.offset+len(change.text):]
+	target := strings.ToLower(change.text)
 	switch get := strings.ToLower(words[0].text); {
-	case get == "get-netfirewallprofile" && target == "set-netfirewallprofile" && asked == "":
-		return script{change + " -All", s.base}
-	case get == "get-netfirewallprofile" && target == "set-netfirewallprofile",
-		get == "get-netfirewallrule" && (target == "enable-netfirewallrule" || target == "set-netfirewallrule"):
-		return script{change + " " + asked, s.base}
+	case get == "get-netfirewallprofile" && target == "set-netfirewallprofile":
+		if query == "" {
+			query = "-All"
+		}
+		return script{change.text + " " + query + rest, s.base}
+	case get == "get-netfirewallrule" && (target == "enable-netfirewallrule" || target == "set-netfirewallrule"):
+		return script{change.text + " " + query + rest, s.base}
 	}
 	return s
-}
-
-// sinks are commands that take the output of another and leave the firewall alone.
-var sinks = []string{
-	"out-null", "out-host", "out-default", "out-string", "out-file", "tee-object", "format-list", "format-table", "fl",
-	"ft", "select-object",
-	"select", "write-host", "write-output", "write-verbose", "more", "find", "findstr", "select-string",
-}
-
-// sequels are commands that may follow another one and leave the firewall alone.
-var sequels = []string{"echo", "exit", "rem", "pause", "ver", "goto", "true", "write-host", "write-output", "return",
-	"timeout", "start-sleep", "cls"}
-
-// withoutTail cuts off comments, redirections, pipes and what follows the command.
-func (s script) withoutTail() (script, *Error) {
-	cut, problem := len(s.text), (*Error)(nil)
-	depth := 0
-	unquoted(s.text, func(i int, r rune) bool {
-		before, rest := s.text[:i], s.text[i+len(string(r)):]
-		atStart := before == "" || isSpace(before[len(before)-1])
-		switch r {
-		case '(', '{':
-			depth++
-		case ')', '}':
-			depth--
-		}
-		if depth > 0 {
-			return true
-		}
-		switch {
-		case r == '#' && atStart && !strings.HasPrefix(s.text, "#"):
-			cut = i
-		case r == '|' && strings.HasPrefix(rest, "|"):
-			cut, problem = i, follows(rest[1:], i+2)
-		case r == '|':
-			cut, problem = i, follower(rest, i+1, sinks, "a command whose output goes to %.60q is not understood",
-				"leave out what stands after |")
-		case r == ';' || r == '&' && strings.TrimSpace(before) != "":
-			cut, problem = i, follows(strings.TrimPrefix(rest, "&"), i+1)
-		case r == '>':
-			cut = len(strings.TrimRight(before, "0123456789*"))
-			if cut < len(before) && cut > 0 && !isSpace(before[cut-1]) {
-				cut = len(before) // the digits belong to a word
-			}
-		default:
-			return true
-		}
-		return false
-	})
-	return script{s.text[:cut], s.base}.trim(), problem
-}
-
-// follows returns the error for a second command, if what follows the first is one.
-func follows(rest string, offset int) *Error {
-	return follower(rest, offset, sequels, "a second command, %.60q, is not understood here",
-		"write one command a line")
-}
-
-func follower(rest string, offset int, known []string, problem, hint string) *Error {
-	words := fields(rest)
-	if len(words) == 0 || strings.HasPrefix(words[0].text, "#") ||
-		slices.Contains(known, strings.ToLower(words[0].text)) {
-		return nil
-	}
-	if strings.Trim(words[0].text, "&;|") == "" && len(words) == 1 {
-		return nil
-	}
-	return fail(problem, words[0].text).hint("%s", hint).at(offset + words[0].offset)
 }
 
 // inner returns the command that another one runs.

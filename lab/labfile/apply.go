@@ -8,21 +8,26 @@ import (
 	"vnetlab/lab"
 )
 
-// gone holds the names of what is in the file and couldn't be made. What needs them is left out without a word:
-// the reason has been told once.
+// gone holds the names of what is in the file and couldn't be created. What refers to it is left out without another
+// error, in whatever letter case it does: the first error says why.
 type gone struct {
-	affinityGroups map[string]bool
-	networks       map[string]bool
-	reservedIPs    map[string]bool
-	names          map[string]bool // of instances, hosts and sites, and DNS names
-	anyNetwork     bool            // a file of networks couldn't be read
-	anyName        bool            // a service is so wrong that its instances' names aren't known
+	affinityGroups names
+	networks       names
+	reservedIPs    names
+	members        names // instances, hosts and web sites, and DNS names
+	anyNetwork     bool  // a network configuration couldn't be read
+	anyMember      bool  // a cloud service is so wrong that its instances' names aren't known
 }
+
+// names is a set of names, which don't differ only by letter case.
+type names map[string]bool
+
+func (n names) add(name string)      { n[strings.ToLower(name)] = true }
+func (n names) has(name string) bool { return n[strings.ToLower(name)] }
 
 // apply runs the operations in the order in which a person would have clicked.
 func (l *loader) apply() {
-	l.gone = gone{affinityGroups: map[string]bool{}, networks: map[string]bool{}, reservedIPs: map[string]bool{},
-		names: map[string]bool{}}
+	l.gone = gone{affinityGroups: names{}, networks: names{}, reservedIPs: names{}, members: names{}}
 	f := l.file
 	l.name()
 	l.defaults()
@@ -30,7 +35,7 @@ func (l *loader) apply() {
 		if l.broken[g.Origin] || !l.accept(g.Origin, l.lab.CreateAffinityGroup(lab.AffinityGroup{
 			Name: string(g.Name), Location: string(g.Location), Origin: g.Origin,
 		})) {
-			l.gone.affinityGroups[string(g.Name)] = true
+			l.gone.affinityGroups.add(string(g.Name))
 		}
 	}
 	var imported Networks
@@ -45,7 +50,7 @@ func (l *loader) apply() {
 		if l.broken[r.Origin] || !l.accept(r.Origin, l.lab.CreateReservedIP(lab.ReservedIP{
 			Name: string(r.Name), Location: string(r.Location), Origin: r.Origin,
 		})) {
-			l.gone.reservedIPs[string(r.Name)] = true
+			l.gone.reservedIPs.add(string(r.Name))
 		}
 	}
 	for _, s := range f.CloudServices {
@@ -55,14 +60,15 @@ func (l *loader) apply() {
 		site := lab.WebSite{Name: string(s.Name), Location: string(s.Location), Services: l.hostServices(s.Services),
 			Boundary: l.boundary(s.Machine), Origin: s.Origin}
 		if l.broken[s.Origin] || !l.accept(s.Origin, l.lab.CreateWebSite(site)) {
-			l.gone.names[site.Name], l.gone.names[site.DNSName()] = true, true
+			l.gone.members.add(site.Name)
+			l.gone.members.add(site.DNSName())
 		}
 	}
 	for _, h := range f.InternetHosts {
 		host := lab.InternetHost{Name: string(h.Name), Address: address(h.Address),
 			Services: l.hostServices(h.Services), Boundary: l.boundary(h.Machine), Origin: h.Origin}
 		if l.broken[h.Origin] || !l.accept(h.Origin, l.lab.CreateInternetHost(host)) {
-			l.gone.names[host.Name] = true
+			l.gone.members.add(host.Name)
 		}
 	}
 	for _, e := range f.Expect {
@@ -87,8 +93,8 @@ func (l *loader) name() {
 }
 
 func (l *loader) virtualNetwork(n VirtualNetwork) {
-	if l.broken[n.Origin] || l.gone.affinityGroups[string(n.AffinityGroup)] {
-		l.gone.networks[string(n.Name)] = true
+	if l.broken[n.Origin] || l.gone.affinityGroups.has(string(n.AffinityGroup)) {
+		l.gone.networks.add(string(n.Name))
 		return
 	}
 	request := lab.VirtualNetwork{
@@ -105,16 +111,16 @@ func (l *loader) virtualNetwork(n VirtualNetwork) {
 		request.DNSServers = append(request.DNSServers, address(s.Address))
 	}
 	if !l.accept(n.Origin, l.lab.CreateVirtualNetwork(request)) {
-		l.gone.networks[request.Name] = true
+		l.gone.networks.add(request.Name)
 	}
 }
 
 // hidden says whether a name may be missing for a reason that has been told.
 func (l *loader) hidden(name string) bool {
-	if l.gone.names[name] {
+	if l.gone.members.has(name) {
 		return true
 	}
-	if !l.gone.anyName || name == "" {
+	if !l.gone.anyMember || name == "" {
 		return false
 	}
 	_, isMember := l.lab.Find(name)

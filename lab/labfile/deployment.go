@@ -35,7 +35,7 @@ func (l *loader) reserve(s CloudService, request *lab.PackageDeployment) {
 	case named != "":
 		request.ReservedIP = named
 	}
-	if l.gone.reservedIPs[request.ReservedIP] {
+	if l.gone.reservedIPs.has(request.ReservedIP) {
 		request.ReservedIP = ""
 	}
 }

@@ -89,16 +89,16 @@ func (l *loader) meantAddresses() (all []netip.Addr) {
 func (l *loader) localHosts(n lab.LocalNetwork) {
 	for _, h := range n.Hosts {
 		if l.networkHidden(n.Name) || !l.accept(h.Origin, l.lab.AddLocalHost(n.Name, *h)) {
-			l.gone.names[h.Name] = true
+			l.gone.members.add(h.Name)
 		}
 	}
 }
 
 func (l *loader) withoutLocalNetwork(n lab.LocalNetwork) {
-	l.gone.networks[n.Name] = true
+	l.gone.networks.add(n.Name)
 	for _, h := range n.Hosts {
 		if _, taken := l.lab.Find(h.Name); !taken {
-			l.gone.names[h.Name] = true
+			l.gone.members.add(h.Name)
 		}
 	}
 }
@@ -115,5 +115,5 @@ func (l *loader) gateway(place emu.Origin, g lab.CreateGatewayOp) {
 func (l *loader) networkHidden(name string) bool {
 	_, isVirtual := l.lab.VirtualNetwork(name)
 	isLocal := slices.ContainsFunc(l.lab.LocalNetworks, func(n *lab.LocalNetwork) bool { return n.Name == name })
-	return !isVirtual && !isLocal && (l.gone.networks[name] || l.gone.anyNetwork)
+	return !isVirtual && !isLocal && (l.gone.networks.has(name) || l.gone.anyNetwork)
 }

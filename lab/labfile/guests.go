@@ -19,6 +19,7 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 	if f == nil {
 		return nil, false, instance
 	}
+	var policy []lab.GuestFirewallRule
 	for _, item := range f.Rules {
 		if item.Text == "" {
 			continue // it wasn't a text, and that has been told
@@ -37,6 +38,10 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 		for _, text := range command.Notes {
 			l.note(item.Origin, "%s", text)
 		}
+		target := &rules
+		if command.Policy { // as on Windows, the last one counts
+			target, policy = &policy, nil
+		}
 		for _, rule := range command.Rules {
 			if rule.Inactive != "" {
 				l.notes = append(l.notes, Note{Origin: item.Origin, Text: "the rule has no effect: " + rule.Inactive})
@@ -44,13 +49,13 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 			if rule.Note != "" {
 				l.note(item.Origin, "%s", rule.Note)
 			}
-			rules = append(rules, lab.GuestFirewallRule{Rule: rule, Origin: item.Origin})
+			*target = append(*target, lab.GuestFirewallRule{Rule: rule, Origin: item.Origin})
 		}
-		if command.Switch != guestfirewall.Unchanged { // as on Windows, the last one counts
+		if command.Switch != guestfirewall.Unchanged { // so does the last of these
 			off = command.Switch == guestfirewall.TurnOff
 		}
 	}
-	return rules, off || f.Off, f.Origin
+	return append(rules, policy...), off || f.Off, f.Origin
 }
 
 // inside is the place of a part of a text, where the text stands in the file as it is meant; otherwise that of

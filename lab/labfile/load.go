@@ -147,7 +147,7 @@ func (l *loader) accept(place emu.Origin, err error) bool {
 		}
 	}
 	if p.Origin.File == l.path {
-		p.place = p.Origin
+		p.position = p.Origin
 	}
 	l.problems = append(l.problems, p)
 	return false

@@ -345,6 +345,13 @@ func TestFirewallCommands(t *testing.T) {
 			"state on", false, nil, ""},
 		{"program", `- 'netsh advfirewall firewall add rule name=x program="C:\x.exe" dir=in action=allow ` +
 			`protocol=TCP'`, false, []string{"allow tcp"}, "is bound to the program"},
+		{"policies", "- netsh advfirewall set allprofiles firewallpolicy allowinbound,allowoutbound\n          " +
+			"- allow tcp 80\n          - Set-NetFirewallProfile -DefaultInboundAction Block", false,
+			[]string{"allow tcp 80"}, ""},
+		{"script", "- |\n            @echo off\n            REM the web\n            " +
+			"netsh advfirewall firewall add rule name=x ^\n              dir=in action=allow protocol=TCP " +
+			"localport=80\n" +
+			"            pause\n", false, []string{"allow tcp 80"}, ""},
 		{"comment", `- 'New-NetFirewallRule -DisplayName “x” –Protocol TCP –LocalPort 80 | Out-Null # web'`, false,
 			[]string{"allow tcp 80"}, ""},
 	} {

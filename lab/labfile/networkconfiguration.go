@@ -26,8 +26,9 @@ func (l *loader) networkConfiguration(r Reference) Networks {
 	}
 	all := networks(*configuration)
 	for _, request := range all.VirtualNetworks {
-		if l.gone.affinityGroups[request.AffinityGroup] || !l.accept(r.Origin, l.lab.CreateVirtualNetwork(request)) {
-			l.gone.networks[request.Name] = true
+		if l.gone.affinityGroups.has(request.AffinityGroup) ||
+			!l.accept(r.Origin, l.lab.CreateVirtualNetwork(request)) {
+			l.gone.networks.add(request.Name)
 		}
 	}
 	return all

@@ -28,12 +28,12 @@ type Problem struct {
 	Hint       string // the next step; may be empty
 	Excerpt    string // the offending lines with their numbers and a caret; may be empty
 
-	// place is where the lab file asks for what went wrong; it differs from Origin when that is in another file.
-	place emu.Origin
+	// position is where the lab file asks for what went wrong; it differs from Origin when that is in another file.
+	position emu.Origin
 }
 
 func invalid(at emu.Origin, format string, args ...any) Problem {
-	return Problem{Origin: at, place: at, Code: InvalidFile, HTTPStatus: http.StatusBadRequest,
+	return Problem{Origin: at, position: at, Code: InvalidFile, HTTPStatus: http.StatusBadRequest,
 		Message: fmt.Sprintf(format, args...)}
 }
 
@@ -94,7 +94,7 @@ func (e Errors) Error() string {
 func (e Errors) sorted() Errors {
 	slices.SortStableFunc(e, func(a, b Problem) int {
 		return cmp.Or(
-			cmp.Compare(a.place.Line, b.place.Line), cmp.Compare(a.place.Column, b.place.Column),
+			cmp.Compare(a.position.Line, b.position.Line), cmp.Compare(a.position.Column, b.position.Column),
 			cmp.Compare(a.Origin.File, b.Origin.File),
 			cmp.Compare(a.Origin.Line, b.Origin.Line), cmp.Compare(a.Origin.Column, b.Origin.Column),
 		)

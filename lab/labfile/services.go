@@ -10,12 +10,13 @@ import (
 
 func (l *loader) cloudService(s CloudService) {
 	if l.broken[s.Origin] {
-		l.gone.anyName = true
+		l.gone.anyMember = true
 		return
 	}
 	_, networkExists := l.lab.VirtualNetwork(string(s.VirtualNetwork))
-	hidden := l.gone.networks[string(s.VirtualNetwork)] || l.gone.anyNetwork && s.VirtualNetwork != "" && !networkExists
-	if hidden || l.gone.affinityGroups[string(s.AffinityGroup)] ||
+	hidden := l.gone.networks.has(string(s.VirtualNetwork)) || l.gone.anyNetwork && s.VirtualNetwork != "" &&
+		!networkExists
+	if hidden || l.gone.affinityGroups.has(string(s.AffinityGroup)) ||
 		!l.accept(s.Origin, l.lab.CreateHostedService(lab.HostedService{
 			Name: string(s.Name), AffinityGroup: string(s.AffinityGroup), Location: string(s.Location),
 			VirtualNetwork: string(s.VirtualNetwork), Origin: s.Origin,
@@ -29,7 +30,7 @@ func (l *loader) cloudService(s CloudService) {
 		l.withoutRoles(s)
 	}
 	if s.Staging != nil && !l.deployment(s, s.Staging, lab.Staging) {
-		l.gone.anyName = true // its instances' names are in the definition, which may not be readable
+		l.gone.anyMember = true // its instances' names are in the definition, which may not be readable
 	}
 }
 
@@ -50,7 +51,7 @@ func (l *loader) withoutUse(s CloudService) {
 
 // reservation is the reserved IP of a service; empty when it couldn't be made and that has been told.
 func (l *loader) reservation(s CloudService) string {
-	if l.gone.reservedIPs[s.ReservedIP.Text] {
+	if l.gone.reservedIPs.has(s.ReservedIP.Text) {
 		return ""
 	}
 	return s.ReservedIP.Text
@@ -67,20 +68,20 @@ func (l *loader) withoutService(s CloudService) {
 			l.withoutRoles(s)
 		}
 	}
-	l.gone.names[string(s.Name)+".cloudapp.net"] = true
+	l.gone.members.add(string(s.Name) + ".cloudapp.net")
 }
 
 func (l *loader) withoutMachine(s CloudService, vm VirtualMachine) {
-	l.gone.names[string(vm.Name)] = true
-	l.gone.names[string(s.Name+"."+vm.Name)] = true
+	l.gone.members.add(string(vm.Name))
+	l.gone.members.add(string(s.Name + "." + vm.Name))
 	// Without an instance the service may be without a VIP.
-	l.gone.names[string(s.Name)+".cloudapp.net"] = true
+	l.gone.members.add(string(s.Name) + ".cloudapp.net")
 }
 
 // withoutRoles leaves out role instances. Their names are in the definition, which may not be readable.
 func (l *loader) withoutRoles(s CloudService) {
-	l.gone.anyName = true
-	l.gone.names[string(s.Name)+".cloudapp.net"] = true
+	l.gone.anyMember = true
+	l.gone.members.add(string(s.Name) + ".cloudapp.net")
 }
 
 // virtualMachines adds the machines of a service. The first brings the deployment, and with it what is the
@@ -98,7 +99,7 @@ func (l *loader) virtualMachines(s CloudService) {
 		before := len(l.problems)
 		if !l.accept(vm.Origin, l.lab.AddVirtualMachine(string(s.Name), request)) {
 			l.withoutMachine(s, vm)
-			if l.blame(s, request, l.problems[before:]) {
+			if l.deploymentRefused(s, request, l.problems[before:]) {
 				reservedIP, balancer, lost = "", nil, balancer != nil
 			}
 		}
@@ -108,29 +109,34 @@ func (l *loader) virtualMachines(s CloudService) {
 	}
 }
 
-// blame finds out whether a machine was refused for what its service says of the deployment. Then the problems
-// get the place of that and, the machine being innocent, the next one needn't hear the same.
-func (l *loader) blame(s CloudService, request lab.VirtualMachine, problems []Problem) (guilty bool) {
-	try := func(place emu.Origin) {
+// deploymentRefused reports whether a virtual machine was refused for what its cloud service says of the deployment:
+// its reserved IP or its internal load balancer. It moves the problems there. The other machines are then added
+// without it, as they would be refused for the same reason.
+func (l *loader) deploymentRefused(s CloudService, request lab.VirtualMachine, problems []Problem) (moved bool) {
+	withoutIt := func(position emu.Origin) {
 		err := l.lab.Clone().AddVirtualMachine(string(s.Name), request)
 		for i, p := range problems {
 			if err == nil || !strings.Contains(err.Error(), p.Message) {
-				problems[i].Origin, problems[i].place, guilty = place, place, true
+				problems[i].Origin, problems[i].position, moved = position, position, true
 			}
 		}
 	}
 	if request.ReservedIP != "" {
 		request.ReservedIP = ""
-		try(s.ReservedIP.Origin)
+		withoutIt(s.ReservedIP.Origin)
 	}
-	if request.InternalLoadBalancer != nil && !guilty {
-		request.InternalLoadBalancer = nil
-		for i := range request.Endpoints {
-			request.Endpoints[i].InternalLoadBalancer = ""
-		}
-		try(s.InternalLoadBalancer.Origin)
+	balancer := request.InternalLoadBalancer
+	if balancer == nil || moved || slices.ContainsFunc(request.Endpoints, func(e lab.VMEndpoint) bool {
+		return e.InternalLoadBalancer != "" && e.InternalLoadBalancer != balancer.Name
+	}) {
+		return moved
 	}
-	return guilty
+	request.InternalLoadBalancer = nil
+	for i := range request.Endpoints {
+		request.Endpoints[i].InternalLoadBalancer = ""
+	}
+	withoutIt(s.InternalLoadBalancer.Origin)
+	return moved
 }
 
 func internalLoadBalancer(b *InternalLoadBalancer) *lab.InternalLoadBalancer {
