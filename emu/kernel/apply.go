@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"vnetlab/emu"
-	"vnetlab/emu/text"
 )
 
 // How much is done at once. Links and namespaces contend for one lock of the kernel, so that few are best. A load of iptables
@@ -37,12 +36,19 @@ func Apply(ctx context.Context, want *emu.Network, report func(done, total int))
 		}
 	}()
 	firewalls, firewallCtx := errgroup.WithContext(ctx)
+	recorded := make(chan struct{})
+	firewalls.Go(func() error {
+		defer close(recorded)
+		a.recordFirewalls(firewallCtx)
+		return nil
+	})
 	slots := make(chan struct{}, restorers) // a limit on the group would make the builders wait
 	buildErr := a.build(firewallCtx, func(p *place) {
 		firewalls.Go(func() error {
+			<-recorded
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if err := a.restore.load(firewallCtx, p.ns, text.IPTables(p.want.Firewall)); err != nil {
+			if err := a.firewalls.load(firewallCtx, p.ns, p.want.Firewall); err != nil {
 				return fmt.Errorf("guest firewall of %s: %w", p.want.Name, err)
 			}
 			a.step()
@@ -65,11 +71,11 @@ func Apply(ctx context.Context, want *emu.Network, report func(done, total int))
 
 // application is one run of Apply.
 type application struct {
-	places  []*place
-	byName  map[string]*place
-	links   []*emu.Link
-	restore *restorer
-	sysctls sysctlFiles
+	places    []*place
+	byName    map[string]*place
+	links     []*emu.Link
+	firewalls *firewallLoader // nil: there is no firewall
+	sysctls   sysctlFiles
 
 	progress    sync.Mutex
 	done, total int
@@ -97,9 +103,9 @@ func newApplication(want *emu.Network, report func(done, total int)) (*applicati
 			continue
 		}
 		a.total++
-		if a.restore == nil {
+		if a.firewalls == nil {
 			var err error
-			if a.restore, err = newRestorer(); err != nil {
+			if a.firewalls, err = newFirewallLoader(); err != nil {
 				return nil, err
 			}
 		}
@@ -119,6 +125,23 @@ func newApplication(want *emu.Network, report func(done, total int)) (*applicati
 		}
 	}
 	return a, nil
+}
+
+// recordFirewalls prepares the loading of the firewalls, while the namespaces are made.
+func (a *application) recordFirewalls(ctx context.Context) {
+	if a.firewalls != nil {
+		a.firewalls.record(ctx, firewallsOf(a.places))
+	}
+}
+
+// firewallsOf lists the guest firewalls of namespaces.
+func firewallsOf(places []*place) (all []*emu.Firewall) {
+	for _, p := range places {
+		if p.want.Firewall != nil {
+			all = append(all, p.want.Firewall)
+		}
+	}
+	return all
 }
 
 // build makes everything but the firewalls; it hands each namespace that has one to firewall as soon as that can be loaded.
@@ -247,7 +270,7 @@ func (a *application) step() {
 
 // state is what there is by now.
 func (a *application) state() *State {
-	s := &State{byName: map[string]*Namespace{}, devices: map[string]map[string]int{}, next: firstLater}
+	s := &State{firewalls: a.firewalls, byName: map[string]*Namespace{}, devices: map[string]map[string]int{}, next: firstLater}
 	for _, p := range a.places {
 		if p.ns != nil {
 			s.byName[p.want.Name] = p.ns

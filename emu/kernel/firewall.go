@@ -15,7 +15,8 @@ import (
 // iptables-restore finds its input and its lock at its standard input. A lock of its own for each lets several run at once,
 // each in its namespace, and leaves no file on the host; only the older kind of iptables takes one at all.
 const (
-	restoreProgram = "iptables-restore"
+	restoreSuffix  = "-restore"
+	restoreProgram = "iptables" + restoreSuffix
 	lockVariable   = "XTABLES_LOCKFILE"
 	restoreLock    = lockVariable + "=/proc/self/fd/0"
 )
@@ -55,6 +56,26 @@ func (r *restorer) load(ctx context.Context, n *Namespace, text string) error {
 		return fmt.Errorf("%s: %w: %s", restoreProgram, err, oneLine(said.String()))
 	}
 	return nil
+}
+
+// save returns the filter table of the namespace as iptables-save prints it, without its comments.
+func (r *restorer) save(ctx context.Context, n *Namespace) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, strings.TrimSuffix(r.program, restoreSuffix)+"-save", "-t", filterTable)
+	cmd.Stdout, cmd.Env = &out, r.env
+	if err := n.Start(cmd); err != nil {
+		return "", err
+	}
+	if err := cmd.Wait(); err != nil {
+		return "", err
+	}
+	var table strings.Builder
+	for line := range strings.Lines(out.String()) {
+		if !strings.HasPrefix(line, "#") {
+			table.WriteString(line)
+		}
+	}
+	return table.String(), nil
 }
 
 // fileOf gives a file in memory with the text, to be read from its start.

@@ -13,6 +13,8 @@ import (
 type State struct {
 	updating sync.Mutex // held by the one update that goes on
 	iptables *iptables.IPTables
+	// firewalls loads the guest firewalls of new namespaces; nil: there was none yet.
+	firewalls *firewallLoader
 
 	mu     sync.RWMutex // guards what is below
 	byName map[string]*Namespace

@@ -37,10 +37,15 @@ func (t *transaction) collect(sent []netlink.Message) ([]netlink.Message, error)
 const answerBuffer = 16 << 20
 
 // commit carries the transaction out in a namespace: wholly or not at all.
-func (t *transaction) commit(n *Namespace) (err error) {
+func (t *transaction) commit(n *Namespace) error {
 	if err := t.Flush(); err != nil || len(t.messages) == 0 {
 		return err
 	}
+	return t.send(n)
+}
+
+// send sends the requests that are collected, as one batch, and waits until it is carried out.
+func (t *transaction) send(n *Namespace) (err error) {
 	size := 0
 	for i := range t.messages {
 		m := &t.messages[i]

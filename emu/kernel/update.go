@@ -14,7 +14,6 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/emu/diff"
-	"vnetlab/emu/text"
 )
 
 // Update changes the network that the kernel has into another one and touches only what differs, in a time that what stays has no part in.
@@ -206,15 +205,16 @@ func (u *update) create(ctx context.Context) error {
 	}, nil); err != nil || len(guarded) == 0 {
 		return err
 	}
-	r, err := newRestorer()
+	loader, err := u.state.firewallLoader()
 	if err != nil {
 		return err
 	}
+	loader.record(ctx, firewallsOf(guarded))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(restorers)
 	for _, p := range guarded {
 		g.Go(func() error {
-			if err := r.load(ctx, p.ns, text.IPTables(p.want.Firewall)); err != nil {
+			if err := loader.load(ctx, p.ns, p.want.Firewall); err != nil {
 				return fmt.Errorf("guest firewall of %s: %w", p.want.Name, err)
 			}
 			return nil

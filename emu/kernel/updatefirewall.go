@@ -33,6 +33,14 @@ func (s *State) iptablesProgram() (_ *iptables.IPTables, err error) {
 	return s.iptables, nil
 }
 
+// firewallLoader finds iptables-restore at the first namespace with a guest firewall.
+func (s *State) firewallLoader() (_ *firewallLoader, err error) {
+	if s.firewalls == nil {
+		s.firewalls, err = newFirewallLoader()
+	}
+	return s.firewalls, err
+}
+
 // firewallEditor changes the guest firewall of a namespace.
 type firewallEditor struct {
 	*Namespace
