@@ -13,8 +13,10 @@ import (
 
 func (a *app) acl() *cobra.Command {
 	return noun("acl", "Set and show access control lists of endpoints",
-		`Access control lists of endpoints: which remote addresses may use them. Rules are tried in ascending order; where one permits, everything else
-is denied, and where all deny, everything else is permitted.`,
+		`Access control lists say which remote addresses may use an endpoint.
+
+Rules are tried in ascending order. If at least one rule permits, everything else is
+denied; if all rules deny, everything else is permitted.`,
 		a.aclSet(), a.aclShow())
 }
 
@@ -23,17 +25,20 @@ func (a *app) aclSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set SERVICE|VM ENDPOINT RULE...",
 		Short: "Replace the access control list of an endpoint",
-		Long: `Replace the access control list of an endpoint of a virtual machine, or of a cloud service's role. All members of a load-balanced set get
-the same. SERVICE means its production deployment; write SERVICE.staging for the other. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
+		Long: `Replace the access control list of an endpoint of a virtual machine, or of a role. All
+members of a load-balanced set get the same list.
+
+SERVICE is the production deployment of a cloud service, SERVICE.staging the one in
+staging. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
 		Example: `  sudo lab acl set sql1 sql "100 permit 203.0.113.0/24" "200 deny 0.0.0.0/0"
   sudo lab acl set sql1 sql --none`,
 		Args:              want(2, -1, "a cloud service or a virtual machine, an endpoint and rules"),
 		ValidArgsFunction: a.names(machinesAndServices, endpointNames),
 	}
-	cmd.Flags().BoolVar(&none, "none", false, "take the access control list away")
+	cmd.Flags().BoolVar(&none, "none", false, "remove the access control list")
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
 		if none == (len(args) > 2) {
-			return nil, usage("%s needs rules, or --none to take them away", cmd.CommandPath()).orHint(cmd.UseLine())
+			return nil, usage("%s needs rules, or --none to remove them", cmd.CommandPath()).orHint(cmd.UseLine())
 		}
 		rules, err := parseACL(args[2:])
 		if err != nil {
@@ -111,7 +116,7 @@ func (a *app) aclShow() *cobra.Command {
 				t.add(e.Name, strconv.Itoa(r.Order), r.Action, r.RemoteSubnet.String(), r.Description)
 			}
 		}
-		return a.list(all, t, fmt.Sprintf("%s has no access control rule: everybody may connect", args[len(args)-1]))
+		return a.list(all, t, fmt.Sprintf("%s has no access control rule: every address may connect", args[len(args)-1]))
 	})
 }
 

@@ -14,10 +14,13 @@ func (a *app) apply() *cobra.Command {
 	dryRun := false
 	cmd := &cobra.Command{
 		Use:   "apply FILE",
-		Short: "Make a running lab what a changed lab file says",
-		Long: `Make a running lab what a lab file says: the operations that lead there are printed, then done, all of them or none. Instances that the file
-leaves alone keep their programs and connections. What the platform forbids, such as moving a deployed service into a virtual network, is refused
-before anything happens. With --dry-run they are only printed.`,
+		Short: "Change a running lab to match a lab file",
+		Long: `Change a running lab to match a lab file: print the operations that this takes, then do
+all of them or none.
+
+Instances that the file leaves as they are keep their programs and connections. What the
+platform forbids, such as moving a deployed cloud service into a virtual network, is
+refused before anything changes.`,
 		Example: "  sudo lab apply --dry-run lab.yaml\n  sudo lab apply lab.yaml",
 		Args:    want(1, 1, "a lab file"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -61,7 +64,7 @@ before anything happens. With --dry-run they are only printed.`,
 			return a.printChange(done, "done")
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be done and do nothing")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the operations without doing them")
 	return a.asks(a.answers(cmd))
 }
 
@@ -91,7 +94,7 @@ func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, cli
 // printPlan says what will be done.
 func (a *app) printPlan(plan live.ChangeResult, alone bool) error {
 	if len(plan.Operations) == 0 && a.format == textFormat {
-		a.stderr.printf("the lab is as the file says\n")
+		a.stderr.printf("the lab already matches the file\n")
 	}
 	what := "will"
 	if alone {

@@ -18,7 +18,8 @@ import (
 
 func (a *app) deployment() *cobra.Command {
 	return noun("deployment", "Create, swap, scale and delete deployments of roles",
-		`Deployments of web and worker roles in the slots of a cloud service. Virtual machines bring their own deployment: lab vm create.`,
+		`Deployments of web and worker roles in the slots of a cloud service. Virtual machines
+have no command for their deployment: lab vm create makes it.`,
 		a.deploymentCreate(), a.deploymentDelete(), a.deploymentSwap(), a.deploymentScale(), a.deploymentList(), a.deploymentShow())
 }
 
@@ -27,8 +28,9 @@ func (a *app) deploymentCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create SERVICE",
 		Short: "Deploy roles to a slot of a cloud service",
-		Long: `Deploy the roles of a service definition (.csdef) to a slot of a cloud service, as its configuration (.cscfg) says. There is no package: a
-built-in listener stands behind each endpoint.`,
+		Long: `Deploy the roles of a service definition (.csdef) to a slot of a cloud service,
+configured by a service configuration (.cscfg). There is no package: a built-in listener
+stands behind each endpoint.`,
 		Example: `  sudo lab deployment create contactmanager --definition ServiceDefinition.csdef --configuration ServiceConfiguration.Cloud.cscfg
   sudo lab deployment create contactmanager --slot staging --definition v2.csdef --configuration v2.cscfg`,
 		Args:              want(1, 1, "a cloud service"),
@@ -76,9 +78,10 @@ built-in listener stands behind each endpoint.`,
 func (a *app) deploymentDelete() *cobra.Command {
 	slot := ""
 	cmd := &cobra.Command{
-		Use:               "delete SERVICE",
-		Short:             "Delete the deployment in a slot",
-		Long:              `Delete the deployment in a slot of a cloud service with all its instances, and release its VIP unless that is reserved.`,
+		Use:   "delete SERVICE",
+		Short: "Delete the deployment in a slot",
+		Long: `Delete the deployment in a slot of a cloud service with all its instances. Its VIP is
+released unless it is reserved.`,
 		Example:           "  sudo lab deployment delete contactmanager --slot staging",
 		Args:              want(1, 1, "a cloud service"),
 		ValidArgsFunction: a.names(cloudServices),
@@ -93,8 +96,11 @@ func (a *app) deploymentSwap() *cobra.Command {
 	return a.operation(&cobra.Command{
 		Use:   "swap SERVICE",
 		Short: "Swap production and staging",
-		Long: `Swap the VIPs of production and staging: what was staged answers at the service's DNS name from now on. Established connections go on.
-Both must have the same number of endpoints; without a production deployment, staging becomes production.`,
+		Long: `Swap the VIPs of production and staging, so that the staged deployment answers at the
+DNS name of the cloud service. Established connections stay.
+
+Both deployments must have the same number of endpoints. Without a production
+deployment, staging becomes production.`,
 		Example:           "  sudo lab deployment swap contactmanager",
 		Args:              want(1, 1, "a cloud service"),
 		ValidArgsFunction: a.names(cloudServices),
@@ -107,7 +113,7 @@ func (a *app) deploymentScale() *cobra.Command {
 	slot := ""
 	cmd := &cobra.Command{
 		Use:               "scale SERVICE ROLE COUNT",
-		Short:             "Change how many instances a role has",
+		Short:             "Set the number of instances of a role",
 		Example:           "  sudo lab deployment scale contactmanager Web 3",
 		Args:              want(3, 3, "a cloud service, a role and a number of instances"),
 		ValidArgsFunction: a.names(cloudServices, roleNames),

@@ -15,13 +15,16 @@ func (a *app) diff() *cobra.Command {
 	repair := false
 	cmd := &cobra.Command{
 		Use:   "diff",
-		Short: "Show where the kernel differs from what the lab wants",
-		Long: `Read everything back that a running lab made in the kernel, and show what was changed by hand: links, addresses,
-routes and routing rules, neighbours, switches of the kernel, nftables and iptables rules. With --repair make it what it
-should be again, and take away what was added. What doesn't differ is left as it is, with its programs and connections.
+		Short: "Show where the kernel differs from the lab",
+		Long: `Read back everything that a running lab made in the kernel, and show what differs from
+the lab: links, addresses, routes, routing rules, neighbors, kernel settings, nftables
+and iptables rules.
 
-The exit status is 3 when there is a difference. With --repair it is 0 when nothing is left, and 1 when something could
-not be repaired.`,
+With --repair restore what should be there and remove what was added. Everything else
+stays as it is, with its programs and connections.
+
+The exit status is 3 if there is a difference. With --repair it is 0 if everything was
+repaired, and 1 if something was not.`,
 		Example:           "  sudo lab diff\n  sudo lab diff --repair",
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -49,7 +52,7 @@ not be repaired.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&repair, "repair", false, "make the kernel again what the lab wants")
+	cmd.Flags().BoolVar(&repair, "repair", false, "restore what the lab wants")
 	return a.asks(a.answers(cmd))
 }
 

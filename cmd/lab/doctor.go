@@ -17,9 +17,11 @@ type doctorAnswer struct {
 func (a *app) doctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this machine lacks",
-		Long: `Try every program, kernel feature and privilege that labs use, and say of each that is missing what it costs and how to get it.
-The exit status is 4 when a required one is missing.`,
+		Short: "Check what this machine lacks",
+		Long: `Try every program, kernel feature and privilege that labs use. For each one that is
+missing, print what doesn't work without it and how to get it.
+
+The exit status is 4 if a required one is missing.`,
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -16,9 +16,9 @@ func (a *app) down() *cobra.Command {
 	all := false
 	cmd := &cobra.Command{
 		Use:   "down [NAME...]",
-		Short: "End labs and return when nothing is left of them",
-		Long: `End the labs with these names, or without a name the one that runs, and return when nothing is left of them: no process, no
-namespace, no file.`,
+		Short: "End labs and remove all that they made",
+		Long: `End the named labs, or the only running one, and return when nothing is left of them: no
+process, no namespace, no file.`,
 		Example: `  sudo lab down
   sudo lab down sql-vnet`,
 		Args:              want(0, -1, ""),

@@ -17,7 +17,8 @@ import (
 
 func (a *app) endpoint() *cobra.Command {
 	return noun("endpoint", "Add, change and delete endpoints of virtual machines",
-		`Endpoints of virtual machines: ports of their cloud service's VIP. Those of roles stand in the service definition.`,
+		`Endpoints of virtual machines: public ports of their cloud service's VIP. The endpoints
+of roles are in the service definition.`,
 		a.endpointAdd(), a.endpointUpdate(), a.endpointDelete(), a.endpointList())
 }
 
@@ -26,13 +27,14 @@ func (a *app) endpointAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add VM NAME --public PORT --local PORT",
 		Short: "Add an endpoint to a virtual machine",
-		Long: `Add an endpoint to a virtual machine: a public port of its cloud service's VIP that leads to a
-port of the machine.
+		Long: `Add an endpoint to a virtual machine: a public port of its cloud service's VIP that is
+forwarded to a port of the machine.
 
-Without --public the platform picks a port from 49152 on. The guest firewall stays as it is, so
-the machine may still drop what arrives: see lab firewall add.
+Without --public the platform picks a port from 49152 on. The guest firewall stays as it
+is and may still drop what arrives: see lab firewall add.
 
---endpoint gives all of it in one word instead; lab help endpoint-spec explains the form.`,
+--endpoint takes all of it in one word instead; lab help endpoint-spec explains the
+form.`,
 		Example: `  sudo lab endpoint add sql1 sql --public 57500 --local 1433 --acl "100 permit 203.0.113.0/24"
   sudo lab endpoint add web2 http --public 80 --local 8080 --set web --probe http:/health
   sudo lab endpoint add sql1 sql --endpoint tcp:57500:1433`,
@@ -69,8 +71,8 @@ func (a *app) endpointUpdate() *cobra.Command {
   --internal ""  moves it to the VIP
   --probe none   removes the health probe
 
---endpoint replaces the endpoint instead: what the compact form doesn't name has its default then.
-Only the access control list stays, unless --acl gives another one.`,
+--endpoint replaces the whole endpoint instead: what the compact form doesn't name gets
+its default. Only the access control list stays, unless --acl is there as well.`,
 		Example: `  sudo lab endpoint update sql1 sql --public 57501
   sudo lab endpoint update web2 http --probe http:8080:/health --probe-interval 5
   sudo lab endpoint update sql1 sql --endpoint tcp:57501:1433`,
@@ -118,7 +120,7 @@ Only the access control list stays, unless --acl gives another one.`,
 func (a *app) endpointDelete() *cobra.Command {
 	return a.operation(&cobra.Command{
 		Use:               "delete VM NAME",
-		Short:             "Take a public port from a virtual machine",
+		Short:             "Delete an endpoint of a virtual machine",
 		Example:           "  sudo lab endpoint delete sql1 sql",
 		Args:              want(2, 2, "a virtual machine and the name of its endpoint"),
 		ValidArgsFunction: a.names(machineNames, endpointNames),
@@ -148,9 +150,11 @@ func (e endpointAnswer) host() string {
 func (a *app) endpointList() *cobra.Command {
 	return a.question(&cobra.Command{
 		Use:   "list [VM|SERVICE]",
-		Short: "List public ports with who answers them",
-		Long: `List the endpoints of a virtual machine, of a cloud service or of all. A member that gets no new connections is shown with the reason:
-it doesn't run, or doesn't answer its health probe.`,
+		Short: "List endpoints with their members",
+		Long: `List the endpoints of a virtual machine, of a cloud service, or of all.
+
+A member that gets no new connections is listed with the reason: it doesn't run, or it
+doesn't answer its health probe.`,
 		Example:           "  sudo lab endpoint list\n  sudo lab endpoint list sql1 --output json",
 		Args:              want(0, 1, "a virtual machine or a cloud service"),
 		ValidArgsFunction: a.names(machinesAndServices),

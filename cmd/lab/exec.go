@@ -8,23 +8,29 @@ import (
 	"vnetlab/lab/live"
 )
 
-// insideHelp returns the help on what a command inside an instance finds. It is the same for exec and shell.
-const insideHelp = `Inside are this machine's files. What is written there never reaches this machine, and goes when the
-instance ends or is started anew:
-  /tmp, /run, /dev/shm  empty when the instance starts its first program, shared by all its programs, of limited size
-  /root, /home          empty but for the lab file's folder and what it mounts; keys and passwords of this machine are nowhere
-  /proc, /sys, /dev     the instance's own processes and links; no disks, no sysctls but those of its network
-  the lab's folder      at its own path, read-only; mounts: in the lab file changes that, and names more
-Commands are root, with the rights of the administrator of a machine's network: iptables, ip, tcpdump and binding any port
-work, mounting, new namespaces and set-uid programs don't. Limits of the lab file bound processes, memory and files; lab show
-INSTANCE prints them. privileged: true in the lab file lifts all but the limits, and lets programs harm this machine.`
+// insideHelp is the help on what a command finds inside an instance, for exec and shell.
+const insideHelp = `The command sees this machine's files. What it writes stays in the instance, and is
+removed when the instance ends or restarts:
+
+  /tmp, /run, /dev/shm  empty at first, shared by all programs inside, limited in size
+  /root, /home          empty but for the lab file's folder and its mounts
+  /proc, /sys, /dev     own processes and links; no disks, only network sysctls
+  the lab's folder      at its own path, read-only; "mounts" in the lab file changes that
+
+Keys and passwords of this machine are nowhere to be found.
+
+Commands run as root and administer the instance's network: iptables, ip, tcpdump and
+binding any port work; mounting, new namespaces and set-uid programs don't. "limits" in
+the lab file bounds processes, memory and files; lab show INSTANCE prints them.
+"privileged: true" in the lab file lifts everything but the limits, and lets programs
+harm this machine.`
 
 func (a *app) exec() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec INSTANCE -- COMMAND...",
 		Short: "Run a command inside an instance",
-		Long: "Run a command inside an instance, an internet host or a web site, and exit with its status. It has a terminal where this\n" +
-			"command has one.\n" + instanceNamesHelp + "\n" + insideHelp,
+		Long: "Run a command inside an instance, an internet host or a web site, and exit with its\n" +
+			"status. It has a terminal if this command has one.\n" + instanceNamesHelp + "\n" + insideHelp,
 		Example: `  sudo lab exec sql1 -- iptables -S
   sudo lab exec sql1 -- sh -c 'mount; df -h; ulimit -a'`,
 		Args:              want(2, -1, "an instance and a command"),
@@ -40,7 +46,7 @@ func (a *app) exec() *cobra.Command {
 			return a.inside(cmd, args[0], argv)
 		},
 	}
-	cmd.Flags().SetInterspersed(false) // the flags of the command are its own
+	cmd.Flags().SetInterspersed(false) // flags after the instance belong to the command
 	return a.asks(cmd)
 }
 
@@ -48,7 +54,8 @@ func (a *app) shell() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shell INSTANCE",
 		Short: "Open a shell inside an instance",
-		Long: "Open a shell inside an instance, an internet host or a web site: bash where this machine has it, else sh. It ends with exit.\n\n" +
+		Long: "Open a shell inside an instance, an internet host or a web site: bash if this machine\n" +
+			"has it, otherwise sh. Leave it with exit.\n\n" +
 			insideHelp,
 		Example:           `  sudo lab shell sql1`,
 		Args:              want(1, 1, "an instance"),

@@ -16,7 +16,8 @@ import (
 
 func (a *app) firewall() *cobra.Command {
 	return noun("firewall", "Add and delete rules of guest firewalls",
-		`Guest firewalls of instances. Block wins over allow, and allow over the default, which blocks what comes in.`,
+		`Guest firewalls of instances. Block rules win over allow rules, and allow rules over the
+default, which blocks incoming connections.`,
 		a.firewallAdd(), a.firewallDelete(), a.firewallList())
 }
 
@@ -24,17 +25,21 @@ func (a *app) firewallAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add INSTANCE RULE...",
 		Short: "Add a rule to a guest firewall, or turn it off or on",
-		Long: `Add a rule to the guest firewall of an instance: in the short form, as a netsh command or as New-NetFirewallRule of PowerShell. The rule is
-the rest of the line, in quotes or not; flags of this command stand before the instance.
+		Long: `Add a rule to the guest firewall of an instance, in the short form, as a netsh command,
+or as New-NetFirewallRule of PowerShell. The rule is the rest of the line, with or
+without quotes; flags of this command go before the instance.
 
-netsh advfirewall set allprofiles state off and Set-NetFirewallProfile -All -Enabled False turn the firewall off, and with on and True on again.`,
+These turn the firewall off, and on again with on and True:
+
+  netsh advfirewall set allprofiles state off
+  Set-NetFirewallProfile -All -Enabled False`,
 		Example: `  sudo lab firewall add sql1 allow tcp 1433 from localsubnet
   sudo lab firewall add sql1 netsh advfirewall firewall add rule name="SQL Server" dir=in action=allow protocol=TCP localport=1433
   sudo lab firewall add sql1 New-NetFirewallRule -DisplayName "SQL Server" -Direction Inbound -Protocol TCP -LocalPort 1433 -Action Allow`,
 		Args:              want(2, -1, "an instance and a rule"),
 		ValidArgsFunction: a.names(instanceNames),
 	}
-	cmd.Flags().SetInterspersed(false) // the flags of the rule are its own
+	cmd.Flags().SetInterspersed(false) // flags after the instance belong to the rule
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		command, err := parseFirewallCommand(args[1:])
 		if err != nil {
@@ -61,8 +66,8 @@ func (a *app) firewallDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete INSTANCE NAME",
 		Short: "Delete a rule of a guest firewall",
-		Long: `Delete the rules with a name that were added to the guest firewall of an instance. A rule without a name is named as it is written. Flags of
-this command stand before the instance.`,
+		Long: `Delete the rules with a name that were added to the guest firewall of an instance. A rule
+without a name goes by its text. Flags of this command go before the instance.`,
 		Example:           "  sudo lab firewall delete sql1 \"SQL Server\"\n  sudo lab firewall delete sql1 allow tcp 1433",
 		Args:              want(2, -1, "an instance and the name of a rule"),
 		ValidArgsFunction: a.names(instanceNames, firewallRuleNames),
@@ -94,8 +99,9 @@ func (a *app) firewallList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list INSTANCE",
 		Short: "List the rules of a guest firewall",
-		Long: `List the rules of an instance's guest firewall: those that the platform opened, and those that were added. Rules that the kernel doesn't have,
-and rules of the kernel that the lab doesn't want, are marked; lab diff --repair restores them.`,
+		Long: `List the rules of an instance's guest firewall, both those of the platform and those
+that were added. Rules that the kernel lacks, and rules of the kernel that the lab
+doesn't want, are marked; lab diff --repair restores them.`,
 		Example:           "  sudo lab firewall list sql1",
 		Args:              want(1, 1, "an instance"),
 		ValidArgsFunction: a.names(instanceNames),
@@ -140,9 +146,9 @@ and rules of the kernel that the lab doesn't want, are marked; lab diff --repair
 		for _, line := range answer.Extra {
 			t.add("-", line, "the kernel", a.stdout.red("not wanted"))
 		}
-		nothing := fmt.Sprintf("the guest firewall of %s has no rule: nothing may come in", h.Name)
+		nothing := fmt.Sprintf("the guest firewall of %s has no rule: it blocks all incoming connections", h.Name)
 		if h.FirewallOff {
-			nothing = fmt.Sprintf("the guest firewall of %s is off: everything may come in", h.Name)
+			nothing = fmt.Sprintf("the guest firewall of %s is off: it allows all incoming connections", h.Name)
 		}
 		if err := a.list(answer, t, nothing); err != nil {
 			return err

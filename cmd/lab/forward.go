@@ -21,11 +21,16 @@ func (a *app) forward() *cobra.Command {
 	from := ""
 	cmd := &cobra.Command{
 		Use:   "forward [BIND:]PORT TO:PORT",
-		Short: "Lead a port of this machine's loopback to an address in a lab",
-		Long: `Listen on a port of this machine, on 127.0.0.1 unless another address is given, and lead each connection to an address in the lab, until Ctrl-C. It
-enters the lab as the internet host, the lab's first, or as the member that --from names. Nothing is added to this machine's network. With
-port 0 a free one is chosen and printed. A connection that the lab doesn't let through is closed, and the rule printed; so it is at once when the
-target is closed. An address that other machines can reach gets a warning.`,
+		Short: "Forward a port of this machine to an address in a lab",
+		Long: `Listen on a port of this machine and forward each connection to an address in the lab,
+until Ctrl-C. Nothing is added to this machine's network.
+
+The port is on 127.0.0.1 unless BIND names another address; one that other machines can
+reach gets a warning. With port 0 a free port is chosen and printed.
+
+Connections enter the lab as its first internet host, or as the member that --from
+names. One that the lab doesn't let through is closed, and the rule printed. If the
+target is closed at once, that is printed at the start.`,
 		Example: `  sudo lab forward 8080 contactmanager.cloudapp.net:80
   sudo lab forward 127.0.0.1:14330 sql1:1433 --from web1`,
 		Args: want(2, 2, "a port of this machine and an address in the lab"),
@@ -54,7 +59,7 @@ target is closed. An address that other machines can reach gets a warning.`,
 			return a.forwardFrom(cmd.Context(), client, bind, live.ForwardRequest{From: from, To: args[1]})
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "instance, internet host or web site as which the connections enter (default the first internet host)")
+	cmd.Flags().StringVar(&from, "from", "", "instance, internet host or web site from which the connections come (default the first internet host)")
 	a.flagNames(cmd, "from", func(info live.Info, _ []string) (names []string) {
 		for _, h := range hosts(info) {
 			names = append(names, h.Name)

@@ -14,9 +14,12 @@ func (a *app) gateway() *cobra.Command {
 	var connections []string
 	create := &cobra.Command{
 		Use:   "create NETWORK --connection SITE|NETWORK",
-		Short: "Give a virtual network a gateway",
-		Long: `Give a virtual network, which needs a subnet named GatewaySubnet, a gateway that joins it to on-premises sites and to other virtual networks. Two
-virtual networks are joined when the gateway of each names the other. Of a site and a network with one name, the site is meant.`,
+		Short: "Create the gateway of a virtual network",
+		Long: `Create the gateway of a virtual network, which needs a subnet named GatewaySubnet. The
+gateway joins the network to local network sites and to other virtual networks.
+
+Two virtual networks are joined when the gateway of each names the other. If a local
+network site and a virtual network share a name, the name means the local network site.`,
 		Example:           "  sudo lab gateway create contactnet --connection office",
 		Args:              want(1, 1, "a virtual network"),
 		ValidArgsFunction: a.names(networks),
@@ -25,14 +28,16 @@ virtual networks are joined when the gateway of each names the other. Of a site 
 	a.flagNames(create, "connection", func(info live.Info, args []string) []string {
 		return append(localNetworks(info, args), networks(info, args)...)
 	})
-	return noun("gateway", "Join virtual networks to sites and to each other", `Gateways of virtual networks: encrypted tunnels to on-premises sites and to other virtual networks.`,
+	return noun("gateway", "Join virtual networks to local networks and to each other",
+		`Gateways of virtual networks: encrypted tunnels to local network sites and to other
+virtual networks.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			return lab.CreateGatewayOp{Network: args[0],
 				Gateway: lab.VPNGateway{Connections: lab.ConnectTo(connections...)}}, nil
 		}),
 		a.operation(&cobra.Command{
 			Use:               "delete NETWORK",
-			Short:             "Take the gateway of a virtual network away",
+			Short:             "Delete the gateway of a virtual network",
 			Example:           "  sudo lab gateway delete contactnet",
 			Args:              want(1, 1, "a virtual network"),
 			ValidArgsFunction: a.names(gateways),

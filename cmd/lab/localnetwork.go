@@ -15,18 +15,22 @@ func (a *app) localNetwork() *cobra.Command {
 	address := ""
 	create := &cobra.Command{
 		Use:   "create NAME --address-space PREFIX",
-		Short: "Create an on-premises site with its hosts",
-		Long: `Create a local network site: a network elsewhere, on the customer's premises, with its hosts. A gateway joins a virtual network to it. A host is
-written NAME[,address=ADDRESS][,listen=PORT].`,
+		Short: "Create a local network site with its hosts",
+		Long: `Create a local network site: a network on the customer's premises, with its hosts. A
+gateway joins a virtual network to it.
+
+A host is written NAME[,address=ADDRESS][,listen=PORT].`,
 		Example:           "  sudo lab local-network create office --address-space 192.168.1.0/24 --host desk1,listen=80 --host desk2",
 		Args:              want(1, 1, "the name of the site"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	create.Flags().StringSliceVar(&spaces, "address-space", nil, "address prefix of the site; may be repeated")
+	create.Flags().StringSliceVar(&spaces, "address-space", nil, "address `PREFIX` of the site; may be repeated")
 	create.Flags().StringArrayVar(&hosts, "host", nil, "host of the site, as NAME[,address=ADDRESS][,listen=PORT]; may be repeated")
 	create.Flags().StringVar(&address, "vpn-gateway", "",
-		"public address of the site's VPN device; where the lab can't have it, another stands for it (default the lowest free one)")
-	return noun("local-network", "Create and delete on-premises sites and their hosts", `Local network sites: networks on the customer's premises, which gateways join to virtual networks.`,
+		"public `ADDRESS` of the site's VPN device; another stands for it if the lab can't have it (default the lowest free one)")
+	return noun("local-network", "Create and delete local network sites and their hosts",
+		`Local network sites: networks on the customer's premises, which gateways join to virtual
+networks.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (_ lab.Operation, err error) {
 			request := lab.LocalNetwork{Name: args[0]}
 			if request.AddressSpace, err = parseSpaces(spaces); err != nil {
@@ -40,7 +44,7 @@ written NAME[,address=ADDRESS][,listen=PORT].`,
 		}),
 		a.operation(&cobra.Command{
 			Use:               "delete NAME",
-			Short:             "Delete an on-premises site that no gateway leads to",
+			Short:             "Delete a local network site that no gateway is joined to",
 			Example:           "  sudo lab local-network delete office",
 			Args:              want(1, 1, "the name of a site"),
 			ValidArgsFunction: a.names(localNetworks),
@@ -50,7 +54,7 @@ written NAME[,address=ADDRESS][,listen=PORT].`,
 		a.localHost(),
 		a.question(&cobra.Command{
 			Use:               "show NAME",
-			Short:             "Show an on-premises site",
+			Short:             "Show a local network site",
 			Example:           "  sudo lab local-network show office",
 			Args:              want(1, 1, "the name of a site"),
 			ValidArgsFunction: a.names(localNetworks),
@@ -64,7 +68,7 @@ written NAME[,address=ADDRESS][,listen=PORT].`,
 		}),
 		a.question(&cobra.Command{
 			Use:               "list",
-			Short:             "List the on-premises sites with their hosts",
+			Short:             "List the local network sites with their hosts",
 			Example:           "  sudo lab local-network list",
 			Args:              want(0, 0, ""),
 			ValidArgsFunction: cobra.NoFileCompletions,
@@ -79,16 +83,18 @@ func (a *app) localHost() *cobra.Command {
 	var listen []string
 	at := ""
 	add := &cobra.Command{
-		Use:               "add SITE NAME",
-		Short:             "Add a host to an on-premises site",
-		Long:              `Add a host to a local network site, in the first prefix of its address space. Without --listen it answers on no port.`,
+		Use:   "add SITE NAME",
+		Short: "Add a host to a local network site",
+		Long: `Add a host to a local network site, in the first prefix of its address space. Without
+--listen it listens on no port.`,
 		Example:           "  sudo lab local-network host add office desk3 --address 192.168.1.60 --listen 80",
 		Args:              want(2, 2, "a site and the name of the host"),
 		ValidArgsFunction: a.names(localNetworks),
 	}
 	add.Flags().StringVar(&at, "address", "", "address of the host (default the lowest free one)")
 	add.Flags().StringArrayVar(&listen, "listen", nil, "port to listen on, as PORT or PORT/udp; may be repeated")
-	return noun("host", "Add and delete hosts of on-premises sites", `Hosts of local network sites.`,
+	return noun("host", "Add and delete hosts of local network sites",
+		`Hosts of local network sites.`,
 		a.operation(add, func(_ *cobra.Command, args []string, _ *runningLab) (_ lab.Operation, err error) {
 			h := lab.LocalHost{Name: args[1]}
 			if h.Address, err = parseAddress("address", at); err != nil {
@@ -99,7 +105,7 @@ func (a *app) localHost() *cobra.Command {
 		}),
 		a.operation(&cobra.Command{
 			Use:               "delete SITE NAME",
-			Short:             "Delete a host of an on-premises site",
+			Short:             "Delete a host of a local network site",
 			Example:           "  sudo lab local-network host delete office desk2",
 			Args:              want(2, 2, "a site and a host of it"),
 			ValidArgsFunction: a.names(localNetworks, localHosts),

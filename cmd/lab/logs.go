@@ -10,9 +10,11 @@ func (a *app) logs() *cobra.Command {
 	request := live.LogsRequest{}
 	cmd := &cobra.Command{
 		Use:   "logs INSTANCE [SERVICE]",
-		Short: "Print what a program in an instance printed",
-		Long: `Print what the program of a service printed, with remarks on its starts and ends. The service is a name or a port, and isn't
-needed where an instance runs only one program.`,
+		Short: "Print the output of a program in an instance",
+		Long: `Print the output of a program in an instance, with remarks on when it started and ended.
+
+SERVICE is a name or a port of the lab file's "services". It isn't needed if the
+instance runs only one program.`,
 		Example: `  sudo lab logs sql1
   sudo lab logs -f ContactManager.Web_IN_0`,
 		Args:              want(1, 2, "an instance and a service"),
@@ -36,7 +38,7 @@ needed where an instance runs only one program.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&request.Follow, "follow", "f", false, "go on with what is printed from now on")
-	cmd.Flags().IntVarP(&request.Last, "lines", "n", 0, "only the last lines, so many (default all that are kept)")
+	cmd.Flags().BoolVarP(&request.Follow, "follow", "f", false, "keep printing what the program writes")
+	cmd.Flags().IntVarP(&request.Last, "lines", "n", 0, "print only the last `COUNT` lines (default all that are kept)")
 	return a.asks(cmd)
 }

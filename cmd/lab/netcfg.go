@@ -20,11 +20,14 @@ import (
 func (a *app) networkImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Make the networks those of a network configuration file",
-		Long: `Make the virtual networks of the lab, their gateways and the local network sites those of a network configuration file (.netcfg): missing ones are
-created, others changed, and those that the file doesn't have are deleted. All of it happens, or none: what is in use can't be changed or deleted.
+		Short: "Replace the networks by those of a network configuration file",
+		Long: `Change the virtual networks of the lab, their gateways and the local network sites to
+those of a network configuration file (.netcfg). What is missing is created, what
+differs is changed, and what the file doesn't have is deleted: all of it or nothing.
+What is in use can't be changed or deleted.
 
-The file knows no hosts of local network sites. A site that stays keeps them; one that goes takes them along.`,
+The file has no hosts of local network sites. A site that stays keeps its hosts; a site
+that is deleted takes them along.`,
 		Example: "  sudo lab network import NetworkConfig.netcfg",
 		Args:    want(1, 1, "a network configuration file"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -200,8 +203,9 @@ func (a *app) networkExport() *cobra.Command {
 	return a.reading(&cobra.Command{
 		Use:   "export [FILE]",
 		Short: "Write the networks as a network configuration file",
-		Long: `Write the virtual networks of the lab, their gateways and the local network sites as a network configuration file (.netcfg), which lab network
-import reads. Without a file it goes to stdout. The hosts of the sites have no place in it.`,
+		Long: `Write the virtual networks of the lab, their gateways and the local network sites as a
+network configuration file (.netcfg), which lab network import reads. Without FILE it
+goes to stdout. The file has no hosts of local network sites.`,
 		Example: `  sudo lab network export NetworkConfig.netcfg
   sudo lab network export | xmllint --format -`,
 		Args: want(0, 1, "a file to write"),

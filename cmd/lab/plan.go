@@ -19,9 +19,10 @@ func (a *app) plan() *cobra.Command {
 	withPrograms := false
 	cmd := &cobra.Command{
 		Use:   "plan FILE|SCENARIO",
-		Short: "Print the network that would be made; needs no root",
-		Long: `Print the namespaces, links, addresses, routes and names that a lab would have, and its rules as nft and iptables-restore read
-them, each with the line of the lab file behind it. Nothing is started.`,
+		Short: "Print the network of a lab; needs no root",
+		Long: `Print the namespaces, links, addresses, routes and names of a lab, and its rules in the
+syntax of nft and iptables-restore, each with the line of the lab file that it comes
+from. Nothing is started.`,
 		Example: `  lab plan sql-vnet
   lab plan first.yaml -o json`,
 		Args:              want(1, 1, "a lab file or the name of a scenario"),
@@ -50,5 +51,5 @@ them, each with the line of the lab file behind it. Nothing is started.`,
 
 // realFlag adds the flag --real.
 func realFlag(cmd *cobra.Command, withPrograms *bool) {
-	cmd.Flags().BoolVar(withPrograms, "real", false, "run the real programs that the lab file names instead of built-in listeners")
+	cmd.Flags().BoolVar(withPrograms, "real", false, "run the programs under \"real\" in the lab file instead of built-in listeners")
 }

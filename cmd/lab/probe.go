@@ -15,23 +15,29 @@ func (a *app) probe() *cobra.Command {
 	wants := probeWants{}
 	cmd := &cobra.Command{
 		Use:   "probe FROM TO",
-		Short: "Try one connection and say what became of it",
-		Long: `Try a connection from an instance, an internet host or a web site to NAME:PORT and print the verdict:
-` + verdictList() + `.
-A name is an instance, an internet host, a web site, an address, or a DNS name that is looked up where the connection starts; SERVICE.staging
-is the VIP of a staging deployment. For blocked, the rule that dropped the packets is named.
+		Short: "Try one connection and print the verdict",
+		Long: `Try a connection from an instance, an internet host or a web site to NAME:PORT and print
+the verdict:
+
+  ` + strings.ReplaceAll(verdictList(), " unresolved", "\n  unresolved") + `
+
+NAME is an instance, an internet host, a web site, an address, or a DNS name, which is
+looked up from where the connection starts; SERVICE.staging is the VIP of a staging
+deployment. For blocked, the rule that dropped the packets is printed.
 ` + instanceNamesHelp + `
+If a load balancer may choose among several members of a set, each of them is tried and
+has its own line. The verdict is theirs if they agree, and mixed if they don't. If
+another machine than the named one has the address where the connection starts, and
+answers, the verdict is wrong-host.
 
-Where a load balancer may give the connection to several members of a set, each of them is tried and has a line of its own; the
-verdict is theirs when they agree, and mixed when they don't. Where another machine answers than the one that the name means, because
-it has the address where the connection starts, the verdict is wrong-host.
+The exit status is 0 whatever the verdict is, and 1 if the probe could not be made, or
+if the packets did something else than the rules of the platform predict. With --expect
+it is 3 if the verdict is none of the expected ones, or with --by if another rule
+decided. With --timeout the connection is tried until it is as expected or the time is
+up.
 
-The exit status is 0 whatever the verdict is, and 1 when the probe could not be made or when the packets did something else than the
-rules of the platform predict. With --expect it is 3 when the verdict is none of those, or with --by when another rule decided. With --timeout
-the connection is tried again until it is as expected or the time is up.
-
-With --watch the connection is tried again and again, and each change of the verdict, or of the rule behind it, is a line. It goes on until it
-is interrupted; with --output json each line is a JSON document.`,
+With --watch the connection is tried over and over, until Ctrl-C, and each change of the
+verdict or its rule is a line; with --output json each line is a JSON document.`,
 		Example: `  sudo lab probe laptop contactmanager.cloudapp.net:80
   sudo lab probe laptop sql1:1433 --expect blocked
   sudo lab probe report1 sql1:1433 --expect open --timeout 30s

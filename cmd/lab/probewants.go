@@ -20,9 +20,9 @@ import (
 
 // instanceNamesHelp is how instances are named, for the help of verbs that take such names.
 const instanceNamesHelp = `
-An instance goes by its host name or by SERVICE.NAME while it is in production, and by SERVICE.staging.NAME in staging,
-whatever else there is; a swap moves the names with the slots. A name that instances of two services have is refused,
-with the longer names that mean one of them.
+An instance in production goes by its host name or by SERVICE.NAME, one in staging by
+SERVICE.staging.NAME. A swap of the slots moves the names with them. A name that
+instances of two cloud services share is refused, and the longer names are listed.
 `
 
 // probeWants is what the flags of lab probe ask for beyond the verdict.
@@ -44,11 +44,11 @@ const (
 func (w *probeWants) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringSliceVar(&w.verdicts, "expect", nil,
-		"verdict that is expected, or several with commas between them; another one is exit status 3")
-	f.StringVar(&w.by, "by", "", "rule that is expected to decide, by its id or its text; with --expect")
-	f.DurationVar(&w.timeout, "timeout", 0, "how long to try again until it is as expected, such as 30s; with --expect")
-	f.BoolVar(&w.watch, "watch", false, "try again and again, and print each change of the verdict")
-	f.DurationVar(&w.interval, "interval", probeInterval, "how long to wait between two tries; with --watch")
+		"expected `VERDICT`, or several separated by commas; any other is exit status 3")
+	f.StringVar(&w.by, "by", "", "id or text of the `RULE` that is expected to decide; with --expect")
+	f.DurationVar(&w.timeout, "timeout", 0, "how long to keep trying until it is as expected, for example 30s; with --expect")
+	f.BoolVar(&w.watch, "watch", false, "try over and over, and print each change of the verdict")
+	f.DurationVar(&w.interval, "interval", probeInterval, "time between two tries; with --watch")
 	for _, flag := range []string{"by", "timeout", "interval"} {
 		register(cmd, flag)
 	}
@@ -103,11 +103,11 @@ func (w *probeWants) check(cmd *cobra.Command) error {
 	case given("timeout") && !expects:
 		return usage("--timeout goes with --expect")
 	case w.timeout < 0:
-		return usage("--timeout %s is less than no time", w.timeout)
+		return usage("--timeout %s must not be negative", w.timeout)
 	case given("interval") && !w.watch:
 		return usage("--interval goes with --watch")
 	case w.interval <= 0:
-		return usage("--interval %s is not a time to wait", w.interval)
+		return usage("--interval %s must be positive", w.interval)
 	}
 	return nil
 }

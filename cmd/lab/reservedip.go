@@ -9,7 +9,8 @@ import (
 
 func (a *app) reservedIP() *cobra.Command {
 	return noun("reserved-ip", "Create, delete and associate reserved IPs",
-		`Reserved IPs: public addresses that stay with the subscription, whatever becomes of the deployment whose VIP they are.`,
+		`Reserved IPs: public addresses that stay with the subscription when the deployment that
+uses them as its VIP is deleted.`,
 		a.reservedIPCreate(), a.reservedIPDelete(), a.reservedIPAssociate(), a.reservedIPDisassociate(), a.reservedIPList())
 }
 
@@ -32,7 +33,7 @@ func (a *app) reservedIPCreate() *cobra.Command {
 func (a *app) reservedIPDelete() *cobra.Command {
 	return a.operation(&cobra.Command{
 		Use:               "delete NAME",
-		Short:             "Give a reserved IP back that nothing uses",
+		Short:             "Delete a reserved IP that nothing uses",
 		Example:           "  sudo lab reserved-ip delete web-address",
 		Args:              want(1, 1, "the name of a reserved IP"),
 		ValidArgsFunction: a.names(reservedIPs),
@@ -44,9 +45,10 @@ func (a *app) reservedIPDelete() *cobra.Command {
 func (a *app) reservedIPAssociate() *cobra.Command {
 	slot := ""
 	cmd := &cobra.Command{
-		Use:               "associate NAME SERVICE",
-		Short:             "Make a reserved IP the VIP of a deployment",
-		Long:              `Make a reserved IP the VIP of the deployment in a slot of a cloud service. Both must be in the same location.`,
+		Use:   "associate NAME SERVICE",
+		Short: "Make a reserved IP the VIP of a deployment",
+		Long: `Make a reserved IP the VIP of the deployment in a slot of a cloud service. Both must be
+in the same location.`,
 		Example:           "  sudo lab reserved-ip associate web-address contactmanager",
 		Args:              want(2, 2, "a reserved IP and a cloud service"),
 		ValidArgsFunction: a.names(reservedIPs, cloudServices),
@@ -60,8 +62,8 @@ func (a *app) reservedIPAssociate() *cobra.Command {
 func (a *app) reservedIPDisassociate() *cobra.Command {
 	return a.operation(&cobra.Command{
 		Use:               "disassociate NAME",
-		Short:             "Take a reserved IP from the deployment that uses it",
-		Long:              `Take a reserved IP from the deployment that uses it, which gets another VIP.`,
+		Short:             "Remove a reserved IP from its deployment",
+		Long:              `Remove a reserved IP from the deployment that uses it. The deployment gets another VIP.`,
 		Example:           "  sudo lab reserved-ip disassociate web-address",
 		Args:              want(1, 1, "the name of a reserved IP"),
 		ValidArgsFunction: a.names(reservedIPs),
@@ -73,7 +75,7 @@ func (a *app) reservedIPDisassociate() *cobra.Command {
 func (a *app) reservedIPList() *cobra.Command {
 	return a.question(&cobra.Command{
 		Use:               "list",
-		Short:             "List the reserved IPs with who uses them",
+		Short:             "List the reserved IPs with the deployments that use them",
 		Example:           "  sudo lab reserved-ip list",
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,

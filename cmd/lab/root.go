@@ -98,17 +98,23 @@ func asksForJSON(args []string) bool {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "lab",
-		Short: "Emulate classic Windows Azure cloud services and virtual networks, and prove who reaches whom",
-		Long: `lab turns a description of classic Windows Azure cloud services and virtual networks into a network on this machine, and
-proves with real TCP connections who reaches whom and why.
+		Short: "Emulate classic Windows Azure networks and prove who reaches whom",
+		Long: `lab builds classic Windows Azure cloud services and virtual networks as a real network
+on this machine, and proves with real connections who reaches whom and why.
 
-Start with a ready lab:
+Start with a ready-made lab:
 
   lab scenarios
   sudo lab run sql-vnet
 
-Exit status: 0 done and as expected; 1 error; 2 wrong usage or invalid file; 3 an expectation failed; 4 the kernel or the
-privileges do not suffice; 130 interrupted.`,
+Exit status:
+
+  0    done, and as expected
+  1    error
+  2    wrong usage or invalid file
+  3    an expectation failed
+  4    the kernel or the privileges do not suffice
+  130  interrupted`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -134,7 +140,7 @@ privileges do not suffice; 130 interrupted.`,
 	add(insideGroup, a.show(), a.diff(), a.probe(), a.exec(), a.shell(), a.logs(), a.forward())
 	add(manageGroup, append(a.management(), a.apply())...)
 	add(aboutGroup, a.doctor(), a.version())
-	root.AddCommand(supervise(), endpointSpec())
+	root.AddCommand(supervise(), a.docs(), endpointSpec())
 	root.SetHelpCommandGroupID(aboutGroup)
 	root.SetCompletionCommandGroupID(aboutGroup)
 	root.InitDefaultHelpCmd()
@@ -164,7 +170,7 @@ func unknownVerb(root *cobra.Command, args []string) error {
 	if found, _, err := root.Find(args[:1]); err == nil && found != root {
 		return nil
 	}
-	return usage("there is no verb %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs(root)), "lab help lists the verbs")
+	return usage("unknown command %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs(root)), "lab help lists the commands")
 }
 
 // verbs lists what a command may be followed by.
@@ -184,8 +190,8 @@ func refuseUnknown(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		switch c.Name() {
 		case "help":
-			c.Short = "Print the help of a verb"
-			c.Long = "Print the help of a verb, as the verb with --help does."
+			c.Short = "Print the help of a command or a topic"
+			c.Long = "Print the help of a command or a topic, as the command does with --help."
 			c.Args = func(_ *cobra.Command, topic []string) error {
 				found, rest, err := root.Find(topic)
 				if err == nil && (len(rest) == 0 || !found.HasSubCommands()) {
@@ -203,7 +209,7 @@ func refuseUnknown(root *cobra.Command) {
 				if len(args) == 0 {
 					return cmd.Help()
 				}
-				return usage("there is no completion for %q", args[0]).
+				return usage("unknown shell %q", args[0]).
 					orHint(spelling.DidYouMean(args[0], verbs(c)), "the shells are "+spelling.And(verbs(c)))
 			}
 		}
@@ -212,8 +218,8 @@ func refuseUnknown(root *cobra.Command) {
 
 // noVerb refuses a word that is no verb of a noun.
 func noVerb(noun *cobra.Command, word string) error {
-	return usage("%s has no verb %q", noun.CommandPath(), word).
-		orHint(spelling.DidYouMean(word, verbs(noun)), "the verbs are "+spelling.And(verbs(noun)))
+	return usage("unknown command %q for %s", word, noun.CommandPath()).
+		orHint(spelling.DidYouMean(word, verbs(noun)), "the commands are "+spelling.And(verbs(noun)))
 }
 
 // negative finds a negative number in the error for a flag that doesn't exist.
@@ -225,11 +231,11 @@ func flagError(cmd *cobra.Command, err error) error {
 		return err
 	}
 	if number := negative.FindStringSubmatch(err.Error()); number != nil {
-		return usage("%s: %s is not a number that fits here: it must not be negative", cmd.CommandPath(), number[1]).orHint(cmd.UseLine())
+		return usage("%s: %s must not be negative", cmd.CommandPath(), number[1]).orHint(cmd.UseLine())
 	}
 	hint := cmd.CommandPath() + " --help lists the flags"
 	if !cmd.HasParent() {
-		hint = "lab help lists the verbs"
+		hint = "lab help lists the commands"
 	}
 	var unknown *pflag.NotExistError
 	var invalid *pflag.InvalidValueError
@@ -245,8 +251,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	case errors.As(err, &invalid) && slices.Contains([]string{"int", "uint16"}, invalid.GetFlag().Value.Type()):
 		return usage("%s: --%s %q is not a number", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).orHint(hint)
 	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "duration":
-		return usage("%s: --%s %q is not a length of time", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).
-			orHint("write it with a unit, such as 500ms, 30s or 2m")
+		return usage("%s: --%s %q is not a duration", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).
+			orHint("write it with a unit, for example 500ms, 30s or 2m")
 	}
 	return usage("%s: %v", cmd.CommandPath(), err).orHint(hint)
 }
@@ -260,7 +266,7 @@ func want(least, most int, what string) cobra.PositionalArgs {
 		case most == 0 && len(args) > 0:
 			return usage("%s takes no arguments, but got %q", cmd.CommandPath(), args[0]).orHint(cmd.UseLine())
 		case most >= 0 && len(args) > most:
-			return usage("%s takes %s and nothing more, but got %q", cmd.CommandPath(), what, args[most]).orHint(cmd.UseLine())
+			return usage("%s takes %s and nothing else, but got %q", cmd.CommandPath(), what, args[most]).orHint(cmd.UseLine())
 		}
 		return nil
 	}

@@ -16,12 +16,14 @@ func (a *app) run() *cobra.Command {
 	var withPrograms, keep bool
 	cmd := &cobra.Command{
 		Use:   "run FILE|SCENARIO...",
-		Short: "Start a lab, check what it expects, end it",
-		Long: `Start a lab, try every connection that it expects something of and every public address of it, and end it: lab up, lab test and
-lab down in one. Several labs are run one after the other. With a list of exposed ports in the lab file, the last lines say what the
-internet reaches, and whether somebody answers there.
+		Short: "Start labs, check what they expect, and end them",
+		Long: `Start a lab, try every connection that its file expects and every public address, and
+end it: lab up, lab test and lab down in one. Several labs run one after the other.
 
-The exit status is 3 when an expectation failed.`,
+If the lab file lists exposed ports, the last lines are what the internet reaches, and
+whether anything answers there.
+
+The exit status is 3 if an expectation failed.`,
 		Example:           "  sudo lab run sql-public\n  sudo lab run --real sql-vnet",
 		Args:              want(1, -1, "a lab file or the name of a scenario"),
 		ValidArgsFunction: completeFiles,

@@ -14,8 +14,9 @@ import (
 func (a *app) scenarios() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "scenarios [NAME]",
-		Short: "List the ready labs, or print the lesson of one",
-		Long:  "List the ready labs that are part of this command. With a name, print the lesson that goes with that one.",
+		Short: "List the ready-made labs, or print the lesson on one",
+		Long: `List the ready-made labs that are part of this command. With a name, print the lesson on
+that lab.`,
 		Example: `  lab scenarios
   lab scenarios sql-vnet`,
 		Args:              want(0, 1, "the name of a scenario"),

@@ -10,7 +10,8 @@ func (a *app) schema() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of lab files, for editors",
-		Long: `Print the JSON Schema of lab files. An editor with a YAML language server completes and checks a lab file whose first line is
+		Long: `Print the JSON Schema of lab files. An editor with a YAML language server completes and
+checks a lab file whose first line is
 
   # yaml-language-server: $schema=lab.schema.json`,
 		Example:           "  lab schema > lab.schema.json",

@@ -10,16 +10,18 @@ import (
 )
 
 func (a *app) service() *cobra.Command {
-	return noun("service", "Create and delete cloud services", `Cloud services of a running lab: containers for a deployment, with a DNS name and a location for life.`,
+	return noun("service", "Create and delete cloud services",
+		`Cloud services: containers for deployments, with a DNS name and a fixed location.`,
 		a.serviceCreate(), a.serviceDelete(), a.serviceList(), a.serviceShow())
 }
 
 func (a *app) serviceCreate() *cobra.Command {
 	request := lab.HostedService{}
 	cmd := &cobra.Command{
-		Use:               "create NAME",
-		Short:             "Create a cloud service without a deployment",
-		Long:              `Create a cloud service without a deployment, in a location or an affinity group for life. NAME.cloudapp.net will be its DNS name.`,
+		Use:   "create NAME",
+		Short: "Create a cloud service without a deployment",
+		Long: `Create a cloud service without a deployment, in a location or an affinity group, which
+can't be changed later. Its DNS name is NAME.cloudapp.net.`,
 		Example:           "  sudo lab service create contactmanager --location \"West US\"\n  sudo lab service create contactsql --affinity-group contacts --network contactnet",
 		Args:              want(1, 1, "the name of the cloud service"),
 		ValidArgsFunction: cobra.NoFileCompletions,

@@ -22,10 +22,13 @@ type shownLab struct {
 func (a *app) show() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [RESOURCE]",
-		Short: "Show what a running lab consists of, or one part of it",
-		Long: `Show what a running lab consists of: virtual networks, cloud services with their VIPs and endpoints, instances with their
-addresses and services, web sites, internet hosts. With a name, show only that resource. Where somebody else has changed what the lab made in
-the kernel, a line says so; lab diff shows it.
+		Short: "Show a running lab, or one part of it",
+		Long: `Show what a running lab consists of: virtual networks, cloud services with their VIPs
+and endpoints, instances with their addresses and listeners, web sites, internet hosts.
+With a name, show only that resource.
+
+If something else changed what the lab made in the kernel, a line says so; lab diff
+shows it.
 ` + strings.TrimSuffix(instanceNamesHelp, "\n"),
 		Example: `  sudo lab show
   sudo lab show sql1`,

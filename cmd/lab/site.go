@@ -17,7 +17,9 @@ func (a *app) affinityGroup() *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	locationFlag(create, &request.Location)
-	return noun("affinity-group", "Create and delete affinity groups", `Affinity groups: placement scopes in a location, for cloud services and virtual networks.`,
+	return noun("affinity-group", "Create and delete affinity groups",
+		`Affinity groups: placement scopes within a location, for cloud services and virtual
+networks.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 			request.Name = args[0]
 			return lab.CreateAffinityGroupOp{AffinityGroup: request}, nil
@@ -56,8 +58,8 @@ func (a *app) site() *cobra.Command {
 	create := &cobra.Command{
 		Use:   "create NAME --location LOCATION",
 		Short: "Create a web site",
-		Long: `Create a web site: NAME.azurewebsites.net, behind the address that all web sites of its location share. It can't join a virtual network. Without
---listen it answers on port 80.`,
+		Long: `Create a web site: NAME.azurewebsites.net, behind the address that all web sites of its
+location share. It can't join a virtual network. Without --listen it listens on port 80.`,
 		Example:           "  sudo lab site create contacts --location \"West US\"",
 		Args:              want(1, 1, "the name of the web site"),
 		ValidArgsFunction: cobra.NoFileCompletions,

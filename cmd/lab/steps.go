@@ -198,8 +198,8 @@ func checkSteps(steps []labfile.Step) (wrong labfile.Errors) {
 				err = flagError(verb, err)
 			} else if verb.HasSubCommands() {
 				word := strings.Join(verb.Flags().Args()[:min(1, verb.Flags().NArg())], "")
-				err = usage("%q names no verb of %s", step.Command, verb.CommandPath()).
-					orHint(spelling.DidYouMean(word, verbs(verb)), "the verbs are "+spelling.And(verbs(verb)))
+				err = usage("%q names no command of %s", step.Command, verb.CommandPath()).
+					orHint(spelling.DidYouMean(word, verbs(verb)), "the commands are "+spelling.And(verbs(verb)))
 			} else {
 				err = verb.ValidateArgs(verb.Flags().Args())
 			}

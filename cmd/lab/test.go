@@ -13,15 +13,17 @@ import (
 func (a *app) test() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [FILE...]",
-		Short: "Check what a running lab expects",
-		Long: `Try every connection that the lab expects something of. Where the lab file lists what is exposed, try every public address of the lab
-as well: from the internet hosts of the lab, from an address that nobody has, and from one in each network that a rule names. A port is exposed
-when every rule lets one of these through, whether or not somebody answers.
+		Short: "Check the expectations of a running lab",
+		Long: `Try every connection that the lab expects. If the lab file lists what is exposed, try
+every public address of the lab as well: from the internet hosts of the lab, from an
+address that belongs to no host, and from one in each network that a rule names. A port
+is exposed if every rule lets one of these through, whether or not anything answers.
 
-With files, the expectations of those are checked. They must describe the lab as it runs: where lab apply would change it, the test fails with
-what would change, and nothing else is checked. After the expectations come the steps of the lab file, which change the lab.
+With files, check their expectations instead. Each must describe the lab as it runs: if
+lab apply would change the lab, the test fails with what would change, and checks
+nothing else. The steps of the lab file come last and change the lab.
 
-The exit status is 3 when an expectation failed, or a file describes another lab.`,
+The exit status is 3 if an expectation failed, or if a file describes another lab.`,
 		Example: `  sudo lab test
   sudo lab test --format junit > results.xml`,
 		Args: want(0, -1, ""),

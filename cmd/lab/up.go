@@ -17,9 +17,9 @@ func (a *app) up() *cobra.Command {
 	var withPrograms, foreground bool
 	cmd := &cobra.Command{
 		Use:   "up FILE|SCENARIO",
-		Short: "Start a lab and return when every service listens",
-		Long: `Start a lab and return when every service in it listens. The lab goes on in the background until lab down; with --foreground it
-ends with this command, by Ctrl-C.`,
+		Short: "Start a lab and return when it is ready",
+		Long: `Start a lab and return when everything in it listens. The lab keeps running until lab
+down; with --foreground it ends with this command, by Ctrl-C.`,
 		Example: `  sudo lab up sql-vnet
   sudo lab up first.yaml --foreground`,
 		Args:              want(1, 1, "a lab file or the name of a scenario"),
@@ -48,7 +48,7 @@ ends with this command, by Ctrl-C.`,
 		},
 	}
 	realFlag(cmd, &withPrograms)
-	cmd.Flags().BoolVar(&foreground, "foreground", false, "keep the lab until this command ends")
+	cmd.Flags().BoolVar(&foreground, "foreground", false, "end the lab when this command ends")
 	return a.answers(cmd)
 }
 

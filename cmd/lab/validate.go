@@ -24,9 +24,10 @@ func (a *app) validate() *cobra.Command {
 	verbose := false
 	cmd := &cobra.Command{
 		Use:   "validate FILE|SCENARIO...",
-		Short: "Read and check lab files; needs no root",
-		Long: `Read lab files and what they name, and say everything that is wrong with them, with the place. Nothing is started. A file named - is
-standard input; the paths in it are relative to the current folder.`,
+		Short: "Check lab files; needs no root",
+		Long: `Read lab files and the files that they name, and report every error with its position.
+Nothing is started. The file - is standard input; its paths are relative to the current
+folder.`,
 		Example: `  lab validate first.yaml
   lab validate -v sql-vnet`,
 		Args:              want(1, -1, "a lab file"),
@@ -72,7 +73,7 @@ standard input; the paths in it are relative to the current folder.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list what has no effect on the network as well")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also list what has no effect on the network")
 	return a.answers(cmd)
 }
 

@@ -15,7 +15,9 @@ import (
 )
 
 func (a *app) vm() *cobra.Command {
-	return noun("vm", "Create, delete, stop and start virtual machines", `Virtual machines of a running lab. A machine is named as in lab show, or as SERVICE.NAME.`,
+	return noun("vm", "Create, delete, stop and start virtual machines",
+		`Virtual machines of a running lab. A machine goes by the name that lab show prints, or by
+SERVICE.NAME.`,
 		a.vmCreate(), a.vmDelete(), a.vmList(), a.vmShow(), a.vmStop(), a.vmStart(), a.vmRestart())
 }
 
@@ -27,12 +29,15 @@ func (a *app) vmCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Create a virtual machine",
-		Long: `Create a virtual machine in a cloud service. Without --service, but with --location or --affinity-group, the platform creates a cloud
-service with the name of the machine, and leaves it behind when the machine is deleted. A cloud service that is there must be in that place.
+		Long: `Create a virtual machine in a cloud service. With --location or --affinity-group instead
+of --service, the platform creates a cloud service with the name of the machine, which
+stays when the machine is deleted. If that cloud service exists, it must be in the given
+place.
 
---endpoint gives the machine a public port; lab help endpoint-spec explains how it is written.
+--endpoint gives the machine a public port; lab help endpoint-spec explains the form.
 
---listen starts the built-in listener on a port; it opens nothing in the guest firewall, which --firewall does.`,
+--listen starts a built-in listener on a port. It opens nothing in the guest firewall:
+that takes --firewall.`,
 		Example: `  sudo lab vm create sql3 --service contactsql --subnet data --listen 1433 --firewall "allow tcp 1433"
   sudo lab vm create web1 --location "West US" --os linux --endpoint tcp:80:8080,name=http --listen 8080
   sudo lab vm create web2 --service web1 --endpoint tcp::22,name=ssh --listen 8000 --run "python3 -m http.server 8000"`,
@@ -47,17 +52,17 @@ service with the name of the machine, and leaves it behind when the machine is d
 	a.flagNames(cmd, "network", networks)
 	flags.StringVar(&request.subnet, "subnet", "", "subnet of the virtual network")
 	a.flagNames(cmd, "subnet", subnetNames)
-	flags.StringVar(&request.address, "static-address", "", "address to take in the subnet (default the lowest free one)")
-	flags.Var(&choice{value: &request.os, of: []string{string(lab.Windows), string(lab.Linux)}}, "os", "defaults of the guest firewall: windows or linux (default windows)")
+	flags.StringVar(&request.address, "static-address", "", "static `ADDRESS` in the subnet (default the lowest free one)")
+	flags.Var(&choice{value: &request.os, of: []string{string(lab.Windows), string(lab.Linux)}}, "os", "`OS` whose guest firewall defaults apply: windows or linux (default windows)")
 	register(cmd, "os", string(lab.Windows), string(lab.Linux))
-	flags.StringArrayVar(&request.endpoints, "endpoint", nil, "endpoint, as PROTO:PUBLIC:LOCAL[,set=NAME][,…]; may be repeated")
+	flags.StringArrayVar(&request.endpoints, "endpoint", nil, "endpoint `SPEC` (see lab help endpoint-spec); may be repeated")
 	flags.StringArrayVar(&request.listen, "listen", nil, "port to listen on, as PORT or PORT/udp; may be repeated")
-	flags.StringVar(&request.run, "run", "", "program that listens on the first --listen instead of the built-in listener")
+	flags.StringVar(&request.run, "run", "", "`COMMAND` that listens on the first --listen port instead of the built-in listener")
 	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated; off turns it off")
 	flags.StringVar(&request.reservedIP, "reserved-ip", "", "reserved IP for the VIP; only with the first machine of a service")
 	a.flagNames(cmd, "reserved-ip", reservedIPs)
 	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; only with the first machine of a service")
-	flags.StringVar(&request.publicIP, "public-ip", "", "name of a public address of the machine's own")
+	flags.StringVar(&request.publicIP, "public-ip", "", "`NAME` of an instance-level public IP")
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		if request.service == "" && request.location == "" && request.affinityGroup == "" {
 			return nil, usage("%s needs a cloud service for the machine", cmd.CommandPath()).
@@ -112,8 +117,8 @@ func (a *app) vmDelete() *cobra.Command {
 	return a.machineOperation(&cobra.Command{
 		Use:   "delete NAME",
 		Short: "Delete a virtual machine",
-		Long: `Delete a virtual machine with its endpoints. The last one of a cloud service takes the deployment and the VIP with it; the cloud service
-stays.`,
+		Long: `Delete a virtual machine with its endpoints. With the last one of a cloud service, the
+deployment and its VIP go as well; the cloud service stays.`,
 		Example: "  sudo lab vm delete sql3",
 	}, func(service, name string) lab.Operation { return lab.DeleteRoleOp{Service: service, Name: name} })
 }
@@ -123,8 +128,9 @@ func (a *app) vmStop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop NAME",
 		Short: "Stop a virtual machine",
-		Long: `Stop a virtual machine and release what it holds: its address, unless that is static, and with the last machine of a cloud service the VIP,
-unless that is reserved. With --stay-provisioned only the guest is shut down, and keeps both.`,
+		Long: `Stop a virtual machine and release what it holds: its address, unless it is static, and
+with the last machine of a cloud service the VIP, unless it is reserved. With
+--stay-provisioned only the guest shuts down, and both stay.`,
 		Example: "  sudo lab vm stop sql1\n  sudo lab vm stop sql1 --stay-provisioned",
 	}
 	cmd.Flags().BoolVar(&stay, "stay-provisioned", false, "shut down the guest and keep its addresses")
@@ -135,9 +141,10 @@ unless that is reserved. With --stay-provisioned only the guest is shut down, an
 
 func (a *app) vmStart() *cobra.Command {
 	return a.machineOperation(&cobra.Command{
-		Use:     "start NAME",
-		Short:   "Start a virtual machine that is stopped",
-		Long:    `Start a virtual machine that is stopped. One that was deallocated takes the lowest address that is free in its subnet.`,
+		Use:   "start NAME",
+		Short: "Start a virtual machine that is stopped",
+		Long: `Start a virtual machine that is stopped. One that was deallocated takes the lowest free
+address of its subnet.`,
 		Example: "  sudo lab vm start sql1",
 	}, func(service, name string) lab.Operation { return lab.StartRoleOp{Service: service, Name: name} })
 }
@@ -154,9 +161,10 @@ func (a *app) machineOperation(cmd *cobra.Command, operation func(service, name 
 
 func (a *app) vmRestart() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:               "restart NAME",
-		Short:             "Restart a virtual machine",
-		Long:              `End all that runs in a virtual machine and start its services again. Its addresses stay.`,
+		Use:   "restart NAME",
+		Short: "Restart a virtual machine",
+		Long: `End everything that runs in a virtual machine and start its listeners again. Its
+addresses stay.`,
 		Example:           "  sudo lab vm restart sql1",
 		Args:              want(1, 1, "the name of a virtual machine"),
 		ValidArgsFunction: a.names(machineNames),
