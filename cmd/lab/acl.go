@@ -65,7 +65,8 @@ func endpointOwner(info live.Info, name, endpoint string) (live.HostInfo, error)
 	} else if isAmbiguous(err) {
 		return h, err
 	} else if c, slot, err := findSlot(info, name); err == nil {
-		candidates = slices.DeleteFunc(instances(info), func(h live.HostInfo) bool { return h.CloudService != c.Name || h.Slot != slot })
+		candidates = slices.DeleteFunc(instances(info),
+			func(h live.HostInfo) bool { return h.CloudService != c.Name || h.Slot != slot })
 	} else {
 		return live.HostInfo{}, missing(info, "virtual machine and no cloud service", name, machinesAndServices(info, nil))
 	}
@@ -124,7 +125,8 @@ func (a *app) aclShow() *cobra.Command {
 func aclRules(known []live.ACLRuleInfo) []lab.ACLRule {
 	var all []lab.ACLRule
 	for _, r := range known {
-		all = append(all, lab.ACLRule{Order: r.Order, Permit: r.Action == "permit", RemoteSubnet: r.RemoteSubnet, Description: r.Description})
+		all = append(all, lab.ACLRule{Order: r.Order, Permit: r.Action == "permit", RemoteSubnet: r.RemoteSubnet,
+			Description: r.Description})
 	}
 	return all
 }

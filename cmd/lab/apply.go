@@ -49,7 +49,8 @@ refused before anything changes.`,
 				}
 			}
 			request.DryRun = false
-			done, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Apply(ctx, request) })
+			done, err := a.patiently(cmd.Context(),
+				func(ctx context.Context) (live.ChangeResult, error) { return client.Apply(ctx, request) })
 			if err != nil {
 				return err
 			}

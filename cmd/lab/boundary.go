@@ -28,7 +28,8 @@ func (a *app) printBoundaries(info live.Info) {
 		o.printf("write files of this machine: %s\n", strings.Join(writing, ", "))
 	}
 	if len(info.Unbounded) > 0 {
-		o.printf("without a limit on this machine, %s: %s\n", a.advice("lab doctor says why"), strings.Join(info.Unbounded, ", "))
+		o.printf("without a limit on this machine, %s: %s\n", a.advice("lab doctor says why"),
+			strings.Join(info.Unbounded, ", "))
 	}
 }
 

@@ -20,7 +20,8 @@ func (a *app) deployment() *cobra.Command {
 	return noun("deployment", "Create, swap, scale and delete deployments of roles",
 		`Deployments of web and worker roles in the slots of a cloud service. Virtual machines
 have no command for their deployment: lab vm create makes it.`,
-		a.deploymentCreate(), a.deploymentDelete(), a.deploymentSwap(), a.deploymentScale(), a.deploymentList(), a.deploymentShow())
+		a.deploymentCreate(), a.deploymentDelete(), a.deploymentSwap(), a.deploymentScale(), a.deploymentList(),
+		a.deploymentShow())
 }
 
 func (a *app) deploymentCreate() *cobra.Command {
@@ -45,34 +46,35 @@ stands behind each endpoint.`,
 			panic(err)
 		}
 	}
-	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, _ *runningLab) (lab.Operation, []labfile.Note, error) {
-		if definition == "" || configuration == "" {
-			return nil, nil, usage("%s needs --definition and --configuration", cmd.CommandPath()).orHint(cmd.UseLine())
-		}
-		if err := needRoot(cmd, socketNeedsRoot); err != nil {
-			return nil, nil, err
-		}
-		// Errors name the paths as they were typed; the origins that the lab keeps are absolute.
-		_, notes, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, path := range []*string{&definition, &configuration} {
-			full, err := filepath.Abs(*path)
+	return a.notingOperation(cmd,
+		func(cmd *cobra.Command, args []string, _ *runningLab) (lab.Operation, []labfile.Note, error) {
+			if definition == "" || configuration == "" {
+				return nil, nil, usage("%s needs --definition and --configuration", cmd.CommandPath()).orHint(cmd.UseLine())
+			}
+			if err := needRoot(cmd, socketNeedsRoot); err != nil {
+				return nil, nil, err
+			}
+			// Errors name the paths as they were typed; the origins that the lab keeps are absolute.
+			_, notes, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
 			if err != nil {
 				return nil, nil, err
 			}
-			*path = full
-		}
-		request, _, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
-		if err != nil {
-			return nil, nil, err
-		}
-		if name != "" {
-			request.Name = name
-		}
-		return lab.CreateDeploymentOp{Service: args[0], Deployment: request}, notes, nil
-	})
+			for _, path := range []*string{&definition, &configuration} {
+				full, err := filepath.Abs(*path)
+				if err != nil {
+					return nil, nil, err
+				}
+				*path = full
+			}
+			request, _, err := labfile.ReadDeployment(args[0], definition, configuration, lab.Slot(slot))
+			if err != nil {
+				return nil, nil, err
+			}
+			if name != "" {
+				request.Name = name
+			}
+			return lab.CreateDeploymentOp{Service: args[0], Deployment: request}, notes, nil
+		})
 }
 
 func (a *app) deploymentDelete() *cobra.Command {
@@ -148,7 +150,8 @@ func (a *app) deploymentList() *cobra.Command {
 		for _, c := range info.CloudServices {
 			for _, d := range c.Deployments {
 				all = append(all, deploymentAnswer{c.Name, d})
-				t.add(c.Name, string(d.Slot), d.Name, d.DNSName, address(d.VIP), orDash(d.ReservedIP), orDash(d.VirtualNetwork), contents(d))
+				t.add(c.Name, string(d.Slot), d.Name, d.DNSName, address(d.VIP), orDash(d.ReservedIP), orDash(d.VirtualNetwork),
+					contents(d))
 			}
 		}
 		return a.list(all, t, "there is no deployment")
@@ -186,7 +189,8 @@ func (a *app) showSlot(c live.CloudServiceInfo, slot lab.Slot) error {
 			})
 		}
 	}
-	return &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: fmt.Sprintf("The cloud service %s has no %s deployment.", c.Name, slot)}
+	return &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound,
+		Message: fmt.Sprintf("The cloud service %s has no %s deployment.", c.Name, slot)}
 }
 
 // addDeployment describes a deployment in rows of name and value.
@@ -206,7 +210,9 @@ func (a *app) addDeployment(t *table, d live.DeploymentInfo) {
 		if e.Internal {
 			at = " of " + address(e.Address)
 		}
-		t.add("endpoint "+e.Name, fmt.Sprintf("%d/%s%s to port %s of %s%s", e.PublicPort, e.Protocol, at, localPorts(e), strings.Join(members(e), ", "), balancing(e)))
+		t.add("endpoint "+e.Name,
+			fmt.Sprintf("%d/%s%s to port %s of %s%s", e.PublicPort, e.Protocol, at, localPorts(e),
+				strings.Join(members(e), ", "), balancing(e)))
 	}
 	for _, r := range d.Roles {
 		for _, e := range r.InternalEndpoints {

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// A reader types what stands in the README files: every line of their blocks of shell is run, in order and in one folder. A block
-// of YAML whose first line is a comment with a file name is that file.
+// A reader types what stands in the README files: every line of their blocks of shell is run, in order and in one
+// folder. A block of YAML whose first line is a comment with a file name is that file.
 func TestDocumentation(t *testing.T) {
 	requireRoot(t)
 	top := filepath.Join("..", "..")
@@ -76,7 +76,8 @@ func runDocument(t *testing.T, text []byte) {
 	for _, b := range blocks {
 		switch b.language {
 		case "yaml":
-			if name, ok := strings.CutPrefix(b.lines[0], "# "); ok && strings.HasSuffix(name, ".yaml") && !strings.Contains(name, " ") {
+			if name, ok := strings.CutPrefix(b.lines[0], "# "); ok && strings.HasSuffix(name, ".yaml") &&
+				!strings.Contains(name, " ") {
 				archive.Files = append(archive.Files, txtar.File{Name: name, Data: []byte(strings.Join(b.lines, "\n") + "\n")})
 			}
 		case "sh":
@@ -93,24 +94,25 @@ func runDocument(t *testing.T, text []byte) {
 	if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{Files: []string{file}, RequireExplicitExec: true, Setup: func(env *testscript.Env) error {
-		for _, name := range []string{"HOME", "http_proxy", "https_proxy", "no_proxy"} { // what npm goes by
-			env.Setenv(name, os.Getenv(name))
-		}
-		for _, v := range os.Environ() {
-			if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(strings.ToLower(name), "npm_config_") {
-				env.Setenv(name, value)
+	testscript.Run(t, testscript.Params{Files: []string{file}, RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			for _, name := range []string{"HOME", "http_proxy", "https_proxy", "no_proxy"} { // what npm goes by
+				env.Setenv(name, os.Getenv(name))
 			}
-		}
-		if err := ownDirectories(env); err != nil {
-			return err
-		}
-		return installWebApplication(env)
-	}})
+			for _, v := range os.Environ() {
+				if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(strings.ToLower(name), "npm_config_") {
+					env.Setenv(name, value)
+				}
+			}
+			if err := ownDirectories(env); err != nil {
+				return err
+			}
+			return installWebApplication(env)
+		}})
 }
 
-// installWebApplication puts the packages of sql-vnet's web application where its prepare.sh would, if the tree has them: then the
-// test needs no network.
+// installWebApplication puts the packages of sql-vnet's web application where its prepare.sh would, if the tree
+// has them: then the test needs no network.
 func installWebApplication(env *testscript.Env) error {
 	const modules = "web/node_modules"
 	installed := filepath.Join("..", "..", "scenarios", "sql-vnet", modules)

@@ -51,7 +51,8 @@ form.`,
 		case err != nil:
 			return nil, err
 		case e.LocalPort == 0:
-			return nil, usage("%s needs --local, the port in the machine, or --endpoint", cmd.CommandPath()).orHint(cmd.UseLine())
+			return nil, usage("%s needs --local, the port in the machine, or --endpoint", cmd.CommandPath()).
+				orHint(cmd.UseLine())
 		case e.Name != args[1]:
 			return nil, usage("the endpoint is named %s and %s", args[1], e.Name).orHint("leave out name=" + e.Name)
 		}
@@ -90,7 +91,8 @@ its default. Only the access control list stays, unless --acl is there as well.`
 	}
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error) {
 		if !flags.given(cmd) {
-			return nil, usage("%s needs a flag that says what to change", cmd.CommandPath()).orHint(cmd.CommandPath() + " --help lists the flags")
+			return nil, usage("%s needs a flag that says what to change", cmd.CommandPath()).
+				orHint(cmd.CommandPath() + " --help lists the flags")
 		}
 		if err := flags.check(cmd); err != nil {
 			return nil, err
@@ -176,7 +178,8 @@ var endpointTitles = []string{"ENDPOINT", "PUBLIC", "LOCAL PORT", "INSTANCES", "
 
 // addEndpoint adds an endpoint to a table.
 func (a *app) addEndpoint(t *table, e endpointAnswer) {
-	t.add(e.Name, fmt.Sprintf("%s:%d/%s", e.host(), e.PublicPort, e.Protocol), localPorts(e.EndpointInfo), strings.Join(members(e.EndpointInfo), ", "),
+	t.add(e.Name, fmt.Sprintf("%s:%d/%s", e.host(), e.PublicPort, e.Protocol), localPorts(e.EndpointInfo),
+		strings.Join(members(e.EndpointInfo), ", "),
 		strings.TrimPrefix(balancing(e.EndpointInfo), "; "))
 }
 
@@ -191,7 +194,8 @@ func endpointsAbout(info live.Info, args []string) ([]endpointAnswer, error) {
 		return nil, err
 	}
 	if c, slot, err := findSlot(info, args[0]); err == nil && slot == lab.Staging {
-		return slices.DeleteFunc(allEndpoints(info), func(e endpointAnswer) bool { return e.CloudService != c.Name || e.Slot != slot }), nil
+		return slices.DeleteFunc(allEndpoints(info),
+			func(e endpointAnswer) bool { return e.CloudService != c.Name || e.Slot != slot }), nil
 	}
 	c, err := findService(info, args[0])
 	if err != nil {
@@ -235,9 +239,10 @@ func endpointsOf(info live.Info, h live.HostInfo) []endpointAnswer {
 // frontend finds the public port that an endpoint of an instance is behind.
 func frontend(d live.DeploymentInfo, h live.HostInfo, own live.InstanceEndpointInfo) (live.EndpointInfo, bool) {
 	for _, e := range d.Endpoints {
-		if e.PublicPort == own.PublicPort && e.Protocol == own.Protocol && slices.ContainsFunc(e.Members, func(m live.MemberInfo) bool {
-			return m.Instance == h.Name && m.LocalPort == own.LocalPort
-		}) {
+		if e.PublicPort == own.PublicPort && e.Protocol == own.Protocol &&
+			slices.ContainsFunc(e.Members, func(m live.MemberInfo) bool {
+				return m.Instance == h.Name && m.LocalPort == own.LocalPort
+			}) {
 			return e, true
 		}
 	}

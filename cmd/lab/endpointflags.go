@@ -28,7 +28,8 @@ type endpointFlags struct {
 
 // attributeFlags are the flags for single attributes, which --endpoint excludes.
 var attributeFlags = []string{
-	"public", "local", "protocol", "set", "distribution", "probe", "probe-interval", "probe-timeout", "idle-timeout", "internal",
+	"public", "local", "protocol", "set", "distribution", "probe", "probe-interval", "probe-timeout", "idle-timeout",
+	"internal",
 	"direct-server-return",
 }
 
@@ -51,11 +52,16 @@ func (f *endpointFlags) add(a *app, cmd *cobra.Command) {
 		"`MODE` by which members are picked: none (5-tuple), sourceIP or sourceIPProtocol")
 	flags.StringVar(&f.healthProbe, "probe", "", "health `PROBE`, as tcp[:PORT], http[:PORT]:/PATH or none (default none)")
 	flags.IntVar(&f.interval, "probe-interval", lab.DefaultProbeInterval, "`SECONDS` between two health probes")
-	flags.IntVar(&f.timeout, "probe-timeout", lab.DefaultProbeTimeout, "`SECONDS` without an answer after which a member is out")
-	flags.IntVar(&f.idle, "idle-timeout", lab.DefaultIdleTimeoutInMinutes, "`MINUTES` after which an idle connection is forgotten, 4 to 30")
-	flags.StringVar(&f.internal, "internal", "", "`NAME` of the internal load balancer whose address has the port, instead of the VIP")
-	flags.BoolVar(&f.directServerReturn, "direct-server-return", false, "deliver packets with the VIP as their destination")
-	flags.StringArrayVar(&f.acl, "acl", nil, "`RULE` of the access control list, as \"ORDER permit|deny PREFIX\"; may be repeated")
+	flags.IntVar(&f.timeout, "probe-timeout", lab.DefaultProbeTimeout,
+		"`SECONDS` without an answer after which a member is out")
+	flags.IntVar(&f.idle, "idle-timeout", lab.DefaultIdleTimeoutInMinutes,
+		"`MINUTES` after which an idle connection is forgotten, 4 to 30")
+	flags.StringVar(&f.internal, "internal", "",
+		"`NAME` of the internal load balancer whose address has the port, instead of the VIP")
+	flags.BoolVar(&f.directServerReturn, "direct-server-return", false,
+		"deliver packets with the VIP as their destination")
+	flags.StringArrayVar(&f.acl, "acl", nil,
+		"`RULE` of the access control list, as \"ORDER permit|deny PREFIX\"; may be repeated")
 	flags.StringVar(&f.spec, "endpoint", "", "`SPEC` of the whole endpoint in one word (see lab help endpoint-spec)")
 
 	register(cmd, "public")
@@ -84,7 +90,8 @@ func (f *endpointFlags) check(cmd *cobra.Command) error {
 		return usage("--endpoint describes the whole endpoint and excludes --%s", attributeFlags[i]).
 			orHint("lab help endpoint-spec explains how --endpoint is written")
 	}
-	for flag, value := range map[string]int{"idle-timeout": f.idle, "probe-interval": f.interval, "probe-timeout": f.timeout} {
+	for flag, value := range map[string]int{"idle-timeout": f.idle, "probe-interval": f.interval,
+		"probe-timeout": f.timeout} {
 		if value <= 0 {
 			return usage("--%s %d is not a positive number", flag, value)
 		}
@@ -100,7 +107,8 @@ func (f *endpointFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// apply sets those attributes of an endpoint that the command line names; --endpoint sets all but the access control list.
+// apply sets those attributes of an endpoint that the command line names; --endpoint sets all but the access
+// control list.
 func (f *endpointFlags) apply(cmd *cobra.Command, e lab.VMEndpoint) (lab.VMEndpoint, error) {
 	changed := cmd.Flags().Changed
 	if changed("endpoint") {
@@ -173,8 +181,9 @@ func (p *portFlag) Set(text string) error {
 // endpointAsked returns an endpoint of a running lab in the form in which it is asked for.
 func endpointAsked(info live.Info, e endpointAnswer) lab.VMEndpoint {
 	asked := lab.VMEndpoint{
-		Name: e.Name, Protocol: e.Protocol, PublicPort: e.PublicPort, LocalPort: e.LocalPort, LoadBalancedSet: e.LoadBalancedSet,
-		Distribution: e.Distribution, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes, DirectServerReturn: e.DirectServerReturn,
+		Name: e.Name, Protocol: e.Protocol, PublicPort: e.PublicPort, LocalPort: e.LocalPort,
+		LoadBalancedSet: e.LoadBalancedSet,
+		Distribution:    e.Distribution, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes, DirectServerReturn: e.DirectServerReturn,
 		ACL: aclRules(e.ACL),
 	}
 	if p := e.Probe; p != nil {
@@ -218,7 +227,8 @@ func balancedSets(info live.Info, args []string) (names []string) {
 	}
 	for _, h := range machines(info) {
 		for _, e := range h.Endpoints {
-			if e.LoadBalancedSet != "" && (service == "" || h.CloudService == service) && !slices.Contains(names, e.LoadBalancedSet) {
+			if e.LoadBalancedSet != "" && (service == "" || h.CloudService == service) &&
+				!slices.Contains(names, e.LoadBalancedSet) {
 				names = append(names, e.LoadBalancedSet)
 			}
 		}

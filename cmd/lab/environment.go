@@ -15,8 +15,8 @@ func prepareProcess() {
 	completePath()
 }
 
-// completePath adds the folders of programs for root to the PATH, where they are missing: iptables and ip are there, and plain su, cron and
-// env -i leave them out on Debian.
+// completePath adds the folders of programs for root to the PATH, where they are missing: iptables and ip are
+// there, and plain su, cron and env -i leave them out on Debian.
 func completePath() {
 	path := filepath.SplitList(os.Getenv("PATH"))
 	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {

@@ -195,7 +195,8 @@ func errorInfos(err error) []errorInfo {
 			File: refusal.Origin.File, Line: refusal.Origin.Line, Column: refusal.Origin.Column, platform: true,
 		}}
 	}
-	return []errorInfo{{Code: "Error", HTTPStatus: http.StatusInternalServerError, Message: err.Error(), Hint: hintOf(err)}}
+	return []errorInfo{{Code: "Error", HTTPStatus: http.StatusInternalServerError, Message: err.Error(),
+		Hint: hintOf(err)}}
 }
 
 // parts gives the errors that were joined to one; nothing for any other error.
@@ -234,7 +235,8 @@ func (a *app) text(err error) string {
 	return text
 }
 
-// advice returns a hint with the commands in it as the user can type them. Hints that are one command, as needRoot's, are so already.
+// advice returns a hint with the commands in it as the user can type them. Hints that are one command, as
+// needRoot's, are so already.
 func (a *app) advice(hint string) string {
 	if a.called == (invocation{}) { // a step of a lab file, which calls nothing
 		return hint

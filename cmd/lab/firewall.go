@@ -55,7 +55,8 @@ These turn the firewall off, and on again with on and True:
 			operations = append(operations, lab.AddFirewallRuleOp{Instance: args[0], Rule: lab.GuestFirewallRule{Rule: rule}})
 		}
 		if command.Switch != guestfirewall.Unchanged {
-			operations = append(operations, lab.SwitchFirewallOp{Instance: args[0], Off: command.Switch == guestfirewall.TurnOff})
+			operations = append(operations,
+				lab.SwitchFirewallOp{Instance: args[0], Off: command.Switch == guestfirewall.TurnOff})
 		}
 		return a.do(cmd, client, operations...)
 	}

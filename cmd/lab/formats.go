@@ -107,14 +107,16 @@ func (a *app) printJUnit(all []labResult) error {
 		for _, c := range r.Cases {
 			j := junitCase{Name: c.Name, ClassName: r.Lab}
 			if !c.Passed {
-				j.Failure = &junitProblem{c.Message, string(c.Verdict), fmt.Sprintf("expected %s, got %s\n%s", c.Expected, c.Verdict, r.places.line(c.Origin))}
+				j.Failure = &junitProblem{c.Message, string(c.Verdict),
+					fmt.Sprintf("expected %s, got %s\n%s", c.Expected, c.Verdict, r.places.line(c.Origin))}
 			}
 			suite.Cases = append(suite.Cases, j)
 		}
 		if r.err != nil {
 			suite.Tests++
 			suite.Errors++
-			suite.Cases = append(suite.Cases, junitCase{Name: r.name(), ClassName: r.name(), Error: &junitProblem{Message: r.err.Error(), Type: "error"}})
+			suite.Cases = append(suite.Cases,
+				junitCase{Name: r.name(), ClassName: r.name(), Error: &junitProblem{Message: r.err.Error(), Type: "error"}})
 		}
 		suites.Tests += suite.Tests
 		suites.Failures += suite.Failures

@@ -59,7 +59,8 @@ target is closed at once, that is printed at the start.`,
 			return a.forwardFrom(cmd.Context(), client, bind, live.ForwardRequest{From: from, To: args[1]})
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "", "instance, internet host or web site from which the connections come (default the first internet host)")
+	cmd.Flags().StringVar(&from, "from", "",
+		"instance, internet host or web site from which the connections come (default the first internet host)")
 	a.flagNames(cmd, "from", func(info live.Info, _ []string) (names []string) {
 		for _, h := range hosts(info) {
 			names = append(names, h.Name)
@@ -76,7 +77,8 @@ func parseBind(text string) (string, error) {
 		host, number = "127.0.0.1", text
 	}
 	if _, err := strconv.ParseUint(number, 10, 16); err != nil {
-		return "", usage("%q is not a port of this machine", text).orHint("write PORT or ADDRESS:PORT, with a number from 0 to 65535")
+		return "", usage("%q is not a port of this machine", text).
+			orHint("write PORT or ADDRESS:PORT, with a number from 0 to 65535")
 	}
 	return net.JoinHostPort(host, number), nil
 }
@@ -127,7 +129,8 @@ func isLoopback(bind string) bool {
 	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
-// tellIfClosed prints at once what a connection would find out: that the lab doesn't let it through. It may do so later.
+// tellIfClosed prints at once what a connection would find out: that the lab doesn't let it through. It may do so
+// later.
 func (a *app) tellIfClosed(ctx context.Context, client *live.Client, request live.ForwardRequest) {
 	if why, ok := a.verdictOf(ctx, client, request); ok && ctx.Err() == nil {
 		a.stderr.printf("%s\n", a.stderr.wrap(why, 2))

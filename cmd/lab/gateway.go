@@ -24,7 +24,8 @@ network site and a virtual network share a name, the name means the local networ
 		Args:              want(1, 1, "a virtual network"),
 		ValidArgsFunction: a.names(networks),
 	}
-	create.Flags().StringSliceVar(&connections, "connection", nil, "local network site or virtual network to join; may be repeated")
+	create.Flags().StringSliceVar(&connections, "connection", nil,
+		"local network site or virtual network to join; may be repeated")
 	a.flagNames(create, "connection", func(info live.Info, args []string) []string {
 		return append(localNetworks(info, args), networks(info, args)...)
 	})

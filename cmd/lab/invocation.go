@@ -31,7 +31,8 @@ func currentInvocation() invocation {
 	return environment{os.Args[0], os.Geteuid(), os.Getenv("SUDO_USER"), exec.LookPath}.invocation()
 }
 
-// securePath are the folders in which sudo looks for programs unless it is configured otherwise (secure_path of sudoers, as Debian and Ubuntu ship it).
+// securePath are the folders in which sudo looks for programs unless it is configured otherwise (secure_path of
+// sudoers, as Debian and Ubuntu ship it).
 var securePath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 func (e environment) invocation() invocation {

@@ -25,7 +25,8 @@ A host is written NAME[,address=ADDRESS][,listen=PORT].`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	create.Flags().StringSliceVar(&spaces, "address-space", nil, "address `PREFIX` of the site; may be repeated")
-	create.Flags().StringArrayVar(&hosts, "host", nil, "host of the site, as NAME[,address=ADDRESS][,listen=PORT]; may be repeated")
+	create.Flags().StringArrayVar(&hosts, "host", nil,
+		"host of the site, as NAME[,address=ADDRESS][,listen=PORT]; may be repeated")
 	create.Flags().StringVar(&address, "vpn-gateway", "",
 		"public `ADDRESS` of the site's VPN device; another stands for it if the lab can't have it (default the lowest free one)")
 	return noun("local-network", "Create and delete local network sites and their hosts",

@@ -51,7 +51,8 @@ func (a *app) ls() *cobra.Command {
 					t.add(s.Name, "", "", "", "starting or stopping", strconv.Itoa(s.PID))
 					continue
 				}
-				t.add(s.Name, strconv.Itoa(s.Instances), strconv.Itoa(s.Services), programs(s.Real), age(s.Started), strconv.Itoa(s.PID), s.File)
+				t.add(s.Name, strconv.Itoa(s.Instances), strconv.Itoa(s.Services), programs(s.Real), age(s.Started),
+					strconv.Itoa(s.PID), s.File)
 			}
 			a.printTable(&t)
 			return nil

@@ -1,7 +1,8 @@
 // Command lab builds and tests emulated classic cloud networks.
 //
-// It is thin: a verb reads its arguments, asks package live (a running lab) or labfile (a file), and prints the answer for a person or
-// as JSON. Results go to stdout, progress and remarks to stderr; the exit status is one of those in errors.go.
+// It is thin: a verb reads its arguments, asks package live (a running lab) or labfile (a file), and prints the
+// answer for a person or as JSON. Results go to stdout, progress and remarks to stderr; the exit status is one of
+// those in errors.go.
 package main
 
 import (

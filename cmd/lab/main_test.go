@@ -130,8 +130,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// json PATH [VALUE] compares a value of the JSON on stdout; PATH is names and numbers with dots between. Without VALUE it
-// must be there.
+// json PATH [VALUE] compares a value of the JSON on stdout; PATH is names and numbers with dots between. Without
+// VALUE it must be there.
 func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 1 || len(args) > 2 {
 		ts.Fatalf("usage: json PATH [VALUE]")
@@ -191,8 +191,8 @@ func nobody(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// interrupt WHEN ARGUMENT... starts lab, interrupts it when its output matches WHEN, or that long after it has begun with a lab, and expects
-// status 130.
+// interrupt WHEN ARGUMENT... starts lab, interrupts it when its output matches WHEN, or that long after it has
+// begun with a lab, and expects status 130.
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: interrupt REGEXP|DURATION ARGUMENT...")
@@ -209,8 +209,8 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	ready := func() bool { return when.MatchString(ts.ReadFile("interrupted")) }
 	after, err := time.ParseDuration(args[0])
 	if err == nil {
-		// A time from the start would be a race with the program's first steps: until it listens to signals, one just ends it. The first thing
-		// that it does with a lab is to make a folder.
+		// A time from the start would be a race with the program's first steps: until it listens to signals, one just
+		// ends it. The first thing that it does with a lab is to make a folder.
 		ready = func() bool { _, err := os.Stat(ts.Getenv("VNETLAB_RUN")); return err == nil }
 	}
 	for deadline := time.Now().Add(patience); !ready(); time.Sleep(time.Millisecond) {

@@ -15,13 +15,14 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// The management operations on a running lab: a noun, a verb, and what they are about. Each verb that changes something is one operation
-// of package lab.
+// The management operations on a running lab: a noun, a verb, and what they are about. Each verb that changes
+// something is one operation of package lab.
 
 // management lists the nouns.
 func (a *app) management() []*cobra.Command {
 	return []*cobra.Command{
-		a.vm(), a.service(), a.deployment(), a.endpoint(), a.acl(), a.firewall(), a.network(), a.localNetwork(), a.gateway(), a.affinityGroup(),
+		a.vm(), a.service(), a.deployment(), a.endpoint(), a.acl(), a.firewall(), a.network(), a.localNetwork(),
+		a.gateway(), a.affinityGroup(),
 		a.reservedIP(), a.site(),
 	}
 }
@@ -47,16 +48,19 @@ func noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 }
 
 // operation makes a verb that changes the lab.
-func (a *app) operation(cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error)) *cobra.Command {
-	return a.notingOperation(cmd, func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, []labfile.Note, error) {
-		o, err := operation(cmd, args, running)
-		return o, nil, err
-	})
+func (a *app) operation(cmd *cobra.Command,
+	operation func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error)) *cobra.Command {
+	return a.notingOperation(cmd,
+		func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, []labfile.Note, error) {
+			o, err := operation(cmd, args, running)
+			return o, nil, err
+		})
 }
 
 // notingOperation makes a verb that reads files and changes the lab.
 func (a *app) notingOperation(
-	cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, []labfile.Note, error),
+	cmd *cobra.Command, operation func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation,
+		[]labfile.Note, error),
 ) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		running := a.running(cmd)
@@ -106,14 +110,16 @@ type changeAnswer struct {
 const quick = 3 * time.Second
 
 // patiently has a change made. One that takes long says why, and one that is interrupted that the lab goes on with it.
-func (a *app) patiently(ctx context.Context, change func(context.Context) (live.ChangeResult, error)) (live.ChangeResult, error) {
+func (a *app) patiently(ctx context.Context,
+	change func(context.Context) (live.ChangeResult, error)) (live.ChangeResult, error) {
 	defer time.AfterFunc(quick, func() {
 		a.stderr.printf("still at work: a program that was started has a minute to listen on its port\n")
 	}).Stop()
 	result, err := change(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = &failure{
-			status: exitInterrupted, code: "Interrupted", message: "interrupted: what was asked for may have been done", hint: "lab show tells what came of it", err: err,
+			status: exitInterrupted, code: "Interrupted", message: "interrupted: what was asked for may have been done",
+			hint: "lab show tells what came of it", err: err,
 		}
 	}
 	return result, err
@@ -125,8 +131,10 @@ func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Oper
 }
 
 // doNoting is do after something was read that there are notes on.
-func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.Note, operations ...lab.Operation) error {
-	result, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Do(ctx, operations...) })
+func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.Note,
+	operations ...lab.Operation) error {
+	result, err := a.patiently(cmd.Context(),
+		func(ctx context.Context) (live.ChangeResult, error) { return client.Do(ctx, operations...) })
 	if err != nil {
 		return err
 	}

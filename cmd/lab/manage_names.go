@@ -156,7 +156,8 @@ func findMachine(info live.Info, name string) (live.HostInfo, error) {
 	var refusal *lab.Error
 	if errors.As(err, &refusal) {
 		if i, err := findInstance(info, name); err == nil {
-			return h, refusal.WithHint("%s is an instance of the role %s: what it has comes from its deployment.", i.Name, i.Role)
+			return h, refusal.WithHint("%s is an instance of the role %s: what it has comes from its deployment.", i.Name,
+				i.Role)
 		}
 	}
 	return h, err
@@ -197,7 +198,8 @@ func isAmbiguous(err error) bool {
 	return errors.As(err, &refusal) && refusal.HTTPStatus == http.StatusBadRequest
 }
 
-// findSlot finds the cloud service and the slot that a name means: production by the service's name or DNS name, staging by SERVICE.staging.
+// findSlot finds the cloud service and the slot that a name means: production by the service's name or DNS name,
+// staging by SERVICE.staging.
 func findSlot(info live.Info, name string) (live.CloudServiceInfo, lab.Slot, error) {
 	if service, ok := strings.CutSuffix(name, "."+string(lab.Staging)); ok {
 		c, err := findService(info, service)

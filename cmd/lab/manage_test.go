@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// eventually REGEXP PROGRAM ARGUMENT... runs a program again and again until what it prints matches; that is then on stdout.
+// eventually REGEXP PROGRAM ARGUMENT... runs a program again and again until what it prints matches; that is then
+// on stdout.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: eventually REGEXP PROGRAM ARGUMENT...")
@@ -33,7 +34,8 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// forwards CONTAINS ARGUMENT... runs lab forward on a free port, gets the page there, which must contain a text, and interrupts it.
+// forwards CONTAINS ARGUMENT... runs lab forward on a free port, gets the page there, which must contain a text,
+// and interrupts it.
 func forwards(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: forwards CONTAINS TO:PORT FLAG...")
@@ -66,8 +68,9 @@ func forwards(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// onTerminal is terminal KEYS ARGUMENT...: it runs lab on a terminal of its own, on which what stands in the file KEYS was typed. What
-// the terminal shows is then on stdout. Unlike ttyin and ttyout of testscript it reads to the end, however late it comes to reading.
+// onTerminal is terminal KEYS ARGUMENT...: it runs lab on a terminal of its own, on which what stands in the file
+// KEYS was typed. What the terminal shows is then on stdout. Unlike ttyin and ttyout of testscript it reads to the
+// end, however late it comes to reading.
 func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: terminal KEYS ARGUMENT...")

@@ -18,11 +18,13 @@ import (
 // endpointForm is the hint on how an endpoint is written.
 const endpointForm = "PROTO:PUBLIC:LOCAL[,KEY=VALUE]...; lab help endpoint-spec explains it"
 
-// parseEndpoint reads an endpoint such as tcp:57500:1433 or tcp:80:8080,set=web. An empty public port is left to the platform.
+// parseEndpoint reads an endpoint such as tcp:57500:1433 or tcp:80:8080,set=web. An empty public port is left to
+// the platform.
 func parseEndpoint(text string) (lab.VMEndpoint, error) {
 	items := strings.Split(text, ",")
 	wrong := func(format string, args ...any) (lab.VMEndpoint, error) {
-		return lab.VMEndpoint{}, usage("endpoint %q: "+format, append([]any{text}, args...)...).orHint("write " + endpointForm)
+		return lab.VMEndpoint{}, usage("endpoint %q: "+format, append([]any{text}, args...)...).
+			orHint("write " + endpointForm)
 	}
 	ports := strings.Split(items[0], ":")
 	if len(ports) != 3 {
@@ -56,7 +58,8 @@ func parseEndpoint(text string) (lab.VMEndpoint, error) {
 			e.DirectServerReturn = true
 		case "distribution":
 			e.Distribution = lab.Distribution(value)
-			if e.Distribution != lab.DistributeNone && e.Distribution != lab.DistributeSourceIP && e.Distribution != lab.DistributeSourceIPProtocol {
+			if e.Distribution != lab.DistributeNone && e.Distribution != lab.DistributeSourceIP &&
+				e.Distribution != lab.DistributeSourceIPProtocol {
 				return wrong("the distribution is none, sourceIP or sourceIPProtocol, not %q", value)
 			}
 		case "probe":
@@ -102,7 +105,8 @@ func parseBalancer(text string) (*lab.InternalLoadBalancer, error) {
 				return nil, err
 			}
 		default:
-			return nil, usage("--internal-load-balancer: there is no %q", key).orHint("write NAME[,subnet=SUBNET][,address=ADDRESS]")
+			return nil, usage("--internal-load-balancer: there is no %q", key).
+				orHint("write NAME[,subnet=SUBNET][,address=ADDRESS]")
 		}
 	}
 	return b, nil
@@ -150,7 +154,8 @@ func parseEndpoints(texts []string) ([]lab.VMEndpoint, error) {
 	return all, nil
 }
 
-// parseListeners reads PORT or PORT/PROTO, each a built-in listener. The command, if there is one, serves the first instead.
+// parseListeners reads PORT or PORT/PROTO, each a built-in listener. The command, if there is one, serves the
+// first instead.
 func parseListeners(texts []string, command, dir string) ([]lab.Service, error) {
 	if command != "" && len(texts) == 0 {
 		return nil, usage("--run needs the port on which the program listens").orHint("--listen PORT")
@@ -164,7 +169,8 @@ func parseListeners(texts []string, command, dir string) ([]lab.Service, error) 
 		}
 		var ok bool
 		if s.Port, ok = port(number); !ok || s.Protocol != emu.TCP && s.Protocol != emu.UDP {
-			return nil, usage("%q is not a port to listen on", text).orHint("write PORT or PORT/udp, with a number from 1 to 65535")
+			return nil, usage("%q is not a port to listen on", text).
+				orHint("write PORT or PORT/udp, with a number from 1 to 65535")
 		}
 		all = append(all, s)
 	}
@@ -203,7 +209,8 @@ func parseACLRule(words []string) (r lab.ACLRule, ok bool) {
 		return r, false
 	}
 	prefix, ok := parsePrefix(words[2])
-	return lab.ACLRule{Order: order, Permit: words[1] == "permit", RemoteSubnet: prefix, Description: strings.Join(words[3:], " ")}, ok
+	return lab.ACLRule{Order: order, Permit: words[1] == "permit", RemoteSubnet: prefix,
+		Description: strings.Join(words[3:], " ")}, ok
 }
 
 // parsePrefix reads a prefix, or an address that stands for itself alone.
@@ -239,7 +246,8 @@ func parseFirewallCommand(args []string) (guestfirewall.Command, error) {
 	return command, nil
 }
 
-// quoted gives a word the quotes back that the shell took away, unless it has them still. Those of netsh stand behind the equals sign.
+// quoted gives a word the quotes back that the shell took away, unless it has them still. Those of netsh stand
+// behind the equals sign.
 func quoted(word string) string {
 	if word != "" && (!strings.ContainsAny(word, " \t") || strings.HasSuffix(word, `"`) && strings.Count(word, `"`) == 2) {
 		return word

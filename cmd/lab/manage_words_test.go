@@ -20,9 +20,10 @@ import (
 
 func TestParseEndpoint(t *testing.T) {
 	for text, want := range map[string]lab.VMEndpoint{
-		"tcp:57500:1433":                {Protocol: emu.TCP, PublicPort: 57500, LocalPort: 1433},
-		"UDP::53":                       {Protocol: emu.UDP, LocalPort: 53},
-		"tcp:80:8080,name=http,set=web": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 8080, Name: "http", LoadBalancedSet: "web"},
+		"tcp:57500:1433": {Protocol: emu.TCP, PublicPort: 57500, LocalPort: 1433},
+		"UDP::53":        {Protocol: emu.UDP, LocalPort: 53},
+		"tcp:80:8080,name=http,set=web": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 8080, Name: "http",
+			LoadBalancedSet: "web"},
 		"tcp:80:80,distribution=sourceIP,idle=30": {
 			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, Distribution: lab.DistributeSourceIP, IdleTimeoutInMinutes: 30,
 		},
@@ -31,7 +32,8 @@ func TestParseEndpoint(t *testing.T) {
 			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
 			Probe: &lab.Probe{Protocol: "http", Port: 8080, Path: "/health?a:b", TimeoutInSeconds: 11},
 		},
-		"tcp:80:80,internal=ilb,dsr": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, InternalLoadBalancer: "ilb", DirectServerReturn: true},
+		"tcp:80:80,internal=ilb,dsr": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, InternalLoadBalancer: "ilb",
+			DirectServerReturn: true},
 	} {
 		got, err := parseEndpoint(text)
 		if err != nil {
@@ -42,8 +44,10 @@ func TestParseEndpoint(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"", "80", "tcp:80", "tcp:80:", "tcp:0:80", "tcp:80:0", "tcp:65536:80", "icmp:80:80", "tcp:80:80:80", "tcp:80:80,", "tcp:80:80,set", "tcp:80:80,idle=x",
-		"tcp:80:80,idle=-4", "tcp:80:80,distribution=random", "tcp:80:80,probe=http", "tcp:80:80,probe=tcp:/x", "tcp:80:80,probe=http:0:/x",
+		"", "80", "tcp:80", "tcp:80:", "tcp:0:80", "tcp:80:0", "tcp:65536:80", "icmp:80:80", "tcp:80:80:80", "tcp:80:80,",
+		"tcp:80:80,set", "tcp:80:80,idle=x",
+		"tcp:80:80,idle=-4", "tcp:80:80,distribution=random", "tcp:80:80,probe=http", "tcp:80:80,probe=tcp:/x",
+		"tcp:80:80,probe=http:0:/x",
 		"tcp:80:80,interval=5", "tcp:80:80,colour=red", "tcp:+80:80",
 	} {
 		var wrong *failure
@@ -53,7 +57,8 @@ func TestParseEndpoint(t *testing.T) {
 	}
 }
 
-// TestEndpointFlags holds that flags describe the same endpoints as the compact form, and that every key of it has a flag.
+// TestEndpointFlags holds that flags describe the same endpoints as the compact form, and that every key of it has
+// a flag.
 func TestEndpointFlags(t *testing.T) {
 	for line, spec := range map[string]string{
 		"--public 57500 --local 1433":                                      "tcp:57500:1433",
@@ -105,11 +110,13 @@ func TestParseACL(t *testing.T) {
 		{Order: 200, RemoteSubnet: netip.MustParsePrefix("0.0.0.0/0")},
 		{Order: 300, RemoteSubnet: netip.MustParsePrefix("198.51.100.7/32")},
 	}
-	got, err := parseACL([]string{"100 permit 203.0.113.0/24 the office", "200", "deny", "0.0.0.0/0", " 300  deny 198.51.100.7"})
+	got, err := parseACL([]string{"100 permit 203.0.113.0/24 the office", "200", "deny", "0.0.0.0/0",
+		" 300  deny 198.51.100.7"})
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); err != nil || diff != "" {
 		t.Errorf("%v, -want +got:\n%s", err, diff)
 	}
-	for _, args := range [][]string{{""}, {"100"}, {"100", "permit"}, {"100 allow 0.0.0.0/0"}, {"x deny 0.0.0.0/0"}, {"100 deny x"}, {"100", "deny", "x y"}} {
+	for _, args := range [][]string{{""}, {"100"}, {"100", "permit"}, {"100 allow 0.0.0.0/0"}, {"x deny 0.0.0.0/0"},
+		{"100 deny x"}, {"100", "deny", "x y"}} {
 		if rules, err := parseACL(args); err == nil {
 			t.Errorf("%q: %v", args, rules)
 		}
@@ -127,11 +134,13 @@ func TestParseFirewallRule(t *testing.T) {
 		{[]string{"allow", "tcp", "80,443"}, "", "allow tcp 80,443"},
 		{strings.Split("netsh advfirewall firewall add rule|name=SQL Server|dir=in|action=block|protocol=TCP|localport=1433", "|"), "SQL Server", "block tcp 1433"},
 		{
-			append(strings.Fields("netsh advfirewall firewall add rule"), "name=SQL Server", "dir=in", "action=allow", "protocol=TCP", "localport=1433"),
+			append(strings.Fields("netsh advfirewall firewall add rule"), "name=SQL Server", "dir=in", "action=allow",
+				"protocol=TCP", "localport=1433"),
 			"SQL Server", "allow tcp 1433",
 		},
 		{
-			append(strings.Fields("netsh advfirewall firewall add rule"), `name="SQL Server"`, "dir=in", "action=allow", "protocol=TCP", "localport=1433"),
+			append(strings.Fields("netsh advfirewall firewall add rule"), `name="SQL Server"`, "dir=in", "action=allow",
+				"protocol=TCP", "localport=1433"),
 			"SQL Server", "allow tcp 1433",
 		},
 		{strings.Split("New-NetFirewallRule|-DisplayName|SQL Server|-Direction|Inbound|-Protocol|TCP|-LocalPort|1433|-Action|Allow", "|"), "SQL Server", "allow tcp 1433"},
@@ -150,7 +159,8 @@ func TestParseFirewallRule(t *testing.T) {
 }
 
 func FuzzParseEndpoint(f *testing.F) {
-	for _, seed := range []string{"tcp:57500:1433", "udp::53,name=dns", "tcp:80:80,probe=http:8080:/x,interval=5,timeout=11,idle=4", "tcp:1:1,dsr"} {
+	for _, seed := range []string{"tcp:57500:1433", "udp::53,name=dns",
+		"tcp:80:80,probe=http:8080:/x,interval=5,timeout=11,idle=4", "tcp:1:1,dsr"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -192,7 +202,8 @@ func TestReplaceNetworks(t *testing.T) {
 	device := netip.MustParseAddr("203.0.113.9")
 	info = live.Info{
 		VirtualNetworks: []live.VirtualNetworkInfo{here("a"), here("b")},
-		LocalNetworks:   []live.LocalNetworkInfo{{Name: "x", AddressSpace: space, VPNGatewayAddress: device}, {Name: "y", AddressSpace: space}},
+		LocalNetworks: []live.LocalNetworkInfo{{Name: "x", AddressSpace: space, VPNGatewayAddress: device},
+			{Name: "y", AddressSpace: space}},
 	}
 	joined := func(sites ...string) *live.GatewayInfo {
 		g := &live.GatewayInfo{}
@@ -206,13 +217,19 @@ func TestReplaceNetworks(t *testing.T) {
 		return lab.CreateGatewayOp{Network: network, Gateway: gatewayOf(joined(connections...))}
 	}
 	networks := []lab.VirtualNetwork{requestOf(here("a")), requestOf(here("b"))}
-	x, y, z := lab.LocalNetwork{Name: "x", AddressSpace: space}, lab.LocalNetwork{Name: "y", AddressSpace: space}, lab.LocalNetwork{Name: "z", AddressSpace: space}
-	compare(labfile.Networks{VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y}, Gateways: []lab.CreateGatewayOp{to("a", "y", "x"), to("b", "x")}})
+	x, y, z := lab.LocalNetwork{Name: "x", AddressSpace: space}, lab.LocalNetwork{Name: "y", AddressSpace: space},
+		lab.LocalNetwork{Name: "z", AddressSpace: space}
+	compare(labfile.Networks{VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y},
+		Gateways: []lab.CreateGatewayOp{to("a", "y", "x"), to("b", "x")}})
 	y.AddressSpace, x.VPNGatewayAddress = []netip.Prefix{prefix("192.168.1.0/24")}, netip.MustParseAddr("203.0.113.10")
-	compare(labfile.Networks{VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y}, Gateways: []lab.CreateGatewayOp{to("a", "x", "y"), to("b", "x")}},
-		"delete the gateway of a", "change local network site x", "change local network site y", "create the gateway of a to x, y")
-	compare(labfile.Networks{VirtualNetworks: networks[1:], LocalNetworks: []lab.LocalNetwork{z}, Gateways: []lab.CreateGatewayOp{to("b", "z")}},
-		"delete the gateway of a", "delete the gateway of b", "delete virtual network a", "delete local network site x", "delete local network site y",
+	compare(labfile.Networks{VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y},
+		Gateways: []lab.CreateGatewayOp{to("a", "x", "y"), to("b", "x")}},
+		"delete the gateway of a", "change local network site x", "change local network site y",
+		"create the gateway of a to x, y")
+	compare(labfile.Networks{VirtualNetworks: networks[1:], LocalNetworks: []lab.LocalNetwork{z},
+		Gateways: []lab.CreateGatewayOp{to("b", "z")}},
+		"delete the gateway of a", "delete the gateway of b", "delete virtual network a", "delete local network site x",
+		"delete local network site y",
 		"create local network site z", "create the gateway of b to z")
 }
 

@@ -64,7 +64,8 @@ that is deleted takes them along.`,
 	return a.asks(a.answers(cmd))
 }
 
-// replaceNetworks gives the operations that make the networks of a lab the wanted ones. What goes makes room for what comes.
+// replaceNetworks gives the operations that make the networks of a lab the wanted ones. What goes makes room for
+// what comes.
 func replaceNetworks(info live.Info, wanted labfile.Networks) []lab.Operation {
 	gone, gateways := replaceGateways(info, wanted)
 	var sites []lab.Operation
@@ -80,7 +81,8 @@ func replaceNetworks(info live.Info, wanted labfile.Networks) []lab.Operation {
 			continue
 		}
 		w := wanted.LocalNetworks[i]
-		if !slices.Equal(n.AddressSpace, w.AddressSpace) || w.VPNGatewayAddress.IsValid() && w.VPNGatewayAddress != n.VPNGatewayAddress {
+		if !slices.Equal(n.AddressSpace, w.AddressSpace) || w.VPNGatewayAddress.IsValid() &&
+			w.VPNGatewayAddress != n.VPNGatewayAddress {
 			sites = append(sites, lab.UpdateLocalNetworkOp{LocalNetwork: w})
 		}
 	}
@@ -101,8 +103,8 @@ func replaceNetworks(info live.Info, wanted labfile.Networks) []lab.Operation {
 	return slices.Concat(operations, sites, gateways)
 }
 
-// replaceGateways gives the operations that take gateways away and that create them. A gateway that joins what it joined stays, unless an
-// address space changes: while several change one after the other, they may overlap.
+// replaceGateways gives the operations that take gateways away and that create them. A gateway that joins what it
+// joined stays, unless an address space changes: while several change one after the other, they may overlap.
 func replaceGateways(info live.Info, wanted labfile.Networks) (gone, come []lab.Operation) {
 	type network struct {
 		kind lab.NetworkKind
@@ -219,7 +221,8 @@ goes to stdout. The file has no hosts of local network sites.`,
 		}
 		var sites []lab.LocalNetwork
 		for _, n := range info.LocalNetworks {
-			sites = append(sites, lab.LocalNetwork{Name: n.Name, AddressSpace: n.AddressSpace, VPNGatewayAddress: n.VPNGatewayAddress})
+			sites = append(sites, lab.LocalNetwork{Name: n.Name, AddressSpace: n.AddressSpace,
+				VPNGatewayAddress: n.VPNGatewayAddress})
 		}
 		if len(args) == 0 {
 			return netcfg.WriteNetworkConfiguration(a.stdout, all, sites...)

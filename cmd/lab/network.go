@@ -29,7 +29,8 @@ func (a *app) networkCreate() *cobra.Command {
 	a.placeFlags(cmd, &request.Location, &request.AffinityGroup)
 	cmd.Flags().StringSliceVar(&spaces, "address-space", nil, "address prefix of the network; may be repeated")
 	cmd.Flags().StringSliceVar(&subnets, "subnet", nil, "subnet, as NAME=PREFIX; may be repeated")
-	cmd.Flags().StringSliceVar(&servers, "dns", nil, "DNS server that instances ask instead of the platform's; may be repeated")
+	cmd.Flags().StringSliceVar(&servers, "dns", nil,
+		"DNS server that instances ask instead of the platform's; may be repeated")
 	return a.operation(cmd, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		request.Name = args[0]
 		var err error
@@ -71,7 +72,8 @@ func (a *app) networkList() *cobra.Command {
 		t := table{}
 		t.head(a.stdout, "VIRTUAL NETWORK", "LOCATION", "AFFINITY GROUP", "ADDRESS SPACE", "SUBNETS", "DNS SERVERS")
 		for _, n := range info.VirtualNetworks {
-			t.add(n.Name, n.Location, orDash(n.AffinityGroup), prefixes(n.AddressSpace), orDash(subnets(n)), orDash(addresses(n.DNSServers)))
+			t.add(n.Name, n.Location, orDash(n.AffinityGroup), prefixes(n.AddressSpace), orDash(subnets(n)),
+				orDash(addresses(n.DNSServers)))
 		}
 		return a.list(info.VirtualNetworks, t, "there is no virtual network")
 	})

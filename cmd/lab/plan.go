@@ -51,5 +51,6 @@ from. Nothing is started.`,
 
 // realFlag adds the flag --real.
 func realFlag(cmd *cobra.Command, withPrograms *bool) {
-	cmd.Flags().BoolVar(withPrograms, "real", false, "run the programs under \"real\" in the lab file instead of built-in listeners")
+	cmd.Flags().BoolVar(withPrograms, "real", false,
+		"run the programs under \"real\" in the lab file instead of built-in listeners")
 }

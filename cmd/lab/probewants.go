@@ -46,7 +46,8 @@ func (w *probeWants) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&w.verdicts, "expect", nil,
 		"expected `VERDICT`, or several separated by commas; any other is exit status 3")
 	f.StringVar(&w.by, "by", "", "id or text of the `RULE` that is expected to decide; with --expect")
-	f.DurationVar(&w.timeout, "timeout", 0, "how long to keep trying until it is as expected, for example 30s; with --expect")
+	f.DurationVar(&w.timeout, "timeout", 0,
+		"how long to keep trying until it is as expected, for example 30s; with --expect")
 	f.BoolVar(&w.watch, "watch", false, "try over and over, and print each change of the verdict")
 	f.DurationVar(&w.interval, "interval", probeInterval, "time between two tries; with --watch")
 	for _, flag := range []string{"by", "timeout", "interval"} {

@@ -53,7 +53,8 @@ func TestReference(t *testing.T) {
 	if err := a.writeReference(manForm, made); err != nil {
 		t.Fatal(err)
 	}
-	if page, err := os.ReadFile(filepath.Join(made, "lab-endpoint-add.1")); err != nil || !strings.HasPrefix(string(page), ".nh\n.TH") {
+	if page, err := os.ReadFile(filepath.Join(made, "lab-endpoint-add.1")); err != nil ||
+		!strings.HasPrefix(string(page), ".nh\n.TH") {
 		t.Errorf("%v: %.40q", err, page)
 	}
 }

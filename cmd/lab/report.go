@@ -9,7 +9,8 @@ import (
 	"vnetlab/lab/expect"
 )
 
-// printResult shows what came of a lab's expectations: a line each with the verdict and the rule behind it, then the exposure.
+// printResult shows what came of a lab's expectations: a line each with the verdict and the rule behind it, then
+// the exposure.
 func (a *app) printResult(r expect.Result, p places) {
 	var expectations, exposure, steps []expect.Case
 	for _, c := range r.Cases {
@@ -53,7 +54,8 @@ func (a *app) printReached(exposure []expect.Case) {
 	}
 }
 
-// caseLines returns the lines of each case. What is behind a verdict stands beside it where the terminal is wide enough, else below.
+// caseLines returns the lines of each case. What is behind a verdict stands beside it where the terminal is wide
+// enough, else below.
 func (a *app) caseLines(cases []expect.Case, p places) [][]string {
 	rows := table{indent: "  "}
 	for _, c := range cases {

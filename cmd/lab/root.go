@@ -146,7 +146,8 @@ Exit status:
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	refuseUnknown(root)
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", fmt.Sprintf("FlagUsagesWrapped %d ", helpColumns)))
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ",
+		fmt.Sprintf("FlagUsagesWrapped %d ", helpColumns)))
 	return root
 }
 
@@ -170,7 +171,8 @@ func unknownVerb(root *cobra.Command, args []string) error {
 	if found, _, err := root.Find(args[:1]); err == nil && found != root {
 		return nil
 	}
-	return usage("unknown command %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs(root)), "lab help lists the commands")
+	return usage("unknown command %q", args[0]).orHint(spelling.DidYouMean(args[0], verbs(root)),
+		"lab help lists the commands")
 }
 
 // verbs lists what a command may be followed by.
@@ -185,7 +187,8 @@ func verbs(cmd *cobra.Command) (names []string) {
 
 func isVerb(root *cobra.Command, name string) bool { return slices.Contains(verbs(root), name) }
 
-// refuseUnknown makes a misspelt topic of help, or shell of completion, an error. Cobra prints a help text instead, and is content.
+// refuseUnknown makes a misspelt topic of help, or shell of completion, an error. Cobra prints a help text
+// instead, and is content.
 func refuseUnknown(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		switch c.Name() {
@@ -249,7 +252,8 @@ func flagError(cmd *cobra.Command, err error) error {
 			hint = fmt.Sprintf("did you mean \"%s %s\"?", cmd.Name(), unknown.GetSpecifiedName())
 		}
 	case errors.As(err, &invalid) && slices.Contains([]string{"int", "uint16"}, invalid.GetFlag().Value.Type()):
-		return usage("%s: --%s %q is not a number", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).orHint(hint)
+		return usage("%s: --%s %q is not a number", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).
+			orHint(hint)
 	case errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "duration":
 		return usage("%s: --%s %q is not a duration", cmd.CommandPath(), invalid.GetFlag().Name, invalid.GetValue()).
 			orHint("write it with a unit, for example 500ms, 30s or 2m")
@@ -275,7 +279,8 @@ func want(least, most int, what string) cobra.PositionalArgs {
 // answers adds the flag --output to a verb that answers something.
 func (a *app) answers(cmd *cobra.Command) *cobra.Command {
 	format := &formatFlag{choice{value: &a.format, of: []string{textFormat, wideFormat, jsonFormat}}, a.stdout}
-	cmd.Flags().VarP(format, "output", "o", "`FORMAT` of the answer: text, wide (all columns of tables, however long the lines) or json")
+	cmd.Flags().VarP(format, "output", "o",
+		"`FORMAT` of the answer: text, wide (all columns of tables, however long the lines) or json")
 	register(cmd, "output", format.of...)
 	return cmd
 }
@@ -299,16 +304,18 @@ func (f *formatFlag) Set(s string) error {
 // asks adds the flag --lab to a verb that talks to a running lab.
 func (a *app) asks(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringVar(&a.lab, "lab", "", "`NAME` of the running lab; needed where several run (default $LAB)")
-	if err := cmd.RegisterFlagCompletionFunc("lab", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		return labNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
-	}); err != nil {
+	if err := cmd.RegisterFlagCompletionFunc("lab",
+		func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return labNames(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+		}); err != nil {
 		panic(err)
 	}
 	return cmd
 }
 
 func register(cmd *cobra.Command, flag string, values ...string) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	if err := cmd.RegisterFlagCompletionFunc(flag,
+		cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag is not there
 	}
 }
@@ -366,7 +373,8 @@ func needRoot(cmd *cobra.Command, why string) error {
 	}
 }
 
-// rootHint returns how the user runs this command line as root. Root itself can lack privileges, in a container for example.
+// rootHint returns how the user runs this command line as root. Root itself can lack privileges, in a container
+// for example.
 func rootHint() string {
 	if os.Geteuid() == 0 {
 		return "lab doctor reports what this machine lacks"

@@ -49,7 +49,8 @@ that lab.`,
 func (a *app) lesson(name string) error {
 	if !isScenario(name) {
 		names := scenarioNames()
-		return usage("there is no scenario %q", name).orHint(spelling.DidYouMean(name, names), "the scenarios are "+spelling.And(names))
+		return usage("there is no scenario %q", name).orHint(spelling.DidYouMean(name, names),
+			"the scenarios are "+spelling.And(names))
 	}
 	dir, err := scenarios.Materialise(name)
 	if err != nil {

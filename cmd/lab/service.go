@@ -57,13 +57,15 @@ func (a *app) serviceList() *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}, func(info live.Info, _ []string) error {
 		t := table{}
-		t.head(a.stdout, "CLOUD SERVICE", "DNS NAME", "VIP", "LOCATION", "AFFINITY GROUP", "NETWORK", "DEPLOYMENTS", "DESCRIPTION")
+		t.head(a.stdout, "CLOUD SERVICE", "DNS NAME", "VIP", "LOCATION", "AFFINITY GROUP", "NETWORK", "DEPLOYMENTS",
+			"DESCRIPTION")
 		for _, c := range info.CloudServices {
 			var slots []string
 			for _, d := range c.Deployments {
 				slots = append(slots, string(d.Slot)+": "+contents(d))
 			}
-			t.add(c.Name, c.DNSName, address(c.VIP), c.Location, orDash(c.AffinityGroup), orDash(c.VirtualNetwork), orDash(strings.Join(slots, ", ")), c.Description)
+			t.add(c.Name, c.DNSName, address(c.VIP), c.Location, orDash(c.AffinityGroup), orDash(c.VirtualNetwork),
+				orDash(strings.Join(slots, ", ")), c.Description)
 		}
 		return a.list(info.CloudServices, t, "there is no cloud service")
 	})

@@ -113,7 +113,8 @@ func (a *app) showResource(info live.Info, name string) error {
 		return err
 	}
 	names := resourceNames(info)
-	return (&failure{status: exitError, code: "ResourceNotFound", message: fmt.Sprintf("the lab %s has nothing named %q", info.Name, name)}).
+	return (&failure{status: exitError, code: "ResourceNotFound",
+		message: fmt.Sprintf("the lab %s has nothing named %q", info.Name, name)}).
 		orHint(spelling.DidYouMean(name, names), "lab show lists what it has")
 }
 
@@ -193,7 +194,8 @@ func (a *app) printLab(info live.Info) {
 	t = table{}
 	t.head(o, "INSTANCE", "CLOUD SERVICE", "DIP", "STATE", "SUBNET", "PUBLIC IP", "OS", "SERVICES")
 	for _, h := range instances(info) {
-		t.add(h.Name, h.CloudService, address(h.Address), a.state(h), orDash(h.Subnet), address(h.PublicIP), string(h.OS), services(h))
+		t.add(h.Name, h.CloudService, address(h.Address), a.state(h), orDash(h.Subnet), address(h.PublicIP), string(h.OS),
+			services(h))
 	}
 	section(t)
 
@@ -270,7 +272,8 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		t.add("public IP", address(h.PublicIP))
 	}
 	for _, e := range endpointsOf(info, h) {
-		t.add("endpoint "+e.Name, fmt.Sprintf("%s:%d/%s to port %d%s", e.host(), e.PublicPort, e.Protocol, e.LocalPort, balancing(e.EndpointInfo)))
+		t.add("endpoint "+e.Name,
+			fmt.Sprintf("%s:%d/%s to port %d%s", e.host(), e.PublicPort, e.Protocol, e.LocalPort, balancing(e.EndpointInfo)))
 	}
 	for _, s := range h.Services {
 		text := s.String()

@@ -66,7 +66,8 @@ location share. It can't join a virtual network. Without --listen it listens on 
 	}
 	locationFlag(create, &request.Location)
 	create.Flags().StringArrayVar(&listen, "listen", nil, "port to listen on; may be repeated (default 80)")
-	return noun("site", "Create and delete web sites", `Web sites of the multi-tenant platform. They can't join a virtual network.`,
+	return noun("site", "Create and delete web sites",
+		`Web sites of the multi-tenant platform. They can't join a virtual network.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (o lab.Operation, err error) {
 			request.Name = args[0]
 			request.Services, err = parseListeners(listen, "", "")

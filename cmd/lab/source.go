@@ -41,8 +41,8 @@ func (a *app) labFile(ctx context.Context, arg string) (labfile.Input, error) {
 // stdinName is how standard input is called in messages.
 const stdinName = "<stdin>"
 
-// readInput returns a lab file. What can be read only once, or means something else in another process, is read here: standard input, named
-// pipes and descriptors such as those of <(…).
+// readInput returns a lab file. What can be read only once, or means something else in another process, is read
+// here: standard input, named pipes and descriptors such as those of <(…).
 func (a *app) readInput(ctx context.Context, path string) (labfile.Input, error) {
 	if path == "-" && a.stdinRead {
 		return labfile.Input{}, usage("standard input can be read only once").orHint("name - once only")

@@ -33,7 +33,8 @@ func isStep(c expect.Case) bool { return stepName.MatchString(c.Name) }
 const stepDone emu.Verdict = "done"
 
 // runSteps runs the steps of a lab file, or of the file that the lab has, and adds their cases to a result.
-func runSteps(ctx context.Context, client *live.Client, file *labfile.Input, result *expect.Result, finished func(expect.Case)) error {
+func runSteps(ctx context.Context, client *live.Client, file *labfile.Input, result *expect.Result,
+	finished func(expect.Case)) error {
 	summary, err := client.Summary(ctx)
 	if err != nil {
 		return err
@@ -81,12 +82,14 @@ func inFolder(dir string, do func() error) error {
 	return errors.Join(do(), os.Chdir(before))
 }
 
-// expectAfter checks what is expected after a step. What can't be asked, because a name is unknown by then, is a case that fails.
+// expectAfter checks what is expected after a step. What can't be asked, because a name is unknown by then, is a
+// case that fails.
 func expectAfter(ctx context.Context, client *live.Client, step labfile.Step, add func(expect.Case)) error {
 	if len(step.Expect) == 0 && step.Exposure == nil {
 		return nil
 	}
-	result, err := client.Test(ctx, live.TestRequest{Given: &live.Given{Expectations: step.Expect, Exposure: step.Exposure}}, nil)
+	result, err := client.Test(ctx,
+		live.TestRequest{Given: &live.Given{Expectations: step.Expect, Exposure: step.Exposure}}, nil)
 	var refused *live.Error
 	switch {
 	case errors.As(err, &refused):
@@ -150,7 +153,8 @@ func command(ctx context.Context, name, line string) (string, error) {
 	defer os.Remove(printed.Name())
 	defer printed.Close()
 	var text bytes.Buffer
-	a := &app{stdout: newOutput(&text), stderr: newOutput(&text), format: textFormat, files: []*os.File{null, printed, printed}}
+	a := &app{stdout: newOutput(&text), stderr: newOutput(&text), format: textFormat,
+		files: []*os.File{null, printed, printed}}
 	root := a.root()
 	words, _, err := stepVerb(root, line)
 	if err != nil {
@@ -178,13 +182,14 @@ func stepVerb(root *cobra.Command, line string) (words []string, verb *cobra.Com
 	}
 	verb, _, err = root.Find(words[1:])
 	if err != nil || verb == root || !stepMay(verb) {
-		return nil, nil, usage("%q is no command for a step", line).orHint("a step manages the lab, or is lab show, diff, probe or exec")
+		return nil, nil, usage("%q is no command for a step", line).
+			orHint("a step manages the lab, or is lab show, diff, probe or exec")
 	}
 	return words[1:], verb, nil
 }
 
-// checkSteps finds the steps that can't be run: no verb for a step, unknown flags, too few or too many arguments. One that is meant to be wrong is
-// left alone.
+// checkSteps finds the steps that can't be run: no verb for a step, unknown flags, too few or too many arguments.
+// One that is meant to be wrong is left alone.
 func checkSteps(steps []labfile.Step) (wrong labfile.Errors) {
 	for _, step := range steps {
 		if step.Fails == usageCode {
@@ -210,14 +215,16 @@ func checkSteps(steps []labfile.Step) (wrong labfile.Errors) {
 		if err != nil {
 			info := errorInfos(err)[0]
 			wrong = append(wrong, labfile.Problem{
-				Origin: step.Origin, Code: labfile.InvalidFile, HTTPStatus: http.StatusBadRequest, Message: "step: " + info.Message, Hint: info.Hint,
+				Origin: step.Origin, Code: labfile.InvalidFile, HTTPStatus: http.StatusBadRequest,
+				Message: "step: " + info.Message, Hint: info.Hint,
 			})
 		}
 	}
 	return wrong
 }
 
-// stepMay says whether a verb can be a step: not one that starts, tests or ends labs, or goes on until it is interrupted.
+// stepMay says whether a verb can be a step: not one that starts, tests or ends labs, or goes on until it is
+// interrupted.
 func stepMay(verb *cobra.Command) bool {
 	for verb.HasParent() && verb.Parent().HasParent() {
 		verb = verb.Parent()

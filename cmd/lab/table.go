@@ -23,8 +23,8 @@ func (t *table) head(o *output, titles ...string) {
 	t.add(row...)
 }
 
-// printTable prints a table within the width of the terminal. Where that doesn't suffice, columns give way from the last one on, and a remark
-// says which.
+// printTable prints a table within the width of the terminal. Where that doesn't suffice, columns give way from
+// the last one on, and a remark says which.
 func (a *app) printTable(t *table) {
 	o := a.stdout
 	rows, hidden := t.lines(o.columns)
@@ -46,8 +46,8 @@ const (
 	narrowest = 16 // a last column narrower than this, whose text would have to wrap, gives way
 )
 
-// lines returns the lines of each row with the cells aligned, within a number of columns of the terminal; 0: any. The text of the last column
-// wraps at words. The titles of columns that had to give way are returned too.
+// lines returns the lines of each row with the cells aligned, within a number of columns of the terminal; 0: any.
+// The text of the last column wraps at words. The titles of columns that had to give way are returned too.
 func (t *table) lines(columns int) (rows [][]string, hidden []string) {
 	var widths []int
 	var words []int // the longest of each column
@@ -203,7 +203,8 @@ func wrap(text string, places int) string {
 	return b.String()
 }
 
-// wrap breaks a text that is printed behind an indent into lines that fit the terminal; all but the first begin with the indent.
+// wrap breaks a text that is printed behind an indent into lines that fit the terminal; all but the first begin
+// with the indent.
 func (o *output) wrap(text string, indent int) string {
 	if o.columns == 0 {
 		return text

@@ -65,7 +65,8 @@ func failedExpectation(failed int) error {
 	return nil
 }
 
-// testRunning checks the expectations of a running lab: its own, or those of the files, whose lab is asked if none is named.
+// testRunning checks the expectations of a running lab: its own, or those of the files, whose lab is asked if none
+// is named.
 func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error) {
 	var inputs []*labfile.Input // nil: what the lab itself expects
 	for _, file := range files {
@@ -122,14 +123,15 @@ func (a *app) testFile(cmd *cobra.Command, client *live.Client, file *labfile.In
 			a.stderr.printf("note: %s\n", note)
 		}
 	}
-	if file != nil && slices.ContainsFunc(result.Cases, func(c expect.Case) bool { return c.Expected == expect.AsDescribed }) {
+	if file != nil && slices.ContainsFunc(result.Cases,
+		func(c expect.Case) bool { return c.Expected == expect.AsDescribed }) {
 		return result, nil // the steps of a file are for the lab that it describes
 	}
 	return result, runSteps(cmd.Context(), client, file, &result, finished)
 }
 
-// printResults writes what came of labs that were tested, in the chosen format. In text each has been printed already but for
-// the only one.
+// printResults writes what came of labs that were tested, in the chosen format. In text each has been printed
+// already but for the only one.
 func (a *app) printResults(all []labResult) error {
 	switch a.format {
 	case jsonFormat:

@@ -103,7 +103,8 @@ func (a *app) lacking(ctx context.Context, err error) error {
 		if f.Required && !f.OK {
 			return &failure{
 				status: exitPrivileges, code: "FeatureMissing", err: err,
-				message: fmt.Sprintf("this machine lacks %s (%s): %v", f.Name, f.Detail, err), hint: f.Remedy + "; lab doctor tells more",
+				message: fmt.Sprintf("this machine lacks %s (%s): %v", f.Name, f.Detail, err),
+				hint:    f.Remedy + "; lab doctor tells more",
 			}
 		}
 	}
@@ -120,7 +121,8 @@ func summaryOf(ctx context.Context, lab *live.Running) (live.Summary, error) {
 
 // built says in a line what was built.
 func (a *app) built(s started) string {
-	return fmt.Sprintf("%s: %s, %s, %s in %s", a.stdout.bold(s.Name), spelling.Count(s.Namespaces, "namespace"), spelling.Count(s.Links, "link"),
+	return fmt.Sprintf("%s: %s, %s, %s in %s", a.stdout.bold(s.Name), spelling.Count(s.Namespaces, "namespace"),
+		spelling.Count(s.Links, "link"),
 		spelling.Count(s.Services, "service"), seconds(s.took))
 }
 

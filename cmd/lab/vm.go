@@ -48,27 +48,35 @@ that takes --firewall.`,
 	flags.StringVar(&request.service, "service", "", "cloud service of the machine")
 	a.flagNames(cmd, "service", cloudServices)
 	a.placeFlags(cmd, &request.location, &request.affinityGroup)
-	flags.StringVar(&request.network, "network", "", "virtual network for the deployment; only with the first machine of a service")
+	flags.StringVar(&request.network, "network", "",
+		"virtual network for the deployment; only with the first machine of a service")
 	a.flagNames(cmd, "network", networks)
 	flags.StringVar(&request.subnet, "subnet", "", "subnet of the virtual network")
 	a.flagNames(cmd, "subnet", subnetNames)
 	flags.StringVar(&request.address, "static-address", "", "static `ADDRESS` in the subnet (default the lowest free one)")
-	flags.Var(&choice{value: &request.os, of: []string{string(lab.Windows), string(lab.Linux)}}, "os", "`OS` whose guest firewall defaults apply: windows or linux (default windows)")
+	flags.Var(&choice{value: &request.os, of: []string{string(lab.Windows), string(lab.Linux)}}, "os",
+		"`OS` whose guest firewall defaults apply: windows or linux (default windows)")
 	register(cmd, "os", string(lab.Windows), string(lab.Linux))
-	flags.StringArrayVar(&request.endpoints, "endpoint", nil, "endpoint `SPEC` (see lab help endpoint-spec); may be repeated")
+	flags.StringArrayVar(&request.endpoints, "endpoint", nil,
+		"endpoint `SPEC` (see lab help endpoint-spec); may be repeated")
 	flags.StringArrayVar(&request.listen, "listen", nil, "port to listen on, as PORT or PORT/udp; may be repeated")
-	flags.StringVar(&request.run, "run", "", "`COMMAND` that listens on the first --listen port instead of the built-in listener")
-	flags.StringArrayVar(&request.firewall, "firewall", nil, "rule of the guest firewall; may be repeated; off turns it off")
-	flags.StringVar(&request.reservedIP, "reserved-ip", "", "reserved IP for the VIP; only with the first machine of a service")
+	flags.StringVar(&request.run, "run", "",
+		"`COMMAND` that listens on the first --listen port instead of the built-in listener")
+	flags.StringArrayVar(&request.firewall, "firewall", nil,
+		"rule of the guest firewall; may be repeated; off turns it off")
+	flags.StringVar(&request.reservedIP, "reserved-ip", "",
+		"reserved IP for the VIP; only with the first machine of a service")
 	a.flagNames(cmd, "reserved-ip", reservedIPs)
-	flags.StringVar(&request.balancer, "internal-load-balancer", "", "private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; only with the first machine of a service")
+	flags.StringVar(&request.balancer, "internal-load-balancer", "",
+		"private VIP, as NAME[,subnet=SUBNET][,address=ADDRESS]; only with the first machine of a service")
 	flags.StringVar(&request.publicIP, "public-ip", "", "`NAME` of an instance-level public IP")
 	return a.operation(cmd, func(cmd *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
 		if request.service == "" && request.location == "" && request.affinityGroup == "" {
 			return nil, usage("%s needs a cloud service for the machine", cmd.CommandPath()).
 				orHint("--service SERVICE, or --location or --affinity-group for a new one")
 		}
-		o := lab.AddRoleOp{Service: request.service, Location: request.location, AffinityGroup: request.affinityGroup, Now: time.Now()}
+		o := lab.AddRoleOp{Service: request.service, Location: request.location, AffinityGroup: request.affinityGroup,
+			Now: time.Now()}
 		if o.Service == "" {
 			o.Service = strings.ToLower(args[0])
 		}
@@ -178,7 +186,8 @@ addresses stay.`,
 			if err != nil {
 				return err
 			}
-			result, err := a.patiently(cmd.Context(), func(ctx context.Context) (live.ChangeResult, error) { return client.Restart(ctx, h.Name) })
+			result, err := a.patiently(cmd.Context(),
+				func(ctx context.Context) (live.ChangeResult, error) { return client.Restart(ctx, h.Name) })
 			if err != nil {
 				return err
 			}
@@ -209,7 +218,8 @@ func (a *app) vmList() *cobra.Command {
 				continue
 			}
 			all = append(all, h)
-			t.add(h.Name, h.CloudService, address(h.Address), a.state(h), orDash(h.Subnet), address(h.PublicIP), string(h.OS), services(h))
+			t.add(h.Name, h.CloudService, address(h.Address), a.state(h), orDash(h.Subnet), address(h.PublicIP), string(h.OS),
+				services(h))
 		}
 		return a.list(all, t, "there is no virtual machine")
 	})
