@@ -139,7 +139,7 @@ func TestForgedReports(t *testing.T) {
 			for range 150 {
 				probes.Go(func() {
 					got := p.Probe(t.Context(), "web1", emu.Target{Address: silent, Port: 9, Protocol: over})
-					full := got.Verdict == emu.Error && strings.Contains(got.Detail, "neighbour table") // of the machine
+					full := got.Verdict == emu.Error && strings.Contains(got.Detail, "neighbor table") // of the machine
 					if got.Verdict != emu.Timeout && !full {
 						t.Errorf("got %+v by %+v", got, got.By)
 					}

@@ -20,7 +20,11 @@ func TestReportsLostInABurst(t *testing.T) {
 	if got := p.Probe(t.Context(), "web1", blocked); got.Verdict != emu.Blocked {
 		t.Fatalf("got %+v", got)
 	}
-	if err := p.reports.open["sql1"].conn.SetReadBuffer(1); err != nil {
+	r, err := p.reports.open.get("sql1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.conn.SetReadBuffer(1); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

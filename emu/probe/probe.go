@@ -50,8 +50,10 @@ type Prober struct {
 	topology   *topology // guarded by mu
 	namespaces func(string) (*kernel.Namespace, bool)
 	flights    flights
-	reports    reports
-	proofs     proofs
+	reports    *reports
+	proofs     *proofs
+	neighbors  neighbors
+	overflows  overflowCounter
 }
 
 // New makes a prober for a network whose running namespaces it finds by their names.
@@ -61,8 +63,9 @@ func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)
 		TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, NameLimit: time.Second,
 		namespaces: namespaces,
 	}
-	p.reports.deliver, p.reports.namespaces = p.deliver, namespaces
-	p.proofs.comparer = kernel.NewComparer()
+	p.reports = newReports(namespaces, p.deliver)
+	p.proofs = newProofs(namespaces)
+	p.neighbors = newNeighbors(namespaces)
 	p.topology = newTopology(network)
 	return p
 }
@@ -74,12 +77,13 @@ func (p *Prober) Update(c *diff.Change) {
 	p.topology.update(c)
 	p.mu.Unlock()
 	for _, s := range c.Removed {
-		p.reports.drop(s.Name, true)
-		p.proofs.drop(s.Name, p.namespaces)
+		p.reports.open.dropGone(s.Name)
+		p.proofs.guards.dropGone(s.Name)
+		p.neighbors.sockets.dropGone(s.Name)
 	}
 	for _, s := range c.Changed {
 		if canDrop(s.From) && !canDrop(s.To) {
-			p.reports.drop(s.To.Name, false)
+			p.reports.open.drop(s.To.Name)
 		}
 	}
 }
@@ -98,7 +102,7 @@ func (p *Prober) namespace(name string) *emu.Namespace {
 
 // Close ends listening for reports. Probes that are under way may become timeouts.
 func (p *Prober) Close() error {
-	return errors.Join(p.reports.close(), p.proofs.close())
+	return errors.Join(p.reports.open.close(), p.proofs.guards.close(), p.neighbors.sockets.close())
 }
 
 // deliver hands a report to the probe whose packet was dropped, if that is still under way.
@@ -138,15 +142,22 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 
 	t := trip{ns: ns, target: target, to: netip.AddrPortFrom(address, target.Port)}
 	var ways []way
+	var neighbors []neighbor
 	p.mu.RLock()
 	t.course = p.topology.course(from, target.Protocol, t.to)
 	if p.topology.mayDiffer(from, target.Protocol, t.to) {
 		ways = p.topology.waysOf(t)
 	}
+	neighbors = p.topology.neighborsOf(from, address)
 	p.mu.RUnlock()
 	if err := p.listen(t.course.ends); err != nil {
 		return failed(address, err.Error())
 	}
+	release, err := p.neighbors.acquire(ctx, neighbors)
+	if err != nil {
+		return failed(address, canceled(ctx))
+	}
+	defer release()
 	if len(ways) > 1 {
 		return p.askEach(ctx, t, ways)
 	}
@@ -181,27 +192,37 @@ func (p *Prober) ask(ctx context.Context, t *trip) emu.Observation {
 	if t.target.Protocol == emu.UDP {
 		limit /= 2
 	}
+	overflows := p.overflows.count(recently)
 	o, next := p.attempt(ctx, t, limit)
-	if next == final {
+	if next == final && (o.Verdict != emu.Timeout || p.overflows.count(0) == overflows) {
 		return p.withDifferences(ctx, t.course, o)
 	}
-	// Once more, from another port: the translation of the source may have changed the first one, because an old connection
+	// Once more. The kernel's neighbor table may have had no room for this one. And from another port: the translation of the source may have changed the first one, because an old connection
 	// still had it, and the report with the changed port found no probe. And with all ears, should the packet have gone
 	// where the network doesn't say.
 	if err := p.listenEverywhere(); err != nil {
 		return failed(t.to.Addr(), err.Error())
 	}
-	overflows := neighbourOverflows()
+	overflows = p.overflows.count(0)
 	o, _ = p.attempt(ctx, t, limit)
-	overflows = neighbourOverflows() - overflows
-	if o = p.withDifferences(ctx, t.course, o); o.Verdict == emu.Timeout && !o.Drift && overflows > 0 {
-		return failed(t.to.Addr(), "the machine's neighbour table overflowed while the probe waited: fewer probes at a time, or a higher net.ipv4.neigh.default.gc_thresh3, will help")
+	o = p.withDifferences(ctx, t.course, o)
+	if o.Verdict == emu.Timeout && !o.Drift && p.overflows.count(0) != overflows {
+		return failed(t.to.Addr(), "the machine's neighbor table overflowed while the probe waited: "+moreNeighbors)
 	}
 	return o
 }
 
+// recently is the age at which a count of overflows is new enough to begin with: an overflow since then costs one more attempt.
+const recently = 100 * time.Millisecond
+
+const moreNeighbors = "make fewer probes at a time, stop other labs, or raise net.ipv4.neigh.default.gc_thresh3"
+
 func failed(address netip.Addr, detail string) emu.Observation {
 	return emu.Observation{Verdict: emu.Error, Address: address, Detail: detail}
+}
+
+func canceled(ctx context.Context) string {
+	return fmt.Sprintf("the probe was canceled: %v", context.Cause(ctx))
 }
 
 func (p *Prober) lookUp(ctx context.Context, ns *kernel.Namespace, target emu.Target) (netip.Addr, error) {
@@ -358,7 +379,7 @@ func explain(ctx context.Context, err error, to netip.AddrPort, protocol emu.Pro
 	case errors.As(err, &dropped):
 		return dropped.verdict(), "", final
 	case ctx.Err() != nil:
-		return emu.Error, fmt.Sprintf("the probe was cancelled: %v", context.Cause(ctx)), final
+		return emu.Error, canceled(ctx), final
 	case errors.Is(err, errUnsettled):
 		return emu.Timeout, fmt.Sprintf("no answer from %s, and a report of a drop proves nothing: %v", to, err), unsettled
 	case errors.As(err, &unproved):
@@ -383,7 +404,7 @@ func explain(ctx context.Context, err error, to netip.AddrPort, protocol emu.Pro
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		hint = ": too many open files, raise the limit (ulimit -n) or make fewer probes at a time"
 	case errors.Is(err, unix.ENOBUFS):
-		hint = ": the machine's neighbour table is full, make fewer probes at a time or raise net.ipv4.neigh.default.gc_thresh3"
+		hint = ": the machine's neighbor table is full, " + moreNeighbors
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		hint = ": a rule of the namespace itself forbids it to send"
 	}

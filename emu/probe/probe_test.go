@@ -14,6 +14,7 @@ import (
 	"vnetlab/emu/diff"
 	"vnetlab/emu/dns"
 	"vnetlab/emu/kernel"
+	"vnetlab/emu/kerneltest"
 )
 
 func namespace(t testing.TB, s *kernel.State, name string) *kernel.Namespace {
@@ -248,7 +249,7 @@ func cancels(t *testing.T, n *emu.Network, target emu.Target) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	got := p.Probe(ctx, "web1", target)
-	if got.Verdict != emu.Error || !strings.Contains(got.Detail, "cancelled") {
+	if got.Verdict != emu.Error || !strings.Contains(got.Detail, "canceled") {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -313,9 +314,10 @@ func TestBalancedEndpointReachesEveryBackend(t *testing.T) {
 // TestReportsAreHeardAfterChange replaces the kernel's namespaces by new ones of the same names.
 func TestReportsAreHeardAfterChange(t *testing.T) {
 	n := fabric()
-	current, p := start(t, n)
-	p.namespaces = func(name string) (*kernel.Namespace, bool) { return current.Namespace(name) }
-	p.reports.namespaces = p.namespaces
+	current, _ := start(t, n)
+	p := New(n, func(name string) (*kernel.Namespace, bool) { return current.Namespace(name) })
+	defer p.Close()
+	p.TimeLimit = 2 * kerneltest.Patience
 	blocked := func() {
 		t.Helper()
 		got := p.Probe(t.Context(), "web2", emu.Target{Address: sql1, Port: 1433, Protocol: emu.TCP})

@@ -23,9 +23,7 @@ type proofs struct {
 	comparer *kernel.Comparer
 	// changing is held by who changes the network: what the kernel has is then neither the old network nor the new one.
 	changing sync.RWMutex
-
-	mu     sync.Mutex
-	guards map[string]*guard
+	guards   perNamespace[*guard]
 }
 
 // guard is what is known of one namespace.
@@ -62,58 +60,17 @@ func (c *comparison) rule(id string) (emu.RuleReference, bool) {
 	return ref, ok
 }
 
-// guard gives that of a running namespace.
-func (p *Prober) guard(name string) (*guard, error) {
-	ns, ok := p.namespaces(name)
-	if !ok {
-		return nil, fmt.Errorf("there is no namespace %s", name)
-	}
-	p.proofs.mu.Lock()
-	defer p.proofs.mu.Unlock()
-	if g := p.proofs.guards[name]; g != nil {
-		if g.ns == ns {
-			return g, nil
-		}
-		g.watch.Close() //nolint:errcheck // of a namespace that was replaced
-		delete(p.proofs.guards, name)
-	}
+func newProofs(namespaces func(string) (*kernel.Namespace, bool)) *proofs {
+	return &proofs{comparer: kernel.NewComparer(), guards: perNamespace[*guard]{namespaces: namespaces, open: newGuard}}
+}
+
+func newGuard(ns *kernel.Namespace) (*guard, error) {
 	w, err := ns.Watch()
-	if err != nil {
-		return nil, err
-	}
-	g := &guard{ns: ns, watch: w}
-	if p.proofs.guards == nil {
-		p.proofs.guards = make(map[string]*guard)
-	}
-	p.proofs.guards[name] = g
-	return g, nil
+	return &guard{ns: ns, watch: w}, err
 }
 
-// drop lets go of a namespace, unless it is the one that has the name now.
-func (p *proofs) drop(name string, namespaces func(string) (*kernel.Namespace, bool)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	g := p.guards[name]
-	if g == nil {
-		return
-	}
-	if ns, ok := namespaces(name); ok && ns == g.ns {
-		return
-	}
-	g.watch.Close() //nolint:errcheck // nobody asks it any more
-	delete(p.guards, name)
-}
-
-func (p *proofs) close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var errs []error
-	for _, g := range p.guards {
-		errs = append(errs, g.watch.Close())
-	}
-	clear(p.guards)
-	return errors.Join(errs...)
-}
+// Close ends the watch.
+func (g *guard) Close() error { return g.watch.Close() }
 
 // Hold keeps the prober from comparing what the kernel has with the network, until release is called: who changes the
 // network holds it from before the kernel's first change until after [Prober.Update]. It waits for comparisons that are
@@ -127,9 +84,9 @@ func (p *Prober) Hold() (release func()) {
 // where the watch saw no change: the watch doesn't see everything.
 func (p *Prober) compared(ctx context.Context, name string, anew bool) (*comparison, error) {
 	asked := time.Now()
-	g, err := p.guard(name)
+	g, err := p.proofs.guards.get(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	spec := func() *emu.Namespace { return read(p, func(t *topology) *emu.Namespace { return t.spec(name) }) }
 	if !anew {

@@ -18,90 +18,47 @@ import (
 
 // reports listens in namespaces for the reports of rules that drop the packets of probes: the kernel's NFLOG messages.
 type reports struct {
-	deliver    func(p packet, r report)
-	namespaces func(string) (*kernel.Namespace, bool)
-
-	mu   sync.RWMutex
-	open map[string]*reporter
+	deliver func(p packet, r report)
+	open    perNamespace[*reporter]
 }
 
-type reporter struct {
-	ns   *kernel.Namespace
-	conn *netlink.Conn
+// reporter is the socket for the reports of one namespace.
+type reporter struct{ conn *netlink.Conn }
+
+func (r *reporter) Close() error { return r.conn.Close() }
+
+func newReports(namespaces func(string) (*kernel.Namespace, bool), deliver func(packet, report)) *reports {
+	r := &reports{deliver: deliver}
+	r.open = perNamespace[*reporter]{namespaces: namespaces, open: r.subscribe}
+	return r
 }
 
 // listen makes sure that the reports of a namespace are heard from now on. One that is gone reports nothing.
 func (r *reports) listen(name string) error {
-	if ns, ok := r.namespaces(name); !ok || r.hears(ns) {
-		return nil
+	if _, err := r.open.get(name); err != nil && !errors.Is(err, errNoNamespace) {
+		return fmt.Errorf("listen for reports of dropped packets in %s: %w", name, err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	ns, ok := r.namespaces(name) // not one that drop was told of meanwhile
-	known := r.open[name]
-	if !ok || known != nil && known.ns == ns {
-		return nil
-	}
-	if known != nil {
-		known.conn.Close() //nolint:errcheck // of a namespace that was replaced
-		delete(r.open, name)
-	}
-	conn, err := subscribe(ns)
-	if err != nil {
-		if now, ok := r.namespaces(name); !ok || now != ns {
-			return nil // it went just now
-		}
-		hint := "the kernel needs nfnetlink_log"
-		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
-			hint = fmt.Sprintf("NFLOG group %d is taken or root is missing, does another prober have it?", emu.LogGroup)
-		}
-		return fmt.Errorf("listen for reports of dropped packets in %s: %w; %s", name, err, hint)
-	}
-	if r.open == nil {
-		r.open = make(map[string]*reporter)
-	}
-	r.open[name] = &reporter{ns, conn}
-	go r.read(name, conn)
 	return nil
 }
 
-func (r *reports) hears(ns *kernel.Namespace) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	known := r.open[ns.Name]
-	return known != nil && known.ns == ns
-}
-
-// drop closes the socket of a namespace; with ifGone it stays if it is that of the namespace that has the name now.
-func (r *reports) drop(name string, ifGone bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known := r.open[name]
-	if known == nil {
-		return
+// subscribe opens the socket of a namespace and begins to read it.
+func (r *reports) subscribe(ns *kernel.Namespace) (*reporter, error) {
+	conn, err := subscribe(ns)
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
+		return nil, fmt.Errorf("%w; NFLOG group %d is taken or root is missing, does another prober have it?", err, emu.LogGroup)
 	}
-	if ns, ok := r.namespaces(name); ifGone && ok && ns == known.ns {
-		return
+	if err != nil {
+		return nil, fmt.Errorf("%w; the kernel needs nfnetlink_log", err)
 	}
-	known.conn.Close() //nolint:errcheck // nobody is left to hear
-	delete(r.open, name)
-}
-
-func (r *reports) close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	for _, known := range r.open {
-		errs = append(errs, known.conn.Close())
-	}
-	clear(r.open)
-	return errors.Join(errs...)
+	opened := &reporter{conn}
+	go r.read(ns.Name, opened)
+	return opened, nil
 }
 
 // read delivers the reports of a namespace until its socket is closed. A burst that overflows the socket costs reports, not
 // the reader; the packet that is sent again is reported again.
-func (r *reports) read(namespace string, conn *netlink.Conn) {
-	raw, err := conn.SyscallConn()
+func (r *reports) read(namespace string, from *reporter) {
+	raw, err := from.conn.SyscallConn()
 	for err == nil {
 		var failed error
 		err = raw.Read(func(fd uintptr) (done bool) {
@@ -120,12 +77,7 @@ func (r *reports) read(namespace string, conn *netlink.Conn) {
 			err = failed
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if known := r.open[namespace]; known != nil && known.conn == conn { // not closed by us: the next probe opens it anew
-		known.conn.Close() //nolint:errcheck // it failed already
-		delete(r.open, namespace)
-	}
+	r.open.dropThing(namespace, from) // not closed by us: the next probe opens another
 }
 
 // messageSize is more than the kernel sends about one packet.

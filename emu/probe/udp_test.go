@@ -228,7 +228,7 @@ func TestRuleOfAnOpenPortChanges(t *testing.T) {
 // TestSweepOverUDP sweeps UDP targets of every verdict, and TCP targets among them.
 func TestSweepOverUDP(t *testing.T) {
 	_, p := start(t, udpFabric())
-	var pairs, silence []Pair
+	var pairs, silence []pair
 	var want []emu.Verdict
 	for range 20 {
 		for _, c := range []struct {
@@ -248,18 +248,18 @@ func TestSweepOverUDP(t *testing.T) {
 			{"laptop", vip, 5001, emu.UDP, emu.NoBackend},
 			{"web2", sql1, 1434, emu.UDP, emu.Blocked},
 		} {
-			pairs = append(pairs, Pair{From: c.from, Target: emu.Target{Address: c.to, Port: c.port, Protocol: c.over}})
+			pairs = append(pairs, pair{From: c.from, Target: emu.Target{Address: c.to, Port: c.port, Protocol: c.over}})
 			want = append(want, c.verdict)
 		}
-		silence = append(silence, Pair{From: "web1", Target: emu.Target{Address: silent, Port: 9, Protocol: emu.UDP}})
+		silence = append(silence, pair{From: "web1", Target: emu.Target{Address: silent, Port: 9, Protocol: emu.UDP}})
 	}
-	for i, o := range p.Sweep(t.Context(), pairs, 16, nil) {
+	for i, o := range sweep(t.Context(), p, pairs, 16) {
 		if o.Verdict != want[i] {
 			t.Errorf("%+v: %+v, want %s", pairs[i], o, want[i])
 		}
 	}
 	p.TimeLimit = 200 * time.Millisecond
-	for _, o := range p.Sweep(t.Context(), silence, 16, nil) {
+	for _, o := range sweep(t.Context(), p, silence, 16) {
 		if o.Verdict != emu.Timeout || o.Address != silent {
 			t.Errorf("silence: %+v", o)
 		}

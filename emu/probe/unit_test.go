@@ -133,28 +133,28 @@ func TestEndsOfLoops(t *testing.T) {
 	}
 }
 
-func TestPairNeighbours(t *testing.T) {
+func TestNeighborsOf(t *testing.T) {
 	n := fabric()
 	topology := newTopology(n)
 	for _, c := range []struct {
 		from string
 		to   netip.Addr
-		want []neighbour
+		want []neighbor
 	}{
-		{"web1", web2, []neighbour{{"web1", "eth0", web2}, {"web2", "eth0", web1}}},
+		{"web1", web2, []neighbor{{"web1", "eth0", web2}, {"web2", "eth0", web1}}},
 		{"web1", sql1, nil},
 		{"web1", web1, nil},
 		{"web1", netip.Addr{}, nil},
-		{"laptop", gateway[laptop], []neighbour{{"laptop", "eth0", gateway[laptop]}}}, // not the router's
+		{"laptop", gateway[laptop], []neighbor{{"laptop", "eth0", gateway[laptop]}}}, // not the router's
 	} {
-		if got := topology.pairNeighbours(c.from, c.to); !slices.Equal(got, c.want) {
+		if got := topology.neighborsOf(c.from, c.to); !slices.Equal(got, c.want) {
 			t.Errorf("%s to %s: %v, want %v", c.from, c.to, got, c.want)
 		}
 	}
 	s, _ := n.Namespace("web2")
 	s.Neighbors = []emu.Neighbor{{Device: "eth0", Address: web1}}
-	if got := newTopology(n).pairNeighbours("web1", web2); len(got) != 1 {
-		t.Errorf("a permanent neighbour counts: %v", got)
+	if got := newTopology(n).neighborsOf("web1", web2); len(got) != 1 {
+		t.Errorf("a permanent neighbor counts: %v", got)
 	}
 }
 
@@ -347,7 +347,7 @@ func TestExplain(t *testing.T) {
 		Verdict emu.Verdict
 		Next    next
 	}
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, c := range []struct {
 		name   string
@@ -365,7 +365,7 @@ func TestExplain(t *testing.T) {
 		{"no route", t.Context(), unix.ENETUNREACH, verdict{emu.Timeout, final}, "no route leads to 10.0.2.4 (ENETUNREACH)"},
 		{"no address", t.Context(), os.NewSyscallError("connect", unix.EADDRNOTAVAIL), verdict{emu.Error, final}, "does the namespace have an address?"},
 		{"no descriptor", t.Context(), os.NewSyscallError("socket", unix.EMFILE), verdict{emu.Error, final}, "ulimit -n"},
-		{"neighbour table", t.Context(), os.NewSyscallError("connect", unix.ENOBUFS), verdict{emu.Error, final}, "neighbour table is full"},
+		{"neighbor table", t.Context(), os.NewSyscallError("connect", unix.ENOBUFS), verdict{emu.Error, final}, "neighbor table is full"},
 		{"own rule", t.Context(), os.NewSyscallError("connect", unix.EPERM), verdict{emu.Error, final}, "forbids it to send"},
 		{"unproved report", t.Context(), &unprovedError{report{"edge", "acl", web1}, finding{err: errors.New("x")}}, verdict{emu.Timeout, final}, "rule acl of edge reported a drop, which proves nothing"},
 		{"changes", t.Context(), errUnsettled, verdict{emu.Timeout, unsettled}, "rules changed"},
@@ -373,7 +373,7 @@ func TestExplain(t *testing.T) {
 		{"rule that prohibits", t.Context(), &rejectedError{cause: unix.EHOSTUNREACH, kind: 3, code: 13, from: sql1}, verdict{emu.Timeout, final}, "ICMP admin-prohibited"},
 		{"router without a way", t.Context(), &rejectedError{cause: unix.EHOSTUNREACH, kind: 3, code: 1, from: sql1}, verdict{emu.Timeout, final}, "no host answers at 10.0.2.4"},
 		{"ports", t.Context(), errNoPort, verdict{emu.Error, final}, "all source ports"},
-		{"cancelled", cancelled, errNoAnswer, verdict{emu.Error, final}, "cancelled"},
+		{"canceled", canceled, errNoAnswer, verdict{emu.Error, final}, "canceled"},
 	} {
 		v, detail, next := explain(c.ctx, c.err, netip.AddrPortFrom(sql1, 80), emu.TCP, 3*time.Second)
 		if diff := cmp.Diff(c.want, verdict{v, next}); diff != "" || !strings.Contains(detail, c.detail) || (detail == "") != (c.detail == "") {

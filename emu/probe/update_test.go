@@ -24,7 +24,7 @@ func answers(t *topology) (all []string) {
 		near := slices.Sorted(slices.Values(t.near(from)))
 		note(from, " is near ", near)
 		for _, a := range someAddresses {
-			note(from, " ", a, t.ownersNear(a, near), t.pairNeighbours(from, a))
+			note(from, " ", a, t.ownersNear(a, near), t.neighborsOf(from, a))
 			for _, port := range somePorts {
 				to := netip.AddrPortFrom(a, port)
 				ends := t.ends(from, emu.TCP, to)
@@ -131,7 +131,7 @@ func TestUpdateWhileProbing(t *testing.T) {
 				ends := read(p, func(t *topology) []end { return t.ends("laptop", emu.TCP, to) })
 				read(p, func(t *topology) bool { return t.builtIn(ends, emu.TCP, "") })
 				read(p, func(t *topology) bool { return t.builtIn([]end{{"sql1", to}}, emu.TCP, "") })
-				read(p, func(t *topology) []neighbour { return t.pairNeighbours("web1", web2) })
+				read(p, func(t *topology) []neighbor { return t.neighborsOf("web1", web2) })
 				if err := p.listen(ends); err != nil {
 					t.Error(err)
 				}

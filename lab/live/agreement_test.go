@@ -192,7 +192,7 @@ func reached(o emu.Observation) bool {
 const patientTries = 8
 
 func mayBeSlow(o emu.Observation) bool {
-	return o.Verdict == emu.Timeout || o.Verdict == emu.Error && (strings.Contains(o.Detail, dns.ErrNoAnswer.Error()) || strings.Contains(o.Detail, "neighbour table"))
+	return o.Verdict == emu.Timeout || o.Verdict == emu.Error && (strings.Contains(o.Detail, dns.ErrNoAnswer.Error()) || strings.Contains(o.Detail, "neighbor table"))
 }
 
 // targets are all members on the ports somebody listens on and one more, all public names on the public ports and one more, and addresses
