@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"slices"
@@ -119,8 +120,18 @@ func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	n.DNSServers = named(n.DNSServers)
 	l.VirtualNetworks = append(l.VirtualNetworks, &n)
 	return nil
+}
+
+// named returns name servers with a name for each.
+func named(servers []DNSServer) []DNSServer {
+	servers = slices.Clone(servers)
+	for i := range servers {
+		servers[i].Name = cmp.Or(strings.TrimSpace(servers[i].Name), "dns-"+servers[i].Address.String())
+	}
+	return servers
 }
 
 // checkPrefixes holds the rules of address spaces and subnets ("Virtual Network FAQ").
@@ -267,7 +278,7 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 	if err := without.CreateVirtualNetwork(n); err != nil {
 		return err
 	}
-	n.Gateway = old.Gateway
+	n.DNSServers, n.Gateway = named(n.DNSServers), old.Gateway
 	if n.Gateway != nil {
 		if err := without.regate(n); err != nil {
 			return err

@@ -59,9 +59,15 @@ type VirtualNetwork struct {
 	Location      string
 	AddressSpace  []netip.Prefix
 	Subnets       []Subnet
-	DNSServers    []netip.Addr // none: the platform's own resolver
-	Gateway       *VPNGateway  // nil: none. Given by CreateGateway alone
+	DNSServers    []DNSServer // none: the platform's own resolver
+	Gateway       *VPNGateway // nil: none. Given by CreateGateway alone
 	Origin        Origin
+}
+
+// DNSServer is a name server of a virtual network. Its name is a label of network configurations; nothing looks it up.
+type DNSServer struct {
+	Name    string // empty in a request: made from the address
+	Address netip.Addr
 }
 
 // Subnet is a part of a virtual network's address space.

@@ -174,7 +174,14 @@ func gatewayOf(g *live.GatewayInfo) lab.VPNGateway {
 // requestOf is the network that was asked for when there is such a one.
 func requestOf(n live.VirtualNetworkInfo) lab.VirtualNetwork {
 	request := lab.VirtualNetwork{
-		Name: n.Name, AffinityGroup: n.AffinityGroup, AddressSpace: n.AddressSpace, DNSServers: n.DNSServers,
+		Name: n.Name, AffinityGroup: n.AffinityGroup, AddressSpace: n.AddressSpace,
+	}
+	for i, address := range n.DNSServers {
+		server := lab.DNSServer{Address: address}
+		if i < len(n.DNSServerNames) {
+			server.Name = n.DNSServerNames[i]
+		}
+		request.DNSServers = append(request.DNSServers, server)
 	}
 	if n.AffinityGroup == "" {
 		request.Location = n.Location
@@ -193,7 +200,7 @@ func requestOf(n live.VirtualNetworkInfo) lab.VirtualNetwork {
 func alone(n lab.VirtualNetwork) lab.VirtualNetwork {
 	n.Origin, n.Gateway = lab.Origin{}, nil
 	n.AddressSpace = append([]netip.Prefix{}, n.AddressSpace...)
-	n.DNSServers = append([]netip.Addr{}, n.DNSServers...)
+	n.DNSServers = append([]lab.DNSServer{}, n.DNSServers...)
 	n.Subnets = append([]lab.Subnet{}, n.Subnets...)
 	for i := range n.Subnets {
 		n.Subnets[i].Origin = lab.Origin{}

@@ -42,7 +42,7 @@ func (a *app) networkCreate() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			request.DNSServers = append(request.DNSServers, address)
+			request.DNSServers = append(request.DNSServers, lab.DNSServer{Address: address})
 		}
 		request.Subnets, err = parseSubnets(subnets)
 		return lab.CreateVirtualNetworkOp{VirtualNetwork: request}, err

@@ -89,7 +89,11 @@ func (p *deploymentPart) nameServers() []netip.Addr {
 	case len(p.deployment.DNSServers) > 0:
 		return p.deployment.DNSServers
 	case p.network != nil && len(p.network.DNSServers) > 0:
-		return p.network.DNSServers
+		servers := make([]netip.Addr, len(p.network.DNSServers))
+		for i, s := range p.network.DNSServers {
+			servers[i] = s.Address
+		}
+		return servers
 	}
 	return []netip.Addr{lab.PlatformResolver}
 }

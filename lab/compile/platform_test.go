@@ -48,7 +48,7 @@ func TestNameServers(t *testing.T) {
 	do(err)
 	first, second, third := netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("10.0.0.6")
 	do(l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "n", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, DNSServers: []netip.Addr{first, second},
+		Name: "n", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, DNSServers: []lab.DNSServer{{Address: first}, {Address: second}},
 		Subnets: []lab.Subnet{{Name: "s", AddressPrefix: netip.MustParsePrefix("10.0.0.0/24")}},
 	}))
 	role := func(name, subnet string) []lab.Role {

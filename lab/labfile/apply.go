@@ -108,7 +108,8 @@ func (l *loader) virtualNetwork(n VirtualNetwork) {
 			AddressPrefix: prefix(s.AddressPrefix), Origin: s.Origin})
 	}
 	for _, s := range n.DNSServers {
-		request.DNSServers = append(request.DNSServers, address(s.Address))
+		request.DNSServers = append(request.DNSServers, lab.DNSServer{Name: string(s.Name),
+			Address: address(s.Address)})
 	}
 	if !l.accept(n.Origin, l.lab.CreateVirtualNetwork(request)) {
 		l.gone.networks.add(request.Name)

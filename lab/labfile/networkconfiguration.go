@@ -89,7 +89,7 @@ func virtualNetwork(site netcfg.VirtualNetworkSite) lab.VirtualNetwork {
 			Origin: s.Origin})
 	}
 	for _, s := range site.DNSServers {
-		request.DNSServers = append(request.DNSServers, s.Address)
+		request.DNSServers = append(request.DNSServers, lab.DNSServer{Name: s.Name, Address: s.Address})
 	}
 	return request
 }

@@ -85,7 +85,10 @@ func (s *server) info() Info {
 	for _, v := range d.lab.VirtualNetworks {
 		n := VirtualNetworkInfo{
 			Name: v.Name, AffinityGroup: v.AffinityGroup, Location: d.lab.LocationOf(v.AffinityGroup, v.Location), AddressSpace: v.AddressSpace,
-			Subnets: []SubnetInfo{}, DNSServers: append([]netip.Addr{}, v.DNSServers...),
+			Subnets: []SubnetInfo{}, DNSServers: []netip.Addr{},
+		}
+		for _, s := range v.DNSServers {
+			n.DNSServers, n.DNSServerNames = append(n.DNSServers, s.Address), append(n.DNSServerNames, s.Name)
 		}
 		if g := v.Gateway; g != nil {
 			n.Gateway = &GatewayInfo{g.Address, g.Names(), []PeerInfo{}, g.ClientAddressPool, g.Profile}

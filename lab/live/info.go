@@ -63,7 +63,9 @@ type VirtualNetworkInfo struct {
 	AddressSpace  []netip.Prefix `json:"addressSpace"`
 	Subnets       []SubnetInfo   `json:"subnets"`
 	DNSServers    []netip.Addr   `json:"dnsServers"`
-	Gateway       *GatewayInfo   `json:"gateway,omitempty"`
+	// DNSServerNames are the names of the DNSServers, in the same order.
+	DNSServerNames []string     `json:"dnsServerNames,omitempty"`
+	Gateway        *GatewayInfo `json:"gateway,omitempty"`
 }
 
 // GatewayInfo joins a virtual network to sites and other networks.

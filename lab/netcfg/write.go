@@ -1,6 +1,7 @@
 package netcfg
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -99,12 +100,11 @@ func WriteNetworkConfiguration(w io.Writer, networks []lab.VirtualNetwork, sites
 		if len(n.DNSServers) > 0 {
 			site.DNSServers = &references{}
 		}
-		for _, a := range n.DNSServers {
+		for _, s := range n.DNSServers {
 			// A network refers to a server once.
-			if ref := (reference{serverName(a)}); !slices.Contains(site.DNSServers.Servers, ref) {
+			if ref := (reference{d.addServer(s)}); !slices.Contains(site.DNSServers.Servers, ref) {
 				site.DNSServers.Servers = append(site.DNSServers.Servers, ref)
 			}
-			d.addServer(a)
 		}
 		if n.Gateway != nil {
 			site.Gateway = d.gateway(n.Gateway, networks)
@@ -125,12 +125,23 @@ func WriteNetworkConfiguration(w io.Writer, networks []lab.VirtualNetwork, sites
 	return nil
 }
 
-func (d *document) addServer(a netip.Addr) {
+// addServer adds a name server, unless it is there, and returns its name in the file. Where networks have the same name
+// for different addresses, the later ones get the address in addition.
+func (d *document) addServer(s lab.DNSServer) string {
 	if d.DNS == nil {
 		d.DNS = &dnsServers{}
 	}
-	if s := (writtenServer{serverName(a), a.String()}); !slices.Contains(d.DNS.Servers, s) {
-		d.DNS.Servers = append(d.DNS.Servers, s)
+	w := writtenServer{cmp.Or(strings.TrimSpace(s.Name), "dns-"+s.Address.String()), s.Address.String()}
+	for {
+		i := slices.IndexFunc(d.DNS.Servers, func(o writtenServer) bool { return strings.EqualFold(o.Name, w.Name) })
+		if i < 0 {
+			d.DNS.Servers = append(d.DNS.Servers, w)
+			return w.Name
+		}
+		if d.DNS.Servers[i].Address == w.Address {
+			return d.DNS.Servers[i].Name
+		}
+		w.Name += "-" + w.Address
 	}
 }
 
@@ -200,5 +211,3 @@ func (d *document) addLocal(name string, space []netip.Prefix, gateway netip.Add
 	}
 	d.Local.Sites = append(d.Local.Sites, site)
 }
-
-func serverName(a netip.Addr) string { return "dns-" + a.String() }

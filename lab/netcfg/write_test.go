@@ -53,7 +53,9 @@ func TestWrite(t *testing.T) {
 			Name: "SampleNetwork", AffinityGroup: "contacts-west",
 			AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
 			Subnets:      []lab.Subnet{{Name: "FrontEnd", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")}},
-			DNSServers:   []netip.Addr{netip.MustParseAddr("10.0.2.20"), netip.MustParseAddr("10.0.2.20")},
+			DNSServers: []lab.DNSServer{
+				{Address: netip.MustParseAddr("10.0.2.20")}, {Address: netip.MustParseAddr("10.0.2.20")},
+			},
 		},
 		{Name: "Other", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.0.0/16")}},
 	})
@@ -175,7 +177,8 @@ func TestWriteNames(t *testing.T) {
 	networks := []lab.VirtualNetwork{
 		{Name: "Prod net", Location: "West US", AddressSpace: space("10.0.0.0/16"), Subnets: subnet("10.0.9.0/29"),
 			Gateway: &lab.VPNGateway{
-				Address: netip.MustParseAddr("198.18.0.16"), Profile: "Small", ClientAddressPool: space("172.16.0.0/24"),
+				Address: netip.MustParseAddr("198.18.0.16"), Profile: "Small",
+				ClientAddressPool: space("172.16.0.0/24"),
 				Connections: []lab.GatewayConnection{toNetwork("Dev"), toSite("dev"),
 					{Name: "Prod net", To: lab.ToLocalNetwork, Dedicated: true}, toSite("Prod net")},
 			}},
@@ -267,7 +270,9 @@ func network(name string) *rapid.Generator[lab.VirtualNetwork] {
 			n.Subnets = append(n.Subnets, lab.Subnet{Name: fmt.Sprintf("subnet<&\"%d", i),
 				AddressPrefix: prefixes.Draw(t, "subnet")})
 		}
-		n.DNSServers = rapid.SliceOfNDistinct(address, -1, 3, rapid.ID).Draw(t, "name servers")
+		for i, a := range rapid.SliceOfNDistinct(address, -1, 3, rapid.ID).Draw(t, "name servers") {
+			n.DNSServers = append(n.DNSServers, lab.DNSServer{Name: fmt.Sprintf("%s <&\"%d", name, i), Address: a})
+		}
 		return n
 	})
 }
@@ -297,7 +302,7 @@ func TestRoundTrip(t *testing.T) {
 				n.Subnets = append(n.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix})
 			}
 			for _, s := range site.DNSServers {
-				n.DNSServers = append(n.DNSServers, s.Address)
+				n.DNSServers = append(n.DNSServers, lab.DNSServer{Name: s.Name, Address: s.Address})
 			}
 			got = append(got, n)
 		}
@@ -329,5 +334,48 @@ func TestWriteFails(t *testing.T) {
 			!strings.Contains(err.Error(), "no space left") {
 			t.Errorf("with room for %d bytes: %v", room, err)
 		}
+	}
+}
+
+// TestWriteServerNames holds the names of name servers: those of the networks, and where two networks have the same
+// name for different addresses, another one for the second.
+func TestWriteServerNames(t *testing.T) {
+	server := func(name, address string) lab.DNSServer {
+		return lab.DNSServer{Name: name, Address: netip.MustParseAddr(address)}
+	}
+	networks := []lab.VirtualNetwork{
+		{Name: "a", Location: "West US", DNSServers: []lab.DNSServer{server("AD 1", "10.0.0.4"),
+			server("", "10.0.0.5")}},
+		{Name: "b", Location: "West US", DNSServers: []lab.DNSServer{server("ad 1", "10.0.0.6"),
+			server("DNS-10.0.0.5", "10.0.0.7")}},
+		{Name: "c", Location: "West US", DNSServers: []lab.DNSServer{server("ad 1", "10.0.0.4"),
+			server("other", "10.0.0.4")}},
+	}
+	for i := range networks {
+		networks[i].AddressSpace = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	}
+	var b bytes.Buffer
+	if err := WriteNetworkConfiguration(&b, networks); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Read("n", b.Bytes())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b.String())
+	}
+	want := []string{
+		"a: AD 1=10.0.0.4 dns-10.0.0.5=10.0.0.5",
+		"b: ad 1-10.0.0.6=10.0.0.6 DNS-10.0.0.5-10.0.0.7=10.0.0.7",
+		"c: AD 1=10.0.0.4 other=10.0.0.4",
+	}
+	var got []string
+	for _, v := range c.VirtualNetworkSites {
+		text := v.Name + ":"
+		for _, s := range v.DNSServers {
+			text += " " + s.Name + "=" + s.Address.String()
+		}
+		got = append(got, text)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
