@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// release is the version of a release, set when one is built: -ldflags "-X main.release=v1.2.3".
+var release string
+
 // versionInfo says which build this is.
 type versionInfo struct {
 	Version  string `json:"version"`
@@ -21,9 +24,10 @@ func buildVersion() versionInfo {
 	v := versionInfo{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
+		v.Version = cmp.Or(release, v.Version)
 		return v
 	}
-	v.Version = cmp.Or(info.Main.Version, v.Version)
+	v.Version = cmp.Or(release, info.Main.Version, v.Version)
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
