@@ -1,4 +1,4 @@
-package diff_test
+package text_test
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 )
 
 // A change holds only what two networks don't have in common.
-func ExampleNetworks() {
+func ExampleChange() {
 	host := func(name string) *emu.Namespace { return &emu.Namespace{Name: name, Kind: emu.Host} }
 	same := host("web")
 	from := &emu.Network{Namespaces: []*emu.Namespace{same, host("sql1")}}
