@@ -64,14 +64,24 @@ func (t target) env(attack string) []string {
 	}
 }
 
-// prepareTarget makes on the host what attackers are after.
-func prepareTarget(t *testing.T) target {
+// visibleFolder makes a folder of the host that instances see.
+func visibleFolder(t *testing.T) string {
 	t.Helper()
-	visible, err := os.MkdirTemp("/var/lib", "vnetlab-test-")
+	folder, err := os.MkdirTemp("/var/lib", "vnetlab-test-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(visible) })
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// prepareTarget makes on the host what attackers are after.
+func prepareTarget(t *testing.T) target {
+	t.Helper()
+	visible := visibleFolder(t)
 	to := target{
 		Marker: filepath.Join(t.TempDir(), "marker"), Folder: t.TempDir(), Socket: visible + "/socket",
 		Abstract: fmt.Sprintf("@vnetlab-test-%d", os.Getpid()),

@@ -138,11 +138,7 @@ func TestFullDisk(t *testing.T) {
 // Whatever an instance writes, the host doesn't have.
 func TestWritesStayInside(t *testing.T) {
 	kerneltest.RequireRoot(t)
-	visible, err := os.MkdirTemp("/var/lib", "vnetlab-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(visible)
+	visible := visibleFolder(t)
 	file := filepath.Join(visible, "file")
 	if err := os.WriteFile(file, []byte("host\n"), 0o644); err != nil {
 		t.Fatal(err)

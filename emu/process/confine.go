@@ -25,8 +25,9 @@ func confine(privileged bool) error {
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil && err != unix.EINVAL {
 		return fmt.Errorf("new cgroup namespace: %w", err)
 	}
-	// Keys of whoever started the lab are not for its programs. A kernel without keys has none to keep from them.
-	if _, err := unix.KeyctlJoinSessionKeyring(initName); err != nil && err != unix.ENOSYS {
+	// The keys of the person who started the lab are not for its programs. The new keyring has no name, by which another
+	// instance could join it. A kernel without keys has none to protect.
+	if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil && err != unix.ENOSYS {
 		return fmt.Errorf("new session keyring: %w", err)
 	}
 	if !privileged {

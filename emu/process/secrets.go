@@ -1,6 +1,7 @@
 package process
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,10 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownFolders are empty in each instance: they are its own, or places of people and of what runs on the host.
+// ownFolders are empty in each instance: they are its own, or hold what belongs to people and to programs of the host.
+// Below /mnt and /media are the drives of people; under WSL all of Windows.
 var ownFolders = []hidden{
 	{"/dev", 0o755},
 	{"/home", 0o755},
+	{"/media", 0o755},
+	{"/mnt", 0o755},
 	{"/proc", 0o555},
 	{"/root", 0o700},
 	{"/run", 0o755},
@@ -20,8 +24,21 @@ var ownFolders = []hidden{
 	{"/var/tmp", 0o1777},
 }
 
-// secretFolders hold keys, passwords and the files of other machines. Those that the host has are empty in an instance.
+// An instance runs as root, for which the modes of the host's files are no obstacle. So what the host keeps from some
+// of its users is kept from instances: folders in the closedIn folders that others may not enter are empty, and files
+// anywhere below the unreadableIn folders that others may not read aren't there. The lists after these name secrets
+// elsewhere, and those that are often readable by mistake.
+var (
+	closedIn     = []string{"/", "/etc", "/opt", "/srv", "/usr/local/etc", "/var", "/var/cache", "/var/lib", "/var/log", "/var/spool"}
+	unreadableIn = []string{"/etc", "/usr/local/etc"}
+	// readByRoot are files without secrets that programs of root need. The passwords of the others are taken out.
+	readByRoot = []string{"/etc/sudoers", "/etc/shadow", "/etc/gshadow"}
+)
+
+// secretFolders hold keys, passwords, and the files of other machines and of databases. Those that the host has are
+// empty in an instance.
 var secretFolders = []string{
+	"/boot",
 	"/etc/NetworkManager/system-connections",
 	"/etc/credstore*",
 	"/etc/ipsec.d/private",
@@ -35,26 +52,66 @@ var secretFolders = []string{
 	"/etc/swanctl/private",
 	"/etc/wireguard",
 	"/etc/wpa_supplicant",
+	"/var/backups",
+	"/var/crash",
+	"/var/kerberos",
 	"/var/lib/NetworkManager",
+	"/var/lib/acme",
+	"/var/lib/apport/coredump",
+	"/var/lib/bluetooth",
+	"/var/lib/caddy",
+	"/var/lib/cassandra",
 	"/var/lib/cloud",
+	"/var/lib/consul",
 	"/var/lib/containerd",
 	"/var/lib/containers",
+	"/var/lib/dkms/mok*",
 	"/var/lib/docker",
+	"/var/lib/etcd",
+	"/var/lib/gitlab-runner",
+	"/var/lib/grafana",
+	"/var/lib/incus",
+	"/var/lib/iwd",
+	"/var/lib/jenkins",
+	"/var/lib/krb5kdc",
 	"/var/lib/kubelet",
+	"/var/lib/ldap",
 	"/var/lib/libvirt",
 	"/var/lib/lxc",
 	"/var/lib/lxd",
 	"/var/lib/machines",
+	"/var/lib/mongo*",
+	"/var/lib/mysql*",
+	"/var/lib/pgsql",
+	"/var/lib/postgresql",
 	"/var/lib/private",
 	"/var/lib/rancher",
+	"/var/lib/redis",
+	"/var/lib/samba/private",
+	"/var/lib/shim-signed/mok",
+	"/var/lib/snapd/save",
+	"/var/lib/sss",
 	"/var/lib/systemd/coredump",
+	"/var/lib/tailscale",
+	"/var/lib/ubuntu-advantage/private",
+	"/var/lib/vault",
+	"/var/lib/waagent",
+	"/var/lib/zerotier-one",
+	"/var/log/anaconda",
+	"/var/log/audit",
+	"/var/log/installer",
+	"/var/log/journal",
 	"/var/mail",
 	"/var/spool/at",
 	"/var/spool/cron",
+	"/var/spool/cups",
+	"/var/spool/exim4",
 	"/var/spool/mail",
+	"/var/spool/postfix",
+	"/var/vmail",
 }
 
-// secretFiles hold keys and passwords. None is there in an instance.
+// secretFiles hold keys and passwords, or may: what a log quotes. None is there in an instance.
 var secretFiles = []string{
 	"/etc/*shadow-",
 	"/etc/docker/key.json",
@@ -63,14 +120,28 @@ var secretFiles = []string{
 	"/etc/ppp/*-secrets",
 	"/etc/security/opasswd",
 	"/etc/ssh/ssh_host_*_key",
+	"/var/cache/debconf/passwords.dat*",
+	"/var/lib/dkms/mok.key",
+	"/var/lib/snapd/state.json",
 	"/var/lib/systemd/credential.secret",
 	"/var/lib/systemd/random-seed",
+	"/var/log/auth.log*",
+	"/var/log/btmp*",
+	"/var/log/cloud-init*",
+	"/var/log/mail*",
+	"/var/log/messages*",
+	"/var/log/secure*",
+	"/var/log/syslog*",
 }
 
 // personalSecrets are in the folders of people, which a lab file may name.
 var personalSecrets = []string{
-	".aws", ".azure", ".bash_history", ".config/gcloud", ".docker", ".git-credentials", ".gnupg", ".kube", ".local/share/keyrings",
-	".netrc", ".npmrc", ".password-store", ".pgpass", ".pypirc", ".ssh", ".vault-token",
+	".*_history", ".aws", ".azure", ".boto", ".cargo/credentials*", ".config/BraveSoftware", ".config/chromium",
+	".config/containers", ".config/doctl", ".config/gcloud", ".config/gh", ".config/google-chrome", ".config/hub",
+	".config/op", ".config/rclone", ".config/sops", ".docker", ".gem/credentials", ".git-credentials", ".gnupg",
+	".kube", ".local/share/fish", ".local/share/keyrings", ".m2/settings*.xml", ".mozilla", ".my.cnf", ".mylogin.cnf",
+	".netrc", ".npmrc", ".oci", ".password-store", ".pgpass", ".pki", ".pypirc", ".s3cfg", ".ssh", ".terraform.d",
+	".thunderbird", ".vault-token", ".viminfo",
 }
 
 // hiddenFolders lists the folders of the host that are empty in an instance, by their paths without symbolic links.
@@ -81,41 +152,76 @@ func hiddenFolders() []hidden {
 			all = append(all, hidden{real, h.mode})
 		}
 	}
+	hide := func(path string) {
+		if !slices.ContainsFunc(all, func(h hidden) bool { return within(path, h.path) }) {
+			all = append(all, hidden{path, 0})
+		}
+	}
+	for _, parent := range closedIn {
+		entries, _ := os.ReadDir(parent) // one that isn't there has none
+		for _, e := range entries {
+			if info, err := e.Info(); err == nil && info.IsDir() && info.Mode().Perm()&0o007 == 0 {
+				hide(filepath.Join(parent, e.Name()))
+			}
+		}
+	}
 	for _, pattern := range secretFolders {
 		found, _ := filepath.Glob(pattern) // the patterns are well-formed
 		for _, path := range found {
 			real, err := filepath.EvalSymlinks(path)
-			if err != nil || slices.ContainsFunc(all, func(h hidden) bool { return within(real, h.path) }) {
+			if err != nil {
 				continue
 			}
 			if info, err := os.Stat(real); err == nil && info.IsDir() {
-				all = append(all, hidden{real, 0})
+				hide(real)
 			}
 		}
 	}
 	return all
 }
 
-// hideFiles takes the files with secrets away.
+// hideFiles removes the files with secrets from the new root.
 func hideFiles(layers []*layer) error {
 	for _, pattern := range secretFiles {
 		found, _ := filepath.Glob(newRoot + pattern)
 		for _, target := range found {
 			info, err := os.Lstat(target)
-			if err != nil || !info.Mode().IsRegular() {
-				continue // what a link leads to is hidden by itself, or not at all
-			}
-			if layerOf(layers, target[len(newRoot):]).storage != "" {
-				err = os.Remove(target)
-			} else {
-				err = cover(target, info)
-			}
 			if err != nil {
+				continue
+			}
+			if err := hideFile(layers, target, info); err != nil {
 				return err
 			}
 		}
 	}
+	for _, folder := range unreadableIn {
+		err := filepath.WalkDir(newRoot+folder, func(target string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() || slices.Contains(readByRoot, target[len(newRoot):]) {
+				return nil //nolint:nilerr // what can't be looked at can't be read either
+			}
+			info, err := e.Info()
+			if err != nil || info.Mode().Perm()&0o004 != 0 {
+				return nil //nolint:nilerr // it has just gone
+			}
+			return hideFile(layers, target, info)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// hideFile removes a file from the new root or, where it can't be removed, covers it. A symbolic link stays: what it
+// leads to is hidden itself, or not at all.
+func hideFile(layers []*layer, target string, info fs.FileInfo) error {
+	switch {
+	case !info.Mode().IsRegular():
+		return nil
+	case layerOf(layers, target[len(newRoot):]).storage != "":
+		return os.Remove(target)
+	}
+	return cover(target, info)
 }
 
 // coverPersonal hides the secrets of people in folders that a lab file names, unless it names the secrets themselves.
@@ -144,8 +250,8 @@ func coverPersonal(all []named) error {
 	return nil
 }
 
-// cover lays something empty over a file or folder.
-func cover(target string, info os.FileInfo) error {
+// cover mounts something empty over a file or folder.
+func cover(target string, info fs.FileInfo) error {
 	if info.IsDir() {
 		return mountTemporary(target, coverSize, uint32(info.Mode().Perm()), unix.MS_RDONLY)
 	}
