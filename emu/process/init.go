@@ -36,6 +36,8 @@ type (
 		Hosts      string       // text of /etc/hosts
 		ResolvConf string       // text of /etc/resolv.conf
 		Boundary   emu.Boundary // with all limits set, and all that the instance sees of the host among the mounts
+		// Restricted is what of the host only some of its users may look into.
+		Restricted restricted
 		// ReadOnlyRoot leaves out the overlays, as where the kernel has none.
 		ReadOnlyRoot bool
 	}

@@ -153,6 +153,7 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 		ResolvConf: resolvConf(in.spec.Resolver),
 		Boundary:   in.boundary(),
 
+		Restricted:   restrictedParts(),
 		ReadOnlyRoot: withoutOverlays,
 	}
 	init, err := startInit(in.ctx, in.ns, in.opts.Lab, setup)

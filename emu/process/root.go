@@ -40,7 +40,7 @@ func makeRoot(s setupRequest) error {
 			n.tree.close()
 		}
 	}()
-	layers, err := hostLayers(hiddenFolders(), []string{hostsPath, resolvConfPath, hostnamePath})
+	layers, err := hostLayers(hiddenFolders(s.Restricted.Folders), []string{hostsPath, resolvConfPath, hostnamePath})
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func makeRoot(s setupRequest) error {
 		func() error { return mountPrivate(s.Boundary.Limits.Temporary) },
 		func() error { return placeFiles(layers, s) },
 		func() error { return mountSystem(s.Boundary) },
-		func() error { return hideFiles(layers) },
+		func() error { return hideFiles(layers, s.Restricted.Files) },
 		func() error { return attachNamed(named, s.Boundary.Privileged) },
 		func() error { return coverPersonal(named) },
 		enterRoot,

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +36,58 @@ var (
 	// readByRoot are files without secrets that programs of root need. The passwords of the others are taken out.
 	readByRoot = []string{"/etc/sudoers", "/etc/shadow", "/etc/gshadow"}
 )
+
+// restricted are the parts of the host that not all of its users may look into.
+type restricted struct{ Folders, Files []string }
+
+// restrictedParts finds what the host keeps from some of its users. To look at thousands of files takes a while, so that
+// instances that start within one second of each other share the answer.
+var restrictedParts = func() func() restricted {
+	const fresh = time.Second
+	var (
+		mu    sync.Mutex
+		last  restricted
+		found time.Time
+	)
+	return func() restricted {
+		mu.Lock()
+		defer mu.Unlock()
+		if found.IsZero() || time.Since(found) > fresh {
+			last, found = restricted{closedFolders(), unreadableFiles()}, time.Now()
+		}
+		return last
+	}
+}()
+
+func closedFolders() (all []string) {
+	for _, parent := range closedIn {
+		entries, _ := os.ReadDir(parent) // one that isn't there has none
+		for _, e := range entries {
+			if !e.IsDir() {
+				continue
+			}
+			if info, err := e.Info(); err == nil && info.Mode().Perm()&0o007 == 0 {
+				all = append(all, filepath.Join(parent, e.Name()))
+			}
+		}
+	}
+	return all
+}
+
+func unreadableFiles() (all []string) {
+	for _, folder := range unreadableIn {
+		_ = filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() || slices.Contains(readByRoot, path) {
+				return nil //nolint:nilerr // what can't be looked at is skipped
+			}
+			if info, err := e.Info(); err == nil && info.Mode().Perm()&0o004 == 0 {
+				all = append(all, path)
+			}
+			return nil
+		})
+	}
+	return all
+}
 
 // secretFolders hold keys, passwords, and the files of other machines and of databases. Those that the host has are
 // empty in an instance.
@@ -145,7 +199,8 @@ var personalSecrets = []string{
 }
 
 // hiddenFolders lists the folders of the host that are empty in an instance, by their paths without symbolic links.
-func hiddenFolders() []hidden {
+// Closed are those that [restrictedParts] found.
+func hiddenFolders(closed []string) []hidden {
 	all := slices.Clone(ownFolders)
 	for _, h := range ownFolders {
 		if real, err := filepath.EvalSymlinks(h.path); err == nil && real != h.path {
@@ -157,13 +212,8 @@ func hiddenFolders() []hidden {
 			all = append(all, hidden{path, 0})
 		}
 	}
-	for _, parent := range closedIn {
-		entries, _ := os.ReadDir(parent) // one that isn't there has none
-		for _, e := range entries {
-			if info, err := e.Info(); err == nil && info.IsDir() && info.Mode().Perm()&0o007 == 0 {
-				hide(filepath.Join(parent, e.Name()))
-			}
-		}
+	for _, path := range closed {
+		hide(path)
 	}
 	for _, pattern := range secretFolders {
 		found, _ := filepath.Glob(pattern) // the patterns are well-formed
@@ -180,8 +230,8 @@ func hiddenFolders() []hidden {
 	return all
 }
 
-// hideFiles removes the files with secrets from the new root.
-func hideFiles(layers []*layer) error {
+// hideFiles removes the files with secrets from the new root, those that [restrictedParts] found among them.
+func hideFiles(layers []*layer, unreadable []string) error {
 	for _, pattern := range secretFiles {
 		found, _ := filepath.Glob(newRoot + pattern)
 		for _, target := range found {
@@ -194,18 +244,12 @@ func hideFiles(layers []*layer) error {
 			}
 		}
 	}
-	for _, folder := range unreadableIn {
-		err := filepath.WalkDir(newRoot+folder, func(target string, e fs.DirEntry, err error) error {
-			if err != nil || !e.Type().IsRegular() || slices.Contains(readByRoot, target[len(newRoot):]) {
-				return nil //nolint:nilerr // what can't be looked at can't be read either
-			}
-			info, err := e.Info()
-			if err != nil || info.Mode().Perm()&0o004 != 0 {
-				return nil //nolint:nilerr // it has just gone
-			}
-			return hideFile(layers, target, info)
-		})
+	for _, path := range unreadable {
+		info, err := os.Lstat(newRoot + path)
 		if err != nil {
+			continue // it is in a hidden folder, or has gone
+		}
+		if err := hideFile(layers, newRoot+path, info); err != nil {
 			return err
 		}
 	}
