@@ -13,11 +13,12 @@ const insideHelp = `The command sees this machine's files. What it writes stays 
 removed when the instance ends or restarts:
 
   /tmp, /run, /dev/shm  empty at first, shared by all programs inside, limited in size
-  /root, /home          empty but for the lab file's folder and its mounts
+  /root, /home, /mnt    empty but for the lab file's folder and its mounts
   /proc, /sys, /dev     own processes and links; no disks, only network sysctls
   the lab's folder      at its own path, read-only; "mounts" in the lab file changes that
 
-Keys and passwords of this machine are nowhere to be found.
+Keys, passwords and databases of this machine, and files in /etc that not every user may
+read, are nowhere to be found.
 
 Commands run as root and administer the instance's network: iptables, ip, tcpdump and
 binding any port work; mounting, new namespaces and set-uid programs don't. "limits" in

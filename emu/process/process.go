@@ -41,7 +41,6 @@ type Error = emu.InstanceError
 type Instance struct {
 	ns   *kernel.Namespace
 	name string
-	host string // its host name, which names it to what runs inside
 	opts Options
 	// grace is the constant of this name; a test that wants the answer to the question to end gives more.
 	grace time.Duration
@@ -69,7 +68,7 @@ type Options struct {
 
 // New makes an instance that runs nothing yet, and has no process.
 func New(ns *kernel.Namespace, spec *emu.Namespace, opts Options) *Instance {
-	in := &Instance{ns: ns, name: spec.Name, host: spec.HostName(), spec: spec, opts: opts, grace: grace}
+	in := &Instance{ns: ns, name: spec.Name, spec: spec, opts: opts, grace: grace}
 	in.ctx, in.cancel = context.WithCancel(context.Background())
 	return in
 }
@@ -82,13 +81,17 @@ func (in *Instance) SetSpec(spec *emu.Namespace) {
 	in.spec = spec
 }
 
-// environment is that of everything that runs in the instance; in a list of equal names the last one counts.
+// environment returns the environment of what starts now in the instance. Where a name is in it twice, the last value
+// counts.
 func (in *Instance) environment(more ...string) []string {
+	in.mu.Lock()
+	host := in.spec.HostName()
+	in.mu.Unlock()
 	env := []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root",
 		"LANG=C.UTF-8",
-		"INSTANCE=" + in.host,
+		"INSTANCE=" + host,
 	}
 	return slices.Concat(env, in.opts.Env, more)
 }

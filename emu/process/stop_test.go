@@ -39,14 +39,17 @@ func TestStopEndsOneProgram(t *testing.T) {
 		t.Error("a program that was stopped has a log")
 	}
 
-	// What it is told when it starts is what is so then.
+	// A program that starts has the environment that the namespace has by then.
 	later := a
 	later.Env = []string{"PEERS=y"}
-	in.SetSpec(&emu.Namespace{Name: "instance", Services: []emu.Service{later, b}})
+	in.SetSpec(&emu.Namespace{Name: "instance", Hostname: "renamed", Services: []emu.Service{later, b}})
 	if err := in.Run(a); err != nil {
 		t.Fatal(err)
 	}
 	says("a", "y")
+	if got := shell(t, in, "echo $INSTANCE"); got != "renamed\n" {
+		t.Errorf("INSTANCE=%q", got)
+	}
 	if !slices.Equal(a.Env, []string{"PEERS=x"}) {
 		t.Errorf("the service's environment is %q", a.Env)
 	}

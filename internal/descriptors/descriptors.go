@@ -89,7 +89,7 @@ func readMessage(conn *net.UnixConn, buf []byte, files *[]*os.File) error {
 			err = errors.Join(err, rightsErr)
 		}
 		switch {
-		case err == nil && flags&unix.MSG_CTRUNC != 0:
+		case err == nil && (flags&unix.MSG_CTRUNC != 0 || len(*files) > maxFiles):
 			return errors.New("more files came with a message than can be taken")
 		case errors.Is(err, io.EOF) || err == nil && k == 0:
 			if n > 0 {

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestSendFiles(t *testing.T) {
@@ -75,4 +78,38 @@ func TestSendFiles(t *testing.T) {
 		t.Errorf("a copy of the pipe is still open: %v", err)
 	}
 	r.Close()
+}
+
+// A message has a bounded number of files, however many parts it comes in.
+func TestTooManyFiles(t *testing.T) {
+	a, theirs, err := Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	b, err := Conn(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	rights := unix.UnixRights(slices.Repeat([]int{int(w.Fd())}, maxFiles)...)
+	for _, part := range []string{"\x00\x00\x00\x08", "1234", "5678"} {
+		if _, _, err := a.WriteMsgUnix([]byte(part), rights, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var text string
+	if files, err := Receive(b, &text); err == nil || !strings.Contains(err.Error(), "more files") || files != nil {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+	b.Close() // and with it what was not received
+	w.Close()
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("a copy of the pipe is still open: %v", err)
+	}
 }
