@@ -58,8 +58,6 @@ const (
 	// the platform, and the broadcast address ("Virtual Network FAQ").
 	reservedAtStart = 4
 	reservedAtEnd   = 1
-	// smallestSubnet is the length of the smallest subnet's prefix ("Virtual Network FAQ").
-	smallestSubnet = 29
 	// platformAddresses are the first addresses of a location's public block, kept for the platform's own services.
 	platformAddresses = 16
 	// outboundAddresses is how many addresses the web sites of a location share for their outbound connections.

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+
+	"vnetlab/lab/limits"
 )
 
 // assign finds an address for a new instance of the deployment: the one asked for, or the lowest free one.
@@ -197,9 +199,6 @@ func lowestFree(first int, taken iter.Seq[int]) int {
 
 const windowSize = 4096
 
-// maxPublicIPs is how many instances of a subscription have public addresses of their own ("Instance-Level Public IP").
-const maxPublicIPs = 5
-
 // checkPublicIPs refuses more public addresses of instances' own than the subscription or the deployment's network can have.
 func (l *Lab) checkPublicIPs(d *Deployment, more int) *Error {
 	if n, ok := l.virtualNetwork(d.VirtualNetwork); ok && n.AffinityGroup != "" {
@@ -211,8 +210,8 @@ func (l *Lab) checkPublicIPs(d *Deployment, more int) *Error {
 			have++
 		}
 	}
-	if have+more > maxPublicIPs {
-		return badRequest("The subscription would have %d instance-level public IPs; the most is %d.", have+more, maxPublicIPs)
+	if have+more > limits.PublicIPs {
+		return badRequest("The subscription would have %d instance-level public IPs; the maximum is %d.", have+more, limits.PublicIPs)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func BenchmarkApply(b *testing.B) {
 		name      string
 		operation lab.Operation
 	}{
-		{"endpoint", lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.VMEndpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}},
+		{"endpoint", lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}},
 		{"firewall", lab.AddFirewallRuleOp{Instance: "vm", Rule: labtest.Rule(b, "allow tcp 4000", 1)}},
 		{"last firewall", lab.AddFirewallRuleOp{Instance: "Green_IN_1", Rule: labtest.Rule(b, "allow tcp 4000", 1)}},
 		{"vm", lab.AddRoleOp{Service: "machines", VirtualMachine: lab.VirtualMachine{Name: "added", Subnet: "a", Services: labtest.Listen(80)}}},

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"vnetlab/emu"
@@ -41,6 +42,15 @@ func checkBoundary(b emu.Boundary) *Error {
 	return nil
 }
 
+// SetDefaultBoundaryOp is [Lab.SetDefaultBoundary] as an operation.
+type SetDefaultBoundaryOp struct{ Boundary emu.Boundary } // of members that come
+
+func (o SetDefaultBoundaryOp) Do(l *Lab) error { return l.SetDefaultBoundary(o.Boundary) }
+
+func (o SetDefaultBoundaryOp) String() string {
+	return "set what members may use of the machine: " + orDefault(o.Boundary.String(), "the defaults")
+}
+
 // SetDefaultBoundary sets what each member of the lab may use of the machine where it doesn't say otherwise. It is for
 // members that come; those that are there keep theirs, until [Lab.SetBoundary].
 func (l *Lab) SetDefaultBoundary(b emu.Boundary) error {
@@ -49,6 +59,18 @@ func (l *Lab) SetDefaultBoundary(b emu.Boundary) error {
 	}
 	l.Boundary = b
 	return nil
+}
+
+// SetBoundaryOp is not the platform's: it sets what a member may use of the machine that carries the lab.
+type SetBoundaryOp struct {
+	Member   string
+	Boundary emu.Boundary
+}
+
+func (o SetBoundaryOp) Do(l *Lab) error { return l.SetBoundary(o.Member, o.Boundary) }
+
+func (o SetBoundaryOp) String() string {
+	return fmt.Sprintf("set what %s may use of the machine: %s", o.Member, orDefault(o.Boundary.String(), "the defaults"))
 }
 
 // SetBoundary sets what a member of the lab may use of the machine.
@@ -108,4 +130,11 @@ func (m Member) Boundary() emu.Boundary {
 		return m.LocalHost.Boundary
 	}
 	return m.WebSite.Boundary
+}
+
+func init() {
+	register(
+		SetBoundaryOp{},
+		SetDefaultBoundaryOp{},
+	)
 }

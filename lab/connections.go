@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"vnetlab/lab/limits"
 )
 
 // resolve finds what the connections of a new gateway lead to.
@@ -34,8 +36,8 @@ func (l *Lab) resolve(n *VirtualNetwork, g VPNGateway) ([]GatewayConnection, *Er
 		}
 		all = append(all, c)
 	}
-	if up > maxConnections {
-		return nil, badRequest("The gateway of %s has %d connections; the most is %d.", n.Name, up, maxConnections)
+	if up > limits.Connections {
+		return nil, badRequest("The gateway of %s has %d connections; the maximum is %d.", n.Name, up, limits.Connections)
 	}
 	return all, nil
 }

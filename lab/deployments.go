@@ -4,15 +4,68 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
-	"strings"
-
-	"vnetlab/emu"
-	"vnetlab/lab/spelling"
 )
 
-// firstDynamicPort is where the platform starts to look for ports of its own choice inside role instances.
-const firstDynamicPort = 20000
+// PackageDeployment is the body of Create Deployment: what the service definition and configuration say, and what the
+// package would have contained.
+type PackageDeployment struct {
+	Name                 string // empty: of the service in production, "staging" in staging
+	Slot                 Slot   // empty: production
+	VirtualNetwork       string // of the configuration's VirtualNetworkSite
+	DNSServers           []netip.Addr
+	ReservedIP           string
+	InternalLoadBalancer *InternalLoadBalancer
+	Roles                []Role
+	Origin               Origin
+}
+
+// DeploymentKind tells virtual machines from roles: a service holds one or the other.
+type DeploymentKind string
+
+const (
+	IaaS DeploymentKind = "virtual machines"
+	PaaS DeploymentKind = "roles"
+)
+
+// Deployment is what runs in a slot of a cloud service, behind one VIP.
+type Deployment struct {
+	Service   string
+	Name      string
+	PrivateID string // 32 hexadecimal digits
+	Kind      DeploymentKind
+	// VirtualNetwork is what it joined when it was created; empty: the deployment is its own boundary.
+	VirtualNetwork string
+	// VIP is zero while no instance is allocated.
+	VIP        netip.Addr
+	ReservedIP string // whose address the VIP is
+	// Block is where the addresses of instances outside a virtual network come from.
+	Block                netip.Prefix
+	DNSServers           []netip.Addr // override the virtual network's
+	InternalLoadBalancer *InternalLoadBalancer
+	Roles                []Role // as deployed; the instances follow their count
+	Instances            []*Instance
+	Origin               Origin
+}
+
+// InternalLoadBalancer is a private VIP in a subnet of the deployment's virtual network.
+type InternalLoadBalancer struct {
+	Name    string
+	Subnet  string
+	Address netip.Addr
+	Origin  Origin
+}
+
+// CreateDeploymentOp is [Lab.CreateDeployment] as an operation.
+type CreateDeploymentOp struct {
+	Service    string
+	Deployment PackageDeployment
+}
+
+func (o CreateDeploymentOp) Do(l *Lab) error { return l.CreateDeployment(o.Service, o.Deployment) }
+
+func (o CreateDeploymentOp) String() string {
+	return fmt.Sprintf("deploy to %s of %s", orDefault(o.Deployment.Slot, Production), o.Service)
+}
 
 // CreateDeployment puts a package of web and worker roles into a slot of a cloud service.
 func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
@@ -86,174 +139,6 @@ func (l *Lab) deploy(s *CloudService, slot Slot, d *Deployment) {
 	l.replaceService(s, &changed)
 }
 
-// publicPorts are the public ports of a deployment that is being made, with who has each.
-type publicPorts map[publicPort]bool
-
-type publicPort struct {
-	internal bool // on the internal load balancer
-	protocol emu.Protocol
-	port     uint16
-}
-
-// take refuses a port that another endpoint of the deployment has.
-func (p publicPorts) take(port publicPort) *Error {
-	if p[port] {
-		return portInUse(port.port)
-	}
-	p[port] = true
-	return nil
-}
-
-// addRole checks a role and adds its instances to a deployment that isn't in its slot yet.
-func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error) {
-	refuse := func(o Origin, err *Error) { errs = append(errs, err.At(o)) }
-	if err := checkName("role", role.Name, roleNames); err != nil {
-		refuse(role.Origin, err)
-		return errs
-	}
-	if role.InstanceCount < 1 {
-		refuse(role.Origin, tooFewInstances(role.Name, role.InstanceCount))
-	}
-	role.InputEndpoints = slices.Clone(role.InputEndpoints)
-	for n, e := range role.InputEndpoints {
-		if err := ports.take(publicPort{e.InternalLoadBalancer != "", e.Protocol, e.Port}); err != nil {
-			refuse(e.Origin, err)
-		}
-		acl, aclErrs := checkACL(e.ACL)
-		e.ACL, e.Probe = acl, e.Probe.complete()
-		role.InputEndpoints[n] = e
-		errs = append(errs, aclErrs...)
-		if err := checkBalancing(d, e.Probe, e.IdleTimeoutInMinutes, e.InternalLoadBalancer); err != nil {
-			refuse(e.Origin, err)
-		}
-	}
-	role.InstanceInputEndpoints = slices.Clone(role.InstanceInputEndpoints)
-	for n, e := range role.InstanceInputEndpoints {
-		acl, aclErrs := checkACL(e.ACL)
-		role.InstanceInputEndpoints[n].ACL = acl
-		errs = append(errs, aclErrs...)
-		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < role.InstanceCount {
-			refuse(e.Origin, badRequest("The endpoint %s has %s for %s of %s.", e.Name, spelling.Count(span, "public port"), spelling.Count(role.InstanceCount, "instance"), role.Name))
-			continue
-		}
-		for p := int(e.Public.First); p <= int(e.Public.Last); p++ {
-			if err := ports.take(publicPort{false, e.Protocol, uint16(p)}); err != nil {
-				refuse(e.Origin, err)
-				break
-			}
-		}
-	}
-	role.InternalEndpoints = withPorts(role)
-	if role.PublicIPName != "" {
-		if err := l.checkPublicIPs(d, role.InstanceCount); err != nil {
-			refuse(role.Origin, err)
-		}
-		if err := checkLabel(d, role); err != nil {
-			refuse(role.Origin, err)
-		}
-	}
-	errs = append(errs, checkServices(role.Services)...)
-	if err := checkBoundary(role.Boundary); err != nil {
-		refuse(role.Origin, err)
-	}
-	role.Boundary = role.Boundary.Over(l.Boundary)
-	d.Roles = append(d.Roles, role)
-	for range role.InstanceCount {
-		if err := l.addInstance(d, role); err != nil {
-			if err.Hint == "" {
-				err = err.WithHint("The role %s asks for %s.", role.Name, spelling.Count(role.InstanceCount, "instance"))
-			}
-			refuse(role.Origin, err)
-			return errs
-		}
-	}
-	return errs
-}
-
-// checkLabel holds that a role's label makes DNS names, and others than those of the roles before it.
-func checkLabel(d *Deployment, role Role) *Error {
-	if role.PublicIPLabel == "" {
-		return nil
-	}
-	if err := checkName("domain name label", role.PublicIPLabel, labelNames); err != nil {
-		return err
-	}
-	for _, other := range d.Roles {
-		if strings.EqualFold(other.PublicIPLabel, role.PublicIPLabel) {
-			return badRequest("The roles %s and %s have the same domain name label %s.", other.Name, role.Name, role.PublicIPLabel)
-		}
-	}
-	return nil
-}
-
-func tooFewInstances(role string, n int) *Error {
-	return badRequest("The role %s can't have %d instances: a role has at least one.", role, n)
-}
-
-// withPorts picks a port for each internal endpoint without one.
-func withPorts(role Role) []InternalEndpoint {
-	used := map[uint16]bool{}
-	for _, e := range role.InternalEndpoints {
-		used[e.Ports.First] = true
-	}
-	all := slices.Clone(role.InternalEndpoints)
-	next := uint16(firstDynamicPort)
-	for n := range all {
-		if all[n].Ports.First != 0 || all[n].Protocol == "" {
-			continue
-		}
-		for used[next] {
-			next++
-		}
-		used[next] = true
-		all[n].Ports = emu.PortRange{First: next, Last: next}
-	}
-	return all
-}
-
-// addInstance adds the next instance of a role, without its id.
-func (l *Lab) addInstance(d *Deployment, role Role) *Error {
-	n := 0
-	for _, i := range d.Instances {
-		if i.Role == role.Name {
-			n++
-		}
-	}
-	dip, err := l.assign(d, role.Subnet, netip.Addr{})
-	if err != nil {
-		return err
-	}
-	instance := &Instance{
-		Name: fmt.Sprintf("%s_IN_%d", role.Name, n), Service: d.Service, Role: role.Name, OS: Windows, Subnet: role.Subnet, DIP: dip, State: Running,
-		Firewall: role.Firewall, FirewallOff: role.FirewallOff, FirewallOrigin: orDefault(role.FirewallOrigin, role.Origin),
-		Services: role.Services, Boundary: role.Boundary, PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n),
-		InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
-	}
-	for _, e := range role.InputEndpoints {
-		instance.Endpoints = append(instance.Endpoints, Endpoint{
-			Name: e.Name, Protocol: e.Protocol, PublicPort: e.Port, LocalPort: orDefault(e.LocalPort, e.Port), LoadBalancedSet: e.Name,
-			Distribution: orDefault(e.Distribution, DistributeNone), ACL: e.ACL, Probe: e.Probe, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes,
-			InternalLoadBalancer: e.InternalLoadBalancer, Origin: e.Origin,
-		})
-	}
-	for _, e := range role.InstanceInputEndpoints {
-		instance.Endpoints = append(instance.Endpoints, Endpoint{
-			Name: e.Name, Protocol: e.Protocol, PublicPort: e.Public.First + uint16(n), LocalPort: e.LocalPort,
-			Distribution: DistributeNone, ACL: e.ACL, Origin: e.Origin,
-		})
-	}
-	d.Instances = append(d.Instances, instance)
-	return nil
-}
-
-// numbered is the label of an instance: that of its role with its number.
-func numbered(label string, n int) string {
-	if label == "" {
-		return ""
-	}
-	return fmt.Sprintf("%s.%d", label, n)
-}
-
 // deployment finds the deployment in a slot, or refuses.
 func (l *Lab) deployment(service string, slot Slot) (*CloudService, *Deployment, *Error) {
 	s, err := l.existing(service)
@@ -267,6 +152,18 @@ func (l *Lab) deployment(service string, slot Slot) (*CloudService, *Deployment,
 	return s, d, nil
 }
 
+// DeleteDeploymentOp is [Lab.DeleteDeployment] as an operation.
+type DeleteDeploymentOp struct {
+	Service string
+	Slot    Slot
+}
+
+func (o DeleteDeploymentOp) Do(l *Lab) error { return l.DeleteDeployment(o.Service, o.Slot) }
+
+func (o DeleteDeploymentOp) String() string {
+	return fmt.Sprintf("delete the %s deployment of %s", orDefault(o.Slot, Production), o.Service)
+}
+
 // DeleteDeployment empties a slot and releases its VIP.
 func (l *Lab) DeleteDeployment(service string, slot Slot) error {
 	_, d, err := l.deployment(service, slot)
@@ -276,6 +173,13 @@ func (l *Lab) DeleteDeployment(service string, slot Slot) error {
 	l.replaceDeployment(d, nil)
 	return nil
 }
+
+// SwapDeploymentOp is [Lab.SwapDeployment] as an operation.
+type SwapDeploymentOp struct{ Service string }
+
+func (o SwapDeploymentOp) Do(l *Lab) error { return l.SwapDeployment(o.Service) }
+
+func (o SwapDeploymentOp) String() string { return "swap production and staging of " + o.Service }
 
 // SwapDeployment exchanges the VIPs of production and staging. Without a production deployment, staging becomes production
 // (MSDN "Swap Deployment").
@@ -308,53 +212,10 @@ func endpointCount(d *Deployment) (n int) {
 	return n
 }
 
-// ScaleRole changes how many instances a role has: Change Deployment Configuration. The last ones go, new ones come after the last.
-func (l *Lab) ScaleRole(service string, slot Slot, role string, wanted int) error {
-	_, d, err := l.deployment(service, slot)
-	if err != nil {
-		return err
-	}
-	if d.Kind != PaaS {
-		return badRequest("The deployment of %s holds virtual machines; only roles are scaled.", service)
-	}
-	n := slices.IndexFunc(d.Roles, func(r Role) bool { return r.Name == role })
-	if n < 0 {
-		var all []string
-		for _, r := range d.Roles {
-			all = append(all, r.Name)
-		}
-		return didYouMean(notFound("The deployment of %s has no role %s.", service, role), role, all)
-	}
-	if wanted < 1 {
-		return tooFewInstances(role, wanted).WithHint("Without any, it is a deployment less: lab deployment delete %s", service)
-	}
-	for _, e := range d.Roles[n].InstanceInputEndpoints {
-		if span := int(e.Public.Last) - int(e.Public.First) + 1; span < wanted {
-			return badRequest("The endpoint %s has %s for %s of %s.", e.Name, spelling.Count(span, "public port"), spelling.Count(wanted, "instance"), role)
-		}
-	}
-	if more := wanted - d.Roles[n].InstanceCount; d.Roles[n].PublicIPName != "" && more > 0 {
-		if err := l.checkPublicIPs(d, more); err != nil {
-			return err
-		}
-	}
-	now := d.copy()
-	now.Roles[n].InstanceCount = wanted
-	have := 0
-	now.Instances = slices.DeleteFunc(now.Instances, func(i *Instance) bool {
-		if i.Role == role {
-			have++
-		}
-		return i.Role == role && have > wanted
-	})
-	for ; have < wanted; have++ {
-		if err := l.addInstance(now, now.Roles[n]); err != nil {
-			return err
-		}
-		last := now.Instances[len(now.Instances)-1]
-		l.giveIDs(now, orDefault(slot, Production))
-		l.allocatePublicIPs(now, last)
-	}
-	l.replaceDeployment(d, now)
-	return nil
+func init() {
+	register(
+		CreateDeploymentOp{},
+		DeleteDeploymentOp{},
+		SwapDeploymentOp{},
+	)
 }

@@ -136,7 +136,7 @@ func TestResourceNames(t *testing.T) {
 			"":   "The name of the " + kind + " is empty.",
 			" x": "The name ' x' is not valid for a", "x ": "The name 'x ' is not valid for a", "a/b": "The name 'a/b' is not valid for a", `a\b`: `The name 'a\b' is not valid for a`,
 			"<x>": "The name '<x>' is not valid for a", "a\nb": "is not valid for a", "a\x00b": "is not valid for a", "\xff": "is not valid for a", "a\u202eb": "is not valid for a",
-			long: "of the " + kind + " is 257 characters long; the most is 256.",
+			long: "of the " + kind + " is 257 characters long; the maximum is 256.",
 		} {
 			if err := create(&l, name); err == nil || !strings.HasPrefix(err.Error(), "BadRequest: ") || !strings.Contains(err.Error(), text) {
 				t.Errorf("%s %q: %v", kind, name, err)

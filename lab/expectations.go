@@ -7,6 +7,26 @@ import (
 	"vnetlab/emu"
 )
 
+// Expectation is one question and the answer that is expected.
+type Expectation struct {
+	Name       string // in results; may be empty
+	From       string
+	To         Target
+	Verdict    emu.Verdict
+	SeenAs     string   // an instance, internet host, web site or DNS name; empty: not asked
+	AnsweredBy []string // each must answer at least once; empty: not asked
+	HTTP       *HTTPExpectation
+	Real       *bool // checked only when the lab runs its real programs (true), or only when it doesn't (false); nil: always
+	Origin     Origin
+}
+
+// HTTPExpectation is what a GET of a path must give.
+type HTTPExpectation struct {
+	Path     string
+	Status   int
+	Contains string
+}
+
 // Expect adds an expectation. Every name in it must be known: a misspelt name never passes for an unreachable one.
 func (l *Lab) Expect(e Expectation) error {
 	var errs []error

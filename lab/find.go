@@ -156,3 +156,18 @@ func (l *Lab) Deployment(i *Instance) *Deployment {
 	}
 	return nil
 }
+
+func find[T any](all []*T, match func(*T) bool) (*T, bool) {
+	if i := slices.IndexFunc(all, match); i >= 0 {
+		return all[i], true
+	}
+	return nil, false
+}
+
+func names[T any](all []*T, name func(*T) string) []string {
+	out := make([]string, len(all))
+	for i, v := range all {
+		out[i] = name(v)
+	}
+	return out
+}

@@ -10,6 +10,12 @@ import (
 	"vnetlab/lab/guestfirewall"
 )
 
+// GuestFirewallRule is a rule with its place.
+type GuestFirewallRule struct {
+	guestfirewall.Rule
+	Origin Origin
+}
+
 // FirewallRules are all rules of an instance's guest firewall: what the platform opens, then what was added, then what its internal
 // endpoints need. It is empty when the firewall is off.
 func (l *Lab) FirewallRules(i *Instance) []GuestFirewallRule { return l.Deployment(i).FirewallRules(i) }
@@ -99,6 +105,18 @@ func defaultRule(name, protocol string, port uint16) GuestFirewallRule {
 	}}
 }
 
+// AddFirewallRuleOp is [Lab.AddFirewallRule] as an operation.
+type AddFirewallRuleOp struct {
+	Instance string
+	Rule     GuestFirewallRule
+}
+
+func (o AddFirewallRuleOp) Do(l *Lab) error { return l.AddFirewallRule(o.Instance, o.Rule) }
+
+func (o AddFirewallRuleOp) String() string {
+	return fmt.Sprintf("add firewall rule to %s: %s", o.Instance, o.Rule.Text)
+}
+
 // AddFirewallRule adds a rule to the guest firewall of an instance. Like the guest's own tool it takes two rules of the same name.
 func (l *Lab) AddFirewallRule(instance string, r GuestFirewallRule) error {
 	d, i, err := l.instance(instance)
@@ -114,6 +132,15 @@ func (l *Lab) AddFirewallRule(instance string, r GuestFirewallRule) error {
 	now.Firewall = append(slices.Clip(i.Firewall), r)
 	l.replaceInstance(d, i, now)
 	return nil
+}
+
+// DeleteFirewallRuleOp is [Lab.DeleteFirewallRule] as an operation.
+type DeleteFirewallRuleOp struct{ Instance, Name string }
+
+func (o DeleteFirewallRuleOp) Do(l *Lab) error { return l.DeleteFirewallRule(o.Instance, o.Name) }
+
+func (o DeleteFirewallRuleOp) String() string {
+	return fmt.Sprintf("delete firewall rule of %s: %s", o.Instance, o.Name)
 }
 
 // DeleteFirewallRule removes every added rule of that name, or written like that, from the guest firewall of an instance.
@@ -140,4 +167,63 @@ func (l *Lab) DeleteFirewallRule(instance, name string) error {
 	now.Firewall = kept
 	l.replaceInstance(d, i, now)
 	return nil
+}
+
+// SetFirewallOp is [Lab.SetFirewall] as an operation.
+type SetFirewallOp struct {
+	Instance string
+	Off      bool
+	Rules    []GuestFirewallRule
+}
+
+func (o SetFirewallOp) Do(l *Lab) error { return l.SetFirewall(o.Instance, o.Off, o.Rules) }
+
+func (o SetFirewallOp) String() string { return "replace the guest firewall's rules of " + o.Instance }
+
+// SetFirewall replaces the added rules of an instance's guest firewall, or turns it off.
+func (l *Lab) SetFirewall(instance string, off bool, rules []GuestFirewallRule) error {
+	d, i, err := l.instance(instance)
+	if err != nil {
+		return err
+	}
+	now := i.copy()
+	now.FirewallOff, now.Firewall = off, rules
+	l.replaceInstance(d, i, now)
+	return nil
+}
+
+// SwitchFirewallOp turns a guest firewall off or on; its rules stay.
+type SwitchFirewallOp struct {
+	Instance string
+	Off      bool
+}
+
+func (o SwitchFirewallOp) Do(l *Lab) error { return l.SwitchFirewall(o.Instance, o.Off) }
+
+func (o SwitchFirewallOp) String() string {
+	if o.Off {
+		return "turn the guest firewall of " + o.Instance + " off"
+	}
+	return "turn the guest firewall of " + o.Instance + " on"
+}
+
+// SwitchFirewall turns an instance's guest firewall off or on. Its rules stay, and count again when it is on.
+func (l *Lab) SwitchFirewall(instance string, off bool) error {
+	d, i, err := l.instance(instance)
+	if err != nil {
+		return err
+	}
+	now := i.copy()
+	now.FirewallOff = off
+	l.replaceInstance(d, i, now)
+	return nil
+}
+
+func init() {
+	register(
+		AddFirewallRuleOp{},
+		DeleteFirewallRuleOp{},
+		SetFirewallOp{},
+		SwitchFirewallOp{},
+	)
 }

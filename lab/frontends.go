@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,21 +12,15 @@ import (
 // Frontend is a port of a deployment's VIP, or of its internal load balancer, with the instances behind it.
 type Frontend struct {
 	Name       string // of the endpoint, or of the load-balanced set
-	Owner      string // what it leads to: the name of a role, of a load-balanced set, or of a virtual machine
+	Owner      string // what is behind it: the name of a role, of a load-balanced set, or of a virtual machine
 	Address    netip.Addr
-	Internal   bool // on the internal load balancer
 	Protocol   emu.Protocol
 	PublicPort uint16
 	// Set reports that it belongs to a load-balanced set or to a role, and so outlives each of its members.
-	Set          bool
-	Distribution Distribution
-	ACL          []ACLRule // in the order of evaluation
-	Probe        *Probe
-	IdleTimeout  int // minutes; 0: not given
-	// DirectServerReturn leaves the destination address to the guest.
-	DirectServerReturn bool
-	Members            []Backend // running or not, healthy or not
-	Origin             Origin
+	Set bool
+	Balancing
+	Members []Backend // running or not, healthy or not
+	Origin  Origin
 }
 
 // Backend is an instance behind a public port.
@@ -43,19 +38,17 @@ func (d *Deployment) Frontends() []Frontend {
 	var all []Frontend
 	for _, i := range d.Instances {
 		for _, e := range i.Endpoints {
-			internal := e.InternalLoadBalancer != ""
 			at := slices.IndexFunc(all, func(f Frontend) bool {
-				return f.Protocol == e.Protocol && f.PublicPort == e.PublicPort && f.Internal == internal
+				return f.Protocol == e.Protocol && f.PublicPort == e.PublicPort && f.Internal() == e.Internal()
 			})
 			if at < 0 {
 				at = len(all)
 				f := Frontend{
-					Name: orDefault(e.LoadBalancedSet, e.Name), Owner: orDefault(i.Role, orDefault(e.LoadBalancedSet, i.Name)), Address: d.VIP, Internal: internal,
-					Protocol: e.Protocol, PublicPort: e.PublicPort, Set: e.LoadBalancedSet != "",
-					Distribution: e.Distribution, ACL: e.ACL, Probe: e.Probe, IdleTimeout: e.IdleTimeoutInMinutes,
-					DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,
+					Name: cmp.Or(e.LoadBalancedSet, e.Name), Owner: cmp.Or(i.Role, e.LoadBalancedSet, i.Name),
+					Address: d.VIP, Protocol: e.Protocol, PublicPort: e.PublicPort, Set: e.LoadBalancedSet != "",
+					Balancing: e.Balancing, Origin: e.Origin,
 				}
-				if internal {
+				if f.Internal() {
 					f.Address = d.InternalLoadBalancer.Address
 				}
 				all = append(all, f)
@@ -83,17 +76,6 @@ func (d *Deployment) Frontend(address netip.Addr, protocol emu.Protocol, port ui
 	return all[i], true
 }
 
-// Hash is what of a new connection decides which member gets it.
-func (d Distribution) Hash() emu.Distribution {
-	switch d {
-	case DistributeSourceIP:
-		return emu.AddressPair
-	case DistributeSourceIPProtocol:
-		return emu.AddressesAndProtocol
-	}
-	return emu.FiveTuple
-}
-
 // Serving lists the members that get new connections.
 func (f Frontend) Serving() []Backend {
 	var all []Backend
@@ -108,11 +90,11 @@ func (f Frontend) Serving() []Backend {
 // DirectReturnAddress is the VIP that an instance of the deployment has as an address of its own, because it is the first serving member of
 // an endpoint with direct server return.
 func (d *Deployment) DirectReturnAddress(i *Instance) (netip.Addr, bool) {
-	if !slices.ContainsFunc(i.Endpoints, func(e Endpoint) bool { return e.DirectServerReturn && e.InternalLoadBalancer == "" }) {
+	if !slices.ContainsFunc(i.Endpoints, func(e Endpoint) bool { return e.DirectServerReturn && !e.Internal() }) {
 		return netip.Addr{}, false
 	}
 	for _, f := range d.Frontends() {
-		if !f.DirectServerReturn || f.Internal {
+		if !f.DirectServerReturn || f.Internal() {
 			continue
 		}
 		if serving := f.Serving(); len(serving) > 0 && serving[0].Instance.ID == i.ID {
@@ -158,21 +140,3 @@ func (l *Lab) Healthy(probeID string) bool {
 	}
 	return false
 }
-
-// Permits tells whether the access control list lets a client in, and the rule that decides; nil when no rule matches: then
-// everybody is let in unless some rule permits ("About Network Access Control Lists").
-func (f Frontend) Permits(client netip.Addr) (bool, *ACLRule) {
-	for i := range f.ACL {
-		if f.ACL[i].RemoteSubnet.Contains(client) {
-			return f.ACL[i].Permit, &f.ACL[i]
-		}
-	}
-	return !f.hasPermit(), nil
-}
-
-func (f Frontend) hasPermit() bool {
-	return slices.ContainsFunc(f.ACL, func(r ACLRule) bool { return r.Permit })
-}
-
-// PermitsByDefault tells whether a client that no rule of the access control list matches is let in.
-func (f Frontend) PermitsByDefault() bool { return !f.hasPermit() }

@@ -122,7 +122,7 @@ func (l *Lab) NetworkRanges() (all []AddressRange) {
 // public address. No range is listed twice.
 func (d *Deployment) RemoteRanges() (all []AddressRange) {
 	for _, f := range d.Frontends() {
-		if !f.Internal {
+		if !f.Internal() {
 			all = append(all, f.remoteRanges()...)
 		}
 	}

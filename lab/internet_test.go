@@ -242,7 +242,7 @@ func TestExposureOfOneName(t *testing.T) {
 		vm := lab.VirtualMachine{
 			Name:         "web",
 			PublicIPName: publicIP,
-			Endpoints:    []lab.VMEndpoint{{Name: "a", PublicPort: 80, LocalPort: 80}},
+			Endpoints:    []lab.Endpoint{{Name: "a", PublicPort: 80, LocalPort: 80}},
 		}
 		if err := errors.Join(
 			l.CreateHostedService(lab.HostedService{Name: "web", Location: "West US"}),
@@ -273,16 +273,16 @@ func TestSourcesOfANetworkWithPublicAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	space := netip.MustParsePrefix("130.88.0.0/16")
-	endpoint := lab.VMEndpoint{Name: "a", PublicPort: 80, LocalPort: 80, ACL: []lab.ACLRule{
+	endpoint := lab.Endpoint{Name: "a", PublicPort: 80, LocalPort: 80, Balancing: lab.Balancing{ACL: []lab.ACLRule{
 		{Order: 1, Permit: true, RemoteSubnet: netip.MustParsePrefix("130.0.0.0/8")},
-	}}
+	}}}
 	network := lab.VirtualNetwork{
 		Name: "net", Location: "West US", AddressSpace: []netip.Prefix{space},
 		Subnets: []lab.Subnet{{Name: "s", AddressPrefix: netip.MustParsePrefix("130.88.0.0/24")}},
 	}
 	inside := lab.HostedService{Name: "inside", Location: "West US", VirtualNetwork: "net"}
 	outside := lab.HostedService{Name: "outside", Location: "West US"}
-	endpoints := []lab.VMEndpoint{endpoint}
+	endpoints := []lab.Endpoint{endpoint}
 	if err := errors.Join(
 		l.CreateVirtualNetwork(network), l.CreateHostedService(inside), l.CreateHostedService(outside),
 		l.AddVirtualMachine("inside", lab.VirtualMachine{Name: "in1", Subnet: "s", Endpoints: endpoints}),

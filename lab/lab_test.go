@@ -44,7 +44,7 @@ func prefixes(all ...string) (out []netip.Prefix) {
 	return out
 }
 
-func vm(name string, endpoints ...lab.VMEndpoint) lab.VirtualMachine {
+func vm(name string, endpoints ...lab.Endpoint) lab.VirtualMachine {
 	return lab.VirtualMachine{Name: name, Endpoints: endpoints}
 }
 
@@ -53,11 +53,11 @@ func inSubnet(m lab.VirtualMachine, subnet string) lab.VirtualMachine {
 	return m
 }
 
-func endpoint(name string, public, local uint16) lab.VMEndpoint {
-	return lab.VMEndpoint{Name: name, PublicPort: public, LocalPort: local}
+func endpoint(name string, public, local uint16) lab.Endpoint {
+	return lab.Endpoint{Name: name, PublicPort: public, LocalPort: local}
 }
 
-func member(set string, e lab.VMEndpoint) lab.VMEndpoint {
+func member(set string, e lab.Endpoint) lab.Endpoint {
 	e.LoadBalancedSet = set
 	return e
 }
@@ -150,7 +150,7 @@ func TestRefusals(t *testing.T) {
 		{"service before its network", service(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "later"}), "BadRequest", "does not exist"},
 		{"service outside its network's affinity group", service(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "SampleNetwork"}), "BadRequest", "The affinity group name West US specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network ."},
 		{"service name", service(lab.HostedService{Name: "Contact/SQL", Location: "West US"}), "BadRequest", "not valid"},
-		{"service with a name of 300", service(lab.HostedService{Name: strings.Repeat("a", 300), Location: "West US"}), "BadRequest", "is 300 characters long; the most is 63."},
+		{"service with a name of 300", service(lab.HostedService{Name: strings.Repeat("a", 300), Location: "West US"}), "BadRequest", "is 300 characters long; the maximum is 63."},
 		{"machine without service", machine("nowhere", vm("a")), "ResourceNotFound", "The hosted service does not exist."},
 		{"machine twice", machine("standalone", vm("a"), vm("A")), "ConflictError", "already"},
 		{"machine name", machine("standalone", vm("a/b")), "BadRequest", "not valid"},
@@ -160,8 +160,12 @@ func TestRefusals(t *testing.T) {
 		{"public port twice", machine("standalone", vm("a", endpoint("web", 80, 80)), vm("b", endpoint("web", 80, 80))), "BadRequest", "Port 80 is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment."},
 		{"local port twice", machine("standalone", vm("a", endpoint("RemoteDesktop", 3389, 3389), endpoint("other", 3390, 3389))), "BadRequest", "Local Port 3389 for endpoint other is already in use by one of the other endpoints in this role. Ensure that the local port numbers are unique across endpoints within a role."},
 		{"set with two ports", machine("standalone", vm("a", member("s", endpoint("web", 80, 80))), vm("b", member("s", endpoint("web", 81, 80)))), "BadRequest", "members of the load-balanced set"},
-		{"acl order twice", machine("standalone", vm("a", lab.VMEndpoint{Name: "e", PublicPort: 1, LocalPort: 1, ACL: acl(1, 1)})), "BadRequest", "two rules of order 1"},
-		{"51 acl rules", machine("standalone", vm("a", lab.VMEndpoint{Name: "e", PublicPort: 1, LocalPort: 1, ACL: acl(sequence(51)...)})), "BadRequest", "the most is 50"},
+		{"acl order twice", machine("standalone", vm("a", lab.Endpoint{Name: "e", PublicPort: 1, LocalPort: 1,
+			Balancing: lab.Balancing{ACL: acl(1, 1)},
+		})), "BadRequest", "two rules of order 1"},
+		{"51 acl rules", machine("standalone", vm("a", lab.Endpoint{Name: "e", PublicPort: 1, LocalPort: 1,
+			Balancing: lab.Balancing{ACL: acl(sequence(51)...)},
+		})), "BadRequest", "the maximum is 50"},
 		{"subnet full", machine("contactsql", inSubnet(vm("a"), "BackEnd"), inSubnet(vm("b"), "BackEnd"), inSubnet(vm("c"), "BackEnd"), inSubnet(vm("d"), "BackEnd")), "BadRequest", "No free address is left"},
 		{"51 machines", machine("standalone", many(51, func(i int) lab.VirtualMachine { return vm(fmt.Sprint("vm", i)) })...), "BadRequest", "the most it can hold"},
 		{"roles beside machines", func(l *lab.Lab) error {
@@ -315,7 +319,9 @@ func TestPermits(t *testing.T) {
 		{[]lab.ACLRule{deny, permit}, "175.9.9.9", true},
 		{[]lab.ACLRule{deny, permit}, "1.2.3.4", false},
 	} {
-		if got, _ := (lab.Frontend{ACL: tt.rules}).Permits(netip.MustParseAddr(tt.client)); got != tt.want {
+		if got, _ := (lab.Frontend{
+			Balancing: lab.Balancing{ACL: tt.rules},
+		}).Permits(netip.MustParseAddr(tt.client)); got != tt.want {
 			t.Errorf("%v: %s permitted %v, want %v", tt.rules, tt.client, got, tt.want)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 // TestLimits holds that a limit of the platform can be reached, and that one more is refused.
 func TestLimits(t *testing.T) {
-	endpoints := func(n int) (all []lab.VMEndpoint) {
+	endpoints := func(n int) (all []lab.Endpoint) {
 		for i := range n {
 			all = append(all, endpoint(fmt.Sprint("e", i), uint16(1000+i), uint16(1000+i)))
 		}
@@ -44,10 +44,12 @@ func TestLimits(t *testing.T) {
 		}, "50 virtual machines already"},
 		{"input endpoints of a cloud service", 150, func(l *lab.Lab, n int) error {
 			return errors.Join(l.AddVirtualMachine("standalone", vm("a", endpoints(100)...)), l.AddVirtualMachine("standalone", vm("b", endpoints(n)[100:]...)))
-		}, "the most is 150"},
+		}, "the maximum is 150"},
 		{"rules of an access control list", 50, func(l *lab.Lab, n int) error {
-			return l.AddVirtualMachine("standalone", vm("a", lab.VMEndpoint{Name: "e", PublicPort: 1, LocalPort: 1, ACL: acl(sequence(n)...)}))
-		}, "the most is 50"},
+			return l.AddVirtualMachine("standalone", vm("a", lab.Endpoint{Name: "e", PublicPort: 1, LocalPort: 1,
+				Balancing: lab.Balancing{ACL: acl(sequence(n)...)},
+			}))
+		}, "the maximum is 50"},
 		{"reserved IPs of a subscription", 20, func(l *lab.Lab, n int) error {
 			for i := range n {
 				if err := l.CreateReservedIP(lab.ReservedIP{Name: fmt.Sprint("r", i), Location: "West US"}); err != nil {
@@ -68,7 +70,7 @@ func TestLimits(t *testing.T) {
 				}
 			}
 			return l.CreateGateway("Hub", g)
-		}, "the most is 10"},
+		}, "the maximum is 10"},
 		{"virtual networks of an affinity group", 1, func(l *lab.Lab, n int) error {
 			if err := l.CreateAffinityGroup(lab.AffinityGroup{Name: "g", Location: "West US"}); err != nil {
 				return err
@@ -107,14 +109,14 @@ func TestLimits(t *testing.T) {
 
 // TestRanges holds the values that probes, idle timeouts, internal load balancers, direct server return and gateways may have.
 func TestRanges(t *testing.T) {
-	with := func(edit func(*lab.VMEndpoint)) func(*lab.Lab) error {
+	with := func(edit func(*lab.Endpoint)) func(*lab.Lab) error {
 		e := endpoint("e", 80, 80)
 		edit(&e)
 		return func(l *lab.Lab) error { return l.AddVirtualMachine("standalone", vm("a", e)) }
 	}
-	probe := func(p lab.Probe) func(*lab.Lab) error { return with(func(e *lab.VMEndpoint) { e.Probe = &p }) }
+	probe := func(p lab.Probe) func(*lab.Lab) error { return with(func(e *lab.Endpoint) { e.Probe = &p }) }
 	idle := func(minutes int) func(*lab.Lab) error {
-		return with(func(e *lab.VMEndpoint) { e.IdleTimeoutInMinutes = minutes })
+		return with(func(e *lab.Endpoint) { e.IdleTimeoutInMinutes = minutes })
 	}
 	balancer := func(b lab.InternalLoadBalancer, service, subnet string) func(*lab.Lab) error {
 		return func(l *lab.Lab) error {
@@ -139,21 +141,21 @@ func TestRanges(t *testing.T) {
 		do   func(*lab.Lab) error
 		text string // empty: it is accepted
 	}{
-		{"probe of http without a path", probe(lab.Probe{Protocol: "http"}), "BadRequest: An http probe needs a path."},
-		{"probe of tcp with a path", probe(lab.Probe{Protocol: "tcp", Path: "/"}), "BadRequest: A tcp probe has no path."},
-		{"probe every 4 seconds", probe(lab.Probe{Protocol: "tcp", IntervalInSeconds: 4}), "BadRequest: The interval of a probe is 4 seconds; the least is 5."},
-		{"probe with a timeout of 10 seconds", probe(lab.Probe{Protocol: "tcp", TimeoutInSeconds: 10}), "BadRequest: The timeout of a probe is 10 seconds; the least is 11."},
+		{"probe of http without a path", probe(lab.Probe{Protocol: "http"}), "BadRequest: An http health probe needs a path."},
+		{"probe of tcp with a path", probe(lab.Probe{Protocol: "tcp", Path: "/"}), "BadRequest: A tcp health probe has no path."},
+		{"probe every 4 seconds", probe(lab.Probe{Protocol: "tcp", IntervalInSeconds: 4}), "BadRequest: The interval of a health probe is 4 seconds; it must be at least 5."},
+		{"probe with a timeout of 10 seconds", probe(lab.Probe{Protocol: "tcp", TimeoutInSeconds: 10}), "BadRequest: The timeout of a health probe is 10 seconds; it must be at least 11."},
 		{"probe of the least", probe(lab.Probe{Protocol: "http", Path: "/", IntervalInSeconds: 5, TimeoutInSeconds: 11}), ""},
 		{"idle timeout of 3 minutes", idle(3), "BadRequest: The idle timeout is 3 minutes; it can be from 4 to 30."},
 		{"idle timeout of 31 minutes", idle(31), "BadRequest: The idle timeout is 31 minutes; it can be from 4 to 30."},
 		{"idle timeout of 4 minutes", idle(4), ""},
 		{"idle timeout of 30 minutes", idle(30), ""},
 		{
-			"direct server return to another port", with(func(e *lab.VMEndpoint) { e.LocalPort, e.DirectServerReturn = 8080, true }),
+			"direct server return to another port", with(func(e *lab.Endpoint) { e.LocalPort, e.DirectServerReturn = 8080, true }),
 			"BadRequest: With direct server return the public port of e (80) must be its local port (8080).",
 		},
-		{"distribution without a set", with(func(e *lab.VMEndpoint) { e.Distribution = lab.DistributeSourceIP }), "BadRequest: The endpoint e has a distribution mode but no load-balanced set."},
-		{"internal load balancer that isn't there", with(func(e *lab.VMEndpoint) { e.InternalLoadBalancer = "inside" }), "BadRequest: The deployment has no internal load balancer named inside."},
+		{"distribution without a set", with(func(e *lab.Endpoint) { e.Distribution = lab.DistributeSourceIP }), "BadRequest: The endpoint e has a distribution mode but no load-balanced set."},
+		{"internal load balancer that isn't there", with(func(e *lab.Endpoint) { e.InternalLoadBalancer = "inside" }), "BadRequest: The deployment has no internal load balancer named inside."},
 		{
 			"internal load balancer in an affinity group's network", balancer(lab.InternalLoadBalancer{Name: "inside", Subnet: "FrontEnd"}, "contactsql", "FrontEnd"),
 			"BadRequest: The virtual network SampleNetwork is bound to an affinity group; an internal load balancer needs one that is bound to a location.",
@@ -209,7 +211,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-func with(e lab.VMEndpoint, change func(*lab.VMEndpoint)) lab.VMEndpoint {
+func with(e lab.Endpoint, change func(*lab.Endpoint)) lab.Endpoint {
 	change(&e)
 	return e
 }
@@ -252,11 +254,11 @@ func TestLoadBalancedSet(t *testing.T) {
 	if e := b.Instance.Endpoints[0]; len(e.ACL) != 1 || e.IdleTimeoutInMinutes != 30 || e.Distribution != lab.DistributeSourceIP {
 		t.Errorf("the other member has %+v", e)
 	}
-	for text, odd := range map[string]lab.VMEndpoint{
-		"ACL rules do not match for endpoint in 'web'. Mismatch in rule count. Specified '0'. Existing '1'.": with(changed, func(e *lab.VMEndpoint) { e.ACL = nil }),
-		"ACL rules do not match for endpoint in 'web'. Mismatch in rule count. Specified '2'. Existing '1'.": with(changed, func(e *lab.VMEndpoint) { e.ACL = acl(1, 2) }),
-		"The access control list belongs to the load-balanced set web: all its members must have the same.":  with(changed, func(e *lab.VMEndpoint) { e.ACL = acl(2) }),
-		"Probe, distribution mode, idle timeout and direct server return belong to the load-balanced set web: all its members must have the same.": with(changed, func(e *lab.VMEndpoint) {
+	for text, odd := range map[string]lab.Endpoint{
+		"ACL rules do not match for endpoint in 'web'. Mismatch in rule count. Specified '0'. Existing '1'.": with(changed, func(e *lab.Endpoint) { e.ACL = nil }),
+		"ACL rules do not match for endpoint in 'web'. Mismatch in rule count. Specified '2'. Existing '1'.": with(changed, func(e *lab.Endpoint) { e.ACL = acl(1, 2) }),
+		"The access control list belongs to the load-balanced set web: all its members must have the same.":  with(changed, func(e *lab.Endpoint) { e.ACL = acl(2) }),
+		"Health probe, distribution mode, idle timeout and direct server return belong to the load-balanced set web: all its members must have the same.": with(changed, func(e *lab.Endpoint) {
 			e.IdleTimeoutInMinutes = 0
 		}),
 	} {

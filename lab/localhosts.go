@@ -2,9 +2,33 @@ package lab
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
+
+	"vnetlab/emu"
 )
+
+// LocalHost is a machine of an on-premises site.
+type LocalHost struct {
+	Name     string
+	Address  netip.Addr // zero in a request: the lowest free one
+	Services []Service
+	Boundary emu.Boundary
+	Origin   Origin
+}
+
+// AddLocalHostOp is [Lab.AddLocalHost] as an operation.
+type AddLocalHostOp struct {
+	Site string
+	Host LocalHost
+}
+
+func (o AddLocalHostOp) Do(l *Lab) error { return l.AddLocalHost(o.Site, o.Host) }
+
+func (o AddLocalHostOp) String() string {
+	return fmt.Sprintf("add host %s to local network site %s", o.Host.Name, o.Site)
+}
 
 // AddLocalHost adds a host to an on-premises site, with the address asked for or the lowest free one.
 func (l *Lab) AddLocalHost(site string, h LocalHost) error {
@@ -21,6 +45,15 @@ func (l *Lab) AddLocalHost(site string, h LocalHost) error {
 	return nil
 }
 
+// DeleteLocalHostOp is [Lab.DeleteLocalHost] as an operation.
+type DeleteLocalHostOp struct{ Site, Name string }
+
+func (o DeleteLocalHostOp) Do(l *Lab) error { return l.DeleteLocalHost(o.Site, o.Name) }
+
+func (o DeleteLocalHostOp) String() string {
+	return fmt.Sprintf("delete host %s of local network site %s", o.Name, o.Site)
+}
+
 // DeleteLocalHost removes a host from an on-premises site.
 func (l *Lab) DeleteLocalHost(site, name string) error {
 	n, err := l.existingSite(site)
@@ -35,15 +68,6 @@ func (l *Lab) DeleteLocalHost(site, name string) error {
 	changed.Hosts = remove(n.Hosts, h)
 	replace(l.LocalNetworks, n, &changed)
 	return nil
-}
-
-// existingSite finds an on-premises site, or refuses.
-func (l *Lab) existingSite(name string) (*LocalNetwork, *Error) {
-	n, ok := l.localNetwork(name)
-	if !ok {
-		return nil, didYouMean(notFound("The local network site %s does not exist.", shorten(name)), name, l.localNetworkNames())
-	}
-	return n, nil
 }
 
 func (n *LocalNetwork) host(name string) (*LocalHost, bool) {
@@ -105,4 +129,11 @@ func (n *LocalNetwork) freeAddress(h LocalHost) (netip.Addr, *Error) {
 		return h.Address, badRequest("The address %s is in use.", h.Address)
 	}
 	return h.Address, nil
+}
+
+func init() {
+	register(
+		AddLocalHostOp{},
+		DeleteLocalHostOp{},
+	)
 }

@@ -2,11 +2,84 @@ package lab
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"vnetlab/emu"
+	"vnetlab/lab/limits"
 )
+
+// VirtualMachine is the body of Create Virtual Machine Deployment (the first of a service) and of Add Role (each later one).
+type VirtualMachine struct {
+	Name string
+	OS   OS // empty: Windows
+	// VirtualNetwork is for a service that has no deployment yet; empty: what the service says.
+	VirtualNetwork string
+	Subnet         string // required in a virtual network, refused outside
+	StaticAddress  netip.Addr
+	// ReservedIP is for the first machine of a service: the deployment's VIP.
+	ReservedIP string
+	// PublicIPName asks for a public address of the instance's own; empty: none.
+	PublicIPName string
+	// InternalLoadBalancer is for the first machine of a service.
+	InternalLoadBalancer *InternalLoadBalancer
+	Endpoints            []Endpoint
+	Firewall             []GuestFirewallRule
+	FirewallOff          bool
+	// FirewallOrigin is the place of the firewall's settings, or of the virtual machine when it has none.
+	FirewallOrigin Origin
+	Services       []Service
+	Boundary       emu.Boundary // over the lab's own
+	Origin         Origin
+}
+
+// AddRoleOp adds a virtual machine. With a location or an affinity group it creates the cloud service that isn't there; one that is there
+// must be in that place.
+type AddRoleOp struct {
+	Service        string
+	Location       string
+	AffinityGroup  string
+	Now            time.Time // for the description of an implicit service
+	VirtualMachine VirtualMachine
+}
+
+func (o AddRoleOp) Do(l *Lab) error {
+	if s, ok := l.cloudService(o.Service); ok {
+		if err := o.checkPlace(l, s); err != nil {
+			return err.At(o.VirtualMachine.Origin)
+		}
+	} else if o.Location != "" || o.AffinityGroup != "" {
+		if err := l.CreateHostedService(HostedService{
+			Name: o.Service, Location: o.Location, AffinityGroup: o.AffinityGroup, Description: ImplicitDescription(o.Now), Origin: o.VirtualMachine.Origin,
+		}); err != nil {
+			return err
+		}
+	}
+	return l.AddVirtualMachine(o.Service, o.VirtualMachine)
+}
+
+func (o AddRoleOp) String() string {
+	return fmt.Sprintf("create virtual machine %s in %s", o.VirtualMachine.Name, o.Service)
+}
+
+// checkPlace refuses a machine for another place than that of the cloud service it goes to.
+func (o AddRoleOp) checkPlace(l *Lab, s *CloudService) *Error {
+	const hint = "A machine is where its cloud service is: leave the place out, or choose another cloud service."
+	if location := l.LocationOf(s.AffinityGroup, s.Location); o.Location != "" && o.Location != location {
+		return conflict("The cloud service %s is in %s, not in %s.", s.Name, location, shorten(o.Location)).WithHint(hint)
+	}
+	switch {
+	case o.AffinityGroup == "" || o.AffinityGroup == s.AffinityGroup:
+		return nil
+	case s.AffinityGroup == "":
+		return conflict("The cloud service %s is in no affinity group, not in %s.", s.Name, shorten(o.AffinityGroup)).WithHint(hint)
+	default:
+		return conflict("The cloud service %s is in the affinity group %s, not in %s.", s.Name, s.AffinityGroup, shorten(o.AffinityGroup)).WithHint(hint)
+	}
+}
 
 // AddVirtualMachine adds a virtual machine to a cloud service: Create Virtual Machine Deployment for the first, Add Role for each
 // later one. It gets the lowest free address of its subnet; the first one gives the service its VIP.
@@ -36,8 +109,8 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 			return errors.Join(errs...)
 		}
 	}
-	if len(d.Instances) >= maxVirtualMachines {
-		refuse(badRequest("The cloud service %s has %d virtual machines already, the most it can hold.", s.Name, maxVirtualMachines))
+	if len(d.Instances) >= limits.VirtualMachines {
+		refuse(badRequest("The cloud service %s has %d virtual machines already, the most it can hold.", s.Name, limits.VirtualMachines))
 	}
 	if slices.ContainsFunc(d.Instances, func(i *Instance) bool { return strings.EqualFold(i.Name, vm.Name) }) {
 		refuse(conflict("The cloud service %s has a virtual machine %s already.", s.Name, vm.Name))
@@ -179,6 +252,15 @@ func (l *Lab) machine(service, name string) (*Deployment, *Instance, *Error) {
 	return nil, nil, didYouMean(notFound("The role %s does not exist in the deployment of %s.", name, service), name, all)
 }
 
+// DeleteRoleOp is [Lab.DeleteRole] as an operation.
+type DeleteRoleOp struct{ Service, Name string }
+
+func (o DeleteRoleOp) Do(l *Lab) error { return l.DeleteRole(o.Service, o.Name) }
+
+func (o DeleteRoleOp) String() string {
+	return fmt.Sprintf("delete virtual machine %s of %s", o.Name, o.Service)
+}
+
 // DeleteRole deletes a virtual machine. With the last one the deployment goes and its VIP is released; the cloud service stays.
 func (l *Lab) DeleteRole(service, name string) error {
 	d, i, err := l.machine(service, name)
@@ -194,6 +276,20 @@ func (l *Lab) DeleteRole(service, name string) error {
 	releaseVIP(now)
 	l.replaceDeployment(d, now)
 	return nil
+}
+
+// ShutdownRoleOp is [Lab.ShutdownRole] as an operation.
+type ShutdownRoleOp struct {
+	Service, Name   string
+	StayProvisioned bool
+}
+
+func (o ShutdownRoleOp) Do(l *Lab) error {
+	return l.ShutdownRole(o.Service, o.Name, !o.StayProvisioned)
+}
+
+func (o ShutdownRoleOp) String() string {
+	return fmt.Sprintf("stop virtual machine %s of %s", o.Name, o.Service)
 }
 
 // ShutdownRole stops a virtual machine. Deallocated it gives up its dynamic address and, if it was the last, the service's VIP; a shutdown
@@ -221,6 +317,15 @@ func (l *Lab) ShutdownRole(service, name string, deallocate bool) error {
 	return nil
 }
 
+// StartRoleOp is [Lab.StartRole] as an operation.
+type StartRoleOp struct{ Service, Name string }
+
+func (o StartRoleOp) Do(l *Lab) error { return l.StartRole(o.Service, o.Name) }
+
+func (o StartRoleOp) String() string {
+	return fmt.Sprintf("start virtual machine %s of %s", o.Name, o.Service)
+}
+
 // StartRole starts a stopped virtual machine. One that was deallocated takes the lowest free address.
 func (l *Lab) StartRole(service, name string) error {
 	d, i, err := l.machine(service, name)
@@ -239,4 +344,13 @@ func (l *Lab) StartRole(service, name string) error {
 	l.allocatePublicIPs(now, started)
 	l.replaceDeployment(d, now)
 	return nil
+}
+
+func init() {
+	register(
+		AddRoleOp{},
+		DeleteRoleOp{},
+		ShutdownRoleOp{},
+		StartRoleOp{},
+	)
 }

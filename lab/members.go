@@ -3,19 +3,9 @@ package lab
 import (
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"vnetlab/emu"
 )
-
-// anybodyAddress and AnybodyName are of the unnamed internet host that a lab without internet hosts is seen from.
-var anybodyAddress = netip.MustParseAddr("203.0.113.254")
-
-// AnybodyName names the internet host of a lab that has none.
-const AnybodyName = "anybody"
-
-var anybody = []*InternetHost{{Name: AnybodyName, Address: anybodyAddress}}
 
 // Member is something in the lab that starts or ends connections: exactly one of its fields is set.
 type Member struct {
@@ -82,25 +72,6 @@ func (m Member) Describe() string {
 		return "an on-premises host"
 	}
 	return "a web site"
-}
-
-// Running lists the instances of the deployment that run.
-func (d *Deployment) Running() []*Instance {
-	var all []*Instance
-	for _, i := range d.Instances {
-		if i.State == Running {
-			all = append(all, i)
-		}
-	}
-	return all
-}
-
-// Internet lists the internet hosts: those of the lab, or the unnamed one where it has none.
-func (l *Lab) Internet() []*InternetHost {
-	if len(l.InternetHosts) > 0 {
-		return l.InternetHosts
-	}
-	return anybody
 }
 
 func (l *Lab) memberNames() []string {
@@ -177,36 +148,6 @@ func publicNames(s *CloudService) (all []emu.NameRecord) {
 	return all
 }
 
-// EmuTarget turns what a person wrote into what a probe tries: the address of a member, an address as such, or a DNS name, which is
-// looked up where the probe starts. It says who is meant, so that nobody else's answer counts.
-func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
-	target := emu.Target{Name: t.Name, Port: t.Port, Protocol: t.Protocol, Meant: l.meant(t)}
-	m, refusal := l.member(t.Name)
-	if refusal == nil {
-		if m.WebSite != nil { // never reached by its own address
-			target.Name = m.WebSite.DNSName()
-			return target, nil
-		}
-		target.Address = m.Address()
-		if !target.Address.IsValid() {
-			return emu.Target{}, conflict("%s has no address: its state is %s.", t.Name, m.Instance.State).WithHint("lab vm start %s", l.InstanceName(m.Instance))
-		}
-		return target, nil
-	}
-	if a, err := netip.ParseAddr(t.Name); err == nil {
-		target.Address = a
-		return target, nil
-	}
-	if d := l.stagingNamed(t.Name); d != nil {
-		target.Name = d.PrivateID + ".cloudapp.net"
-		return target, nil
-	}
-	if !strings.Contains(t.Name, ".") || refusal.Code != codeNotFound || l.readsAsInstance(t.Name) {
-		return emu.Target{}, refusal
-	}
-	return target, nil
-}
-
 // NameOf is who has an address, in the words of the lab: a public address is a cloud service's DNS name or an internet host; what
 // nobody has stays an address. Addresses inside networks may be had by several; from tells whose view it is.
 func (l *Lab) NameOf(from string, a netip.Addr) string {
@@ -260,48 +201,4 @@ func (d *Deployment) Domain() Domain {
 		return Domain{VirtualNetwork: d.VirtualNetwork}
 	}
 	return Domain{CloudService: d.Service}
-}
-
-// ParseTarget reads NAME:PORT or NAME:PORT/PROTOCOL.
-func ParseTarget(text string) (Target, error) {
-	name, rest, ok := cutLast(text, ":")
-	port, protocol, hasProtocol := strings.Cut(rest, "/")
-	if !hasProtocol {
-		protocol = string(emu.TCP)
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	for _, address := range []string{name, text} {
-		if a, err := netip.ParseAddr(strings.Trim(address, "[]")); err == nil && !a.Is4() {
-			return Target{}, badRequest("%s is an IPv6 address; a lab has only IPv4.", shorten(address))
-		}
-	}
-	const form = "Write NAME:PORT, for example sql1:1433 or contactsql.cloudapp.net:57500."
-	switch {
-	case strings.Contains(text, "://"):
-		return Target{}, badRequest("%s is a URL and not a target.", shorten(text)).WithHint(form)
-	case !ok || name == "" || port == "":
-		return Target{}, badRequest("%s is not a target.", shorten(text)).WithHint(form)
-	case err != nil || n == 0:
-		return Target{}, badRequest("The port of %s is not a number from 1 to 65535.", shorten(text)).WithHint(form)
-	case protocol != string(emu.TCP) && protocol != string(emu.UDP):
-		return Target{}, badRequest("The protocol of %s is neither tcp nor udp.", shorten(text)).
-			WithHint("Write NAME:PORT or NAME:PORT/udp, for example sql1:1434/udp.")
-	}
-	return Target{Name: name, Port: uint16(n), Protocol: emu.Protocol(protocol)}, nil
-}
-
-// String gives the target as a person writes it.
-func (t Target) String() string {
-	s := t.Name + ":" + strconv.Itoa(int(t.Port))
-	if t.Protocol == emu.UDP {
-		s += "/udp"
-	}
-	return s
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
 }

@@ -76,7 +76,7 @@ func checkName(kind, name string, n naming) *Error {
 	case name == "":
 		return badRequest("The name of the %s is empty.", kind)
 	case n.longest > 0 && length > n.longest:
-		return badRequest("The name %s of the %s is %d characters long; the most is %d.",
+		return badRequest("The name %s of the %s is %d characters long; the maximum is %d.",
 			shorten(name), kind, length, n.longest).WithHint("Allowed: %s.", n.allowed)
 	case n.ends && (slices.Contains(reservedNames, lower) ||
 		slices.ContainsFunc(fabricPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })):

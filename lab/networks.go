@@ -6,44 +6,33 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"vnetlab/lab/limits"
 )
 
-// New makes an empty lab.
-func New(name string, origin Origin) (*Lab, error) {
-	if err := checkName("lab", name, labNames); err != nil {
-		return nil, err.At(origin)
-	}
-	return &Lab{Name: name}, nil
+// VirtualNetwork is bound to an affinity group or a location, exactly one of the two.
+type VirtualNetwork struct {
+	Name          string
+	AffinityGroup string
+	Location      string
+	AddressSpace  []netip.Prefix
+	Subnets       []Subnet
+	DNSServers    []DNSServer // none: the platform's own resolver
+	Gateway       *VPNGateway // nil: none. Set by CreateGateway only
+	Origin        Origin
 }
 
-// CreateAffinityGroup adds an affinity group to a location.
-func (l *Lab) CreateAffinityGroup(g AffinityGroup) error {
-	if err := checkName("affinity group", g.Name, resourceNames); err != nil {
-		return err.At(g.Origin)
-	}
-	if old, ok := find(l.AffinityGroups, func(o *AffinityGroup) bool { return same(o.Name, g.Name) }); ok {
-		return conflict("The affinity group %s already exists.", old.Name).At(g.Origin)
-	}
-	if err := checkLocation(g.Location); err != nil {
-		return err.At(g.Origin)
-	}
-	l.AffinityGroups = append(l.AffinityGroups, &g)
-	return nil
+// DNSServer is a name server of a virtual network. Its name is a label of network configurations; nothing looks it up.
+type DNSServer struct {
+	Name    string // empty in a request: made from the address
+	Address netip.Addr
 }
 
-// checkLocation refuses what isn't a location of the platform. The text for none at all is the platform's.
-func checkLocation(location string) *Error {
-	if location == "" {
-		return badRequest("Location constraint name is empty or not specified").WithHint("Name a location of the platform, such as West US.")
-	}
-	if !slices.Contains(Locations, location) {
-		return didYouMean(badRequest("The location %s is not a location of the platform.", shorten(location)), location, Locations)
-	}
-	return nil
-}
-
-func (l *Lab) affinityGroup(name string) (*AffinityGroup, bool) {
-	return find(l.AffinityGroups, func(g *AffinityGroup) bool { return g.Name == name })
+// Subnet is a part of a virtual network's address space.
+type Subnet struct {
+	Name          string
+	AddressPrefix netip.Prefix
+	Origin        Origin
 }
 
 func (l *Lab) virtualNetwork(name string) (*VirtualNetwork, bool) {
@@ -53,36 +42,16 @@ func (l *Lab) virtualNetwork(name string) (*VirtualNetwork, bool) {
 // VirtualNetwork finds a virtual network by its name.
 func (l *Lab) VirtualNetwork(name string) (*VirtualNetwork, bool) { return l.virtualNetwork(name) }
 
-func find[T any](all []*T, match func(*T) bool) (*T, bool) {
-	if i := slices.IndexFunc(all, match); i >= 0 {
-		return all[i], true
-	}
-	return nil, false
-}
-
-func names[T any](all []*T, name func(*T) string) []string {
-	out := make([]string, len(all))
-	for i, v := range all {
-		out[i] = name(v)
-	}
-	return out
-}
-
-func (l *Lab) affinityGroupNames() []string {
-	return names(l.AffinityGroups, func(g *AffinityGroup) string { return g.Name })
-}
-
 func (l *Lab) virtualNetworkNames() []string {
 	return names(l.VirtualNetworks, func(n *VirtualNetwork) string { return n.Name })
 }
 
-// LocationOf is the location of something bound to an affinity group or, without one, to a location itself.
-func (l *Lab) LocationOf(affinityGroup, location string) string {
-	if g, ok := l.affinityGroup(affinityGroup); ok {
-		return g.Location
-	}
-	return location
-}
+// CreateVirtualNetworkOp is [Lab.CreateVirtualNetwork] as an operation.
+type CreateVirtualNetworkOp struct{ VirtualNetwork }
+
+func (o CreateVirtualNetworkOp) Do(l *Lab) error { return l.CreateVirtualNetwork(o.VirtualNetwork) }
+
+func (o CreateVirtualNetworkOp) String() string { return "create virtual network " + o.Name }
 
 // CreateVirtualNetwork adds a virtual network site, as Set Network Configuration does for each site of the file.
 func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
@@ -161,9 +130,9 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 			continue
 		case p != p.Masked():
 			refuse(s.Origin, badRequest("The address prefix %s of subnet %s has host bits set.", p, s.Name).WithHint("Write %s.", p.Masked()))
-		case p.Bits() > smallestSubnet:
+		case p.Bits() > limits.SmallestSubnet:
 			refuse(s.Origin, badRequest("The subnet %s is too small: %s. The smallest subnet is a /29.", s.Name, p))
-		case p.Bits() < 8:
+		case p.Bits() < limits.LargestSubnet:
 			refuse(s.Origin, badRequest("The subnet %s is too large: %s. The largest subnet is a /8.", s.Name, p))
 		}
 		if !slices.ContainsFunc(n.AddressSpace, func(space netip.Prefix) bool {
@@ -224,6 +193,13 @@ func (l *Lab) InUse(network, subnet string) bool {
 	return false
 }
 
+// DeleteVirtualNetworkOp is [Lab.DeleteVirtualNetwork] as an operation.
+type DeleteVirtualNetworkOp struct{ Name string }
+
+func (o DeleteVirtualNetworkOp) Do(l *Lab) error { return l.DeleteVirtualNetwork(o.Name) }
+
+func (o DeleteVirtualNetworkOp) String() string { return "delete virtual network " + o.Name }
+
 // DeleteVirtualNetwork removes a virtual network that no deployment is in.
 func (l *Lab) DeleteVirtualNetwork(name string) error {
 	n, ok := l.virtualNetwork(name)
@@ -255,6 +231,13 @@ func (l *Lab) users(network string) string {
 	}
 	return strings.Join(all, ", ")
 }
+
+// UpdateVirtualNetworkOp is [Lab.UpdateVirtualNetwork] as an operation.
+type UpdateVirtualNetworkOp struct{ VirtualNetwork }
+
+func (o UpdateVirtualNetworkOp) Do(l *Lab) error { return l.UpdateVirtualNetwork(o.VirtualNetwork) }
+
+func (o UpdateVirtualNetworkOp) String() string { return "change virtual network " + o.Name }
 
 // UpdateVirtualNetwork replaces a virtual network, as the import of a network configuration does. What a deployment uses can't change: the
 // network's place, and each subnet with something in it ("Configure a virtual network using a network configuration file").
@@ -293,24 +276,10 @@ func (l *Lab) regate(n VirtualNetwork) error {
 	return l.CreateGateway(n.Name, n.Gateway.request(n.Origin))
 }
 
-// DeleteAffinityGroup removes an affinity group that nothing is in.
-func (l *Lab) DeleteAffinityGroup(name string) error {
-	g, ok := l.affinityGroup(name)
-	if !ok {
-		return didYouMean(notFound("The affinity group %s does not exist.", shorten(name)), name, l.affinityGroupNames())
-	}
-	for _, n := range l.VirtualNetworks {
-		if n.AffinityGroup == name {
-			return conflict("The affinity group %s is in use by the virtual network %s.", name, n.Name).
-				WithHint("lab network delete %s", argument(n.Name))
-		}
-	}
-	for _, s := range l.CloudServices {
-		if s.AffinityGroup == name {
-			return conflict("The affinity group %s is in use by the cloud service %s.", name, s.Name).
-				WithHint("lab service delete %s", argument(s.Name))
-		}
-	}
-	l.AffinityGroups = remove(l.AffinityGroups, g)
-	return nil
+func init() {
+	register(
+		CreateVirtualNetworkOp{},
+		DeleteVirtualNetworkOp{},
+		UpdateVirtualNetworkOp{},
+	)
 }

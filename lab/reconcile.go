@@ -132,14 +132,6 @@ func (r *reconciler) removeDeployment(s *CloudService, slot Slot, d, to *Deploym
 	}
 }
 
-func (d *Deployment) machine(name string) *Instance {
-	i := slices.IndexFunc(d.Instances, func(i *Instance) bool { return i.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return d.Instances[i]
-}
-
 // gateways take away gateways and sites that aren't wanted as they are; sites come back before gateways do.
 func (r *reconciler) gateways() (create []Operation) {
 	changedSites := map[string]bool{}

@@ -68,13 +68,6 @@ func sameBalancer(a, b *InternalLoadBalancer) bool {
 	return a.Name == b.Name && a.Subnet == b.Subnet
 }
 
-func networkName(name string) string {
-	if name == "" {
-		return "no virtual network"
-	}
-	return "the virtual network " + name
-}
-
 // roles deploy, upgrade or scale.
 func (r *reconciler) roles(service string, slot Slot, d, to *Deployment) {
 	request := PackageDeployment{
@@ -172,9 +165,9 @@ func (r *reconciler) endpoints(service string, i, w *Instance) {
 		n := slices.IndexFunc(i.Endpoints, func(o Endpoint) bool { return o.Name == e.Name })
 		switch {
 		case n < 0:
-			r.do(AddEndpointOp{service, i.Name, endpointRequest(e)})
+			r.do(AddEndpointOp{service, i.Name, e})
 		case !reflect.DeepEqual(endpointSettings(i.Endpoints[n]), endpointSettings(e)):
-			r.do(UpdateEndpointOp{service, i.Name, e.Name, endpointRequest(e)})
+			r.do(UpdateEndpointOp{service, i.Name, e.Name, e})
 		}
 	}
 }

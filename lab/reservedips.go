@@ -1,9 +1,20 @@
 package lab
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+
+	"vnetlab/lab/limits"
 )
+
+// ReservedIP is a public address that stays with the subscription.
+type ReservedIP struct {
+	Name     string
+	Location string
+	Address  netip.Addr
+	Origin   Origin
+}
 
 func (l *Lab) reservedIP(name string) (*ReservedIP, bool) {
 	return find(l.ReservedIPs, func(r *ReservedIP) bool { return r.Name == name })
@@ -23,6 +34,13 @@ func (l *Lab) UsedBy(r *ReservedIP) *Deployment {
 	return nil
 }
 
+// CreateReservedIPOp is [Lab.CreateReservedIP] as an operation.
+type CreateReservedIPOp struct{ ReservedIP }
+
+func (o CreateReservedIPOp) Do(l *Lab) error { return l.CreateReservedIP(o.ReservedIP) }
+
+func (o CreateReservedIPOp) String() string { return "create reserved IP " + o.Name }
+
 // CreateReservedIP reserves a public address of a location. The address can't be chosen ("Reserved IP Overview").
 func (l *Lab) CreateReservedIP(r ReservedIP) error {
 	if err := checkName("reserved IP", r.Name, resourceNames); err != nil {
@@ -34,13 +52,20 @@ func (l *Lab) CreateReservedIP(r ReservedIP) error {
 	if err := checkLocation(r.Location); err != nil {
 		return err.At(r.Origin)
 	}
-	if len(l.ReservedIPs) >= maxReservedIPs {
-		return badRequest("The subscription has %d reserved IPs already, the most it can have.", maxReservedIPs).At(r.Origin)
+	if len(l.ReservedIPs) >= limits.ReservedIPs {
+		return badRequest("The subscription has %d reserved IPs already, the most it can have.", limits.ReservedIPs).At(r.Origin)
 	}
 	r.Address = l.freePublicAddress(r.Location, nil)
 	l.ReservedIPs = append(l.ReservedIPs, &r)
 	return nil
 }
+
+// DeleteReservedIPOp is [Lab.DeleteReservedIP] as an operation.
+type DeleteReservedIPOp struct{ Name string }
+
+func (o DeleteReservedIPOp) Do(l *Lab) error { return l.DeleteReservedIP(o.Name) }
+
+func (o DeleteReservedIPOp) String() string { return "delete reserved IP " + o.Name }
 
 // DeleteReservedIP gives an address back.
 func (l *Lab) DeleteReservedIP(name string) error {
@@ -91,6 +116,20 @@ func checkReservedEndpoints(d *Deployment, name string, instances ...*Instance) 
 	return badRequest("Deployment %s uses ReservedIP %s but does not contain any endpoints. Deployment must contain at least one endpoint in order to use a ReservedIP.", d.Name, name)
 }
 
+// AssociateReservedIPOp is [Lab.AssociateReservedIP] as an operation.
+type AssociateReservedIPOp struct {
+	Name, Service string
+	Slot          Slot
+}
+
+func (o AssociateReservedIPOp) Do(l *Lab) error {
+	return l.AssociateReservedIP(o.Name, o.Service, o.Slot)
+}
+
+func (o AssociateReservedIPOp) String() string {
+	return fmt.Sprintf("associate reserved IP %s with %s", o.Name, o.Service)
+}
+
 // AssociateReservedIP makes a reserved IP the VIP of a service's deployment.
 func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 	_, d, err := l.deployment(service, slot)
@@ -114,6 +153,15 @@ func (l *Lab) AssociateReservedIP(name, service string, slot Slot) error {
 	return nil
 }
 
+// DisassociateReservedIPOp is [Lab.DisassociateReservedIP] as an operation.
+type DisassociateReservedIPOp struct{ Name string }
+
+func (o DisassociateReservedIPOp) Do(l *Lab) error {
+	return l.DisassociateReservedIP(o.Name)
+}
+
+func (o DisassociateReservedIPOp) String() string { return "disassociate reserved IP " + o.Name }
+
 // DisassociateReservedIP frees a reserved IP; its deployment gets another VIP. The address stays reserved.
 func (l *Lab) DisassociateReservedIP(name string) error {
 	r, err := l.existingReservedIP(name)
@@ -131,4 +179,13 @@ func (l *Lab) DisassociateReservedIP(name string) error {
 	}
 	l.replaceDeployment(d, now)
 	return nil
+}
+
+func init() {
+	register(
+		CreateReservedIPOp{},
+		DeleteReservedIPOp{},
+		AssociateReservedIPOp{},
+		DisassociateReservedIPOp{},
+	)
 }

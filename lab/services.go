@@ -1,13 +1,93 @@
 package lab
 
-// Limits of the classic platform ("Azure subscription and service limits").
+import "vnetlab/emu"
+
+// HostedService is the body of Create Hosted Service.
+type HostedService struct {
+	Name          string
+	AffinityGroup string // or Location
+	Location      string
+	// VirtualNetwork is what the service's deployments will join; empty: none.
+	VirtualNetwork string
+	Description    string
+	Origin         Origin
+}
+
+// CloudService is a container for one deployment, bound for life to a location or an affinity group. It is the boundary of its
+// instances unless its deployment is in a virtual network.
+type CloudService struct {
+	Name          string
+	AffinityGroup string
+	Location      string
+	// VirtualNetwork is what the deployments of this service join.
+	VirtualNetwork string
+	Description    string
+	Production     *Deployment // nil while the slot is empty
+	Staging        *Deployment // of roles alone
+	Origin         Origin
+
+	publicNames []emu.NameRecord // see Lab.PublicNames
+}
+
+// Slot is one of the two places for a deployment in a cloud service.
+type Slot string
+
 const (
-	maxVirtualMachines = 50  // of a cloud service
-	maxInputEndpoints  = 150 // of a cloud service with virtual machines
-	maxACLRules        = 50  // of an endpoint
-	maxReservedIPs     = 20
-	firstAutomaticPort = 49152
+	Production Slot = "production"
+	Staging    Slot = "staging"
 )
+
+// inStaging is the end of a service's name where its staging deployment is meant.
+func inStaging(slot Slot) string {
+	if slot == Staging {
+		return "." + string(Staging)
+	}
+	return ""
+}
+
+func networkName(name string) string {
+	if name == "" {
+		return "no virtual network"
+	}
+	return "the virtual network " + name
+}
+
+// In gives the deployment of a slot; nil when it is empty.
+func (s *CloudService) In(slot Slot) *Deployment {
+	if slot == Staging {
+		return s.Staging
+	}
+	return s.Production
+}
+
+// SlotOf is where a deployment of the service is.
+func (s *CloudService) SlotOf(d *Deployment) Slot {
+	if d == s.Staging {
+		return Staging
+	}
+	return Production
+}
+
+// NameOf is where clients find a deployment of the service: production by the service's DNS name, staging by a name that is
+// hard to guess ("What is a cloud service").
+func (s *CloudService) NameOf(d *Deployment) string {
+	if s.SlotOf(d) == Staging {
+		return d.PrivateID + ".cloudapp.net"
+	}
+	return s.DNSName()
+}
+
+// PublicNameOf is where clients find an instance of a deployment by its own public address: LABEL.NUMBER.SERVICE.cloudapp.net ("Instance
+// level public IP (Classic) overview"). It is empty for an instance without one.
+func (s *CloudService) PublicNameOf(d *Deployment, i *Instance) string {
+	if !i.PublicIP.IsValid() || i.PublicIPLabel == "" {
+		return ""
+	}
+	return i.PublicIPLabel + "." + s.NameOf(d)
+}
+
+// DNSName is where clients find the service's VIP.
+func (s *CloudService) DNSName() string { return s.Name + ".cloudapp.net" }
 
 // slotOccupied is the platform's refusal to put a second deployment into a slot, and so of mixing virtual machines and roles.
 func slotOccupied(slot Slot) *Error {
@@ -36,6 +116,13 @@ func (l *Lab) existing(name string) (*CloudService, *Error) {
 	}
 	return nil, didYouMean(notFound("The hosted service does not exist."), name, l.serviceNames())
 }
+
+// CreateHostedServiceOp is [Lab.CreateHostedService] as an operation.
+type CreateHostedServiceOp struct{ HostedService }
+
+func (o CreateHostedServiceOp) Do(l *Lab) error { return l.CreateHostedService(o.HostedService) }
+
+func (o CreateHostedServiceOp) String() string { return "create cloud service " + o.Name }
 
 // CreateHostedService adds an empty cloud service. The virtual network it will join must exist and be bound to the same affinity
 // group or location.
@@ -71,6 +158,13 @@ func (l *Lab) CreateHostedService(s HostedService) error {
 	l.CloudServices = append(l.CloudServices, service)
 	return nil
 }
+
+// DeleteHostedServiceOp is [Lab.DeleteHostedService] as an operation.
+type DeleteHostedServiceOp struct{ Name string }
+
+func (o DeleteHostedServiceOp) Do(l *Lab) error { return l.DeleteHostedService(o.Name) }
+
+func (o DeleteHostedServiceOp) String() string { return "delete cloud service " + o.Name }
 
 // DeleteHostedService removes a cloud service. All its deployments must be deleted before.
 func (l *Lab) DeleteHostedService(name string) error {
@@ -111,4 +205,11 @@ func (l *Lab) checkJoin(s *CloudService, network string) *Error {
 			WithHint("A virtual network doesn't span locations: create the cloud service in %s.", n.Location)
 	}
 	return nil
+}
+
+func init() {
+	register(
+		CreateHostedServiceOp{},
+		DeleteHostedServiceOp{},
+	)
 }

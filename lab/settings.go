@@ -1,13 +1,6 @@
 package lab
 
-import (
-	"net/netip"
-	"slices"
-
-	"vnetlab/emu"
-)
-
-// What follows gives resources without the places they were written at, to compare them, and as the requests that would create them.
+import "slices"
 
 func networkSettings(n VirtualNetwork) VirtualNetwork {
 	n.Origin, n.Gateway = Origin{}, nil
@@ -23,17 +16,8 @@ func networkSettings(n VirtualNetwork) VirtualNetwork {
 
 func endpointSettings(e Endpoint) Endpoint {
 	e.Origin = Origin{}
-	e.ACL = aclSettings(e.ACL)
+	e.Balancing = e.Balancing.settings()
 	return e
-}
-
-func aclSettings(rules []ACLRule) []ACLRule {
-	var all []ACLRule
-	for _, r := range rules {
-		r.Origin = Origin{}
-		all = append(all, r)
-	}
-	return all
 }
 
 func serviceSettings(services []Service) []Service {
@@ -61,7 +45,7 @@ func roleSettings(roles []Role) []Role {
 		r.Services = serviceSettings(r.Services)
 		var inputs []InputEndpoint
 		for _, e := range r.InputEndpoints {
-			e.Origin, e.ACL = Origin{}, aclSettings(e.ACL)
+			e.Origin, e.Balancing = Origin{}, e.Balancing.settings()
 			inputs = append(inputs, e)
 		}
 		var instanceInputs []InstanceInputEndpoint
@@ -95,114 +79,7 @@ func machineRequest(i *Instance) VirtualMachine {
 		vm.StaticAddress = i.DIP
 	}
 	for _, e := range i.Endpoints {
-		vm.Endpoints = append(vm.Endpoints, endpointRequest(e))
+		vm.Endpoints = append(vm.Endpoints, e)
 	}
 	return vm
-}
-
-func endpointRequest(e Endpoint) VMEndpoint {
-	return VMEndpoint(e)
-}
-
-// SetFirewall replaces the added rules of an instance's guest firewall, or turns it off.
-func (l *Lab) SetFirewall(instance string, off bool, rules []GuestFirewallRule) error {
-	d, i, err := l.instance(instance)
-	if err != nil {
-		return err
-	}
-	now := i.copy()
-	now.FirewallOff, now.Firewall = off, rules
-	l.replaceInstance(d, i, now)
-	return nil
-}
-
-// SwitchFirewall turns an instance's guest firewall off or on. Its rules stay, and count again when it is on.
-func (l *Lab) SwitchFirewall(instance string, off bool) error {
-	d, i, err := l.instance(instance)
-	if err != nil {
-		return err
-	}
-	now := i.copy()
-	now.FirewallOff = off
-	l.replaceInstance(d, i, now)
-	return nil
-}
-
-// SetServices replaces what listens in a member of the lab.
-func (l *Lab) SetServices(member string, services []Service) error {
-	m, err := l.member(member)
-	if err != nil {
-		return err
-	}
-	for _, err := range checkServices(services) {
-		return err
-	}
-	l.changeMember(m, func(now *[]Service, _ *emu.Boundary) { *now = services })
-	return nil
-}
-
-// UpgradeDeployment replaces the roles of a deployment in place: the VIP stays, and an instance whose role stays keeps its address (MSDN
-// "Upgrade Deployment").
-func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
-	s, d, err := l.deployment(service, p.Slot)
-	if err != nil {
-		return err.At(p.Origin)
-	}
-	if d.Kind != PaaS {
-		return slotOccupied(orDefault(p.Slot, Production)).WithHint("%s holds virtual machines.", s.Name).At(p.Origin)
-	}
-	if p.VirtualNetwork != d.VirtualNetwork {
-		return badRequest("The deployment of %s is in %s; an upgrade can't move it to %s.", s.Name, networkName(d.VirtualNetwork), networkName(p.VirtualNetwork)).At(p.Origin)
-	}
-	without := l.Clone()
-	without.replaceDeployment(d, nil)
-	p.Name, p.ReservedIP, p.InternalLoadBalancer = orDefault(p.Name, d.Name), "", nil
-	if err := without.CreateDeployment(service, p); err != nil {
-		return err
-	}
-	made, _ := without.cloudService(service)
-	now := made.In(orDefault(p.Slot, Production)).copy()
-	for n, i := range now.Instances {
-		now.Instances[n] = i.copy()
-	}
-	if now.VirtualNetwork == "" {
-		for _, i := range now.Instances {
-			i.DIP = Nth(d.Block, Offset(now.Block, i.DIP))
-		}
-	}
-	now.VIP, now.ReservedIP, now.PrivateID, now.Block, now.InternalLoadBalancer = d.VIP, d.ReservedIP, d.PrivateID, d.Block, d.InternalLoadBalancer
-	for _, i := range now.Instances {
-		i.ID = ""
-	}
-	keepInstances(d, now)
-	without.giveIDs(now, orDefault(p.Slot, Production))
-	l.allocatePublicIPs(now, now.Instances...)
-	l.created = without.created
-	l.replaceDeployment(d, now)
-	return nil
-}
-
-// keepInstances gives the instances that were in the deployment before their ids and addresses back, and the answers to their health probes. Whoever
-// has one of the addresses takes the other's.
-func keepInstances(before, now *Deployment) {
-	for _, i := range now.Instances {
-		i.PublicIP = netip.Addr{}
-		old := before.machine(i.Name)
-		if old == nil {
-			continue
-		}
-		i.ID, i.healthy = old.ID, old.healthy
-		if i.PublicIPName != "" {
-			i.PublicIP = old.PublicIP
-		}
-		if old.Subnet != i.Subnet || old.DIP == i.DIP {
-			continue
-		}
-		for _, other := range now.Instances {
-			if other.DIP == old.DIP {
-				other.DIP = i.DIP
-			}
-		}
-		i.DIP = old.DIP
-	}
 }

@@ -157,7 +157,7 @@ func anyOperation(rt *rapid.T) lab.Operation {
 	return labtest.Operation(rt)
 }
 
-func probed(e lab.VMEndpoint) lab.VMEndpoint {
+func probed(e lab.Endpoint) lab.Endpoint {
 	e.Probe = &lab.Probe{Protocol: "tcp"}
 	return e
 }

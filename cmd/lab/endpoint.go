@@ -11,6 +11,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/limits"
 	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
@@ -46,7 +47,7 @@ form.`,
 		if err := flags.check(cmd); err != nil {
 			return nil, err
 		}
-		e, err := flags.apply(cmd, lab.VMEndpoint{Name: args[1], Protocol: emu.Protocol(flags.protocol)})
+		e, err := flags.apply(cmd, lab.Endpoint{Name: args[1], Protocol: emu.Protocol(flags.protocol)})
 		switch {
 		case err != nil:
 			return nil, err
@@ -97,7 +98,7 @@ its default. Only the access control list stays, unless --acl is there as well.`
 		if err := flags.check(cmd); err != nil {
 			return nil, err
 		}
-		var e lab.VMEndpoint
+		var e lab.Endpoint
 		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) {
 			h, err := findMachine(info, args[0])
 			if err != nil {
@@ -288,7 +289,7 @@ func balancing(e live.EndpointInfo) string {
 			text += fmt.Sprintf(" port %d", p.Port)
 		}
 		text += strings.TrimRight(" "+p.Path, " ")
-		if p.IntervalInSeconds != lab.DefaultProbeInterval || p.TimeoutInSeconds != lab.DefaultProbeTimeout {
+		if p.IntervalInSeconds != limits.DefaultProbeInterval || p.TimeoutInSeconds != limits.DefaultProbeTimeout {
 			text += fmt.Sprintf(" every %d s, out after %d s", p.IntervalInSeconds, p.TimeoutInSeconds)
 		}
 	}

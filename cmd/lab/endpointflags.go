@@ -11,6 +11,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/limits"
 	"vnetlab/lab/live"
 )
 
@@ -51,10 +52,10 @@ func (f *endpointFlags) add(a *app, cmd *cobra.Command) {
 	flags.Var(&choice{value: &f.distribution, of: distributions}, "distribution",
 		"`MODE` by which members are picked: none (5-tuple), sourceIP or sourceIPProtocol")
 	flags.StringVar(&f.healthProbe, "probe", "", "health `PROBE`, as tcp[:PORT], http[:PORT]:/PATH or none (default none)")
-	flags.IntVar(&f.interval, "probe-interval", lab.DefaultProbeInterval, "`SECONDS` between two health probes")
-	flags.IntVar(&f.timeout, "probe-timeout", lab.DefaultProbeTimeout,
+	flags.IntVar(&f.interval, "probe-interval", limits.DefaultProbeInterval, "`SECONDS` between two health probes")
+	flags.IntVar(&f.timeout, "probe-timeout", limits.DefaultProbeTimeout,
 		"`SECONDS` without an answer after which a member is out")
-	flags.IntVar(&f.idle, "idle-timeout", lab.DefaultIdleTimeoutInMinutes,
+	flags.IntVar(&f.idle, "idle-timeout", limits.DefaultIdleTimeout,
 		"`MINUTES` after which an idle connection is forgotten, 4 to 30")
 	flags.StringVar(&f.internal, "internal", "",
 		"`NAME` of the internal load balancer whose address has the port, instead of the VIP")
@@ -70,9 +71,9 @@ func (f *endpointFlags) add(a *app, cmd *cobra.Command) {
 	a.flagNames(cmd, "set", balancedSets)
 	register(cmd, "distribution", distributions...)
 	registerOpen(cmd, "probe", "tcp", "tcp:", "http:/", "http:", noProbe)
-	register(cmd, "probe-interval", strconv.Itoa(lab.DefaultProbeInterval))
-	register(cmd, "probe-timeout", strconv.Itoa(lab.DefaultProbeTimeout))
-	register(cmd, "idle-timeout", strconv.Itoa(lab.DefaultIdleTimeoutInMinutes), "30")
+	register(cmd, "probe-interval", strconv.Itoa(limits.DefaultProbeInterval))
+	register(cmd, "probe-timeout", strconv.Itoa(limits.DefaultProbeTimeout))
+	register(cmd, "idle-timeout", strconv.Itoa(limits.DefaultIdleTimeout), "30")
 	a.flagNames(cmd, "internal", internalLoadBalancers)
 	registerOpen(cmd, "acl", "100 permit ", "100 deny ")
 	registerOpen(cmd, "endpoint", "tcp:", "udp:")
@@ -109,7 +110,7 @@ func (f *endpointFlags) check(cmd *cobra.Command) error {
 
 // apply sets those attributes of an endpoint that the command line names; --endpoint sets all but the access
 // control list.
-func (f *endpointFlags) apply(cmd *cobra.Command, e lab.VMEndpoint) (lab.VMEndpoint, error) {
+func (f *endpointFlags) apply(cmd *cobra.Command, e lab.Endpoint) (lab.Endpoint, error) {
 	changed := cmd.Flags().Changed
 	if changed("endpoint") {
 		name, rules := e.Name, e.ACL
@@ -179,12 +180,11 @@ func (p *portFlag) Set(text string) error {
 }
 
 // endpointAsked returns an endpoint of a running lab in the form in which it is asked for.
-func endpointAsked(info live.Info, e endpointAnswer) lab.VMEndpoint {
-	asked := lab.VMEndpoint{
+func endpointAsked(info live.Info, e endpointAnswer) lab.Endpoint {
+	asked := lab.Endpoint{
 		Name: e.Name, Protocol: e.Protocol, PublicPort: e.PublicPort, LocalPort: e.LocalPort,
 		LoadBalancedSet: e.LoadBalancedSet,
-		Distribution:    e.Distribution, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes, DirectServerReturn: e.DirectServerReturn,
-		ACL: aclRules(e.ACL),
+		Balancing:       lab.Balancing{Distribution: e.Distribution, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes, DirectServerReturn: e.DirectServerReturn, ACL: aclRules(e.ACL)},
 	}
 	if p := e.Probe; p != nil {
 		asked.Probe = &lab.Probe{

@@ -155,7 +155,7 @@ func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.
 			continue // somebody was quick to delete it
 		}
 		for _, e := range endpointsOf(info, h) {
-			if n := slices.IndexFunc(asked, func(o lab.VMEndpoint) bool { return o.Name == e.Name }); n >= 0 {
+			if n := slices.IndexFunc(asked, func(o lab.Endpoint) bool { return o.Name == e.Name }); n >= 0 {
 				answer.Endpoints = append(answer.Endpoints, e)
 				picked[e.Name] = asked[n].PublicPort == 0
 			}
@@ -177,14 +177,14 @@ func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.
 }
 
 // endpointsIn gives the endpoints that an operation asks for, with the virtual machine that they are of.
-func endpointsIn(o lab.Operation) (machine string, endpoints []lab.VMEndpoint) {
+func endpointsIn(o lab.Operation) (machine string, endpoints []lab.Endpoint) {
 	switch o := o.(type) {
 	case lab.AddRoleOp:
 		return o.Service + "." + o.VirtualMachine.Name, o.VirtualMachine.Endpoints
 	case lab.AddEndpointOp:
-		return o.Service + "." + o.VirtualMachine, []lab.VMEndpoint{o.Endpoint}
+		return o.Service + "." + o.VirtualMachine, []lab.Endpoint{o.Endpoint}
 	case lab.UpdateEndpointOp:
-		return o.Service + "." + o.VirtualMachine, []lab.VMEndpoint{o.Endpoint}
+		return o.Service + "." + o.VirtualMachine, []lab.Endpoint{o.Endpoint}
 	}
 	return "", nil
 }

@@ -20,17 +20,17 @@ const endpointForm = "PROTO:PUBLIC:LOCAL[,KEY=VALUE]...; lab help endpoint-spec 
 
 // parseEndpoint reads an endpoint such as tcp:57500:1433 or tcp:80:8080,set=web. An empty public port is left to
 // the platform.
-func parseEndpoint(text string) (lab.VMEndpoint, error) {
+func parseEndpoint(text string) (lab.Endpoint, error) {
 	items := strings.Split(text, ",")
-	wrong := func(format string, args ...any) (lab.VMEndpoint, error) {
-		return lab.VMEndpoint{}, usage("endpoint %q: "+format, append([]any{text}, args...)...).
+	wrong := func(format string, args ...any) (lab.Endpoint, error) {
+		return lab.Endpoint{}, usage("endpoint %q: "+format, append([]any{text}, args...)...).
 			orHint("write " + endpointForm)
 	}
 	ports := strings.Split(items[0], ":")
 	if len(ports) != 3 {
 		return wrong("it needs a protocol, a public port, which may be empty, and a local port")
 	}
-	e := lab.VMEndpoint{Protocol: emu.Protocol(strings.ToLower(ports[0]))}
+	e := lab.Endpoint{Protocol: emu.Protocol(strings.ToLower(ports[0]))}
 	if e.Protocol != emu.TCP && e.Protocol != emu.UDP {
 		return wrong("the protocol is tcp or udp, not %q", ports[0])
 	}
@@ -135,8 +135,8 @@ func port(text string) (uint16, bool) {
 }
 
 // parseEndpoints reads endpoints and names those that have no name: by protocol and local port.
-func parseEndpoints(texts []string) ([]lab.VMEndpoint, error) {
-	var all []lab.VMEndpoint
+func parseEndpoints(texts []string) ([]lab.Endpoint, error) {
+	var all []lab.Endpoint
 	for _, text := range texts {
 		e, err := parseEndpoint(text)
 		if err != nil {
@@ -144,7 +144,7 @@ func parseEndpoints(texts []string) ([]lab.VMEndpoint, error) {
 		}
 		if e.Name == "" {
 			e.Name = string(e.Protocol) + "-" + strconv.Itoa(int(e.LocalPort))
-			for i := 2; slices.ContainsFunc(all, func(other lab.VMEndpoint) bool { return other.Name == e.Name }); i++ {
+			for i := 2; slices.ContainsFunc(all, func(other lab.Endpoint) bool { return other.Name == e.Name }); i++ {
 				// Two on one local port are the platform's to refuse, not two of one name.
 				e.Name = fmt.Sprintf("%s-%d-%d", e.Protocol, e.LocalPort, i)
 			}

@@ -19,21 +19,27 @@ import (
 )
 
 func TestParseEndpoint(t *testing.T) {
-	for text, want := range map[string]lab.VMEndpoint{
+	for text, want := range map[string]lab.Endpoint{
 		"tcp:57500:1433": {Protocol: emu.TCP, PublicPort: 57500, LocalPort: 1433},
 		"UDP::53":        {Protocol: emu.UDP, LocalPort: 53},
 		"tcp:80:8080,name=http,set=web": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 8080, Name: "http",
 			LoadBalancedSet: "web"},
 		"tcp:80:80,distribution=sourceIP,idle=30": {
-			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, Distribution: lab.DistributeSourceIP, IdleTimeoutInMinutes: 30,
+			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
+			Balancing: lab.Balancing{Distribution: lab.DistributeSourceIP, IdleTimeoutInMinutes: 30},
 		},
-		"tcp:80:80,probe=tcp": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, Probe: &lab.Probe{Protocol: "tcp"}},
+		"tcp:80:80,probe=tcp": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
+			Balancing: lab.Balancing{Probe: &lab.Probe{Protocol: "tcp"}},
+		},
 		"tcp:80:80,timeout=11,probe=http:8080:/health?a:b": {
 			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
-			Probe: &lab.Probe{Protocol: "http", Port: 8080, Path: "/health?a:b", TimeoutInSeconds: 11},
+			Balancing: lab.Balancing{
+				Probe: &lab.Probe{Protocol: "http", Port: 8080, Path: "/health?a:b", TimeoutInSeconds: 11},
+			},
 		},
-		"tcp:80:80,internal=ilb,dsr": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80, InternalLoadBalancer: "ilb",
-			DirectServerReturn: true},
+		"tcp:80:80,internal=ilb,dsr": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
+			Balancing: lab.Balancing{InternalLoadBalancer: "ilb", DirectServerReturn: true},
+		},
 	} {
 		got, err := parseEndpoint(text)
 		if err != nil {
@@ -85,7 +91,7 @@ func TestEndpointFlags(t *testing.T) {
 		if err := f.check(cmd); err != nil {
 			t.Errorf("%s: %v", line, err)
 		}
-		got, err := f.apply(cmd, lab.VMEndpoint{Protocol: emu.TCP})
+		got, err := f.apply(cmd, lab.Endpoint{Protocol: emu.TCP})
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v, -want +got:\n%s", line, err, diff)
 		}

@@ -101,7 +101,7 @@ func timedOperations() ([]timedOperation, error) {
 		},
 		{
 			name:      "add an endpoint",
-			operation: lab.AddEndpointOp{Service: service, VirtualMachine: machine, Endpoint: lab.VMEndpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}},
+			operation: lab.AddEndpointOp{Service: service, VirtualMachine: machine, Endpoint: lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}},
 		},
 		{name: "delete the endpoint", operation: lab.DeleteEndpointOp{Service: service, VirtualMachine: machine, Name: "e"}},
 		{name: "add a firewall rule", operation: lab.AddFirewallRuleOp{Instance: machine, Rule: lab.GuestFirewallRule{Rule: rule}}},

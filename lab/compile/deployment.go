@@ -145,7 +145,7 @@ func internalDomain(service string) string { return service + ".internal.cloudap
 func internallyBalanced(frontends []lab.Frontend) map[*lab.Instance]bool {
 	all := map[*lab.Instance]bool{}
 	for _, f := range frontends {
-		if !f.Internal {
+		if !f.Internal() {
 			continue
 		}
 		for _, m := range f.Members {

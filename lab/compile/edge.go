@@ -6,6 +6,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/limits"
 	"vnetlab/lab/rules"
 )
 
@@ -13,7 +14,7 @@ import (
 const byVIP = 1
 
 // idleTimeout is how many seconds an edge remembers an idle TCP connection, through an endpoint that says nothing else or outbound.
-const idleTimeout = 60 * lab.DefaultIdleTimeoutInMinutes
+const idleTimeout = 60 * limits.DefaultIdleTimeout
 
 // edgeShare is all that the edge of a domain has of a deployment.
 type edgeShare struct {

@@ -20,7 +20,7 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 	}
 	own := "own-" + name
 	name += fmt.Sprintf("-%s-%d", f.Protocol, f.PublicPort)
-	if f.Internal {
+	if f.Internal() {
 		name += ".internal"
 	}
 	s.endpoints = append(s.endpoints, emu.SocketMapElement{Address: f.Address, Protocol: f.Protocol, Port: f.PublicPort, Chain: name})
@@ -33,14 +33,14 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 	case f.DirectServerReturn:
 		s.ownSet(own, d)
 		members.Rules = directReturnRules(d, f, serving[0], own)
-		if !f.Internal {
+		if !f.Internal() {
 			s.direct = append(s.direct, accept(emu.MatchPrefix{Of: emu.Destination, Prefix: single(f.Address)}, emu.MatchProtocol{Protocol: string(f.Protocol)}, emu.MatchPort{Port: f.PublicPort}))
 		}
 	default:
 		members.Rules = []emu.Rule{translate(f, serving)}
 	}
 	if len(f.ACL) > 0 {
-		s.lists = s.lists || !f.Internal
+		s.lists = s.lists || !f.Internal()
 		members.Name = name + ".members"
 		s.chains = append(s.chains, members)
 		s.chains = append(s.chains, accessControl(d, f, name, members.Name)...)
@@ -54,7 +54,7 @@ func (s *edgeShare) endpoint(d *lab.Deployment, f lab.Frontend) {
 // balancer keep their own addresses, and its lists are about those.
 func accessControl(d *lab.Deployment, f lab.Frontend, name, members string) []*emu.Chain {
 	list := &emu.Chain{Name: name}
-	if f.Internal {
+	if f.Internal() {
 		fillList(list, d, f, false, members, from)
 		return []*emu.Chain{list}
 	}
@@ -141,10 +141,10 @@ func action(permit bool) string {
 // translate leads a new connection to one of the members.
 func translate(f lab.Frontend, serving []lab.Backend) emu.Rule {
 	statements := []emu.Statement{emu.MatchProtocol{Protocol: string(f.Protocol)}}
-	if f.IdleTimeout != 0 {
+	if f.IdleTimeoutInMinutes != 0 {
 		statements = append(statements, emu.SetTimeout{Policy: timeoutPolicy(f)})
 	}
-	if !f.Internal {
+	if !f.Internal() {
 		statements = append(statements, emu.SetMark{Mark: byVIP})
 	}
 	targets := make([]netip.AddrPort, len(serving))
@@ -164,7 +164,7 @@ func translate(f lab.Frontend, serving []lab.Backend) emu.Rule {
 // The platform doesn't do that for clients in the same cloud service ("Configure an ILB listener for AlwaysOn Availability Groups").
 func directReturnRules(d *lab.Deployment, f lab.Frontend, member lab.Backend, own string) []emu.Rule {
 	through := emu.Rule{Origin: f.Origin, Comment: "direct server return: " + f.Name, Statements: []emu.Statement{emu.SetMark{Mark: byVIP}, emu.Accept{}}}
-	if f.Internal {
+	if f.Internal() {
 		through = translate(f, []lab.Backend{member})
 	}
 	return append(
@@ -187,12 +187,12 @@ func (s *edgeShare) ownSet(name string, d *lab.Deployment) {
 }
 
 func timeoutPolicy(f lab.Frontend) string {
-	return fmt.Sprintf("idle-%s-%d", f.Protocol, f.IdleTimeout)
+	return fmt.Sprintf("idle-%s-%d", f.Protocol, f.IdleTimeoutInMinutes)
 }
 
 // timeoutPolicy notes the policy that an endpoint needs.
 func (s *edgeShare) timeoutPolicy(f lab.Frontend) {
-	if f.IdleTimeout != 0 {
-		s.timeouts = append(s.timeouts, emu.TimeoutPolicy{Name: timeoutPolicy(f), Protocol: f.Protocol, Seconds: 60 * f.IdleTimeout})
+	if f.IdleTimeoutInMinutes != 0 {
+		s.timeouts = append(s.timeouts, emu.TimeoutPolicy{Name: timeoutPolicy(f), Protocol: f.Protocol, Seconds: 60 * f.IdleTimeoutInMinutes})
 	}
 }

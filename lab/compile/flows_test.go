@@ -68,12 +68,16 @@ func TestClosedByOperations(t *testing.T) {
 	do(l.CreateHostedService(lab.HostedService{Name: "shop", Location: "West US", VirtualNetwork: "Net"}))
 	probe := &lab.Probe{Protocol: "tcp", Port: 1}
 	for _, name := range []string{"web1", "web2"} {
-		vm := lab.VirtualMachine{Name: name, Subnet: "a", Endpoints: []lab.VMEndpoint{
-			{Name: "set-tcp", PublicPort: 80, LocalPort: 8080, LoadBalancedSet: "tcp", Probe: probe},
-			{Name: "set-udp", Protocol: emu.UDP, PublicPort: 53, LocalPort: 5353, LoadBalancedSet: "udp", Probe: probe},
+		vm := lab.VirtualMachine{Name: name, Subnet: "a", Endpoints: []lab.Endpoint{
+			{Name: "set-tcp", PublicPort: 80, LocalPort: 8080, LoadBalancedSet: "tcp",
+				Balancing: lab.Balancing{Probe: probe},
+			},
+			{Name: "set-udp", Protocol: emu.UDP, PublicPort: 53, LocalPort: 5353, LoadBalancedSet: "udp",
+				Balancing: lab.Balancing{Probe: probe},
+			},
 		}}
 		if name == "web1" {
-			vm.Endpoints = append(vm.Endpoints, lab.VMEndpoint{Name: "own", PublicPort: 22, LocalPort: 22})
+			vm.Endpoints = append(vm.Endpoints, lab.Endpoint{Name: "own", PublicPort: 22, LocalPort: 22})
 		}
 		do(l.AddVirtualMachine("shop", vm))
 		l.SetHealth(name+"/tcp", true)
@@ -104,7 +108,7 @@ func TestClosedByOperations(t *testing.T) {
 		}, nil},
 		{"endpoint added", l, lab.AddEndpointOp{
 			Service: "shop", VirtualMachine: "web2",
-			Endpoint: lab.VMEndpoint{Name: "own", PublicPort: 23, LocalPort: 22},
+			Endpoint: lab.Endpoint{Name: "own", PublicPort: 23, LocalPort: 22},
 		}, nil},
 		{"endpoint deleted", l, lab.DeleteEndpointOp{Service: "shop", VirtualMachine: "web1", Name: "own"}, []string{
 			fmt.Sprintf("connections to port 22/tcp of %s", vip),
@@ -112,7 +116,7 @@ func TestClosedByOperations(t *testing.T) {
 		}},
 		{"another local port", l, lab.UpdateEndpointOp{
 			Service: "shop", VirtualMachine: "web1", Name: "own",
-			Endpoint: lab.VMEndpoint{Name: "own", PublicPort: 22, LocalPort: 2222},
+			Endpoint: lab.Endpoint{Name: "own", PublicPort: 22, LocalPort: 2222},
 		}, []string{
 			fmt.Sprintf("connections to port 22/tcp of %s that are with 10.0.0.4:22", vip),
 		}},

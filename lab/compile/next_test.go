@@ -69,7 +69,7 @@ func TestNextSharesWhatStays(t *testing.T) {
 		operation lab.Operation
 		changed   []string // namespaces
 	}{
-		{lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.VMEndpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}, []string{"vm", "edge.Net"}},
+		{lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}, []string{"vm", "edge.Net"}},
 		{lab.AddFirewallRuleOp{Instance: "vm", Rule: labtest.Rule(t, "allow tcp 4000", 1)}, []string{"vm", "edge.Net"}},
 		{lab.SwapDeploymentOp{Service: "shop"}, []string{"edge.Net", "datacenter.west-us"}},
 		{
@@ -106,7 +106,7 @@ func TestNextSharesWhatStays(t *testing.T) {
 }
 
 func BenchmarkNext(b *testing.B) {
-	operation := lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.VMEndpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}
+	operation := lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}
 	for _, instances := range []int{10, 1000} {
 		l := labtest.Large(b, instances)
 		c := new(compile.Compilation).Next(l)

@@ -15,11 +15,11 @@ import (
 // isn't of a connection: it goes to a member that there is.
 func translations(d *lab.Deployment, f lab.Frontend) []emu.Translation {
 	of := d.Service
-	if f.Internal {
+	if f.Internal() {
 		of += "/" + d.Name // an internal load balancer stays where it is
 	}
 	all := []emu.Translation{{Of: of, Address: f.Address, Protocol: f.Protocol, Port: f.PublicPort}}
-	if f.DirectServerReturn && !f.Internal || f.Set && f.Protocol == emu.TCP {
+	if f.DirectServerReturn && !f.Internal() || f.Set && f.Protocol == emu.TCP {
 		return all
 	}
 	for _, m := range f.Members {

@@ -23,8 +23,11 @@ func endpoints(
 	for _, e := range defined.InputEndpoints {
 		request := lab.InputEndpoint{
 			Name: e.Name, Protocol: e.Transport(), Port: e.Port, LocalPort: e.LocalPort,
-			Distribution: lab.Distribution(e.LoadBalancerDistribution), IdleTimeoutInMinutes: e.IdleTimeoutInMinutes,
-			InternalLoadBalancer: e.LoadBalancer, Origin: e.Origin,
+			Balancing: lab.Balancing{
+				Distribution:         lab.Distribution(e.LoadBalancerDistribution),
+				IdleTimeoutInMinutes: e.IdleTimeoutInMinutes, InternalLoadBalancer: e.LoadBalancer,
+			},
+			Origin: e.Origin,
 		}
 		if e.AutomaticLocalPort {
 			request.LocalPort = free()

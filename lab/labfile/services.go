@@ -91,7 +91,7 @@ func (l *loader) virtualMachines(s CloudService) {
 	for _, vm := range s.VirtualMachines {
 		request, ok := l.machine(vm)
 		if !ok || lost && slices.ContainsFunc(request.Endpoints,
-			func(e lab.VMEndpoint) bool { return e.InternalLoadBalancer != "" }) {
+			func(e lab.Endpoint) bool { return e.InternalLoadBalancer != "" }) {
 			l.withoutMachine(s, vm)
 			continue
 		}
@@ -126,7 +126,7 @@ func (l *loader) deploymentRefused(s CloudService, request lab.VirtualMachine, p
 		withoutIt(s.ReservedIP.Origin)
 	}
 	balancer := request.InternalLoadBalancer
-	if balancer == nil || moved || slices.ContainsFunc(request.Endpoints, func(e lab.VMEndpoint) bool {
+	if balancer == nil || moved || slices.ContainsFunc(request.Endpoints, func(e lab.Endpoint) bool {
 		return e.InternalLoadBalancer != "" && e.InternalLoadBalancer != balancer.Name
 	}) {
 		return moved
@@ -159,13 +159,17 @@ func (l *loader) machine(vm VirtualMachine) (request lab.VirtualMachine, ok bool
 	}
 	listening := map[string]listener{}
 	for _, e := range vm.Endpoints {
-		request.Endpoints = append(request.Endpoints, lab.VMEndpoint{
+		request.Endpoints = append(request.Endpoints, lab.Endpoint{
 			Name: string(e.Name), Protocol: protocol(e.Protocol), PublicPort: uint16(e.PublicPort),
 			LocalPort:       uint16(e.LocalPort),
-			LoadBalancedSet: string(e.LoadBalancedSet), Distribution: lab.Distribution(e.Distribution), ACL: acl(e.ACL),
-			Probe:                probe(e.Probe),
-			IdleTimeoutInMinutes: int(e.IdleTimeoutInMinutes), InternalLoadBalancer: string(e.InternalLoadBalancer),
-			DirectServerReturn: e.DirectServerReturn, Origin: e.Origin,
+			LoadBalancedSet: string(e.LoadBalancedSet),
+			Balancing: lab.Balancing{
+				Distribution: lab.Distribution(e.Distribution), ACL: acl(e.ACL), Probe: probe(e.Probe),
+				IdleTimeoutInMinutes: int(e.IdleTimeoutInMinutes),
+				InternalLoadBalancer: string(e.InternalLoadBalancer),
+				DirectServerReturn:   e.DirectServerReturn,
+			},
+			Origin: e.Origin,
 		})
 		listening[string(e.Name)] = listener{protocol(e.Protocol), uint16(e.LocalPort)}
 	}

@@ -48,12 +48,13 @@ func Everything(t testing.TB) *lab.Lab {
 		do(l.AddVirtualMachine("cassandra", lab.VirtualMachine{
 			Name: name, OS: lab.Linux, Services: Listen(9160, 7000), Origin: at(31 + i),
 			Firewall: []lab.GuestFirewallRule{Rule(t, "allow tcp 9160", 34), Rule(t, "allow tcp 7000 from localsubnet", 35)},
-			Endpoints: []lab.VMEndpoint{
-				{Name: "thrift", PublicPort: 9160, LocalPort: 9160, LoadBalancedSet: "cassandra", Origin: at(36), ACL: []lab.ACLRule{
-					{Order: 100, RemoteSubnet: netip.MustParsePrefix("203.0.113.5/32"), Origin: at(37)},
-					{Order: 200, Permit: true, RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"), Origin: at(38)},
-					{Order: 300, Permit: true, RemoteSubnet: netip.MustParsePrefix("198.18.0.0/15"), Origin: at(39)},
-				}},
+			Endpoints: []lab.Endpoint{
+				{Name: "thrift", PublicPort: 9160, LocalPort: 9160, LoadBalancedSet: "cassandra", Origin: at(36),
+					Balancing: lab.Balancing{ACL: []lab.ACLRule{
+						{Order: 100, RemoteSubnet: netip.MustParsePrefix("203.0.113.5/32"), Origin: at(37)},
+						{Order: 200, Permit: true, RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"), Origin: at(38)},
+						{Order: 300, Permit: true, RemoteSubnet: netip.MustParsePrefix("198.18.0.0/15"), Origin: at(39)},
+					}}},
 				{Name: "ssh", PublicPort: uint16(2201 + i), LocalPort: 22, Origin: at(40)},
 			},
 		}))
@@ -62,7 +63,7 @@ func Everything(t testing.TB) *lab.Lab {
 	do(l.AddVirtualMachine("node", lab.VirtualMachine{
 		Name: "node1", OS: lab.Linux, Services: Listen(80), Origin: at(51),
 		Firewall:  []lab.GuestFirewallRule{Rule(t, "allow tcp 80", 52)},
-		Endpoints: []lab.VMEndpoint{{Name: "web", PublicPort: 80, LocalPort: 80, Origin: at(53)}},
+		Endpoints: []lab.Endpoint{{Name: "web", PublicPort: 80, LocalPort: 80, Origin: at(53)}},
 	}))
 	do(l.CreateWebSite(lab.WebSite{Name: "contacts", Location: "West US", Origin: at(60)}))
 	do(l.CreateInternetHost(lab.InternetHost{Name: "laptop", Services: Listen(8000), Origin: at(70)}))
@@ -119,14 +120,23 @@ func Connected(t testing.TB) *lab.Lab {
 			Name: name, OS: lab.Linux, Subnet: "Data", ReservedIP: "kept", Services: Listen(9042, 9044, 1433, 1434),
 			InternalLoadBalancer: first(i == 0, &lab.InternalLoadBalancer{Name: "inside", Subnet: "Data", Address: netip.MustParseAddr("10.1.1.100")}),
 			Firewall:             []lab.GuestFirewallRule{Rule(t, "allow tcp 9042,9044,1433-1434", 1)},
-			Endpoints: []lab.VMEndpoint{
-				{Name: "cql", PublicPort: 9042, LocalPort: 9042, LoadBalancedSet: "cql", Probe: probe, IdleTimeoutInMinutes: 10},
-				{Name: "cql-inside", PublicPort: 9043, LocalPort: 9042, LoadBalancedSet: "cql-inside", InternalLoadBalancer: "inside"},
-				{Name: "guarded", PublicPort: 9044, LocalPort: 9044, LoadBalancedSet: "guarded", InternalLoadBalancer: "inside", ACL: []lab.ACLRule{
-					{Order: 1, RemoteSubnet: netip.MustParsePrefix("192.168.10.0/24")}, {Order: 2, Permit: true, RemoteSubnet: netip.MustParsePrefix("10.1.1.7/32")},
-				}},
-				{Name: "listener", PublicPort: 1433, LocalPort: 1433, LoadBalancedSet: "listener", DirectServerReturn: true},
-				{Name: "listener-inside", PublicPort: 1434, LocalPort: 1434, LoadBalancedSet: "listener-inside", InternalLoadBalancer: "inside", DirectServerReturn: true},
+			Endpoints: []lab.Endpoint{
+				{Name: "cql", PublicPort: 9042, LocalPort: 9042, LoadBalancedSet: "cql",
+					Balancing: lab.Balancing{Probe: probe, IdleTimeoutInMinutes: 10},
+				},
+				{Name: "cql-inside", PublicPort: 9043, LocalPort: 9042, LoadBalancedSet: "cql-inside",
+					Balancing: lab.Balancing{InternalLoadBalancer: "inside"},
+				},
+				{Name: "guarded", PublicPort: 9044, LocalPort: 9044, LoadBalancedSet: "guarded",
+					Balancing: lab.Balancing{InternalLoadBalancer: "inside", ACL: []lab.ACLRule{
+						{Order: 1, RemoteSubnet: netip.MustParsePrefix("192.168.10.0/24")}, {Order: 2, Permit: true, RemoteSubnet: netip.MustParsePrefix("10.1.1.7/32")},
+					}}},
+				{Name: "listener", PublicPort: 1433, LocalPort: 1433, LoadBalancedSet: "listener",
+					Balancing: lab.Balancing{DirectServerReturn: true},
+				},
+				{Name: "listener-inside", PublicPort: 1434, LocalPort: 1434, LoadBalancedSet: "listener-inside",
+					Balancing: lab.Balancing{InternalLoadBalancer: "inside", DirectServerReturn: true},
+				},
 			},
 		}))
 	}
@@ -140,7 +150,7 @@ func Connected(t testing.TB) *lab.Lab {
 	do(l.AddVirtualMachine("branch", lab.VirtualMachine{
 		Name: "branch1", OS: lab.Linux, Subnet: "Data", Services: append(Listen(22), udp(5060)),
 		Firewall:  []lab.GuestFirewallRule{Rule(t, "allow udp 5060-5061 from 203.0.113.0/24,10.1.0.0/16", 2)},
-		Endpoints: []lab.VMEndpoint{{Name: "sip", Protocol: emu.UDP, PublicPort: 5060, LocalPort: 5060}, {Name: "none", Protocol: emu.UDP, PublicPort: 5061, LocalPort: 5061}},
+		Endpoints: []lab.Endpoint{{Name: "sip", Protocol: emu.UDP, PublicPort: 5060, LocalPort: 5060}, {Name: "none", Protocol: emu.UDP, PublicPort: 5061, LocalPort: 5061}},
 	}))
 	do(l.AddVirtualMachine("branch", lab.VirtualMachine{Name: "branch2", OS: lab.Linux, Subnet: "Data"}))
 	do(l.ShutdownRole("branch", "branch2", true))
@@ -173,10 +183,10 @@ func Connected(t testing.TB) *lab.Lab {
 		do(l.CreateDeployment("shop", lab.PackageDeployment{Slot: slot, Roles: []lab.Role{web, worker}}))
 	}
 	do(l.CreateHostedService(lab.HostedService{Name: "asleep", Location: "East US"}))
-	do(l.AddVirtualMachine("asleep", lab.VirtualMachine{Name: "asleep1", Endpoints: []lab.VMEndpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
+	do(l.AddVirtualMachine("asleep", lab.VirtualMachine{Name: "asleep1", Endpoints: []lab.Endpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
 	do(l.ShutdownRole("asleep", "asleep1", true))
 	do(l.CreateHostedService(lab.HostedService{Name: "napping", Location: "East US"}))
-	do(l.AddVirtualMachine("napping", lab.VirtualMachine{Name: "nap1", Endpoints: []lab.VMEndpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
+	do(l.AddVirtualMachine("napping", lab.VirtualMachine{Name: "nap1", Endpoints: []lab.Endpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
 	do(l.ShutdownRole("napping", "nap1", false))
 	do(l.CreateInternetHost(lab.InternetHost{Name: "laptop", Services: []lab.Service{udp(53)}}))
 	return l
@@ -215,8 +225,10 @@ func SameNames(t testing.TB) *lab.Lab {
 		do(l.CreateHostedService(lab.HostedService{Name: "desk-" + name, Location: "West US"}))
 		for k, vm := range []string{name + "-a", name + "-b"} {
 			port := port + 10*uint16(k)
-			do(l.AddVirtualMachine("desk-"+name, lab.VirtualMachine{Name: vm, Endpoints: []lab.VMEndpoint{
-				{Name: "RDP", PublicPort: port, LocalPort: 3389, ACL: list(int(port)), Origin: at(1000 + int(port))},
+			do(l.AddVirtualMachine("desk-"+name, lab.VirtualMachine{Name: vm, Endpoints: []lab.Endpoint{
+				{Name: "RDP", PublicPort: port, LocalPort: 3389,
+					Balancing: lab.Balancing{ACL: list(int(port))},
+					Origin:    at(1000 + int(port))},
 			}}))
 		}
 	}
@@ -226,7 +238,9 @@ func SameNames(t testing.TB) *lab.Lab {
 		for i, name := range []string{"Web", "Admin"} {
 			port := uint16(301 + i)
 			roles = append(roles, lab.Role{Name: name, InstanceCount: 1, InputEndpoints: []lab.InputEndpoint{{
-				Name: "Endpoint1", Protocol: emu.TCP, Port: port, ACL: list(int(port) + 100*more), Origin: at(1000 + int(port) + 100*more),
+				Name: "Endpoint1", Protocol: emu.TCP, Port: port,
+				Balancing: lab.Balancing{ACL: list(int(port) + 100*more)},
+				Origin:    at(1000 + int(port) + 100*more),
 			}}})
 		}
 		do(l.CreateDeployment("shop", lab.PackageDeployment{Slot: slot, Roles: roles}))

@@ -44,7 +44,7 @@ func Operation(rt *rapid.T) lab.Operation {
 	slot := rapid.SampledFrom([]lab.Slot{lab.Production, lab.Staging})
 	switch rapid.IntRange(0, 21).Draw(rt, "operation") {
 	case 0, 1:
-		vm := lab.VirtualMachine{Name: machine, OS: lab.Linux, Services: Listen(80), Firewall: rules(rt), Endpoints: []lab.VMEndpoint{endpoint(rt)}}
+		vm := lab.VirtualMachine{Name: machine, OS: lab.Linux, Services: Listen(80), Firewall: rules(rt), Endpoints: []lab.Endpoint{endpoint(rt)}}
 		if service == "inside" {
 			vm.Subnet = rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "subnet")
 		}
@@ -111,9 +111,9 @@ func boundary(rt *rapid.T) emu.Boundary {
 	return b
 }
 
-func endpoint(rt *rapid.T) lab.VMEndpoint {
+func endpoint(rt *rapid.T) lab.Endpoint {
 	port := rapid.SampledFrom([]uint16{80, 443})
-	e := lab.VMEndpoint{Name: rapid.SampledFrom([]string{"web", "admin"}).Draw(rt, "endpoint"), PublicPort: port.Draw(rt, "public"), LocalPort: port.Draw(rt, "local")}
+	e := lab.Endpoint{Name: rapid.SampledFrom([]string{"web", "admin"}).Draw(rt, "endpoint"), PublicPort: port.Draw(rt, "public"), LocalPort: port.Draw(rt, "local")}
 	if rapid.Bool().Draw(rt, "balanced") {
 		e.LoadBalancedSet = e.Name
 	}

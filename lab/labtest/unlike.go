@@ -25,18 +25,22 @@ func Unlike(t testing.TB) *lab.Lab {
 	do(l.CreateHostedService(lab.HostedService{Name: "web", Location: "West US"}))
 	kept := netip.PrefixFrom(lab.WebSitesOutbound("East US")[1], 32)
 	for i := range 3 {
-		endpoint := func(name string, port uint16, more lab.VMEndpoint) lab.VMEndpoint {
+		endpoint := func(name string, port uint16, more lab.Endpoint) lab.Endpoint {
 			more.Name, more.LoadBalancedSet, more.PublicPort, more.LocalPort = name, name, port, port
 			return more
 		}
 		vm := lab.VirtualMachine{
 			Name: fmt.Sprintf("web%d", i+1), OS: lab.Linux, Services: append(Listen(80, 81, 82, 83), udp(80)),
 			Firewall: []lab.GuestFirewallRule{Rule(t, "allow any", 1)},
-			Endpoints: []lab.VMEndpoint{
-				endpoint("any", 80, lab.VMEndpoint{}), endpoint("udp", 80, lab.VMEndpoint{Protocol: emu.UDP}),
-				endpoint("source", 81, lab.VMEndpoint{Distribution: lab.DistributeSourceIP}),
-				endpoint("protocol", 82, lab.VMEndpoint{Distribution: lab.DistributeSourceIPProtocol}),
-				endpoint("listed", 83, lab.VMEndpoint{ACL: []lab.ACLRule{{Order: 1, RemoteSubnet: kept}}}),
+			Endpoints: []lab.Endpoint{
+				endpoint("any", 80, lab.Endpoint{}), endpoint("udp", 80, lab.Endpoint{Protocol: emu.UDP}),
+				endpoint("source", 81, lab.Endpoint{Balancing: lab.Balancing{Distribution: lab.DistributeSourceIP}}),
+				endpoint("protocol", 82, lab.Endpoint{
+					Balancing: lab.Balancing{Distribution: lab.DistributeSourceIPProtocol},
+				}),
+				endpoint("listed", 83, lab.Endpoint{
+					Balancing: lab.Balancing{ACL: []lab.ACLRule{{Order: 1, RemoteSubnet: kept}}},
+				}),
 			},
 		}
 		switch i {

@@ -217,7 +217,7 @@ func targets(l *lab.Lab) (all []lab.Target) {
 		for _, d := range s.Deployments() {
 			ports, inside := map[uint16]bool{9: true}, map[uint16]bool{9: true}
 			for _, f := range d.Frontends() {
-				if f.Internal {
+				if f.Internal() {
 					inside[f.PublicPort] = true
 				} else {
 					ports[f.PublicPort] = true
@@ -349,7 +349,9 @@ func randomLab(rt *rapid.T) *lab.Lab {
 		if rapid.Bool().Draw(rt, "roles") {
 			staged := lab.PackageDeployment{Slot: lab.Staging, VirtualNetwork: service.VirtualNetwork, Roles: []lab.Role{{
 				Name: fmt.Sprintf("Next%d", i), InstanceCount: 1, Subnet: subnet, Firewall: firewall(), Services: listen(),
-				InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: port.Draw(rt, "port"), LocalPort: port.Draw(rt, "local"), ACL: acl()}},
+				InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: port.Draw(rt, "port"), LocalPort: port.Draw(rt, "local"),
+					Balancing: lab.Balancing{ACL: acl()},
+				}},
 			}}}
 			if rapid.Bool().Draw(rt, "staging") {
 				_ = l.CreateDeployment(service.Name, staged)
@@ -357,7 +359,8 @@ func randomLab(rt *rapid.T) *lab.Lab {
 			_ = l.CreateDeployment(service.Name, lab.PackageDeployment{VirtualNetwork: service.VirtualNetwork, Roles: []lab.Role{{
 				Name: fmt.Sprintf("Web%d", i), InstanceCount: rapid.IntRange(1, 3).Draw(rt, "instances"), Subnet: subnet, Firewall: firewall(), Services: listen(),
 				InputEndpoints: []lab.InputEndpoint{{
-					Name: "In", Protocol: emu.TCP, Port: port.Draw(rt, "port"), LocalPort: port.Draw(rt, "local"), ACL: acl(), Distribution: distribution.Draw(rt, "mode"),
+					Name: "In", Protocol: emu.TCP, Port: port.Draw(rt, "port"), LocalPort: port.Draw(rt, "local"),
+					Balancing: lab.Balancing{ACL: acl(), Distribution: distribution.Draw(rt, "mode")},
 				}},
 			}}})
 			continue
@@ -376,11 +379,19 @@ func randomLab(rt *rapid.T) *lab.Lab {
 				PublicIPName: rapid.SampledFrom([]string{"", "", fmt.Sprintf("ip%d%d", i, v)}).Draw(rt, "public IP"), InternalLoadBalancer: created,
 				Name: fmt.Sprintf("vm%d", v), OS: rapid.SampledFrom([]lab.OS{lab.Windows, lab.Linux}).Draw(rt, "os"), Subnet: subnet,
 				Firewall: firewall(), FirewallOff: rapid.IntRange(0, 4).Draw(rt, "off") == 0, Services: listen(),
-				Endpoints: []lab.VMEndpoint{
-					{Name: "set", PublicPort: 80, LocalPort: port.Draw(rt, "local"), LoadBalancedSet: "set", ACL: list, Distribution: mode},
+				Endpoints: []lab.Endpoint{
+					{Name: "set", PublicPort: 80, LocalPort: port.Draw(rt, "local"), LoadBalancedSet: "set",
+						Balancing: lab.Balancing{ACL: list, Distribution: mode},
+					},
 					{Name: "own", LocalPort: 3390, PublicPort: 0},
-					{Name: "datagrams", Protocol: emu.UDP, LocalPort: 5000, PublicPort: 5001, LoadBalancedSet: "datagrams", Distribution: mode},
-					{Name: "inner", LocalPort: 443, PublicPort: 443, LoadBalancedSet: "inner", ACL: guarded, DirectServerReturn: direct, InternalLoadBalancer: balancer},
+					{Name: "datagrams", Protocol: emu.UDP, LocalPort: 5000, PublicPort: 5001, LoadBalancedSet: "datagrams",
+						Balancing: lab.Balancing{Distribution: mode},
+					},
+					{Name: "inner", LocalPort: 443, PublicPort: 443, LoadBalancedSet: "inner",
+						Balancing: lab.Balancing{
+							ACL: guarded, DirectServerReturn: direct, InternalLoadBalancer: balancer,
+						},
+					},
 				},
 			})
 		}

@@ -51,7 +51,7 @@ func BenchmarkOperation(b *testing.B) {
 				return lab.AddRoleOp{Service: "machines", VirtualMachine: lab.VirtualMachine{Name: "added", Subnet: "a", Services: labtest.Listen(80)}}
 			}, func(int) lab.Operation { return lab.DeleteRoleOp{Service: "machines", Name: "added"} }},
 			{"endpoint", func(int) lab.Operation {
-				return lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.VMEndpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}
+				return lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}
 			}, func(int) lab.Operation {
 				return lab.DeleteEndpointOp{Service: "machines", VirtualMachine: "vm", Name: "e"}
 			}},

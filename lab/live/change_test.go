@@ -77,7 +77,7 @@ func rule(t *testing.T, text string) lab.GuestFirewallRule {
 	return lab.GuestFirewallRule{Rule: r}
 }
 
-func machine(name, subnet string, endpoints ...lab.VMEndpoint) lab.VirtualMachine {
+func machine(name, subnet string, endpoints ...lab.Endpoint) lab.VirtualMachine {
 	r, _ := guestfirewall.Parse("allow tcp 80")
 	return lab.VirtualMachine{
 		Name: name, Subnet: subnet, Endpoints: endpoints, Firewall: []lab.GuestFirewallRule{{Rule: r}}, Services: labtest.Listen(80),
@@ -92,7 +92,7 @@ func TestOperations(t *testing.T) {
 
 	do(t, c, lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "lonely", Location: "East US"}})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:80", emu.Unresolved)
-	do(t, c, lab.AddRoleOp{Service: "lonely", VirtualMachine: machine("vm1", "", lab.VMEndpoint{Name: "http", PublicPort: 8080, LocalPort: 80})})
+	do(t, c, lab.AddRoleOp{Service: "lonely", VirtualMachine: machine("vm1", "", lab.Endpoint{Name: "http", PublicPort: 8080, LocalPort: 80})})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Open)
 	isSeen(t, c, "vm1", "shopweb.cloudapp.net:80", emu.Open)
 	links, err := os.ReadDir(netnsDir())
@@ -101,13 +101,13 @@ func TestOperations(t *testing.T) {
 	}
 
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked)
-	do(t, c, lab.AddEndpointOp{Service: "lonely", VirtualMachine: "vm1", Endpoint: lab.VMEndpoint{Name: "more", PublicPort: 8081, LocalPort: 81}})
+	do(t, c, lab.AddEndpointOp{Service: "lonely", VirtualMachine: "vm1", Endpoint: lab.Endpoint{Name: "more", PublicPort: 8081, LocalPort: 81}})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked) // by the guest firewall
 	do(t, c, lab.AddFirewallRuleOp{Instance: "vm1", Rule: rule(t, "allow tcp 81")})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Refused)
 	do(t, c, lab.DeleteFirewallRuleOp{Instance: "vm1", Name: "allow tcp 81"})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked)
-	do(t, c, lab.UpdateEndpointOp{Service: "lonely", VirtualMachine: "vm1", Name: "more", Endpoint: lab.VMEndpoint{Name: "more", PublicPort: 8082, LocalPort: 81}})
+	do(t, c, lab.UpdateEndpointOp{Service: "lonely", VirtualMachine: "vm1", Name: "more", Endpoint: lab.Endpoint{Name: "more", PublicPort: 8082, LocalPort: 81}})
 	do(t, c, lab.DeleteEndpointOp{Service: "lonely", VirtualMachine: "vm1", Name: "more"})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8082", emu.Blocked)
 	do(t, c, lab.SetEndpointACLOp{Service: "lonely", Instance: "vm1", Endpoint: "http", Rules: []lab.ACLRule{
@@ -234,7 +234,7 @@ func TestRefusedOperationsChangeNothing(t *testing.T) {
 		{[]lab.Operation{lab.DeleteHostedServiceOp{Name: "shopweb"}}, "", ""},
 		{[]lab.Operation{service, lab.DeleteVirtualNetworkOp{Name: "Net"}}, "", ""},
 		{
-			[]lab.Operation{lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.VMEndpoint{Name: "x", PublicPort: 80, LocalPort: 81})}},
+			[]lab.Operation{lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.Endpoint{Name: "x", PublicPort: 80, LocalPort: 81})}},
 			"BadRequest", "Port 80 is already in use",
 		},
 		{[]lab.Operation{service, lab.DeleteRoleOp{Service: "shopweb", Name: "web1"}, lab.DeleteRoleOp{Service: "shopweb", Name: "web3"}}, "ResourceNotFound", "web3"},
@@ -314,9 +314,9 @@ func TestOperationsLeaveTheRestAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := runningProgram(t, c)
-	do(t, c, lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.VMEndpoint{Name: "http", PublicPort: 80, LocalPort: 80, LoadBalancedSet: "web"})})
+	do(t, c, lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.Endpoint{Name: "http", PublicPort: 80, LocalPort: 80, LoadBalancedSet: "web"})})
 	do(t, c, lab.AddFirewallRuleOp{Instance: "web1", Rule: rule(t, "allow tcp 443")})
-	do(t, c, lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web1", Endpoint: lab.VMEndpoint{Name: "https", PublicPort: 443, LocalPort: 443}})
+	do(t, c, lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web1", Endpoint: lab.Endpoint{Name: "https", PublicPort: 443, LocalPort: 443}})
 	do(t, c, lab.DeleteRoleOp{Service: "shopweb", Name: "web3"})
 	if _, err := io.WriteString(held, "Host: shop\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -342,7 +342,7 @@ func TestConcurrentOperations(t *testing.T) {
 			port := uint16(8000 + i/2) // each port is asked for twice
 			name := fmt.Sprintf("e%d", i)
 			_, errs[i] = c.Do(t.Context(), lab.AddEndpointOp{
-				Service: "shopweb", VirtualMachine: "web1", Endpoint: lab.VMEndpoint{Name: name, PublicPort: port, LocalPort: uint16(9000 + i)},
+				Service: "shopweb", VirtualMachine: "web1", Endpoint: lab.Endpoint{Name: name, PublicPort: port, LocalPort: uint16(9000 + i)},
 			})
 		})
 		group.Go(func() { // nobody who asks meanwhile sees model and packets differ

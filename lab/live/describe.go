@@ -187,7 +187,7 @@ func frontends(of *lab.Deployment) []lab.Frontend {
 	allocated.VIP = netip.IPv4Unspecified()
 	all := allocated.Frontends()
 	for i := range all {
-		if !all[i].Internal {
+		if !all[i].Internal() {
 			all[i].Address = netip.Addr{}
 		}
 	}
@@ -196,8 +196,8 @@ func frontends(of *lab.Deployment) []lab.Frontend {
 
 func (d describer) endpoint(f lab.Frontend) EndpointInfo {
 	e := EndpointInfo{
-		Name: f.Name, Protocol: f.Protocol, Address: f.Address, Internal: f.Internal, PublicPort: f.PublicPort, Instances: []string{},
-		Members: []MemberInfo{}, Distribution: f.Distribution, IdleTimeoutInMinutes: f.IdleTimeout, DirectServerReturn: f.DirectServerReturn,
+		Name: f.Name, Protocol: f.Protocol, Address: f.Address, Internal: f.Internal(), PublicPort: f.PublicPort, Instances: []string{},
+		Members: []MemberInfo{}, Distribution: f.Distribution, IdleTimeoutInMinutes: f.IdleTimeoutInMinutes, DirectServerReturn: f.DirectServerReturn,
 		ACL: []ACLRuleInfo{},
 	}
 	for _, b := range f.Members {

@@ -107,9 +107,9 @@ func newFlowLab(t *testing.T) *flowLab {
 	return w
 }
 
-func both(name, set string) (all []lab.VMEndpoint) {
+func both(name, set string) (all []lab.Endpoint) {
 	for _, p := range []emu.Protocol{emu.TCP, emu.UDP} {
-		e := lab.VMEndpoint{Name: name + "-" + string(p), Protocol: p, PublicPort: flowPort, LocalPort: flowPort}
+		e := lab.Endpoint{Name: name + "-" + string(p), Protocol: p, PublicPort: flowPort, LocalPort: flowPort}
 		if set != "" {
 			e.LoadBalancedSet = set + "-" + string(p)
 			e.Probe = &lab.Probe{Protocol: "tcp", Port: flowPort, IntervalInSeconds: 3600, TimeoutInSeconds: 7200}
@@ -119,7 +119,7 @@ func both(name, set string) (all []lab.VMEndpoint) {
 	return all
 }
 
-func flowMachine(name string, endpoints []lab.VMEndpoint) lab.VirtualMachine {
+func flowMachine(name string, endpoints []lab.Endpoint) lab.VirtualMachine {
 	return lab.VirtualMachine{Name: name, OS: lab.Linux, Subnet: "a", FirewallOff: true, Endpoints: endpoints}
 }
 

@@ -16,9 +16,11 @@ import (
 func TestHealthFollowsTheProgram(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "shop", withProgram(shop, "[ ! -e /tmp/broken ] || exec sleep 1000; ")))
-	e := lab.VMEndpoint{
+	e := lab.Endpoint{
 		Name: "probed", PublicPort: 8080, LocalPort: 80, LoadBalancedSet: "probed",
-		Probe: &lab.Probe{Protocol: "tcp", Port: 80, IntervalInSeconds: 5, TimeoutInSeconds: 11},
+		Balancing: lab.Balancing{
+			Probe: &lab.Probe{Protocol: "tcp", Port: 80, IntervalInSeconds: 5, TimeoutInSeconds: 11},
+		},
 	}
 	do(t, c, lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web1", Name: "http"}, lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web2", Name: "http"},
 		lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web1", Endpoint: e}, lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web2", Endpoint: e})

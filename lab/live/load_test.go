@@ -129,7 +129,7 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 			lab.AddRoleOp{Service: "shop", VirtualMachine: webServer("web4", dir)},
 			permit("203.0.113.0/24"),
 			permit("0.0.0.0/0"),
-			lab.AddEndpointOp{Service: "shop", VirtualMachine: "web1", Endpoint: lab.VMEndpoint{Name: "more", PublicPort: 81, LocalPort: 81}},
+			lab.AddEndpointOp{Service: "shop", VirtualMachine: "web1", Endpoint: lab.Endpoint{Name: "more", PublicPort: 81, LocalPort: 81}},
 			lab.SwapDeploymentOp{Service: "roles"},
 			lab.DeleteEndpointOp{Service: "shop", VirtualMachine: "web1", Name: "more"},
 			lab.DeleteRoleOp{Service: "shop", Name: "web4"},
@@ -174,8 +174,9 @@ func setHealth(t *testing.T, s *server, healthy bool, ids ...string) {
 }
 
 func webServer(name, dir string) lab.VirtualMachine {
-	vm := machine(name, "", lab.VMEndpoint{
-		Name: "http", PublicPort: 80, LocalPort: 80, LoadBalancedSet: "set", Probe: &lab.Probe{Protocol: "tcp", IntervalInSeconds: 3600, TimeoutInSeconds: 7200},
+	vm := machine(name, "", lab.Endpoint{
+		Name: "http", PublicPort: 80, LocalPort: 80, LoadBalancedSet: "set",
+		Balancing: lab.Balancing{Probe: &lab.Probe{Protocol: "tcp", IntervalInSeconds: 3600, TimeoutInSeconds: 7200}},
 	})
 	vm.Services = serves(dir)
 	return vm

@@ -127,9 +127,9 @@ const trafficPort = 8080
 func trafficMachine(t *testing.T, name string) lab.VirtualMachine {
 	return lab.VirtualMachine{
 		Name: name, OS: lab.Linux, Subnet: "a", Firewall: []lab.GuestFirewallRule{labtest.Rule(t, "allow tcp 8080", 1)},
-		Endpoints: []lab.VMEndpoint{{
+		Endpoints: []lab.Endpoint{{
 			Name: "web", PublicPort: 80, LocalPort: trafficPort, LoadBalancedSet: "web",
-			Probe: &lab.Probe{Protocol: "tcp", IntervalInSeconds: 15, TimeoutInSeconds: 31},
+			Balancing: lab.Balancing{Probe: &lab.Probe{Protocol: "tcp", IntervalInSeconds: 15, TimeoutInSeconds: 31}},
 		}},
 	}
 }

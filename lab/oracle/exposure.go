@@ -25,7 +25,7 @@ func LetThrough(l *lab.Lab, source netip.Addr, to lab.PublicAddress, protocol em
 		return guestLetsThrough(l, to.Instance, source, protocol)
 	case to.Deployment != nil:
 		for _, f := range to.Deployment.Frontends() {
-			if f.Internal || f.Protocol != protocol {
+			if f.Internal() || f.Protocol != protocol {
 				continue
 			}
 			if permitted, _ := f.Permits(source); permitted && slices.ContainsFunc(f.Members, func(m lab.Backend) bool {

@@ -256,7 +256,7 @@ func (w walk) vip(d *lab.Deployment, client, source netip.Addr) []Outcome {
 	if !ok {
 		return because(blocked(edge, rules.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.NameOf(d), w.target.Port, w.target.Protocol)
 	}
-	inside := rules.Inside(!f.Internal && w.source.Instance != nil && w.lab.Domain(w.source.Instance) == d.Domain())
+	inside := rules.Inside(!f.Internal() && w.source.Instance != nil && w.lab.Domain(w.source.Instance) == d.Domain())
 	if permitted, rule := f.Permits(client); !permitted {
 		if rule == nil {
 			return blocked(edge, rules.ACLDefaultID(d, f, inside))

@@ -70,7 +70,7 @@ func frontend(d *lab.Deployment, f lab.Frontend, inside Inside) string {
 		name += "/" + d.Name
 	}
 	name += fmt.Sprintf("/%s:%s/%d", f.Owner, f.Protocol, f.PublicPort)
-	if f.Internal {
+	if f.Internal() {
 		name += ".internal"
 	}
 	if inside {

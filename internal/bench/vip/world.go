@@ -116,7 +116,7 @@ func newLab(endpoints int) (*lab.Lab, error) {
 		vm := lab.VirtualMachine{Name: fmt.Sprintf("vm%d", made/perService), OS: lab.Linux, Subnet: "a", Firewall: []lab.GuestFirewallRule{{Rule: firewall}}}
 		for i := range min(perService, endpoints-made) {
 			port := uint16(firstPort + i)
-			vm.Endpoints = append(vm.Endpoints, lab.VMEndpoint{Name: fmt.Sprintf("e%d", i), PublicPort: port, LocalPort: port})
+			vm.Endpoints = append(vm.Endpoints, lab.Endpoint{Name: fmt.Sprintf("e%d", i), PublicPort: port, LocalPort: port})
 		}
 		errs = append(errs, l.CreateHostedService(lab.HostedService{Name: name, Location: lab.Locations[0], VirtualNetwork: "net"}), l.AddVirtualMachine(name, vm))
 	}

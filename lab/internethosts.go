@@ -8,43 +8,29 @@ import (
 	"vnetlab/emu"
 )
 
-// HTTPPort is the only port of a web site.
-const HTTPPort = 80
+// anybodyAddress and AnybodyName are of the unnamed internet host that a lab without internet hosts is seen from.
+var anybodyAddress = netip.MustParseAddr("203.0.113.254")
 
-// CreateWebSite adds a web site. It lives in the multi-tenant platform of its location and can't join a virtual network
-// ("Web Sites, Cloud Services and Virtual Machines: when to use which").
-func (l *Lab) CreateWebSite(s WebSite) error {
-	if err := checkName("web site", s.Name, siteNames); err != nil {
-		return err.At(s.Origin)
+// AnybodyName names the internet host of a lab that has none.
+const AnybodyName = "anybody"
+
+var anybody = []*InternetHost{{Name: AnybodyName, Address: anybodyAddress}}
+
+// InternetHost is a machine on the public internet that belongs to nobody here.
+type InternetHost struct {
+	Name     string
+	Address  netip.Addr
+	Services []Service
+	Boundary emu.Boundary
+	Origin   Origin
+}
+
+// Internet lists the internet hosts: those of the lab, or the unnamed one where it has none.
+func (l *Lab) Internet() []*InternetHost {
+	if len(l.InternetHosts) > 0 {
+		return l.InternetHosts
 	}
-	if _, ok := find(l.WebSites, func(o *WebSite) bool { return o.Name == s.Name }); ok {
-		return conflict("The host name %s is already taken.", s.DNSName()).At(s.Origin)
-	}
-	if err := l.checkFree(s.Name); err != nil {
-		return err.At(s.Origin)
-	}
-	if err := checkLocation(s.Location); err != nil {
-		return err.At(s.Origin)
-	}
-	if errs := checkServices(s.Services); len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if len(s.Services) == 0 {
-		s.Services = []Service{{Port: HTTPPort, Protocol: emu.TCP, Origin: s.Origin}}
-	}
-	if err := checkBoundary(s.Boundary); err != nil {
-		return err.At(s.Origin)
-	}
-	s.Boundary = s.Boundary.Over(l.Boundary)
-	address, ok := firstFree(webSiteSpace, func(a netip.Addr) bool {
-		return slices.ContainsFunc(l.WebSites, func(o *WebSite) bool { return o.Location == s.Location && o.Address == a })
-	})
-	if !ok {
-		return badRequest("The web sites of %s are full.", s.Location).At(s.Origin)
-	}
-	s.Address = address
-	l.WebSites = append(l.WebSites, &s)
-	return nil
+	return anybody
 }
 
 // checkFree refuses a name that a member of the lab has already.
@@ -59,6 +45,13 @@ func (l *Lab) checkFree(name string) *Error {
 	}
 	return nil
 }
+
+// CreateInternetHostOp is [Lab.CreateInternetHost] as an operation.
+type CreateInternetHostOp struct{ InternetHost }
+
+func (o CreateInternetHostOp) Do(l *Lab) error { return l.CreateInternetHost(o.InternetHost) }
+
+func (o CreateInternetHostOp) String() string { return "create internet host " + o.Name }
 
 // CreateInternetHost adds a machine to the public internet, with the address asked for or the lowest free one.
 func (l *Lab) CreateInternetHost(h InternetHost) error {
@@ -121,15 +114,12 @@ func ofInternet(a netip.Addr) bool {
 	return slices.ContainsFunc(internetSpace, func(p netip.Prefix) bool { return assignable(p, a) })
 }
 
-// DeleteWebSite removes a web site.
-func (l *Lab) DeleteWebSite(name string) error {
-	s, ok := find(l.WebSites, func(s *WebSite) bool { return s.Name == name })
-	if !ok {
-		return didYouMean(notFound("The web site %s does not exist.", shorten(name)), name, names(l.WebSites, func(s *WebSite) string { return s.Name }))
-	}
-	l.WebSites = remove(l.WebSites, s)
-	return nil
-}
+// DeleteInternetHostOp is [Lab.DeleteInternetHost] as an operation.
+type DeleteInternetHostOp struct{ Name string }
+
+func (o DeleteInternetHostOp) Do(l *Lab) error { return l.DeleteInternetHost(o.Name) }
+
+func (o DeleteInternetHostOp) String() string { return "delete internet host " + o.Name }
 
 // DeleteInternetHost removes an internet host.
 func (l *Lab) DeleteInternetHost(name string) error {
@@ -139,4 +129,11 @@ func (l *Lab) DeleteInternetHost(name string) error {
 	}
 	l.InternetHosts = remove(l.InternetHosts, h)
 	return nil
+}
+
+func init() {
+	register(
+		CreateInternetHostOp{},
+		DeleteInternetHostOp{},
+	)
 }
