@@ -242,14 +242,14 @@ func retransmissions(t *testing.T, c net.Conn) uint32 {
 	return tcpInfo(t, c).Total_retrans
 }
 
-// questions gives how often a namespace has asked for the MAC address of a neighbour. The kernel counts them from the number of those that
+// questions gives how often a namespace has asked for the MAC address of a neighbor. The kernel counts them from the number of those that
 // it would send to one that it knew before.
-func questions(t *testing.T, n *Namespace, neighbour netip.Addr) int {
+func questions(t *testing.T, n *Namespace, neighbor netip.Addr) int {
 	t.Helper()
-	told := run(t, n, "", "ip", "-statistics", "-4", "neigh", "show", neighbour.String())
+	told := run(t, n, "", "ip", "-statistics", "-4", "neigh", "show", neighbor.String())
 	m := regexp.MustCompile(`probes (\d+)`).FindStringSubmatch(told)
 	if m == nil {
-		t.Fatalf("%s knows nothing of %s: %q", n.Name, neighbour, told)
+		t.Fatalf("%s knows nothing of %s: %q", n.Name, neighbor, told)
 	}
 	probes, err := strconv.Atoi(m[1])
 	if err != nil {

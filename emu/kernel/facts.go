@@ -77,7 +77,7 @@ func compare(namespace string, wanted, found *facts) []Difference {
 		}
 		for name, value := range f {
 			if _, ok := w[name]; !ok {
-				differ(object, name, orNone(""), orNone(value))
+				differ(object, name, unnoted(object, name), orNone(value))
 			}
 		}
 	}
@@ -140,6 +140,14 @@ const (
 	none        = emu.NoValue
 	nothingMore = emu.NoProperties
 )
+
+// unnoted returns the value of a property that isn't noted.
+func unnoted(object, property string) string {
+	if strings.HasPrefix(object, linkObject("")) {
+		return orNone(usual[property])
+	}
+	return none
+}
 
 func orNone(s string) string {
 	if s == "" {

@@ -14,7 +14,7 @@ import (
 // limits are those of the machine that all labs on it share. A small lab works with any.
 func limits() []Feature {
 	return []Feature{
-		limit("neighbour table", "ipv4/neigh/default/gc_thresh3", 4096,
+		limit("neighbor table", "ipv4/neigh/default/gc_thresh3", 4096,
 			"when about as many instances talk to each other as the limit says, their packets wait for room in the table, and probes time out",
 			"sysctl -w net.ipv4.neigh.default.gc_thresh3=16384"),
 		limit("connections", "netfilter/nf_conntrack_max", 16384,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -168,7 +169,7 @@ func observeOnce(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, r
 // observeNamespace reads one namespace, with its rules or without.
 func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, files *sysctlFiles, rules bool) (_ *facts, err error) {
 	f := newFacts()
-	r := reader{facts: f, names: map[int]string{}, router: spec != nil && spec.Kind == emu.Router}
+	r := reader{facts: f, names: map[int]string{}, macs: map[string]bool{}, router: spec != nil && spec.Kind == emu.Router}
 	if err := n.Do(func() (err error) {
 		all := append(slices.Clip(routerSysctls), untouchedSysctls...)
 		if spec != nil {
@@ -179,38 +180,68 @@ func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallRead
 		}); err != nil {
 			return err
 		}
+		if r.xfrm, err = openXFRM(); err != nil {
+			return err
+		}
 		r.socket, err = newRouteSocket()
 		return err
 	}); err != nil {
-		return nil, err
+		return nil, errors.Join(err, r.close())
 	}
-	defer func() { err = errors.Join(err, r.socket.close()) }()
+	defer func() { err = errors.Join(err, r.close()) }()
 	return f, r.read(n, spec, firewalls, rules)
 }
 
 // read reads all but the sysctls, with rules or without.
 func (r *reader) read(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, rules bool) error {
-	if err := r.readRoute(); err != nil || !rules {
+	if err := r.readRoute(); err != nil {
 		return err
 	}
-	before, err := n.generation()
-	if err != nil {
+	if err := r.readXFRM(); err != nil || !rules {
 		return err
 	}
-	r.since = time.Now()
-	if err := readTables(r.facts, n, spec, firewalls); err != nil {
-		return err
+	return r.readRules(n, spec, firewalls)
+}
+
+// rulesTries limits how often the rules are read again because they changed meanwhile.
+const rulesTries = 5
+
+// readRules reads the rules of nftables and iptables as they were between two transactions. The libraries read a table
+// in many requests, and don't notice a transaction between them.
+func (r *reader) readRules(n *Namespace, spec *emu.Namespace, firewalls *firewallReader) error {
+	for range rulesTries {
+		before, err := n.generation()
+		if err != nil {
+			return err
+		}
+		since, rules := time.Now(), newFacts()
+		readErr := readTables(rules, n, spec, firewalls)
+		after, err := n.generation()
+		if err != nil {
+			return err
+		}
+		if before != after {
+			continue // an error may come from that, too
+		}
+		if readErr != nil {
+			return readErr
+		}
+		maps.Copy(r.objects, rules.objects)
+		maps.Copy(r.lists, rules.lists)
+		r.since, r.older = since, rules.older
+		if !r.older {
+			r.generation = &after
+		}
+		return nil
 	}
-	after, err := n.generation()
-	if err == nil && before == after && !r.older {
-		r.generation = &after
-	}
-	return err
+	return errInterrupted
 }
 
 // readRoute reads what rtnetlink knows.
 func (r *reader) readRoute() error {
-	for _, read := range []func() error{r.readLinks, r.readAddresses, r.readRoutes, r.readRules, r.readQueues, r.readNeighbors, r.readStations} {
+	for _, read := range []func() error{
+		r.readLinks, r.readAddresses, r.readNexthops, r.readRoutes, r.readRoutingRules, r.readQueues, r.readNeighbors, r.readFDB,
+	} {
 		if err := read(); err != nil {
 			return err
 		}
@@ -222,16 +253,28 @@ func (r *reader) readRoute() error {
 type reader struct {
 	*facts
 	socket *routeSocket
-	names  map[int]string // of links by index
-	bridge bool           // whether there is one
-	router bool           // the namespace forwards
+	xfrm   *routeSocket    // nil: the kernel has no IPsec
+	names  map[int]string  // of links by index
+	macs   map[string]bool // of bridges and their ports
+	bridge bool            // whether there is one
+	router bool            // the namespace forwards
 	// makes are the routes that the kernel makes with the addresses.
 	makes map[string]*madeWith
-	// away has the request that takes each object away; nil: nobody wants to.
+	// away has the request that deletes each object; nil: none is to be deleted.
 	away map[string]request
 }
 
-// dump gives the messages of a dump and their attributes.
+func (r *reader) close() error {
+	var errs []error
+	for _, s := range []*routeSocket{r.socket, r.xfrm} {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// dump calls each with the messages of a dump and their attributes.
 func (r *reader) dump(proto, header int, ask []nl.NetlinkRequestData, each func(m []byte, attrs attributes) error) error {
 	messages, err := r.socket.dump(proto, ask...)
 	if err != nil {
@@ -253,7 +296,9 @@ const skipStatistics = 1 << 3 // RTEXT_FILTER_SKIP_STATS
 
 func (r *reader) readLinks() error {
 	masters := map[string]int{}
-	ask := []nl.NetlinkRequestData{nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics))}
+	ask := []nl.NetlinkRequestData{
+		nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics)),
+	}
 	err := r.dump(unix.RTM_GETLINK, unix.SizeofIfInfomsg, ask, func(m []byte, attrs attributes) error {
 		header := nl.DeserializeIfInfomsg(m)
 		name := attrs.text(unix.IFLA_IFNAME)
@@ -267,9 +312,6 @@ func (r *reader) readLinks() error {
 		if header.Flags&unix.IFF_LOOPBACK != 0 {
 			return nil
 		}
-		if err := r.readSwitches(link, attrs); err != nil {
-			return err
-		}
 		if header.Flags&unix.IFF_NOARP != 0 {
 			link["arp"] = "off"
 		}
@@ -278,33 +320,50 @@ func (r *reader) readLinks() error {
 		if master := attrs.number(unix.IFLA_MASTER); master != 0 {
 			masters[name] = int(master)
 		}
-		info, err := parseAttributes(attrs[unix.IFLA_LINKINFO])
-		if err != nil {
+		if err := r.readSwitches(link, attrs); err != nil {
 			return err
 		}
-		link["kind"] = linkKind(info.text(nl.IFLA_INFO_KIND))
-		if link["kind"] == "bridge" {
-			r.bridge = true
-			if err := readBridge(link, info[nl.IFLA_INFO_DATA]); err != nil {
-				return err
-			}
-		}
-		if info.text(nl.IFLA_INFO_SLAVE_KIND) != "bridge" {
-			return nil
-		}
-		port, err := parseAttributes(info[nl.IFLA_INFO_SLAVE_DATA])
-		if state, at := attrs[unix.IFLA_OPERSTATE], port[nl.IFLA_BRPORT_STATE]; len(state) > 0 && state[0] == netlink.OperUp && len(at) > 0 && at[0] != portForwards {
-			link["port"] = "blocked"
-		}
-		for _, flag := range portFlags(&emu.BridgePort{}) {
-			link[flag.name] = onOff(len(port[flag.attribute]) > 0 && port[flag.attribute][0] != 0)
-		}
-		return err
+		return r.readKind(link, attrs)
 	})
 	for name, master := range masters {
 		r.objects[linkObject(name)]["bridge"] = r.device(master)
 	}
 	return err
+}
+
+// readKind reads what only some kinds of links have: those of bridges and of their ports.
+func (r *reader) readKind(link properties, attrs attributes) error {
+	info, err := parseAttributes(attrs[unix.IFLA_LINKINFO])
+	if err != nil {
+		return err
+	}
+	link["kind"] = linkKind(info.text(nl.IFLA_INFO_KIND))
+	isPort := info.text(nl.IFLA_INFO_SLAVE_KIND) == "bridge"
+	if isPort || link["kind"] == "bridge" {
+		r.macs[link["mac"]] = true
+	}
+	if link["kind"] == "bridge" {
+		r.bridge = true
+		if err := readBridge(link, info[nl.IFLA_INFO_DATA]); err != nil {
+			return err
+		}
+	}
+	if !isPort {
+		return nil
+	}
+	port, err := parseAttributes(info[nl.IFLA_INFO_SLAVE_DATA])
+	if err != nil {
+		return err
+	}
+	operational, state := attrs[unix.IFLA_OPERSTATE], port[nl.IFLA_BRPORT_STATE]
+	if len(operational) > 0 && operational[0] == netlink.OperUp && len(state) > 0 && state[0] != portForwards {
+		link["port"] = "blocked"
+	}
+	for _, flag := range portFlags(&emu.BridgePort{}) {
+		link[flag.name] = onOff(len(port[flag.attribute]) > 0 && port[flag.attribute][0] != 0)
+	}
+	readSettings(link, portSettings, port)
+	return nil
 }
 
 func (r *reader) device(index int) string {
@@ -346,22 +405,28 @@ func (r *reader) readNeighbors() error {
 	})
 }
 
-// readStations reads the forwarding databases without the entries for the bridges' and ports' own addresses.
-func (r *reader) readStations() error {
+// readFDB reads the forwarding databases of bridges, without the local entries for the MAC addresses of the bridges and
+// their ports, which the kernel makes.
+func (r *reader) readFDB() error {
 	if !r.bridge {
 		return nil
 	}
 	ask := []nl.NetlinkRequestData{&netlink.Ndmsg{Family: unix.AF_BRIDGE}}
 	return r.dump(unix.RTM_GETNEIGH, unix.SizeofNdMsg, ask, func(m []byte, attrs attributes) error {
 		header := (*netlink.Ndmsg)(unsafe.Pointer(&m[0]))
-		if header.State&unix.NUD_PERMANENT != 0 || attrs.number(unix.NDA_MASTER) == 0 {
+		mac := net.HardwareAddr(attrs[unix.NDA_LLADDR]).String()
+		local := header.State&unix.NUD_PERMANENT != 0
+		if attrs.number(unix.NDA_MASTER) == 0 || local && r.macs[mac] {
 			return nil
 		}
 		p := properties{}
-		if header.State&unix.NUD_NOARP == 0 {
+		switch {
+		case local:
+			p["state"] = "local"
+		case header.State&unix.NUD_NOARP == 0:
 			p["state"] = "learned"
 		}
-		object := stationObject(net.HardwareAddr(attrs[unix.NDA_LLADDR]).String(), r.device(int(header.Index)))
+		object := fdbObject(mac, r.device(int(header.Index)))
 		r.objects[object] = p
 		r.takeAway(object, unix.RTM_DELNEIGH, m, func(b []byte) { b[10] = unix.NTF_MASTER })
 		return nil

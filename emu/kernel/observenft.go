@@ -47,14 +47,24 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 			}
 			continue
 		}
-		f.objects[tableObject(families[t.Family], t.Name)] = tableProperties(t)
 		same := func(r *emu.Ruleset) bool { return tableOf(r).Family == t.Family && r.Table == t.Name }
-		if spec != nil && !slices.ContainsFunc(spec.Rulesets(), same) {
-			continue // the whole table is not wanted
-		}
 		own := slices.DeleteFunc(slices.Clone(chains), func(c *nftables.Chain) bool {
 			return c.Table.Name != t.Name || c.Table.Family != t.Family
 		})
+		isForeign := spec != nil && !slices.ContainsFunc(spec.Rulesets(), same)
+		if isForeign {
+			idle, err := isIdle(c, t, own)
+			if err != nil {
+				return fmt.Errorf("read the nftables table %s: %w", t.Name, err)
+			}
+			if idle {
+				continue
+			}
+		}
+		f.objects[tableObject(families[t.Family], t.Name)] = tableProperties(t)
+		if isForeign {
+			continue // its contents don't matter: none of it is wanted
+		}
 		err := readTable(f, c, t, own)
 		if err == nil {
 			err = readTimeouts(f, n, t)
@@ -70,6 +80,24 @@ func readTables(f *facts, n *Namespace, spec *emu.Namespace, firewalls *firewall
 		return firewalls.read(f, n, c, filter, chains)
 	}
 	return nil
+}
+
+// isIdle reports whether a table decides nothing: it has no rule, and each chain that sees packets accepts them. Many
+// iptables commands, such as iptables -t raw -F, make such a table and leave it.
+func isIdle(c *nftables.Conn, t *nftables.Table, chains []*nftables.Chain) (bool, error) {
+	for _, ch := range chains {
+		if ch.Policy != nil && *ch.Policy != nftables.ChainPolicyAccept {
+			return false, nil
+		}
+		rules, err := c.GetRules(t, ch)
+		if err != nil {
+			return false, fmt.Errorf("chain %s: %w", ch.Name, err)
+		}
+		if len(rules) > 0 {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // tableProperties are none, or that the chains of a table see no packet.

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -46,11 +47,16 @@ func (r *reader) readRoutes() error {
 		if header.Type != unix.RTN_UNICAST {
 			p["type"] = fmt.Sprint(header.Type)
 		}
-		if len(attrs[unix.RTA_MULTIPATH]) > 0 {
-			p["hops"] = hex.EncodeToString(attrs[unix.RTA_MULTIPATH])
+		if source := attrs.address(unix.RTA_PREFSRC); source.IsValid() {
+			p["source"] = source.String()
 		}
-		if len(attrs[unix.RTA_METRICS]) > 0 {
-			p["metrics"] = hex.EncodeToString(attrs[unix.RTA_METRICS])
+		if nexthop := attrs.number(routeNexthop); nexthop != 0 {
+			p["nexthop"] = fmt.Sprint(nexthop)
+		}
+		for attribute, name := range encodedInRoutes {
+			if len(attrs[attribute]) > 0 {
+				p[name] = hex.EncodeToString(attrs[attribute])
+			}
 		}
 		object := routeObject(destination, attrs.number(unix.RTA_PRIORITY))
 		if header.Tos != 0 {
@@ -67,6 +73,50 @@ func (r *reader) readRoutes() error {
 		if !made[route] && address.object != "" {
 			r.objects[address.object]["lost"] = route
 		}
+	}
+	return err
+}
+
+// encodedInRoutes are attributes that no route of a lab has.
+var encodedInRoutes = map[uint16]string{
+	unix.RTA_MULTIPATH: "hops", unix.RTA_METRICS: "metrics", unix.RTA_VIA: "via", unix.RTA_ENCAP: "encapsulation",
+}
+
+// From linux/nexthop.h.
+const (
+	routeNexthop   = 30 // RTA_NH_ID
+	nexthopHeader  = 8  // struct nhmsg
+	nexthopID      = 1
+	nexthopGroup   = 2
+	nexthopDiscard = 4 // NHA_BLACKHOLE
+	nexthopDevice  = 5
+	nexthopGateway = 6
+)
+
+// readNexthops reads the nexthop objects, which routes can refer to. Kernels before Linux 5.3 have none.
+func (r *reader) readNexthops() error {
+	ask := []nl.NetlinkRequestData{raw(make([]byte, nexthopHeader))}
+	err := r.dump(unix.RTM_GETNEXTHOP, nexthopHeader, ask, func(m []byte, attrs attributes) error {
+		object, p := fmt.Sprintf("nexthop %d", attrs.number(nexthopID)), properties{}
+		if device := attrs.number(nexthopDevice); device != 0 {
+			p["device"] = r.device(int(device))
+		}
+		if gateway := attrs.address(nexthopGateway); gateway.IsValid() {
+			p["gateway"] = gateway.String()
+		}
+		if group := attrs[nexthopGroup]; len(group) > 0 {
+			p["group"] = hex.EncodeToString(group)
+		}
+		if _, ok := attrs[nexthopDiscard]; ok {
+			p["type"] = "blackhole"
+		}
+		r.objects[object] = p
+		body := nl.NewRtAttr(nexthopID, nl.Uint32Attr(attrs.number(nexthopID))).Serialize()
+		r.takeAway(object, unix.RTM_DELNEXTHOP, append(make([]byte, nexthopHeader), body...), nil)
+		return nil
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
 	}
 	return err
 }
@@ -172,8 +222,8 @@ func ruleObject(text string) string { return "routing rule " + text }
 // others.
 func markedRule(mark uint32) string { return ruleObject(fmt.Sprintf("of mark %#x", mark)) }
 
-// readRules reads the rules of policy routing.
-func (r *reader) readRules() error {
+// readRoutingRules reads the rules of policy routing.
+func (r *reader) readRoutingRules() error {
 	ask := nl.NewRtMsg()
 	ask.Family, ask.Table, ask.Protocol, ask.Scope, ask.Type = unix.AF_INET, 0, 0, 0, 0
 	return r.dump(unix.RTM_GETRULE, ruleHeader, []nl.NetlinkRequestData{ask}, func(m []byte, attrs attributes) error {

@@ -119,7 +119,7 @@ func (p *place) create(w *sysctlFiles) (err error) {
 	return p.route.do(requests...)
 }
 
-// finish does what needs the links: ports, addresses, neighbours, routes, and the nftables rules.
+// finish does what needs the links: ports, addresses, neighbors, routes, and the nftables rules.
 func (p *place) finish() error {
 	var requests []request
 	for _, e := range p.ends {
@@ -127,7 +127,7 @@ func (p *place) finish() error {
 	}
 	for _, n := range p.want.Neighbors {
 		if p.index[n.Device] == 0 {
-			return fmt.Errorf("neighbour %s: there is no device %s", n.Address, n.Device)
+			return fmt.Errorf("neighbor %s: there is no device %s", n.Address, n.Device)
 		}
 		requests = append(requests, addNeighbor(n, p.index[n.Device]))
 	}

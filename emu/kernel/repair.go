@@ -104,6 +104,9 @@ func (r *repairRun) repair(ctx context.Context, differences []Difference) []erro
 		r.note(site, r.sysctls(site))
 		r.note(site, r.rules(site))
 		r.note(site, r.firewall(ctx, site))
+		if site.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofXFRM) }) {
+			r.note(site, site.clearXFRM())
+		}
 	}
 	r.wait(ctx)
 	r.renumber()
@@ -122,7 +125,10 @@ func (r *repairRun) site(name string) *repairSite {
 		return nil
 	}
 	site := &repairSite{Namespace: n, spec: spec, index: maps.Clone(r.state.devices[name])}
-	site.reader = reader{facts: newFacts(), names: map[int]string{}, router: spec.Kind == emu.Router, away: map[string]request{}}
+	site.reader = reader{
+		facts: newFacts(), names: map[int]string{}, macs: map[string]bool{}, router: spec.Kind == emu.Router,
+		away: map[string]request{},
+	}
 	err := n.Do(func() (err error) {
 		site.reader.socket, err = newRouteSocket()
 		return err

@@ -15,7 +15,7 @@ import (
 func (r *repairRun) takeAway(site *repairSite) {
 	// Users before what they use.
 	order := []string{
-		ruleObject(""), "queueing discipline ", "route ", "neighbour ", "station ", "address ", linkObject(""),
+		ruleObject(""), "queueing discipline ", "route ", "nexthop ", "neighbor ", ofFDB, "address ", linkObject(""),
 	}
 	for _, kind := range order {
 		var done []string
@@ -24,7 +24,7 @@ func (r *repairRun) takeAway(site *repairSite) {
 			if !ok || !strings.HasPrefix(d.of, kind) || slices.Contains(done, d.of) || d.of == linkObject("lo") {
 				continue
 			}
-			replaced := kind == "route " || kind == "station " || kind == linkObject("") && d.property == "kind"
+			replaced := kind == "route " || kind == ofFDB || kind == linkObject("") && d.property == "kind"
 			if d.property == "" && d.Wanted == "" || replaced && d.property != "" {
 				done = append(done, d.of)
 				r.do(site, away)
@@ -95,35 +95,37 @@ func (r *repairRun) bridge(site *repairSite, b emu.Bridge) {
 		case "bridge":
 			r.do(site, setMaster(b.Name, index, 0))
 		default:
-			r.do(site, quietBridge(b.Name, index))
+			if isSetting(bridgeSettings, d.property) {
+				r.do(site, setBridgeSetting(b.Name, index, d.property))
+			}
 		}
 		r.common(site, b.Name, index, d)
 	}
 }
 
-// quietBridge turns off what a bridge of a lab doesn't do.
-func quietBridge(name string, index int) request {
+// setBridgeSetting sets the setting of a bridge with the name to what is wanted.
+func setBridgeSetting(bridge string, index int, name string) request {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
-	data := info.AddRtAttr(nl.IFLA_INFO_DATA, nil)
-	data.AddRtAttr(nl.IFLA_BR_STP_STATE, nl.Uint32Attr(0))
-	data.AddRtAttr(nl.IFLA_BR_NF_CALL_IPTABLES, nl.Uint8Attr(0))
-	return newRequest("set the bridge "+name, unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), info)
+	addSetting(info.AddRtAttr(nl.IFLA_INFO_DATA, nil), bridgeSettings, name)
+	return newRequest("set the bridge "+bridge, unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), info)
+}
+
+// setPortSetting does so for a bridge port.
+func setPortSetting(port string, index int, name string) request {
+	info := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
+	addSetting(info, portSettings, name)
+	return newRequest("set the bridge port "+port, unix.RTM_SETLINK, 0, linkInfo(unix.AF_BRIDGE, index, 0, 0), info)
 }
 
 // common changes what all kinds of links have.
 func (r *repairRun) common(site *repairSite, name string, index int, d Difference) {
-	switch d.property {
-	case "xdp":
-		xdp := nl.NewRtAttr(unix.IFLA_XDP|unix.NLA_F_NESTED, nil)
-		xdp.AddRtAttr(unix.IFLA_XDP_FD, nl.Uint32Attr(^uint32(0)))
-		r.do(site, newRequest("take the program off "+name, unix.RTM_SETLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), xdp))
-	case "vlan_filtering":
-		info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
-		info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("bridge"))
-		info.AddRtAttr(nl.IFLA_INFO_DATA, nil).AddRtAttr(nl.IFLA_BR_VLAN_FILTERING, nl.Uint8Attr(0))
-		r.do(site, newRequest("set the bridge "+name, unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), info))
+	if d.property != "xdp" {
+		return
 	}
+	xdp := nl.NewRtAttr(unix.IFLA_XDP|unix.NLA_F_NESTED, nil)
+	xdp.AddRtAttr(unix.IFLA_XDP_FD, nl.Uint32Attr(^uint32(0)))
+	r.do(site, newRequest("take the program off "+name, unix.RTM_SETLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), xdp))
 }
 
 // link makes a link anew.
@@ -186,13 +188,16 @@ func (r *repairRun) linkEnd(site *repairSite, e emu.LinkEnd) {
 			r.do(site, setMaster(e.Name, index, master))
 		default:
 			port = port || e.Port != nil
+			if isSetting(portSettings, d.property) {
+				r.do(site, setPortSetting(e.Name, index, d.property))
+			}
 		}
 		r.common(site, e.Name, index, d)
 	}
 	if port {
 		r.do(site, setPort(e.Name, index, e.Port), forwardAgain(e.Name, index))
 		for _, mac := range e.Port.Stations {
-			r.do(site, moveStation(e.Name, index, mac))
+			r.do(site, moveFDBEntry(e.Name, index, mac))
 		}
 	}
 }
@@ -211,7 +216,7 @@ func forwardAgain(name string, index int) request {
 	return newRequest("let the bridge port "+name+" forward", unix.RTM_SETLINK, 0, linkInfo(unix.AF_BRIDGE, index, 0, 0), info)
 }
 
-// objects adds missing addresses, neighbours, stations, routes and routing rules.
+// objects adds missing addresses, neighbors, stations, routes and routing rules.
 func (r *repairRun) objects(site *repairSite) {
 	differs := func(object string) bool { return site.differs(func(d Difference) bool { return d.of == object }) }
 	address := func(device string, a string, q request) {
@@ -245,8 +250,8 @@ func (r *repairRun) objects(site *repairSite) {
 			continue
 		}
 		for _, mac := range e.Port.Stations {
-			if differs(stationObject(mac.String(), e.Name)) {
-				r.do(site, moveStation(e.Name, site.index[e.Name], mac))
+			if differs(fdbObject(mac.String(), e.Name)) {
+				r.do(site, moveFDBEntry(e.Name, site.index[e.Name], mac))
 			}
 		}
 	}

@@ -127,7 +127,7 @@ func (e linkEnd) requests() []request {
 		}
 		all = append(all, setPort(e.Name, e.index, e.Port))
 		for _, mac := range e.Port.Stations {
-			all = append(all, addStation(e.Name, e.index, mac))
+			all = append(all, addFDBEntry(e.Name, e.index, mac))
 		}
 	}
 	for _, addr := range e.Addresses {
@@ -169,21 +169,21 @@ func setPort(name string, index int, p *emu.BridgePort) request {
 	return newRequest("set the bridge port "+name, unix.RTM_SETLINK, 0, linkInfo(unix.AF_BRIDGE, index, 0, 0), info)
 }
 
-// addStation makes a static entry of the forwarding database: frames for the MAC leave by the port.
-func addStation(name string, index int, mac emu.MAC) request {
-	return stationRequest("add station %s behind %s", unix.RTM_NEWNEIGH, create, name, index, mac)
+// addFDBEntry makes a static entry of the forwarding database: frames for the MAC leave by the port.
+func addFDBEntry(name string, index int, mac emu.MAC) request {
+	return fdbRequest("add FDB entry %s behind %s", unix.RTM_NEWNEIGH, create, name, index, mac)
 }
 
-// moveStation makes frames for a station behind any port of the bridge leave by this one.
-func moveStation(name string, index int, mac emu.MAC) request {
-	return stationRequest("move station %s behind %s", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, name, index, mac)
+// moveFDBEntry makes frames for a station behind any port of the bridge leave by this one.
+func moveFDBEntry(name string, index int, mac emu.MAC) request {
+	return fdbRequest("move FDB entry %s behind %s", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, name, index, mac)
 }
 
-func deleteStation(name string, index int, mac emu.MAC) request {
-	return stationRequest("delete station %s behind %s", unix.RTM_DELNEIGH, 0, name, index, mac)
+func deleteFDBEntry(name string, index int, mac emu.MAC) request {
+	return fdbRequest("delete FDB entry %s behind %s", unix.RTM_DELNEIGH, 0, name, index, mac)
 }
 
-func stationRequest(what string, proto, flags int, name string, index int, mac emu.MAC) request {
+func fdbRequest(what string, proto, flags int, name string, index int, mac emu.MAC) request {
 	return newRequest(fmt.Sprintf(what, mac, name), proto, flags,
 		&netlink.Ndmsg{Family: unix.AF_BRIDGE, Index: uint32(index), State: unix.NUD_NOARP, Flags: unix.NTF_MASTER},
 		nl.NewRtAttr(unix.NDA_LLADDR, mac[:]))
@@ -191,13 +191,13 @@ func stationRequest(what string, proto, flags int, name string, index int, mac e
 
 func addNeighbor(n emu.Neighbor, index int) request { return newNeighbor(n, index, create) }
 
-// setNeighbor adds the neighbour or gives it another MAC address.
+// setNeighbor adds the neighbor or gives it another MAC address.
 func setNeighbor(n emu.Neighbor, index int) request {
 	return newNeighbor(n, index, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
 }
 
 func newNeighbor(n emu.Neighbor, index, flags int) request {
-	return newRequest(fmt.Sprintf("add neighbour %s on %s", n.Address, n.Device), unix.RTM_NEWNEIGH, flags,
+	return newRequest(fmt.Sprintf("add neighbor %s on %s", n.Address, n.Device), unix.RTM_NEWNEIGH, flags,
 		&netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index), State: unix.NUD_PERMANENT},
 		nl.NewRtAttr(unix.NDA_DST, n.Address.AsSlice()),
 		nl.NewRtAttr(unix.NDA_LLADDR, n.MAC[:]))
@@ -259,7 +259,7 @@ func routeRequest(what string, proto, flags int, r emu.Route, index int) request
 }
 
 func deleteNeighbor(n emu.Neighbor, index int) request {
-	return newRequest(fmt.Sprintf("delete neighbour %s on %s", n.Address, n.Device), unix.RTM_DELNEIGH, 0,
+	return newRequest(fmt.Sprintf("delete neighbor %s on %s", n.Address, n.Device), unix.RTM_DELNEIGH, 0,
 		&netlink.Ndmsg{Family: unix.AF_INET, Index: uint32(index)}, nl.NewRtAttr(unix.NDA_DST, n.Address.AsSlice()))
 }
 

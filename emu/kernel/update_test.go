@@ -93,8 +93,8 @@ func drawNetwork(t *rapid.T) *emu.Network {
 				}
 			}
 		}
-		if some("neighbour") {
-			edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: mac.Variant(byte(pick("neighbour MAC", 2)))})
+		if some("neighbor") {
+			edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: mac.Variant(byte(pick("neighbor MAC", 2)))})
 		}
 		n.Namespaces = append(n.Namespaces, host)
 		n.Links = append(n.Links, &emu.Link{
@@ -104,7 +104,7 @@ func drawNetwork(t *rapid.T) *emu.Network {
 			B: emu.LinkEnd{Namespace: name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(address, 24)}},
 		})
 	}
-	drawStations(t, n)
+	drawFDBEntries(t, n)
 	if some("ruleset") {
 		edge.Ruleset = drawRuleset(t)
 	}

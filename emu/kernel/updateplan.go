@@ -10,7 +10,7 @@ import (
 	"vnetlab/emu"
 )
 
-// op is one step of an update in the links, addresses, neighbours or routes of a namespace; nil: nothing to do.
+// op is one step of an update in the links, addresses, neighbors or routes of a namespace; nil: nothing to do.
 type op struct {
 	at       *place
 	do, undo *request
@@ -26,11 +26,11 @@ type plan struct {
 type planner struct {
 	*update
 	plan
-	newDevices  map[deviceAt]bool
-	newStations map[station]bool   // behind new links
-	takes       map[station]bool   // that come to a port which stays
-	leaves      map[station]string // the port that stays of which they go
-	makesRoom   map[deviceAt]bool  // devices that are deleted early
+	newDevices map[deviceAt]bool
+	newEntries map[fdbKey]bool   // behind new links
+	takes      map[fdbKey]bool   // that come to a port which stays
+	leaves     map[fdbKey]string // the port that stays of which they go
+	makesRoom  map[deviceAt]bool // devices that are deleted early
 }
 
 type deviceAt struct{ namespace, device string }
@@ -133,20 +133,20 @@ func (u *update) number() error {
 
 // plan orders the changes.
 func (u *update) plan() (plan, error) {
-	p := &planner{update: u, newDevices: map[deviceAt]bool{}, newStations: map[station]bool{}, takes: map[station]bool{}, leaves: map[station]string{}, makesRoom: map[deviceAt]bool{}}
+	p := &planner{update: u, newDevices: map[deviceAt]bool{}, newEntries: map[fdbKey]bool{}, takes: map[fdbKey]bool{}, leaves: map[fdbKey]string{}, makesRoom: map[deviceAt]bool{}}
 	p.lookAhead()
 	p.removeRoutes(true)
-	p.removeStations(true)
+	p.removeFDBEntries(true)
 	p.removeLinks(true)
 	p.removeBridges(true)
 	p.addBridges()
 	p.addLinks()
-	p.addStations()
+	p.addFDBEntries()
 	if err := p.addRoutes(); err != nil {
 		return plan{}, err
 	}
 	p.removeRoutes(false)
-	p.removeStations(false)
+	p.removeFDBEntries(false)
 	p.removeLinks(false)
 	p.removeBridges(false)
 	return p.plan, nil
@@ -163,12 +163,12 @@ func (p *planner) lookAhead() {
 			p.newDevices[deviceAt{e.Namespace, e.Name}] = true
 			if e.Port != nil {
 				for _, mac := range e.Port.Stations {
-					p.newStations[station{e.Namespace, e.Port.Bridge, mac}] = true
+					p.newEntries[fdbKey{e.Namespace, e.Port.Bridge, mac}] = true
 				}
 			}
 		})
 	}
-	p.lookAtStations()
+	p.lookAtFDB()
 	for _, c := range p.change.Changed {
 		for _, b := range c.AddedBridges {
 			p.newDevices[deviceAt{c.To.Name, b.Name}] = true
@@ -185,8 +185,8 @@ func (p *planner) lookAhead() {
 			room = room || p.newDevices[deviceAt{e.Namespace, e.Name}]
 			if e.Port != nil {
 				for _, mac := range e.Port.Stations {
-					s := station{e.Namespace, e.Port.Bridge, mac}
-					room = room || p.newStations[s] || p.takes[s]
+					s := fdbKey{e.Namespace, e.Port.Bridge, mac}
+					room = room || p.newEntries[s] || p.takes[s]
 				}
 			}
 		})

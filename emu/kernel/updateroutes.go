@@ -58,7 +58,7 @@ func (p *planner) changeBridge(at *place, c diff.NamespaceChange, b diff.BridgeC
 	}
 }
 
-// oldNeighbors restores the neighbours of a bridge when what follows is undone.
+// oldNeighbors restores the neighbors of a bridge when what follows is undone.
 func oldNeighbors(at *place, c diff.NamespaceChange, bridge string) []op {
 	var ops []op
 	for _, n := range c.From.Neighbors {
@@ -87,7 +87,7 @@ func (p *planner) removeBridges(early bool) {
 			p.remove(early, op{at: at, undo: &mtu}, step(at, deleteLink(b.Name, index), newBridge(b, index)))
 		}
 		for _, b := range c.ChangedBridges {
-			// With its last address a device loses its routes and neighbours, so that the new ones must come later.
+			// With its last address a device loses its routes and neighbors, so that the new ones must come later.
 			if bare(b) != early {
 				continue
 			}
@@ -109,7 +109,7 @@ func (p *planner) removeBridges(early bool) {
 	}
 }
 
-// losesNeighbors says whether the kernel forgets the neighbours of the bridge: with its MAC address, and when it begins or ends to answer
+// losesNeighbors says whether the kernel forgets the neighbors of the bridge: with its MAC address, and when it begins or ends to answer
 // ARP requests.
 func losesNeighbors(b diff.BridgeChange) bool {
 	return b.From.MAC != b.To.MAC || (len(b.From.Addresses) == 0) != (len(b.To.Addresses) == 0)
@@ -123,7 +123,7 @@ func (p *planner) losesRoutes(c diff.NamespaceChange, device string) bool {
 // bare says whether a bridge loses its last address.
 func bare(b diff.BridgeChange) bool { return len(b.From.Addresses) > 0 && len(b.To.Addresses) == 0 }
 
-// neighborKey is what two neighbours of a namespace can't share.
+// neighborKey is what two neighbors of a namespace can't share.
 type neighborKey struct {
 	device  string
 	address netip.Addr
@@ -131,7 +131,7 @@ type neighborKey struct {
 
 func keyOf(n emu.Neighbor) neighborKey { return neighborKey{n.Device, n.Address} }
 
-// removeRoutes removes routes and neighbours. Where there is another one in the place of the old, it takes the place instead.
+// removeRoutes removes routes and neighbors. Where there is another one in the place of the old, it takes the place instead.
 func (p *planner) removeRoutes(early bool) {
 	for _, n := range p.change.Removed { // nothing to do: they go with the namespace
 		at := p.places[n.Name]
@@ -184,7 +184,7 @@ func (p *planner) removeRoutes(early bool) {
 	}
 }
 
-// addRoutes adds neighbours and routes.
+// addRoutes adds neighbors and routes.
 func (p *planner) addRoutes() error {
 	for _, at := range p.added {
 		if err := p.addRoutesOf(at, diff.NamespaceChange{To: at.want, AddedRoutes: at.want.Routes, AddedNeighbors: at.want.Neighbors}); err != nil {
@@ -214,7 +214,7 @@ func (p *planner) addRoutesOf(at *place, c diff.NamespaceChange) error {
 	for _, n := range c.AddedNeighbors {
 		index := at.now(n.Device)
 		if index == 0 {
-			return fmt.Errorf("namespace %s: neighbour %s: there is no device %s", at.name(), n.Address, n.Device)
+			return fmt.Errorf("namespace %s: neighbor %s: there is no device %s", at.name(), n.Address, n.Device)
 		}
 		undo := deleteNeighbor(n, index)
 		if old, ok := neighbors[keyOf(n)]; ok {

@@ -121,7 +121,7 @@ func wantedEnd(f *facts, e emu.LinkEnd) {
 		link[flag.name] = onOff(flag.on)
 	}
 	for _, mac := range e.Port.Stations {
-		f.objects[stationObject(mac.String(), e.Name)] = properties{}
+		f.objects[fdbObject(mac.String(), e.Name)] = properties{}
 	}
 }
 
@@ -166,7 +166,12 @@ func linkObject(name string) string { return "link " + name }
 func addressObject(a netip.Prefix, device string) string {
 	return fmt.Sprintf("address %s on %s", a, device)
 }
-func stationObject(mac, port string) string { return fmt.Sprintf("station %s behind %s", mac, port) }
+
+// ofFDB begins the names of the entries of forwarding databases.
+const ofFDB = "FDB entry "
+
+func fdbObject(mac, port string) string { return fmt.Sprintf(ofFDB+"%s behind %s", mac, port) }
+
 func tableObject(family, name string) string {
 	return fmt.Sprintf("nftables table %s %s", family, name)
 }
@@ -182,7 +187,7 @@ func inFamily(family string) string {
 }
 
 func neighborObject(a netip.Addr, device string) string {
-	return fmt.Sprintf("neighbour %s on %s", a, device)
+	return fmt.Sprintf("neighbor %s on %s", a, device)
 }
 
 func routeObject(destination netip.Prefix, metric uint32) string {

@@ -11,20 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Version names a state of what decides in a namespace. Two versions of one watch are equal where nothing was changed
-// between them: no rule of nftables, that of iptables-nft included, and no link, address, route, routing rule or
-// forwarding switch. It doesn't see neighbours, nor the rules of the older iptables.
+// Version identifies a state of what decides in a namespace. Two versions of one watch are equal if nothing changed
+// between them: no nftables rule, which includes those of iptables-nft, and no link, address, route, routing rule,
+// nexthop, queueing discipline or forwarding switch. Neighbors, FDB entries, XFRM policies, other sysctls and the rules
+// of the older iptables don't change it.
 type Version struct {
 	rules uint32 // the kernel's number of the generation of nftables rules; each transaction takes the next
-	rest  uint64 // how often something else was heard of
+	rest  uint64 // how many notifications of other changes arrived
 }
 
-// Watch sees whether a namespace is changed. Its sockets hold the namespace as long as it is open. Its methods may be
-// called from many goroutines at once.
+// Watch detects changes of a namespace. Its sockets keep the namespace alive while it is open. Its methods are safe for
+// concurrent use.
 type Watch struct {
 	mu     sync.Mutex
-	rules  int // socket that asks for the generation; -1: closed
-	events int // socket that hears of the rest
+	rules  int // socket for questions about the generation; -1: closed
+	events int // socket that receives the notifications
 	heard  uint64
 	in     []byte
 }
@@ -32,10 +33,11 @@ type Watch struct {
 // From linux/rtnetlink.h, as bits of nl_groups.
 const (
 	watchedGroups = 1<<(unix.RTNLGRP_LINK-1) | 1<<(unix.RTNLGRP_IPV4_IFADDR-1) | 1<<(unix.RTNLGRP_IPV4_ROUTE-1) |
-		1<<(unix.RTNLGRP_IPV4_RULE-1) | 1<<(unix.RTNLGRP_IPV4_NETCONF-1)
+		1<<(unix.RTNLGRP_IPV4_RULE-1) | 1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_TC-1) |
+		1<<(unix.RTNLGRP_NEXTHOP-1)
 )
 
-// Watch begins to watch the namespace.
+// Watch starts watching the namespace.
 func (n *Namespace) Watch() (w *Watch, err error) {
 	w = &Watch{rules: -1, events: -1, in: make([]byte, 512)}
 	err = n.Do(func() error {
@@ -59,7 +61,7 @@ func (n *Namespace) Watch() (w *Watch, err error) {
 	return w, nil
 }
 
-// Close ends the watch.
+// Close stops watching.
 func (w *Watch) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,7 +75,7 @@ func (w *Watch) Close() error {
 	return errors.Join(errs...)
 }
 
-// getGeneration asks for the generation of the rules: NFT_MSG_GETGEN of linux/netfilter/nf_tables.h. The kernel answers
+// getGeneration requests the generation of the rules: NFT_MSG_GETGEN of linux/netfilter/nf_tables.h. The kernel answers
 // during the write.
 var getGeneration = func() []byte {
 	const nfgenmsg = 4
@@ -85,8 +87,7 @@ var getGeneration = func() []byte {
 	return b
 }()
 
-// Version returns what the namespace is at now: the number of rules that a packet has met before the call is in it,
-// whatever is changed later.
+// Version returns the current version. It covers the rules that packets met before the call, whatever changes later.
 func (w *Watch) Version() (Version, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -100,10 +101,10 @@ func (w *Watch) Version() (Version, error) {
 	return Version{rules, w.heard}, err
 }
 
-// hear takes all notes that wait. What was lost of them is a note too.
+// hear counts the notifications that arrived. Lost ones count as one.
 func (w *Watch) hear() error {
 	for {
-		_, err := unix.Read(w.events, w.in) // what doesn't fit is of no interest either
+		_, err := unix.Read(w.events, w.in) // the contents don't matter
 		switch {
 		case err == nil, errors.Is(err, unix.ENOBUFS):
 			w.heard++
@@ -115,13 +116,13 @@ func (w *Watch) hear() error {
 	}
 }
 
-// newRulesSocket opens a socket for questions about nftables in the namespace of the calling thread.
+// newRulesSocket opens a socket for nftables requests in the namespace of the calling thread.
 func newRulesSocket() (int, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
 	return fd, os.NewSyscallError("netlink socket", err)
 }
 
-// generation asks for the number of the last transaction of nftables.
+// generation returns the number of the last nftables transaction.
 func generation(fd int, buffer []byte) (uint32, error) {
 	if _, err := unix.Write(fd, getGeneration); err != nil {
 		return 0, os.NewSyscallError("netlink send", err)
@@ -153,5 +154,5 @@ func generation(fd int, buffer []byte) (uint32, error) {
 		}
 		in = in[min((length+3)&^3, len(in)):]
 	}
-	return 0, errors.New("the kernel doesn't say the generation of rules")
+	return 0, errors.New("the kernel doesn't report the generation of rules")
 }

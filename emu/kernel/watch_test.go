@@ -32,6 +32,7 @@ func TestWatch(t *testing.T) {
 		"iptables -A INPUT -p tcp --dport 1433 -j ACCEPT", "iptables -D INPUT -p tcp --dport 1433 -j ACCEPT", "iptables -P INPUT ACCEPT", "iptables -P INPUT DROP",
 		"iptables -A OUTPUT -j ACCEPT", "nft add table inet x", "nft delete table inet x", "ip address add 10.9.9.9/32 dev lo", "ip address del 10.9.9.9/32 dev lo",
 		"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16 dev eth0", "ip rule add from 10.8.0.0/16 table main", "ip link set eth0 mtu 1300",
+		"tc qdisc add dev eth0 root pfifo limit 3", "ip nexthop add id 7 blackhole", "ip nexthop del id 7",
 		"sysctl -qw net.ipv4.conf.eth0.forwarding=1",
 	} {
 		before := version()

@@ -115,7 +115,7 @@ func TestDriftOfARouter(t *testing.T) {
 		{"between report and drop", "nft add rule ip lab forward handle HANDLE tcp dport 80 accept", emu.Open, ""},
 		{"before the report", "nft insert rule ip lab forward handle HANDLE tcp dport 80 accept", emu.Open, ""},
 		{"dropped before the report", "nft insert rule ip lab forward handle HANDLE tcp dport 80 drop", emu.Timeout, "edge: nftables chain forward rule 4 is not wanted"},
-		{"in another table", "nft 'add table ip own; add chain ip own forward { type filter hook forward priority 10; policy accept; }'", emu.Timeout, "edge: nftables table ip own is not wanted"},
+		{"in another table", "nft 'add table ip own; add chain ip own forward { type filter hook forward priority 10; }; add rule ip own forward accept'", emu.Timeout, "edge: nftables table ip own is not wanted"},
 		{"reset in the name of the host", "nft insert rule ip lab forward handle HANDLE tcp dport 80 reject with tcp reset", emu.Timeout, "10.0.1.4:80 refused, or a rule did in its name: edge: nftables chain forward rule 4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -159,6 +159,7 @@ func TestDriftThatIsUndone(t *testing.T) {
 		{"iptables -I INPUT -p tcp --dport 1433 -j ACCEPT", emu.Open},
 		{"iptables -D INPUT -p tcp --dport 1433 -j ACCEPT", emu.Blocked},
 		{"iptables-save > /dev/null", emu.Blocked},
+		{"iptables -t raw -F; nft 'add table inet own; add chain inet own in { type filter hook input priority 10; }'", emu.Blocked},
 		{"iptables -P INPUT ACCEPT; iptables -F; iptables -P INPUT DROP", emu.Timeout},
 	} {
 		byHand(t, host, c.line)
@@ -183,7 +184,7 @@ func TestTimeoutNamesDifferences(t *testing.T) {
 		{"link of the target", "web2", "ip link set eth0 down", "web2: link eth0 state: wanted up, found down"},
 		{"address of the target", "web2", "ip address flush dev eth0", "web2: address 10.0.1.5/24 on eth0 is missing"},
 		{"way back", "laptop", "ip route del default; ip address del 203.0.113.10/24 dev eth0; ip address add 203.0.113.11/24 dev eth0", "laptop: "},
-		{"station at the router", "edge", "bridge fdb del 02:00:0a:00:01:05 dev web2 master", "edge: station 02:00:0a:00:01:05 behind web2"},
+		{"FDB entry at the router", "edge", "bridge fdb del 02:00:0a:00:01:05 dev web2 master", "edge: FDB entry 02:00:0a:00:01:05 behind web2"},
 		{"silent drop", "web2", "nft 'add table ip own; add chain ip own input { type filter hook input priority 0; policy drop; }'", "web2: nftables table ip own is not wanted"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

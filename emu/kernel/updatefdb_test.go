@@ -34,8 +34,8 @@ func drawLeaves(t *rapid.T, n *emu.Network, edge *emu.Namespace) (leaves []*emu.
 	return leaves
 }
 
-// drawStations draws a port, or none, for each of some stations that no host has.
-func drawStations(t *rapid.T, n *emu.Network) {
+// drawFDBEntries draws a port, or none, for each of some stations that no host has.
+func drawFDBEntries(t *rapid.T, n *emu.Network) {
 	ports := []*emu.BridgePort{{}} // and one that nobody has
 	for _, l := range n.Links {
 		for _, p := range []*emu.BridgePort{l.A.Port, l.B.Port} {

@@ -1,0 +1,51 @@
+package kernel
+
+import "vnetlab/emu"
+
+// station is who is behind a port of a bridge. A bridge knows each behind one port alone.
+type fdbKey struct {
+	namespace, bridge string
+	mac               emu.MAC
+}
+
+// lookAtFDB notes which stations come to ports that stay, and which go from them.
+func (p *planner) lookAtFDB() {
+	for _, c := range p.change.ChangedPorts {
+		for _, mac := range c.Added {
+			p.takes[fdbKey{c.Namespace, c.Bridge, mac}] = true
+		}
+		for _, mac := range c.Removed {
+			p.leaves[fdbKey{c.Namespace, c.Bridge, mac}] = c.Device
+		}
+	}
+}
+
+// addFDBEntries adds stations behind ports that stay. One that goes from another such port takes its new place at once.
+func (p *planner) addFDBEntries() {
+	for _, c := range p.change.ChangedPorts {
+		at := p.places[c.Namespace]
+		index := at.now(c.Device)
+		for _, mac := range c.Added {
+			if from, ok := p.leaves[fdbKey{c.Namespace, c.Bridge, mac}]; ok {
+				p.adds = append(p.adds, step(at, moveFDBEntry(c.Device, index, mac), moveFDBEntry(from, at.before(from), mac)))
+				continue
+			}
+			p.adds = append(p.adds, step(at, addFDBEntry(c.Device, index, mac), deleteFDBEntry(c.Device, index, mac)))
+		}
+	}
+}
+
+// removeFDBEntries removes stations from ports that stay: early those that come to a new link.
+func (p *planner) removeFDBEntries(early bool) {
+	for _, c := range p.change.ChangedPorts {
+		at := p.places[c.Namespace]
+		index := at.before(c.Device)
+		for _, mac := range c.Removed {
+			s := fdbKey{c.Namespace, c.Bridge, mac}
+			if p.takes[s] || p.newEntries[s] != early {
+				continue
+			}
+			p.remove(early, step(at, deleteFDBEntry(c.Device, index, mac), addFDBEntry(c.Device, index, mac)))
+		}
+	}
+}
