@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/vishvananda/netlink/nl"
@@ -18,8 +19,10 @@ import (
 type routeSocket struct {
 	fd  int
 	seq uint32
-	in  []byte
 }
+
+// receiveBuffers have room for any datagram of the kernel. A thousand namespaces are read by far fewer at a time.
+var receiveBuffers = sync.Pool{New: func() any { return new([1 << 16]byte) }}
 
 // newRouteSocket opens an rtnetlink socket in the namespace of the calling thread.
 func newRouteSocket() (*routeSocket, error) { return newSocket(unix.NETLINK_ROUTE) }
@@ -65,12 +68,11 @@ func (s *routeSocket) batch(requests []request) error {
 	if err := unix.Sendto(s.fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return os.NewSyscallError("netlink send", err)
 	}
-	if s.in == nil {
-		s.in = make([]byte, 1<<16)
-	}
+	in := receiveBuffers.Get().(*[1 << 16]byte)
+	defer receiveBuffers.Put(in)
 	var errs []error
 	for answered := 0; answered < len(requests); {
-		err := s.receive(s.in, first, func(h unix.NlMsghdr, m []byte) error {
+		err := s.receive(in[:], first, func(h unix.NlMsghdr, m []byte) error {
 			if h.Seq-first >= uint32(len(requests)) {
 				return fmt.Errorf("unexpected netlink message of type %d", h.Type)
 			}
@@ -182,10 +184,11 @@ func (s *routeSocket) dumpOnce(proto int, ask ...nl.NetlinkRequestData) ([][]byt
 	if err := unix.Sendto(s.fd, r.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, os.NewSyscallError("netlink send", err)
 	}
+	in := receiveBuffers.Get().(*[1 << 16]byte)
+	defer receiveBuffers.Put(in)
 	var d dumpedMessages
 	for !d.done {
-		in := make([]byte, 1<<15) // the most that one datagram of a dump has
-		if err := s.receive(in, r.Seq, d.add); err != nil {
+		if err := s.receive(in[:], r.Seq, d.add); err != nil {
 			return nil, err
 		}
 	}
@@ -213,7 +216,7 @@ func (d *dumpedMessages) add(h unix.NlMsghdr, m []byte) error {
 		d.done = true
 		return errnoOf(m)
 	}
-	d.all = append(d.all, m)
+	d.all = append(d.all, slices.Clone(m)) // the buffer is used again
 	return nil
 }
 
