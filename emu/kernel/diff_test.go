@@ -389,8 +389,8 @@ func TestDiffNamesWhatChanged(t *testing.T) {
 			"host-0-0: XFRM state from 10.0.0.4 to 10.0.0.5 .* is not wanted: found it",
 		},
 		{
-			"VLAN filtering", "edge", "ip link set main type bridge vlan_filtering 1",
-			"edge: link main vlan_filtering: wanted 0, found 1",
+			"link-local frames", "edge", "ip link set main type bridge group_fwd_mask 8",
+			"edge: link main group_fwd_mask: wanted 0, found 8",
 		},
 		{
 			"ageing", "edge", "ip link set leaf0 type bridge ageing_time 0",
