@@ -12,17 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// activeWithin is how long links may take until they carry packets. The kernel notices a carrier at once or, when many come up, some
-// seconds later.
+// activeWithin is how long links may take until they carry packets. The kernel notices a carrier at once or, when
+// many come up, some seconds later.
 const activeWithin = 30 * time.Second
 
 // questionsAtOnce keeps the descriptions of devices, 4 KiB each, within the receive buffer of a socket.
 const questionsAtOnce = 20
 
-// waitActive returns when the devices with the given indexes carry packets. A link that is set up before its other end waits for the
-// kernel to notice the carrier, and only then its queue, and the bridge it is a port of, take packets; till then they are lost.
+// waitActive returns when the devices with the given indexes carry packets. A link that is set up before its other
+// end waits for the kernel to notice the carrier, and only then its queue, and the bridge it is a port of, take
+// packets; till then they are lost.
 //
-// Since Linux 6.8 asking for a device makes the kernel look at its carrier at once. So each is asked for, rather than all listed.
+// Since Linux 6.8 asking for a device makes the kernel look at its carrier at once. So each is asked for, rather than
+// all listed.
 func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) error {
 	withoutStatistics := nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics))
 	idle := slices.Sorted(maps.Keys(devices))
@@ -32,7 +34,8 @@ func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) err
 		active := map[int]bool{}
 		questions := make([]request, len(idle))
 		for i, index := range idle {
-			questions[i] = newRequest("look at "+devices[index], unix.RTM_GETLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), withoutStatistics)
+			questions[i] = newRequest("look at "+devices[index], unix.RTM_GETLINK, 0,
+				linkInfo(unix.AF_UNSPEC, index, 0, 0), withoutStatistics)
 			questions[i].answer = func(m []byte) error {
 				attrs, err := parseAttributes(m[unix.SizeofIfInfomsg:])
 				state := attrs[unix.IFLA_OPERSTATE]
@@ -50,7 +53,8 @@ func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) err
 			return nil
 		}
 		if time.Since(start) > activeWithin {
-			return fmt.Errorf("%d of %d links carry no packets %s after they were set up, %s is one", len(idle), len(devices), activeWithin, devices[idle[0]])
+			return fmt.Errorf("%d of %d links carry no packets %s after they were set up, %s is one", len(idle),
+				len(devices), activeWithin, devices[idle[0]])
 		}
 		select {
 		case <-ctx.Done():
@@ -60,8 +64,8 @@ func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) err
 	}
 }
 
-// awaited are the devices of the namespace that become active only with their other ends: the links made from here, and the bridges
-// that have ports.
+// awaited are the devices of the namespace that become active only with their other ends: the links made from here,
+// and the bridges that have ports.
 func (p *place) awaited() map[int]string {
 	all := map[int]string{}
 	for _, l := range p.near {

@@ -12,15 +12,15 @@ import (
 	"vnetlab/emu"
 )
 
-// How much is done at once. Links and namespaces contend for one lock of the kernel, so that few are best. A load of iptables
-// rules mostly waits for the kernel.
+// How much is done at once. Links and namespaces contend for one lock of the kernel, so that few are best. A load of
+// iptables rules mostly waits for the kernel.
 const (
 	workers   = 4
 	restorers = 12
 )
 
-// Apply makes a network from nothing. It reports progress in steps from 0 to total, from one goroutine at a time; report may
-// be nil. On an error, or when the context ends, it lets go of all that it made.
+// Apply makes a network from nothing. It reports progress in steps from 0 to total, from one goroutine at a time;
+// report may be nil. On an error, or when the context ends, it lets go of all that it made.
 func Apply(ctx context.Context, want *emu.Network, report func(done, total int)) (_ *State, err error) {
 	if err := ensureConntrack(); err != nil {
 		return nil, fmt.Errorf("load connection tracking: %w", err)
@@ -83,7 +83,8 @@ type application struct {
 }
 
 func newApplication(want *emu.Network, report func(done, total int)) (*application, error) {
-	a := &application{byName: map[string]*place{}, links: want.Links, report: report, total: len(want.Namespaces) + len(want.Links)}
+	a := &application{byName: map[string]*place{}, links: want.Links, report: report,
+		total: len(want.Namespaces) + len(want.Links)}
 	for _, w := range want.Namespaces {
 		if a.byName[w.Name] != nil {
 			return nil, fmt.Errorf("namespace %s is there twice", w.Name)
@@ -144,7 +145,8 @@ func firewallsOf(places []*place) (all []*emu.Firewall) {
 	return all
 }
 
-// build makes everything but the firewalls; it hands each namespace that has one to firewall as soon as that can be loaded.
+// build makes everything but the firewalls; it hands each namespace that has one to firewall as soon as that can be
+// loaded.
 func (a *application) build(ctx context.Context, firewall func(*place)) error {
 	if err := each(ctx, a.places, func(p *place) error {
 		if err := p.create(&a.sysctls); err != nil {
@@ -212,8 +214,8 @@ func each(ctx context.Context, places []*place, work func(*place) error, after f
 	return g.Wait()
 }
 
-// joinLinks gives each link to the namespace that makes it: the one with the bridge, since the kernel takes the bridge of the
-// near end in the same request.
+// joinLinks gives each link to the namespace that makes it: the one with the bridge, since the kernel takes the
+// bridge of the near end in the same request.
 func (a *application) joinLinks() {
 	for _, l := range a.links {
 		near, far := a.end(l.A), a.end(l.B)
@@ -270,7 +272,8 @@ func (a *application) step() {
 
 // state is what there is by now.
 func (a *application) state() *State {
-	s := &State{firewalls: a.firewalls, byName: map[string]*Namespace{}, devices: map[string]map[string]int{}, next: firstLater}
+	s := &State{firewalls: a.firewalls, byName: map[string]*Namespace{}, devices: map[string]map[string]int{},
+		next: firstLater}
 	for _, p := range a.places {
 		if p.ns != nil {
 			s.byName[p.want.Name] = p.ns

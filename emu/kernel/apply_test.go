@@ -49,8 +49,8 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// descriptorsAtRest is how many there are when those are gone that close in the background, or by the garbage collector. More may go later,
-// so that it is a limit for what is there after something.
+// descriptorsAtRest is how many there are when those are gone that close in the background, or by the garbage
+// collector. More may go later, so that it is a limit for what is there after something.
 func descriptorsAtRest(t *testing.T) int {
 	t.Helper()
 	runtime.GC()
@@ -102,7 +102,8 @@ func TestApplyStops(t *testing.T) {
 // What can't be made is an error that says where, and nothing is left.
 func TestApplyFails(t *testing.T) {
 	kerneltest.RequireRoot(t)
-	if s, err := Apply(t.Context(), kerneltest.Subnets(1, 2), nil); err != nil || s.Close() != nil { // what is opened once for all
+	if s, err := Apply(t.Context(), kerneltest.Subnets(1, 2), nil); err != nil ||
+		s.Close() != nil { // what is opened once for all
 		t.Fatal(err)
 	}
 	before := descriptorsAtRest(t)
@@ -110,19 +111,24 @@ func TestApplyFails(t *testing.T) {
 		spoil func(*emu.Network)
 		want  string
 	}{
-		"twice":        {func(n *emu.Network) { n.Namespaces = append(n.Namespaces, n.Namespaces[0]) }, "namespace edge is there twice"},
-		"no bridge":    {func(n *emu.Network) { n.Links[0].A.Port.Bridge = "x" }, "link h0-0 of edge: there is no bridge x"},
+		"twice": {func(n *emu.Network) { n.Namespaces = append(n.Namespaces, n.Namespaces[0]) },
+			"namespace edge is there twice"},
+		"no bridge": {func(n *emu.Network) { n.Links[0].A.Port.Bridge = "x" },
+			"link h0-0 of edge: there is no bridge x"},
 		"no namespace": {func(n *emu.Network) { n.Links[0].B.Namespace = "x" }, "link eth0: there is no namespace x"},
 		"same device":  {func(n *emu.Network) { n.Links[1].A.Name = n.Links[0].A.Name }, "edge has two devices h0-0"},
 		"no device":    {func(n *emu.Network) { n.Namespaces[1].Routes[0].Device = "x" }, "there is no device x"},
-		"long name":    {func(n *emu.Network) { n.Links[0].A.Name = "a-name-beyond-15-bytes" }, "namespace edge: add link a-name-beyond-15-bytes: "},
+		"long name": {func(n *emu.Network) { n.Links[0].A.Name = "a-name-beyond-15-bytes" },
+			"namespace edge: add link a-name-beyond-15-bytes: "},
 		"unreachable": {
 			func(n *emu.Network) { n.Namespaces[1].Routes[0].Gateway = addr("192.0.2.1") },
 			"add route to 0.0.0.0/0: network is unreachable (Nexthop has invalid gateway)",
 		},
-		"firewall": {func(n *emu.Network) { n.Namespaces[1].Firewall.Rules[0].Protocol = "nonsense" }, "guest firewall of host-0-0: iptables-restore: exit status 2"},
+		"firewall": {func(n *emu.Network) { n.Namespaces[1].Firewall.Rules[0].Protocol = "nonsense" },
+			"guest firewall of host-0-0: iptables-restore: exit status 2"},
 		"rules": {func(n *emu.Network) {
-			n.Namespaces[0].Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "a", Rules: []emu.Rule{with(emu.Goto{Chain: "b"})}}}}
+			n.Namespaces[0].Ruleset = &emu.Ruleset{Table: "lab",
+				Chains: []*emu.Chain{{Name: "a", Rules: []emu.Rule{with(emu.Goto{Chain: "b"})}}}}
 		}, "namespace edge: load the nftables table lab: "},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +170,8 @@ func TestSysctls(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	keys := []string{
 		"net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6", "net.ipv6.conf.eth0.disable_ipv6",
-		"net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter", "net.ipv4.conf.all.send_redirects",
+		"net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter",
+		"net.ipv4.conf.all.send_redirects",
 	}
 	read := func() string {
 		var all strings.Builder
@@ -177,14 +184,16 @@ func TestSysctls(t *testing.T) {
 	before := read()
 	s := apply(t, kerneltest.Subnets(1, 1))
 	host, _ := s.Namespace(kerneltest.Host(0, 0))
-	if got := run(t, host, "", "cat", "/proc/sys/net/ipv6/conf/default/disable_ipv6", "/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "/proc/sys/net/ipv4/ip_forward"); got != "1\n1\n0\n" {
+	if got := run(t, host, "", "cat", "/proc/sys/net/ipv6/conf/default/disable_ipv6",
+		"/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "/proc/sys/net/ipv4/ip_forward"); got != "1\n1\n0\n" {
 		t.Errorf("host: %q", got)
 	}
 	if got := run(t, host, "", "ip", "-6", "addr"); got != "" {
 		t.Errorf("host has IPv6: %s", got)
 	}
 	edge, _ := s.Namespace(kerneltest.Edge)
-	if got := run(t, edge, "", "cat", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/subnet0/rp_filter", "/proc/sys/net/ipv4/conf/h0-0/send_redirects"); got != "1\n0\n0\n" {
+	if got := run(t, edge, "", "cat", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/conf/subnet0/rp_filter",
+		"/proc/sys/net/ipv4/conf/h0-0/send_redirects"); got != "1\n0\n0\n" {
 		t.Errorf("edge: %q", got)
 	}
 	if after := read(); after != before {
@@ -214,8 +223,8 @@ func TestFirstPacketArrives(t *testing.T) {
 	}
 }
 
-// first connects once, without a packet or a question for the other's MAC address that was sent again. How long it took says nothing: the
-// machine may be slow.
+// first connects once, without a packet or a question for the other's MAC address that was sent again. How long it
+// took says nothing: the machine may be slow.
 func first(t *testing.T, from, to *Namespace, addr netip.AddrPort) {
 	t.Helper()
 	l, err := to.ListenTCP(addr)
@@ -242,8 +251,8 @@ func retransmissions(t *testing.T, c net.Conn) uint32 {
 	return tcpInfo(t, c).Total_retrans
 }
 
-// questions gives how often a namespace has asked for the MAC address of a neighbor. The kernel counts them from the number of those that
-// it would send to one that it knew before.
+// questions gives how often a namespace has asked for the MAC address of a neighbor. The kernel counts them from the
+// number of those that it would send to one that it knew before.
 func questions(t *testing.T, n *Namespace, neighbor netip.Addr) int {
 	t.Helper()
 	told := run(t, n, "", "ip", "-statistics", "-4", "neigh", "show", neighbor.String())

@@ -51,7 +51,8 @@ func BenchmarkUpdate(b *testing.B) {
 		from := published(subnets, hostsPer, hosts)
 		ruleset(from).Marks = []emu.MarkMap{{Name: "marks"}}
 		for i := range hosts {
-			ruleset(from).Marks[0].Elements = append(ruleset(from).Marks[0].Elements, emu.MarkMapElement{Key: kerneltest.Address(i%subnets, i/subnets), Mark: 1})
+			ruleset(from).Marks[0].Elements = append(ruleset(from).Marks[0].Elements,
+				emu.MarkMapElement{Key: kerneltest.Address(i%subnets, i/subnets), Mark: 1})
 		}
 		s, err := Apply(context.Background(), from, nil)
 		if err != nil {
@@ -67,25 +68,34 @@ func BenchmarkUpdate(b *testing.B) {
 				mac := emu.MACOf(address)
 				to.Namespaces = append(to.Namespaces, kerneltest.NewHost(name, kerneltest.Gateway(0)))
 				to.Links = append(slices.Clone(from.Links), &emu.Link{
-					A: emu.LinkEnd{Namespace: edge.Name, Name: name, MAC: emu.MAC{2, 9}, Port: &emu.BridgePort{Bridge: "subnet0", Stations: []emu.MAC{mac}, ProxyARP: true}},
-					B: emu.LinkEnd{Namespace: name, Name: kerneltest.Device, MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(address, 22)}},
+					A: emu.LinkEnd{Namespace: edge.Name, Name: name, MAC: emu.MAC{2, 9},
+						Port: &emu.BridgePort{Bridge: "subnet0", Stations: []emu.MAC{mac}, ProxyARP: true}},
+					B: emu.LinkEnd{Namespace: name, Name: kerneltest.Device, MAC: mac,
+						Addresses: []netip.Prefix{netip.PrefixFrom(address, 22)}},
 				})
-				edge.Neighbors = append(slices.Clone(edge.Neighbors), emu.Neighbor{Device: "subnet0", Address: address, MAC: mac})
+				edge.Neighbors = append(slices.Clone(edge.Neighbors),
+					emu.Neighbor{Device: "subnet0", Address: address, MAC: mac})
 				return to
 			}},
 			{"endpoint", func() *emu.Network {
 				to, edge := next(from, kerneltest.Edge)
 				r := *edge.Ruleset
 				edge.Ruleset = &r
-				r.Chains = append(slices.Clone(r.Chains), &emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, 0), 1)})}})
-				r.Sockets = []emu.SocketMap{{Name: "endpoints", Elements: append(slices.Clone(r.Sockets[0].Elements), emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: 9, Chain: "more"})}}
+				r.Chains = append(slices.Clone(r.Chains),
+					&emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"},
+						emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, 0), 1)})}})
+				r.Sockets = []emu.SocketMap{{Name: "endpoints",
+					Elements: append(slices.Clone(r.Sockets[0].Elements),
+						emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: 9, Chain: "more"})}}
 				return to
 			}},
 			{"map element", func() *emu.Network {
 				to, edge := next(from, kerneltest.Edge)
 				r := *edge.Ruleset
 				edge.Ruleset = &r
-				r.Marks = []emu.MarkMap{{Name: "marks", Elements: append(slices.Clone(r.Marks[0].Elements), emu.MarkMapElement{Key: addr("192.0.2.1"), Mark: 2})}}
+				r.Marks = []emu.MarkMap{{Name: "marks",
+					Elements: append(slices.Clone(r.Marks[0].Elements),
+						emu.MarkMapElement{Key: addr("192.0.2.1"), Mark: 2})}}
 				return to
 			}},
 			{"rule of the edge", func() *emu.Network {
@@ -93,14 +103,17 @@ func BenchmarkUpdate(b *testing.B) {
 				r := *edge.Ruleset
 				edge.Ruleset = &r
 				r.Chains = slices.Clone(r.Chains)
-				r.Chains[1] = &emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: append(slices.Clone(r.Chains[1].Rules), with(emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}))}
+				r.Chains[1] = &emu.Chain{Name: "forward", Hook: emu.ForwardHook,
+					Rules: append(slices.Clone(r.Chains[1].Rules),
+						with(emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}))}
 				return to
 			}},
 			{"firewall rule", func() *emu.Network {
 				to, host := next(from, kerneltest.Host(0, 0))
 				f := *host.Firewall
 				host.Firewall = &f
-				f.Rules = append(slices.Clone(f.Rules), emu.FirewallRule{ID: "more", Protocol: "tcp", Ports: []emu.PortRange{{First: 9, Last: 9}}})
+				f.Rules = append(slices.Clone(f.Rules),
+					emu.FirewallRule{ID: "more", Protocol: "tcp", Ports: []emu.PortRange{{First: 9, Last: 9}}})
 				return to
 			}},
 		} {
@@ -142,8 +155,8 @@ func end(b *testing.B, s *State) {
 	}
 }
 
-// BenchmarkBareKernel times the kernel's own part of one more host, step by step, in a small and in a large network: what an update can't
-// be faster than.
+// BenchmarkBareKernel times the kernel's own part of one more host, step by step, in a small and in a large network:
+// what an update can't be faster than.
 func BenchmarkBareKernel(b *testing.B) {
 	kerneltest.RequireRoot(b)
 	for _, size := range sizes {
@@ -219,8 +232,9 @@ func bareHost(s *State, w *stopwatch) error {
 	w.lap("enter", n.Do(func() error { return nil }))
 	mac := emu.MAC{2, 9, 9, 9, 9, 9}
 	near := linkEnd{
-		LinkEnd: emu.LinkEnd{Name: "more", MAC: mac, Port: &emu.BridgePort{Bridge: "subnet0", Stations: []emu.MAC{mac.Variant(1)}}},
-		index:   firstLater, master: s.devices[kerneltest.Edge]["subnet0"], home: edge,
+		LinkEnd: emu.LinkEnd{Name: "more", MAC: mac,
+			Port: &emu.BridgePort{Bridge: "subnet0", Stations: []emu.MAC{mac.Variant(1)}}},
+		index: firstLater, master: s.devices[kerneltest.Edge]["subnet0"], home: edge,
 	}
 	far := linkEnd{LinkEnd: emu.LinkEnd{Name: kerneltest.Device, MAC: mac.Variant(1)}, index: 2, home: n, far: true}
 	w.lap("lo", host.do(linkUp("lo", 1)))
@@ -228,7 +242,8 @@ func bareHost(s *State, w *stopwatch) error {
 	w.lap("veth-far", host.do(far.requests()...))
 	w.lap("veth-near", p.route.do(near.requests()...))
 	w.lap("active", waitActive(context.Background(), p.route, map[int]string{near.index: near.Name}))
-	w.lap("iptables-restore", r.load(context.Background(), n, text.IPTables(kerneltest.NewHost("more", addr("10.0.0.1")).Firewall)))
+	w.lap("iptables-restore", r.load(context.Background(), n,
+		text.IPTables(kerneltest.NewHost("more", addr("10.0.0.1")).Firewall)))
 	w.lap("delete", p.route.do(deleteLink(near.Name, near.index)))
 	w.lap("close-socket", host.close())
 	w.lap("close-namespace", n.Close())
@@ -243,7 +258,8 @@ func bareHost(s *State, w *stopwatch) error {
 		}
 		return err
 	}
-	more := &emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), 1)})}}
+	more := &emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"},
+		emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), 1)})}}
 	w.lap("nft-commit", rules(func(c *nftables.Conn, t *nftables.Table) error {
 		return errors.Join(addChains(c, t, []*emu.Chain{more}), addRules(c, t, more))
 	}))

@@ -24,8 +24,8 @@ const (
 	destPortOffset    = 2
 )
 
-// The registers that nft uses. A register of 16 bytes is four of 4 bytes, and the kernel calls the first of the four by the
-// name of the whole; a concatenation fills them in turn.
+// The registers that nft uses. A register of 16 bytes is four of 4 bytes, and the kernel calls the first of the four
+// by the name of the whole; a concatenation fills them in turn.
 const register = unix.NFT_REG_1
 
 func part(n int) uint32 {
@@ -128,7 +128,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 	case emu.Dispatch:
 		return []expr.Any{
 			addressOf(emu.Destination, part(0)), protocol(part(1)), transport(destPortOffset, part(2)),
-			&expr.Lookup{SourceRegister: register, SetName: s.Map, IsDestRegSet: true, DestRegister: unix.NFT_REG_VERDICT},
+			&expr.Lookup{SourceRegister: register, SetName: s.Map, IsDestRegSet: true,
+				DestRegister: unix.NFT_REG_VERDICT},
 		}, nil
 	case emu.SetMark:
 		return []expr.Any{
@@ -156,7 +157,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		if s.To.Port() == 0 {
 			return []expr.Any{
 				&expr.Immediate{Register: unix.NFT_REG_1, Data: s.To.Addr().AsSlice()},
-				&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1, RegAddrMax: unix.NFT_REG_1},
+				&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1,
+					RegAddrMax: unix.NFT_REG_1},
 			}, nil
 		}
 		return []expr.Any{
@@ -164,7 +166,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 			&expr.Immediate{Register: unix.NFT_REG_2, Data: port(s.To.Port())},
 			&expr.NAT{
 				Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, Specified: true,
-				RegAddrMin: unix.NFT_REG_1, RegAddrMax: unix.NFT_REG_1, RegProtoMin: unix.NFT_REG_2, RegProtoMax: unix.NFT_REG_2,
+				RegAddrMin: unix.NFT_REG_1, RegAddrMax: unix.NFT_REG_1, RegProtoMin: unix.NFT_REG_2,
+				RegProtoMax: unix.NFT_REG_2,
 			},
 		}, nil
 	case emu.DNATByHash:
@@ -202,7 +205,8 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 // socketValue is what a destination is translated to.
 var socketValue = nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
 
-// choose hashes parts of the packet, loaded from the second register on, into the first, from which a map then makes one of the values.
+// choose hashes parts of the packet, loaded from the second register on, into the first, from which a map then makes
+// one of the values.
 func choose(by emu.Distribution, anonymous newMap, of nftables.SetDatatype, values [][]byte) ([]expr.Any, error) {
 	loads := []expr.Any{addressOf(emu.Source, part(4)), addressOf(emu.Destination, part(5))}
 	switch by {
@@ -227,7 +231,8 @@ func choose(by emu.Distribution, anonymous newMap, of nftables.SetDatatype, valu
 			SourceRegister: part(4), DestRegister: register, Length: uint32(4 * len(loads)),
 			Modulus: uint32(len(values)), Seed: emu.DistributionSeed, Type: expr.HashTypeJenkins,
 		},
-		&expr.Lookup{SourceRegister: register, SetID: set.ID, SetName: set.Name, IsDestRegSet: true, DestRegister: register},
+		&expr.Lookup{SourceRegister: register, SetID: set.ID, SetName: set.Name, IsDestRegSet: true,
+			DestRegister: register},
 	), nil
 }
 
@@ -282,7 +287,8 @@ func equal(value []byte) *expr.Cmp {
 }
 
 func mask(m []byte) *expr.Bitwise {
-	return &expr.Bitwise{SourceRegister: register, DestRegister: register, Len: uint32(len(m)), Mask: m, Xor: make([]byte, len(m))}
+	return &expr.Bitwise{SourceRegister: register, DestRegister: register, Len: uint32(len(m)), Mask: m,
+		Xor: make([]byte, len(m))}
 }
 
 // anyBit matches a connection of which the key has one of the bits.

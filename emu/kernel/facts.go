@@ -62,7 +62,8 @@ func compare(namespace string, wanted, found *facts) []Difference {
 		if property != "" {
 			object += " " + property
 		}
-		all = append(all, Difference{emu.Difference{Namespace: namespace, Object: object, Wanted: wanted, Found: found}, of, property})
+		all = append(all, Difference{emu.Difference{Namespace: namespace, Object: object, Wanted: wanted,
+			Found: found}, of, property})
 	}
 	for object, w := range wanted.objects {
 		f, ok := found.objects[object]
@@ -105,7 +106,8 @@ func compare(namespace string, wanted, found *facts) []Difference {
 // allows reports whether an object may be there without being wanted.
 func (f *facts) allows(object string) bool {
 	return slices.ContainsFunc(f.marks, func(mark uint32) bool {
-		return object == markedRule(mark) || strings.HasPrefix(object, "route ") && strings.HasSuffix(object, inTable(mark))
+		return object == markedRule(mark) || strings.HasPrefix(object, "route ") &&
+			strings.HasSuffix(object, inTable(mark))
 	})
 }
 

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// iptables-restore finds its input and its lock at its standard input. A lock of its own for each lets several run at once,
-// each in its namespace, and leaves no file on the host; only the older kind of iptables takes one at all.
+// iptables-restore finds its input and its lock at its standard input. A lock of its own for each lets several run at
+// once, each in its namespace, and leaves no file on the host; only the older kind of iptables takes one at all.
 const (
 	restoreSuffix  = "-restore"
 	restoreProgram = "iptables" + restoreSuffix

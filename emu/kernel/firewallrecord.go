@@ -18,10 +18,10 @@ import (
 
 // firewallLoader loads guest firewalls into new namespaces.
 //
-// A process of iptables-restore takes some ten milliseconds, far more than everything else that a namespace needs. So the
-// loader restores the rules of several firewalls once, in a scratch namespace, and records them as nf_tables has them. From
-// the recording it composes the tables of the other namespaces, each in one batch without a process. What it can't record,
-// it loads with iptables-restore in each namespace.
+// A process of iptables-restore takes some ten milliseconds, far more than everything else that a namespace needs. So
+// the loader restores the rules of several firewalls once, in a scratch namespace, and records them as nf_tables has
+// them. From the recording it composes the tables of the other namespaces, each in one batch without a process. What
+// it can't record, it loads with iptables-restore in each namespace.
 type firewallLoader struct {
 	restore *restorer
 	// recorded is nil where nothing is recorded yet.
@@ -53,16 +53,16 @@ func (l *firewallLoader) load(ctx context.Context, n *Namespace, f *emu.Firewall
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// The batch is applied wholly or not at all. Why the kernel refused it is no matter: iptables-restore loads the firewall,
-	// or says what is wrong with it.
+	// The batch is applied wholly or not at all. Why the kernel refused it is no matter: iptables-restore loads the
+	// firewall, or says what is wrong with it.
 	if batch, ok := l.recorded.compose(f); ok && sendBatch(n, batch) == nil {
 		return nil
 	}
 	return l.restore.load(ctx, n, text.IPTables(f))
 }
 
-// record records the rules of firewalls that are about to be loaded, if that saves processes. It must not run at the same
-// time as load. What it fails to record is loaded by iptables-restore, so that there is no error to return.
+// record records the rules of firewalls that are about to be loaded, if that saves processes. It must not run at the
+// same time as load. What it fails to record is loaded by iptables-restore, so that there is no error to return.
 func (l *firewallLoader) record(ctx context.Context, firewalls []*emu.Firewall) {
 	if l.unusable {
 		return
@@ -134,7 +134,8 @@ func (r *recording) compose(f *emu.Firewall) (batch []netlink.Message, ok bool) 
 // verify loads the recording in the place of what was recorded. It is an error if the kernel or iptables-save then has
 // anything else than before.
 func (l *firewallLoader) verify(ctx context.Context, r *recording, scratch *Namespace, f *emu.Firewall) error {
-	name, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_TABLE_NAME, Data: append([]byte(filterTable), 0)}})
+	name, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_TABLE_NAME,
+		Data: append([]byte(filterTable), 0)}})
 	if err != nil {
 		return err
 	}
@@ -177,7 +178,8 @@ func readBack(n *Namespace, f *emu.Firewall) (_ *recording, err error) {
 	if len(r.table) != 1 { // of the older iptables there is none
 		return nil, fmt.Errorf("%d tables instead of one", len(r.table))
 	}
-	r.chains, err = readRequests(c, unix.NFT_MSG_GETCHAIN, unix.NFT_MSG_NEWCHAIN, 0, unix.NFTA_CHAIN_HANDLE, unix.NFTA_CHAIN_USE)
+	r.chains, err = readRequests(c, unix.NFT_MSG_GETCHAIN, unix.NFT_MSG_NEWCHAIN, 0, unix.NFTA_CHAIN_HANDLE,
+		unix.NFTA_CHAIN_USE)
 	if err != nil {
 		return nil, err
 	}
@@ -203,8 +205,8 @@ func readBack(n *Namespace, f *emu.Firewall) (_ *recording, err error) {
 	return r, nil
 }
 
-// compat is the attribute of a rule by which matches of iptables check that they fit its protocol. The kernel needs it only
-// when the rule is made, and doesn't return it.
+// compat is the attribute of a rule by which matches of iptables check that they fit its protocol. The kernel needs
+// it only when the rule is made, and doesn't return it.
 func compat(protocol byte) []byte {
 	const protocolAttribute, flagsAttribute = 1, 2 // NFTA_RULE_COMPAT_PROTO, NFTA_RULE_COMPAT_FLAGS
 	b := binary.NativeEndian.AppendUint16(nil, unix.SizeofNlAttr+2*(unix.SizeofNlAttr+4))
@@ -220,8 +222,11 @@ func compat(protocol byte) []byte {
 	return b
 }
 
-// readRequests lists objects of nf_tables as the requests that make them, without the attributes that the kernel chooses.
-func readRequests(c *netlink.Conn, list, make int, flags netlink.HeaderFlags, chosen ...uint16) ([]netlink.Message, error) {
+// readRequests lists objects of nf_tables as the requests that make them, without the attributes that the kernel
+// chooses.
+func readRequests(
+	c *netlink.Conn, list, make int, flags netlink.HeaderFlags, chosen ...uint16,
+) ([]netlink.Message, error) {
 	messages, err := c.Execute(netlink.Message{
 		Header: netlink.Header{Type: nftType(list), Flags: netlink.Request | netlink.Dump},
 		Data:   nfgen(),
@@ -272,6 +277,7 @@ func sendBatch(n *Namespace, requests []netlink.Message) error {
 		}
 	}
 	t := transaction{messages: slices.Concat(
-		[]netlink.Message{bound(unix.NFNL_MSG_BATCH_BEGIN)}, requests, []netlink.Message{bound(unix.NFNL_MSG_BATCH_END)})}
+		[]netlink.Message{bound(unix.NFNL_MSG_BATCH_BEGIN)}, requests,
+		[]netlink.Message{bound(unix.NFNL_MSG_BATCH_END)})}
 	return t.send(n)
 }

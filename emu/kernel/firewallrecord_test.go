@@ -78,7 +78,8 @@ func TestRecordedFirewallEqualsRestored(t *testing.T) {
 			if err := without.load(t.Context(), composed, f); err != nil {
 				t.Fatal(err)
 			}
-			for _, program := range []string{"iptables-save -c", "iptables -S -v", "ip6tables-save", "nft -a list ruleset"} {
+			for _, program := range []string{"iptables-save -c", "iptables -S -v", "ip6tables-save",
+				"nft -a list ruleset"} {
 				list := func(n *Namespace) string { return withoutComments(run(t, n, "", "sh", "-c", program)) }
 				want, got := list(restored), list(composed)
 				if diff := cmp.Diff(want, got); diff != "" {
@@ -165,10 +166,12 @@ func TestUnrecordedFirewalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		restore := filepath.Join(dir, restoreProgram)
-		if err := os.WriteFile(filepath.Join(dir, "iptables-save"), fmt.Appendf(nil, "#!/bin/sh\n"+script, save), 0o700); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "iptables-save"), fmt.Appendf(nil, "#!/bin/sh\n"+script, save),
+			0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(restore, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\"", l.restore.program), 0o700); err != nil {
+		if err := os.WriteFile(restore, fmt.Appendf(nil, "#!/bin/sh\nexec %s \"$@\"", l.restore.program),
+			0o700); err != nil {
 			t.Fatal(err)
 		}
 		l.restore.program = restore
@@ -244,12 +247,14 @@ func TestUpdateLoadsRecordedFirewalls(t *testing.T) {
 	again := kerneltest.Subnets(1, 6)
 	firewall(again, kerneltest.Host(0, 5)).Rules[0].Comment = "not recorded"
 	err := s.Update(t.Context(), diff.Networks(to, again))
-	if err == nil || !strings.Contains(err.Error(), "guest firewall of host-0-5: ") || !strings.HasSuffix(err.Error(), "; the network is as before") {
+	if err == nil || !strings.Contains(err.Error(), "guest firewall of host-0-5: ") ||
+		!strings.HasSuffix(err.Error(), "; the network is as before") {
 		t.Error(err)
 	}
 }
 
-// Packets meet the rules: what a firewall of recorded rules admits is answered, and the rule that drops the rest counts it.
+// Packets meet the rules: what a firewall of recorded rules admits is answered, and the rule that drops the rest
+// counts it.
 func TestRecordedFirewallDecides(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	want := kerneltest.Subnets(1, 4)
@@ -257,7 +262,8 @@ func TestRecordedFirewallDecides(t *testing.T) {
 	one := func(port uint16) []emu.PortRange { return []emu.PortRange{{First: port, Last: port}} }
 	for i := 2; i < 4; i++ {
 		firewall(want, kerneltest.Host(0, i)).Rules = []emu.FirewallRule{
-			{ID: "banned", Drop: true, Protocol: "tcp", Ports: append(one(80), one(444)...), From: netip.PrefixFrom(other, 32)},
+			{ID: "banned", Drop: true, Protocol: "tcp", Ports: append(one(80), one(444)...),
+				From: netip.PrefixFrom(other, 32)},
 			{ID: "web", Protocol: "tcp", Ports: append(one(80), one(443)...)},
 			{ID: "one", Protocol: "tcp", Ports: one(22), From: netip.PrefixFrom(client, 32)},
 			{ID: "range", Comment: "a range", Protocol: "tcp", Ports: one(23), FromTo: [2]netip.Addr{client, client}},
@@ -282,7 +288,8 @@ func TestRecordedFirewallDecides(t *testing.T) {
 			to := netip.AddrPortFrom(kerneltest.Address(0, i), uint16(tt.port))
 			what := fmt.Sprintf("%s to %s", from.Name, to)
 			if tt.dropped == "" {
-				if _, err := from.Dial(t.Context(), "tcp4", to); err == nil || !strings.Contains(err.Error(), "refused") {
+				if _, err := from.Dial(t.Context(), "tcp4", to); err == nil ||
+					!strings.Contains(err.Error(), "refused") {
 					t.Errorf("%s: %v", what, err)
 				}
 				continue
@@ -293,7 +300,8 @@ func TestRecordedFirewallDecides(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = unix.Connect(fd, &unix.SockaddrInet4{Port: tt.port, Addr: to.Addr().As4()}) // goes on
-			kerneltest.Eventually(t, what+" is dropped", func() bool { return counted(t, server, tt.dropped) != before })
+			kerneltest.Eventually(t, what+" is dropped",
+				func() bool { return counted(t, server, tt.dropped) != before })
 			unix.Close(fd)
 		}
 	}

@@ -11,13 +11,13 @@ import (
 	"vnetlab/emu"
 )
 
-// WaitUntilGone returns when the kernel has finished destroying every network namespace that nothing held any more before the
-// call, whoever had it.
+// WaitUntilGone returns when the kernel has finished destroying every network namespace that nothing held any more
+// before the call, whoever had it.
 //
-// The kernel destroys namespaces in batches, one batch after the other, all in the order in which they were let go. So the call
-// lets go of a namespace of its own and waits for its end, which it learns from the end of a link into it. That batch may be the
-// one with the namespaces waited for, and links end before the rest of their namespace does; a second round is a later batch,
-// which begins after the end of the first.
+// The kernel destroys namespaces in batches, one batch after the other, all in the order in which they were let go.
+// So the call lets go of a namespace of its own and waits for its end, which it learns from the end of a link into
+// it. That batch may be the one with the namespaces waited for, and links end before the rest of their namespace
+// does; a second round is a later batch, which begins after the end of the first.
 func WaitUntilGone(ctx context.Context) error {
 	for range 2 {
 		if err := endNamespace(ctx); err != nil {
@@ -57,7 +57,8 @@ func endNamespace(ctx context.Context) (err error) {
 	if err := route.do(newVeth(near, far)); err != nil {
 		return errors.Join(err, doomed.Close())
 	}
-	if err := unix.Bind(events.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (unix.RTNLGRP_LINK - 1)}); err != nil {
+	if err := unix.Bind(events.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK,
+		Groups: 1 << (unix.RTNLGRP_LINK - 1)}); err != nil {
 		return errors.Join(os.NewSyscallError("bind", err), doomed.Close())
 	}
 	if err := doomed.Close(); err != nil {

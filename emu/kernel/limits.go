@@ -20,7 +20,8 @@ func limits() []Feature {
 		limit("connections", "netfilter/nf_conntrack_max", 16384,
 			"a router or an instance with as many connections as the limit says drops new ones",
 			"sysctl -w net.netfilter.nf_conntrack_max=262144"),
-		optional(try("open files", "larger labs can't start: an instance takes about three descriptors", "ulimit -Hn 1048576, or LimitNOFILE= of the service", openFiles)),
+		optional(try("open files", "larger labs can't start: an instance takes about three descriptors",
+			"ulimit -Hn 1048576, or LimitNOFILE= of the service", openFiles)),
 	}
 }
 

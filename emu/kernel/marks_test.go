@@ -11,7 +11,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// A router marks packets by their source, and lets through those with some bits in their mark. An update changes who that is.
+// A router marks packets by their source, and lets through those with some bits in their mark. An update changes who
+// that is.
 func TestMarkMap(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	const bits = 0xff00
@@ -23,7 +24,8 @@ func TestMarkMap(t *testing.T) {
 			Chains: []*emu.Chain{
 				{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{with(emu.SetMarkByMap{Map: "sources"})}},
 				{Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{
-					with(emu.MatchEstablished{}, emu.Accept{}), with(emu.MatchMaskedMark{Mark: 0x100, Mask: bits}, emu.Accept{}),
+					with(emu.MatchEstablished{}, emu.Accept{}),
+					with(emu.MatchMaskedMark{Mark: 0x100, Mask: bits}, emu.Accept{}),
 				}},
 			},
 		}

@@ -1,7 +1,7 @@
 // Package kernel makes an [emu.Network] real in the Linux kernel and reads it back.
 //
-// It alone imports the netlink, netns, nftables and iptables libraries. Everything it makes lives in network namespaces that it
-// created and holds open by descriptor, so the end of the process is the end of all of it.
+// It alone imports the netlink, netns, nftables and iptables libraries. Everything it makes lives in network
+// namespaces that it created and holds open by descriptor, so the end of the process is the end of all of it.
 package kernel
 
 import (
@@ -59,8 +59,8 @@ func (n *Namespace) FD() int { return int(n.file.Fd()) }
 // Close lets go of the namespace. It ends when no socket or process is left in it.
 func (n *Namespace) Close() error { return n.file.Close() }
 
-// Do runs f on a thread that is inside the namespace. Sockets made and processes started by f itself, not by goroutines it
-// starts, belong to the namespace for good.
+// Do runs f on a thread that is inside the namespace. Sockets made and processes started by f itself, not by
+// goroutines it starts, belong to the namespace for good.
 func (n *Namespace) Do(f func() error) error {
 	return onThread(func() error {
 		if err := n.enter(); err != nil {
@@ -70,7 +70,8 @@ func (n *Namespace) Do(f func() error) error {
 	})
 }
 
-// enter takes the calling thread into the namespace. A Close at the same time waits: its descriptor could be another's already.
+// enter takes the calling thread into the namespace. A Close at the same time waits: its descriptor could be
+// another's already.
 func (n *Namespace) enter() error {
 	raw, err := n.file.SyscallConn()
 	if err != nil {
@@ -122,8 +123,8 @@ func (n *Namespace) Dial(ctx context.Context, network string, addr netip.AddrPor
 	return c, err
 }
 
-// onThread runs f on an operating system thread of its own and takes the thread home afterwards. A thread that can't be taken
-// home is not given back to the runtime: it ends with its goroutine.
+// onThread runs f on an operating system thread of its own and takes the thread home afterwards. A thread that can't
+// be taken home is not given back to the runtime: it ends with its goroutine.
 func onThread(f func() error) error {
 	back, err := home()
 	if err != nil {

@@ -13,8 +13,9 @@ import (
 
 const inputPolicy = "-P INPUT DROP" // of every guest firewall
 
-// firewallReader reads guest firewalls. Starting iptables takes longer than all other reading, and most instances of a lab have
-// the same firewall; so it is asked once for each INPUT chain that the kernel has, and the rules themselves are read every time.
+// firewallReader reads guest firewalls. Starting iptables takes longer than all other reading, and most instances of
+// a lab have the same firewall; so it is asked once for each INPUT chain that the kernel has, and the rules
+// themselves are read every time.
 type firewallReader struct {
 	program func() (*iptables.IPTables, error)
 
@@ -38,8 +39,10 @@ func newIptables() (*iptables.IPTables, error) {
 	return iptables.New()
 }
 
-// read adds what the filter table of iptables has. Without one in nftables it is the older iptables that has the rules, or nothing.
-func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *nftables.Table, chains []*nftables.Chain) error {
+// read adds what the filter table of iptables has. Without one in nftables it is the older iptables that has the
+// rules, or nothing.
+func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *nftables.Table,
+	chains []*nftables.Chain) error {
 	if filter == nil {
 		f.older = true
 		for _, chain := range []string{input, "FORWARD", "OUTPUT"} {
@@ -86,7 +89,8 @@ func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *
 func inNftWords(c *nftables.Chain, rules []*nftables.Rule) []string {
 	lines := []string{"-N " + c.Name}
 	if c.Policy != nil {
-		policy := map[nftables.ChainPolicy]string{nftables.ChainPolicyAccept: "ACCEPT", nftables.ChainPolicyDrop: "DROP"}[*c.Policy]
+		policy := map[nftables.ChainPolicy]string{nftables.ChainPolicyAccept: "ACCEPT",
+			nftables.ChainPolicyDrop: "DROP"}[*c.Policy]
 		lines = []string{fmt.Sprintf("-P %s %s", c.Name, policy)}
 	}
 	for _, rule := range rules {

@@ -211,7 +211,8 @@ func chainProperties(c nftables.Chain) properties {
 		return properties{}
 	}
 	for hook, h := range hooks {
-		if h.Type == c.Type && *h.Hooknum == *c.Hooknum && *h.Priority == *c.Priority && c.Policy != nil && *h.Policy == *c.Policy {
+		if h.Type == c.Type && *h.Hooknum == *c.Hooknum && *h.Priority == *c.Priority && c.Policy != nil &&
+			*h.Policy == *c.Policy {
 			return properties{"hook": string(hook)}
 		}
 	}
@@ -308,8 +309,8 @@ func key(k []byte) string {
 	return text
 }
 
-// value gives the address or the verdict that an element leads to. A verdict to be written is in VerdictData; one that was read
-// is in Val, as the attributes of its code and its chain.
+// value gives the address or the verdict that an element leads to. A verdict to be written is in VerdictData; one
+// that was read is in Val, as the attributes of its code and its chain.
 func value(e nftables.SetElement) string {
 	if e.VerdictData != nil {
 		return verdict(int32(e.VerdictData.Kind), e.VerdictData.Chain)

@@ -26,49 +26,50 @@ func (r *reader) readRoutes() error {
 	ask := nl.NewRtMsg()
 	ask.Family, ask.Table, ask.Protocol, ask.Scope, ask.Type = unix.AF_INET, 0, 0, 0, 0
 	made := map[string]bool{} // by the kernel
-	err := r.dump(unix.RTM_GETROUTE, unix.SizeofRtMsg, []nl.NetlinkRequestData{ask}, func(m []byte, attrs attributes) error {
-		header := nl.DeserializeRtMsg(m)
-		if header.Flags&unix.RTM_F_CLONED != 0 {
-			return nil // it remembers the MTU of a path
-		}
-		destination := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		if a := attrs.address(unix.RTA_DST); a.IsValid() {
-			destination = netip.PrefixFrom(a, int(header.Dst_len))
-		}
-		device := r.device(int(attrs.number(unix.RTA_OIF)))
-		table := max(uint32(header.Table), attrs.number(unix.RTA_TABLE))
-		if header.Protocol == unix.RTPROT_KERNEL {
-			if route := kernelRoute(table, header.Type, destination, device); r.makes[route] != nil {
-				made[route] = true
-				return nil
+	err := r.dump(unix.RTM_GETROUTE, unix.SizeofRtMsg, []nl.NetlinkRequestData{ask},
+		func(m []byte, attrs attributes) error {
+			header := nl.DeserializeRtMsg(m)
+			if header.Flags&unix.RTM_F_CLONED != 0 {
+				return nil // it remembers the MTU of a path
 			}
-		}
-		p := routeProperties(attrs.address(unix.RTA_GATEWAY), device, header.Flags&unix.RTNH_F_ONLINK != 0)
-		if header.Type != unix.RTN_UNICAST {
-			p["type"] = fmt.Sprint(header.Type)
-		}
-		if source := attrs.address(unix.RTA_PREFSRC); source.IsValid() {
-			p["source"] = source.String()
-		}
-		if nexthop := attrs.number(routeNexthop); nexthop != 0 {
-			p["nexthop"] = fmt.Sprint(nexthop)
-		}
-		for attribute, name := range encodedInRoutes {
-			if len(attrs[attribute]) > 0 {
-				p[name] = hex.EncodeToString(attrs[attribute])
+			destination := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+			if a := attrs.address(unix.RTA_DST); a.IsValid() {
+				destination = netip.PrefixFrom(a, int(header.Dst_len))
 			}
-		}
-		object := routeObject(destination, attrs.number(unix.RTA_PRIORITY))
-		if header.Tos != 0 {
-			object += fmt.Sprintf(" tos %#x", header.Tos)
-		}
-		if table != unix.RT_TABLE_MAIN {
-			object += inTable(table)
-		}
-		r.objects[object] = p
-		r.takeAway(object, unix.RTM_DELROUTE, m, func(b []byte) { clear(b[8:12]) }) // flags are what became of it
-		return nil
-	})
+			device := r.device(int(attrs.number(unix.RTA_OIF)))
+			table := max(uint32(header.Table), attrs.number(unix.RTA_TABLE))
+			if header.Protocol == unix.RTPROT_KERNEL {
+				if route := kernelRoute(table, header.Type, destination, device); r.makes[route] != nil {
+					made[route] = true
+					return nil
+				}
+			}
+			p := routeProperties(attrs.address(unix.RTA_GATEWAY), device, header.Flags&unix.RTNH_F_ONLINK != 0)
+			if header.Type != unix.RTN_UNICAST {
+				p["type"] = fmt.Sprint(header.Type)
+			}
+			if source := attrs.address(unix.RTA_PREFSRC); source.IsValid() {
+				p["source"] = source.String()
+			}
+			if nexthop := attrs.number(routeNexthop); nexthop != 0 {
+				p["nexthop"] = fmt.Sprint(nexthop)
+			}
+			for attribute, name := range encodedInRoutes {
+				if len(attrs[attribute]) > 0 {
+					p[name] = hex.EncodeToString(attrs[attribute])
+				}
+			}
+			object := routeObject(destination, attrs.number(unix.RTA_PRIORITY))
+			if header.Tos != 0 {
+				object += fmt.Sprintf(" tos %#x", header.Tos)
+			}
+			if table != unix.RT_TABLE_MAIN {
+				object += inTable(table)
+			}
+			r.objects[object] = p
+			r.takeAway(object, unix.RTM_DELROUTE, m, func(b []byte) { clear(b[8:12]) }) // flags are what became of it
+			return nil
+		})
 	for route, address := range r.makes {
 		if !made[route] && address.object != "" {
 			r.objects[address.object]["lost"] = route
@@ -169,7 +170,8 @@ func (r *reader) makesRoutes(a netip.Prefix, device string, index int, up bool) 
 			r.makes[route] = with
 		}
 	}
-	for _, last := range [][]byte{a.Masked().Addr().AsSlice(), broadcast(a)} { // of older kernels the first, of all the last
+	for _, last := range [][]byte{a.Masked().Addr().AsSlice(),
+		broadcast(a)} { // of older kernels the first, of all the last
 		to, _ := netip.AddrFromSlice(last)
 		r.makes[kernelRoute(unix.RT_TABLE_LOCAL, unix.RTN_BROADCAST, hostPrefix(to), device)] = &madeWith{}
 	}
@@ -284,7 +286,8 @@ func ruleText(m []byte, attrs attributes) string {
 		nl.FRA_TABLE, nl.FRA_PROTOCOL, nl.FRA_PAD,
 	}
 	for _, t := range slices.Sorted(maps.Keys(attrs)) {
-		unset := t == nl.FRA_SUPPRESS_PREFIXLEN && attrs.number(t) == ^uint32(0) || strings.Trim(string(attrs[t]), "\x00") == ""
+		unset := t == nl.FRA_SUPPRESS_PREFIXLEN && attrs.number(t) == ^uint32(0) ||
+			strings.Trim(string(attrs[t]), "\x00") == ""
 		if !slices.Contains(known, t) && !unset {
 			parts = append(parts, fmt.Sprintf("attribute %d %x", t, attrs[t]))
 		}
@@ -307,18 +310,19 @@ func queueObject(kind, device, place string) string {
 
 // readQueues reads the queueing disciplines that somebody gave a device. What the kernel gives it has no handle.
 func (r *reader) readQueues() error {
-	return r.dump(unix.RTM_GETQDISC, nl.SizeofTcMsg, []nl.NetlinkRequestData{&nl.TcMsg{}}, func(m []byte, attrs attributes) error {
-		header := nl.DeserializeTcMsg(m)
-		if header.Handle == 0 || header.Parent != netlink.HANDLE_ROOT && header.Parent != netlink.HANDLE_INGRESS {
-			return nil // children come and go with their root
-		}
-		place := "root"
-		if header.Parent == netlink.HANDLE_INGRESS {
-			place = "entry"
-		}
-		object := queueObject(attrs.text(nl.TCA_KIND), r.device(int(header.Ifindex)), place)
-		r.objects[object] = properties{}
-		r.takeAway(object, unix.RTM_DELQDISC, m[:nl.SizeofTcMsg], nil)
-		return nil
-	})
+	return r.dump(unix.RTM_GETQDISC, nl.SizeofTcMsg, []nl.NetlinkRequestData{&nl.TcMsg{}},
+		func(m []byte, attrs attributes) error {
+			header := nl.DeserializeTcMsg(m)
+			if header.Handle == 0 || header.Parent != netlink.HANDLE_ROOT && header.Parent != netlink.HANDLE_INGRESS {
+				return nil // children come and go with their root
+			}
+			place := "root"
+			if header.Parent == netlink.HANDLE_INGRESS {
+				place = "entry"
+			}
+			object := queueObject(attrs.text(nl.TCA_KIND), r.device(int(header.Ifindex)), place)
+			r.objects[object] = properties{}
+			r.takeAway(object, unix.RTM_DELQDISC, m[:nl.SizeofTcMsg], nil)
+			return nil
+		})
 }

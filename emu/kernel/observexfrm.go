@@ -186,7 +186,8 @@ func (n *Namespace) clearXFRM() (err error) {
 		newRequest("delete the XFRM policies", nl.XFRM_MSG_FLUSHPOLICY, 0),
 		newRequest("delete the XFRM subpolicies", nl.XFRM_MSG_FLUSHPOLICY, 0, sub),
 		newRequest("delete the XFRM states", nl.XFRM_MSG_FLUSHSA, 0, &nl.XfrmUsersaFlush{Proto: anyIPsec}),
-		newRequest("accept packets without a policy", setDefaultPolicy, 0, raw{defaultAccepts, defaultAccepts, defaultAccepts, 0}),
+		newRequest("accept packets without a policy", setDefaultPolicy, 0,
+			raw{defaultAccepts, defaultAccepts, defaultAccepts, 0}),
 	} {
 		// A kernel may have no subpolicies, and no default policies.
 		if qErr := s.do(q); !errors.Is(qErr, unix.EINVAL) && !errors.Is(qErr, unix.EOPNOTSUPP) {

@@ -12,8 +12,8 @@ type place struct {
 	want  *emu.Namespace // of one that is built
 	ns    *Namespace
 	route *routeSocket // nil: not opened yet
-	// index has the number of each device. The numbers are chosen beforehand, so that no request must wait for the answer to
-	// another. Of a namespace that is changed it is that of the state, as it was before the update.
+	// index has the number of each device. The numbers are chosen beforehand, so that no request must wait for the
+	// answer to another. Of a namespace that is changed it is that of the state, as it was before the update.
 	index map[string]int
 	// What the update changes in it.
 	added   map[string]int

@@ -57,7 +57,10 @@ func (s *State) Repair(ctx context.Context, want *emu.Network) (*Repair, error) 
 	}
 	r.Left = append(r.Left, left...)
 	for _, d := range before {
-		if !slices.ContainsFunc(left, func(l Difference) bool { return l.Namespace == d.Namespace && l.Object == d.Object }) {
+		if !slices.ContainsFunc(left, func(l Difference) bool {
+			return l.Namespace == d.Namespace &&
+				l.Object == d.Object
+		}) {
 			r.Repaired = append(r.Repaired, d)
 		}
 	}
@@ -189,7 +192,8 @@ func (r *repairRun) wait(ctx context.Context) {
 			}
 		}
 		if len(devices) > 0 {
-			_ = waitActive(ctx, site.reader.socket, devices) // what is not active is a difference, or will be in a moment
+			_ = waitActive(ctx, site.reader.socket,
+				devices) // what is not active is a difference, or will be in a moment
 		}
 	}
 }

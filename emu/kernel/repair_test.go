@@ -8,8 +8,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// TestRepairMuch breaks many things at once, and holds that all is mended, that connections of others go on meanwhile, and that the state can
-// be changed afterwards.
+// TestRepairMuch breaks many things at once, and holds that all is mended, that connections of others go on
+// meanwhile, and that the state can be changed afterwards.
 func TestRepairMuch(t *testing.T) {
 	want := kerneltest.Subnets(2, 4)
 	edge, _ := want.Namespace(kerneltest.Edge)

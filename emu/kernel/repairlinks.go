@@ -125,7 +125,8 @@ func (r *repairRun) common(site *repairSite, name string, index int, d Differenc
 	}
 	xdp := nl.NewRtAttr(unix.IFLA_XDP|unix.NLA_F_NESTED, nil)
 	xdp.AddRtAttr(unix.IFLA_XDP_FD, nl.Uint32Attr(^uint32(0)))
-	r.do(site, newRequest("take the program off "+name, unix.RTM_SETLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0), xdp))
+	r.do(site, newRequest("take the program off "+name, unix.RTM_SETLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0),
+		xdp))
 }
 
 // link makes a link anew.
@@ -213,7 +214,8 @@ func setLink(name string, index int, set, change uint32, attrs ...*nl.RtAttr) re
 func forwardAgain(name string, index int) request {
 	info := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
 	info.AddRtAttr(nl.IFLA_BRPORT_STATE, nl.Uint8Attr(portForwards))
-	return newRequest("let the bridge port "+name+" forward", unix.RTM_SETLINK, 0, linkInfo(unix.AF_BRIDGE, index, 0, 0), info)
+	return newRequest("let the bridge port "+name+" forward", unix.RTM_SETLINK, 0,
+		linkInfo(unix.AF_BRIDGE, index, 0, 0), info)
 }
 
 // objects adds missing addresses, neighbors, stations, routes and routing rules.

@@ -31,7 +31,8 @@ func (r *repairRun) rules(site *repairSite) error {
 			continue
 		}
 		table := foreignTable(d.of)
-		mine := table == nil || slices.ContainsFunc(wanted, func(w *emu.Ruleset) bool { return d.of == tableObject(w.Family.String(), w.Table) })
+		mine := table == nil || slices.ContainsFunc(wanted,
+			func(w *emu.Ruleset) bool { return d.of == tableObject(w.Family.String(), w.Table) })
 		switch {
 		case mine && len(wanted) > 0:
 			own = true
@@ -53,7 +54,10 @@ func (r *repairRun) rules(site *repairSite) error {
 		if !own {
 			break
 		}
-		missing := site.differs(func(d Difference) bool { return d.of == tableObject(w.Family.String(), w.Table) && d.Found == "" })
+		missing := site.differs(func(d Difference) bool {
+			return d.of == tableObject(w.Family.String(), w.Table) &&
+				d.Found == ""
+		})
 		if !missing {
 			t.DelTable(tableOf(w))
 		}
@@ -90,7 +94,8 @@ func (r *repairRun) firewall(ctx context.Context, site *repairSite) error {
 		}
 	}
 	asleep := site.differs(func(d Difference) bool { return d.of == filterObject })
-	if site.spec.Firewall == nil || !asleep && !site.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofIptables) }) {
+	if site.spec.Firewall == nil || !asleep &&
+		!site.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofIptables) }) {
 		return nil
 	}
 	// One load replaces the table at once. What iptables has no words for it doesn't replace; then the table has to go

@@ -12,9 +12,9 @@ import (
 	"vnetlab/emu"
 )
 
-// A lab is made with few, large writes: many rtnetlink requests in one system call, each link complete in one request. The
-// netlink library sends one request at a time and sets master and flags of a link afterwards, so it encodes the requests here
-// and is not asked to send them.
+// A lab is made with few, large writes: many rtnetlink requests in one system call, each link complete in one
+// request. The netlink library sends one request at a time and sets master and flags of a link afterwards, so it
+// encodes the requests here and is not asked to send them.
 
 // request is one rtnetlink request; what names it in an error.
 type request struct {
@@ -53,7 +53,8 @@ func setMaster(name string, index, master int) request {
 func newBridge(b emu.Bridge, index int) request {
 	flags := uint32(unix.IFF_UP)
 	if len(b.Addresses) == 0 {
-		// It joins links and is no gateway, so it must not answer ARP requests for the other addresses of its namespace.
+		// It joins links and is no gateway, so it must not answer ARP requests for the other addresses of its
+		// namespace.
 		flags |= unix.IFF_NOARP
 	}
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
@@ -93,8 +94,8 @@ func (e linkEnd) attributes() []*nl.RtAttr {
 	}
 }
 
-// newVeth makes both ends. Of the near end nothing is left to do; the kernel takes no master for the far end here, and can't
-// set it up before the pair is complete.
+// newVeth makes both ends. Of the near end nothing is left to do; the kernel takes no master for the far end here,
+// and can't set it up before the pair is complete.
 func newVeth(near, far linkEnd) request {
 	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
 	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
@@ -104,7 +105,8 @@ func newVeth(near, far linkEnd) request {
 		peer.AddChild(a)
 	}
 	peer.AddRtAttr(unix.IFLA_NET_NS_FD, nl.Uint32Attr(uint32(far.home.FD())))
-	r := newRequest("add link "+near.Name, unix.RTM_NEWLINK, create, linkInfo(unix.AF_UNSPEC, near.index, unix.IFF_UP, unix.IFF_UP))
+	r := newRequest("add link "+near.Name, unix.RTM_NEWLINK, create,
+		linkInfo(unix.AF_UNSPEC, near.index, unix.IFF_UP, unix.IFF_UP))
 	for _, a := range near.attributes() {
 		r.AddData(a)
 	}
@@ -176,7 +178,8 @@ func addFDBEntry(name string, index int, mac emu.MAC) request {
 
 // moveFDBEntry makes frames for a station behind any port of the bridge leave by this one.
 func moveFDBEntry(name string, index int, mac emu.MAC) request {
-	return fdbRequest("move FDB entry %s behind %s", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, name, index, mac)
+	return fdbRequest("move FDB entry %s behind %s", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, name,
+		index, mac)
 }
 
 func deleteFDBEntry(name string, index int, mac emu.MAC) request {
@@ -278,7 +281,8 @@ func deleteLink(name string, index int) request {
 const doomedGroup = 0x7e57
 
 func setGroup(name string, index int, group uint32) request {
-	return newRequest(fmt.Sprintf("set the group of %s", name), unix.RTM_NEWLINK, 0, linkInfo(unix.AF_UNSPEC, index, 0, 0),
+	return newRequest(fmt.Sprintf("set the group of %s", name), unix.RTM_NEWLINK, 0,
+		linkInfo(unix.AF_UNSPEC, index, 0, 0),
 		nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(group)))
 }
 

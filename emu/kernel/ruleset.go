@@ -17,15 +17,20 @@ var transports = map[string]byte{"icmp": unix.IPPROTO_ICMP, "tcp": unix.IPPROTO_
 
 // hooks are the base chains that emu.Hook names.
 var hooks = map[emu.Hook]nftables.Chain{
-	emu.DNATHook:  {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.SNATHook:  {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.RawHook:   {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityRaw, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.InputHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
+	emu.DNATHook: {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting,
+		Priority: nftables.ChainPriorityNATDest, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.SNATHook: {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting,
+		Priority: nftables.ChainPriorityNATSource, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.RawHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
+		Priority: nftables.ChainPriorityRaw, Policy: policy(nftables.ChainPolicyAccept)},
+	emu.InputHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput,
+		Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
 	emu.SwitchHook: {
 		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
 		Priority: nftables.ChainPriorityRef(bridgeFilter), Policy: policy(nftables.ChainPolicyDrop),
 	},
-	emu.ForwardHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
+	emu.ForwardHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
+		Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
 }
 
 // bridgeFilter is the priority that nft calls filter in the bridge family.
@@ -69,11 +74,12 @@ func (n *Namespace) load(all ...*emu.Ruleset) error {
 	return t.commit(n)
 }
 
-// setIDs guards the library's counter of set ids, which all its connections share: two sets of one transaction could get the same id.
+// setIDs guards the library's counter of set ids, which all its connections share: two sets of one transaction could
+// get the same id.
 var setIDs sync.Mutex
 
-// elementsPerMessage keeps the elements of one request within an attribute, 64 KiB: an element with the longest name of a chain takes
-// less than 512 bytes.
+// elementsPerMessage keeps the elements of one request within an attribute, 64 KiB: an element with the longest name
+// of a chain takes less than 512 bytes.
 const elementsPerMessage = 120
 
 // addSet queues a set with its elements.
@@ -102,7 +108,8 @@ func newSet(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) e
 	return c.AddSet(s, elements)
 }
 
-// addRuleset queues the table in the order in which nft would make it: chains and sets first, then the rules that use them.
+// addRuleset queues the table in the order in which nft would make it: chains and sets first, then the rules that use
+// them.
 func addRuleset(c *nftables.Conn, r *emu.Ruleset) error {
 	table := c.AddTable(tableOf(r))
 	chains := slices.Clone(r.Chains)
@@ -154,8 +161,11 @@ func addRules(c *nftables.Conn, table *nftables.Table, ch *emu.Chain) error {
 
 // addRule queues a rule before the one with the handle, or without one as the last of its chain.
 func addRule(c *nftables.Conn, chain *nftables.Chain, rule emu.Rule, before uint64) error {
-	exprs, err := expressions(rule, func(values nftables.SetDatatype, elements []nftables.SetElement) (*nftables.Set, error) {
-		s := &nftables.Set{Table: chain.Table, Anonymous: true, Constant: true, IsMap: true, KeyType: nftables.TypeInteger, DataType: values}
+	exprs, err := expressions(rule, func(
+		values nftables.SetDatatype, elements []nftables.SetElement,
+	) (*nftables.Set, error) {
+		s := &nftables.Set{Table: chain.Table, Anonymous: true, Constant: true, IsMap: true,
+			KeyType: nftables.TypeInteger, DataType: values}
 		return s, addSet(c, s, elements)
 	})
 	if err != nil {

@@ -30,17 +30,22 @@ func everyStatement() *emu.Ruleset {
 		Prefixes: []emu.PrefixSet{
 			{Name: "spaces", Elements: []netip.Prefix{
 				// two that touch, one of a single address, the last of all, and not in order
-				prefix("10.0.1.0/24"), prefix("10.0.0.0/24"), prefix("10.1.0.0/16"), prefix("192.168.1.7/32"), prefix("255.255.255.0/24"),
+				prefix("10.0.1.0/24"), prefix("10.0.0.0/24"), prefix("10.1.0.0/16"), prefix("192.168.1.7/32"),
+				prefix("255.255.255.0/24"),
 			}},
 			{Name: "none"},
 			{Name: "low", Elements: []netip.Prefix{prefix("0.0.0.0/8")}},
 		},
 		Timeouts: []emu.TimeoutPolicy{
-			{Name: "idle-4", Protocol: emu.TCP, Seconds: 240}, {Name: "idle-30", Protocol: emu.TCP, Seconds: 1800}, {Name: "idle-udp", Protocol: emu.UDP, Seconds: 240},
+			{Name: "idle-4", Protocol: emu.TCP, Seconds: 240}, {Name: "idle-30", Protocol: emu.TCP, Seconds: 1800},
+			{Name: "idle-udp", Protocol: emu.UDP, Seconds: 240},
 		},
-		Pairs:     []emu.PairSet{{Name: "pairs", Elements: [][2]netip.Addr{{addr("10.0.0.1"), addr("10.0.0.2")}}}},
-		Addresses: []emu.AddressMap{{Name: "vips", Elements: []emu.AddressMapElement{{Key: addr("10.0.0.4"), Value: addr("198.18.0.4")}}}},
-		Marks:     []emu.MarkMap{{Name: "marks", Elements: []emu.MarkMapElement{{Key: addr("10.0.0.4"), Mark: 0x01020304}, {Key: addr("10.0.0.5"), Mark: 1}}}},
+		Pairs: []emu.PairSet{{Name: "pairs", Elements: [][2]netip.Addr{{addr("10.0.0.1"), addr("10.0.0.2")}}}},
+		Addresses: []emu.AddressMap{{Name: "vips",
+			Elements: []emu.AddressMapElement{{Key: addr("10.0.0.4"), Value: addr("198.18.0.4")}}}},
+		Marks: []emu.MarkMap{{Name: "marks",
+			Elements: []emu.MarkMapElement{{Key: addr("10.0.0.4"), Mark: 0x01020304},
+				{Key: addr("10.0.0.5"), Mark: 1}}}},
 		Sockets: []emu.SocketMap{{Name: "endpoints", Elements: []emu.SocketMapElement{
 			{Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: 57500, Chain: "web.tcp-57500"},
 			{Address: addr("198.18.0.4"), Protocol: emu.UDP, Port: 53, Chain: "one"},
@@ -51,13 +56,16 @@ func everyStatement() *emu.Ruleset {
 				with(emu.Goto{Chain: "one"}),
 			}},
 			{Name: "post", Hook: emu.SNATHook, Rules: []emu.Rule{
-				with(emu.MatchOutput{Device: "fifteen-bytes-x"}, emu.MatchPrefixSet{Of: emu.Source, Set: "spaces"}, emu.SNATByMap{Map: "vips"}),
+				with(emu.MatchOutput{Device: "fifteen-bytes-x"}, emu.MatchPrefixSet{Of: emu.Source, Set: "spaces"},
+					emu.SNATByMap{Map: "vips"}),
 				with(emu.MatchMark{Mark: 0x102}, emu.SNAT{To: addr("198.18.0.5")}),
 				with(emu.MatchMaskedMark{Mark: 0x1000000, Mask: 0xff000000}, emu.SNAT{To: addr("198.18.0.6")}),
 				with(emu.MatchMaskedMark{Mark: 0x100, Mask: 0xff00}, emu.SNAT{To: addr("198.18.0.7")}),
-				with(emu.MatchMaskedMark{Mark: 0x0a000004, Mask: 0xffffffff}, emu.MatchMaskedMark{}, emu.SNAT{To: addr("198.18.0.8")}),
+				with(emu.MatchMaskedMark{Mark: 0x0a000004, Mask: 0xffffffff}, emu.MatchMaskedMark{},
+					emu.SNAT{To: addr("198.18.0.8")}),
 				with(emu.MatchDNATed{}, emu.SNAT{To: addr("198.18.0.4")}),
-				with(emu.MatchOutput{Device: "up"}, emu.SNATByHash{By: emu.FiveTuple, To: []netip.Addr{addr("198.18.0.8"), addr("198.18.0.9")}}),
+				with(emu.MatchOutput{Device: "up"},
+					emu.SNATByHash{By: emu.FiveTuple, To: []netip.Addr{addr("198.18.0.8"), addr("198.18.0.9")}}),
 			}},
 			{Name: "raw", Hook: emu.RawHook, Rules: []emu.Rule{
 				with(emu.MatchForgedSource{}, emu.Drop{}), with(emu.SetMarkByMap{Map: "marks"}),
@@ -68,19 +76,29 @@ func everyStatement() *emu.Ruleset {
 			}},
 			{Name: "forward", Hook: emu.ForwardHook, Rules: append([]emu.Rule{
 				with(tcp, emu.MatchSourcePort{Port: 81}, emu.Accept{}),
-				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces"}, tcp, emu.MatchPort{Port: 80}, emu.Accept{}),
+				with(emu.MatchPrefixSet{Of: emu.Destination, Set: "spaces"}, tcp, emu.MatchPort{Port: 80},
+					emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.0.0.0/8")}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("10.8.0.0/13")}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.0.0.0/31")}, emu.Accept{}),
 				with(emu.MatchPrefix{Of: emu.Destination, Prefix: prefix("10.1.2.3/32")}, emu.Accept{}),
-				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("0.0.0.0/0")}, emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}),
-			}, emu.DropRules("acl:1", `"quoted" back\slash $x é`, emu.Origin{}, emu.MatchProtocol{Protocol: "udp"}, emu.MatchPort{Port: 53})...)},
+				with(emu.MatchPrefix{Of: emu.Source, Prefix: prefix("0.0.0.0/0")},
+					emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}),
+			}, emu.DropRules("acl:1", `"quoted" back\slash $x é`, emu.Origin{}, emu.MatchProtocol{Protocol: "udp"},
+				emu.MatchPort{Port: 53})...)},
 			{Name: "web.tcp-57500", Rules: []emu.Rule{
-				with(tcp, emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"), netip.MustParseAddrPort("10.0.0.5:8080"), netip.MustParseAddrPort("10.0.0.4:80")}}),
-				with(tcp, emu.DNATByHash{By: emu.AddressesAndProtocol, To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"), netip.MustParseAddrPort("10.0.0.5:80")}}),
-				with(tcp, emu.DNATByHash{By: emu.AddressPair, To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80")}}),
+				with(tcp, emu.DNATByHash{By: emu.FiveTuple,
+					To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"),
+						netip.MustParseAddrPort("10.0.0.5:8080"), netip.MustParseAddrPort("10.0.0.4:80")}}),
+				with(tcp, emu.DNATByHash{By: emu.AddressesAndProtocol,
+					To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"),
+						netip.MustParseAddrPort("10.0.0.5:80")}}),
+				with(tcp, emu.DNATByHash{By: emu.AddressPair,
+					To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80")}}),
 			}},
-			{Name: "one", Rules: []emu.Rule{with(tcp, emu.SetTimeout{Policy: "idle-4"}), with(emu.MatchProtocol{Protocol: "udp"}, emu.SetTimeout{Policy: "idle-udp"}), with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
+			{Name: "one", Rules: []emu.Rule{with(tcp, emu.SetTimeout{Policy: "idle-4"}),
+				with(emu.MatchProtocol{Protocol: "udp"}, emu.SetTimeout{Policy: "idle-udp"}),
+				with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
 			{Name: "two", Rules: []emu.Rule{
 				with(emu.SetMark{Mark: 0x102}),
 				with(emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), 0)}),
@@ -118,7 +136,8 @@ func TestRulesetEqualsNft(t *testing.T) {
 	if err := ours.loadRulesets(all...); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(run(t, byNft, "", "nft", "list", "ruleset"), run(t, ours, "", "nft", "list", "ruleset")); diff != "" {
+	if diff := cmp.Diff(run(t, byNft, "", "nft", "list", "ruleset"),
+		run(t, ours, "", "nft", "list", "ruleset")); diff != "" {
 		t.Errorf("nft list ruleset: -nft +ours\n%s", diff)
 	}
 	if diff := cmp.Diff(netlinkLines(t, byNft), netlinkLines(t, ours)); diff != "" {
@@ -126,8 +145,8 @@ func TestRulesetEqualsNft(t *testing.T) {
 	}
 }
 
-// netlinkLines gives what the kernel has in a namespace. The elements of a set come in any order, and nft marks one that ends
-// with the last address of all.
+// netlinkLines gives what the kernel has in a namespace. The elements of a set come in any order, and nft marks one
+// that ends with the last address of all.
 func netlinkLines(t *testing.T, n *Namespace) []string {
 	mark := regexp.MustCompile(`  userdata = \{ \\x01\\x04\\x01\\x00\\x00\\x00 \}`)
 	lines := strings.Split(mark.ReplaceAllString(run(t, n, "", "nft", "--debug=netlink", "list", "ruleset"), ""), "\n")
@@ -148,7 +167,8 @@ func TestLargeRuleset(t *testing.T) {
 			Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: uint16(i + 1), Chain: chain,
 		})
 	}
-	r.Chains = append(r.Chains, &emu.Chain{Name: "pre", Hook: emu.DNATHook, Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}})
+	r.Chains = append(r.Chains, &emu.Chain{Name: "pre", Hook: emu.DNATHook,
+		Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}})
 	want := &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
 	start := time.Now()
 	s := apply(t, want)

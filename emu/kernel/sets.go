@@ -90,25 +90,28 @@ func socketElement(e emu.SocketMapElement) nftables.SetElement {
 	return nftables.SetElement{Key: key, VerdictData: gotoChain(e.Chain)}
 }
 
-// bounds gives prefixes as the starts and ends that the kernel keeps: the end is the first address after the prefix. Those of one prefix
-// don't depend on the others.
+// bounds gives prefixes as the starts and ends that the kernel keeps: the end is the first address after the prefix.
+// Those of one prefix don't depend on the others.
 func bounds(prefixes []netip.Prefix) []nftables.SetElement {
 	var out []nftables.SetElement
-	sorted := slices.SortedFunc(slices.Values(prefixes), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	sorted := slices.SortedFunc(slices.Values(prefixes),
+		func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
 	for _, p := range sorted {
 		first := p.Masked().Addr().AsSlice()
 		out = append(out, nftables.SetElement{Key: first})
 		if end := uint64(binary.BigEndian.Uint32(first)) + 1<<(32-p.Bits()); end < 1<<32 {
-			out = append(out, nftables.SetElement{Key: binary.BigEndian.AppendUint32(nil, uint32(end)), IntervalEnd: true})
+			out = append(out, nftables.SetElement{Key: binary.BigEndian.AppendUint32(nil, uint32(end)),
+				IntervalEnd: true})
 		}
 	}
 	return out
 }
 
-// leading gives what a set of prefixes begins with, like that of nft: an end at 0, before which nothing matches. A set that is
-// empty or has something from 0 on has none.
+// leading gives what a set of prefixes begins with, like that of nft: an end at 0, before which nothing matches. A
+// set that is empty or has something from 0 on has none.
 func leading(prefixes []netip.Prefix) []nftables.SetElement {
-	if len(prefixes) == 0 || slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Masked().Addr().As4() == [4]byte{} }) {
+	if len(prefixes) == 0 || slices.ContainsFunc(prefixes,
+		func(p netip.Prefix) bool { return p.Masked().Addr().As4() == [4]byte{} }) {
 		return nil
 	}
 	return []nftables.SetElement{{Key: make([]byte, 4), IntervalEnd: true}}
@@ -132,13 +135,22 @@ func setChanges(c *diff.RulesetChange) []setChange {
 	all = changesOf(all, c.Ports, portSet, func(e []emu.PortAddress) []nftables.SetElement {
 		return converted(e, portElement)
 	})
-	all = changesOf(all, c.Pairs, pairSet, func(e [][2]netip.Addr) []nftables.SetElement { return converted(e, pairElement) })
-	all = changesOf(all, c.Addresses, addressMap, func(e []emu.AddressMapElement) []nftables.SetElement { return converted(e, addressElement) })
-	all = changesOf(all, c.Marks, markMap, func(e []emu.MarkMapElement) []nftables.SetElement { return converted(e, markElement) })
-	return changesOf(all, c.Sockets, socketMap, func(e []emu.SocketMapElement) []nftables.SetElement { return converted(e, socketElement) })
+	all = changesOf(all, c.Pairs, pairSet, func(e [][2]netip.Addr) []nftables.SetElement {
+		return converted(e,
+			pairElement)
+	})
+	all = changesOf(all, c.Addresses, addressMap,
+		func(e []emu.AddressMapElement) []nftables.SetElement { return converted(e, addressElement) })
+	all = changesOf(all, c.Marks, markMap, func(e []emu.MarkMapElement) []nftables.SetElement {
+		return converted(e,
+			markElement)
+	})
+	return changesOf(all, c.Sockets, socketMap,
+		func(e []emu.SocketMapElement) []nftables.SetElement { return converted(e, socketElement) })
 }
 
-func changesOf[E comparable](all []setChange, changes []diff.SetChange[E], kind nftables.Set, elements func([]E) []nftables.SetElement) []setChange {
+func changesOf[E comparable](all []setChange, changes []diff.SetChange[E], kind nftables.Set,
+	elements func([]E) []nftables.SetElement) []setChange {
 	for _, c := range changes {
 		s := setChange{Set: kind, made: c.Made, gone: c.Gone}
 		s.Name = c.Name

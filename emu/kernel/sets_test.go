@@ -11,7 +11,8 @@ import (
 	"vnetlab/emu/diff"
 )
 
-// What comes to and goes from the sets of one ruleset makes them those of another, also what the kernel keeps beside the elements.
+// What comes to and goes from the sets of one ruleset makes them those of another, also what the kernel keeps beside
+// the elements.
 func TestSetChanges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		from, to := drawRuleset(t), drawRuleset(t)

@@ -23,8 +23,8 @@ type State struct {
 	next    int // number of devices that an update makes
 }
 
-// firstLater is the number of the first device that an update makes. What others make gets lower numbers from the kernel, also devices
-// that the network doesn't have, such as tunnels.
+// firstLater is the number of the first device that an update makes. What others make gets lower numbers from the
+// kernel, also devices that the network doesn't have, such as tunnels.
 const firstLater = 1 << 16
 
 // Namespace finds a namespace by its name.
@@ -46,8 +46,8 @@ func (s *State) Namespaces() []*Namespace {
 	return all
 }
 
-// Close lets go of all namespaces. The kernel destroys each that no process and no socket holds any more, with all that is in
-// it, some time later; see WaitUntilGone. It waits for an update that goes on.
+// Close lets go of all namespaces. The kernel destroys each that no process and no socket holds any more, with all
+// that is in it, some time later; see WaitUntilGone. It waits for an update that goes on.
 func (s *State) Close() error {
 	s.updating.Lock()
 	defer s.updating.Unlock()

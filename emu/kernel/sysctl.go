@@ -70,8 +70,8 @@ var (
 	)
 )
 
-// unlimitedICMP lifts the kernel's limits of ICMP errors, one in a second to each target: a closed UDP port must refuse everyone who
-// asks, however many ask at once.
+// unlimitedICMP lifts the kernel's limits of ICMP errors, one in a second to each target: a closed UDP port must
+// refuse everyone who asks, however many ask at once.
 var unlimitedICMP = sysctl{"ipv4/icmp_ratemask", "0"}
 
 // sysctls gives the values of a namespace.
@@ -95,9 +95,10 @@ func comparedSysctls(n *emu.Namespace) []sysctl {
 
 const establishedTimeout = "netfilter/nf_conntrack_tcp_timeout_established"
 
-// sysctlFiles writes the values of new namespaces, and reads them back. The kernel remembers the files that were opened in each namespace under one folder, and
-// looks through those of all namespaces for each that it hasn't seen: with a thousand of them that takes longer than all else. So
-// the files are opened in instances of procfs that know few namespaces.
+// sysctlFiles writes the values of new namespaces, and reads them back. The kernel remembers the files that were
+// opened in each namespace under one folder, and looks through those of all namespaces for each that it hasn't seen:
+// with a thousand of them that takes longer than all else. So the files are opened in instances of procfs that know
+// few namespaces.
 type sysctlFiles struct {
 	mu   sync.Mutex
 	idle []*procInstance
@@ -112,7 +113,8 @@ type procInstance struct {
 // perInstance is for how many namespaces an instance is used.
 const perInstance = 16
 
-// write writes the values of the namespace the calling thread is in. What the kernel doesn't have needs no switching off.
+// write writes the values of the namespace the calling thread is in. What the kernel doesn't have needs no switching
+// off.
 func (w *sysctlFiles) write(all []sysctl) (err error) {
 	p := w.take()
 	defer func() { err = errors.Join(err, w.put(p)) }()

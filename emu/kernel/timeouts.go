@@ -23,8 +23,8 @@ var timeoutDefaults = map[emu.Protocol]expr.CtStatePolicyTimeout{
 	emu.TCP: maps.Clone(expr.CtStateTCPTimeoutDefaults), emu.UDP: maps.Clone(expr.CtStateUDPTimeoutDefaults),
 }
 
-// timeoutEncoding guards the library's defaults: it writes the values of each policy that it encodes into them. A policy with a value for
-// every state isn't changed by those of others.
+// timeoutEncoding guards the library's defaults: it writes the values of each policy that it encodes into them. A
+// policy with a value for every state isn't changed by those of others.
 var timeoutEncoding sync.Mutex
 
 func addTimeout(c *nftables.Conn, t *nftables.Table, p emu.TimeoutPolicy) error {
@@ -75,8 +75,9 @@ func readTimeouts(f *facts, n *Namespace, t *nftables.Table) (err error) {
 		return err
 	}
 	found, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETOBJ, Flags: netlink.Request | netlink.Dump},
-		Data:   append([]byte{byte(t.Family), unix.NFNETLINK_V0, 0, 0}, ask...),
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETOBJ,
+			Flags: netlink.Request | netlink.Dump},
+		Data: append([]byte{byte(t.Family), unix.NFNETLINK_V0, 0, 0}, ask...),
 	})
 	if err != nil {
 		return fmt.Errorf("ct timeouts: %w", err)
@@ -97,7 +98,8 @@ func readTimeouts(f *facts, n *Namespace, t *nftables.Table) (err error) {
 		}
 		p := emu.TimeoutPolicy{Name: attrs.text(unix.NFTA_OBJ_NAME)}
 		for protocol := range timeoutState {
-			if number := data[expr.NFTA_CT_TIMEOUT_L4PROTO]; len(number) > 0 && number[0] == transports[string(protocol)] {
+			if number := data[expr.NFTA_CT_TIMEOUT_L4PROTO]; len(number) > 0 &&
+				number[0] == transports[string(protocol)] {
 				p.Protocol = protocol
 			}
 		}

@@ -61,7 +61,8 @@ func TestTimeoutPolicy(t *testing.T) {
 		r := ruleset(n)
 		r.Timeouts = []emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: seconds}}
 		c := r.Chains[2]
-		c.Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle"})}, c.Rules...)
+		c.Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle"})},
+			c.Rules...)
 		return n
 	}
 	from := network(240)
@@ -105,8 +106,8 @@ func TestTimeoutPolicy(t *testing.T) {
 	second.lives(t, "to the end")
 }
 
-// A router remembers established connections for its own time where no policy says otherwise. One that it forgot goes on only if nothing is
-// translated.
+// A router remembers established connections for its own time where no policy says otherwise. One that it forgot goes
+// on only if nothing is translated.
 func TestEstablishedTimeout(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	network := func(seconds int) *emu.Network {
@@ -114,7 +115,8 @@ func TestEstablishedTimeout(t *testing.T) {
 		edge, _ := n.Namespace(kerneltest.Edge)
 		edge.EstablishedTimeout = seconds
 		forward := edge.Ruleset.Chains[1]
-		forward.Rules = append(forward.Rules, with(emu.MatchPrefix{Of: emu.Destination, Prefix: netip.MustParsePrefix("10.0.0.0/8")}, emu.Accept{}))
+		forward.Rules = append(forward.Rules,
+			with(emu.MatchPrefix{Of: emu.Destination, Prefix: netip.MustParsePrefix("10.0.0.0/8")}, emu.Accept{}))
 		return n
 	}
 	n := network(600)
@@ -145,7 +147,8 @@ func TestEstablishedTimeout(t *testing.T) {
 func TestTimeoutOfUnknownProtocol(t *testing.T) {
 	n := empty(t, "router")
 	r := &emu.Ruleset{Table: "lab", Timeouts: []emu.TimeoutPolicy{{Name: "idle", Protocol: "sctp", Seconds: 1}}}
-	if err := n.loadRulesets(r); err == nil || err.Error() != `load the nftables table lab: ct timeout idle: unknown protocol "sctp"` {
+	if err := n.loadRulesets(r); err == nil ||
+		err.Error() != `load the nftables table lab: ct timeout idle: unknown protocol "sctp"` {
 		t.Error(err)
 	}
 }

@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// transaction collects requests as the nftables library encodes them and sends them itself, for two reasons. The library asks
-// for an answer to each of them, which for a few thousand endpoints is most of the time; and it declares the keys of every
-// anonymous map to be in network order, and the marks of a map too, so that nft would list the numbers of a hash and the marks wrongly.
+// transaction collects requests as the nftables library encodes them and sends them itself, for two reasons. The
+// library asks for an answer to each of them, which for a few thousand endpoints is most of the time; and it declares
+// the keys of every anonymous map to be in network order, and the marks of a map too, so that nft would list the
+// numbers of a hash and the marks wrongly.
 type transaction struct {
 	*nftables.Conn
 	messages []netlink.Message
@@ -63,7 +64,8 @@ func (t *transaction) send(n *Namespace) (err error) {
 	}); err != nil {
 		return err
 	}
-	// Closing waits until the kernel has freed what the transaction removes, some ten milliseconds for which nobody needs to wait.
+	// Closing waits until the kernel has freed what the transaction removes, some ten milliseconds for which nobody
+	// needs to wait.
 	defer func() { go c.Close() }() //nolint:errcheck // the answer has been read
 	if err := c.SetWriteBuffer(2*size + 1<<16); err != nil {
 		return err
@@ -78,7 +80,8 @@ func (t *transaction) send(n *Namespace) (err error) {
 	return err
 }
 
-// hostOrder corrects the byte order that a request for a new set declares: integer keys and marks are in that of the host.
+// hostOrder corrects the byte order that a request for a new set declares: integer keys and marks are in that of the
+// host.
 func hostOrder(m *netlink.Message) {
 	if m.Header.Type != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWSET {
 		return

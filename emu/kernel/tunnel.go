@@ -26,8 +26,8 @@ func AddWireGuard(n *Namespace, device string) error {
 	})
 }
 
-// AddTUN makes a TUN device, down, and gives the descriptor that reads and writes its packets, without any header before them. It is
-// non-blocking, and its end is the end of the device.
+// AddTUN makes a TUN device, down, and gives the descriptor that reads and writes its packets, without any header
+// before them. It is non-blocking, and its end is the end of the device.
 func AddTUN(n *Namespace, device string) (fd int, err error) {
 	err = n.Do(func() (err error) {
 		fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -61,7 +61,8 @@ func SetUp(n *Namespace, device string) error {
 	})
 }
 
-// RouteInto routes what is behind the other end of a tunnel into its device, which is up. The routes end with the device.
+// RouteInto routes what is behind the other end of a tunnel into its device, which is up. The routes end with the
+// device.
 func RouteInto(n *Namespace, device string, destinations []netip.Prefix) error {
 	return withHandle(n, "route into "+device, func(h *netlink.Handle) error {
 		link, err := h.LinkByName(device)
@@ -89,9 +90,9 @@ func RemoveLink(n *Namespace, device string) error {
 	})
 }
 
-// RouteMarked gives packets with a firewall mark, on their way from the namespace to an address, the source address that they should
-// have; the way stays that of the main table. It is for those who send with the mark and can't choose the source themselves. The mark
-// is the number of the routing table, too.
+// RouteMarked gives packets with a firewall mark, on their way from the namespace to an address, the source address
+// that they should have; the way stays that of the main table. It is for those who send with the mark and can't
+// choose the source themselves. The mark is the number of the routing table, too.
 func RouteMarked(n *Namespace, mark uint32, source, destination netip.Addr) error {
 	return withHandle(n, fmt.Sprintf("route to %s from %s", destination, source), func(h *netlink.Handle) error {
 		found, err := h.RouteGet(destination.AsSlice())
@@ -100,7 +101,8 @@ func RouteMarked(n *Namespace, mark uint32, source, destination netip.Addr) erro
 		}
 		way := found[0]
 		route := &netlink.Route{
-			Table: int(mark), Dst: ipNet(hostPrefix(destination)), Src: source.AsSlice(), LinkIndex: way.LinkIndex, Gw: way.Gw, Scope: netlink.SCOPE_LINK,
+			Table: int(mark), Dst: ipNet(hostPrefix(destination)), Src: source.AsSlice(), LinkIndex: way.LinkIndex,
+			Gw: way.Gw, Scope: netlink.SCOPE_LINK,
 		}
 		if way.Gw != nil {
 			route.Scope = netlink.SCOPE_UNIVERSE
@@ -153,7 +155,8 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// tunnelKind is what the differences call the device of a tunnel: whether the kernel or a program encrypts is all the same.
+// tunnelKind is what the differences call the device of a tunnel: whether the kernel or a program encrypts is all the
+// same.
 const tunnelKind = "tunnel"
 
 // linkKind gives the kind of a link as the differences know it.
@@ -166,7 +169,8 @@ func linkKind(kind string) string {
 
 // wantedTunnel is what an open tunnel has in the namespace of one end.
 func wantedTunnel(f *facts, e emu.TunnelEnd) {
-	f.objects[linkObject(e.Device)] = properties{"kind": tunnelKind, "state": "up", "mac": "", "mtu": fmt.Sprint(emu.TunnelMTU), "arp": "off"}
+	f.objects[linkObject(e.Device)] = properties{"kind": tunnelKind, "state": "up", "mac": "",
+		"mtu": fmt.Sprint(emu.TunnelMTU), "arp": "off"}
 	for _, p := range e.AllowedPrefixes {
 		f.objects[routeObject(p, 0)] = routeProperties(netip.Addr{}, e.Device, false)
 	}
@@ -180,8 +184,8 @@ func (d Difference) LosesTunnel(t emu.Tunnel) bool {
 	})
 }
 
-// TunnelMark is the firewall mark of what the kernel's end of a tunnel sends, and the number of the routing table that it goes by. It keeps
-// them apart from those that people number by hand.
+// TunnelMark is the firewall mark of what the kernel's end of a tunnel sends, and the number of the routing table
+// that it goes by. It keeps them apart from those that people number by hand.
 func TunnelMark(port uint16) uint32 { return 0x10000 + uint32(port) }
 
 // tunnelFeatures are what gateways need beyond the rest of a lab: one of the two.
@@ -200,15 +204,17 @@ func tunnelFeatures(privileged bool) []Feature {
 		}
 	}
 	return []Feature{
-		optional(try("WireGuard", "gateways' tunnels are encrypted by the lab's own process, which is slower", module("wireguard"), in(func(n *Namespace) error {
-			return AddWireGuard(n, "probe")
-		}))),
-		optional(try("TUN", "no gateway works where the kernel has no WireGuard either", module("tun"), in(func(n *Namespace) error {
-			fd, err := AddTUN(n, "probe")
-			if err == nil {
-				err = unix.Close(fd)
-			}
-			return err
-		}))),
+		optional(try("WireGuard", "gateways' tunnels are encrypted by the lab's own process, which is slower",
+			module("wireguard"), in(func(n *Namespace) error {
+				return AddWireGuard(n, "probe")
+			}))),
+		optional(try("TUN", "no gateway works where the kernel has no WireGuard either", module("tun"),
+			in(func(n *Namespace) error {
+				fd, err := AddTUN(n, "probe")
+				if err == nil {
+					err = unix.Close(fd)
+				}
+				return err
+			}))),
 	}
 }

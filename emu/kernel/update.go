@@ -16,11 +16,12 @@ import (
 	"vnetlab/emu/diff"
 )
 
-// Update changes the network that the kernel has into another one and touches only what differs, in a time that what stays has no part in.
-// Connections between what stays live on, and so do the counters of rules that stay. What is new is there before what led elsewhere
-// is gone, where both can be there at once.
+// Update changes the network that the kernel has into another one and touches only what differs, in a time that what
+// stays has no part in. Connections between what stays live on, and so do the counters of rules that stay. What is
+// new is there before what led elsewhere is gone, where both can be there at once.
 //
-// If something fails, or the context ends, what was done is undone. The error then says whether the network is as it was before.
+// If something fails, or the context ends, what was done is undone. The error then says whether the network is as it
+// was before.
 func (s *State) Update(ctx context.Context, change *diff.Change) error {
 	s.updating.Lock()
 	defer s.updating.Unlock()

@@ -21,7 +21,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// published is a network with an endpoint for each of the first hosts: port 1000+i of the VIP leads to host i of subnet 0.
+// published is a network with an endpoint for each of the first hosts: port 1000+i of the VIP leads to host i of
+// subnet 0.
 func published(subnets, hostsPer, endpoints int) *emu.Network {
 	n := kerneltest.Subnets(subnets, hostsPer)
 	edge, _ := n.Namespace(kerneltest.Edge)
@@ -37,9 +38,11 @@ func published(subnets, hostsPer, endpoints int) *emu.Network {
 	for i := range endpoints {
 		chain := fmt.Sprintf("endpoint-%d", i)
 		r.Chains = append(r.Chains, &emu.Chain{Name: chain, Rules: []emu.Rule{
-			with(tcp, emu.Counter{}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, i%hostsPer), kerneltest.Port)}),
+			with(tcp, emu.Counter{}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, i%hostsPer),
+				kerneltest.Port)}),
 		}})
-		r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: uint16(1000 + i), Chain: chain})
+		r.Sockets[0].Elements = append(r.Sockets[0].Elements,
+			emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: uint16(1000 + i), Chain: chain})
 	}
 	edge.Ruleset = r
 	return n
@@ -163,10 +166,12 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 		return counts(t, edge, `established,related counter packets (\d+)`, "nft", "list", "table", "ip", "lab")
 	}
 	translated := func() []int {
-		return counts(t, edge, `counter packets (\d+) bytes \d+ dnat to 10.0.0.4`, "nft", "list", "chain", "ip", "lab", "endpoint-0")
+		return counts(t, edge, `counter packets (\d+) bytes \d+ dnat to 10.0.0.4`, "nft", "list", "chain", "ip",
+			"lab", "endpoint-0")
 	}
 	admitted := func() []int {
-		return counts(t, server, `(?m)^\[(\d+):\d+\] -A INPUT -p tcp -m tcp --dport 8080`, "iptables-save", "-c", "-t", "filter")
+		return counts(t, server, `(?m)^\[(\d+):\d+\] -A INPUT -p tcp -m tcp --dport 8080`, "iptables-save", "-c",
+			"-t", "filter")
 	}
 	forwardedBefore, translatedBefore, admittedBefore := forwarded(), translated(), admitted()
 	if forwardedBefore[0] == 0 || translatedBefore[0] == 0 || admittedBefore[0] == 0 {
@@ -187,18 +192,23 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 
 	// Instances come and go, rules before and after those that count, endpoints.
 	to := published(2, 5, 4)
-	ruleset(to).Chains[1].Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{})}, ruleset(to).Chains[1].Rules[:2]...)
-	firewall(to, server.Name).Rules = append([]emu.FirewallRule{{ID: "first", Comment: "block icmp", Drop: true, Protocol: "icmp"}}, firewall(to, server.Name).Rules[:2]...)
+	ruleset(to).Chains[1].Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{})},
+		ruleset(to).Chains[1].Rules[:2]...)
+	firewall(to, server.Name).Rules = append([]emu.FirewallRule{{ID: "first", Comment: "block icmp", Drop: true,
+		Protocol: "icmp"}}, firewall(to, server.Name).Rules[:2]...)
 	change := update(to)
-	if diff := cmp.Diff([]string{kerneltest.Host(0, 4), kerneltest.Host(1, 4)}, names(change.Added)); diff != "" || len(change.Removed) != 0 {
+	if diff := cmp.Diff([]string{kerneltest.Host(0, 4), kerneltest.Host(1, 4)}, names(change.Added)); diff != "" ||
+		len(change.Removed) != 0 {
 		t.Error(change.Removed, diff)
 	}
 	lives("after additions")
 	again := connect(t, client, netip.AddrPortFrom(vip, 1000))
 	again.lives(t, "new")
 	echo(t, namespace(t, s, kerneltest.Host(0, 3)), netip.AddrPortFrom(kerneltest.Address(0, 3), kerneltest.Port))
-	connect(t, namespace(t, s, kerneltest.Host(1, 4)), netip.AddrPortFrom(vip, 1003)).lives(t, "the new endpoint, from the new host")
-	if f, tr, a := forwarded(), translated(), admitted(); f[0] < forwardedBefore[0] || tr[0] != translatedBefore[0]+1 || a[0] != admittedBefore[0]+1 {
+	connect(t, namespace(t, s, kerneltest.Host(1, 4)), netip.AddrPortFrom(vip, 1003)).lives(t,
+		"the new endpoint, from the new host")
+	if f, tr, a := forwarded(), translated(),
+		admitted(); f[0] < forwardedBefore[0] || tr[0] != translatedBefore[0]+1 || a[0] != admittedBefore[0]+1 {
 		t.Errorf("counted %d, %d, %d; before %d, %d, %d", f, tr, a, forwardedBefore, translatedBefore, admittedBefore)
 	}
 
@@ -228,10 +238,13 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 func TestUpdateFailsWithTunnels(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	from, to := published(1, 2, 1), published(1, 2, 1)
-	from.Tunnels = []emu.Tunnel{{ID: "vpn", A: emu.TunnelEnd{Namespace: kerneltest.Edge, Device: "vpn0", AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/24")}}, B: emu.TunnelEnd{Namespace: kerneltest.Host(0, 0), Device: "vpn0"}}}
+	from.Tunnels = []emu.Tunnel{{ID: "vpn", A: emu.TunnelEnd{Namespace: kerneltest.Edge, Device: "vpn0",
+		AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/24")}},
+		B: emu.TunnelEnd{Namespace: kerneltest.Host(0, 0), Device: "vpn0"}}}
 	s := apply(t, from)
 	ruleset(to).Chains[1].Rules[0].Statements = []emu.Statement{emu.MatchPairSet{Set: "unknown"}}
-	if err := s.Update(t.Context(), diff.Networks(from, to)); err == nil || !strings.HasSuffix(err.Error(), "; the network is as before") {
+	if err := s.Update(t.Context(), diff.Networks(from, to)); err == nil ||
+		!strings.HasSuffix(err.Error(), "; the network is as before") {
 		t.Error(err)
 	}
 }

@@ -44,12 +44,15 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		b := emu.Bridge{Name: fmt.Sprintf("b%d", i), MAC: emu.MAC{2, 2, 0, 0, byte(pick("bridge MAC", 2)), byte(i)}}
 		for j := range 2 {
 			if some("gateway") {
-				b.Addresses = append(b.Addresses, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), byte(1 + j)}), 24))
+				b.Addresses = append(b.Addresses,
+					netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), byte(1 + j)}), 24))
 			}
 		}
 		edge.Bridges = append(edge.Bridges, b)
 		if some("device route") {
-			edge.Routes = append(edge.Routes, emu.Route{Destination: netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(pick("route", 2)), byte(i)}), 32), Device: b.Name})
+			edge.Routes = append(edge.Routes,
+				emu.Route{Destination: netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(pick("route", 2)),
+					byte(i)}), 32), Device: b.Name})
 		}
 	}
 	if some("loopback") {
@@ -81,7 +84,10 @@ func drawNetwork(t *rapid.T) *emu.Network {
 			host.Kind = emu.Router
 		}
 		if some("default route") {
-			host.Routes = append(host.Routes, emu.Route{Destination: prefix("0.0.0.0/0"), Gateway: netip.AddrFrom4([4]byte{10, 0, byte(place), byte(1 + pick("which gateway", 2))}), Device: "eth0"})
+			host.Routes = append(host.Routes,
+				emu.Route{Destination: prefix("0.0.0.0/0"),
+					Gateway: netip.AddrFrom4([4]byte{10, 0, byte(place), byte(1 + pick("which gateway", 2))}),
+					Device:  "eth0"})
 		}
 		if some("firewall") {
 			all := everyRule().Rules
@@ -94,14 +100,17 @@ func drawNetwork(t *rapid.T) *emu.Network {
 			}
 		}
 		if some("neighbor") {
-			edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: bridge, Address: address, MAC: mac.Variant(byte(pick("neighbor MAC", 2)))})
+			edge.Neighbors = append(edge.Neighbors,
+				emu.Neighbor{Device: bridge, Address: address, MAC: mac.Variant(byte(pick("neighbor MAC", 2)))})
 		}
 		n.Namespaces = append(n.Namespaces, host)
 		n.Links = append(n.Links, &emu.Link{
-			A: emu.LinkEnd{Namespace: "edge", Name: fmt.Sprintf("p%d", pick("port", 2)*10+i), MAC: emu.MAC{2, 1, 0, 0, 0, byte(i)}, Port: &emu.BridgePort{
-				Bridge: at, Stations: []emu.MAC{mac}, ProxyARP: some("proxy ARP"), Uplink: pick("uplink", 4) == 0,
-			}},
-			B: emu.LinkEnd{Namespace: name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(address, 24)}},
+			A: emu.LinkEnd{Namespace: "edge", Name: fmt.Sprintf("p%d", pick("port", 2)*10+i),
+				MAC: emu.MAC{2, 1, 0, 0, 0, byte(i)}, Port: &emu.BridgePort{
+					Bridge: at, Stations: []emu.MAC{mac}, ProxyARP: some("proxy ARP"), Uplink: pick("uplink", 4) == 0,
+				}},
+			B: emu.LinkEnd{Namespace: name, Name: "eth0", MAC: mac,
+				Addresses: []netip.Prefix{netip.PrefixFrom(address, 24)}},
 		})
 	}
 	drawFDBEntries(t, n)
@@ -109,19 +118,24 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		edge.Ruleset = drawRuleset(t)
 	}
 	if some("second router") {
-		n.Namespaces = append(n.Namespaces, &emu.Namespace{Name: "datacenter", Kind: emu.Router, Routes: []emu.Route{{Destination: prefix("10.0.0.0/8"), Gateway: addr("192.0.2.2"), Device: "down"}}})
+		n.Namespaces = append(n.Namespaces, &emu.Namespace{Name: "datacenter", Kind: emu.Router,
+			Routes: []emu.Route{{Destination: prefix("10.0.0.0/8"), Gateway: addr("192.0.2.2"), Device: "down"}}})
 		n.Links = append(n.Links, &emu.Link{
-			A: emu.LinkEnd{Namespace: "datacenter", Name: "down", MAC: emu.MAC{2, 3, 0, 0, 0, 1}, Addresses: []netip.Prefix{prefix("192.0.2.1/30")}},
-			B: emu.LinkEnd{Namespace: "edge", Name: "up", MAC: emu.MAC{2, 3, 0, 0, 0, 2}, Addresses: []netip.Prefix{prefix("192.0.2.2/30")}},
+			A: emu.LinkEnd{Namespace: "datacenter", Name: "down", MAC: emu.MAC{2, 3, 0, 0, 0, 1},
+				Addresses: []netip.Prefix{prefix("192.0.2.1/30")}},
+			B: emu.LinkEnd{Namespace: "edge", Name: "up", MAC: emu.MAC{2, 3, 0, 0, 0, 2},
+				Addresses: []netip.Prefix{prefix("192.0.2.2/30")}},
 		})
-		edge.Routes = append(edge.Routes, emu.Route{Destination: prefix("0.0.0.0/0"), Gateway: addr("192.0.2.1"), Device: "up"})
+		edge.Routes = append(edge.Routes, emu.Route{Destination: prefix("0.0.0.0/0"), Gateway: addr("192.0.2.1"),
+			Device: "up"})
 	}
 	n.Namespaces = append(n.Namespaces, edge)
 	n.Sort()
 	return n
 }
 
-// drawRuleset draws a part of everyStatement in some order, with things in it that have the same names and are different.
+// drawRuleset draws a part of everyStatement in some order, with things in it that have the same names and are
+// different.
 func drawRuleset(t *rapid.T) *emu.Ruleset {
 	some := func(what string) bool { return rapid.Bool().Draw(t, what) }
 	r := everyStatement()
@@ -134,27 +148,35 @@ func drawRuleset(t *rapid.T) *emu.Ruleset {
 	}
 	for i := range 6 {
 		if some("pair") {
-			r.Pairs[0].Elements = append(r.Pairs[0].Elements, [2]netip.Addr{addr("10.0.0.1").Next(), netip.AddrFrom4([4]byte{10, 0, 1, byte(i)})})
+			r.Pairs[0].Elements = append(r.Pairs[0].Elements,
+				[2]netip.Addr{addr("10.0.0.1").Next(), netip.AddrFrom4([4]byte{10, 0, 1, byte(i)})})
 		}
 		if some("vip") {
 			r.Addresses[0].Elements = append(r.Addresses[0].Elements, emu.AddressMapElement{
-				Key: netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}), Value: netip.AddrFrom4([4]byte{198, 18, 0, byte(rapid.IntRange(1, 2).Draw(t, "vip"))}),
+				Key:   netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}),
+				Value: netip.AddrFrom4([4]byte{198, 18, 0, byte(rapid.IntRange(1, 2).Draw(t, "vip"))}),
 			})
 		}
 		if some("mark") {
 			r.Marks[0].Elements = append(r.Marks[0].Elements, emu.MarkMapElement{
-				Key: netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}), Mark: uint32(rapid.IntRange(1, 2).Draw(t, "mark of it")),
+				Key:  netip.AddrFrom4([4]byte{10, 0, 0, byte(10 + i)}),
+				Mark: uint32(rapid.IntRange(1, 2).Draw(t, "mark of it")),
 			})
 		}
 		if some("endpoint") {
-			members := []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"), netip.MustParseAddrPort("10.0.0.5:8080")}
+			members := []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"),
+				netip.MustParseAddrPort("10.0.0.5:8080")}
 			chain := fmt.Sprintf("endpoint%d", i)
 			r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{
-				Address: addr("198.18.0.9"), Protocol: emu.TCP, Port: uint16(rapid.IntRange(1, 2).Draw(t, "port")*100 + i), Chain: rapid.SampledFrom([]string{chain, "one"}).Draw(t, "chain"),
+				Address: addr("198.18.0.9"), Protocol: emu.TCP,
+				Port:  uint16(rapid.IntRange(1, 2).Draw(t, "port")*100 + i),
+				Chain: rapid.SampledFrom([]string{chain, "one"}).Draw(t, "chain"),
 			})
 			c := &emu.Chain{Name: chain, Rules: []emu.Rule{
 				with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle-4"}),
-				with(emu.MatchProtocol{Protocol: "tcp"}, emu.DNATByHash{By: emu.FiveTuple, To: rapid.SliceOfN(rapid.SampledFrom(members), 1, 3).Draw(t, "members")}),
+				with(emu.MatchProtocol{Protocol: "tcp"},
+					emu.DNATByHash{By: emu.FiveTuple,
+						To: rapid.SliceOfN(rapid.SampledFrom(members), 1, 3).Draw(t, "members")}),
 			}}
 			if some("hooked") {
 				c.Hook = emu.DNATHook
@@ -237,7 +259,9 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			n.Routes = append(slices.Clone(n.Routes), emu.Route{Destination: prefix("203.0.113.0/24"), Device: "none"})
 		},
 		"ruleset": func(_ *emu.Network, n *emu.Namespace) {
-			n.Ruleset = &emu.Ruleset{Table: "lab", Chains: []*emu.Chain{{Name: "forward", Hook: emu.ForwardHook, Rules: []emu.Rule{with(emu.MatchPairSet{Set: "unknown"})}}}}
+			n.Ruleset = &emu.Ruleset{Table: "lab",
+				Chains: []*emu.Chain{{Name: "forward", Hook: emu.ForwardHook,
+					Rules: []emu.Rule{with(emu.MatchPairSet{Set: "unknown"})}}}}
 		},
 		"firewall": func(_ *emu.Network, n *emu.Namespace) {
 			f := emu.Firewall{Rules: []emu.FirewallRule{{ID: "bad", Protocol: "nonsense", Comment: "bad"}}}
@@ -247,7 +271,8 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			n.Firewall = &f
 		},
 		"link": func(w *emu.Network, n *emu.Namespace) {
-			e := emu.LinkEnd{Namespace: n.Name, Name: "x", Addresses: []netip.Prefix{prefix("203.0.113.1/24"), prefix("203.0.113.1/24")}}
+			e := emu.LinkEnd{Namespace: n.Name, Name: "x",
+				Addresses: []netip.Prefix{prefix("203.0.113.1/24"), prefix("203.0.113.1/24")}}
 			f := e
 			f.Name, e.MAC, f.MAC = "y", emu.MAC{2, 9}, emu.MAC{2, 8}
 			w.Links = append(w.Links, &emu.Link{A: e, B: f})
@@ -271,7 +296,8 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 		switch rapid.IntRange(0, 3).Draw(rt, "end of the context") {
 		case 0:
 			spoilt = *to
-			ctx, cancel = context.WithTimeout(ctx, time.Duration(rapid.IntRange(0, 20).Draw(rt, "milliseconds"))*time.Millisecond)
+			ctx, cancel = context.WithTimeout(ctx,
+				time.Duration(rapid.IntRange(0, 20).Draw(rt, "milliseconds"))*time.Millisecond)
 		case 1:
 			spoilt = *to
 			ctx = &ending{Context: context.Background(), after: rapid.IntRange(0, 30).Draw(rt, "steps")}

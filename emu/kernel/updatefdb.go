@@ -27,7 +27,8 @@ func (p *planner) addFDBEntries() {
 		index := at.now(c.Device)
 		for _, mac := range c.Added {
 			if from, ok := p.leaves[fdbKey{c.Namespace, c.Bridge, mac}]; ok {
-				p.adds = append(p.adds, step(at, moveFDBEntry(c.Device, index, mac), moveFDBEntry(from, at.before(from), mac)))
+				p.adds = append(p.adds, step(at, moveFDBEntry(c.Device, index, mac),
+					moveFDBEntry(from, at.before(from), mac)))
 				continue
 			}
 			p.adds = append(p.adds, step(at, addFDBEntry(c.Device, index, mac), deleteFDBEntry(c.Device, index, mac)))

@@ -88,7 +88,8 @@ func (e *firewallEditor) clear() error {
 			}
 		}
 		older, err := os.ReadFile("/proc/thread-self/net/ip_tables_names")
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !slices.Contains(strings.Fields(string(older)), filterTable) {
+		if errors.Is(err, fs.ErrNotExist) || err == nil &&
+			!slices.Contains(strings.Fields(string(older)), filterTable) {
 			return nil // asking iptables would make the table
 		}
 		if err != nil {
@@ -135,7 +136,8 @@ func (e *firewallEditor) actual(wanted []string) ([]string, error) {
 	}
 	defer c.CloseLasting() //nolint:errcheck // only read from
 	filter := &nftables.Table{Name: filterTable, Family: nftables.TableFamilyIPv4}
-	if rules, err := c.GetRules(filter, &nftables.Chain{Name: input, Table: filter}); err == nil && len(rules) == len(wanted) {
+	if rules, err := c.GetRules(filter, &nftables.Chain{Name: input, Table: filter}); err == nil &&
+		len(rules) == len(wanted) {
 		return wanted, nil
 	}
 	var lines []string

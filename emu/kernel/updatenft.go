@@ -69,13 +69,14 @@ func comingOf(all []*diff.RulesetChange) (coming []*emu.Ruleset) {
 	return coming
 }
 
-// rulesetChange queues the difference of two rulesets of the same table. Everything that goes is queued before everything that
-// comes: names can be used again at once, and nobody sees the time between.
+// rulesetChange queues the difference of two rulesets of the same table. Everything that goes is queued before
+// everything that comes: names can be used again at once, and nobody sees the time between.
 type rulesetChange struct {
 	*nftables.Conn
 	*diff.RulesetChange
 	table *nftables.Table
-	// renewed are the timeout policies of the same name that differ. The kernel can't change one; so the rules that set it are renewed too.
+	// renewed are the timeout policies of the same name that differ. The kernel can't change one; so the rules that
+	// set it are renewed too.
 	renewed map[string]bool
 	gone    []*nftables.Chain
 	reader  func() (*nftables.Conn, error)
@@ -219,7 +220,8 @@ func (r *rulesetChange) edit(was, now *emu.Chain, add *additions) error {
 		return err
 	}
 	if len(handles) != len(was.Rules) {
-		return fmt.Errorf("chain %s has %d rules instead of %d: somebody else changed it", was.Name, len(handles), len(was.Rules))
+		return fmt.Errorf("chain %s has %d rules instead of %d: somebody else changed it", was.Name, len(handles),
+			len(was.Rules))
 	}
 	chain := &nftables.Chain{Table: r.table, Name: now.Name}
 	var before []emu.Rule // rules that come before the next that stays
@@ -233,7 +235,8 @@ func (r *rulesetChange) edit(was, now *emu.Chain, add *additions) error {
 	for _, e := range diff.Lines(r.texts(wasRules, " old"), r.texts(nowRules, " new")) {
 		switch {
 		case e.New < 0:
-			if err := r.DelRule(&nftables.Rule{Table: r.table, Chain: chain, Handle: handles[first+e.Old]}); err != nil {
+			if err := r.DelRule(&nftables.Rule{Table: r.table, Chain: chain,
+				Handle: handles[first+e.Old]}); err != nil {
 				return err
 			}
 		case e.Old < 0:
@@ -295,7 +298,8 @@ func (r *rulesetChange) sets(add additions) error {
 	return nil
 }
 
-func (r *rulesetChange) elements(queue func(*nftables.Set, []nftables.SetElement) error, s nftables.Set, all []nftables.SetElement) error {
+func (r *rulesetChange) elements(queue func(*nftables.Set, []nftables.SetElement) error, s nftables.Set,
+	all []nftables.SetElement) error {
 	for part := range slices.Chunk(all, elementsPerMessage) {
 		if err := queue(&s, part); err != nil {
 			return fmt.Errorf("set %s: %w", s.Name, err)

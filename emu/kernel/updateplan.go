@@ -16,7 +16,8 @@ type op struct {
 	do, undo *request
 }
 
-// plan is the steps of an update. What makes room for something new comes early, everything else that is to go comes late.
+// plan is the steps of an update. What makes room for something new comes early, everything else that is to go comes
+// late.
 type plan struct {
 	early, adds, late []op
 	near              []*place // where links are made
@@ -133,7 +134,8 @@ func (u *update) number() error {
 
 // plan orders the changes.
 func (u *update) plan() (plan, error) {
-	p := &planner{update: u, newDevices: map[deviceAt]bool{}, newEntries: map[fdbKey]bool{}, takes: map[fdbKey]bool{}, leaves: map[fdbKey]string{}, makesRoom: map[deviceAt]bool{}}
+	p := &planner{update: u, newDevices: map[deviceAt]bool{}, newEntries: map[fdbKey]bool{}, takes: map[fdbKey]bool{},
+		leaves: map[fdbKey]string{}, makesRoom: map[deviceAt]bool{}}
 	p.lookAhead()
 	p.removeRoutes(true)
 	p.removeFDBEntries(true)
@@ -152,7 +154,8 @@ func (u *update) plan() (plan, error) {
 	return p.plan, nil
 }
 
-// lookAhead finds out which devices must make room for new ones: those of the same name, and ports with a station that moves to another.
+// lookAhead finds out which devices must make room for new ones: those of the same name, and ports with a station
+// that moves to another.
 func (p *planner) lookAhead() {
 	ends := func(l *emu.Link, each func(emu.LinkEnd)) {
 		each(l.A)
@@ -206,7 +209,9 @@ func (p *planner) remove(early bool, ops ...op) {
 }
 
 // link gives the ends of a link with the numbers of its devices, the one that makes it first.
-func (u *update) link(l *emu.Link, number func(*place, string) int, at func(string) *place) (near, far linkEnd, here, there *place) {
+func (u *update) link(
+	l *emu.Link, number func(*place, string) int, at func(string) *place,
+) (near, far linkEnd, here, there *place) {
 	end := func(e emu.LinkEnd) (linkEnd, *place) {
 		p := at(e.Namespace)
 		end := linkEnd{LinkEnd: e, index: number(p, e.Name), home: p.ns}
@@ -246,7 +251,8 @@ func (p *planner) removeLinks(early bool) {
 		completed = append(completed, slices.Concat(endSteps(here, near), endSteps(there, far))...)
 		create := newVeth(near, far)
 		made = append(made, op{at: here, do: &create})
-		doomed = append(doomed, step(here, setGroup(near.Name, near.index, doomedGroup), setGroup(near.Name, near.index, 0)))
+		doomed = append(doomed, step(here, setGroup(near.Name, near.index, doomedGroup),
+			setGroup(near.Name, near.index, 0)))
 		if !slices.Contains(groups, here) {
 			groups = append(groups, here)
 		}

@@ -109,15 +109,16 @@ func (p *planner) removeBridges(early bool) {
 	}
 }
 
-// losesNeighbors says whether the kernel forgets the neighbors of the bridge: with its MAC address, and when it begins or ends to answer
-// ARP requests.
+// losesNeighbors says whether the kernel forgets the neighbors of the bridge: with its MAC address, and when it
+// begins or ends to answer ARP requests.
 func losesNeighbors(b diff.BridgeChange) bool {
 	return b.From.MAC != b.To.MAC || (len(b.From.Addresses) == 0) != (len(b.To.Addresses) == 0)
 }
 
 // losesRoutes says whether the routes of a device end before others come.
 func (p *planner) losesRoutes(c diff.NamespaceChange, device string) bool {
-	return p.makesRoom[deviceAt{c.To.Name, device}] || slices.ContainsFunc(c.ChangedBridges, func(b diff.BridgeChange) bool { return b.To.Name == device && bare(b) })
+	return p.makesRoom[deviceAt{c.To.Name, device}] ||
+		slices.ContainsFunc(c.ChangedBridges, func(b diff.BridgeChange) bool { return b.To.Name == device && bare(b) })
 }
 
 // bare says whether a bridge loses its last address.
@@ -131,7 +132,8 @@ type neighborKey struct {
 
 func keyOf(n emu.Neighbor) neighborKey { return neighborKey{n.Device, n.Address} }
 
-// removeRoutes removes routes and neighbors. Where there is another one in the place of the old, it takes the place instead.
+// removeRoutes removes routes and neighbors. Where there is another one in the place of the old, it takes the place
+// instead.
 func (p *planner) removeRoutes(early bool) {
 	for _, n := range p.change.Removed { // nothing to do: they go with the namespace
 		at := p.places[n.Name]
@@ -174,7 +176,8 @@ func (p *planner) removeRoutes(early bool) {
 			}
 		}
 		for _, n := range c.RemovedNeighbors {
-			if slices.ContainsFunc(c.ChangedBridges, func(b diff.BridgeChange) bool { return b.To.Name == n.Device && losesNeighbors(b) }) {
+			if slices.ContainsFunc(c.ChangedBridges,
+				func(b diff.BridgeChange) bool { return b.To.Name == n.Device && losesNeighbors(b) }) {
 				continue // lost already
 			}
 			if gone := p.makesRoom[deviceAt{c.To.Name, n.Device}]; gone == early && (gone || !addresses[keyOf(n)]) {
@@ -187,7 +190,8 @@ func (p *planner) removeRoutes(early bool) {
 // addRoutes adds neighbors and routes.
 func (p *planner) addRoutes() error {
 	for _, at := range p.added {
-		if err := p.addRoutesOf(at, diff.NamespaceChange{To: at.want, AddedRoutes: at.want.Routes, AddedNeighbors: at.want.Neighbors}); err != nil {
+		if err := p.addRoutesOf(at, diff.NamespaceChange{To: at.want, AddedRoutes: at.want.Routes,
+			AddedNeighbors: at.want.Neighbors}); err != nil {
 			return err
 		}
 	}

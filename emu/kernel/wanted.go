@@ -141,7 +141,9 @@ func wantedRules(f *facts, r *emu.Ruleset) error {
 		f.objects[chainObject(family, c.Name)] = chainProperties(hooks[c.Hook])
 		rules := []rule{}
 		for _, w := range c.Rules {
-			exprs, err := expressions(w, func(_ nftables.SetDatatype, elements []nftables.SetElement) (*nftables.Set, error) {
+			exprs, err := expressions(w, func(
+				_ nftables.SetDatatype, elements []nftables.SetElement,
+			) (*nftables.Set, error) {
 				return &nftables.Set{Name: contents(elements)}, nil
 			})
 			if err != nil {

@@ -45,7 +45,8 @@ func (n *Namespace) Watch() (w *Watch, err error) {
 		if w.rules, err = newRulesSocket(); err != nil {
 			return err
 		}
-		w.events, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+		w.events, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK,
+			unix.NETLINK_ROUTE)
 		if err != nil {
 			return os.NewSyscallError("netlink socket", err)
 		}

@@ -29,9 +29,12 @@ func TestWatch(t *testing.T) {
 		return v
 	}
 	for _, command := range []string{
-		"iptables -A INPUT -p tcp --dport 1433 -j ACCEPT", "iptables -D INPUT -p tcp --dport 1433 -j ACCEPT", "iptables -P INPUT ACCEPT", "iptables -P INPUT DROP",
-		"iptables -A OUTPUT -j ACCEPT", "nft add table inet x", "nft delete table inet x", "ip address add 10.9.9.9/32 dev lo", "ip address del 10.9.9.9/32 dev lo",
-		"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16 dev eth0", "ip rule add from 10.8.0.0/16 table main", "ip link set eth0 mtu 1300",
+		"iptables -A INPUT -p tcp --dport 1433 -j ACCEPT", "iptables -D INPUT -p tcp --dport 1433 -j ACCEPT",
+		"iptables -P INPUT ACCEPT", "iptables -P INPUT DROP",
+		"iptables -A OUTPUT -j ACCEPT", "nft add table inet x", "nft delete table inet x",
+		"ip address add 10.9.9.9/32 dev lo", "ip address del 10.9.9.9/32 dev lo",
+		"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16 dev eth0",
+		"ip rule add from 10.8.0.0/16 table main", "ip link set eth0 mtu 1300",
 		"tc qdisc add dev eth0 root pfifo limit 3", "ip nexthop add id 7 blackhole", "ip nexthop del id 7",
 		"sysctl -qw net.ipv4.conf.eth0.forwarding=1",
 	} {
@@ -41,7 +44,8 @@ func TestWatch(t *testing.T) {
 			t.Errorf("%s: the same version", command)
 		}
 	}
-	for _, command := range []string{"iptables -S", "nft list ruleset", "ip address", "ping -c 1 -W 1 10.0.0.5 || true", "cat /proc/net/tcp"} {
+	for _, command := range []string{"iptables -S", "nft list ruleset", "ip address",
+		"ping -c 1 -W 1 10.0.0.5 || true", "cat /proc/net/tcp"} {
 		before := version()
 		run(t, host, "", "sh", "-c", command)
 		if after := version(); after != before {
@@ -77,11 +81,15 @@ func TestDiffNamespace(t *testing.T) {
 	}
 	host, _ := state.Namespace(kerneltest.Host(0, 0))
 	for _, tt := range []struct{ change, undo, want string }{
-		{"iptables -A OUTPUT -p tcp -j REJECT", "iptables -F OUTPUT", "host-0-0: iptables chain OUTPUT rule 1 is not wanted: found -A OUTPUT -p tcp -j REJECT --reject-with icmp-port-unreachable"},
-		{"iptables -P FORWARD DROP", "iptables -P FORWARD ACCEPT", "host-0-0: iptables chain FORWARD is not wanted: found policy DROP"},
+		{"iptables -A OUTPUT -p tcp -j REJECT", "iptables -F OUTPUT",
+			"host-0-0: iptables chain OUTPUT rule 1 is not wanted: found -A OUTPUT -p tcp -j REJECT --reject-with icmp-port-unreachable"},
+		{"iptables -P FORWARD DROP", "iptables -P FORWARD ACCEPT",
+			"host-0-0: iptables chain FORWARD is not wanted: found policy DROP"},
 		{"iptables -N more", "iptables -X more", "host-0-0: iptables chain more is not wanted: found it"},
-		{"iptables -I INPUT -j ACCEPT", "iptables -D INPUT -j ACCEPT", "host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT -j ACCEPT"},
-		{"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16", "host-0-0: route 10.8.0.0/16 is not wanted: found device eth0"},
+		{"iptables -I INPUT -j ACCEPT", "iptables -D INPUT -j ACCEPT",
+			"host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT -j ACCEPT"},
+		{"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16",
+			"host-0-0: route 10.8.0.0/16 is not wanted: found device eth0"},
 	} {
 		run(t, host, "", "sh", "-c", tt.change)
 		got, err := compare(want, host)

@@ -1,4 +1,5 @@
-// Package kerneltest helps tests that need the kernel: it tells where they can run, makes networks to run them on and waits for what must come.
+// Package kerneltest helps tests that need the kernel: it tells where they can run, makes networks to run them on and
+// waits for what must come.
 package kerneltest
 
 import (
@@ -11,8 +12,8 @@ import (
 // programs are what the kernel packages start, or their tests look with.
 var programs = []string{"ip", "bridge", "nft", "iptables", "iptables-restore"}
 
-// RequireRoot skips the test where it can't make network namespaces: without root or a program it needs. In CI that is a
-// failure: there the test must run.
+// RequireRoot skips the test where it can't make network namespaces: without root or a program it needs. In CI that
+// is a failure: there the test must run.
 func RequireRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {

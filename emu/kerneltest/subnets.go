@@ -17,7 +17,8 @@ const (
 // Host names host i of subnet s, both from 0.
 func Host(s, i int) string { return fmt.Sprintf("host-%d-%d", s, i) }
 
-// Address gives the address of host i of subnet s. Subnet s is 10.X.Y.0/22, the s-th from 10.0.0.0, and .4 its first host.
+// Address gives the address of host i of subnet s. Subnet s is 10.X.Y.0/22, the s-th from 10.0.0.0, and .4 its first
+// host.
 func Address(s, i int) netip.Addr { return at(s, i+4) }
 
 // Gateway gives the address of the router in subnet s.
@@ -31,8 +32,8 @@ func at(s, n int) netip.Addr {
 
 const bits = 22
 
-// Subnets makes a network of one router with a bridge for each subnet, and the same number of hosts, at most 1000, in each.
-// Every host has a firewall of five rules.
+// Subnets makes a network of one router with a bridge for each subnet, and the same number of hosts, at most 1000, in
+// each. Every host has a firewall of five rules.
 func Subnets(subnets, hostsPer int) *emu.Network {
 	n := &emu.Network{}
 	edge := &emu.Namespace{Name: Edge, Kind: emu.Router}
@@ -47,10 +48,12 @@ func Subnets(subnets, hostsPer int) *emu.Network {
 			n.Namespaces = append(n.Namespaces, NewHost(Host(s, i), Gateway(s)))
 			n.Links = append(n.Links, &emu.Link{
 				A: emu.LinkEnd{
-					Namespace: Edge, Name: fmt.Sprintf("h%d-%d", s, i), MAC: emu.MAC{0x02, 0x01, 0, byte(s), byte(i >> 8), byte(i)},
+					Namespace: Edge, Name: fmt.Sprintf("h%d-%d", s, i),
+					MAC:  emu.MAC{0x02, 0x01, 0, byte(s), byte(i >> 8), byte(i)},
 					Port: &emu.BridgePort{Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: true},
 				},
-				B: emu.LinkEnd{Namespace: Host(s, i), Name: Device, MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(Address(s, i), bits)}},
+				B: emu.LinkEnd{Namespace: Host(s, i), Name: Device, MAC: mac,
+					Addresses: []netip.Prefix{netip.PrefixFrom(Address(s, i), bits)}},
 			})
 		}
 	}
@@ -67,9 +70,11 @@ func NewHost(name string, gateway netip.Addr) *emu.Namespace {
 		Firewall: &emu.Firewall{Rules: []emu.FirewallRule{
 			{ID: "open", Comment: "allow tcp 8080", Protocol: "tcp", Ports: []emu.PortRange{{First: Port, Last: Port}}},
 			{ID: "rdp", Comment: "allow tcp 3389", Protocol: "tcp", Ports: []emu.PortRange{{First: 3389, Last: 3389}}},
-			{ID: "sql", Comment: "allow tcp 1433 from 10.0.0.0/22", Protocol: "tcp", Ports: []emu.PortRange{{First: 1433, Last: 1433}}, From: netip.MustParsePrefix("10.0.0.0/22")},
+			{ID: "sql", Comment: "allow tcp 1433 from 10.0.0.0/22", Protocol: "tcp",
+				Ports: []emu.PortRange{{First: 1433, Last: 1433}}, From: netip.MustParsePrefix("10.0.0.0/22")},
 			{ID: "ping", Comment: "allow icmp", Protocol: "icmp"},
-			{ID: "gossip", Comment: "block tcp 7000-7001", Drop: true, Protocol: "tcp", Ports: []emu.PortRange{{First: 7000, Last: 7001}}},
+			{ID: "gossip", Comment: "block tcp 7000-7001", Drop: true, Protocol: "tcp",
+				Ports: []emu.PortRange{{First: 7000, Last: 7001}}},
 		}},
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what must come. Nobody waits so long where all is well: a machine under load may take a while.
+// Patience is how long a test waits for what must come. Nobody waits so long where all is well: a machine under load
+// may take a while.
 const Patience = time.Minute
 
 // Becomes waits until something is so, as long as [Patience]; false: it never was.
