@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) acl() *cobra.Command {
@@ -45,7 +45,7 @@ staging. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
 			return nil, err
 		}
 		o := lab.SetEndpointACLOp{Endpoint: args[1], Rules: rules}
-		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) {
+		h, err := find(running, args[0], func(info api.Lab) (api.Host, error) {
 			o.Instance = ""
 			if h, err := findInstance(info, args[0]); err == nil {
 				o.Instance = h.HostName
@@ -58,32 +58,32 @@ staging. A rule is written "ORDER permit|deny PREFIX [DESCRIPTION]".`,
 }
 
 // endpointOwner finds an instance with an endpoint: the one that is named, or the first of the deployment that is.
-func endpointOwner(info live.Info, name, endpoint string) (live.HostInfo, error) {
-	candidates := []live.HostInfo{}
+func endpointOwner(info api.Lab, name, endpoint string) (api.Host, error) {
+	candidates := []api.Host{}
 	if h, err := findInstance(info, name); err == nil {
 		candidates = append(candidates, h)
 	} else if isAmbiguous(err) {
 		return h, err
 	} else if c, slot, err := findSlot(info, name); err == nil {
 		candidates = slices.DeleteFunc(instances(info),
-			func(h live.HostInfo) bool { return h.CloudService != c.Name || h.Slot != slot })
+			func(h api.Host) bool { return h.CloudService != c.Name || h.Slot != slot })
 	} else {
-		return live.HostInfo{}, missing(info, "virtual machine and no cloud service", name, machinesAndServices(info, nil))
+		return api.Host{}, missing(info, "virtual machine and no cloud service", name, machinesAndServices(info, nil))
 	}
 	for _, h := range candidates {
-		if slices.ContainsFunc(h.Endpoints, func(e live.InstanceEndpointInfo) bool { return e.Name == endpoint }) {
+		if slices.ContainsFunc(h.Endpoints, func(e api.InstanceEndpoint) bool { return e.Name == endpoint }) {
 			return h, nil
 		}
 	}
-	return live.HostInfo{}, missingFrom(name, "endpoint", endpoint, endpointNames(info, []string{name}))
+	return api.Host{}, missingFrom(name, "endpoint", endpoint, endpointNames(info, []string{name}))
 }
 
 // aclAnswer is the access control list of an endpoint, as JSON.
 type aclAnswer struct {
-	CloudService string             `json:"cloudService"`
-	Slot         lab.Slot           `json:"slot"`
-	Endpoint     string             `json:"endpoint"`
-	Rules        []live.ACLRuleInfo `json:"rules"`
+	CloudService string        `json:"cloudService"`
+	Slot         lab.Slot      `json:"slot"`
+	Endpoint     string        `json:"endpoint"`
+	Rules        []api.ACLRule `json:"rules"`
 }
 
 func (a *app) aclShow() *cobra.Command {
@@ -93,7 +93,7 @@ func (a *app) aclShow() *cobra.Command {
 		Example:           "  sudo lab acl show sql1 sql",
 		Args:              want(1, 2, "a cloud service or a virtual machine, and an endpoint"),
 		ValidArgsFunction: a.names(machinesAndServices, endpointNames),
-	}, func(info live.Info, args []string) error {
+	}, func(info api.Lab, args []string) error {
 		endpoints, err := endpointsAbout(info, args[:1])
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (a *app) aclShow() *cobra.Command {
 }
 
 // aclRules turns what is known of rules back into what is asked for.
-func aclRules(known []live.ACLRuleInfo) []lab.ACLRule {
+func aclRules(known []api.ACLRule) []lab.ACLRule {
 	var all []lab.ACLRule
 	for _, r := range known {
 		all = append(all, lab.ACLRule{Order: r.Order, Permit: r.Action == "permit", RemoteSubnet: r.RemoteSubnet,

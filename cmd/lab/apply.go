@@ -5,8 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
 
@@ -31,7 +32,7 @@ refused before anything changes.`,
 			if err != nil {
 				return err
 			}
-			request := live.ApplyRequest{File: file, DryRun: true}
+			request := api.ApplyRequest{File: file.File(), DryRun: true}
 			plan, err := client.Apply(cmd.Context(), request)
 			if err != nil {
 				return err
@@ -50,7 +51,7 @@ refused before anything changes.`,
 			}
 			request.DryRun = false
 			done, err := a.patiently(cmd.Context(),
-				func(ctx context.Context) (live.ChangeResult, error) { return client.Apply(ctx, request) })
+				func(ctx context.Context) (api.ChangeResult, error) { return client.Apply(ctx, request) })
 			if err != nil {
 				return err
 			}
@@ -70,7 +71,7 @@ refused before anything changes.`,
 }
 
 // appliedTo reads a lab file and finds the running lab that it describes, with the notes on the file.
-func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *live.Client, notes []labfile.Note,
+func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *client.Client, notes []labfile.Note,
 	err error) {
 	if err = needRoot(cmd, socketNeedsRoot); err != nil {
 		return file, nil, nil, err
@@ -93,7 +94,7 @@ func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, cli
 }
 
 // printPlan says what will be done.
-func (a *app) printPlan(plan live.ChangeResult, alone bool) error {
+func (a *app) printPlan(plan api.ChangeResult, alone bool) error {
 	if len(plan.Operations) == 0 && a.format == textFormat {
 		a.stderr.printf("the lab already matches the file\n")
 	}

@@ -5,12 +5,12 @@ import (
 	"strings"
 
 	"vnetlab/emu"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 // printBoundaries prints what makes instances of a lab less of a boundary than usual: privileges, files that can be
 // written, limits that this machine can't hold.
-func (a *app) printBoundaries(info live.Info) {
+func (a *app) printBoundaries(info api.Lab) {
 	o := a.stdout
 	var privileged, writing []string
 	for _, h := range hosts(info) {
@@ -34,7 +34,7 @@ func (a *app) printBoundaries(info live.Info) {
 }
 
 // addBoundary adds what programs in an instance may use of this machine.
-func (a *app) addBoundary(t *table, info live.Info, h live.HostInfo) {
+func (a *app) addBoundary(t *table, info api.Lab, h api.Host) {
 	if h.Boundary.Privileged {
 		t.add("privileged", a.stdout.bold("yes, programs can harm this machine"))
 	}

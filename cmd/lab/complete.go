@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
+	"vnetlab/lab/supervisor"
 )
 
 // completion is what the shell is told about the next word.
@@ -31,7 +32,7 @@ func completeLabs(cmd *cobra.Command, args []string, _ string) ([]string, cobra.
 }
 
 func labNames(ctx context.Context) []string {
-	labs, err := live.List(ctx)
+	labs, err := supervisor.List(ctx)
 	if err != nil {
 		return nil
 	}
@@ -43,14 +44,14 @@ func labNames(ctx context.Context) []string {
 }
 
 // known gives what runs in the lab that a command line is about; the zero Info when it can't be asked.
-func (a *app) known(cmd *cobra.Command) live.Info {
-	client, err := live.Find(a.lab)
+func (a *app) known(cmd *cobra.Command) api.Lab {
+	client, err := supervisor.Find(a.lab)
 	if err != nil {
-		return live.Info{}
+		return api.Lab{}
 	}
 	info, err := client.Lab(cmd.Context())
 	if err != nil {
-		return live.Info{}
+		return api.Lab{}
 	}
 	return info
 }
@@ -88,7 +89,7 @@ func (a *app) completeService(cmd *cobra.Command, args []string, word string) ([
 }
 
 // programNames lists the services of a host that print something.
-func programNames(h live.HostInfo) []string {
+func programNames(h api.Host) []string {
 	var names []string
 	for _, s := range h.Services {
 		if s.Program != nil {
@@ -110,7 +111,7 @@ func (a *app) completeProbe(cmd *cobra.Command, args []string, word string) ([]s
 }
 
 // targets lists the ports of endpoints and services.
-func targets(info live.Info) []string {
+func targets(info api.Lab) []string {
 	var all []string
 	for _, e := range allEndpoints(info) {
 		all = append(all, lab.Target{Name: e.DNSName, Port: e.PublicPort, Protocol: e.Protocol}.String())
@@ -128,10 +129,10 @@ func targets(info live.Info) []string {
 }
 
 // hosts lists instances, web sites, internet hosts and those of on-premises sites.
-func hosts(info live.Info) []live.HostInfo { return append(instances(info), outsiders(info)...) }
+func hosts(info api.Lab) []api.Host { return append(instances(info), outsiders(info)...) }
 
 // outsiders lists the hosts that are no instances.
-func outsiders(info live.Info) []live.HostInfo {
+func outsiders(info api.Lab) []api.Host {
 	all := slices.Concat(info.WebSites, info.InternetHosts)
 	for _, n := range info.LocalNetworks {
 		all = append(all, n.Hosts...)

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
 
@@ -133,7 +133,7 @@ func (a *app) deploymentScale() *cobra.Command {
 // deploymentAnswer is a deployment with its service, as JSON.
 type deploymentAnswer struct {
 	CloudService string `json:"cloudService"`
-	live.DeploymentInfo
+	api.Deployment
 }
 
 func (a *app) deploymentList() *cobra.Command {
@@ -143,7 +143,7 @@ func (a *app) deploymentList() *cobra.Command {
 		Example:           "  sudo lab deployment list",
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
-	}, func(info live.Info, _ []string) error {
+	}, func(info api.Lab, _ []string) error {
 		all := []deploymentAnswer{}
 		t := table{}
 		t.head(a.stdout, "CLOUD SERVICE", "SLOT", "DEPLOYMENT", "DNS NAME", "VIP", "RESERVED IP", "NETWORK", "CONTENTS")
@@ -168,7 +168,7 @@ func (a *app) deploymentShow() *cobra.Command {
 		ValidArgsFunction: a.names(cloudServices),
 	}
 	slotFlag(cmd, &slot)
-	return a.question(cmd, func(info live.Info, args []string) error {
+	return a.question(cmd, func(info api.Lab, args []string) error {
 		c, err := findService(info, args[0])
 		if err != nil {
 			return err
@@ -178,7 +178,7 @@ func (a *app) deploymentShow() *cobra.Command {
 }
 
 // showSlot shows the deployment in a slot.
-func (a *app) showSlot(c live.CloudServiceInfo, slot lab.Slot) error {
+func (a *app) showSlot(c api.CloudService, slot lab.Slot) error {
 	for _, d := range c.Deployments {
 		if d.Slot == slot {
 			return a.detail(deploymentAnswer{c.Name, d}, func() {
@@ -194,7 +194,7 @@ func (a *app) showSlot(c live.CloudServiceInfo, slot lab.Slot) error {
 }
 
 // addDeployment describes a deployment in rows of name and value.
-func (a *app) addDeployment(t *table, d live.DeploymentInfo) {
+func (a *app) addDeployment(t *table, d api.Deployment) {
 	t.add("deployment", fmt.Sprintf("%s in %s: %s", d.Name, d.Slot, contents(d)))
 	t.add("DNS name", d.DNSName)
 	t.add("VIP", address(d.VIP)+parenthesis(d.ReservedIP))
@@ -229,7 +229,7 @@ func (a *app) addDeployment(t *table, d live.DeploymentInfo) {
 }
 
 // internalPorts says which ports an internal endpoint opens.
-func internalPorts(e live.InternalEndpointInfo) string {
+func internalPorts(e api.InternalEndpoint) string {
 	switch {
 	case e.FirstPort == 0 || e.FirstPort == 1 && e.LastPort == 65535:
 		return "all ports/" + e.Protocol
@@ -247,15 +247,15 @@ func orAll(roles []string) string {
 }
 
 // byRole lists the instances of a deployment role by role: those that came with scaling were made last.
-func byRole(d live.DeploymentInfo) []live.HostInfo {
-	place := func(h live.HostInfo) int {
-		return slices.IndexFunc(d.Roles, func(r live.RoleInfo) bool { return r.Name == h.Role })
+func byRole(d api.Deployment) []api.Host {
+	place := func(h api.Host) int {
+		return slices.IndexFunc(d.Roles, func(r api.Role) bool { return r.Name == h.Role })
 	}
-	return slices.SortedStableFunc(slices.Values(d.Instances), func(a, b live.HostInfo) int { return place(a) - place(b) })
+	return slices.SortedStableFunc(slices.Values(d.Instances), func(a, b api.Host) int { return place(a) - place(b) })
 }
 
 // contents says what a deployment consists of.
-func contents(d live.DeploymentInfo) string {
+func contents(d api.Deployment) string {
 	if d.Kind != string(lab.PaaS) {
 		return spelling.Count(len(d.Instances), "virtual machine")
 	}

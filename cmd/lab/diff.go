@@ -7,7 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vnetlab/lab/live"
+	"vnetlab/emu"
+	"vnetlab/lab/client"
 	"vnetlab/lab/spelling"
 )
 
@@ -43,7 +44,7 @@ repaired, and 1 if something was not.`,
 			if a.format == jsonFormat {
 				err = a.stdout.json(d)
 			} else {
-				a.printDifferences(d.Differences, live.Difference.Is)
+				a.printDifferences(d.Differences, emu.Difference.Is)
 				a.stdout.printf("%s\n", a.driftLine(d.Differences))
 			}
 			if err == nil && len(d.Differences) > 0 {
@@ -57,7 +58,7 @@ repaired, and 1 if something was not.`,
 }
 
 // repair makes the kernel what the lab wants, and shows what that took.
-func (a *app) repair(ctx context.Context, client *live.Client) error {
+func (a *app) repair(ctx context.Context, client *client.Client) error {
 	r, err := client.Repair(ctx)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func (a *app) repair(ctx context.Context, client *live.Client) error {
 		}
 	} else {
 		a.printDifferences(r.Repaired, was)
-		a.printDifferences(r.Left, func(d live.Difference) string { return "is left: it " + d.Is() })
+		a.printDifferences(r.Left, func(d emu.Difference) string { return "is left: it " + d.Is() })
 		for _, e := range r.Errors {
 			a.stderr.printf("%s\n", a.stderr.red(e))
 		}
@@ -92,7 +93,7 @@ func (a *app) repair(ctx context.Context, client *live.Client) error {
 const asWanted = "the kernel is as the lab wants it"
 
 // was returns what a repaired object was, in words.
-func was(d live.Difference) string {
+func was(d emu.Difference) string {
 	switch {
 	case d.Found == "":
 		return "is there again"
@@ -103,7 +104,7 @@ func was(d live.Difference) string {
 }
 
 // printDifferences shows differences by their namespaces, each in words.
-func (a *app) printDifferences(all []live.Difference, words func(live.Difference) string) {
+func (a *app) printDifferences(all []emu.Difference, words func(emu.Difference) string) {
 	for start := 0; start < len(all); {
 		end := start
 		t := table{indent: "  "}
@@ -117,7 +118,7 @@ func (a *app) printDifferences(all []live.Difference, words func(live.Difference
 }
 
 // driftLine returns how much differs, in a line.
-func (a *app) driftLine(all []live.Difference) string {
+func (a *app) driftLine(all []emu.Difference) string {
 	if len(all) == 0 {
 		return asWanted
 	}
@@ -137,7 +138,7 @@ func (a *app) driftLine(all []live.Difference) string {
 const driftWithin = 500 * time.Millisecond
 
 // drift compares the kernel with the lab if that is quick; false: it isn't known.
-func (a *app) drift(ctx context.Context, client *live.Client) ([]live.Difference, bool) {
+func (a *app) drift(ctx context.Context, client *client.Client) ([]emu.Difference, bool) {
 	ctx, cancel := context.WithTimeout(ctx, driftWithin)
 	defer cancel()
 	d, err := client.Diff(ctx)

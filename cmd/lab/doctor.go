@@ -5,13 +5,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
+	"vnetlab/lab/supervisor"
 )
 
 type doctorAnswer struct {
-	OK       bool           `json:"ok"` // nothing that is required is missing
-	Features []live.Feature `json:"features"`
+	OK       bool                 `json:"ok"` // nothing that is required is missing
+	Features []supervisor.Feature `json:"features"`
 }
 
 func (a *app) doctor() *cobra.Command {
@@ -25,7 +25,7 @@ The exit status is 4 if a required one is missing.`,
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			answer := doctorAnswer{OK: true, Features: live.Check(cmd.Context())}
+			answer := doctorAnswer{OK: true, Features: supervisor.Check(cmd.Context())}
 			if err := cmd.Context().Err(); err != nil {
 				return err
 			}

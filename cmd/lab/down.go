@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vnetlab/lab/live"
+	"vnetlab/lab/supervisor"
 )
 
 type downAnswer struct {
@@ -32,18 +32,18 @@ process, no namespace, no file.`,
 			}
 			switch {
 			case all:
-				running, err := live.List(cmd.Context())
+				running, err := supervisor.List(cmd.Context())
 				if err != nil {
 					return err
 				}
 				for _, s := range running {
 					names = append(names, s.Name)
 				}
-				if err := live.Clean(); err != nil {
+				if err := supervisor.Clean(); err != nil {
 					return err
 				}
 			case len(names) == 0:
-				c, err := live.Find(a.lab)
+				c, err := supervisor.Find(a.lab)
 				if err != nil {
 					return err
 				}
@@ -52,7 +52,7 @@ process, no namespace, no file.`,
 			answer := downAnswer{Down: []string{}}
 			var failed error
 			for _, name := range names {
-				if err := live.Down(cmd.Context(), name); err != nil {
+				if err := supervisor.Down(cmd.Context(), name); err != nil {
 					failed = errors.Join(failed, err)
 					continue
 				}

@@ -11,8 +11,8 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/limits"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
 
@@ -99,7 +99,7 @@ its default. Only the access control list stays, unless --acl is there as well.`
 			return nil, err
 		}
 		var e lab.Endpoint
-		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) {
+		h, err := find(running, args[0], func(info api.Lab) (api.Host, error) {
 			h, err := findMachine(info, args[0])
 			if err != nil {
 				return h, err
@@ -139,7 +139,7 @@ type endpointAnswer struct {
 	Slot            lab.Slot `json:"slot"`
 	DNSName         string   `json:"dnsName"`
 	LoadBalancedSet string   `json:"loadBalancedSet,omitempty"`
-	live.EndpointInfo
+	api.Endpoint
 }
 
 // host is where clients find an endpoint: the DNS name of its VIP, or the address of its internal load balancer.
@@ -161,7 +161,7 @@ doesn't answer its health probe.`,
 		Example:           "  sudo lab endpoint list\n  sudo lab endpoint list sql1 --output json",
 		Args:              want(0, 1, "a virtual machine or a cloud service"),
 		ValidArgsFunction: a.names(machinesAndServices),
-	}, func(info live.Info, args []string) error {
+	}, func(info api.Lab, args []string) error {
 		all, err := endpointsAbout(info, args)
 		if err != nil {
 			return err
@@ -179,13 +179,13 @@ var endpointTitles = []string{"ENDPOINT", "PUBLIC", "LOCAL PORT", "INSTANCES", "
 
 // addEndpoint adds an endpoint to a table.
 func (a *app) addEndpoint(t *table, e endpointAnswer) {
-	t.add(e.Name, fmt.Sprintf("%s:%d/%s", e.host(), e.PublicPort, e.Protocol), localPorts(e.EndpointInfo),
-		strings.Join(members(e.EndpointInfo), ", "),
-		strings.TrimPrefix(balancing(e.EndpointInfo), "; "))
+	t.add(e.Name, fmt.Sprintf("%s:%d/%s", e.host(), e.PublicPort, e.Protocol), localPorts(e.Endpoint),
+		strings.Join(members(e.Endpoint), ", "),
+		strings.TrimPrefix(balancing(e.Endpoint), "; "))
 }
 
 // endpointsAbout lists the endpoints of the machine or service that the arguments name; without any, of all.
-func endpointsAbout(info live.Info, args []string) ([]endpointAnswer, error) {
+func endpointsAbout(info api.Lab, args []string) ([]endpointAnswer, error) {
 	if len(args) == 0 {
 		return allEndpoints(info), nil
 	}
@@ -206,7 +206,7 @@ func endpointsAbout(info live.Info, args []string) ([]endpointAnswer, error) {
 }
 
 // allEndpoints lists the ports of all deployments.
-func allEndpoints(info live.Info) []endpointAnswer {
+func allEndpoints(info api.Lab) []endpointAnswer {
 	all := []endpointAnswer{}
 	for _, c := range info.CloudServices {
 		for _, d := range c.Deployments {
@@ -219,7 +219,7 @@ func allEndpoints(info live.Info) []endpointAnswer {
 }
 
 // endpointsOf lists the endpoints of an instance by the names that it has for them.
-func endpointsOf(info live.Info, h live.HostInfo) []endpointAnswer {
+func endpointsOf(info api.Lab, h api.Host) []endpointAnswer {
 	all := []endpointAnswer{}
 	for _, c := range info.CloudServices {
 		for _, d := range c.Deployments {
@@ -238,20 +238,20 @@ func endpointsOf(info live.Info, h live.HostInfo) []endpointAnswer {
 }
 
 // frontend finds the public port that an endpoint of an instance is behind.
-func frontend(d live.DeploymentInfo, h live.HostInfo, own live.InstanceEndpointInfo) (live.EndpointInfo, bool) {
+func frontend(d api.Deployment, h api.Host, own api.InstanceEndpoint) (api.Endpoint, bool) {
 	for _, e := range d.Endpoints {
 		if e.PublicPort == own.PublicPort && e.Protocol == own.Protocol &&
-			slices.ContainsFunc(e.Members, func(m live.MemberInfo) bool {
+			slices.ContainsFunc(e.Members, func(m api.Member) bool {
 				return m.Instance == h.Name && m.LocalPort == own.LocalPort
 			}) {
 			return e, true
 		}
 	}
-	return live.EndpointInfo{}, false
+	return api.Endpoint{}, false
 }
 
 // localPorts lists the ports that an endpoint leads to. Members of a load-balanced set may have different ones.
-func localPorts(e live.EndpointInfo) string {
+func localPorts(e api.Endpoint) string {
 	var all []string
 	for _, m := range e.Members {
 		if port := strconv.Itoa(int(m.LocalPort)); !slices.Contains(all, port) {
@@ -262,7 +262,7 @@ func localPorts(e live.EndpointInfo) string {
 }
 
 // members names the instances behind an endpoint, with the reason where one gets no new connections.
-func members(e live.EndpointInfo) []string {
+func members(e api.Endpoint) []string {
 	all := make([]string, len(e.Members))
 	for i, m := range e.Members {
 		all[i] = m.Instance
@@ -278,7 +278,7 @@ func members(e live.EndpointInfo) []string {
 }
 
 // balancing says what is unusual in how an endpoint is balanced.
-func balancing(e live.EndpointInfo) string {
+func balancing(e api.Endpoint) string {
 	text := ""
 	if e.Distribution != "" && e.Distribution != lab.DistributeNone {
 		text += "; by " + string(e.Distribution)

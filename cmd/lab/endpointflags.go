@@ -11,8 +11,8 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/limits"
-	"vnetlab/lab/live"
 )
 
 // endpointFlags are the flags that describe an endpoint, either one attribute each or all of them with --endpoint.
@@ -180,7 +180,7 @@ func (p *portFlag) Set(text string) error {
 }
 
 // endpointAsked returns an endpoint of a running lab in the form in which it is asked for.
-func endpointAsked(info live.Info, e endpointAnswer) lab.Endpoint {
+func endpointAsked(info api.Lab, e endpointAnswer) lab.Endpoint {
 	asked := lab.Endpoint{
 		Name: e.Name, Protocol: e.Protocol, PublicPort: e.PublicPort, LocalPort: e.LocalPort,
 		LoadBalancedSet: e.LoadBalancedSet,
@@ -206,7 +206,7 @@ func endpointAsked(info live.Info, e endpointAnswer) lab.Endpoint {
 }
 
 // listeningPorts lists the ports on which the machine that the first argument names listens.
-func listeningPorts(info live.Info, args []string) (ports []string) {
+func listeningPorts(info api.Lab, args []string) (ports []string) {
 	for _, h := range machines(info) {
 		for _, s := range h.Services {
 			if len(args) > 0 && called(h, args[0]) {
@@ -218,7 +218,7 @@ func listeningPorts(info live.Info, args []string) (ports []string) {
 }
 
 // balancedSets lists the load-balanced sets of the cloud service whose machine the first argument names, or of all.
-func balancedSets(info live.Info, args []string) (names []string) {
+func balancedSets(info api.Lab, args []string) (names []string) {
 	service := ""
 	if len(args) > 0 {
 		if h, err := findMachine(info, args[0]); err == nil {
@@ -236,7 +236,7 @@ func balancedSets(info live.Info, args []string) (names []string) {
 	return names
 }
 
-func internalLoadBalancers(info live.Info, _ []string) (names []string) {
+func internalLoadBalancers(info api.Lab, _ []string) (names []string) {
 	for _, c := range info.CloudServices {
 		for _, d := range c.Deployments {
 			if b := d.InternalLoadBalancer; b != nil && !slices.Contains(names, b.Name) {

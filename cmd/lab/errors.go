@@ -12,8 +12,8 @@ import (
 	"syscall"
 
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 )
 
 // The exit statuses.
@@ -128,7 +128,7 @@ func (a *app) report(err error) int {
 func statusOf(err error) int {
 	var f *failure
 	var invalid labfile.Errors
-	var running *live.Error
+	var running *api.Error
 	switch {
 	case errors.As(err, &f):
 		return f.status
@@ -165,7 +165,7 @@ func errorInfos(err error) []errorInfo {
 	}
 	var invalid labfile.Errors
 	var f *failure
-	var running *live.Error
+	var running *api.Error
 	var refusal *lab.Error
 	switch {
 	case errors.As(err, &invalid) && len(invalid) > 0:
@@ -183,9 +183,9 @@ func errorInfos(err error) []errorInfo {
 		info := errorInfo{
 			Code: cmp.Or(running.Code, "Error"), HTTPStatus: running.HTTPStatus, Message: running.Message, Hint: running.Hint,
 			File: running.File, Line: running.Line, Column: running.Column,
-			platform: running.Code != "" && running.Code != live.PrivilegesNeeded,
+			platform: running.Code != "" && running.Code != api.PrivilegesNeeded,
 		}
-		if running.Code == live.PrivilegesNeeded {
+		if running.Code == api.PrivilegesNeeded {
 			info.Hint = rootHint()
 		}
 		return []errorInfo{info}

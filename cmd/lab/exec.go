@@ -5,7 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
+	"vnetlab/lab/supervisor"
 )
 
 // insideHelp is the help on what a command finds inside an instance, for exec and shell.
@@ -79,8 +80,8 @@ func (a *app) inside(cmd *cobra.Command, instance string, argv []string) error {
 		return err
 	}
 	status, err := 0, error(nil)
-	if request := (live.ExecRequest{Instance: instance, Argv: argv}); a.files == nil {
-		status, err = client.ExecHere(cmd.Context(), request)
+	if request := (api.ExecRequest{Instance: instance, Argv: argv}); a.files == nil {
+		status, err = supervisor.ExecHere(cmd.Context(), client, request)
 	} else {
 		status, err = client.Exec(cmd.Context(), request, a.files[0], a.files[1], a.files[2])
 	}

@@ -8,9 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/guestfirewall"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
 
@@ -87,12 +88,12 @@ type firewallAnswer struct {
 	// Extra are rules of the kernel that nobody wants, as iptables lists them.
 	Extra []string `json:"extra"`
 	// Differences are all that the kernel has otherwise in the instance than the lab wants.
-	Differences []live.Difference `json:"differences"`
+	Differences []emu.Difference `json:"differences"`
 }
 
 // firewallRule is a rule that should be there.
 type firewallRule struct {
-	live.FirewallRuleInfo
+	api.FirewallRule
 	Missing bool `json:"missing,omitempty"` // in the kernel
 }
 
@@ -109,11 +110,11 @@ doesn't want, are marked; lab diff --repair restores them.`,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		running := a.running(cmd)
-		h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) { return findInstance(info, args[0]) })
+		h, err := find(running, args[0], func(info api.Lab) (api.Host, error) { return findInstance(info, args[0]) })
 		if err != nil {
 			return err
 		}
-		answer := firewallAnswer{h.Name, h.FirewallOff, []firewallRule{}, []string{}, []live.Difference{}}
+		answer := firewallAnswer{h.Name, h.FirewallOff, []firewallRule{}, []string{}, []emu.Difference{}}
 		var missing []string
 		if !stopped(h) {
 			client, err := running.client()

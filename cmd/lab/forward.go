@@ -14,7 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/emu"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
+	"vnetlab/lab/supervisor"
 )
 
 func (a *app) forward() *cobra.Command {
@@ -56,12 +58,12 @@ target is closed at once, that is printed at the start.`,
 			if err != nil {
 				return err
 			}
-			return a.forwardFrom(cmd.Context(), client, bind, live.ForwardRequest{From: from, To: args[1]})
+			return a.forwardFrom(cmd.Context(), client, bind, api.ForwardRequest{From: from, To: args[1]})
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "",
 		"instance, internet host or web site from which the connections come (default the first internet host)")
-	a.flagNames(cmd, "from", func(info live.Info, _ []string) (names []string) {
+	a.flagNames(cmd, "from", func(info api.Lab, _ []string) (names []string) {
 		for _, h := range hosts(info) {
 			names = append(names, h.Name)
 		}
@@ -84,7 +86,7 @@ func parseBind(text string) (string, error) {
 }
 
 // forwardFrom forwards until the context or the lab ends.
-func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string, request live.ForwardRequest) error {
+func (a *app) forwardFrom(ctx context.Context, client *client.Client, bind string, request api.ForwardRequest) error {
 	network := "tcp"
 	if at, err := netip.ParseAddrPort(bind); err == nil && at.Addr().Is4() {
 		network = "tcp4" // 0.0.0.0 would stand for all IPv6 addresses too
@@ -103,9 +105,9 @@ func (a *app) forwardFrom(ctx context.Context, client *live.Client, bind string,
 		a.stdout.printf("%s leads to %s in the lab %s\n", listener.Addr(), request.To, client.Name)
 		go a.tellIfClosed(forwarding, client, request)
 	}}
-	go func() { cancel(client.WaitForEnd(forwarding)) }()
+	go func() { cancel(supervisor.WaitForEnd(forwarding, client.Name)) }()
 	err = client.Forward(forwarding, told, request, func(err error) {
-		if _, ended := live.Dial(client.Name); ended != nil {
+		if _, ended := supervisor.Dial(client.Name); ended != nil {
 			return // so does the forwarding
 		}
 		a.stderr.printf("%s\n", a.whyNot(forwarding, client, request, err))
@@ -131,14 +133,14 @@ func isLoopback(bind string) bool {
 
 // tellIfClosed prints at once what a connection would find out: that the lab doesn't let it through. It may do so
 // later.
-func (a *app) tellIfClosed(ctx context.Context, client *live.Client, request live.ForwardRequest) {
+func (a *app) tellIfClosed(ctx context.Context, client *client.Client, request api.ForwardRequest) {
 	if why, ok := a.verdictOf(ctx, client, request); ok && ctx.Err() == nil {
 		a.stderr.printf("%s\n", a.stderr.wrap(why, 2))
 	}
 }
 
 // whyNot says what became of a connection that could not be made: as a verdict, by another one.
-func (a *app) whyNot(ctx context.Context, client *live.Client, request live.ForwardRequest, err error) string {
+func (a *app) whyNot(ctx context.Context, client *client.Client, request api.ForwardRequest, err error) string {
 	if why, ok := a.verdictOf(ctx, client, request); ok {
 		return why
 	}
@@ -146,12 +148,12 @@ func (a *app) whyNot(ctx context.Context, client *live.Client, request live.Forw
 }
 
 // verdictOf returns the verdict on a connection that is forwarded; ok is false when it is open, or can't be found out.
-func (a *app) verdictOf(ctx context.Context, client *live.Client, request live.ForwardRequest) (text string, ok bool) {
+func (a *app) verdictOf(ctx context.Context, client *client.Client, request api.ForwardRequest) (text string, ok bool) {
 	info, err := client.Lab(ctx)
 	if err != nil || len(info.InternetHosts) == 0 {
 		return "", false
 	}
-	r, err := client.Probe(ctx, live.ProbeRequest{From: cmp.Or(request.From, info.InternetHosts[0].Name), To: request.To})
+	r, err := client.Probe(ctx, api.ProbeRequest{From: cmp.Or(request.From, info.InternetHosts[0].Name), To: request.To})
 	if err != nil || r.Verdict == emu.Open {
 		return "", false
 	}

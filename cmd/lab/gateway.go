@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) gateway() *cobra.Command {
@@ -26,7 +26,7 @@ network site and a virtual network share a name, the name means the local networ
 	}
 	create.Flags().StringSliceVar(&connections, "connection", nil,
 		"local network site or virtual network to join; may be repeated")
-	a.flagNames(create, "connection", func(info live.Info, args []string) []string {
+	a.flagNames(create, "connection", func(info api.Lab, args []string) []string {
 		return append(localNetworks(info, args), networks(info, args)...)
 	})
 	return noun("gateway", "Join virtual networks to local networks and to each other",
@@ -51,7 +51,7 @@ virtual networks.`,
 			Example:           "  sudo lab gateway list",
 			Args:              want(0, 0, ""),
 			ValidArgsFunction: cobra.NoFileCompletions,
-		}, func(info live.Info, _ []string) error {
+		}, func(info api.Lab, _ []string) error {
 			all := []gatewayAnswer{}
 			for _, n := range info.VirtualNetworks {
 				if n.Gateway != nil {
@@ -66,10 +66,10 @@ virtual networks.`,
 // gatewayAnswer is a gateway with its network, as JSON.
 type gatewayAnswer struct {
 	VirtualNetwork string `json:"virtualNetwork"`
-	live.GatewayInfo
+	api.Gateway
 }
 
-func (a *app) gatewayTable(info live.Info) (t table) {
+func (a *app) gatewayTable(info api.Lab) (t table) {
 	t.head(a.stdout, "GATEWAY OF", "ADDRESS", "JOINS")
 	for _, n := range info.VirtualNetworks {
 		if n.Gateway != nil {
@@ -80,14 +80,14 @@ func (a *app) gatewayTable(info live.Info) (t table) {
 }
 
 // joins says what a gateway leads to.
-func joins(g live.GatewayInfo) string {
+func joins(g api.Gateway) string {
 	all := make([]string, len(g.Peers))
 	for i, p := range g.Peers {
 		all[i] = p.Name
 		switch {
 		case p.Dedicated:
 			all[i] += " (dedicated: not in the lab)"
-		case slices.ContainsFunc(g.Peers, func(o live.PeerInfo) bool { return o.Name == p.Name && o.Kind != p.Kind }):
+		case slices.ContainsFunc(g.Peers, func(o api.Peer) bool { return o.Name == p.Name && o.Kind != p.Kind }):
 			all[i] += map[lab.NetworkKind]string{lab.ToLocalNetwork: " (local network)",
 				lab.ToVirtualNetwork: " (virtual network)"}[p.Kind]
 		}
@@ -96,7 +96,7 @@ func joins(g live.GatewayInfo) string {
 }
 
 // gateways are the virtual networks that have one.
-func gateways(info live.Info, _ []string) (names []string) {
+func gateways(info api.Lab, _ []string) (names []string) {
 	for _, n := range info.VirtualNetworks {
 		if n.Gateway != nil {
 			names = append(names, n.Name)

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) localNetwork() *cobra.Command {
@@ -59,7 +59,7 @@ networks.`,
 			Example:           "  sudo lab local-network show office",
 			Args:              want(1, 1, "the name of a site"),
 			ValidArgsFunction: a.names(localNetworks),
-		}, func(info live.Info, args []string) error {
+		}, func(info api.Lab, args []string) error {
 			for _, n := range info.LocalNetworks {
 				if n.Name == args[0] {
 					return a.detail(n, func() { a.printLocalNetwork(n) })
@@ -73,7 +73,7 @@ networks.`,
 			Example:           "  sudo lab local-network list",
 			Args:              want(0, 0, ""),
 			ValidArgsFunction: cobra.NoFileCompletions,
-		}, func(info live.Info, _ []string) error {
+		}, func(info api.Lab, _ []string) error {
 			return a.list(info.LocalNetworks, a.localNetworkTable(info), "there is no local network site")
 		}),
 	)
@@ -116,7 +116,7 @@ func (a *app) localHost() *cobra.Command {
 	)
 }
 
-func (a *app) localNetworkTable(info live.Info) (t table) {
+func (a *app) localNetworkTable(info api.Lab) (t table) {
 	t.head(a.stdout, "LOCAL NETWORK", "ADDRESS SPACE", "VPN GATEWAY", "HOSTS")
 	for _, n := range info.LocalNetworks {
 		var hosts []string
@@ -129,14 +129,14 @@ func (a *app) localNetworkTable(info live.Info) (t table) {
 }
 
 // device returns the public address of a site's VPN device, and the one that stands for it in the lab.
-func device(n live.LocalNetworkInfo) string {
+func device(n api.LocalNetwork) string {
 	if n.VPNGatewayAddress.IsValid() && n.VPNGatewayAddress != n.Address {
 		return n.VPNGatewayAddress.String() + ", in the lab " + n.Address.String()
 	}
 	return address(n.Address)
 }
 
-func (a *app) printLocalNetwork(n live.LocalNetworkInfo) {
+func (a *app) printLocalNetwork(n api.LocalNetwork) {
 	t := table{}
 	t.add("local network site", n.Name)
 	t.add("address space", prefixes(n.AddressSpace))
@@ -147,7 +147,7 @@ func (a *app) printLocalNetwork(n live.LocalNetworkInfo) {
 	a.printTable(&t)
 }
 
-func localNetworks(info live.Info, _ []string) (names []string) {
+func localNetworks(info api.Lab, _ []string) (names []string) {
 	for _, n := range info.LocalNetworks {
 		names = append(names, n.Name)
 	}
@@ -155,7 +155,7 @@ func localNetworks(info live.Info, _ []string) (names []string) {
 }
 
 // localHosts are the hosts of the site that the first argument names.
-func localHosts(info live.Info, args []string) (names []string) {
+func localHosts(info api.Lab, args []string) (names []string) {
 	for _, n := range info.LocalNetworks {
 		for _, h := range n.Hosts {
 			if n.Name == args[0] {

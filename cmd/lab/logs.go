@@ -3,11 +3,11 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) logs() *cobra.Command {
-	request := live.LogsRequest{}
+	request := api.LogsRequest{}
 	cmd := &cobra.Command{
 		Use:   "logs INSTANCE [SERVICE]",
 		Short: "Print the output of a program in an instance",

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"vnetlab/lab/live"
+	"vnetlab/lab/supervisor"
 )
 
 func (a *app) ls() *cobra.Command {
@@ -21,14 +21,14 @@ func (a *app) ls() *cobra.Command {
 			if err := needRoot(cmd, "only root may see and end labs"); err != nil {
 				return err
 			}
-			swept, err := live.Sweep()
+			swept, err := supervisor.Sweep()
 			if err != nil {
 				return err
 			}
 			for _, s := range swept {
 				a.stderr.printf("%s\n", a.stderr.wrap(fmt.Sprintf("lab %s ended: %s; what it left is removed", s.Name, s.How), 2))
 			}
-			labs, err := live.List(cmd.Context())
+			labs, err := supervisor.List(cmd.Context())
 			if err != nil {
 				return err
 			}

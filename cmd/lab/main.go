@@ -8,11 +8,11 @@ package main
 import (
 	"os"
 
-	"vnetlab/lab/live"
+	"vnetlab/lab/supervisor"
 )
 
 func main() {
 	prepareProcess()
-	live.MaybeInit()
+	supervisor.MaybeInit()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }

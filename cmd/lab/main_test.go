@@ -16,12 +16,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"vnetlab/lab/live"
+	"vnetlab/lab/supervisor"
 )
 
 // The test binary plays lab: in scripts, as the supervisor that `lab up` starts, and as the init of an instance.
 func TestMain(m *testing.M) {
-	live.MaybeInit()
+	supervisor.MaybeInit()
 	testscript.Main(m, map[string]func(){"lab": main})
 }
 

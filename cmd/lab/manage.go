@@ -10,8 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
 
@@ -78,12 +79,12 @@ func (a *app) notingOperation(
 }
 
 // question makes a verb that tells something about the lab, as text or JSON.
-func (a *app) question(cmd *cobra.Command, answer func(info live.Info, args []string) error) *cobra.Command {
+func (a *app) question(cmd *cobra.Command, answer func(info api.Lab, args []string) error) *cobra.Command {
 	return a.answers(a.reading(cmd, answer))
 }
 
 // reading makes a verb that reads what the lab is.
-func (a *app) reading(cmd *cobra.Command, read func(info live.Info, args []string) error) *cobra.Command {
+func (a *app) reading(cmd *cobra.Command, read func(info api.Lab, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := a.client(cmd)
 		if err != nil {
@@ -100,7 +101,7 @@ func (a *app) reading(cmd *cobra.Command, read func(info live.Info, args []strin
 
 // changeAnswer is what a change has done, with what it led to.
 type changeAnswer struct {
-	live.ChangeResult
+	api.ChangeResult
 	// Endpoints are those that were asked for, with the public ports that they have.
 	Endpoints []endpointAnswer `json:"endpoints,omitempty"`
 	Notes     []note           `json:"notes,omitempty"` // on what was read
@@ -111,7 +112,7 @@ const quick = 3 * time.Second
 
 // patiently has a change made. One that takes long says why, and one that is interrupted that the lab goes on with it.
 func (a *app) patiently(ctx context.Context,
-	change func(context.Context) (live.ChangeResult, error)) (live.ChangeResult, error) {
+	change func(context.Context) (api.ChangeResult, error)) (api.ChangeResult, error) {
 	defer time.AfterFunc(quick, func() {
 		a.stderr.printf("still at work: a program that was started has a minute to listen on its port\n")
 	}).Stop()
@@ -126,15 +127,15 @@ func (a *app) patiently(ctx context.Context,
 }
 
 // do does operations on the running lab as one change and says what was done.
-func (a *app) do(cmd *cobra.Command, client *live.Client, operations ...lab.Operation) error {
+func (a *app) do(cmd *cobra.Command, client *client.Client, operations ...lab.Operation) error {
 	return a.doNoting(cmd, client, nil, operations...)
 }
 
 // doNoting is do after something was read that there are notes on.
-func (a *app) doNoting(cmd *cobra.Command, client *live.Client, notes []labfile.Note,
+func (a *app) doNoting(cmd *cobra.Command, client *client.Client, notes []labfile.Note,
 	operations ...lab.Operation) error {
 	result, err := a.patiently(cmd.Context(),
-		func(ctx context.Context) (live.ChangeResult, error) { return client.Do(ctx, operations...) })
+		func(ctx context.Context) (api.ChangeResult, error) { return client.Do(ctx, operations...) })
 	if err != nil {
 		return err
 	}
@@ -190,7 +191,7 @@ func endpointsIn(o lab.Operation) (machine string, endpoints []lab.Endpoint) {
 }
 
 // printChange says what was done, or would be.
-func (a *app) printChange(result live.ChangeResult, what string) error {
+func (a *app) printChange(result api.ChangeResult, what string) error {
 	if a.format == jsonFormat {
 		return a.stdout.json(result)
 	}
@@ -217,7 +218,7 @@ func (a *app) list(values any, t table, nothing string) error {
 }
 
 // missing is the refusal of a name that the lab doesn't have.
-func missing(info live.Info, kind, name string, names []string) error {
+func missing(info api.Lab, kind, name string, names []string) error {
 	return missingFrom("The lab "+info.Name, kind, name, names)
 }
 
@@ -241,7 +242,7 @@ func missingFrom(owner, kind, name string, names []string) error {
 }
 
 // names is a completion of the arguments of a verb: for each, the names that it may have.
-func (a *app) names(choices ...func(info live.Info, args []string) []string) completion {
+func (a *app) names(choices ...func(info api.Lab, args []string) []string) completion {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) >= len(choices) || choices[len(args)] == nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -251,7 +252,7 @@ func (a *app) names(choices ...func(info live.Info, args []string) []string) com
 }
 
 // flagNames completes the value of a flag with names of the lab.
-func (a *app) flagNames(cmd *cobra.Command, flag string, choices func(info live.Info, args []string) []string) {
+func (a *app) flagNames(cmd *cobra.Command, flag string, choices func(info api.Lab, args []string) []string) {
 	complete := func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return choices(a.known(cmd), args), cobra.ShellCompDirectiveNoFileComp
 	}

@@ -9,26 +9,27 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
 )
 
 // What a running lab has, by name.
 
-func affinityGroups(info live.Info, _ []string) (names []string) {
+func affinityGroups(info api.Lab, _ []string) (names []string) {
 	for _, g := range info.AffinityGroups {
 		names = append(names, g.Name)
 	}
 	return names
 }
 
-func reservedIPs(info live.Info, _ []string) (names []string) {
+func reservedIPs(info api.Lab, _ []string) (names []string) {
 	for _, r := range info.ReservedIPs {
 		names = append(names, r.Name)
 	}
 	return names
 }
 
-func networks(info live.Info, _ []string) (names []string) {
+func networks(info api.Lab, _ []string) (names []string) {
 	for _, n := range info.VirtualNetworks {
 		names = append(names, n.Name)
 	}
@@ -36,7 +37,7 @@ func networks(info live.Info, _ []string) (names []string) {
 }
 
 // subnetNames lists the names of the subnets that machines can be in, each once: networks have subnets of one name.
-func subnetNames(info live.Info, _ []string) (names []string) {
+func subnetNames(info api.Lab, _ []string) (names []string) {
 	for _, n := range info.VirtualNetworks {
 		for _, s := range n.Subnets {
 			if s.Name != "GatewaySubnet" && !slices.Contains(names, s.Name) {
@@ -47,14 +48,14 @@ func subnetNames(info live.Info, _ []string) (names []string) {
 	return names
 }
 
-func cloudServices(info live.Info, _ []string) (names []string) {
+func cloudServices(info api.Lab, _ []string) (names []string) {
 	for _, c := range info.CloudServices {
 		names = append(names, c.Name)
 	}
 	return names
 }
 
-func webSites(info live.Info, _ []string) (names []string) {
+func webSites(info api.Lab, _ []string) (names []string) {
 	for _, h := range info.WebSites {
 		names = append(names, h.Name)
 	}
@@ -62,7 +63,7 @@ func webSites(info live.Info, _ []string) (names []string) {
 }
 
 // instances lists all instances, of every slot.
-func instances(info live.Info) (all []live.HostInfo) {
+func instances(info api.Lab) (all []api.Host) {
 	for _, c := range info.CloudServices {
 		for _, d := range c.Deployments {
 			all = append(all, byRole(d)...)
@@ -71,7 +72,7 @@ func instances(info live.Info) (all []live.HostInfo) {
 	return all
 }
 
-func instanceNames(info live.Info, _ []string) (names []string) {
+func instanceNames(info api.Lab, _ []string) (names []string) {
 	for _, h := range instances(info) {
 		names = append(names, h.Name)
 	}
@@ -79,11 +80,11 @@ func instanceNames(info live.Info, _ []string) (names []string) {
 }
 
 // machines lists the virtual machines.
-func machines(info live.Info) []live.HostInfo {
-	return slices.DeleteFunc(instances(info), func(h live.HostInfo) bool { return h.Role != "" })
+func machines(info api.Lab) []api.Host {
+	return slices.DeleteFunc(instances(info), func(h api.Host) bool { return h.Role != "" })
 }
 
-func machineNames(info live.Info, _ []string) (names []string) {
+func machineNames(info api.Lab, _ []string) (names []string) {
 	for _, h := range machines(info) {
 		names = append(names, h.Name)
 	}
@@ -91,12 +92,12 @@ func machineNames(info live.Info, _ []string) (names []string) {
 }
 
 // machinesAndServices are the names of virtual machines, and of cloud services.
-func machinesAndServices(info live.Info, args []string) []string {
+func machinesAndServices(info api.Lab, args []string) []string {
 	return append(machineNames(info, args), cloudServices(info, args)...)
 }
 
 // roleNames lists the roles of the cloud service that the first argument names.
-func roleNames(info live.Info, args []string) (names []string) {
+func roleNames(info api.Lab, args []string) (names []string) {
 	for _, c := range info.CloudServices {
 		for _, d := range c.Deployments {
 			for _, r := range d.Roles {
@@ -110,7 +111,7 @@ func roleNames(info live.Info, args []string) (names []string) {
 }
 
 // endpointNames lists the endpoints of the instance, or of the cloud service, that the first argument names.
-func endpointNames(info live.Info, args []string) (names []string) {
+func endpointNames(info api.Lab, args []string) (names []string) {
 	c, slot, err := findSlot(info, args[0])
 	for _, h := range instances(info) {
 		if !called(h, args[0]) && (err != nil || h.CloudService != c.Name || h.Slot != slot) {
@@ -126,7 +127,7 @@ func endpointNames(info live.Info, args []string) (names []string) {
 }
 
 // firewallRuleNames lists the rules that were added to the instance that the first argument names.
-func firewallRuleNames(info live.Info, args []string) (names []string) {
+func firewallRuleNames(info api.Lab, args []string) (names []string) {
 	h, err := findInstance(info, args[0])
 	if err != nil {
 		return nil
@@ -143,15 +144,15 @@ func firewallRuleNames(info live.Info, args []string) (names []string) {
 }
 
 // called reports whether an instance goes by a name.
-func called(h live.HostInfo, name string) bool {
+func called(h api.Host, name string) bool {
 	return lab.GoesBy(name, h.CloudService, h.Slot, h.HostName)
 }
 
-func findInstance(info live.Info, name string) (live.HostInfo, error) {
+func findInstance(info api.Lab, name string) (api.Host, error) {
 	return findHost(info, "instance", instances(info), name)
 }
 
-func findMachine(info live.Info, name string) (live.HostInfo, error) {
+func findMachine(info api.Lab, name string) (api.Host, error) {
 	h, err := findHost(info, "virtual machine", machines(info), name)
 	var refusal *lab.Error
 	if errors.As(err, &refusal) {
@@ -164,8 +165,8 @@ func findMachine(info live.Info, name string) (live.HostInfo, error) {
 }
 
 // findHost finds the one instance that goes by a name. The name of a host that is no instance means that host.
-func findHost(info live.Info, kind string, all []live.HostInfo, name string) (live.HostInfo, error) {
-	var found []live.HostInfo
+func findHost(info api.Lab, kind string, all []api.Host, name string) (api.Host, error) {
+	var found []api.Host
 	var names, longer, elsewhere []string
 	for _, h := range all {
 		names = append(names, h.Name)
@@ -177,19 +178,19 @@ func findHost(info live.Info, kind string, all []live.HostInfo, name string) (li
 			elsewhere = append(elsewhere, h.Name) // in staging, or behind the name of another host
 		}
 	}
-	if slices.ContainsFunc(outsiders(info), func(h live.HostInfo) bool { return h.Name == name }) {
+	if slices.ContainsFunc(outsiders(info), func(h api.Host) bool { return h.Name == name }) {
 		found = nil
 	}
 	switch {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return live.HostInfo{}, lab.Ambiguous(name, longer)
+		return api.Host{}, lab.Ambiguous(name, longer)
 	}
 	if elsewhere = append(longer, elsewhere...); len(elsewhere) > 0 {
 		names = elsewhere
 	}
-	return live.HostInfo{}, missing(info, kind, name, names)
+	return api.Host{}, missing(info, kind, name, names)
 }
 
 // isAmbiguous reports whether an error is that a name has several meanings, so that looking elsewhere would not help.
@@ -200,7 +201,7 @@ func isAmbiguous(err error) bool {
 
 // findSlot finds the cloud service and the slot that a name means: production by the service's name or DNS name,
 // staging by SERVICE.staging.
-func findSlot(info live.Info, name string) (live.CloudServiceInfo, lab.Slot, error) {
+func findSlot(info api.Lab, name string) (api.CloudService, lab.Slot, error) {
 	if service, ok := strings.CutSuffix(name, "."+string(lab.Staging)); ok {
 		c, err := findService(info, service)
 		return c, lab.Staging, err
@@ -209,22 +210,22 @@ func findSlot(info live.Info, name string) (live.CloudServiceInfo, lab.Slot, err
 	return c, lab.Production, err
 }
 
-func findService(info live.Info, name string) (live.CloudServiceInfo, error) {
+func findService(info api.Lab, name string) (api.CloudService, error) {
 	for _, c := range info.CloudServices {
 		if c.Name == name || c.DNSName == name {
 			return c, nil
 		}
 	}
-	return live.CloudServiceInfo{}, missing(info, "cloud service", name, cloudServices(info, nil))
+	return api.CloudService{}, missing(info, "cloud service", name, cloudServices(info, nil))
 }
 
-func findNetwork(info live.Info, name string) (live.VirtualNetworkInfo, error) {
+func findNetwork(info api.Lab, name string) (api.VirtualNetwork, error) {
 	for _, n := range info.VirtualNetworks {
 		if n.Name == name {
 			return n, nil
 		}
 	}
-	return live.VirtualNetworkInfo{}, missing(info, "virtual network", name, networks(info, nil))
+	return api.VirtualNetwork{}, missing(info, "virtual network", name, networks(info, nil))
 }
 
 // runningLab is the lab that a verb is about. It is looked up when it is first needed, so that a wrong command line is
@@ -232,12 +233,12 @@ func findNetwork(info live.Info, name string) (live.VirtualNetworkInfo, error) {
 type runningLab struct {
 	a     *app
 	cmd   *cobra.Command
-	found *live.Client
+	found *client.Client
 }
 
 func (a *app) running(cmd *cobra.Command) *runningLab { return &runningLab{a: a, cmd: cmd} }
 
-func (r *runningLab) client() (_ *live.Client, err error) {
+func (r *runningLab) client() (_ *client.Client, err error) {
 	if r.found == nil {
 		r.found, err = r.a.client(r.cmd)
 	}
@@ -246,7 +247,7 @@ func (r *runningLab) client() (_ *live.Client, err error) {
 
 // find looks up a resource in the part of the lab that its name belongs to. Only where there is none it reads the whole
 // lab, for the names that the error lists.
-func find[T any](running *runningLab, name string, in func(live.Info) (T, error)) (T, error) {
+func find[T any](running *runningLab, name string, in func(api.Lab) (T, error)) (T, error) {
 	var found T
 	client, err := running.client()
 	if err != nil {
@@ -268,9 +269,9 @@ func find[T any](running *runningLab, name string, in func(live.Info) (T, error)
 
 // machineName returns the cloud service and the name by which the platform knows a virtual machine.
 func (r *runningLab) machineName(name string) (service, machine string, err error) {
-	h, err := find(r, name, func(info live.Info) (live.HostInfo, error) { return findMachine(info, name) })
+	h, err := find(r, name, func(info api.Lab) (api.Host, error) { return findMachine(info, name) })
 	return h.CloudService, h.HostName, err
 }
 
 // stopped says whether an instance doesn't run.
-func stopped(h live.HostInfo) bool { return h.State != "" && h.State != lab.Running }
+func stopped(h api.Host) bool { return h.State != "" && h.State != lab.Running }

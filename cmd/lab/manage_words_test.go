@@ -14,8 +14,8 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 )
 
 func TestParseEndpoint(t *testing.T) {
@@ -180,13 +180,13 @@ func FuzzParseEndpoint(f *testing.F) {
 // Importing what was exported changes nothing.
 func TestReplaceNetworks(t *testing.T) {
 	prefix := netip.MustParsePrefix
-	here := func(name string) live.VirtualNetworkInfo {
-		return live.VirtualNetworkInfo{
+	here := func(name string) api.VirtualNetwork {
+		return api.VirtualNetwork{
 			Name: name, Location: "West US", AddressSpace: []netip.Prefix{prefix("10.0.0.0/8")}, DNSServers: []netip.Addr{},
-			Subnets: []live.SubnetInfo{{Name: "s", AddressPrefix: prefix("10.0.0.0/24")}},
+			Subnets: []api.Subnet{{Name: "s", AddressPrefix: prefix("10.0.0.0/24")}},
 		}
 	}
-	info := live.Info{VirtualNetworks: []live.VirtualNetworkInfo{here("gone"), here("same"), here("other")}}
+	info := api.Lab{VirtualNetworks: []api.VirtualNetwork{here("gone"), here("same"), here("other")}}
 	same, other, more := requestOf(here("same")), requestOf(here("other")), requestOf(here("more"))
 	same.Origin = lab.Origin{File: "x", Line: 1}
 	other.Subnets[0].AddressPrefix = prefix("10.0.1.0/24")
@@ -206,15 +206,15 @@ func TestReplaceNetworks(t *testing.T) {
 	// Gateways go before what they join, and come after it.
 	space := []netip.Prefix{prefix("192.168.0.0/24")}
 	device := netip.MustParseAddr("203.0.113.9")
-	info = live.Info{
-		VirtualNetworks: []live.VirtualNetworkInfo{here("a"), here("b")},
-		LocalNetworks: []live.LocalNetworkInfo{{Name: "x", AddressSpace: space, VPNGatewayAddress: device},
+	info = api.Lab{
+		VirtualNetworks: []api.VirtualNetwork{here("a"), here("b")},
+		LocalNetworks: []api.LocalNetwork{{Name: "x", AddressSpace: space, VPNGatewayAddress: device},
 			{Name: "y", AddressSpace: space}},
 	}
-	joined := func(sites ...string) *live.GatewayInfo {
-		g := &live.GatewayInfo{}
+	joined := func(sites ...string) *api.Gateway {
+		g := &api.Gateway{}
 		for _, name := range sites {
-			g.Peers = append(g.Peers, live.PeerInfo{Name: name, Kind: lab.ToLocalNetwork})
+			g.Peers = append(g.Peers, api.Peer{Name: name, Kind: lab.ToLocalNetwork})
 		}
 		return g
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 	"vnetlab/lab/netcfg"
 )
 
@@ -66,7 +66,7 @@ that is deleted takes them along.`,
 
 // replaceNetworks gives the operations that make the networks of a lab the wanted ones. What goes makes room for
 // what comes.
-func replaceNetworks(info live.Info, wanted labfile.Networks) []lab.Operation {
+func replaceNetworks(info api.Lab, wanted labfile.Networks) []lab.Operation {
 	gone, gateways := replaceGateways(info, wanted)
 	var sites []lab.Operation
 	for _, n := range info.VirtualNetworks {
@@ -105,7 +105,7 @@ func replaceNetworks(info live.Info, wanted labfile.Networks) []lab.Operation {
 
 // replaceGateways gives the operations that take gateways away and that create them. A gateway that joins what it
 // joined stays, unless an address space changes: while several change one after the other, they may overlap.
-func replaceGateways(info live.Info, wanted labfile.Networks) (gone, come []lab.Operation) {
+func replaceGateways(info api.Lab, wanted labfile.Networks) (gone, come []lab.Operation) {
 	type network struct {
 		kind lab.NetworkKind
 		name string
@@ -124,12 +124,12 @@ func replaceGateways(info live.Info, wanted labfile.Networks) (gone, come []lab.
 		after[network{lab.ToLocalNetwork, n.Name}] = fmt.Sprint(n.AddressSpace)
 	}
 	changes := func(n network) bool { return before[n] != after[n] }
-	stays := func(n live.VirtualNetworkInfo) bool {
+	stays := func(n api.VirtualNetwork) bool {
 		return slices.ContainsFunc(wanted.Gateways, func(w lab.CreateGatewayOp) bool {
 			return w.Network == n.Name && sameGateway(gatewayOf(n.Gateway), w.Gateway)
 		}) && !changes(network{lab.ToVirtualNetwork, n.Name}) &&
 			!slices.ContainsFunc(n.Gateway.Peers,
-				func(p live.PeerInfo) bool { return changes(network{p.Kind, p.Name}) })
+				func(p api.Peer) bool { return changes(network{p.Kind, p.Name}) })
 	}
 	kept := map[string]bool{}
 	for _, n := range info.VirtualNetworks {
@@ -162,7 +162,7 @@ func sameGateway(a, b lab.VPNGateway) bool {
 }
 
 // gatewayOf is the gateway that a network has, as it is asked for.
-func gatewayOf(g *live.GatewayInfo) lab.VPNGateway {
+func gatewayOf(g *api.Gateway) lab.VPNGateway {
 	request := lab.VPNGateway{Address: g.Address, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile}
 	for _, p := range g.Peers {
 		request.Connections = append(request.Connections,
@@ -172,7 +172,7 @@ func gatewayOf(g *live.GatewayInfo) lab.VPNGateway {
 }
 
 // requestOf is the network that was asked for when there is such a one.
-func requestOf(n live.VirtualNetworkInfo) lab.VirtualNetwork {
+func requestOf(n api.VirtualNetwork) lab.VirtualNetwork {
 	request := lab.VirtualNetwork{
 		Name: n.Name, AffinityGroup: n.AffinityGroup, AddressSpace: n.AddressSpace,
 	}
@@ -221,7 +221,7 @@ goes to stdout. The file has no hosts of local network sites.`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault
 		},
-	}, func(info live.Info, args []string) error {
+	}, func(info api.Lab, args []string) error {
 		var all []lab.VirtualNetwork
 		for _, n := range info.VirtualNetworks {
 			all = append(all, requestOf(n))

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) network() *cobra.Command {
@@ -68,7 +68,7 @@ func (a *app) networkList() *cobra.Command {
 		Example:           "  sudo lab network list",
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
-	}, func(info live.Info, _ []string) error {
+	}, func(info api.Lab, _ []string) error {
 		t := table{}
 		t.head(a.stdout, "VIRTUAL NETWORK", "LOCATION", "AFFINITY GROUP", "ADDRESS SPACE", "SUBNETS", "DNS SERVERS")
 		for _, n := range info.VirtualNetworks {
@@ -86,7 +86,7 @@ func (a *app) networkShow() *cobra.Command {
 		Example:           "  sudo lab network show contactnet",
 		Args:              want(1, 1, "the name of a virtual network"),
 		ValidArgsFunction: a.names(networks),
-	}, func(info live.Info, args []string) error {
+	}, func(info api.Lab, args []string) error {
 		n, err := findNetwork(info, args[0])
 		if err != nil {
 			return err
@@ -95,7 +95,7 @@ func (a *app) networkShow() *cobra.Command {
 	})
 }
 
-func (a *app) printNetwork(info live.Info, n live.VirtualNetworkInfo) {
+func (a *app) printNetwork(info api.Lab, n api.VirtualNetwork) {
 	t := table{}
 	t.add("virtual network", n.Name)
 	t.add("location", n.Location)

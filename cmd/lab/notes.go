@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
+	"vnetlab/lab/client"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 )
 
 // note is a remark on what was read, as JSON.
@@ -42,7 +42,7 @@ func (a *app) printNotes(all []labfile.Note) {
 }
 
 // mappings are notes on the addresses that stand for those of the VPN devices which operations asked for.
-func (a *app) mappings(cmd *cobra.Command, client *live.Client, operations []lab.Operation) (notes []labfile.Note) {
+func (a *app) mappings(cmd *cobra.Command, client *client.Client, operations []lab.Operation) (notes []labfile.Note) {
 	asked := map[string]lab.Origin{}
 	for _, o := range operations {
 		switch o := o.(type) {

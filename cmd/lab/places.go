@@ -7,14 +7,15 @@ import (
 	"strings"
 
 	"vnetlab/emu"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
 )
 
 // places shows where in its files something of a lab comes from, without the folder that all of them are in.
 type places struct{ dir string }
 
 // places of a running lab; of one that has just ended they are shown in full.
-func (a *app) places(ctx context.Context, c *live.Client) places {
+func (a *app) places(ctx context.Context, c *client.Client) places {
 	s, err := c.Summary(ctx)
 	if err != nil {
 		return places{}
@@ -22,7 +23,7 @@ func (a *app) places(ctx context.Context, c *live.Client) places {
 	return placesOf(s)
 }
 
-func placesOf(s live.Summary) places { return places{filepath.Dir(s.File)} }
+func placesOf(s api.Summary) places { return places{filepath.Dir(s.File)} }
 
 // short takes the folder off the places in a text.
 func (p places) short(text string) string {

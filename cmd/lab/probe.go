@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/emu"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) probe() *cobra.Command {
@@ -55,7 +55,7 @@ verdict or its rule is a line; with --output json each line is a JSON document.`
 			if err != nil {
 				return err
 			}
-			request := live.ProbeRequest{From: args[0], To: args[1]}
+			request := api.ProbeRequest{From: args[0], To: args[1]}
 			if wants.watch {
 				return a.watchProbe(cmd.Context(), client, request, wants.interval)
 			}
@@ -81,7 +81,7 @@ verdict or its rule is a line; with --output json each line is a JSON document.`
 	return a.asks(a.answers(cmd))
 }
 
-func (a *app) printProbe(r live.ProbeResult, p places) {
+func (a *app) printProbe(r api.ProbeResult, p places) {
 	o := a.stdout
 	var remarks []string
 	if r.Address.IsValid() && !strings.HasPrefix(r.To, r.Address.String()+":") {
@@ -113,7 +113,7 @@ func (a *app) printProbe(r live.ProbeResult, p places) {
 }
 
 // printMembers shows a line for each member of a load-balanced set.
-func (a *app) printMembers(all []live.ProbeMember, p places) {
+func (a *app) printMembers(all []api.ProbeMember, p places) {
 	rows := table{}
 	for _, m := range all {
 		rows.add(m.Member, a.verdict(m.Verdict), "|") // so that all rows end in the same column

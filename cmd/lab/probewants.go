@@ -13,8 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/emu"
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
 	"vnetlab/lab/expect"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
 
@@ -120,7 +121,7 @@ func decidedByRule(verdict string) bool {
 }
 
 // problem says what is otherwise than expected; nothing where all is as it should be.
-func (w *probeWants) problem(r live.ProbeResult) string {
+func (w *probeWants) problem(r api.ProbeResult) string {
 	if !r.Agrees {
 		return r.Difference
 	}
@@ -136,7 +137,7 @@ func (w *probeWants) problem(r live.ProbeResult) string {
 
 // expectedProbe is a probe with what was expected of it, as JSON.
 type expectedProbe struct {
-	live.ProbeResult
+	api.ProbeResult
 	Expected   []string `json:"expected"`
 	ExpectedBy string   `json:"expectedBy,omitempty"`
 	AsExpected bool     `json:"asExpected"`
@@ -144,8 +145,8 @@ type expectedProbe struct {
 }
 
 // expectProbe tries a connection until it is as expected, or the time is up.
-func (a *app) expectProbe(ctx context.Context, client *live.Client, request live.ProbeRequest, wants probeWants) error {
-	var r live.ProbeResult
+func (a *app) expectProbe(ctx context.Context, client *client.Client, request api.ProbeRequest, wants probeWants) error {
+	var r api.ProbeResult
 	var message string
 	for end := time.Now().Add(wants.timeout); ; {
 		var err error
@@ -192,24 +193,24 @@ func pause(ctx context.Context, d time.Duration) error {
 // watchedProbe is a probe with its time, as JSON.
 type watchedProbe struct {
 	Time time.Time `json:"time"`
-	live.ProbeResult
+	api.ProbeResult
 }
 
 // watchProbe tries a connection again and again, and prints each change of the verdict until it is interrupted.
 func (a *app) watchProbe(
-	ctx context.Context, client *live.Client, request live.ProbeRequest, interval time.Duration,
+	ctx context.Context, client *client.Client, request api.ProbeRequest, interval time.Duration,
 ) error {
 	p := a.places(ctx, client)
 	last := ""
 	for first := true; ; first = false {
 		r, err := client.Probe(ctx, request)
-		var refused *live.Error
+		var refused *api.Error
 		switch {
 		case ctx.Err() != nil:
 			return byCtrlC
 		case err != nil && !first && errors.As(err, &refused) && refused.HTTPStatus/100 == http.StatusBadRequest/100:
 			// One of the names means nobody at the moment.
-			r = live.ProbeResult{From: request.From, To: request.To, Verdict: emu.Error, Detail: refused.Message, Agrees: true}
+			r = api.ProbeResult{From: request.From, To: request.To, Verdict: emu.Error, Detail: refused.Message, Agrees: true}
 		case err != nil:
 			return err
 		}
@@ -235,7 +236,7 @@ func (a *app) watchProbe(
 	}
 }
 
-func (a *app) printWatched(now time.Time, r live.ProbeResult, text string) error {
+func (a *app) printWatched(now time.Time, r api.ProbeResult, text string) error {
 	if a.format == jsonFormat {
 		e := json.NewEncoder(a.stdout.w)
 		e.SetEscapeHTML(false)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"vnetlab/lab/live"
+	"vnetlab/lab/supervisor"
 )
 
 // progress shows how far a lab is: a line that changes on a terminal, nothing elsewhere.
@@ -23,7 +23,7 @@ const (
 	progressStep = 50 * time.Millisecond // between changes of the line
 )
 
-func (p *progress) report(r live.Progress) {
+func (p *progress) report(r supervisor.Progress) {
 	if !p.out.terminal {
 		return
 	}

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) reservedIP() *cobra.Command {
@@ -79,12 +79,12 @@ func (a *app) reservedIPList() *cobra.Command {
 		Example:           "  sudo lab reserved-ip list",
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
-	}, func(info live.Info, _ []string) error {
+	}, func(info api.Lab, _ []string) error {
 		return a.list(info.ReservedIPs, a.reservedIPTable(info), "there is no reserved IP")
 	})
 }
 
-func (a *app) reservedIPTable(info live.Info) (t table) {
+func (a *app) reservedIPTable(info api.Lab) (t table) {
 	t.head(a.stdout, "RESERVED IP", "ADDRESS", "LOCATION", "CLOUD SERVICE", "DEPLOYMENT")
 	for _, r := range info.ReservedIPs {
 		t.add(r.Name, address(r.Address), r.Location, orDash(r.CloudService), orDash(r.Deployment))

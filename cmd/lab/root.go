@@ -16,8 +16,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
 	"vnetlab/lab/spelling"
+	"vnetlab/lab/supervisor"
 )
 
 // app is what all verbs share.
@@ -40,7 +42,7 @@ const (
 // run executes one command line and gives the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: newOutput(stdout), stderr: newOutput(stderr), format: textFormat, called: currentInvocation()}
-	if err := live.CheckProcesses(live.CommandProcesses); err != nil {
+	if err := supervisor.CheckProcesses(supervisor.CommandProcesses); err != nil {
 		return a.report(err)
 	}
 	debug.SetTraceback("single")
@@ -348,11 +350,11 @@ func (c *choice) Set(s string) error {
 }
 
 // client finds the running lab that a verb is about.
-func (a *app) client(cmd *cobra.Command) (*live.Client, error) {
+func (a *app) client(cmd *cobra.Command) (*client.Client, error) {
 	if err := needRoot(cmd, socketNeedsRoot); err != nil {
 		return nil, err
 	}
-	client, err := live.Find(a.lab)
+	client, err := supervisor.Find(a.lab)
 	if err == nil {
 		client.Remark = func(text string) { a.stderr.printf("%s\n", text) }
 	}
@@ -368,7 +370,7 @@ func needRoot(cmd *cobra.Command, why string) error {
 		return nil
 	}
 	return &failure{
-		status: exitPrivileges, code: live.PrivilegesNeeded,
+		status: exitPrivileges, code: api.PrivilegesNeeded,
 		message: fmt.Sprintf("%s needs root: %s", cmd.CommandPath(), why), hint: rootHint(),
 	}
 }
@@ -388,6 +390,6 @@ func supervise() *cobra.Command {
 		Use:    "supervise NAME",
 		Hidden: true,
 		Args:   cobra.ArbitraryArgs,
-		RunE:   func(*cobra.Command, []string) error { return live.Supervise() },
+		RunE:   func(*cobra.Command, []string) error { return supervisor.Supervise() },
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab/expect"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
+	"vnetlab/lab/supervisor"
 )
 
 func (a *app) run() *cobra.Command {
@@ -33,7 +33,7 @@ The exit status is 3 if an expectation failed.`,
 				if i > 0 && a.format == textFormat {
 					a.stdout.printf("\n")
 				}
-				r := a.runLab(cmd, arg, live.UpRequest{Real: withPrograms, Foreground: !keep})
+				r := a.runLab(cmd, arg, supervisor.UpRequest{Real: withPrograms, Foreground: !keep})
 				if err := cmd.Context().Err(); err != nil {
 					return cmp.Or(r.err, err)
 				}
@@ -54,11 +54,11 @@ The exit status is 3 if an expectation failed.`,
 }
 
 // runLab runs one lab from up to down.
-func (a *app) runLab(cmd *cobra.Command, arg string, request live.UpRequest) (r labResult) {
+func (a *app) runLab(cmd *cobra.Command, arg string, request supervisor.UpRequest) (r labResult) {
 	r.arg = arg
 	lab, built, err := a.start(cmd, arg, request)
 	if lab != nil && request.Foreground {
-		defer func() { r.err = errors.Join(r.err, live.Down(context.WithoutCancel(cmd.Context()), lab.Name)) }()
+		defer func() { r.err = errors.Join(r.err, supervisor.Down(context.WithoutCancel(cmd.Context()), lab.Name)) }()
 	}
 	if err != nil {
 		r.err = err

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) service() *cobra.Command {
@@ -55,7 +55,7 @@ func (a *app) serviceList() *cobra.Command {
 		Example:           "  sudo lab service list\n  sudo lab service list --output json",
 		Args:              want(0, 0, ""),
 		ValidArgsFunction: cobra.NoFileCompletions,
-	}, func(info live.Info, _ []string) error {
+	}, func(info api.Lab, _ []string) error {
 		t := table{}
 		t.head(a.stdout, "CLOUD SERVICE", "DNS NAME", "VIP", "LOCATION", "AFFINITY GROUP", "NETWORK", "DEPLOYMENTS",
 			"DESCRIPTION")
@@ -78,7 +78,7 @@ func (a *app) serviceShow() *cobra.Command {
 		Example:           "  sudo lab service show contactsql",
 		Args:              want(1, 1, "the name of a cloud service"),
 		ValidArgsFunction: a.names(cloudServices),
-	}, func(info live.Info, args []string) error {
+	}, func(info api.Lab, args []string) error {
 		c, err := findService(info, args[0])
 		if err != nil {
 			return err

@@ -8,14 +8,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/emu"
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 	"vnetlab/lab/spelling"
+	"vnetlab/lab/supervisor"
 )
 
 // shownLab is all that a lab consists of, with how much somebody else has changed in the kernel, as JSON.
 type shownLab struct {
-	live.Info
+	api.Lab
 	Differences *int `json:"differences,omitempty"` // nil: it isn't known
 }
 
@@ -35,7 +37,7 @@ shows it.
 		Args:              want(0, 1, "one resource"),
 		ValidArgsFunction: a.completeResource,
 	}
-	a.question(cmd, func(info live.Info, args []string) error { return a.showResource(info, args[0]) })
+	a.question(cmd, func(info api.Lab, args []string) error { return a.showResource(info, args[0]) })
 	one := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -49,7 +51,7 @@ shows it.
 		if err != nil {
 			return err
 		}
-		lab, differences := shownLab{Info: info}, []live.Difference(nil)
+		lab, differences := shownLab{Lab: info}, []emu.Difference(nil)
 		if found, known := a.drift(cmd.Context(), client); known {
 			count := len(found)
 			lab.Differences, differences = &count, found
@@ -65,10 +67,10 @@ shows it.
 }
 
 // showResource shows one resource in detail.
-func (a *app) showResource(info live.Info, name string) error {
+func (a *app) showResource(info api.Lab, name string) error {
 	// A local network site may be called like a virtual network.
-	var site *live.LocalNetworkInfo
-	if i := slices.IndexFunc(info.LocalNetworks, func(n live.LocalNetworkInfo) bool { return n.Name == name }); i >= 0 {
+	var site *api.LocalNetwork
+	if i := slices.IndexFunc(info.LocalNetworks, func(n api.LocalNetwork) bool { return n.Name == name }); i >= 0 {
 		site = &info.LocalNetworks[i]
 	}
 	for _, n := range info.VirtualNetworks {
@@ -92,7 +94,7 @@ func (a *app) showResource(info live.Info, name string) error {
 	}
 	for _, r := range info.ReservedIPs {
 		if r.Name == name {
-			one := live.Info{ReservedIPs: []live.ReservedIPInfo{r}}
+			one := api.Lab{ReservedIPs: []api.ReservedIP{r}}
 			t := a.reservedIPTable(one)
 			return a.detail(r, func() { a.printTable(&t) })
 		}
@@ -126,7 +128,7 @@ func (a *app) detail(resource any, print func()) error {
 	return nil
 }
 
-func resourceNames(info live.Info) []string {
+func resourceNames(info api.Lab) []string {
 	var names []string
 	for _, n := range info.VirtualNetworks {
 		names = append(names, n.Name)
@@ -146,7 +148,7 @@ func resourceNames(info live.Info) []string {
 	return names
 }
 
-func (a *app) printLab(info live.Info) {
+func (a *app) printLab(info api.Lab) {
 	o := a.stdout
 	o.printf("lab %s, up for %s, %s\n", o.bold(info.Name), age(info.Started), info.File)
 	section := func(t table) {
@@ -214,7 +216,7 @@ func (a *app) printLab(info live.Info) {
 	section(t)
 }
 
-func (a *app) printService(c live.CloudServiceInfo) {
+func (a *app) printService(c api.CloudService) {
 	t := table{}
 	t.add("cloud service", c.Name)
 	t.add("DNS name", c.DNSName)
@@ -239,7 +241,7 @@ func (a *app) printService(c live.CloudServiceInfo) {
 	}
 }
 
-func (a *app) printHost(info live.Info, h live.HostInfo) {
+func (a *app) printHost(info api.Lab, h api.Host) {
 	t := table{}
 	kind := "internet host"
 	switch {
@@ -273,7 +275,7 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 	}
 	for _, e := range endpointsOf(info, h) {
 		t.add("endpoint "+e.Name,
-			fmt.Sprintf("%s:%d/%s to port %d%s", e.host(), e.PublicPort, e.Protocol, e.LocalPort, balancing(e.EndpointInfo)))
+			fmt.Sprintf("%s:%d/%s to port %d%s", e.host(), e.PublicPort, e.Protocol, e.LocalPort, balancing(e.Endpoint)))
 	}
 	for _, s := range h.Services {
 		text := s.String()
@@ -283,11 +285,11 @@ func (a *app) printHost(info live.Info, h live.HostInfo) {
 		t.add(fmt.Sprintf("service %d/%s", s.Port, s.Protocol), text)
 	}
 	a.addBoundary(&t, info, h)
-	t.add("namespace", live.EnterCommand(info.Name, h.Name))
+	t.add("namespace", supervisor.EnterCommand(info.Name, h.Name))
 	a.printTable(&t)
 }
 
-func services(h live.HostInfo) string {
+func services(h api.Host) string {
 	texts := make([]string, len(h.Services))
 	for i, s := range h.Services {
 		texts[i] = fmt.Sprintf("%d/%s %s", s.Port, s.Protocol, s)
@@ -295,7 +297,7 @@ func services(h live.HostInfo) string {
 	return strings.Join(texts, ", ")
 }
 
-func subnets(n live.VirtualNetworkInfo) string {
+func subnets(n api.VirtualNetwork) string {
 	texts := make([]string, len(n.Subnets))
 	for i, s := range n.Subnets {
 		texts[i] = fmt.Sprintf("%s %s", s.Name, s.AddressPrefix)

@@ -4,7 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
-	"vnetlab/lab/live"
+	"vnetlab/lab/api"
 )
 
 func (a *app) affinityGroup() *cobra.Command {
@@ -39,13 +39,13 @@ networks.`,
 			Example:           "  sudo lab affinity-group list",
 			Args:              want(0, 0, ""),
 			ValidArgsFunction: cobra.NoFileCompletions,
-		}, func(info live.Info, _ []string) error {
+		}, func(info api.Lab, _ []string) error {
 			return a.list(info.AffinityGroups, a.affinityGroupTable(info), "there is no affinity group")
 		}),
 	)
 }
 
-func (a *app) affinityGroupTable(info live.Info) (t table) {
+func (a *app) affinityGroupTable(info api.Lab) (t table) {
 	t.head(a.stdout, "AFFINITY GROUP", "LOCATION")
 	for _, g := range info.AffinityGroups {
 		t.add(g.Name, g.Location)
@@ -88,7 +88,7 @@ location share. It can't join a virtual network. Without --listen it listens on 
 			Example:           "  sudo lab site list",
 			Args:              want(0, 0, ""),
 			ValidArgsFunction: cobra.NoFileCompletions,
-		}, func(info live.Info, _ []string) error {
+		}, func(info api.Lab, _ []string) error {
 			t := table{}
 			t.head(a.stdout, "WEB SITE", "DNS NAME", "LOCATION", "SERVICES")
 			for _, h := range info.WebSites {

@@ -16,9 +16,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/emu"
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
 	"vnetlab/lab/expect"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
 )
 
@@ -33,7 +34,7 @@ func isStep(c expect.Case) bool { return stepName.MatchString(c.Name) }
 const stepDone emu.Verdict = "done"
 
 // runSteps runs the steps of a lab file, or of the file that the lab has, and adds their cases to a result.
-func runSteps(ctx context.Context, client *live.Client, file *labfile.Input, result *expect.Result,
+func runSteps(ctx context.Context, client *client.Client, file *labfile.Input, result *expect.Result,
 	finished func(expect.Case)) error {
 	summary, err := client.Summary(ctx)
 	if err != nil {
@@ -44,7 +45,8 @@ func runSteps(ctx context.Context, client *live.Client, file *labfile.Input, res
 		if err != nil {
 			return err
 		}
-		file = &own
+		input := labfile.InputOf(own)
+		file = &input
 	}
 	loaded, err := file.Load(labfile.Options{Real: summary.Real})
 	if err != nil || len(loaded.Steps) == 0 {
@@ -84,13 +86,13 @@ func inFolder(dir string, do func() error) error {
 
 // expectAfter checks what is expected after a step. What can't be asked, because a name is unknown by then, is a
 // case that fails.
-func expectAfter(ctx context.Context, client *live.Client, step labfile.Step, add func(expect.Case)) error {
+func expectAfter(ctx context.Context, client *client.Client, step labfile.Step, add func(expect.Case)) error {
 	if len(step.Expect) == 0 && step.Exposure == nil {
 		return nil
 	}
 	result, err := client.Test(ctx,
-		live.TestRequest{Given: &live.Given{Expectations: step.Expect, Exposure: step.Exposure}}, nil)
-	var refused *live.Error
+		api.TestRequest{Given: &api.Given{Expectations: step.Expect, Exposure: step.Exposure}}, nil)
+	var refused *api.Error
 	switch {
 	case errors.As(err, &refused):
 		place := emu.Origin{File: refused.File, Line: refused.Line, Column: refused.Column}
@@ -109,7 +111,7 @@ func expectAfter(ctx context.Context, client *live.Client, step labfile.Step, ad
 }
 
 // runStep runs the command of a step and judges what came of it.
-func runStep(ctx context.Context, client *live.Client, step labfile.Step) expect.Case {
+func runStep(ctx context.Context, client *client.Client, step labfile.Step) expect.Case {
 	c := expect.Case{Name: step.Command, Passed: true, Expected: string(stepDone), Verdict: stepDone, Origin: step.Origin}
 	if step.Fails != "" {
 		c.Expected = step.Fails

@@ -5,9 +5,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/lab/api"
+	"vnetlab/lab/client"
 	"vnetlab/lab/expect"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 )
 
 func (a *app) test() *cobra.Command {
@@ -109,11 +110,16 @@ func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error)
 }
 
 // testFile checks the expectations of a file, or the lab's own, and shows how far it is.
-func (a *app) testFile(cmd *cobra.Command, client *live.Client, file *labfile.Input) (expect.Result, error) {
+func (a *app) testFile(cmd *cobra.Command, client *client.Client, file *labfile.Input) (expect.Result, error) {
 	p := a.progress(client.Name)
 	defer p.clear()
 	finished := func(c expect.Case) { p.line(client.Name + "  " + c.Name) }
-	result, err := client.Test(cmd.Context(), live.TestRequest{File: file}, finished)
+	request := api.TestRequest{}
+	if file != nil {
+		sent := file.File()
+		request.File = &sent
+	}
+	result, err := client.Test(cmd.Context(), request, finished)
 	if err != nil {
 		return result, err
 	}

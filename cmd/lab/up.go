@@ -8,9 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vnetlab/lab/api"
 	"vnetlab/lab/labfile"
-	"vnetlab/lab/live"
 	"vnetlab/lab/spelling"
+	"vnetlab/lab/supervisor"
 )
 
 func (a *app) up() *cobra.Command {
@@ -25,7 +26,7 @@ down; with --foreground it ends with this command, by Ctrl-C.`,
 		Args:              want(1, 1, "a lab file or the name of a scenario"),
 		ValidArgsFunction: completeFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			lab, summary, err := a.start(cmd, args[0], live.UpRequest{Real: withPrograms, Foreground: foreground})
+			lab, summary, err := a.start(cmd, args[0], supervisor.UpRequest{Real: withPrograms, Foreground: foreground})
 			if err != nil {
 				return err
 			}
@@ -54,18 +55,18 @@ down; with --foreground it ends with this command, by Ctrl-C.`,
 
 // upAnswer is a lab that was started, with what there is to say about its file.
 type upAnswer struct {
-	live.Summary
+	api.Summary
 	Notes []note `json:"notes"`
 }
 
 // started is a lab that was just built.
 type started struct {
-	live.Summary
+	api.Summary
 	took time.Duration
 }
 
 // start starts the lab of a file or scenario and shows how far it is.
-func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*live.Running, started, error) {
+func (a *app) start(cmd *cobra.Command, arg string, request supervisor.UpRequest) (*supervisor.Running, started, error) {
 	if err := needRoot(cmd, "it makes network namespaces"); err != nil {
 		return nil, started{}, err
 	}
@@ -77,7 +78,7 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 	defer p.clear()
 	request.File, request.Report, request.Output = file, p.report, a.stderr
 	began := time.Now()
-	lab, err := live.Up(cmd.Context(), request)
+	lab, err := supervisor.Up(cmd.Context(), request)
 	if err != nil {
 		p.clear()
 		return nil, started{}, a.lacking(cmd.Context(), err)
@@ -92,14 +93,14 @@ func (a *app) start(cmd *cobra.Command, arg string, request live.UpRequest) (*li
 // lacking adds to the error of a lab that didn't start what the machine lacks, if that may be the reason.
 func (a *app) lacking(ctx context.Context, err error) error {
 	var invalid labfile.Errors
-	var told *live.Error
+	var told *api.Error
 	if ctx.Err() != nil || errors.As(err, &invalid) || errors.As(err, &told) && told.Lacking {
 		return err
 	}
-	if hint := live.LimitHint(err); hint != "" {
+	if hint := supervisor.LimitHint(err); hint != "" {
 		return &failure{status: exitPrivileges, code: "LimitReached", message: err.Error(), hint: hint, err: err}
 	}
-	for _, f := range live.Check(ctx) {
+	for _, f := range supervisor.Check(ctx) {
 		if f.Required && !f.OK {
 			return &failure{
 				status: exitPrivileges, code: "FeatureMissing", err: err,
@@ -111,10 +112,10 @@ func (a *app) lacking(ctx context.Context, err error) error {
 	return err
 }
 
-func summaryOf(ctx context.Context, lab *live.Running) (live.Summary, error) {
+func summaryOf(ctx context.Context, lab *supervisor.Running) (api.Summary, error) {
 	client, err := lab.Client()
 	if err != nil {
-		return live.Summary{}, err
+		return api.Summary{}, err
 	}
 	return client.Summary(ctx)
 }

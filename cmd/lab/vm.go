@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/guestfirewall"
-	"vnetlab/lab/live"
 )
 
 func (a *app) vm() *cobra.Command {
@@ -178,7 +178,7 @@ addresses stay.`,
 		ValidArgsFunction: a.names(machineNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			running := a.running(cmd)
-			h, err := find(running, args[0], func(info live.Info) (live.HostInfo, error) { return findMachine(info, args[0]) })
+			h, err := find(running, args[0], func(info api.Lab) (api.Host, error) { return findMachine(info, args[0]) })
 			if err != nil {
 				return err
 			}
@@ -187,7 +187,7 @@ addresses stay.`,
 				return err
 			}
 			result, err := a.patiently(cmd.Context(),
-				func(ctx context.Context) (live.ChangeResult, error) { return client.Restart(ctx, h.Name) })
+				func(ctx context.Context) (api.ChangeResult, error) { return client.Restart(ctx, h.Name) })
 			if err != nil {
 				return err
 			}
@@ -204,13 +204,13 @@ func (a *app) vmList() *cobra.Command {
 		Example:           "  sudo lab vm list\n  sudo lab vm list contactsql --output json",
 		Args:              want(0, 1, "a cloud service"),
 		ValidArgsFunction: a.names(cloudServices),
-	}, func(info live.Info, args []string) error {
+	}, func(info api.Lab, args []string) error {
 		if len(args) > 0 {
 			if _, err := findService(info, args[0]); err != nil {
 				return err
 			}
 		}
-		all := []live.HostInfo{}
+		all := []api.Host{}
 		t := table{}
 		t.head(a.stdout, "VIRTUAL MACHINE", "CLOUD SERVICE", "DIP", "STATE", "SUBNET", "PUBLIC IP", "OS", "SERVICES")
 		for _, h := range machines(info) {
@@ -232,7 +232,7 @@ func (a *app) vmShow() *cobra.Command {
 		Example:           "  sudo lab vm show sql1",
 		Args:              want(1, 1, "the name of a virtual machine"),
 		ValidArgsFunction: a.names(machineNames),
-	}, func(info live.Info, args []string) error {
+	}, func(info api.Lab, args []string) error {
 		h, err := findMachine(info, args[0])
 		if err != nil {
 			return err
@@ -242,7 +242,7 @@ func (a *app) vmShow() *cobra.Command {
 }
 
 // state shows the state of an instance.
-func (a *app) state(h live.HostInfo) string {
+func (a *app) state(h api.Host) string {
 	if stopped(h) {
 		return a.stdout.red(string(h.State))
 	}

@@ -108,3 +108,9 @@ func listOf(programs []string) string {
 	}
 	return ": " + strings.Join(programs, ", ")
 }
+
+// Limits returns limits with the machine's defaults in place of zeros; see [process.EffectiveLimits].
+func (e *Emulator) Limits(l emu.Limits) emu.Limits { return process.EffectiveLimits(l) }
+
+// Unbounded returns the names of the limits that this machine can't enforce.
+func (e *Emulator) Unbounded() []string { return process.Unbounded() }

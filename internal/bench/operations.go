@@ -11,7 +11,7 @@ import (
 	"vnetlab/emu"
 	"vnetlab/lab"
 	"vnetlab/lab/guestfirewall"
-	"vnetlab/lab/live"
+	"vnetlab/lab/supervisor"
 )
 
 // timedOperation is an operation on a running lab, and what comes before and after it, untimed.
@@ -43,7 +43,7 @@ func (b *bench) operations(n int) (names []string, times map[string]float64, err
 		_, downErr := b.output(b.lab, "down", labName)
 		err = errors.Join(err, downErr)
 	}()
-	c, err := live.Dial(labName)
+	c, err := supervisor.Dial(labName)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,9 @@ var kernelLibraries = []string{
 // impure is what a package that needs no kernel, no root and no clock doesn't import.
 var impure = []string{"os/exec", "os/signal", "syscall", "golang.org/x/sys"}
 
+// running are the packages that run labs or talk to one that runs.
+var running = []string{"lab/client", "lab/engine", "lab/server", "lab/supervisor"}
+
 // file is one Go file of the tree.
 type file struct {
 	path    string // from the top folder, with slashes
@@ -54,6 +58,24 @@ func TestImportDirections(t *testing.T) {
 			if why := forbidden(f.pkg, imported); why != "" {
 				t.Errorf("%s imports %s: %s", f.path, imported, why)
 			}
+		}
+	}
+}
+
+// A client of labs runs where labs don't: on another machine, or in another program.
+func TestClientNeedsNoKernel(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"/lab/client").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"/lab/api") {
+		t.Fatalf("the dependencies of lab/client are %v", deps)
+	}
+	for _, d := range deps {
+		if within(d, kernelLibraries...) || within(d, "golang.zx2c4.com", "gvisor.dev") ||
+			strings.HasPrefix(d, module+"/emu/") || within(d, module+"/lab/labfile", module+"/lab/compile") {
+			t.Errorf("lab/client depends on %s", d)
 		}
 	}
 }
@@ -85,24 +107,41 @@ func TestForbidden(t *testing.T) {
 		{"emu/text", "vnetlab/emu/probe", true},
 		{"emu/kernel", "vnetlab/emu/text", false},
 		{"emu/probe", "vnetlab/emu/internal/nonblocking", false},
-		{"lab/live", "vnetlab/emu/internal/nonblocking", true},
+		{"lab/supervisor", "vnetlab/emu/internal/nonblocking", true},
 		{"lab/compile", "vnetlab/lab", false},
-		{"lab/compile", "vnetlab/lab/live", true},
+		{"lab/compile", "vnetlab/lab/engine", true},
+		{"lab/labfile", "vnetlab/lab/api", false},
 		{"lab/labfile", "vnetlab/scenarios", true},
 		{"lab/oracle", "os/exec", true},
 		{"lab/oracle", "vnetlab/lab/compile", true},
 		{"lab/oracle", "vnetlab/lab/rules", false},
-		{"lab/live", "os/exec", false},
-		{"lab/live", "vnetlab/emu/emulator", false},
-		{"lab/live", "vnetlab/scenarios", true},
-		{"lab/live", "github.com/google/nftables", true},
+		{"lab/api", "vnetlab/lab", false},
+		{"lab/api", "vnetlab/emu", false},
+		{"lab/api", "vnetlab/lab/labfile", true},
+		{"lab/client", "vnetlab/lab/api", false},
+		{"lab/client", "vnetlab/internal/descriptors", false},
+		{"lab/client", "vnetlab/emu/process", true},
+		{"lab/client", "vnetlab/lab/labfile", true},
+		{"lab/client", "vnetlab/lab/supervisor", true},
+		{"lab/client", "golang.org/x/sys/unix", true},
+		{"lab/engine", "vnetlab/lab/compile", false},
+		{"lab/engine", "vnetlab/emu/emulator", true},
+		{"lab/engine", "vnetlab/lab/server", true},
+		{"lab/server", "vnetlab/lab/labfile", false},
+		{"lab/server", "vnetlab/lab/engine", true},
+		{"lab/supervisor", "os/exec", false},
+		{"lab/supervisor", "vnetlab/emu/emulator", false},
+		{"lab/supervisor", "vnetlab/lab/engine", false},
+		{"lab/supervisor", "vnetlab/scenarios", true},
+		{"lab/supervisor", "github.com/google/nftables", true},
 		{"scenarios", "vnetlab/lab/labfile", false},
-		{"scenarios", "vnetlab/lab/live", true},
-		{"cmd/lab", "vnetlab/lab/live", false},
+		{"scenarios", "vnetlab/lab/supervisor", true},
+		{"cmd/lab", "vnetlab/lab/supervisor", false},
+		{"cmd/lab", "vnetlab/lab/engine", true},
 		{"cmd/lab", "vnetlab/emu/kernel", true},
 		{"cmd/lab", "vnetlab/emu/text", false},
 		{"emu/probe", "vnetlab/internal/sockets", false},
-		{"lab/live", "vnetlab/internal/bench", true},
+		{"lab/supervisor", "vnetlab/internal/bench", true},
 		{"internal/sockets", "vnetlab/emu", true},
 		{"internal/bench/bare", "github.com/vishvananda/netlink", false},
 		{"internal/bench/bare", "vnetlab/emu/kernel", true},
@@ -121,7 +160,7 @@ func forbidden(pkg, imported string) string {
 	if within(imported, kernelLibraries...) && pkg != kernelPackage && !bench {
 		return "only " + kernelPackage + " talks to the kernel's networking"
 	}
-	pure := within(pkg, "lab") && !within(pkg, "lab/live")
+	pure := within(pkg, "lab") && !within(pkg, "lab/supervisor")
 	if pure && within(imported, impure...) {
 		return "lab is pure: no kernel, no root"
 	}
@@ -147,12 +186,23 @@ func forbidden(pkg, imported string) string {
 		return "of emu, lab uses only the data"
 	case pkg == "lab/oracle" && within(ours, "lab/compile"):
 		return "the oracle is a witness of its own"
-	case pure && within(ours, "lab/live"), within(pkg, "lab") && within(ours, "scenarios", "cmd", "internal"):
+	case pkg == "lab/api" && ours != "lab" && ours != "emu":
+		return "the contract is data"
+	case pkg == "lab/client" && ours != "lab" && ours != "lab/api":
+		return "a client knows only the contract"
+	case pkg == "lab/engine" && within(ours, "lab/client", "lab/server", "lab/supervisor"):
+		return "the engine doesn't know who uses it"
+	case pkg == "lab/server" && within(ours, "lab/engine", "lab/supervisor"):
+		return "a server has an interface for the engine"
+	case pure && !within(pkg, running...) && within(ours, running...),
+		within(pkg, "lab") && within(ours, "scenarios", "cmd", "internal"):
 		return "dependencies point from cmd to lab"
-	case within(pkg, "scenarios") && !within(ours, "scenarios") && (!within(ours, "lab") || within(ours, "lab/live")):
+	case within(pkg, "scenarios") && !within(ours, "scenarios") && (!within(ours, "lab") || within(ours, running...)):
 		return "scenarios are data"
 	case within(pkg, "cmd") && within(ours, "emu") && !slices.Contains(emuData, ours):
-		return "cmd reaches the emulator through lab/live alone"
+		return "cmd reaches the emulator only through lab/supervisor"
+	case within(pkg, "cmd") && within(ours, "lab/engine", "lab/server"):
+		return "cmd reaches a running lab only through a client"
 	case within(pkg, "internal/bench/bare") && within(ours, "emu") && !slices.Contains(emuData, ours):
 		return "what a benchmark compares with the emulator doesn't use it"
 	}

@@ -12,52 +12,15 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/api"
 	"vnetlab/lab/oracle"
 )
 
-// Case is one expectation with what came of it.
-type Case struct {
-	Name   string `json:"name"`
-	Passed bool   `json:"passed"`
-	// Expected is a verdict, or Exposed or NotExposed.
-	Expected string             `json:"expected"`
-	Verdict  emu.Verdict        `json:"verdict"`
-	By       *emu.RuleReference `json:"by"` // of a verdict that a rule decided
-	// Members are what became of each member of a load-balanced set, where the source may be given several.
-	Members []emu.MemberObservation `json:"members,omitempty"`
-	// AnsweredBy and SeenAs are what was expected of an open connection beyond that.
-	AnsweredBy []string `json:"answeredBy,omitempty"`
-	SeenAs     string   `json:"seenAs,omitempty"`
-	// Exposed, of a case about the exposure, lists what of it the rules let the internet through to, as a list of exposed ports names it.
-	// Answers says whether somebody answers there.
-	Exposed []string `json:"exposed,omitempty"`
-	Answers string   `json:"answers,omitempty"`
-	// Message says why the case failed; empty for a case that passed.
-	Message string `json:"message"`
-	// Differences are where the running lab is not the one that was to be tested, or the kernel not as the lab wants it.
-	Differences []string   `json:"differences,omitempty"`
-	Origin      emu.Origin `json:"origin,omitzero"` // of the expectation
-}
-
-// Result is what came of all expectations of a lab.
-type Result struct {
-	Lab    string `json:"lab"`
-	Passed int    `json:"passed"`
-	Failed int    `json:"failed"`
-	Cases  []Case `json:"cases"`
-	// Notes are what whoever reads the result should know, and what no case is about.
-	Notes []string `json:"notes,omitempty"`
-}
-
-// Add counts a case.
-func (r *Result) Add(c Case) {
-	r.Cases = append(r.Cases, c)
-	if c.Passed {
-		r.Passed++
-	} else {
-		r.Failed++
-	}
-}
+// Case is one expectation with its outcome, and Result the outcome of all of them.
+type (
+	Case   = api.Case
+	Result = api.TestResult
+)
 
 // Name is how the case of an expectation is called.
 func Name(e lab.Expectation) string {

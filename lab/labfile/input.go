@@ -1,8 +1,9 @@
 package labfile
 
 import (
-	"encoding/json"
 	"path/filepath"
+
+	"vnetlab/lab/api"
 )
 
 // Input is a lab file: its path or, where it can be read only once, as standard input, what it says.
@@ -46,24 +47,10 @@ func (in Input) read() (text []byte, dir string, err error) {
 	return text, dir, err
 }
 
-// inputJSON is an Input in JSON. Names of folders need not be UTF-8, so all of it is bytes.
-type inputJSON struct {
-	Path []byte `json:"path"`
-	Text []byte `json:"text,omitempty"`
-	Dir  []byte `json:"dir,omitempty"`
-}
+// InputOf returns the input that a client sent.
+func InputOf(f api.File) Input { return Input{string(f.Path), f.Text, string(f.Dir)} }
 
-// MarshalJSON writes the paths as bytes.
-func (in Input) MarshalJSON() ([]byte, error) {
-	return json.Marshal(inputJSON{[]byte(in.Path), in.Text, []byte(in.Dir)})
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (in *Input) UnmarshalJSON(data []byte) error {
-	var j inputJSON
-	if err := json.Unmarshal(data, &j); err != nil {
-		return err
-	}
-	*in = Input{string(j.Path), j.Text, string(j.Dir)}
-	return nil
+// File returns the input as it is sent to a lab.
+func (in Input) File() api.File {
+	return api.File{Path: []byte(in.Path), Text: in.Text, Dir: []byte(in.Dir)}
 }
