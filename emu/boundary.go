@@ -34,8 +34,8 @@ type Mount struct {
 	Writable bool   `json:"writable,omitempty"`
 }
 
-// System reports whether the mount is the root, or in a folder that each instance has of its own and that the kernel
-// fills. Its path must be without symbolic links.
+// System reports whether the mount is the root or in a folder that the kernel fills, of which each instance has its
+// own. Its path must be without symbolic links.
 func (m Mount) System() bool {
 	return m.Path == "/" || slices.ContainsFunc([]string{"/dev", "/proc", "/sys"}, func(system string) bool {
 		return m.Path == system || strings.HasPrefix(m.Path, system+"/")
@@ -70,7 +70,7 @@ func (b Boundary) Equal(o Boundary) bool {
 	return b.Privileged == o.Privileged && b.Limits == o.Limits && slices.Equal(b.Mounts, o.Mounts)
 }
 
-// String names what a boundary says, for people; empty for the zero Boundary.
+// String describes the boundary for people; it is empty for the zero Boundary.
 func (b Boundary) String() string {
 	var parts []string
 	if b.Privileged {

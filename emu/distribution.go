@@ -6,11 +6,12 @@ import (
 	"net/netip"
 )
 
-// ByPort reports whether connections of one source to one destination may be led to different ones of several, by their source ports.
+// ByPort reports whether connections of one source to one destination may be led to different ones of several, by
+// their source ports.
 func (d Distribution) ByPort() bool { return d == FiveTuple }
 
-// Choose returns which of n, from 0, the kernel chooses for a packet from source to destination: what nftables' jhash with [DistributionSeed]
-// makes of the parts of the packet, which lie in registers of four bytes each.
+// Choose returns which of n, from 0, the kernel chooses for a packet from source to destination: what nftables' jhash
+// with [DistributionSeed] makes of the parts of the packet, which lie in registers of four bytes each.
 func (d Distribution) Choose(source, destination netip.AddrPort, protocol Protocol, n int) int {
 	from, to := source.Addr().As4(), destination.Addr().As4()
 	key := append(append(make([]byte, 0, 16), from[:]...), to[:]...)
@@ -30,7 +31,8 @@ func (d Distribution) Choose(source, destination netip.AddrPort, protocol Protoc
 	return int(uint64(jhash(key, DistributionSeed)) * uint64(n) >> 32)
 }
 
-// jhash is Bob Jenkins' lookup3 as the kernel has it (include/linux/jhash.h), of a key whose length is a multiple of four.
+// jhash is Bob Jenkins' lookup3 as in the kernel (include/linux/jhash.h), of a key whose length is a multiple of
+// four.
 func jhash(key []byte, seed uint32) uint32 {
 	a := 0xdeadbeef + uint32(len(key)) + seed
 	b, c := a, a

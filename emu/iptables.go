@@ -8,9 +8,9 @@ import (
 )
 
 // Firewall is the guest firewall of a host: the INPUT chain of the iptables filter table. Loopback and the packets of
-// connections that exist already always pass; then its rules decide in their order; what none of them matches is dropped, by
-// the last rule of the chain: the rule before it reports the drop, and nothing can come between them unseen. A nil Firewall lets
-// everything in.
+// connections that exist already always pass; then its rules decide in their order; what none of them matches is
+// dropped, by the last rule of the chain: the rule before it reports the drop, and nothing can come between them
+// unseen. A nil Firewall lets everything in.
 type Firewall struct {
 	Rules []FirewallRule `json:"rules"`
 	// Default is where the drop of everything else is decided.
@@ -42,7 +42,7 @@ func (p PortRange) String() string {
 	return fmt.Sprintf("%d:%d", p.First, p.Last)
 }
 
-// Lines gives the rules of the INPUT chain as `iptables -S` prints them.
+// Lines returns the rules of the INPUT chain as `iptables -S` prints them.
 func (f *Firewall) Lines() []string {
 	lines := []string{
 		"-A INPUT -i lo -j ACCEPT",
@@ -54,7 +54,7 @@ func (f *Firewall) Lines() []string {
 	return append(lines, "-A INPUT "+reportTarget(FirewallDefault), "-A INPUT -j DROP")
 }
 
-// Lines gives the one line of a rule that accepts, the two of a rule that drops and reports it.
+// Lines returns one line for a rule that accepts, two for a rule that drops: the report and the drop.
 func (r FirewallRule) Lines() []string {
 	match := r.match()
 	if !r.Drop {
@@ -103,7 +103,7 @@ func reportTarget(id string) string {
 	return fmt.Sprintf("-m dscp --dscp %#02x -j NFLOG --nflog-prefix %s --nflog-group %d --nflog-threshold 1", ProbeDSCP, quoteOption(id), LogGroup)
 }
 
-// MarshalJSON gives the rule as iptables would read it, with its id and origin.
+// MarshalJSON returns the rule as iptables would read it, with its id and origin.
 func (r FirewallRule) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		ID     string   `json:"id"`

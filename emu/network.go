@@ -1,9 +1,9 @@
 // Package emu is the emulator of a network on one Linux machine, seen as data.
 //
 // A [Network] says which network namespaces, links, addresses, routes, rule sets, name servers and services one lab
-// has. It is plain data: the same lab gives the same Network everywhere, and it can be compared (emu/diff), printed
-// (emu/text) and tested without root. The other packages below emu make it real (emu/kernel), serve inside it (emu/dns,
-// emu/listener, emu/process, …) and test who reaches whom in it (emu/probe).
+// has. It is plain data: the same lab has the same Network everywhere, and it can be compared (emu/diff), printed
+// (emu/text) and tested without root. The other packages below emu make it real (emu/kernel), serve inside it
+// (emu/dns, emu/listener, emu/process, …) and test who reaches whom in it (emu/probe).
 //
 // Nothing here or below knows what a cloud service is.
 package emu
@@ -19,8 +19,9 @@ import (
 // MTU is the size in bytes of the largest packet on every link of a lab.
 const MTU = 1400
 
-// Network is the wanted state of one lab. Once made it isn't changed any more: another network may share its parts. The order of lists has no
-// meaning but for rules and for the servers of a resolver; no list has an element twice.
+// Network is the desired state of one lab. It is not modified once it is made: another network may share its parts.
+// The order of lists has no meaning, except for rules and for the servers of a resolver. No list has an element
+// twice.
 type Network struct {
 	Namespaces []*Namespace `json:"namespaces"`
 	Links      []*Link      `json:"links"`
@@ -29,7 +30,7 @@ type Network struct {
 	PublicNames []NameRecord `json:"publicNames"`
 }
 
-// Kind tells the namespaces that carry packets from those where packets start and end.
+// Kind distinguishes the namespaces that carry packets from those where packets start and end.
 type Kind string
 
 const (
@@ -44,8 +45,8 @@ type Namespace struct {
 	Kind     Kind   `json:"kind"`
 	Hostname string `json:"hostname,omitempty"` // what programs inside see; empty: Name
 	Origin   Origin `json:"origin,omitzero"`
-	// EstablishedTimeout is how many seconds a router's connection tracking remembers an established TCP connection without packets, where no
-	// [TimeoutPolicy] says otherwise; 0: as the kernel does, days.
+	// EstablishedTimeout is how many seconds a router's connection tracking remembers an established TCP connection
+	// without packets, where no [TimeoutPolicy] says otherwise; 0: as the kernel does, days.
 	EstablishedTimeout int `json:"establishedTimeout,omitempty"`
 	// Loopback addresses are local to the namespace without a link: a router's name server listens on one.
 	Loopback  []netip.Addr `json:"loopback,omitempty"`
@@ -104,13 +105,14 @@ type LinkEnd struct {
 	Port      *BridgePort    `json:"port,omitempty"`
 }
 
-// BridgePort makes a link end a port of a bridge. No port learns: who is behind it is known beforehand, so nothing is
-// flooded and the cost of ARP doesn't grow with the number of ports.
+// BridgePort makes a link end a port of a bridge. No port learns: the addresses behind it are known beforehand, so
+// nothing is flooded and the cost of ARP doesn't grow with the number of ports.
 type BridgePort struct {
 	Bridge string `json:"bridge"`
 	// Stations are the MAC addresses behind the port: static entries of the forwarding database.
 	Stations []MAC `json:"stations,omitempty"`
-	// ProxyARP lets the bridge answer ARP requests that arrive on this port from the permanent neighbours of the bridge.
+	// ProxyARP lets the bridge answer ARP requests that arrive on this port from the permanent neighbors of the
+	// bridge.
 	ProxyARP bool `json:"proxyARP,omitempty"`
 	// Uplink ports take what the bridge has no station for: unknown unicast and broadcast.
 	Uplink bool `json:"uplink,omitempty"`
@@ -121,11 +123,11 @@ type Route struct {
 	Destination netip.Prefix `json:"destination"` // 0.0.0.0/0 is the default route
 	Gateway     netip.Addr   `json:"gateway,omitzero"`
 	Device      string       `json:"device"`
-	// OnLink says that the gateway is reached on the device although no address of the device covers it.
+	// OnLink means that the gateway is reached on the device although no address of the device covers it.
 	OnLink bool `json:"onLink,omitempty"`
 }
 
-// String gives the route as ip route prints it.
+// String returns the route as ip route prints it.
 func (r Route) String() string {
 	s := "route " + r.Destination.String()
 	if r.Destination.Bits() == 0 {
@@ -141,14 +143,14 @@ func (r Route) String() string {
 	return s
 }
 
-// Neighbor is a permanent entry of the neighbour table.
+// Neighbor is a permanent entry of the neighbor table.
 type Neighbor struct {
 	Device  string     `json:"device"`
 	Address netip.Addr `json:"address"`
 	MAC     MAC        `json:"mac"`
 }
 
-// Resolver is what /etc/resolv.conf says inside a namespace.
+// Resolver is the content of /etc/resolv.conf inside a namespace.
 type Resolver struct {
 	Servers []netip.Addr `json:"servers,omitempty"`
 	Search  []string     `json:"search,omitempty"`
@@ -160,8 +162,8 @@ type NameRecord struct {
 	Address netip.Addr `json:"address"`
 }
 
-// NameServer answers DNS on port 53 of its addresses, over UDP and TCP: the public names of the network, and to the clients of
-// a view that view's names too. Any other name does not exist.
+// NameServer answers DNS on port 53 of its addresses, over UDP and TCP: the public names of the network, and to the
+// clients of a view that view's names too. Any other name does not exist.
 type NameServer struct {
 	Addresses []netip.Addr `json:"addresses"`
 	Views     []*NameView  `json:"views,omitempty"`
@@ -181,7 +183,7 @@ type HTTPProxy struct {
 	Routes []HTTPProxyRoute `json:"routes"`
 }
 
-// HTTPProxyRoute leads the requests for one host name to a backend.
+// HTTPProxyRoute sends the requests for one host name to a backend.
 type HTTPProxyRoute struct {
 	Host    string         `json:"host"`
 	Backend netip.AddrPort `json:"backend"`
@@ -202,17 +204,17 @@ type Service struct {
 	Origin        Origin        `json:"origin,omitzero"`
 }
 
-// Same reports whether both are one service that goes on: a changed environment is for the next start of a program, not a reason for one,
-// and the desktops of a forwarder change while it listens.
+// Same reports whether both are one service that goes on: a changed environment is for the next start of a program,
+// not a reason for one, and the desktops of a forwarder change while it listens.
 func (s Service) Same(o Service) bool {
 	return s.Name == o.Name && s.Port == o.Port && s.Protocol == o.Protocol && s.Command == o.Command && s.Dir == o.Dir &&
 		s.RemoteDesktop == o.RemoteDesktop
 }
 
-// BuiltIn says whether the emulator itself listens, rather than a program.
+// BuiltIn reports whether the emulator listens, rather than a program.
 func (s Service) BuiltIn() bool { return s.Command == "" }
 
-// String says what listens where.
+// String describes what listens where.
 func (s Service) String() string {
 	switch {
 	case s.BuiltIn() && s.RemoteDesktop != "":
@@ -223,15 +225,16 @@ func (s Service) String() string {
 	return fmt.Sprintf("service %d/%s: %s", s.Port, s.Protocol, s.Command)
 }
 
-// HealthProbe asks again and again whether somebody serves: tcp by a handshake, http by a GET that must give status 200.
+// HealthProbe checks periodically whether a target serves: tcp by a handshake, http by a GET that must return status
+// 200.
 type HealthProbe struct {
 	ID       string         `json:"id"`     // unique in the network
 	Source   netip.Addr     `json:"source"` // a loopback address of the namespace
 	Target   netip.AddrPort `json:"target"`
 	Protocol string         `json:"protocol"`       // tcp or http
 	Path     string         `json:"path,omitempty"` // of http
-	// Interval is the time from one question to the next, Timeout how long after the last good answer the target counts as down; both in
-	// seconds.
+	// Interval is the time from one question to the next, Timeout how long after the last good answer the target
+	// counts as down; both in seconds.
 	Interval int `json:"intervalInSeconds"`
 	Timeout  int `json:"timeoutInSeconds"`
 }
@@ -251,10 +254,10 @@ type Origin struct {
 	Column int    `json:"column,omitempty"` // from 1
 }
 
-// IsZero says whether there is no such place.
+// IsZero reports whether there is no such place.
 func (o Origin) IsZero() bool { return o == Origin{} }
 
-// String gives file:line:column, without the parts that aren't known.
+// String returns file:line:column, without the parts that aren't known.
 func (o Origin) String() string {
 	switch {
 	case o.Line == 0:
@@ -282,7 +285,7 @@ func (m MAC) Variant(n byte) MAC {
 
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
-// MarshalText gives the colon form.
+// MarshalText returns the address in colon form.
 func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
 // Namespace finds a namespace by its name.
@@ -295,8 +298,8 @@ func (n *Network) Namespace(name string) (*Namespace, bool) {
 	return nil, false
 }
 
-// Sort puts everything in an order for people, and in which equal networks are equal byte for byte. Rules keep theirs: it has a meaning. It is
-// for a network that shares nothing with others.
+// Sort puts everything in an order for people, and in which equal networks are equal byte for byte. Rules keep
+// theirs: it has a meaning. It is for a network that shares nothing with others.
 func (n *Network) Sort() {
 	byKind := map[Kind]int{Router: 0, Host: 1}
 	slices.SortStableFunc(n.Namespaces, func(a, b *Namespace) int {

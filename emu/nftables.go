@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// ProbeDSCP is the differentiated-services code point that the emulator's own probes set on their packets. Rules report a
-// drop only of packets that carry it, so that no other traffic, however much, costs more than the drop itself.
+// ProbeDSCP is the differentiated-services code point that the emulator's own probes set on their packets. Rules
+// report a drop only of packets that carry it, so that no other traffic, however much, costs more than the drop
+// itself.
 const ProbeDSCP = 0x2b
 
 // LogGroup is the NFLOG group on which rules report the drops of probe packets.
@@ -140,7 +141,7 @@ type Rule struct {
 	Statements []Statement
 }
 
-// DropRules gives the pair of rules that reports and drops whatever the matches let through.
+// DropRules returns the pair of rules that reports and drops whatever the matches let through.
 func DropRules(id, comment string, origin Origin, matches ...Statement) []Rule {
 	report := append(append([]Statement{}, matches...), MatchProbe{}, Log{Prefix: id})
 	drop := append(append([]Statement{}, matches...), Counter{}, Drop{})
@@ -166,7 +167,7 @@ func EqualStatements(a, b Statement) bool {
 	return a == b
 }
 
-// Direction says which of a packet's two ends, or of a router's two interfaces, is meant.
+// Direction is one of a packet's two ends, or of a router's two interfaces.
 type Direction string
 
 const (
@@ -231,25 +232,27 @@ type (
 	Dispatch struct{ Map string }
 	// SetMark marks the packet for rules it meets later in the same namespace.
 	SetMark struct{ Mark uint32 }
-	// SetMarkByMap marks the packet with what a MarkMap has for its source address; a rule ends where the map has nothing.
+	// SetMarkByMap marks the packet with what a MarkMap has for its source address; a rule ends where the map has
+	// nothing.
 	SetMarkByMap struct{ Map string }
 	// MatchMark matches packets that are so marked.
 	MatchMark struct{ Mark uint32 }
-	// MatchMaskedMark matches packets whose mark is so in the bits of the mask.
+	// MatchMaskedMark matches packets whose mark equals Mark in the bits of Mask.
 	MatchMaskedMark struct{ Mark, Mask uint32 }
-	// DNAT translates the destination. With a port it needs a MatchProtocol of tcp or udp before it; with port 0 the port stays.
+	// DNAT translates the destination. With a port it needs a MatchProtocol of tcp or udp before it; with port 0 the
+	// port stays.
 	DNAT struct{ To netip.AddrPort }
-	// SetTimeout gives the connection a TimeoutPolicy; it works in the first packet alone.
+	// SetTimeout sets the TimeoutPolicy of the connection. It only works in the first packet.
 	SetTimeout struct{ Policy string }
-	// DNATByHash translates the destination to one of several, chosen by a hash of the packet's addresses and ports. It needs a MatchProtocol
-	// before it, as DNAT with a port does.
+	// DNATByHash translates the destination to one of several, chosen by a hash of the packet's addresses and ports.
+	// It needs a MatchProtocol before it, as DNAT with a port does.
 	DNATByHash struct {
 		By Distribution
 		To []netip.AddrPort
 	}
 	// SNAT translates the source address.
 	SNAT struct{ To netip.Addr }
-	// SNATByHash translates the source address to one of several, chosen likewise.
+	// SNATByHash translates the source address to one of several, chosen in the same way.
 	SNATByHash struct {
 		By Distribution
 		To []netip.Addr

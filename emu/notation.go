@@ -76,10 +76,10 @@ func (s SetTimeout) String() string { return fmt.Sprintf("ct timeout set %q", s.
 func (s SNAT) String() string       { return fmt.Sprintf("snat to %s", s.To) }
 func (s SNATByMap) String() string  { return "snat to ip saddr map @" + s.Map }
 
-// MarkText gives a mark as nft prints it.
+// MarkText returns a mark as nft prints it.
 func MarkText(mark uint32) string { return fmt.Sprintf("0x%08x", mark) }
 
-// String gives the rule in the language of nft, with its comment.
+// String returns the rule in the language of nft, with its comment.
 func (r Rule) String() string {
 	parts := make([]string, 0, len(r.Statements)+1)
 	for _, s := range r.Statements {
@@ -91,7 +91,7 @@ func (r Rule) String() string {
 	return strings.Join(parts, " ")
 }
 
-// MarshalJSON gives the rule as nft would read it, with its id and origin.
+// MarshalJSON returns the rule as nft would read it, with its id and origin.
 func (r Rule) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		ID     string `json:"id,omitempty"`
@@ -100,8 +100,8 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 	}{r.ID, r.Origin, r.String()})
 }
 
-// Quotable gives a text as it can stand between the quotes of nft, which knows no escapes: a double quote becomes a single
-// one, a control character a space.
+// Quotable returns a text that can stand between the quotes of nft, which has no escapes: a double quote becomes a
+// single one, a control character a space.
 func Quotable(s string) string {
 	return strings.Map(func(c rune) rune {
 		switch {

@@ -5,17 +5,17 @@ import (
 	"net/netip"
 )
 
-// RemoteDesktop says what a built-in listener does with clients that speak the remote desktop protocol.
+// RemoteDesktop is what a built-in listener does with clients that speak the remote desktop protocol.
 type RemoteDesktop string
 
 const (
-	// RemoteDesktopServer confirms the connection and says who answered.
+	// RemoteDesktopServer confirms the connection and sends which instance answered.
 	RemoteDesktopServer RemoteDesktop = "server"
-	// RemoteDesktopForwarder leads the connection to the desktop that its first packet names.
+	// RemoteDesktopForwarder forwards the connection to the desktop that its first packet names.
 	RemoteDesktopForwarder RemoteDesktop = "forwarder"
 )
 
-// Desktop is where a forwarder leads connections that name it.
+// Desktop is a target of a forwarder: connections that name it go to its address.
 type Desktop struct {
 	Name    string         `json:"name"`
 	Address netip.AddrPort `json:"address"`

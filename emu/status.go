@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// What is observed of a network that runs: as data, for whoever serves or shows it and has no kernel at hand.
+// The observed state of a running network as data, for packages that serve or show it and don't use the kernel.
 
 // Difference is one thing of the kernel that is not as it was wanted.
 type Difference struct {

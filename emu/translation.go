@@ -7,7 +7,7 @@ import "net/netip"
 // closes the connections that had it (emu/diff), and those of a translation that both networks have go on,
 // whatever else the change does to the rules.
 type Translation struct {
-	// Of is whose it is: an equal translation of somebody else is another one.
+	// Of is the owner: an equal translation of another owner is a different one.
 	Of string `json:"of"`
 	// Address is the public side; zero: that of a member, at each address where Of has its port.
 	Address netip.Addr `json:"address,omitzero"`

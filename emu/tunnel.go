@@ -8,24 +8,25 @@ import (
 	"slices"
 )
 
-// TunnelMTU is the size in bytes of the largest packet inside a tunnel: WireGuard and its UDP add 60 to it and may fill it up to the next
-// multiple of 16, and what comes out must fit every link.
+// TunnelMTU is the size in bytes of the largest packet inside a tunnel: WireGuard and its UDP add 60 to it and may
+// fill it up to the next multiple of 16, and what comes out must fit every link.
 const TunnelMTU = MTU - 80
 
-// Tunnel joins two routers by an encrypted point-to-point link over the links that are between them anyway. Its keys are made with it and
-// are known to nobody.
+// Tunnel joins two routers by an encrypted point-to-point link over the links that are between them anyway. Its keys
+// are generated with it and never leave memory.
 type Tunnel struct {
 	ID string    `json:"id"` // unique in the network
 	A  TunnelEnd `json:"a"`
 	B  TunnelEnd `json:"b"`
 }
 
-// TunnelEnd is one end of a tunnel: an interface of its namespace. It has no address of its own.
+// TunnelEnd is one end of a tunnel: an interface of its namespace. It has no address.
 type TunnelEnd struct {
 	Namespace string `json:"namespace"`
 	Device    string `json:"device"` // at most 15 bytes
-	// Address and Port, of UDP, are where the end listens and what its packets come from. The namespace has the address, on its loopback
-	// or on a link, and a route to that of the other end. No two ends in one namespace have the same port.
+	// Address and Port, of UDP, are where the end listens and what its packets come from. The namespace has the
+	// address, on its loopback or on a link, and a route to that of the other end. No two ends in one namespace have
+	// the same port.
 	Address netip.Addr `json:"address"`
 	Port    uint16     `json:"port"`
 	// AllowedPrefixes are what is behind the other end: routed into the tunnel, and accepted from it as sources.
@@ -38,7 +39,7 @@ func (e TunnelEnd) Listen() netip.AddrPort { return netip.AddrPortFrom(e.Address
 // Ends are both ends, each with the other.
 func (t Tunnel) Ends() [2][2]TunnelEnd { return [2][2]TunnelEnd{{t.A, t.B}, {t.B, t.A}} }
 
-// Equal says whether two tunnels are the same; the order of prefixes is without meaning.
+// Equal reports whether two tunnels are the same; the order of prefixes has no meaning.
 func (t Tunnel) Equal(u Tunnel) bool {
 	same := func(a, b TunnelEnd) bool {
 		return a.Namespace == b.Namespace && a.Device == b.Device && a.Listen() == b.Listen() &&
@@ -55,7 +56,7 @@ func comparePrefixes(a, b netip.Prefix) int {
 	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 }
 
-// CheckTunnels says what is wrong with the tunnels of a network, all of it.
+// CheckTunnels returns everything that is wrong with the tunnels of a network.
 func CheckTunnels(all []Tunnel) error {
 	var errs []error
 	ids, places := map[string]bool{}, map[string]string{}

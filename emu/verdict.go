@@ -32,7 +32,8 @@ type Target struct {
 	Address  netip.Addr `json:"address,omitzero"` // zero: Name is looked up where the probe starts
 	Port     uint16     `json:"port"`
 	Protocol Protocol   `json:"protocol"`
-	// Meant are the namespaces of which one must answer; where another accepts the connection, that is [WrongHost]. None: whoever answers.
+	// Meant are the namespaces of which one must answer; where another accepts the connection, that is [WrongHost].
+	// None: any.
 	Meant []string `json:"meant,omitempty"`
 	// Source is the address of the namespace that the probe starts from; zero: the one that its routes choose.
 	Source netip.Addr `json:"source,omitzero"`
@@ -44,19 +45,20 @@ type Observation struct {
 	Address netip.Addr `json:"address,omitzero"` // that was tried
 	// By names the rule that dropped the packets, for Blocked and NoBackend.
 	By *RuleReference `json:"by,omitempty"`
-	// SeenAs is the source address that the listener saw, AnsweredBy the namespace it is in; known when the listener is built in.
+	// SeenAs is the source address that the listener saw, AnsweredBy the namespace it is in; known when the listener
+	// is built in.
 	SeenAs     netip.Addr    `json:"seenAs,omitzero"`
 	AnsweredBy string        `json:"answeredBy,omitempty"`
 	RTT        time.Duration `json:"-"`                // of the handshake
 	Detail     string        `json:"detail,omitempty"` // for Error and Timeout: what happened
-	// Drift says of a Timeout that a namespace on the way is not as it should be. Detail names the differences.
+	// Drift is set for a Timeout if a namespace on the way differs from the lab. Detail has the differences.
 	Drift bool `json:"drift,omitempty"`
-	// Members are the members of a load-balanced set that this source may be given, each with what became of its connection. There are none
-	// where only one can be given.
+	// Members are the members of a load-balanced set that this source may be given, each with the result of its
+	// connection. There are none where only one can be given.
 	Members []MemberObservation `json:"members,omitempty"`
 }
 
-// MemberObservation is what became of a connection that was given to one member of a load-balanced set.
+// MemberObservation is the result of a connection that was given to one member of a load-balanced set.
 type MemberObservation struct {
 	// Namespace is that of the member; where the connection was dropped before one was chosen, the one that dropped it.
 	Namespace string         `json:"namespace"`
@@ -113,7 +115,7 @@ func (r *RuleReference) Named(name func(namespace string) string) *RuleReference
 	return &called
 }
 
-// Rule finds what the network knows of a rule by its namespace and id.
+// Rule returns what the network has on a rule, by its namespace and id.
 func (n *Network) Rule(namespace, id string) (RuleReference, bool) {
 	if s, ok := n.Namespace(namespace); ok {
 		return s.Rule(id)
@@ -121,7 +123,7 @@ func (n *Network) Rule(namespace, id string) (RuleReference, bool) {
 	return RuleReference{Namespace: namespace, ID: id}, false
 }
 
-// Rule finds what is known of a rule of the namespace by its id, which is the rule's own ([Namespace.CheckRules]).
+// Rule returns what is known of a rule of the namespace, by its id, which is the rule's own ([Namespace.CheckRules]).
 func (s *Namespace) Rule(id string) (RuleReference, bool) {
 	ref := RuleReference{Namespace: s.Name, ID: id}
 	for _, t := range s.Rulesets() {

@@ -17,27 +17,26 @@ type Change struct {
 	// A namespace of another kind is removed and added.
 	Removed, Added []*emu.Namespace
 	Changed        []NamespaceChange
-	// A link that differs in more than the stations behind its ports is removed and added, and so are the links of a namespace that is.
-	// Those of removed and added namespaces are among these too.
+	// A link that differs in more than the stations behind its ports is removed and added, and so are the links of a
+	// namespace that is. Those of removed and added namespaces are among these too.
 	RemovedLinks, AddedLinks []*emu.Link
 	ChangedPorts             []PortChange
-	// Tunnels likewise.
+	// A tunnel that differs is removed and added, and so are the tunnels of a namespace that is.
 	RemovedTunnels, AddedTunnels []emu.Tunnel
 	RemovedNames, AddedNames     []emu.NameRecord // public
 }
 
-// NamespaceChange is the difference in a namespace that stays. What a lab file says in another place, with the same effect, is no
-// difference.
+// NamespaceChange is the difference in a namespace that stays. Another place in the lab file is no difference.
 type NamespaceChange struct {
 	From, To                       *emu.Namespace
 	RemovedLoopback, AddedLoopback []netip.Addr
 	RemovedBridges, AddedBridges   []emu.Bridge
 	ChangedBridges                 []BridgeChange
-	// Routes and neighbours on a link that is removed and added are too.
+	// Routes and neighbors on a link that is removed and added are too.
 	RemovedRoutes, AddedRoutes       []emu.Route
 	RemovedNeighbors, AddedNeighbors []emu.Neighbor
 	Ruleset, Switch                  *RulesetChange
-	// Removed: who had one keeps no connection by it ([Change.Closed]).
+	// The connections of a removed translation are closed ([Change.Closed]).
 	RemovedTranslations, AddedTranslations []emu.Translation
 	Firewall                               *FirewallChange
 	// What is not in the kernel: name servers, proxies, services and programs, health probes, files.
@@ -70,8 +69,8 @@ func (c *Change) IsEmpty() bool {
 	return reflect.ValueOf(differences).IsZero()
 }
 
-// Networks returns the change that turns one network into the other. Parts that both networks share by pointer cost next to nothing: a
-// network shares most of them with the one that was made from it.
+// Networks returns the change that turns one network into the other. Parts that both networks share by pointer cost
+// next to nothing: a network shares most of them with the one that was made from it.
 func Networks(from, to *emu.Network) *Change {
 	c := &Change{From: from, To: to}
 	c.RemovedNames, c.AddedNames = difference(from.PublicNames, to.PublicNames)
@@ -107,7 +106,8 @@ func (c *Change) change(from, to *emu.Namespace, lost map[string]bool) {
 // stay is a namespace that stays, perhaps with differences.
 type stay struct{ from, to *emu.Namespace }
 
-// namespaces finds those that come and go, and gives those that stay but for the ones that both networks share.
+// namespaces finds the namespaces that are removed and added, and returns those that stay, except those that both
+// networks share.
 func (c *Change) namespaces() (stayed []stay) {
 	from, to := unshared(c.From.Namespaces, c.To.Namespaces, func(a, b *emu.Namespace) bool { return a == b })
 	old := make(map[string]*emu.Namespace, len(from))
@@ -139,7 +139,7 @@ type device struct{ namespace, name string }
 
 func deviceOf(e emu.LinkEnd) device { return device{e.Namespace, e.Name} }
 
-// links finds the links that differ, and gives the names of the devices of each namespace that end with a removed link.
+// links finds the links that differ, and returns by namespace the names of the devices that go with a removed link.
 func (c *Change) links(anew map[string]bool) (lost map[string]map[string]bool) {
 	replaced := func(l *emu.Link) bool { return len(anew) > 0 && (anew[l.A.Namespace] || anew[l.B.Namespace]) }
 	from, to := unshared(c.From.Links, c.To.Links, func(a, b *emu.Link) bool { return a == b && !replaced(a) })
@@ -185,7 +185,7 @@ func (c *Change) stations(from, to emu.LinkEnd) {
 	}
 }
 
-// sameEnds says whether both are one end of a link that stays.
+// sameEnds reports whether both are one end of a link that stays.
 func sameEnds(a, b emu.LinkEnd) bool {
 	if deviceOf(a) != deviceOf(b) || a.MAC != b.MAC || !equal(a.Addresses, b.Addresses) || (a.Port == nil) != (b.Port == nil) {
 		return false
@@ -211,7 +211,7 @@ func (c *Change) tunnels(anew map[string]bool) {
 	}
 }
 
-// namespaceChange compares two states of a namespace; lost are the devices whose link is removed.
+// namespaceChange compares two states of a namespace. Lost are the devices whose link is removed.
 func namespaceChange(from, to *emu.Namespace, lost map[string]bool) (NamespaceChange, bool) {
 	c := NamespaceChange{
 		Ruleset: Rulesets(from.Ruleset, to.Ruleset),

@@ -15,8 +15,8 @@ type Closed struct {
 	// Machines are the addresses behind the router that are no longer those of whom they were; every connection
 	// from or to them ends.
 	Machines netip.Prefix
-	// Address, Protocol and Port are what an [emu.Translation] translates; To is the one member behind it that is meant,
-	// zero: all.
+	// Address, Protocol and Port are what an [emu.Translation] translates; To is the one member behind it that is
+	// meant, zero: all.
 	Address  netip.Addr
 	Protocol emu.Protocol
 	Port     uint16
@@ -39,9 +39,10 @@ func (c Closed) String() string {
 	return fmt.Sprintf("connections by %s", c.Address)
 }
 
-// Closed lists the connections that end with the change, by the router that tracks them. They are those of what
-// goes: of a machine whose link goes, even if another has its address in the same change, of an address of the
-// router itself, of what is behind a tunnel, and of an [emu.Translation]. What a host tracks is its own business.
+// Closed lists the connections that end with the change, by the router that tracks them. They are the connections of
+// what is removed: of a machine whose link is removed, even if another gets its address in the same change, of an
+// address of the router itself, of what is behind a tunnel, and of an [emu.Translation]. What a host tracks is its
+// own business.
 func (c *Change) Closed() map[string][]Closed {
 	all := closures{routers: c.routersThatStay()}
 	for _, l := range c.RemovedLinks {
@@ -136,7 +137,8 @@ func (all *closures) interfaces(namespace string, addresses []netip.Prefix) {
 	}
 }
 
-// machines adds all connections of addresses. Those of cables between routers are nobody's.
+// machines adds all connections of addresses. Link-local addresses are those of links between routers, not of
+// machines.
 func (all *closures) machines(namespace string, addresses []netip.Prefix) {
 	for _, p := range addresses {
 		if !p.Addr().IsLinkLocalUnicast() {

@@ -8,8 +8,8 @@ type Edit struct {
 // maxEditCells bounds the table that Lines fills, and so its time and memory.
 const maxEditCells = 4 << 20
 
-// Lines returns the lines of both lists in one order, with as many shared as possible. Lists whose middles differ over thousands of lines
-// share only their beginning and end.
+// Lines returns the lines of both lists in one order, with as many shared as possible. Lists whose middles differ
+// over thousands of lines share only their beginning and end.
 func Lines(from, to []string) []Edit {
 	head := 0
 	for head < min(len(from), len(to)) && from[head] == to[head] {
@@ -66,7 +66,7 @@ func middleScript(a, b []string) []Edit {
 	return script
 }
 
-// longestShared gives for each pair of places how many lines the rests of both lists share.
+// longestShared returns for each pair of places the largest number of lines that the rests of both lists can share.
 func longestShared(a, b []string) [][]int32 {
 	cells := make([]int32, (len(a)+1)*(len(b)+1))
 	rows := make([][]int32, len(a)+1)

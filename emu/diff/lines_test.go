@@ -7,7 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// An edit script has every line of both lists once, in their order, and shares only equal ones; it is short where it can be.
+// An edit script has every line of both lists once, in their order, and shares only equal ones; it is short where it
+// can be.
 func TestEditScript(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		letters := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 0, 12)

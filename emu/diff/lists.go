@@ -2,8 +2,8 @@ package diff
 
 import "slices"
 
-// unshared leaves out what two lists have alike in their order: of large lists that differ little, little is left. It may leave more than is
-// different, never less.
+// unshared leaves out what two lists have alike in their order: of large lists that differ little, little is left. It
+// may leave more than is different, never less.
 func unshared[T any](a, b []T, same func(a, b T) bool) (restA, restB []T) {
 	for len(a) > 0 && len(b) > 0 && same(a[0], b[0]) {
 		a, b = a[1:], b[1:]
@@ -47,7 +47,7 @@ func equal[T comparable](a, b []T) bool {
 	return slices.Equal(a, b)
 }
 
-// difference gives what only one of two lists has; their order is without meaning.
+// difference returns what only one of two lists has. Their order has no meaning.
 func difference[T comparable](from, to []T) (removed, added []T) {
 	if len(from) == len(to) && (len(from) == 0 || &from[0] == &to[0]) {
 		return nil, nil

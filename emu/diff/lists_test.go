@@ -46,7 +46,8 @@ func checkDifference(t *rapid.T, from, to, removed, added []int) {
 	}
 }
 
-// A change of sets and chains turns one ruleset into the other, and is the same for rulesets that share their parts as for copies.
+// A change of sets and chains turns one ruleset into the other, and is the same for rulesets that share their parts
+// as for copies.
 func TestCompareRulesets(t *testing.T) {
 	name := rapid.StringMatching("[a-d]")
 	chain := rapid.Custom(func(t *rapid.T) *emu.Chain {
@@ -154,7 +155,7 @@ func TestUnshared(t *testing.T) {
 	})
 }
 
-// leftOut gives what a part of a list hasn't, in the order of the list, if it is one.
+// leftOut returns what a part of a list hasn't, in the order of the list, if it is one.
 func leftOut(t *rapid.T, all, part []int) []int {
 	count := map[int]int{}
 	for _, v := range all {

@@ -10,7 +10,8 @@ import (
 // RulesetChange is a ruleset that differs.
 type RulesetChange struct {
 	From, To *emu.Ruleset // nil: there is none
-	// Chains that come and go, and those of which the hook or a rule differs. (Rules may differ in a timeout policy that has the same name.)
+	// Chains that come and go, and those of which the hook or a rule differs. (Rules may differ in a timeout policy
+	// that has the same name.)
 	Chains    []ChainChange
 	Ports     []SetChange[emu.PortAddress]
 	Prefixes  []SetChange[netip.Prefix]
@@ -28,9 +29,9 @@ type ChainChange struct{ From, To *emu.Chain }
 // SetChange is a set or a map that differs.
 type SetChange[E comparable] struct {
 	Name string
-	// Made and Gone say that the set itself comes or goes, with its elements, which may be none.
+	// Made and Gone report that the set itself is added or removed, with its elements, if any.
 	Made, Gone bool
-	// An element of a map that leads elsewhere is removed and added.
+	// An element of a map with another value is removed and added.
 	Removed, Added []E
 }
 

@@ -288,8 +288,8 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-// TestStopAndStart has the name server of a namespace end and begin again while a client stays connected, and the network change
-// meanwhile.
+// TestStopAndStart has the name server of a namespace end and begin again while a client stays connected, and the
+// network change meanwhile.
 func TestStopAndStart(t *testing.T) {
 	n := network()
 	state, s, l := start(t, n)

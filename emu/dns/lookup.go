@@ -16,21 +16,21 @@ import (
 )
 
 var (
-	// ErrNoSuchName says that a name has no IPv4 address.
+	// ErrNoSuchName is returned for a name without an IPv4 address.
 	ErrNoSuchName = errors.New("the name has no address")
-	// ErrNoAnswer says that no name server answered, so whether the name has an address isn't known.
+	// ErrNoAnswer is returned if no name server answered: the name may or may not have an address.
 	ErrNoAnswer = errors.New("no name server answered")
 )
 
 const attempts = 2 // rounds through the servers, as in resolv.conf(5)
 
-// Lookup finds the IPv4 address of a name as a program inside the namespace would by its C library: a numeric name is the
-// address; then come the lines of /etc/hosts; then the servers are asked in their order, from sockets in the namespace, for the
-// name itself and with each search domain: a name without a dot with the search domains first, one with a dot as it is first
-// (ndots:1), one with a final dot only so. The first address counts.
+// Lookup finds the IPv4 address of a name as a program inside the namespace would by its C library: a numeric name is
+// the address; then come the lines of /etc/hosts; then the servers are asked in their order, from sockets in the
+// namespace, for the name itself and with each search domain: a name without a dot with the search domains first, one
+// with a dot as it is first (ndots:1), one with a final dot only so. The first address counts.
 //
-// Limit is how long a server may take for its answer. The error is ErrNoSuchName when the name has no address, ErrNoAnswer when no server
-// could tell.
+// Limit is how long a server may take for its answer. The error is ErrNoSuchName when the name has no address,
+// ErrNoAnswer when no server could tell.
 func Lookup(ctx context.Context, limit time.Duration, ns *kernel.Namespace, resolver emu.Resolver, hosts []emu.NameRecord, name string) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return a, nil
@@ -73,7 +73,7 @@ func candidates(name string, search []string) []string {
 	return append(all, wire.Fqdn(name))
 }
 
-// ask asks the servers in their order until one knows.
+// ask queries the servers in their order until one has the answer.
 func ask(ctx context.Context, limit time.Duration, ns *kernel.Namespace, servers []netip.Addr, full string) (netip.Addr, error) {
 	var failures []error
 	for range attempts {
@@ -96,7 +96,7 @@ func ask(ctx context.Context, limit time.Duration, ns *kernel.Namespace, servers
 	return netip.Addr{}, fmt.Errorf("%s: %w (%w)", full, ErrNoAnswer, errors.Join(failures...))
 }
 
-// exchange asks one server over UDP, and again over TCP when the answer was too long.
+// exchange queries one server over UDP, and again over TCP if the answer was truncated.
 func exchange(ctx context.Context, limit time.Duration, ns *kernel.Namespace, server netip.Addr, full string) (*wire.Msg, error) {
 	query := new(wire.Msg).SetQuestion(full, wire.TypeA)
 	m, err := exchangeOver(ctx, limit, ns, "udp", server, query)
@@ -119,7 +119,7 @@ func exchangeOver(ctx context.Context, limit time.Duration, ns *kernel.Namespace
 }
 
 func addressIn(m *wire.Msg) (netip.Addr, error) {
-	for _, rr := range m.Answer { // of the name or of the one its CNAME leads to
+	for _, rr := range m.Answer { // of the name, or of the target of its CNAME
 		if a, ok := rr.(*wire.A); ok {
 			if addr, ok := netip.AddrFromSlice(a.A.To4()); ok {
 				return addr, nil

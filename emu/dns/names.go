@@ -36,7 +36,7 @@ func newNames(network *emu.Network) *names {
 	return n
 }
 
-// update makes the names those of the network that a change leads to.
+// update applies a change of the network to the names.
 func (n *names) update(c *diff.Change) {
 	for _, r := range c.RemovedNames {
 		n.public.remove(r)
@@ -94,7 +94,7 @@ func (n *names) hide(server *emu.Namespace, all []*emu.NameView) {
 	}
 }
 
-// sameView compares what views say: one that is said again in another network is the same.
+// sameView compares views by their contents: an equal view of another network is the same.
 func sameView(a, b *emu.NameView) bool {
 	return a == b || a.Domain == b.Domain && slices.Equal(a.Clients, b.Clients) && slices.Equal(a.Records, b.Records)
 }

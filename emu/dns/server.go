@@ -1,4 +1,5 @@
-// Package dns serves the names of a lab inside its namespaces, and looks names up there as a program in a namespace would.
+// Package dns serves the names of a lab inside its namespaces, and looks names up there as a program in a namespace
+// would.
 package dns
 
 import (
@@ -26,8 +27,8 @@ const (
 	queryTime = 10 * time.Second
 )
 
-// Server answers for all name servers of one network: authoritatively, for every name there is. A name that isn't in the network
-// doesn't exist.
+// Server answers for all name servers of one network: authoritatively, for every name there is. A name that isn't in
+// the network doesn't exist.
 type Server struct {
 	reading sync.RWMutex
 	names   *names // guarded by reading
@@ -41,8 +42,8 @@ func New(network *emu.Network) *Server {
 	return &Server{names: newNames(network), listening: make(map[*endpoint]bool)}
 }
 
-// Update makes the names those of the network that a change leads to, all at once, at every address the server listens on. The names were
-// those of the network that the change starts from. It costs what the change holds.
+// Update applies a change of the network to the names, at once at every address the server listens on. The change
+// must start from the network whose names are served. Its cost is proportional to the change.
 func (s *Server) Update(c *diff.Change) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
@@ -56,8 +57,8 @@ func (s *Server) answer(namespace string, from netip.Addr, query *wire.Msg, udp 
 	return s.names.answer(namespace, from, query, udp)
 }
 
-// Listen starts to answer inside the namespace at port 53 of the addresses, over UDP and TCP, and returns when it does. Whose
-// views it answers is decided by the namespace's name. Close of what it returns ends just that.
+// Listen starts to answer inside the namespace at port 53 of the addresses, over UDP and TCP, and returns when it
+// does. Whose views it answers is decided by the namespace's name. Close of what it returns ends just that.
 func (s *Server) Listen(ns *kernel.Namespace, addresses []netip.Addr) (_ io.Closer, err error) {
 	e := &endpoint{server: s, namespace: ns.Name}
 	defer func() {
@@ -110,7 +111,7 @@ type endpoint struct {
 	running   []running
 }
 
-// running is a server that answers, and tells when it has ended.
+// running is a server that answers, and a channel that is closed when it has ended.
 type running struct {
 	*wire.Server
 	ended <-chan error

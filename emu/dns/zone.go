@@ -8,8 +8,8 @@ import (
 	"vnetlab/emu"
 )
 
-// zone has the names there are, in lower case without the final dot. A name above one of them is there, too, without an address, for as long
-// as there is one below it; the root always is.
+// zone has the names there are, in lower case without the final dot. A name above one of them is there, too, without
+// an address, for as long as there is one below it; the root always is.
 type zone map[string]entry
 
 type entry struct {

@@ -10,7 +10,7 @@ import (
 	"vnetlab/emu/process"
 )
 
-// Diff tells where the kernel differs from what is wanted, whoever made the difference.
+// Diff lists the differences between the kernel and the network, whatever caused them.
 func (e *Emulator) Diff(ctx context.Context) ([]emu.Difference, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
@@ -30,7 +30,7 @@ func (e *Emulator) DiffNamespace(ctx context.Context, namespace string) ([]emu.D
 	return kernel.Plain(all), err
 }
 
-// Repair makes the kernel again what is wanted; see [kernel.State.Repair]. Tunnels that were broken are opened anew.
+// Repair restores the network in the kernel; see [kernel.State.Repair]. Broken tunnels are reopened.
 func (e *Emulator) Repair(ctx context.Context) (*emu.Repair, error) {
 	r, err := e.repair(ctx)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Package emulator makes a network run: it has the kernel make it, checks that it became what was wanted, serves its names and services, and
-// answers questions about it.
+// Package emulator runs a network: it creates it in the kernel, verifies the result, serves its names and services,
+// and answers questions about it.
 //
-// It ties together the packages below emu, each of which does one thing, and adds nothing of its own but their order: what fails on the
-// way takes down what was there already.
+// It ties together the packages below emu, each of which does one thing, and adds only their order: if a step fails,
+// everything before it is undone.
 package emulator
 
 import (
@@ -33,15 +33,16 @@ type Options struct {
 	Lab string
 	// Keep are folders of the host that programs see, read-only unless the boundary of their namespace says otherwise.
 	Keep []string
-	// Patience is the least time that whoever is asked has for an answer: the ends of probes, name servers, web pages, and when the network starts the
-	// targets of health probes. 0: some seconds, which are plenty unless the machine is overloaded.
+	// Patience is the minimum timeout of everything that waits for an answer: probes, DNS queries, requests for web
+	// pages, and when the network starts health probes. 0: some seconds, which suffice unless the machine is
+	// overloaded.
 	Patience time.Duration
-	// HealthChanged is told when the target of a health probe begins or ceases to serve; nil: nobody is. It must not wait for a method that
-	// changes the emulator.
+	// HealthChanged is called when the target of a health probe becomes healthy or unhealthy; it may be nil. It must
+	// not wait for a method that changes the emulator.
 	HealthChanged func(id string, healthy bool)
 }
 
-// Progress tells how far Start is: a stage, and the steps of it that are done.
+// Progress is how far Start has come: a stage, and how many of its steps are done.
 type Progress struct {
 	Stage string `json:"stage"`
 	Done  int    `json:"done"`
@@ -68,7 +69,7 @@ type Emulator struct {
 
 	network atomic.Pointer[emu.Network]
 
-	change sync.Mutex   // held by who changes the network
+	change sync.Mutex   // held while the network is changed
 	made   *emu.Network // what the kernel has
 
 	mu     sync.Mutex
@@ -76,8 +77,9 @@ type Emulator struct {
 	closed bool
 }
 
-// Start makes a network and returns when it is complete: each rule is in the kernel, each service listens. Report is told how far it is, from
-// one goroutine at a time. On an error nothing of the network is left but what the kernel is still taking down.
+// Start creates a network and returns when it is complete: each rule is in the kernel, each service listens. Report
+// is called with the progress, by one goroutine at a time. After an error nothing of the network is left except what
+// the kernel is still destroying.
 func Start(ctx context.Context, network *emu.Network, opts Options, report func(Progress)) (_ *Emulator, err error) {
 	if opts.ListenTimeout == 0 {
 		opts.ListenTimeout = time.Minute
@@ -127,7 +129,7 @@ func Start(ctx context.Context, network *emu.Network, opts Options, report func(
 // differencesShown is how many differences an error cites.
 const differencesShown = 5
 
-// check reads the kernel back: a network that isn't what was wanted must not answer questions.
+// check compares the kernel with the network: one that differs must not answer questions.
 func (e *Emulator) check(ctx context.Context) error {
 	differences, err := e.Diff(ctx)
 	if err != nil {
@@ -144,8 +146,8 @@ func (e *Emulator) check(ctx context.Context) error {
 	return errors.New(text.String())
 }
 
-// StopPrograms ends all programs and commands: each is asked to end and killed if it doesn't. It returns when none is left, or
-// with an error when ctx ends.
+// StopPrograms ends all programs and commands: each gets SIGTERM, and SIGKILL if it doesn't end. It returns when none
+// is left, or with an error when ctx ends.
 func (e *Emulator) StopPrograms(ctx context.Context) error {
 	e.mu.Lock()
 	e.closed = true
@@ -174,7 +176,8 @@ func (e *Emulator) StopPrograms(ctx context.Context) error {
 	}
 }
 
-// Close ends everything: programs, services, and at last the namespaces with what is in them, which the kernel destroys some time later.
+// Close ends everything: programs, services, and at last the namespaces with what is in them, which the kernel
+// destroys some time later.
 func (e *Emulator) Close() error {
 	errs := []error{e.health.Close(), e.StopPrograms(context.Background())}
 	e.change.Lock()
@@ -189,7 +192,7 @@ func (e *Emulator) Close() error {
 	return errors.Join(append(errs, e.tunnels.Close(), e.prober.Close(), e.names.Close(), e.state.Close())...)
 }
 
-// Network is the wanted state of what runs. It is not for changing.
+// Network returns the network that runs. It must not be modified.
 func (e *Emulator) Network() *emu.Network { return e.network.Load() }
 
 // Namespaces lists the names of all namespaces.

@@ -54,15 +54,15 @@ func items(spec *emu.Namespace) []item {
 		return nil
 	}
 	if spec.DNS != nil {
-		addresses := spec.DNS.Addresses // whose names they answer is no matter of the sockets
+		addresses := spec.DNS.Addresses // the sockets are the same whatever names they serve
 		all = append(all, item{name: "dns", value: addresses, open: func(e *Emulator, ns *kernel.Namespace) (io.Closer, error) {
 			return e.names.Listen(ns, addresses)
 		}})
 	}
 	for _, s := range spec.Services {
 		value := s
-		// A line that moved in a file makes no other service, a program is not started again because it has other peers, and the
-		// desktops of a forwarder change while it listens.
+		// A line that moved in a file makes no other service, a program is not started again because it has other
+		// peers, and the desktops of a forwarder change while it listens.
 		value.Origin, value.Env, value.Desktops = emu.Origin{}, nil, nil
 		i := item{name: serviceItem(s), value: value, service: s}
 		switch {
@@ -186,7 +186,8 @@ func (e *Emulator) openItems(ctx context.Context, turns []turn, step func()) (al
 	return all, err
 }
 
-// openItem opens one item. Of a program it gives what runs it. What is open already stays as it is.
+// openItem opens one item, and returns the instance that runs it if it is a program. An item that is open already
+// stays as it is.
 func (e *Emulator) openItem(spec *emu.Namespace, i item) (*process.Instance, error) {
 	ns, ok := e.state.Namespace(spec.Name)
 	if !ok {
@@ -250,7 +251,7 @@ func (e *Emulator) endInstance(namespace string) error {
 	return in.Close()
 }
 
-// guest gives what is in a namespace; e.mu is held.
+// guest returns what is served in a namespace, making an entry if there is none. The caller holds e.mu.
 func (e *Emulator) guest(namespace string) *guest {
 	g := e.guests[namespace]
 	if g == nil {
@@ -260,7 +261,7 @@ func (e *Emulator) guest(namespace string) *guest {
 	return g
 }
 
-// instance gives what runs programs in a namespace.
+// instance returns the instance that runs programs in a namespace.
 func (e *Emulator) instance(namespace string) (*process.Instance, error) {
 	spec, known := e.Network().Namespace(namespace)
 	ns, running := e.state.Namespace(namespace)
@@ -285,7 +286,7 @@ func (e *Emulator) instanceIn(ns *kernel.Namespace, spec *emu.Namespace) (*proce
 	return g.instance, nil
 }
 
-// instanceOf gives what runs programs in a namespace; nil when nothing was ever run there.
+// instanceOf returns the instance that runs programs in a namespace, nil if nothing was ever run there.
 func (e *Emulator) instanceOf(namespace string) *process.Instance {
 	e.mu.Lock()
 	defer e.mu.Unlock()

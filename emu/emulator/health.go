@@ -7,16 +7,17 @@ import (
 	"vnetlab/emu"
 )
 
-// Health tells what is known of the targets of all health probes.
+// Health lists the states of the targets of all health probes.
 func (e *Emulator) Health() []emu.HealthState { return e.health.States() }
 
-// Healthy says whether the target of a health probe serves.
+// Healthy reports whether the target of a health probe is healthy.
 func (e *Emulator) Healthy(id string) bool {
 	healthy, _ := e.health.Healthy(id)
 	return healthy
 }
 
-// healthPatience is how long Start waits for the first answers to health probes. A target that is silent for longer is down.
+// healthPatience is how long Start waits for the first answers to health probes. A target that is silent for longer
+// is down.
 const healthPatience = 2 * time.Second
 
 // waitHealth returns when every health probe had its first answer or failed for the first time.

@@ -19,7 +19,8 @@ func (e *Emulator) Probe(ctx context.Context, from string, target emu.Target) em
 	return e.prober.Probe(ctx, from, target)
 }
 
-// Dial connects from a namespace to a target over TCP, as a program there would: it looks the name up there, if it has to.
+// Dial connects from a namespace to a target over TCP, as a program there would: it looks the name up there, if it
+// has to.
 func (e *Emulator) Dial(ctx context.Context, from string, target emu.Target) (net.Conn, error) {
 	ns, ok := e.state.Namespace(from)
 	spec, known := e.Network().Namespace(from)
@@ -41,8 +42,8 @@ const (
 	maxHTTPBody = 1 << 20 // bytes; the rest of a page is not read
 )
 
-// HTTPGet asks for a page as a browser in the namespace would: it looks the name up there, connects and follows no redirects. Body is
-// the beginning of the page, a mebibyte at most.
+// HTTPGet requests a page as a browser in the namespace would: it looks the name up there and connects, but follows
+// no redirects. Body is the beginning of the page, at most a mebibyte.
 func (e *Emulator) HTTPGet(ctx context.Context, from string, target emu.Target, path string) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, max(httpTimeout, e.opts.Patience))
 	defer cancel()
@@ -56,7 +57,7 @@ func (e *Emulator) HTTPGet(ctx context.Context, from string, target emu.Target, 
 	}
 	host := net.JoinHostPort(target.Name, strconv.Itoa(int(target.Port)))
 	if target.Port == 80 {
-		host = target.Name // as browsers say it
+		host = target.Name // as browsers send it
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+path, nil)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // ServiceStatus is the state of one listener.
 type ServiceStatus = emu.ServiceStatus
 
-// Services tells how every service does, in the order of the network.
+// Services lists the status of every service, in the order of the network.
 func (e *Emulator) Services() []ServiceStatus {
 	var all []ServiceStatus
 	for _, spec := range e.Network().Namespaces {
@@ -36,7 +36,7 @@ func (e *Emulator) Services() []ServiceStatus {
 	return all
 }
 
-// Exec runs a command in a namespace until it ends and gives its exit code; see [process.Instance.Exec].
+// Exec runs a command in a namespace until it ends and returns its exit code; see [process.Instance.Exec].
 func (e *Emulator) Exec(ctx context.Context, namespace string, c process.Command) (int, error) {
 	in, err := e.instance(namespace)
 	if err != nil {
@@ -54,9 +54,9 @@ func (e *Emulator) OpenTerminal(namespace string) (master, slave *os.File, err e
 	return in.OpenTerminal()
 }
 
-// Logs gives the last lines that a service's program printed, or all that are kept with last below 0, and with follow what comes, until
-// ctx ends. An empty service is the only program of the namespace. An error says what the namespace is or has, without its name, which is
-// the caller's to put before it.
+// Logs returns the last lines that a service's program printed, or all that are kept if last is negative; with follow
+// also the lines to come, until ctx ends. An empty service means the only program of the namespace. The text of an
+// error is a predicate without a subject: the caller puts the name of the namespace before it.
 func (e *Emulator) Logs(ctx context.Context, namespace, service string, last int, follow bool) (iter.Seq[process.Line], error) {
 	name, err := e.programNamed(namespace, service)
 	if err != nil {

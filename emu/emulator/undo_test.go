@@ -20,8 +20,8 @@ var (
 	balanced = netip.MustParseAddr("198.18.0.10")
 )
 
-// balancedHosts has hosts, the last of which drops what comes by its own ruleset, behind an edge that answers names, sends a public
-// address to one of the hosts and asks for their health.
+// balancedHosts has hosts, the last of which drops what comes by its own ruleset, behind an edge that answers names,
+// sends a public address to one of the hosts and asks for their health.
 func balancedHosts(n, to int) *emu.Network {
 	network := hosts(n)
 	edge, _ := network.Namespace(kerneltest.Edge)

@@ -22,10 +22,10 @@ func (e *Emulator) updated(removed, added []*emu.Namespace, programs started) em
 	}}
 }
 
-// Update makes a change of the running network: what it doesn't hold stays as it is, with its programs and connections, and costs nothing. It
-// returns when the kernel has the new network and everything of it is started; programs may not listen yet. Either all of that happens, or the
-// network is again as it was and the error says why. Updates at the same time happen one after the other: of those that start from the same
-// network only the first can be made.
+// Update applies a change to the running network. What the change doesn't contain stays as it is, with its programs
+// and connections, and costs nothing. Update returns when the kernel has the new network and everything in it is
+// started; programs may not listen yet. If anything fails, the network is again as it was. Concurrent updates are
+// applied one after the other: of those that start from the same network only the first succeeds.
 func (e *Emulator) Update(ctx context.Context, c *diff.Change) (emu.Updated, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
@@ -77,13 +77,14 @@ func namesOf(all []*emu.Namespace) []string {
 	return names
 }
 
-// turn is a namespace in which something else is served than before; nil: it isn't there.
+// turn is a namespace in which something else is served than before; nil: the namespace doesn't exist.
 type turn struct{ from, to *emu.Namespace }
 
-// move makes kernel and services those that a change leads to. What is as wanted already it leaves alone, so that it also undoes a move that
-// was broken off.
+// move applies a change to the kernel and to what is served. It skips what is done already, so that it can also undo
+// a move that failed half-way.
 //
-// It holds h while the kernel has neither network, and ends it when the kernel has that of c: after an error it is held still.
+// It holds h while the kernel has neither network, and releases it when the kernel has that of c. After an error h is
+// still held.
 func (e *Emulator) move(ctx context.Context, c *diff.Change, h *hold) (started, error) {
 	turns := turnsOf(c)
 	if err := e.leave(ctx, turns); err != nil {
@@ -100,7 +101,7 @@ func (e *Emulator) move(ctx context.Context, c *diff.Change, h *hold) (started, 
 		if err := e.state.Update(ctx, c); err != nil {
 			return nil, err
 		}
-		// These can't fail, and know the network that the kernel has, be it on the way there or back.
+		// These can't fail. Forward or back, they follow the network that the kernel has.
 		e.made = c.To
 		e.names.Update(c)
 		e.prober.Update(c)
@@ -130,12 +131,12 @@ func turnsOf(c *diff.Change) (turns []turn) {
 	return turns
 }
 
-// staying are the tunnels that no change touches.
+// staying returns the tunnels that the change doesn't contain.
 func staying(c *diff.Change) []emu.Tunnel {
 	return slices.DeleteFunc(slices.Clone(c.From.Tunnels), func(t emu.Tunnel) bool { return slices.ContainsFunc(c.RemovedTunnels, t.Equal) })
 }
 
-// leave stops what is served no longer, all of it in namespaces that go.
+// leave stops what is no longer served: in namespaces that are removed, everything.
 func (e *Emulator) leave(ctx context.Context, turns []turn) error {
 	errs := make([]error, len(turns))
 	var group sync.WaitGroup
@@ -160,7 +161,8 @@ func (e *Emulator) leave(ctx context.Context, turns []turn) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// vacate ends everything in a namespace that is about to go; nothing more is started there until it is there anew.
+// vacate ends everything in a namespace that is about to be removed. Nothing is started there until a namespace of
+// that name is added again.
 func (e *Emulator) vacate(namespace string) error {
 	e.mu.Lock()
 	g := e.guest(namespace)
@@ -179,7 +181,7 @@ func (e *Emulator) vacate(namespace string) error {
 	return err
 }
 
-// refurnish tells what is in namespaces what those are now.
+// refurnish passes the changed namespaces to what runs in them.
 func (e *Emulator) refurnish(c *diff.Change) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -209,7 +211,8 @@ func (e *Emulator) refurnish(c *diff.Change) {
 	}
 }
 
-// Restart ends all that is served and runs in a namespace, commands too, and starts what it serves again. The network stays as it is.
+// Restart ends everything that is served and runs in a namespace, including commands, and starts what it serves
+// again. The network stays as it is.
 func (e *Emulator) Restart(ctx context.Context, namespace string) (emu.Updated, error) {
 	e.change.Lock()
 	defer e.change.Unlock()

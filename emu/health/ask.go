@@ -18,7 +18,7 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// ask asks the target once; nil is a good answer.
+// ask sends the target one health probe; nil means healthy.
 func (r *runner) ask(ctx context.Context, limit time.Duration) error {
 	ns, ok := r.checker.namespaces(r.namespace)
 	if !ok {
@@ -44,7 +44,7 @@ func (r *runner) ask(ctx context.Context, limit time.Duration) error {
 		if request == nil {
 			return nil
 		}
-		stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nobody waits
+		stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nothing waits
 		defer stop()
 		err = get(c, request)
 	}
@@ -54,8 +54,8 @@ func (r *runner) ask(ctx context.Context, limit time.Duration) error {
 	return err
 }
 
-// dial connects from an address inside the namespace. The connection has the limit as its deadline; Close resets it, so that neither end
-// and no router on the way keeps state.
+// dial connects from an address inside the namespace. The connection has the limit as its deadline; Close resets it,
+// so that neither end and no router on the way keeps state.
 func dial(ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, limit time.Duration) (*os.File, error) {
 	deadline := time.Now().Add(limit)
 	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
@@ -69,7 +69,7 @@ func dial(ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.A
 	file := os.NewFile(uintptr(fd), to.String())
 	err = file.SetDeadline(deadline)
 	if err == nil {
-		stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nobody waits
+		stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nothing waits
 		defer stop()
 		err = nonblocking.WaitConnected(file)
 	}
@@ -104,7 +104,8 @@ func start(fd int, from netip.Addr, to netip.AddrPort) error {
 // maxHeader is how many bytes of an answer are read: more than any sensible header has.
 const maxHeader = 16 << 10
 
-// get sends the request and reads the status. The rest of the answer is of no interest: to close it would be to read it.
+// get sends the request and reads the status. The rest of the answer is of no interest: to close it would be to read
+// it.
 func get(c *os.File, request *http.Request) error {
 	if err := request.Write(c); err != nil {
 		return fmt.Errorf("%s: %w", request.URL, err)

@@ -1,5 +1,6 @@
-// Package health asks again and again whether targets serve, as the load balancer of the classic platform does: by a TCP handshake, or by
-// a GET that must give status 200 (LoadBalancerProbe Schema). Who answers in time is healthy.
+// Package health sends health probes periodically, as the load balancer of the classic platform does: a TCP
+// handshake, or a GET that must return status 200 (LoadBalancerProbe Schema). A target that answers in time is
+// healthy.
 package health
 
 import (
@@ -34,10 +35,10 @@ type Checker struct {
 	group   sync.WaitGroup
 }
 
-// New makes a checker without probes, which finds the running namespaces by their names. Changed, which may be nil, is told when a target
-// becomes healthy and, after that, when it no longer is: of several targets from several goroutines at once, of one target once at a time
-// and then of its latest state. It may take its time, the probes go on meanwhile; and call all methods but Close. It may still hear of a
-// probe that a Set has just ended.
+// New makes a checker without probes, which finds the running namespaces by their names. Changed, which may be nil,
+// is told when a target becomes healthy and, after that, when it no longer is: of several targets from several
+// goroutines at once, of one target once at a time and then of its latest state. It may take its time, the probes go
+// on meanwhile; and call all methods but Close. It may still hear of a probe that a Set has just ended.
 func New(namespaces func(string) (*kernel.Namespace, bool), changed func(id string, healthy bool)) *Checker {
 	if changed == nil {
 		changed = func(string, bool) {}
@@ -48,9 +49,9 @@ func New(namespaces func(string) (*kernel.Namespace, bool), changed func(id stri
 // spread is the time between the first questions of probes that start together.
 const spread = time.Millisecond
 
-// Set makes the probes of the network those that run. Probes that ran already go on undisturbed, those that are gone end, new ones
-// ask their first question at once, one after the other. A probe that only asks at other times now keeps what it knows; one that asks
-// something else begins anew.
+// Set makes the probes of the network those that run. Probes that ran already go on undisturbed, those that are gone
+// end, new ones ask their first question at once, one after the other. A probe that only asks at other times now
+// keeps what it knows; one that asks something else begins anew.
 func (c *Checker) Set(network *emu.Network) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +62,7 @@ func (c *Checker) Set(network *emu.Network) {
 	c.change(slices.Collect(maps.Keys(c.running)), wanted)
 }
 
-// Update does so for the network that a change leads to, where the probes of the one that it starts from run. It costs what the change holds.
+// Update does the same for a change of the network whose health probes run. Its cost is proportional to the change.
 func (c *Checker) Update(change *diff.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +121,8 @@ func (c *Checker) change(gone []string, wanted []place) {
 	}
 }
 
-// start starts a probe that asks its first question after the delay, or within an interval; false: it runs already.
+// start starts a health probe whose first attempt comes after the delay, or within an interval. It returns false if
+// the probe runs already.
 func (c *Checker) start(namespace string, p emu.HealthProbe, delay time.Duration) bool {
 	p.Interval = cmp.Or(max(p.Interval, 0), defaultInterval)
 	p.Timeout = cmp.Or(max(p.Timeout, 0), defaultTimeout)
@@ -141,7 +143,8 @@ func (c *Checker) start(namespace string, p emu.HealthProbe, delay time.Duration
 	return true
 }
 
-// Healthy says whether the target of a probe is healthy, and whether that is known: a target that wasn't asked yet is not healthy.
+// Healthy reports whether the target of a health probe is healthy, and whether that is known: before the first answer
+// a target is not healthy.
 func (c *Checker) Healthy(id string) (healthy, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

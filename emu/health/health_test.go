@@ -265,7 +265,8 @@ func TestSetLeavesWhatRunsAlone(t *testing.T) {
 	}
 }
 
-// TestSlowListenerOfChanges has changed block while many questions are asked and answered. Nothing counts as down for that.
+// TestSlowListenerOfChanges has changed block while many questions are asked and answered. Nothing counts as down for
+// that.
 func TestSlowListenerOfChanges(t *testing.T) {
 	b := newBench(t)
 	entered, release := make(chan bool, 10), make(chan struct{})

@@ -17,11 +17,11 @@ type runner struct {
 	// Guarded by the checker's mutex.
 	state    emu.HealthState
 	answered time.Time // well, the last time
-	told     bool      // the health that changed was told last
+	told     bool      // the health that changed was last called with
 	telling  bool      // a goroutine does so
 }
 
-// asksSame says whether another runner's answers are as good as this one's.
+// asksSame reports whether another runner sends the same health probe, so that its answers hold for this one too.
 func (r *runner) asksSame(other *runner) bool {
 	a, b := r.probe, other.probe
 	a.Interval, a.Timeout = b.Interval, b.Timeout
@@ -84,7 +84,7 @@ func (r *runner) record(ctx context.Context, err error) {
 	}
 }
 
-// become notes the health and sees to it that changed is told.
+// become records the health and makes sure that changed is called.
 func (r *runner) become(ctx context.Context, healthy bool) {
 	r.checker.mu.Lock()
 	defer r.checker.mu.Unlock()
@@ -100,7 +100,8 @@ func (r *runner) become(ctx context.Context, healthy bool) {
 	}
 }
 
-// tell calls changed until it was told what is. Whoever waits for it isn't the runner: a target would count as down for want of questions.
+// tell calls changed until its last call had the current health. It has its own goroutine: if the runner waited, it
+// would send no health probes, and the target would count as down.
 func (r *runner) tell(ctx context.Context) {
 	for {
 		r.checker.mu.Lock()

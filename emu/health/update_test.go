@@ -42,8 +42,8 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 	return n
 }
 
-// TestUpdateIsAsSet has one checker told of changes and another of whole networks. What runs after each is the same, and a probe is begun
-// anew by the one where it is by the other.
+// TestUpdateIsAsSet has one checker told of changes and another of whole networks. What runs after each is the same,
+// and a probe is begun anew by the one where it is by the other.
 func TestUpdateIsAsSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		changed, set := New(nowhere, nil), New(nowhere, nil)

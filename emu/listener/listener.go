@@ -1,8 +1,8 @@
-// Package listener serves what has no program of its own in a lab: built-in listeners, which tell whoever connects who answered
-// and which source address they saw, HTTP reverse proxies, and remote desktop forwarders.
+// Package listener serves what has no program of its own in a lab: built-in listeners, which tell a client which
+// instance answered and which source address it saw, HTTP reverse proxies, and remote desktop forwarders.
 //
-// They are sockets, not processes: one process holds those of thousands of namespaces, each for the price of a descriptor and
-// of a goroutine that waits in accept.
+// They are sockets, not processes: one process holds those of thousands of namespaces, each for the price of a
+// descriptor and of a goroutine that waits in accept.
 package listener
 
 import (
@@ -24,7 +24,7 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// Answer is what a built-in listener says as application/json.
+// Answer is the answer of a built-in listener, as JSON.
 type Answer struct {
 	Instance string         `json:"instance"` // the namespace that answered
 	Address  netip.Addr     `json:"address"`  // its own address, after any translation of the destination
@@ -34,14 +34,14 @@ type Answer struct {
 	Nonce uint64 `json:"nonce,omitzero,string"`
 }
 
-// String gives the answer for people, in one line.
+// String returns the answer for people, in one line.
 func (a Answer) String() string {
 	return fmt.Sprintf("%s (%s) answered on port %d; it saw you as %s", a.Instance, a.Address, a.Port, a.SeenAs)
 }
 
-// Serve starts the built-in listener of a service on all addresses of the namespace and returns when it listens: for TCP an
-// HTTP/1.1 server that answers any request with an [Answer], for UDP the Answer as JSON to each datagram. Close stops it;
-// connections that are open then end within seconds.
+// Serve starts the built-in listener of a service on all addresses of the namespace and returns when it listens: for
+// TCP an HTTP/1.1 server that answers any request with an [Answer], for UDP the Answer as JSON to each datagram.
+// Close stops it; connections that are open then end within seconds.
 func Serve(ns *kernel.Namespace, service emu.Service) (io.Closer, error) {
 	everywhere := netip.AddrPortFrom(netip.IPv4Unspecified(), service.Port)
 	if service.Protocol == emu.UDP {
@@ -121,7 +121,7 @@ func echo(instance string, conn *net.UDPConn) {
 	packets := ipv4.NewPacketConn(conn)
 	packets.SetControlMessage(ipv4.FlagDst, true) //nolint:errcheck // every Linux has it
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	buf := make([]byte, MaxQuestion) // what else it says doesn't matter
+	buf := make([]byte, MaxQuestion) // the rest doesn't matter
 	for {
 		n, control, from, err := packets.ReadFrom(buf)
 		if errors.Is(err, net.ErrClosed) {

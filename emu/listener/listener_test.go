@@ -25,7 +25,7 @@ var (
 	there = kerneltest.Address(0, 1)
 )
 
-// hosts gives two hosts of one subnet, without firewalls.
+// hosts returns two hosts of one subnet, without firewalls.
 func hosts(t testing.TB) (a, b *kernel.Namespace) {
 	t.Helper()
 	kerneltest.RequireRoot(t)

@@ -21,10 +21,10 @@ type Proxy struct {
 	backends atomic.Pointer[map[string]netip.AddrPort] // by host names in lower case
 }
 
-// ServeProxy starts a reverse proxy inside the namespace and returns when it listens. It leads each request to the backend of
-// its Host header, whatever its port and case, connects to the backend from inside the same namespace and adds the client's
-// address to X-Forwarded-For. A host it has no route for gets 404, a backend that doesn't answer 502. Close stops it;
-// connections that are open then end within seconds.
+// ServeProxy starts a reverse proxy inside the namespace and returns when it listens. It sends each request to the
+// backend of its Host header, whatever its port and case, connects to the backend from inside the same namespace and
+// adds the client's address to X-Forwarded-For. A host it has no route for gets 404, a backend that doesn't answer
+// 502. Close stops it; connections that are open then end within seconds.
 func ServeProxy(ns *kernel.Namespace, proxy emu.HTTPProxy) (*Proxy, error) {
 	l, err := ns.ListenTCP(proxy.Listen)
 	if err != nil {
@@ -40,8 +40,8 @@ func ServeProxy(ns *kernel.Namespace, proxy emu.HTTPProxy) (*Proxy, error) {
 	return p, nil
 }
 
-// Set makes the routes of the proxy those by which requests are led from now on; those under way go on. It listens where it did: a
-// proxy elsewhere is another one.
+// Set makes the routes of the proxy those by which requests are led from now on; those under way go on. It listens
+// where it did: a proxy elsewhere is another one.
 func (p *Proxy) Set(proxy emu.HTTPProxy) {
 	backends := make(map[string]netip.AddrPort, len(proxy.Routes))
 	for _, r := range proxy.Routes {

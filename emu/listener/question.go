@@ -14,8 +14,9 @@ const (
 	digits = 16
 )
 
-// Question makes a datagram that asks who listens on a UDP port. A built-in listener repeats the nonce in its answer. For port 53 the
-// datagram is a DNS query, so that a name server answers too; other programs get a line of text.
+// Question returns a datagram that asks which instance listens on a UDP port. A built-in listener repeats the nonce
+// in its answer. For port 53 the datagram is a DNS query, so that a name server answers too; other programs get a
+// line of text.
 func Question(nonce uint64, port uint16) []byte {
 	text := fmt.Sprintf("%s%0*x", marker, digits, nonce)
 	if port == 53 {

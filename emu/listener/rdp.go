@@ -20,7 +20,7 @@ const (
 	maxRequest = tpktHeader + 1 + 254
 )
 
-// cookie starts the line with the name of whoever is asked for.
+// cookie starts the line with the name of the requested desktop.
 const cookie = "Cookie: mstshash="
 
 // connectionRequest is the first packet of a client.

@@ -15,10 +15,9 @@ import (
 )
 
 const (
-	// greeting is how long a client may take for its first packet, and a desktop to accept a connection that is led
-	// to it.
+	// greeting is the timeout of a client's first packet, and of connecting to a desktop.
 	greeting = 5 * time.Second
-	// maxSessions is how many connections one forwarder leads to desktops at the same time.
+	// maxSessions is the maximum number of simultaneous connections of one forwarder.
 	maxSessions = 256
 )
 
@@ -36,9 +35,10 @@ type RemoteDesktop struct {
 }
 
 // ServeRemoteDesktop starts a listener of [emu.Service.RemoteDesktop] on all addresses of the namespace and returns
-// when it listens. A server confirms a connection and says who answered. A forwarder connects to the desktop that the
-// client's first packet names from inside the same namespace and hands bytes both ways; a client that names none it
-// knows is cut off. Close stops it and cuts off connections that it leads.
+// when it listens. A server confirms a connection and sends which instance answered. A forwarder connects to the
+// desktop that the client's first packet names from inside the same namespace and hands bytes both ways; the
+// connection of a client that names no known desktop is closed. Close stops it and closes the connections that it
+// forwards.
 func ServeRemoteDesktop(ns *kernel.Namespace, service emu.Service) (*RemoteDesktop, error) {
 	everywhere := netip.AddrPortFrom(netip.IPv4Unspecified(), service.Port)
 	l, err := ns.ListenTCP(everywhere)
@@ -59,7 +59,7 @@ func ServeRemoteDesktop(ns *kernel.Namespace, service emu.Service) (*RemoteDeskt
 	return r, nil
 }
 
-// Set makes the desktops those to which connections are led from now on; those under way go on. The parts of a name
+// Set replaces the desktops to which new connections are forwarded. Open connections continue. The parts of a name
 // stand between #; a client may leave out the last, and their case.
 func (r *RemoteDesktop) Set(desktops []emu.Desktop) {
 	all := make(map[string]netip.AddrPort, 2*len(desktops))
@@ -73,7 +73,7 @@ func (r *RemoteDesktop) Set(desktops []emu.Desktop) {
 	r.desktops.Store(&all)
 }
 
-// Close ends listening and all that is led on.
+// Close stops listening and closes all forwarded connections.
 func (r *RemoteDesktop) Close() error {
 	r.close()
 	r.others.Close()
@@ -128,7 +128,7 @@ func (r *RemoteDesktop) serve(c *net.TCPConn) {
 	c.Write(append(connectionConfirm(), a.String()+"\r\n"...)) //nolint:errcheck // the client is gone
 }
 
-// forward connects to the desktop that a client asks for and hands bytes both ways until either end has had enough.
+// forward connects to the desktop that a client asks for and copies bytes both ways until both ends have closed.
 func (r *RemoteDesktop) forward(client *net.TCPConn, request connectionRequest) {
 	address, ok := (*r.desktops.Load())[strings.ToLower(request.desktop)]
 	if !ok {
@@ -156,8 +156,8 @@ func (r *RemoteDesktop) forward(client *net.TCPConn, request connectionRequest) 
 	var both sync.WaitGroup
 	for _, way := range [][2]*net.TCPConn{{client, desktop}, {desktop, client}} {
 		both.Go(func() {
-			io.Copy(way[1], way[0]) //nolint:errcheck // who goes away has had enough
-			way[1].CloseWrite()     //nolint:errcheck // likewise
+			io.Copy(way[1], way[0]) //nolint:errcheck // an end that closes is a normal end
+			way[1].CloseWrite()     //nolint:errcheck // the other end may be gone
 		})
 	}
 	both.Wait()

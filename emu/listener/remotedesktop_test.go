@@ -19,7 +19,7 @@ import (
 
 const rdpPort, forwarderPort = 3389, 20000
 
-// desktops gives two hosts: a client, and one with a desktop and a forwarder that knows it.
+// desktops returns two hosts: a client, and one with a desktop and a forwarder that knows it.
 func desktops(t *testing.T) (client *kernel.Namespace, forwarder *RemoteDesktop) {
 	t.Helper()
 	a, b := hosts(t)

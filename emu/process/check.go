@@ -81,7 +81,7 @@ func tryOverlay() (string, error) {
 	return "", <-done
 }
 
-// trySeccomp asks the kernel whether it takes filters, by a filter that isn't there.
+// trySeccomp checks whether the kernel takes filters: a bad pointer as the filter fails differently if it does.
 func trySeccomp() error {
 	if _, err := systemCallFilter(); err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// children starts the children of an init and reaps them, and the orphans the kernel gives to it as PID 1. os/exec can't be used
-// beside it: it waits for its processes itself.
+// children starts the children of an init and reaps them, and the orphans the kernel gives to it as PID 1. os/exec
+// can't be used beside it: it waits for its processes itself.
 type children struct {
 	// mu is held while a child is started, so that it isn't reaped before it is known.
 	mu   sync.Mutex
@@ -64,8 +64,8 @@ func (c *children) reap() {
 	}
 }
 
-// signalSession signals every living process of a session, whatever process group it is in, and says how many there were. The
-// jobs of an interactive shell are process groups of their own.
+// signalSession signals every living process of a session, whatever process group it is in, and returns how many
+// there were. The jobs of an interactive shell are process groups of their own.
 func signalSession(id int, s syscall.Signal) (n int) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

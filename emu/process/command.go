@@ -22,13 +22,14 @@ const grace = 500 * time.Millisecond
 // Command is what runs once in an instance; its Terminal goes with [Instance.OpenTerminal].
 type Command = emu.Command
 
-// Exec runs a command in a session of its own until it ends and gives its exit code like a shell: 128 plus the signal that
-// ended it, 127 if it isn't there, 126 if it can't be run; with 126 and 127 comes an error that tells why. Where Stdout or Stderr didn't take
-// what it printed, there is an error too, and the exit code isn't 0. What it leaves running in the background goes on until Close.
+// Exec runs a command in a session of its own until it ends and returns its exit code like a shell: 128 plus the
+// signal that ended it, 127 if it isn't there, 126 if it can't be run; with 126 and 127 comes an error with the
+// reason. Where Stdout or Stderr didn't take what it printed, there is an error too, and the exit code isn't 0. What
+// it leaves running in the background goes on until Close.
 //
-// When ctx ends, the command and all of its session get SIGHUP and half a second later SIGKILL; the error is then the cause of
-// ctx. Any other error means that the instance's init can't start or was killed, and with it the command; the next Exec
-// starts a new one.
+// When ctx ends, the command and all of its session get SIGHUP and half a second later SIGKILL; the error is then the
+// cause of ctx. Any other error means that the instance's init can't start or was killed, and with it the command;
+// the next Exec starts a new one.
 func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
 	dir := c.Dir
 	if dir == "" {
@@ -66,7 +67,7 @@ func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
 	return exitCode(*status), err
 }
 
-// startError says that the init could not start a command.
+// startError is the error of an init that could not start a command.
 type startError struct {
 	text string
 	code int // 126 or 127
@@ -107,7 +108,7 @@ func (in *Instance) start(req startRequest, files ...*os.File) (*running, error)
 	return nil, r.lost(err)
 }
 
-// request asks an init for something, and returns the socket on which the answer comes.
+// request sends a request to an init, and returns the socket on which the answer comes.
 func (p *initProcess) request(req startRequest, files ...*os.File) (*net.UnixConn, error) {
 	control, theirs, err := descriptors.Pair()
 	if err != nil {
@@ -123,8 +124,8 @@ func (p *initProcess) request(req startRequest, files ...*os.File) (*net.UnixCon
 	return control, nil
 }
 
-// wait waits until the command ends. When ctx ends first, it sends polite and after the grace SIGKILL to the whole session, and the
-// error is the cause of ctx. Without an error there is a status.
+// wait waits until the command ends. When ctx ends first, it sends polite and after the grace SIGKILL to the whole
+// session, and the error is the cause of ctx. Without an error there is a status.
 func (r *running) wait(ctx context.Context, polite syscall.Signal) (*unix.WaitStatus, error) {
 	defer r.control.Close()
 	over := make(chan struct{})
@@ -165,7 +166,7 @@ func (r *running) lost(err error) error {
 	}
 }
 
-// exitCode is what a shell would say.
+// exitCode is the exit code as a shell reports it.
 func exitCode(s unix.WaitStatus) int {
 	if s.Signaled() {
 		return 128 + int(s.Signal())

@@ -18,15 +18,15 @@ var capabilities = []capability.Cap{
 	capability.CAP_SETGID, capability.CAP_SETPCAP, capability.CAP_SETUID, capability.CAP_SYS_CHROOT,
 }
 
-// confine takes from the calling thread, for good, what an instance may not do, and makes it run this program anew: all
+// confine takes from the calling thread, for good, what an instance may not do, and executes this program again: all
 // that runs in the instance, its init too, comes from this thread. It returns only with an error.
 func confine(privileged bool) error {
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil && err != unix.EINVAL {
 		return fmt.Errorf("new cgroup namespace: %w", err)
 	}
-	// The keys of the person who started the lab are not for its programs. The new keyring has no name, by which another
-	// instance could join it. A kernel without keys has none to protect.
+	// The keys of the person who started the lab are not for its programs. The new keyring has no name, by which
+	// another instance could join it. A kernel without keys has none to protect.
 	if _, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err != nil && err != unix.ENOSYS {
 		return fmt.Errorf("new session keyring: %w", err)
 	}

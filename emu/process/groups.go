@@ -99,7 +99,8 @@ func hasWord(file, word string) bool {
 	return err == nil && slices.Contains(strings.Fields(string(text)), word)
 }
 
-// groupsOfProcess is the name, of this process alone, of the control group that holds those of its instances.
+// groupsOfProcess is the name of the control group that holds those of this process's instances. No other process has
+// the same.
 var groupsOfProcess = sync.OnceValue(func() string {
 	var id [6]byte
 	_, _ = rand.Read(id[:]) // never fails
@@ -245,8 +246,8 @@ func (g *group) killed() (n int) {
 	return n
 }
 
-// Sweep removes the control groups that killed labs left. The kernel refuses to remove one in which something runs, so
-// that running labs keep theirs, and one that loses an empty group makes it anew.
+// Sweep removes the control groups that killed labs left. The kernel refuses to remove one in which something runs,
+// so that running labs keep theirs, and one that loses an empty group creates it again.
 func Sweep() {
 	found, _ := hierarchies()
 	for _, h := range found {

@@ -30,7 +30,7 @@ const initSocket = 3
 const serveStage = "serve"
 
 type (
-	// setupRequest is the first message to an init; an answer follows when the instance is furnished.
+	// setupRequest is the first message to an init; an answer follows when the instance is set up.
 	setupRequest struct {
 		Hostname   string
 		Hosts      string       // text of /etc/hosts
@@ -44,9 +44,9 @@ type (
 	setupAnswer struct {
 		Error string `json:",omitempty"`
 	}
-	// startRequest is every later message. Its files are a socket, on which the command is reported and controlled, and
-	// the command's descriptors 0, 1 and 2; or with OpenTerminal the socket alone, on which both ends of a new terminal
-	// come back.
+	// startRequest is every later message. Its files are a socket, on which the command is reported and controlled,
+	// and the command's descriptors 0, 1 and 2; or with OpenTerminal only the socket, on which both ends of a new
+	// terminal come back.
 	startRequest struct {
 		OpenTerminal bool
 
@@ -55,7 +55,7 @@ type (
 		Terminal   bool // descriptor 0 becomes the controlling terminal
 		EndSession bool // what the command leaves running in its session ends with it
 	}
-	// report tells on the command's socket that it runs, then how it ended; or that it can't be started.
+	// report is sent on the command's socket when it runs, and when it has ended; or if it can't be started.
 	report struct {
 		PID      int    `json:",omitempty"`
 		Error    string `json:",omitempty"`
@@ -92,8 +92,8 @@ func MaybeInit() {
 	syscall.Exit(0)
 }
 
-// setUp is the first stage of an init: it makes the instance, confines itself, and becomes the second stage. What goes
-// wrong is told to the supervisor.
+// setUp is the first stage of an init: it makes the instance, confines itself, and becomes the second stage. Errors
+// are reported to the supervisor.
 func setUp() error {
 	// The next stage needs the descriptor itself.
 	copied, err := unix.FcntlInt(initSocket, unix.F_DUPFD_CLOEXEC, initSocket+1)
@@ -210,8 +210,8 @@ func serveCommand(c *children, control *net.UnixConn, req startRequest, files []
 	_ = descriptors.Send(control, report{Exited: true, Status: uint32(status)})
 }
 
-// startCommand starts a command in a session of its own; null takes the place of the host's /dev/null. When it can't, code
-// is what a shell would exit with: 127 for a command that isn't there, 126 for one that can't be run.
+// startCommand starts a command in a session of its own; null takes the place of the host's /dev/null. When it can't,
+// code is what a shell would exit with: 127 for a command that isn't there, 126 for one that can't be run.
 func startCommand(c *children, req startRequest, files []*os.File, null *os.File) (
 	pid int, ended <-chan syscall.WaitStatus, code int, err error,
 ) {

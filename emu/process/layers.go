@@ -158,8 +158,8 @@ func (l *layer) empty(upper string, h hidden) error {
 	return nil
 }
 
-// likeOnHost gives a folder the owner and the mode of another one, if that is there: an overlay shows those of its
-// upper folder.
+// likeOnHost sets the owner and the mode of a folder to those of another one, if that exists: an overlay shows those
+// of its upper folder.
 func likeOnHost(path, made string) error {
 	var s unix.Stat_t
 	if err := unix.Stat(path, &s); err != nil {

@@ -17,8 +17,8 @@ const (
 	mostMemory  = 2 * emu.GiB
 )
 
-// EffectiveLimits returns limits with the defaults in the place of zeros. All files that an instance can write are less
-// than its memory, where they are kept: a full disk is an error of who writes, not the end of the instance.
+// EffectiveLimits returns limits with the defaults in the place of zeros. All files that an instance can write are
+// less than its memory, where they are kept: a full disk is an error for the writer, not the end of the instance.
 func EffectiveLimits(l emu.Limits) emu.Limits {
 	l.PIDs = cmp.Or(l.PIDs, DefaultPIDs)
 	l.Memory = cmp.Or(l.Memory, min(max(machineMemory()/2, leastMemory), mostMemory))

@@ -19,9 +19,9 @@ import (
 // lastWords is how many lines of a program's output an error cites.
 const lastWords = 8
 
-// WaitListening returns when something in the instance listens on the port of the service, on an address that others can
-// reach. When the time of ctx is up first, the error says how the service's program does and cites the last lines of its output;
-// when ctx is cancelled it is the cause of that.
+// WaitListening returns when something in the instance listens on the port of the service, on an address that others
+// can reach. When the time of ctx is up first, the error has the state of the service's program and the last lines of
+// its output; when ctx is canceled it is the cause of that.
 func (in *Instance) WaitListening(ctx context.Context, service emu.Service) error {
 	for wait := 2 * time.Millisecond; ; wait = min(wait*3/2, 100*time.Millisecond) {
 		found, err := in.listening(service.Protocol, service.Port)
@@ -79,7 +79,7 @@ const (
 	reachable
 )
 
-// listening reads the kernel's table of sockets. A dual-stack socket is in the table of IPv6 alone.
+// listening reads the kernel's table of sockets. A dual-stack socket is only in the table of IPv6.
 func (in *Instance) listening(protocol emu.Protocol, port uint16) (best listener, err error) {
 	name, state := "tcp", "0A" // TCP_LISTEN
 	if protocol == emu.UDP {
@@ -101,8 +101,8 @@ func (in *Instance) listening(protocol emu.Protocol, port uint16) (best listener
 	return best, err
 }
 
-// findListener looks through /proc/net/tcp and its kin: "SL LOCAL:PORT REMOTE:PORT STATE …", addresses in hexadecimal words of the
-// machine's byte order, ports in hexadecimal.
+// findListener looks through /proc/net/tcp and similar tables: "SL LOCAL:PORT REMOTE:PORT STATE …", addresses in
+// hexadecimal words of the machine's byte order, ports in hexadecimal.
 func findListener(table []byte, state string, port uint16) (best listener) {
 	lines := bufio.NewScanner(bytes.NewReader(table))
 	for lines.Scan() {

@@ -53,7 +53,7 @@ func (l *Log) add(line Line) {
 
 func (l *Log) note(text string) { l.add(Line{Time: time.Now(), Text: text, Note: true}) }
 
-// close says that nothing will come any more.
+// close marks the log as complete.
 func (l *Log) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,15 +90,16 @@ func trimNewline(text []byte) []byte {
 	return text
 }
 
-// Last gives the last lines that are kept, at most n.
+// Last returns the last lines that are kept, at most n.
 func (l *Log) Last(n int) []Line {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.lines[max(0, len(l.lines)-n):])
 }
 
-// Lines gives the last lines that are kept, at most n, or all with n below 0. With follow it goes on with each line as it is
-// written, until ctx or the instance ends. A reader that is too slow gets a note instead of the lines it missed.
+// Lines returns the last lines that are kept, at most n, or all with n below 0. With follow it goes on with each line
+// as it is written, until ctx or the instance ends. A reader that is too slow gets a note instead of the lines it
+// missed.
 func (l *Log) Lines(ctx context.Context, n int, follow bool) iter.Seq[Line] {
 	return func(yield func(Line) bool) {
 		next := 0
@@ -130,7 +131,7 @@ func (l *Log) Lines(ctx context.Context, n int, follow bool) iter.Seq[Line] {
 	}
 }
 
-// after gives the lines from number next on, and how many of them are gone.
+// after returns the lines from number next on, and how many of them are gone.
 func (l *Log) after(next int) (lines []Line, missed int, changed <-chan struct{}, closed bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// supervisor prepares this test to be run again in a process of its own, PID 1 of its own PID namespace and in its own mount
-// namespace, as the supervisor of a lab is. In that process it says so.
+// supervisor prepares this test to be run again in a process of its own, PID 1 of its own PID namespace and in its
+// own mount namespace, as the supervisor of a lab is. In that process it says so.
 func supervisor(t *testing.T, env ...string) (cmd *exec.Cmd, inside bool) {
 	kerneltest.RequireRoot(t)
 	const marker = "PROCESS_TEST_SUPERVISOR"

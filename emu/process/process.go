@@ -1,13 +1,14 @@
 // Package process runs programs inside the instances of a lab.
 //
-// An instance that runs something gets an init: this same binary, started in the instance's network namespace with PID, mount, UTS
-// and IPC namespaces of its own (see [MaybeInit]). It is PID 1 there, furnishes the instance and starts the commands it is
-// asked for. An instance that runs nothing has no process and costs nothing.
+// An instance that runs something gets an init: this same binary, started in the instance's network namespace with
+// PID, mount, UTS and IPC namespaces of its own (see [MaybeInit]). It is PID 1 there, sets up the instance and starts
+// commands on request. An instance that runs nothing has no process and costs nothing.
 //
-// What a program finds is a machine of its own: its own processes, host name and network; a root with the host's files below and what the
-// instance writes above, gone with it, in which secrets of the host and the folders of people are not; /proc, /sys, /dev, /run and /tmp of
-// its own. It has the rights of an administrator of a machine's network, and bounds: see [emu.Boundary]. The supervisor keeps one socket to each
-// init. When the supervisor ends, however it ends, the socket closes, the init exits, and the kernel ends all that was in its PID namespace.
+// What a program finds is a machine of its own: its own processes, host name and network; a root with the host's
+// files below and what the instance writes above, gone with it, in which secrets of the host and the folders of
+// people are not; /proc, /sys, /dev, /run and /tmp of its own. It has the rights of an administrator of a machine's
+// network, and bounds: see [emu.Boundary]. The supervisor keeps one socket to each init. When the supervisor ends,
+// however it ends, the socket closes, the init exits, and the kernel ends all that was in its PID namespace.
 package process
 
 import (
@@ -59,8 +60,8 @@ type Instance struct {
 type Options struct {
 	// Env is added to the environment of all that runs: NAME=VALUE.
 	Env []string
-	// Keep are folders of the host that programs see, read-only unless the namespace's boundary says otherwise. Those of the services are
-	// kept anyway.
+	// Keep are folders of the host that programs see, read-only unless the namespace's boundary says otherwise. Those
+	// of the services are kept anyway.
 	Keep []string
 	// Lab names the control groups, for people; empty: they have no name.
 	Lab string
@@ -73,8 +74,8 @@ func New(ns *kernel.Namespace, spec *emu.Namespace, opts Options) *Instance {
 	return in
 }
 
-// SetSpec tells the instance what its namespace has become. What runs already keeps its environment, and the names and name servers that
-// it found; a program that starts again has the new environment, an instance that is restarted the new files.
+// SetSpec updates the instance to a changed namespace. What runs already keeps its environment, names and name
+// servers. A program that starts later gets the new environment, an init that starts later the new files.
 func (in *Instance) SetSpec(spec *emu.Namespace) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -96,11 +97,11 @@ func (in *Instance) environment(more ...string) []string {
 	return slices.Concat(env, in.opts.Env, more)
 }
 
-// Close ends all that runs in the instance: programs are asked to end (SIGTERM) and have half a second for it, then the
-// kernel ends what is left. It returns when nothing is left.
+// Close ends everything that runs in the instance: programs get SIGTERM and half a second, then the kernel kills what
+// is left. It returns when nothing is left.
 func (in *Instance) Close() error {
 	in.cancel()
-	in.mu.Lock() // who has it now is the last that can start something
+	in.mu.Lock() // after its current holder nothing can be started
 	init := in.init
 	in.mu.Unlock()
 	in.loops.Wait()
@@ -135,7 +136,7 @@ type initProcess struct {
 	err    error         // why it ended; to be read after that
 }
 
-// ensureInit gives the running init, or starts one.
+// ensureInit returns the running init, starting one if there is none.
 func (in *Instance) ensureInit() (*initProcess, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -167,8 +168,8 @@ func (in *Instance) ensureInit() (*initProcess, error) {
 	return init, nil
 }
 
-// boundary is what the instance may use, with all that it sees of the host: what its namespace says, and read-only the folders that programs
-// work in.
+// boundary returns what the instance may use, including all that it sees of the host: the boundary of its namespace,
+// and read-only the working folders of programs.
 func (in *Instance) boundary() emu.Boundary {
 	var folders emu.Boundary
 	for _, path := range in.opts.Keep {
@@ -211,7 +212,7 @@ func startInit(ctx context.Context, ns *kernel.Namespace, lab string, setup setu
 		conn.Close()
 		return nil, err
 	}
-	// Before it is told what to do, so that nothing of the instance is ever outside.
+	// Before its first request, so that nothing of the instance is ever outside the groups.
 	group, groupErr := newGroup(lab, ns.Name, setup.Boundary.Limits, p.cmd.Process.Pid)
 	p.group = group
 	go func() {
@@ -252,7 +253,8 @@ func startInit(ctx context.Context, ns *kernel.Namespace, lab string, setup setu
 	return nil, p.err
 }
 
-// hostsFile gives the text of /etc/hosts. The own name leads to the loopback address unless the records know better.
+// hostsFile returns the text of /etc/hosts. The instance's own name has the loopback address unless a record has
+// another one.
 func hostsFile(spec *emu.Namespace) string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1\tlocalhost\n")
@@ -266,7 +268,7 @@ func hostsFile(spec *emu.Namespace) string {
 	return b.String()
 }
 
-// resolvConf gives the text of /etc/resolv.conf.
+// resolvConf returns the text of /etc/resolv.conf.
 func resolvConf(r emu.Resolver) string {
 	var b strings.Builder
 	for _, s := range r.Servers {
@@ -278,7 +280,7 @@ func resolvConf(r emu.Resolver) string {
 	return b.String()
 }
 
-// absolute gives a folder's path without symbolic links, which may lead through a /tmp that programs don't see.
+// absolute returns a folder's path without symbolic links, which may pass through a /tmp that programs don't see.
 func absolute(dir string) (string, error) {
 	if dir == "" {
 		return "/", nil

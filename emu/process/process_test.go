@@ -103,7 +103,8 @@ func onHost(t *testing.T, command string) (n int) {
 	return n
 }
 
-// sleeper makes a command that sleeps, and that no other process of the machine has, not even in another run of the test.
+// sleeper makes a command that sleeps, and that no other process of the machine has, not even in another run of the
+// test.
 func sleeper() string {
 	return fmt.Sprintf("sleep 86400.%d%04d", os.Getpid(), sleepers.Add(1))
 }

@@ -14,8 +14,8 @@ import (
 	"vnetlab/emu"
 )
 
-// Waits between the end of a program and its next start: doubling from the first to the longest, and from the first again after a
-// run that lasted.
+// Waits between the end of a program and its next start: doubling from the first to the longest, and from the first
+// again after a run that lasted.
 const (
 	firstDelay   = 200 * time.Millisecond
 	longestDelay = 10 * time.Second
@@ -49,10 +49,10 @@ type program struct {
 	status ProgramStatus
 }
 
-// Run keeps the program of a service running until Stop or Close: its Command, given to sh -c, in the folder Dir, with its Env
-// and PORT in its environment beside what [Command] has. It returns at once; WaitListening tells when it serves, Programs how it does. A program
-// that ends is started again after 0.2 s, and up to 10 s if it goes on ending; what it leaves running in its session ends
-// with it.
+// Run keeps the program of a service running until Stop or Close: its Command, given to sh -c, in the folder Dir,
+// with its Env and PORT in its environment beside what [Command] has. It returns at once; WaitListening returns when
+// it serves, Programs its state. A program that ends is started again after 0.2 s, and up to 10 s if it goes on
+// ending; what it leaves running in its session ends with it.
 func (in *Instance) Run(service emu.Service) error {
 	if service.BuiltIn() {
 		return fmt.Errorf("%s: service %s has no command to run", in.name, service.Name)
@@ -73,8 +73,8 @@ func (in *Instance) Run(service emu.Service) error {
 	return nil
 }
 
-// Stop ends the program of a service, and forgets it and its log. It is asked to end (SIGTERM) and half a second later killed with all of
-// its session. Stop returns when that is done.
+// Stop ends the program of a service, and drops it and its log. It gets SIGTERM, and half a second later its whole
+// session is killed. Stop returns when that is done.
 func (in *Instance) Stop(service string) {
 	p := in.program(service)
 	if p == nil {
@@ -87,7 +87,7 @@ func (in *Instance) Stop(service string) {
 	in.programs = slices.DeleteFunc(in.programs, func(q *program) bool { return q == p })
 }
 
-// Programs tells how the programs do, in the order in which they were started.
+// Programs lists the states of the programs, in the order in which they were started.
 func (in *Instance) Programs() []ProgramStatus {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -98,7 +98,7 @@ func (in *Instance) Programs() []ProgramStatus {
 	return all
 }
 
-// Logs gives the output of a service's program, also after Close.
+// Logs returns the output of a service's program, also after Close.
 func (in *Instance) Logs(service string) (*Log, bool) {
 	p := in.program(service)
 	if p == nil {
@@ -160,7 +160,7 @@ func (p *program) loop() {
 	p.set(func(s *ProgramStatus) { s.State, s.PID = Stopped, 0 })
 }
 
-// nextDelay gives the wait before the next start from the last wait and how long the program ran since.
+// nextDelay returns the wait before the next start from the last wait and how long the program ran since.
 func nextDelay(last, ran time.Duration) time.Duration {
 	if last == 0 || ran >= lastingRun {
 		return firstDelay
@@ -168,7 +168,7 @@ func nextDelay(last, ran time.Duration) time.Duration {
 	return min(2*last, longestDelay)
 }
 
-// once runs the program until it ends and says how it ended.
+// once runs the program until it ends and returns how it ended.
 func (p *program) once(ctx context.Context) string {
 	dir, err := absolute(p.service.Dir)
 	if err != nil {
@@ -221,7 +221,8 @@ func (p *program) once(ctx context.Context) string {
 	return text
 }
 
-// envOf gives what the environment of a service's program has beyond that of all: as it is now, not as it was when the service began.
+// envOf returns the service's additions to the environment as they are now, not as they were when the service
+// started.
 func (in *Instance) envOf(s emu.Service) []string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -233,7 +234,7 @@ func (in *Instance) envOf(s emu.Service) []string {
 	return slices.Clone(s.Env)
 }
 
-// hungUp says whether nobody has the writing end of a pipe any more.
+// hungUp reports whether the writing end of a pipe is closed everywhere.
 func hungUp(pipe *os.File) bool {
 	raw, err := pipe.SyscallConn()
 	if err != nil {
@@ -247,8 +248,8 @@ func hungUp(pipe *os.File) bool {
 	return err != nil || state[0].Revents&unix.POLLHUP != 0
 }
 
-// pipe makes a pipe one end of which, 0 to read or 1 to write, is non-blocking: it is ours. The other is for a program, which must not be
-// surprised by EAGAIN.
+// pipe makes a pipe one end of which, 0 to read or 1 to write, is non-blocking: it is ours. The other is for a
+// program, which must not be surprised by EAGAIN.
 func pipe(own int) (r, w *os.File, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {

@@ -170,7 +170,8 @@ print("listening", flush=True); time.sleep(1000)'`
 	for _, test := range []struct {
 		name    string
 		service emu.Service
-		// What doesn't listen where it should has this state and last output before it is judged, and an error with these texts.
+		// What doesn't listen where it should has this state and last output before it is judged, and an error with
+		// these texts.
 		state  State
 		output string
 		err    []string

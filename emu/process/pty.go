@@ -10,7 +10,8 @@ import (
 	"vnetlab/internal/descriptors"
 )
 
-// OpenPTY makes a pseudo-terminal of the machine. The slave is for the program, the master for who plays the terminal.
+// OpenPTY makes a pseudo-terminal of the machine. The slave is for the program, the master for the side that acts as
+// the terminal.
 func OpenPTY() (master, slave *os.File, err error) {
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -21,7 +22,7 @@ func OpenPTY() (master, slave *os.File, err error) {
 		master.Close()
 		return nil, nil, fmt.Errorf("unlock the pseudo-terminal: %w", err)
 	}
-	// The kernel opens the slave for the master it is asked on, whatever is mounted on /dev/pts.
+	// TIOCGPTPEER opens the slave of this master, whatever is mounted on /dev/pts.
 	peer, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {
 		master.Close()

@@ -14,9 +14,9 @@ import (
 	"vnetlab/internal/descriptors"
 )
 
-// relays carry the bytes between a command and the files of who started it. Through a file itself, given as standard
-// input, a command could write to it, however it was opened: /proc/self/fd/0 opens it anew. On the terminal of a person
-// it could go on reading what they type. Pipes lead nowhere else, and are passed as they are.
+// relays carry the bytes between a command and the files of its caller. Through a file itself, given as standard
+// input, a command could write to it, however it was opened: /proc/self/fd/0 reopens it. On the terminal of a person
+// it could go on reading what they type. Pipes give access to nothing else, and are passed as they are.
 type relays struct {
 	files  [3]*os.File // for the command: 0, 1 and 2
 	close  []*os.File  // what of these is ours
@@ -66,8 +66,8 @@ func newRelays(c Command) (_ *relays, err error) {
 	return r, nil
 }
 
-// passes reports whether a command may have a file as it is: a pipe, but not one with a name, whose owner and mode could
-// be changed; or /dev/null, in whose place the init puts the instance's own.
+// passes reports whether a command may have a file as it is: a pipe, but not one with a name, whose owner and mode
+// could be changed; or /dev/null, in whose place the init puts the instance's own.
 func passes(f *os.File, info os.FileInfo) bool {
 	return info.Mode().Type() == os.ModeNamedPipe && !hasName(f) || isNull(f)
 }
@@ -105,7 +105,7 @@ func (r *relays) ended() (err error) {
 	return err
 }
 
-// duplicate returns the same open file as a file of its own.
+// duplicate returns another descriptor of the same open file.
 func duplicate(f *os.File) (*os.File, error) {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -204,7 +204,7 @@ func (r *relays) output(n int, given *os.File) error {
 	r.finish = append(r.finish, func() error {
 		_ = ours.SetReadDeadline(time.Now())
 		err := <-stopped
-		if errors.Is(err, unix.EPIPE) { // whoever read it has had enough
+		if errors.Is(err, unix.EPIPE) { // its reader has closed it
 			return nil
 		}
 		return err

@@ -22,11 +22,11 @@ const (
 	storage = staging + "/storage"
 )
 
-// coverSize is enough for what nobody is meant to write to.
+// coverSize is the size of file systems that nothing should write to.
 const coverSize = 64 * emu.KiB
 
-// makeRoot gives this process, which is in a mount namespace of its own, a root of its own. The host's is detached, not
-// covered: no umount brings it back. Nothing outside of the mount namespace changes.
+// makeRoot makes a root for this process, which is in its own mount namespace. The host's is detached, not covered:
+// no umount brings it back. Nothing outside of the mount namespace changes.
 func makeRoot(s setupRequest) error {
 	if err := mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -201,7 +201,7 @@ func placeFile(in *layer, path, text string, like unix.Stat_t) error {
 	if in.storage == "" {
 		target = filepath.Join(staging, filepath.Base(path))
 	} else if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err // a symbolic link, as systemd-resolved has, leads to what isn't there
+		return err // a symbolic link, as with systemd-resolved, would dangle
 	}
 	if err := os.WriteFile(target, []byte(text), 0o600); err != nil {
 		return err

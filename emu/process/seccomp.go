@@ -33,8 +33,8 @@ var deniedCalls = []string{
 const namespaceFlags = unix.CLONE_NEWCGROUP | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID |
 	unix.CLONE_NEWUSER | unix.CLONE_NEWUTS
 
-// families are the sockets that stay in the network namespace of who makes them, in ascending order. Others, such as
-// AF_VSOCK, lead to the machine below.
+// families are the sockets that stay in the network namespace of the calling process, in ascending order. Others,
+// such as AF_VSOCK, reach the machine below.
 var families = []uint64{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK, unix.AF_PACKET}
 
 // systemCallFilter returns the program that decides which system calls an instance may make: all but the denied ones,

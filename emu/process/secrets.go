@@ -40,8 +40,8 @@ var (
 // restricted are the parts of the host that not all of its users may look into.
 type restricted struct{ Folders, Files []string }
 
-// restrictedParts finds what the host keeps from some of its users. To look at thousands of files takes a while, so that
-// instances that start within one second of each other share the answer.
+// restrictedParts finds what the host keeps from some of its users. To look at thousands of files takes a while, so
+// that instances that start within one second of each other share the answer.
 var restrictedParts = func() func() restricted {
 	const fresh = time.Second
 	var (

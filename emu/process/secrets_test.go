@@ -10,9 +10,9 @@ import (
 	"vnetlab/emu"
 )
 
-// Secrets of this machine, by their kinds: those of a list, what a folder or a file keeps from other users, and what lies
-// in the folders of people. The machine of the test has each of them; an instance has none, whether or not its root can
-// be written.
+// Secrets of this machine, by their kinds: those of a list, what a folder or a file keeps from other users, and what
+// lies in the folders of people. The machine of the test has each of them; an instance has none, whether or not its
+// root can be written.
 func TestSecretsOfTheHost(t *testing.T) {
 	for _, test := range []struct {
 		name     string

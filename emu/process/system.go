@@ -47,7 +47,7 @@ func mountDevices(b emu.Boundary) error {
 	if err := mount("devpts", dev+"/pts", "devpts", plain, "newinstance,ptmxmode=0666,mode=0620,gid=5"); err != nil {
 		return err
 	}
-	if b.Privileged { // there it is a device of the host's, which leads to the host's terminals
+	if b.Privileged { // its ptmx opens terminals of the host
 		if err := bind(dev+"/pts/ptmx", dev+"/ptmx", 0); err != nil {
 			return err
 		}

@@ -25,8 +25,8 @@ var (
 	prefix = netip.MustParsePrefix
 )
 
-// The networks of the tests: a host behind a router on each side, and between the routers a third, which knows their public addresses
-// alone. The links there have other addresses, as those of a lab do.
+// The networks of the tests: a host behind a router on each side, and between the routers a third, which knows their
+// public addresses alone. The links there have other addresses, as those of a lab do.
 //
 //	left-host 10.1.0.4 ── left 65.52.0.9 ── internet ── right 131.107.0.9 ── right-host 192.168.7.4
 const (
@@ -255,7 +255,7 @@ func (l *lab) sniff(namespace string) *sniffer {
 	return &sniffer{lab: l, fd: fd}
 }
 
-// packets gives what was seen so far; till it is called the kernel keeps it.
+// packets returns what was seen so far; till it is called the kernel keeps it.
 func (s *sniffer) packets() [][]byte {
 	s.Helper()
 	buf := make([]byte, 1<<16)

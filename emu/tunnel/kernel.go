@@ -12,8 +12,9 @@ import (
 
 // inKernel makes an end that the kernel serves; the error is errors.ErrUnsupported where it can't.
 //
-// The kernel's WireGuard listens on all addresses of the namespace and lets the routing table choose the source of what it sends first,
-// which would be the address of the link and not that of the end. So it marks its packets, and the marked go by a route of their own.
+// The kernel's WireGuard listens on all addresses of the namespace and lets the routing table choose the source of
+// what it sends first, which would be the address of the link and not that of the end. So it marks its packets, and
+// the marked go by a route of their own.
 func inKernel(s side) (_ end, err error) {
 	if err := kernel.AddWireGuard(s.namespace, s.Device); err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (s side) control(f func(*wgctrl.Client) error) error {
 	})
 }
 
-// configure gives the device its keys and its peer.
+// configure sets the keys and the peer of the device.
 func (s side) configure(mark int) error {
 	port := int(s.Port)
 	allowed := make([]net.IPNet, len(s.AllowedPrefixes))

@@ -24,8 +24,8 @@ func inProcess(s side) (end, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Unmonitored: a monitor asks for the device by its name, in whatever namespace its goroutine is. Without offloads one packet is
-	// read at a time, so buffers stay few.
+	// Unmonitored: a monitor asks for the device by its name, in whatever namespace its goroutine is. Without
+	// offloads one packet is read at a time, so buffers stay few.
 	t, _, err := tun.CreateUnmonitoredTUNFromFD(fd)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("TUN device %s of %s: %w", s.Device, s.Namespace, err), unix.Close(fd))
@@ -83,13 +83,13 @@ func (s side) settings() string {
 
 func hexadecimal(k wgtypes.Key) string { return fmt.Sprintf("%x", k[:]) }
 
-// tunDevice knows its MTU: asking the kernel is for those inside the namespace.
+// tunDevice stores its MTU: only a thread inside the namespace can get it from the kernel.
 type tunDevice struct{ tun.Device }
 
 func (tunDevice) MTU() (int, error) { return emu.TunnelMTU, nil }
 
-// bind is the UDP socket of an end. The socket of the library listens on all addresses of the namespace it happens to be in; this one is
-// in the namespace of the end and on its address, which so is the source of what it sends, too.
+// bind is the UDP socket of an end. The socket of the library listens on all addresses of the namespace it happens to
+// be in; this one is in the namespace of the end and on its address, which so is the source of what it sends, too.
 type bind struct {
 	namespace *kernel.Namespace
 	address   netip.Addr

@@ -31,11 +31,12 @@ func NewSet(namespace func(string) (*kernel.Namespace, bool)) *Set {
 	return &Set{namespace: namespace, way: best}
 }
 
-// Change closes the open tunnels that are not wanted and opens the wanted that are not open; those that stay the same are not touched.
-// It is done wholly or, with an error, not at all; a changed tunnel that had to be opened again has other keys then.
+// Change closes the open tunnels that are not in the list and opens those that are not open. Tunnels that stay the
+// same are not touched. It is done wholly or, with an error, not at all; a changed tunnel that had to be opened again
+// has other keys then.
 //
-// A tunnel must be closed before its namespaces are let go of, so a change of a running network first keeps what stays and then, with
-// the new namespaces there, has what is new.
+// A tunnel must be closed before its namespaces are let go of, so a change of a running network first keeps what
+// stays and then, with the new namespaces there, has what is new.
 func (s *Set) Change(ctx context.Context, want []emu.Tunnel) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

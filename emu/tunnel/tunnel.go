@@ -1,7 +1,7 @@
-// Package tunnel joins routers of a network by encrypted tunnels: WireGuard of the kernel where it has it, and wireguard-go on a TUN
-// device where not. Both speak the same protocol and are set up alike.
+// Package tunnel joins routers of a network by encrypted tunnels: WireGuard of the kernel where it has it, and
+// wireguard-go on a TUN device where not. Both speak the same protocol and are set up alike.
 //
-// Keys are made with a tunnel, stay in memory and are never told to anybody. A tunnel needs its process: in the end of the process the
+// Keys are generated with a tunnel and never leave memory. A tunnel needs its process: in the end of the process the
 // TUN devices end, and the namespaces with all else.
 package tunnel
 
@@ -34,7 +34,7 @@ type side struct {
 // end is one end of a tunnel.
 type end interface {
 	io.Closer
-	// met says whether the two ends have agreed on keys.
+	// met reports whether the two ends have agreed on keys.
 	met() (bool, error)
 }
 
@@ -42,15 +42,17 @@ type end interface {
 type maker func(side) (end, error)
 
 const (
-	// keepalive is the interval in which one end of each tunnel sends something. It so is the one that greets, always: when both do at
-	// once, neither understands the other's answer, and five seconds pass until the next attempt.
+	// keepalive is the interval in which one end of each tunnel sends something. It so is the one that greets,
+	// always: when both do at once, neither understands the other's answer, and five seconds pass until the next
+	// attempt.
 	keepalive = 25 * time.Second
-	// patience is how long the ends may take to meet; they need a few milliseconds, and five seconds more for each packet that is lost.
+	// patience is how long the ends may take to meet; they need a few milliseconds, and five seconds more for each
+	// packet that is lost.
 	patience = 20 * time.Second
 )
 
-// Open makes a tunnel between the namespaces a and b of its two ends. When it returns, the ends have met and the tunnel carries packets.
-// Closing it takes away the devices and with them the routes.
+// Open makes a tunnel between the namespaces a and b of its two ends. When it returns, the ends have met and the
+// tunnel carries packets. Closing it takes away the devices and with them the routes.
 func Open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel) (io.Closer, error) {
 	return open(ctx, a, b, t, best)
 }
@@ -122,7 +124,7 @@ func meet(ctx context.Context, e end) error {
 	}
 }
 
-// sides gives both ends, the one that waits to be greeted first.
+// sides returns both ends, first the one that waits for the other's handshake.
 func sides(a, b *kernel.Namespace, t emu.Tunnel) ([2]side, error) {
 	var all [2]side
 	keyA, errA := wgtypes.GeneratePrivateKey()
@@ -136,7 +138,8 @@ func sides(a, b *kernel.Namespace, t emu.Tunnel) ([2]side, error) {
 	return all, nil
 }
 
-// checkPath says early what WireGuard would never say: that the end doesn't have its address, or no way to the other end.
+// checkPath reports errors that WireGuard would not: that the end doesn't have its address, or has no route to the
+// other end.
 func (s side) checkPath() error {
 	return s.namespace.Do(func() error {
 		c, err := net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Address, 0)), net.UDPAddrFromAddrPort(s.peer))

@@ -21,8 +21,8 @@ import (
 
 var secret = []byte("what only the two hosts may read; ")
 
-// Hosts behind the two ends reach each other by their own addresses while the tunnel is open, and not before or after. What the internet
-// sees of it are the ends' UDP packets, and nothing in them can be read.
+// Hosts behind the two ends reach each other by their own addresses while the tunnel is open, and not before or
+// after. What the internet sees of it are the ends' UDP packets, and nothing in them can be read.
 func TestTunnel(t *testing.T) {
 	for name, way := range ways(t) {
 		t.Run(name, func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 // maxSubnets is how many subnets the labs have at most; each subnet's machines are one cloud service.
 const maxSubnets = 40
 
-// labFile writes a lab of n Linux machines in one virtual network: a listener on port 80 and a guest firewall of five rules
-// each (three of its own, SSH, and the drop of everything else), and a public endpoint per service.
+// labFile writes a lab of n Linux machines in one virtual network: a listener on port 80 and a guest firewall of five
+// rules each (three of its own, SSH, and the drop of everything else), and a public endpoint per service.
 func labFile(name string, n int) string {
 	subnets := min(n, maxSubnets)
 	var b strings.Builder

@@ -1,7 +1,6 @@
-// Command bench measures `lab up` and `lab down` beside a program that makes the same kernel objects and nothing else, and
-// beside Mininet, operations on running labs, connections through VIPs beside HAProxy, all-pairs probes, and memory, in one run on
-// one machine, and prints a table. scripts/bench installs what it
-// needs and starts it.
+// Command bench measures `lab up` and `lab down` beside a program that makes the same kernel objects and nothing
+// else, and beside Mininet, operations on running labs, connections through VIPs beside HAProxy, all-pairs probes,
+// and memory, in one run on one machine, and prints a table. scripts/bench installs what it needs and starts it.
 package main
 
 import (

@@ -57,10 +57,12 @@ func (b *bench) timeBare(file string) (medians, error) {
 	return medians{up: r.UpSeconds, down: r.DownSeconds + time.Since(start).Seconds()}, nil
 }
 
-// rest is how long after its start the supervisor's memory is looked at: it gives back what building took after it has said that it is ready.
+// rest is how long after its start the supervisor's memory is looked at: it gives back what building took after it
+// has said that it is ready.
 const rest = 2 * time.Second
 
-// timeLab times the commands as a user would: with the start of the supervisor, reading the file, and every listener there.
+// timeLab times the commands as a user would: with the start of the supervisor, reading the file, and every listener
+// there.
 func (b *bench) timeLab(file string) (m medians, err error) {
 	before, err := kernelMemory()
 	if err != nil {
@@ -97,8 +99,8 @@ func (b *bench) supervisorRSS() (float64, error) {
 	return field(fmt.Sprintf("/proc/%d/status", pid), "VmRSS")
 }
 
-// kernelMemory is what the kernel holds for itself. The share of network namespaces is in its slabs and its per-processor memory;
-// page cache, which comes and goes, is in none of these.
+// kernelMemory is what the kernel holds for itself. The share of network namespaces is in its slabs and its
+// per-processor memory; page cache, which comes and goes, is in none of these.
 func kernelMemory() (float64, error) {
 	var sum float64
 	for _, name := range []string{"SUnreclaim", "Percpu", "VmallocUsed"} {
@@ -181,7 +183,8 @@ func (b *bench) timeProbes() ([]probeResult, error) {
 	return results, nil
 }
 
-// output runs a program and gives what it printed; the labs it runs keep their state in a folder of the benchmark's own.
+// output runs a program and gives what it printed; the labs it runs keep their state in a folder of the benchmark's
+// own.
 func (b *bench) output(program string, args ...string) ([]byte, error) {
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "VNETLAB_RUN="+filepath.Join(b.dir, "run"))

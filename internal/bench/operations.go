@@ -25,8 +25,8 @@ type timedOperation struct {
 // rounds is how often a run does all operations.
 const rounds = 3
 
-// operations starts a lab of n instances and gives the seconds that each operation takes, from the request to the answer on the control
-// socket.
+// operations starts a lab of n instances and gives the seconds that each operation takes, from the request to the
+// answer on the control socket.
 func (b *bench) operations(n int) (names []string, times map[string]float64, err error) {
 	all, err := timedOperations()
 	if err != nil {

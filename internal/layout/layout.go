@@ -1,5 +1,5 @@
-// Package layout holds the structure of the source tree: its test fails when an import points the wrong way, when a package
-// doesn't say what it is for, or when a file grows too long to read.
+// Package layout holds the structure of the source tree: its test fails when an import points the wrong way, when a
+// package doesn't say what it is for, or when a file grows too long to read.
 //
 // The directions, of which none leads back:
 //

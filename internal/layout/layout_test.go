@@ -209,12 +209,12 @@ func forbidden(pkg, imported string) string {
 	return ""
 }
 
-// helper says whether a package is for everybody: below internal, and of no use by itself.
+// helper reports whether a package is for everybody: below internal, and of no use by itself.
 func helper(pkg string) bool {
 	return within(pkg, "internal") && !within(pkg, "internal/bench", "internal/layout")
 }
 
-// within says whether a path is one of the folders or below one.
+// within reports whether a path is one of the folders or below one.
 func within(p string, folders ...string) bool {
 	for _, f := range folders {
 		if p == f || strings.HasPrefix(p, f+"/") {

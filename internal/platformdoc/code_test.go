@@ -76,7 +76,8 @@ func isScript(name string) bool {
 	return strings.HasSuffix(name, ".txtar") && err == nil
 }
 
-// has tells whether a test exists and, where a case is named, that it has a string or an entry of that name, or a file in testdata.
+// has tells whether a test exists and, where a case is named, that it has a string or an entry of that name, or a
+// file in testdata.
 func (s suite) has(test, name string) bool {
 	texts, ok := s.tests[test]
 	if !ok || name == "" || slices.Contains(texts, name) || s.entries[test][name] {

@@ -1,5 +1,5 @@
-// Package nonblocking waits for sockets that are connecting. The net package can't: it makes its sockets in the network namespace of
-// the calling thread, and would keep the thread there until the connection is made.
+// Package nonblocking waits for sockets that are connecting. The net package can't: it makes its sockets in the
+// network namespace of the calling thread, and would keep the thread there until the connection is made.
 package nonblocking
 
 import (
@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WaitConnected waits until the connection of a non-blocking socket is made, or can't be, or the file's deadline has passed
-// ([os.ErrDeadlineExceeded]). No thread waits: the runtime's poller does. The file must have been made after the call of
-// connect: a socket that is neither connected nor connecting counts as ready.
+// WaitConnected waits until the connection of a non-blocking socket is made, or can't be, or the file's deadline has
+// passed ([os.ErrDeadlineExceeded]). No thread waits: the runtime's poller does. The file must have been made after
+// the call of connect: a socket that is neither connected nor connecting counts as ready.
 func WaitConnected(f *os.File) error {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var outcome error
-	// The socket is asked before anybody waits: what the poller knew before this call it has forgotten.
+	// Check the socket before waiting: the poller has lost events from before this call.
 	waited := raw.Write(func(fd uintptr) (done bool) {
 		done, outcome = connected(int(fd))
 		return done
@@ -38,7 +38,7 @@ func Connected(f *os.File) (done bool, err error) {
 	return done, err
 }
 
-// connected says whether connecting has ended, and how. Where all is well one question tells.
+// connected reports whether connecting has ended, and how. In the usual cases one system call suffices.
 func connected(fd int) (done bool, err error) {
 	const established, synSent = 1, 2 // from net/tcp_states.h
 	if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {

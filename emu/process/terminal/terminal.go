@@ -1,8 +1,8 @@
 // Package terminal lends the terminal of this process to a command that runs elsewhere, in an instance of a lab.
 //
-// The command gets a pseudo-terminal of its own, so that job control works in a session of its own; this process carries
-// the bytes. Where this process has no terminal the command gets its descriptors as they are and nothing is carried: pipes run at
-// full speed and end as they should.
+// The command gets a pseudo-terminal of its own, so that job control works in a session of its own; this process
+// carries the bytes. Where this process has no terminal the command gets its descriptors as they are and nothing is
+// carried: pipes run at full speed and end as they should.
 package terminal
 
 import (
@@ -15,15 +15,15 @@ import (
 	"golang.org/x/term"
 )
 
-// Start starts a command with these files as its descriptors 0, 1 and 2, waits for its end and gives its exit code. With
-// isTerminal stdin is to become its controlling terminal.
+// Start starts a command with these files as its descriptors 0, 1 and 2, waits for its end and returns its exit code.
+// With isTerminal stdin is to become its controlling terminal.
 type Start func(stdin, stdout, stderr *os.File, isTerminal bool) (exit int, err error)
 
 // Open makes a pseudo-terminal where the command is going to run.
 type Open func() (master, slave *os.File, err error)
 
-// Run starts a command on the terminal of this process. A terminal is needed on stdin and stdout; otherwise the command gets
-// stdin, stdout and stderr themselves.
+// Run starts a command on the terminal of this process. A terminal is needed on stdin and stdout; otherwise the
+// command gets stdin, stdout and stderr themselves.
 func Run(open Open, start Start) (exit int, err error) {
 	return run(os.Stdin, os.Stdout, os.Stderr, open, start)
 }
@@ -64,7 +64,8 @@ func run(stdin, stdout, stderr *os.File, open Open, start Start) (exit int, err 
 	return exit, err
 }
 
-// nonBlocking returns a file anew so that who reads it can be given a deadline: a file that came from another process can't.
+// nonBlocking returns a duplicate of a file that takes read deadlines: a file that came from another process takes
+// none.
 func nonBlocking(f *os.File) (*os.File, error) {
 	defer f.Close()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -77,7 +78,7 @@ func nonBlocking(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
-// followSize keeps the pseudo-terminal as large as the terminal, until the function it gives is called.
+// followSize keeps the pseudo-terminal as large as the terminal, until the returned function is called.
 func followSize(from, to *os.File) (stop func()) {
 	copySize(from, to)
 	resized := make(chan os.Signal, 1)
@@ -96,15 +97,16 @@ func followSize(from, to *os.File) (stop func()) {
 	}
 }
 
-// copySize gives the pseudo-terminal the size of the terminal, and with it SIGWINCH to who is in its foreground.
+// copySize sets the size of the pseudo-terminal to that of the terminal; its foreground processes get SIGWINCH.
 func copySize(from, to *os.File) {
 	if size, err := unix.IoctlGetWinsize(int(from.Fd()), unix.TIOCGWINSZ); err == nil {
 		_ = unix.IoctlSetWinsize(int(to.Fd()), unix.TIOCSWINSZ, size)
 	}
 }
 
-// A job in the background may keep the pseudo-terminal open after the command's end. Then the output is taken for complete when
-// it is silent for a moment, and cut off when it never is; but what is there at the command's end is copied in any case.
+// A job in the background may keep the pseudo-terminal open after the command's end. Then the output is taken for
+// complete when it is silent for a moment, and cut off when it never is; but what is there at the command's end is
+// copied in any case.
 const (
 	silence = 50 * time.Millisecond
 	cutOff  = 2 * time.Second
@@ -112,13 +114,14 @@ const (
 	mostWaiting = 64 << 10
 )
 
-// copyOutput copies what is printed to the terminal. The function it gives, to be called after the command's end, waits for the rest.
+// copyOutput copies what is printed to the terminal. The returned function, to be called after the command's end,
+// waits for the rest.
 func copyOutput(stdout, master *os.File) (finish func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		buf := make([]byte, 32<<10)
-		// once copies what one read gives.
+		// once copies the result of one read.
 		once := func(read func([]byte) (int, error)) (n int, err error) {
 			n, err = read(buf)
 			_, writeErr := stdout.Write(buf[:max(n, 0)])
@@ -129,7 +132,7 @@ func copyOutput(stdout, master *os.File) (finish func()) {
 		}
 		var err error
 		for err == nil {
-			_, err = once(master.Read) // EIO: nobody has the slave any more
+			_, err = once(master.Read) // EIO: no process has the slave open
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return
@@ -166,7 +169,8 @@ func readWaiting(f *os.File, b []byte) (n int, err error) {
 	return n, errors.Join(controlErr, err)
 }
 
-// copyInput copies what is typed to the pseudo-terminal. The function it gives ends that, without taking a key more.
+// copyInput copies what is typed to the pseudo-terminal. The returned function ends that, without reading another
+// key.
 func copyInput(stdin, master *os.File) (stop func(), err error) {
 	var wake [2]int
 	if err := unix.Pipe2(wake[:], unix.O_CLOEXEC); err != nil {
@@ -196,7 +200,7 @@ func copyInput(stdin, master *os.File) (stop func(), err error) {
 	}()
 	return func() {
 		unix.Close(wake[1])
-		_ = master.SetWriteDeadline(time.Now()) // nobody may read what was typed last
+		_ = master.SetWriteDeadline(time.Now()) // no process may be reading what was typed last
 		<-done
 		unix.Close(wake[0])
 	}, nil

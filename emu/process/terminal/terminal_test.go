@@ -84,8 +84,8 @@ func (u *user) types(keys, expect string) {
 	u.waitsAfter(keys, expect, func(seen string) bool { return strings.Contains(seen, expect) })
 }
 
-// runs does so with what makes the shell ask again, and waits for that too: keys typed earlier may meet the terminal in a mode that
-// isn't the shell's, and what is shown later may be taken for the answer to the next keys.
+// runs does so with what makes the shell ask again, and waits for that too: keys typed earlier may meet the terminal
+// in a mode that isn't the shell's, and what is shown later may be taken for the answer to the next keys.
 func (u *user) runs(keys, expect string) {
 	u.t.Helper()
 	u.waitsAfter(keys, expect, func(seen string) bool { return strings.Contains(seen, expect) && strings.HasSuffix(seen, prompt) })
@@ -195,8 +195,8 @@ func TestJobControl(t *testing.T) {
 	}
 }
 
-// inForeground says whether a process of this name and with this in its environment is in the foreground of its terminal: "PID (NAME)
-// STATE PPID PGRP SESSION TTY TPGID …", where PGRP is TPGID.
+// inForeground reports whether a process of this name and with this in its environment is in the foreground of its
+// terminal: "PID (NAME) STATE PPID PGRP SESSION TTY TPGID …", where PGRP is TPGID.
 func inForeground(name, mark string) bool {
 	all, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, f := range all {

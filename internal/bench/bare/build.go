@@ -239,7 +239,7 @@ func (s *space) setPort(index int, p *emu.BridgePort) error {
 	return err
 }
 
-// finish adds what needs the links: neighbours, routes, nftables rules.
+// finish adds what needs the links: neighbors, routes, nftables rules.
 func (s *space) finish() error {
 	index := map[string]int{}
 	links, err := s.nl.LinkList()

@@ -1,6 +1,6 @@
-// Command bare makes the kernel objects of a lab with plain netlink calls, one iptables-restore per instance and one nft per
-// router, and takes them down again: what `lab up` and `lab down` are measured against. It starts no listener, no name server
-// and no supervisor, reads nothing back, and tells how long it took as one line of JSON.
+// Command bare makes the kernel objects of a lab with plain netlink calls, one iptables-restore per instance and one
+// nft per router, and takes them down again: what `lab up` and `lab down` are measured against. It starts no
+// listener, no name server and no supervisor, reads nothing back, and tells how long it took as one line of JSON.
 package main
 
 import (

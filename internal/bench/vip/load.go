@@ -36,7 +36,8 @@ const (
 	echo, pages = 'e', 'p' // what the first byte of a connection asks for
 )
 
-// serve answers questions and sends pages until its standard input ends, which it does with the process that started it.
+// serve answers questions and sends pages until its standard input ends, which it does with the process that started
+// it.
 func serve(address string) error {
 	l, err := net.Listen("tcp4", address)
 	if err != nil {

@@ -1,13 +1,13 @@
-// Command vip measures connections through a VIP beside connections that nothing translates, and beside HAProxy, in one run: with few
-// and with many endpoints in the rules of the edge. It prints JSON.
+// Command vip measures connections through a VIP beside connections that nothing translates, and beside HAProxy, in
+// one run: with few and with many endpoints in the rules of the edge. It prints JSON.
 //
 // From the internet all paths have the same hosts and cables:
 //
 //	client ── internet ── datacenter ── edge ── bridge ── instance
 //
-// On the direct path routers have routes alone, no rules, and the client asks for the instance's own address. HAProxy listens
-// on the VIPs in such an edge. From an instance of another subnet, the direct path leads through the same edge with all its rules, to
-// the instance's own address.
+// On the direct path routers have routes alone, no rules, and the client asks for the instance's own address. HAProxy
+// listens on the VIPs in such an edge. From an instance of another subnet, the direct path leads through the same
+// edge with all its rules, to the instance's own address.
 package main
 
 import (
@@ -71,8 +71,8 @@ type path struct {
 	target netip.AddrPort
 }
 
-// slicesOfRun is how many pieces a run has: each is short, and all paths take turns, so that what else the machine does meets all of
-// them alike.
+// slicesOfRun is how many pieces a run has: each is short, and all paths take turns, so that what else the machine
+// does meets all of them alike.
 const slicesOfRun = 5
 
 // measure builds all networks, measures every path in each run, and takes everything down.

@@ -53,7 +53,8 @@ func balanced(ctx context.Context, endpoints int) (*world, error) {
 	return run(ctx, l, compile.Network(l))
 }
 
-// plain has routes in place of rules, the instance's own address routed from the client, and HAProxy on the VIPs when there is one.
+// plain has routes in place of rules, the instance's own address routed from the client, and HAProxy on the VIPs when
+// there is one.
 func plain(ctx context.Context, endpoints int, haproxy string) (*world, error) {
 	l, err := newLab(1)
 	if err != nil {
