@@ -16,7 +16,7 @@ type place struct {
 	attribute string
 }
 
-func (p places) keep(e *element, attributes ...string) {
+func (p places) keep(e *strictxml.Element, attributes ...string) {
 	for _, a := range attributes {
 		p[place{e.Origin, a}] = e.At(a)
 	}

@@ -11,82 +11,6 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-type (
-	element  = strictxml.Element
-	spec     = strictxml.Spec
-	children = map[string]strictxml.Child
-)
-
-var (
-	many  = strictxml.Many
-	some  = strictxml.AtLeastOne
-	maybe = strictxml.AtMostOne
-	one   = strictxml.One
-	named = strictxml.Named
-)
-
-// schema describes the document, as the pages "Service Configuration Schema", "Role Schema" and "NetworkConfiguration
-// Schema" of MSDN have it.
-var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration", Spec: spec{
-	Required: []string{"serviceName"},
-	Optional: []string{"osFamily", "osVersion", "schemaVersion"},
-	Children: children{
-		"Role": some(spec{
-			Required: []string{"name"},
-			Optional: []string{"vmName"},
-			Children: children{
-				"Instances": one(spec{Required: []string{"count"}}),
-				"ConfigurationSettings": maybe(spec{Children: children{
-					"Setting": many(spec{Required: []string{"name"}, Optional: []string{"value"}})}}),
-				"Certificates": maybe(spec{Children: children{
-					// What identifies a certificate is empty in many a template.
-					"Certificate": many(spec{Required: []string{"name"},
-						Optional: []string{"thumbprint", "thumbprintAlgorithm"}}),
-				}}),
-			},
-			Explained: map[string]string{
-				"OsImage": "is for a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with " +
-					"virtualMachines of it in the lab file",
-			},
-		}),
-		"NetworkConfiguration": maybe(networkConfiguration),
-	},
-}}
-
-// endpointACL has its attribute as the page has it, and as working files have it.
-var endpointACL = spec{Required: []string{"role", "endpoint", "accessControl"},
-	Spellings: map[string]string{"endPoint": "endpoint"}}
-
-var networkConfiguration = spec{Children: children{
-	"AccessControls": maybe(spec{Children: children{"AccessControl": many(spec{
-		Required: []string{"name"},
-		Children: children{"Rule": many(spec{Required: []string{"order", "action", "remoteSubnet"},
-			Optional: []string{"description"}})},
-	})}}),
-	"EndpointAcls": maybe(spec{Children: children{"EndpointAcl": many(endpointACL)}}),
-	"Dns": maybe(spec{Children: children{"DnsServers": maybe(
-		spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
-	"VirtualNetworkSite": maybe(named),
-	"AddressAssignments": maybe(spec{Children: children{
-		"InstanceAddress": many(spec{
-			Required: []string{"roleName"},
-			Children: children{
-				"Subnets": maybe(spec{Children: children{"Subnet": many(named)}}),
-				"PublicIPs": maybe(spec{Children: children{
-					"PublicIP": many(spec{Required: []string{"name"},
-						Optional: []string{"idleTimeoutInMinutes", "domainNameLabel"}}),
-				}}),
-			},
-		}),
-		"ReservedIPs": maybe(spec{Children: children{"ReservedIP": maybe(named)}}),
-	}}),
-	"LoadBalancers": maybe(spec{Children: children{"LoadBalancer": many(spec{
-		Required: []string{"name"},
-		Children: children{"FrontendIPConfiguration": one(spec{Required: []string{"type"},
-			Optional: []string{"subnet", "staticVirtualNetworkIPAddress"}})},
-	})}}),
-}}
-
 // gatewaySubnet is the subnet of a virtual network's gateway, in which no instance can be.
 const gatewaySubnet = "GatewaySubnet"
 
@@ -122,7 +46,7 @@ func Read(file string, data []byte) (*Configuration, error) {
 	return c, nil
 }
 
-func (c *Configuration) readRole(e *element) Role {
+func (c *Configuration) readRole(e *strictxml.Element) Role {
 	c.places.keep(e, "name")
 	r := Role{Name: e.Get("name"), VMName: e.Get("vmName"), Origin: e.Origin}
 	if utf8.RuneCountInString(r.VMName) > 10 {
@@ -140,7 +64,7 @@ func (c *Configuration) readRole(e *element) Role {
 	return r
 }
 
-func (c *Configuration) readAccess(network *element) {
+func (c *Configuration) readAccess(network *strictxml.Element) {
 	controls := network.Child("AccessControls").All("AccessControl")
 	strictxml.Unique(controls, "name", "access control")
 	for _, e := range controls {
@@ -173,7 +97,7 @@ func (c *Configuration) readAccess(network *element) {
 	}
 }
 
-func readRule(e *element) Rule {
+func readRule(e *strictxml.Element) Rule {
 	r := Rule{
 		Order:       e.Int("order", 0, math.MaxInt32, 0),
 		Permit:      e.OneOf("action", "", "permit", "deny") == "permit",
@@ -191,7 +115,7 @@ func readRule(e *element) Rule {
 	return r
 }
 
-func (c *Configuration) readAddresses(network *element) {
+func (c *Configuration) readAddresses(network *strictxml.Element) {
 	servers := network.Child("Dns").Child("DnsServers").All("DnsServer")
 	strictxml.Unique(servers, "name", "DNS server")
 	for _, e := range servers {
@@ -224,7 +148,7 @@ func (c *Configuration) readAddresses(network *element) {
 	}
 }
 
-func (c *Configuration) readInstanceAddress(e *element) InstanceAddress {
+func (c *Configuration) readInstanceAddress(e *strictxml.Element) InstanceAddress {
 	c.places.keep(e, "roleName")
 	a := InstanceAddress{Role: e.Get("roleName"), Origin: e.Origin}
 	subnets := e.Child("Subnets")
@@ -250,7 +174,7 @@ func (c *Configuration) readInstanceAddress(e *element) InstanceAddress {
 	return a
 }
 
-func names(elements []*element) []Named {
+func names(elements []*strictxml.Element) []Named {
 	var all []Named
 	for _, e := range elements {
 		all = append(all, Named{e.Get("name"), e.Origin})
@@ -259,7 +183,7 @@ func names(elements []*element) []Named {
 }
 
 // note collects what has no effect, or another than on the platform, and what can't be built.
-func (c *Configuration) note(root, network *element) {
+func (c *Configuration) note(root, network *strictxml.Element) {
 	without := func(at emu.Origin, format string, args ...any) {
 		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at,
 			Text: fmt.Sprintf(format, args...) + " has no effect on the network"})

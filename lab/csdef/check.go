@@ -16,8 +16,8 @@ import (
 var roleName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?$`)
 
 // check holds what parts of the definition ask of each other.
-func (d *Definition) check(root *element) {
-	var roles []*element
+func (d *Definition) check(root *strictxml.Element) {
+	var roles []*strictxml.Element
 	for _, e := range root.Children {
 		if e.Name == string(Web) || e.Name == string(Worker) {
 			roles = append(roles, e)
@@ -39,7 +39,7 @@ func (d *Definition) check(root *element) {
 	d.checkForwarder(roles)
 	d.checkPorts(roles)
 	for _, kind := range []string{"InputEndpoint", "InternalEndpoint", "InstanceInputEndpoint"} {
-		var all []*element
+		var all []*strictxml.Element
 		for _, e := range roles {
 			all = append(all, endpointsOf(e, kind)...)
 		}
@@ -55,7 +55,7 @@ func (d *Definition) check(root *element) {
 	}
 }
 
-func (d *Definition) checkRole(r *Role, e *element) {
+func (d *Definition) checkRole(r *Role, e *strictxml.Element) {
 	if r.Name != "" && !roleName.MatchString(r.Name) {
 		e.FailAt("name", "role name %.60q is not valid", r.Name).
 			WithHint("up to 63 letters, digits, underscores, dots and hyphens are allowed, the last two not at its " +
@@ -94,7 +94,7 @@ func (d *Definition) checkRole(r *Role, e *element) {
 var bindable = map[string]bool{"http": true, "https": true, "": true}
 
 // checkSites holds the bindings of the sites, and what a role without sites can't have.
-func checkSites(r *Role, e *element) {
+func checkSites(r *Role, e *strictxml.Element) {
 	protocols := map[string]string{}
 	for _, i := range r.InternalEndpoints {
 		protocols[i.Name] = i.Protocol
@@ -120,7 +120,7 @@ func checkSites(r *Role, e *element) {
 }
 
 // mustExist makes an error of an attribute that names something unknown.
-func mustExist(e *element, attribute, what string, known []string) {
+func mustExist(e *strictxml.Element, attribute, what string, known []string) {
 	name := e.Get(attribute)
 	if name == "" || slices.Contains(known, name) {
 		return
@@ -140,7 +140,7 @@ func (h holder) String() string {
 
 // checkPorts refuses a public port that is taken already. The load balancer keeps TCP and UDP apart, and its
 // public address from an internal one.
-func (d *Definition) checkPorts(roles []*element) {
+func (d *Definition) checkPorts(roles []*strictxml.Element) {
 	type taken struct {
 		internal  string // load balancer
 		transport emu.Protocol
@@ -155,7 +155,7 @@ func (d *Definition) checkPorts(roles []*element) {
 				continue
 			}
 			if before, ok := first[key]; ok {
-				var at *element
+				var at *strictxml.Element
 				if e.Plugin {
 					at = importAt(roles[i], e.Origin)
 				} else {
@@ -188,7 +188,7 @@ func (d *Definition) checkPorts(roles []*element) {
 	}
 }
 
-func (d *Definition) checkTrafficRule(e *element) {
+func (d *Definition) checkTrafficRule(e *strictxml.Element) {
 	var roles []string
 	for _, r := range d.Roles {
 		roles = append(roles, r.Name)

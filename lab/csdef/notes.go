@@ -7,7 +7,7 @@ import (
 )
 
 // note collects what has no effect, or another than on the platform.
-func (d *Definition) note(root *element) {
+func (d *Definition) note(root *strictxml.Element) {
 	for _, a := range []string{"topologyChangeDiscovery", "upgradeDomainCount"} {
 		d.attributeWithoutEffect(root, a)
 	}
@@ -29,7 +29,7 @@ func (d *Definition) note(root *element) {
 	strictxml.SortNotes(d.withoutEffect)
 }
 
-func (d *Definition) noteRole(e *element) {
+func (d *Definition) noteRole(e *strictxml.Element) {
 	for _, a := range []string{"vmsize", "enableNativeCodeExecution"} {
 		d.attributeWithoutEffect(e, a)
 	}
@@ -63,7 +63,7 @@ func (d *Definition) noteRole(e *element) {
 	}
 }
 
-func (d *Definition) attributeWithoutEffect(e *element, attribute string) {
+func (d *Definition) attributeWithoutEffect(e *strictxml.Element, attribute string) {
 	if _, ok := e.Attribute(attribute); ok {
 		d.withoutEffect = append(d.withoutEffect, strictxml.Note{
 			Origin: e.At(attribute), Text: fmt.Sprintf("%s of <%s name=%.60q> has no effect on the network", attribute,

@@ -70,7 +70,7 @@ func (r *Role) has(endpoint string) bool {
 
 // checkImports refuses a module in another letter case than its own. Whether the SDK's tools took it isn't
 // documented: a lab with its endpoints might show a port that no deployment had, one without them hide it.
-func checkImports(role *element) {
+func checkImports(role *strictxml.Element) {
 	imports := role.Child("Imports").All("Import")
 	strictxml.Unique(imports, "moduleName", "import")
 	for _, i := range imports {
@@ -84,7 +84,7 @@ func checkImports(role *element) {
 }
 
 // checkForwarder refuses a second role with RemoteForwarder: one role takes the port for the deployment.
-func (d *Definition) checkForwarder(roles []*element) {
+func (d *Definition) checkForwarder(roles []*strictxml.Element) {
 	first := ""
 	for i := range d.Roles {
 		at, ok := d.Roles[i].Imported(RemoteForwarder)
@@ -101,9 +101,9 @@ func (d *Definition) checkForwarder(roles []*element) {
 }
 
 // importAt finds the import at a place.
-func importAt(role *element, at emu.Origin) *element {
+func importAt(role *strictxml.Element, at emu.Origin) *strictxml.Element {
 	all := role.Child("Imports").All("Import")
-	return all[slices.IndexFunc(all, func(e *element) bool { return e.Origin == at })]
+	return all[slices.IndexFunc(all, func(e *strictxml.Element) bool { return e.Origin == at })]
 }
 
 // missing is what modules bring that isn't in a lab.
@@ -115,7 +115,7 @@ var missing = map[string]string{
 }
 
 // noteImport says what a lab has of an imported module.
-func (d *Definition) noteImport(i *element, role string) {
+func (d *Definition) noteImport(i *strictxml.Element, role string) {
 	module := i.Get("moduleName")
 	named := fmt.Sprintf("import %.60q of role %.60q", module, role)
 	note := strictxml.Note{Origin: i.Origin, Text: named, Differs: true}

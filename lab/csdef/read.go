@@ -8,8 +8,6 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-type element = strictxml.Element
-
 // Read reads a service definition. The error is of type strictxml.Errors and holds everything that is wrong
 // with the file.
 func Read(file string, data []byte) (*Definition, error) {
@@ -46,7 +44,7 @@ func Read(file string, data []byte) (*Definition, error) {
 	return d, nil
 }
 
-func readProbe(e *element) LoadBalancerProbe {
+func readProbe(e *strictxml.Element) LoadBalancerProbe {
 	p := LoadBalancerProbe{
 		Name:              e.Get("name"),
 		Protocol:          e.OneOf("protocol", "", "http", "tcp"),
@@ -65,7 +63,7 @@ func readProbe(e *element) LoadBalancerProbe {
 	return p
 }
 
-func readTrafficRule(e *element) NetworkTrafficRule {
+func readTrafficRule(e *strictxml.Element) NetworkTrafficRule {
 	r := NetworkTrafficRule{AllowAllTraffic: e.Child("AllowAllTraffic") != nil, Origin: e.Origin}
 	for _, d := range e.Child("Destinations").All("RoleEndpoint") {
 		r.Destinations = append(r.Destinations, RoleEndpoint{Role: d.Get("roleName"), Endpoint: d.Get("endpointName"),
@@ -82,7 +80,7 @@ func readTrafficRule(e *element) NetworkTrafficRule {
 	return r
 }
 
-func names(elements []*element, attribute string) []Named {
+func names(elements []*strictxml.Element, attribute string) []Named {
 	var all []Named
 	for _, e := range elements {
 		all = append(all, Named{e.Get(attribute), e.Origin})
@@ -92,7 +90,7 @@ func names(elements []*element, attribute string) []Named {
 
 var vmSize = regexp.MustCompile(`^(ExtraSmall|Small|Medium|Large|ExtraLarge|A[0-9]+|Standard_[A-Za-z0-9_]+)$`)
 
-func readRole(e *element) Role {
+func readRole(e *strictxml.Element) Role {
 	r := Role{
 		Kind:                  RoleKind(e.Name),
 		Name:                  e.Get("name"),
@@ -133,7 +131,7 @@ func readRole(e *element) Role {
 }
 
 // readSoftware reads what runs in a role.
-func readSoftware(e *element, r *Role) {
+func readSoftware(e *strictxml.Element, r *Role) {
 	for _, s := range e.Child("Sites").All("Site") {
 		site := Site{Name: s.Get("name"), Origin: s.Origin}
 		for _, b := range s.Child("Bindings").All("Binding") {
@@ -166,7 +164,7 @@ func readSoftware(e *element, r *Role) {
 	}
 }
 
-func readInputEndpoint(e *element) InputEndpoint {
+func readInputEndpoint(e *strictxml.Element) InputEndpoint {
 	i := InputEndpoint{
 		Name:                     e.Get("name"),
 		Protocol:                 e.OneOf("protocol", "", "http", "https", "tcp", "udp"),
@@ -197,7 +195,7 @@ func readInputEndpoint(e *element) InputEndpoint {
 const automatic = "*"
 
 // readFreePort reads a port number; 0 without one, or where the platform is to choose.
-func readFreePort(e *element, attribute string) uint16 {
+func readFreePort(e *strictxml.Element, attribute string) uint16 {
 	text := e.Get(attribute)
 	if text == "" || text == automatic {
 		return 0
@@ -209,7 +207,7 @@ func readFreePort(e *element, attribute string) uint16 {
 	return uint16(n)
 }
 
-func readInternalEndpoint(e *element) InternalEndpoint {
+func readInternalEndpoint(e *strictxml.Element) InternalEndpoint {
 	i := InternalEndpoint{
 		Name:     e.Get("name"),
 		Protocol: e.OneOf("protocol", "", "http", "tcp", "udp", "any"),
@@ -229,7 +227,7 @@ func readInternalEndpoint(e *element) InternalEndpoint {
 	return i
 }
 
-func readPortRange(e *element) emu.PortRange {
+func readPortRange(e *strictxml.Element) emu.PortRange {
 	if e == nil {
 		return emu.PortRange{}
 	}

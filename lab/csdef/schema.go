@@ -9,27 +9,15 @@ import (
 // The description of the document, as the schema pages of MSDN have it: "Service Definition Schema", "WebRole Schema",
 // "WorkerRole Schema", "LoadBalancerProbe Schema", "NetworkTrafficRules Schema".
 
-type (
-	spec     = strictxml.Spec
-	children = map[string]strictxml.Child
-)
-
-var (
-	many  = strictxml.Many
-	some  = strictxml.AtLeastOne
-	maybe = strictxml.AtMostOne
-	one   = strictxml.One
-	named = strictxml.Named
-)
-
-var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", Spec: spec{
+var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", Spec: strictxml.Spec{
 	Required: []string{"name"},
 	Optional: []string{"topologyChangeDiscovery", "upgradeDomainCount", "schemaVersion"},
-	Children: children{
-		"LoadBalancerProbes":  maybe(spec{Children: children{"LoadBalancerProbe": many(probe)}}),
-		"WebRole":             many(role(true)),
-		"WorkerRole":          many(role(false)),
-		"NetworkTrafficRules": many(spec{Children: children{"OnlyAllowTrafficTo": many(trafficRule)}}),
+	Children: strictxml.Children{
+		"LoadBalancerProbes": strictxml.List("LoadBalancerProbe", probe),
+		"WebRole":            strictxml.Many(role(true)),
+		"WorkerRole":         strictxml.Many(role(false)),
+		"NetworkTrafficRules": strictxml.Many(strictxml.Spec{
+			Children: strictxml.Children{"OnlyAllowTrafficTo": strictxml.Many(trafficRule)}}),
 	},
 	Explained: map[string]string{
 		vmRole: "is a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of " +
@@ -43,47 +31,46 @@ const inputEndpoints = "InputEndpoints"
 // vmRole is explained instead of read.
 const vmRole = "VirtualMachineRole"
 
-var probe = spec{
+var probe = strictxml.Spec{
 	Required: []string{"name", "protocol"},
 	Optional: []string{"path", "port", "intervalInSeconds", "timeoutInSeconds"},
 }
 
-var trafficRule = spec{Children: children{
-	"Destinations": one(spec{Children: children{"RoleEndpoint": some(
-		spec{Required: []string{"endpointName", "roleName"}})}}),
-	"AllowAllTraffic": maybe(spec{}),
-	"WhenSource": maybe(spec{
+var trafficRule = strictxml.Spec{Children: strictxml.Children{
+	"Destinations": strictxml.One(strictxml.Spec{Children: strictxml.Children{
+		"RoleEndpoint": strictxml.AtLeastOne(strictxml.Requires("endpointName", "roleName"))}}),
+	"AllowAllTraffic": strictxml.AtMostOne(strictxml.Spec{}),
+	"WhenSource": strictxml.AtMostOne(strictxml.Spec{
 		Required: []string{"matches"},
-		Children: children{"FromRole": some(spec{Required: []string{"roleName"}})},
+		Children: strictxml.Children{"FromRole": strictxml.AtLeastOne(strictxml.Requires("roleName"))},
 	}),
 }}
 
-func role(web bool) spec {
-	s := spec{
+func role(web bool) strictxml.Spec {
+	s := strictxml.Spec{
 		Required: []string{"name"},
 		Optional: []string{"vmsize", "enableNativeCodeExecution"},
-		Children: children{
-			"Certificates":          maybe(spec{Children: children{"Certificate": many(certificate)}}),
-			"ConfigurationSettings": maybe(spec{Children: children{"Setting": many(named)}}),
-			"Imports": maybe(spec{Children: children{
-				"Import": many(spec{Required: []string{"moduleName"}})}}),
-			"Endpoints":      maybe(endpoints),
-			inputEndpoints:   maybe(spec{Children: children{"InputEndpoint": many(inputEndpoint)}}),
-			"LocalResources": maybe(spec{Children: children{"LocalStorage": many(localStorage)}}),
-			"LocalStorage":   many(localStorage), // where early SDKs had it
-			"Runtime":        maybe(runtime(web)),
-			"Startup": maybe(spec{Optional: []string{"priority"},
-				Children: children{"Task": many(task)}}),
-			"Contents": maybe(spec{Children: children{"Content": many(content)}}),
+		Children: strictxml.Children{
+			"Certificates":          strictxml.List("Certificate", certificate),
+			"ConfigurationSettings": strictxml.List("Setting", strictxml.Named),
+			"Imports":               strictxml.List("Import", strictxml.Requires("moduleName")),
+			"Endpoints":             strictxml.AtMostOne(endpoints),
+			inputEndpoints:          strictxml.List("InputEndpoint", inputEndpoint),
+			"LocalResources":        strictxml.List("LocalStorage", localStorage),
+			"LocalStorage":          strictxml.Many(localStorage), // where early SDKs had it
+			"Runtime":               strictxml.AtMostOne(runtime(web)),
+			"Startup": strictxml.AtMostOne(strictxml.Spec{Optional: []string{"priority"},
+				Children: strictxml.Children{"Task": strictxml.Many(task)}}),
+			"Contents": strictxml.List("Content", content),
 		},
 	}
 	if web {
-		s.Children["Sites"] = maybe(spec{Children: children{"Site": many(site)}})
+		s.Children["Sites"] = strictxml.List("Site", site)
 	}
 	return s
 }
 
-var inputEndpoint = spec{
+var inputEndpoint = strictxml.Spec{
 	Required: []string{"name", "protocol", "port"},
 	Optional: []string{
 		"localPort", "certificate", "ignoreRoleInstanceStatus", "loadBalancerProbe", "idleTimeoutInMinutes",
@@ -92,7 +79,7 @@ var inputEndpoint = spec{
 }
 
 // endpointElements returns the endpoints of a role, wherever its SDK wrote them.
-func endpointElements(role *element) (all []*element) {
+func endpointElements(role *strictxml.Element) (all []*strictxml.Element) {
 	for _, parent := range []string{"Endpoints", inputEndpoints} {
 		if e := role.Child(parent); e != nil {
 			all = append(all, e.Children...)
@@ -102,76 +89,81 @@ func endpointElements(role *element) (all []*element) {
 }
 
 // endpointsOf returns the endpoints of a kind that a role has.
-func endpointsOf(role *element, kind string) []*element {
-	return slices.DeleteFunc(endpointElements(role), func(e *element) bool { return e.Name != kind })
+func endpointsOf(role *strictxml.Element, kind string) []*strictxml.Element {
+	return slices.DeleteFunc(endpointElements(role), func(e *strictxml.Element) bool { return e.Name != kind })
 }
 
-var endpoints = spec{Children: children{
-	"InputEndpoint": many(inputEndpoint),
-	"InternalEndpoint": many(spec{
+var endpoints = strictxml.Spec{Children: strictxml.Children{
+	"InputEndpoint": strictxml.Many(inputEndpoint),
+	"InternalEndpoint": strictxml.Many(strictxml.Spec{
 		Required: []string{"name", "protocol"},
 		Optional: []string{"port"},
-		Children: children{
-			"FixedPort":      maybe(spec{Required: []string{"port"}}),
-			"FixedPortRange": maybe(portRange),
+		Children: strictxml.Children{
+			"FixedPort":      strictxml.AtMostOne(strictxml.Requires("port")),
+			"FixedPortRange": strictxml.AtMostOne(portRange),
 		},
 	}),
-	"InstanceInputEndpoint": many(spec{
+	"InstanceInputEndpoint": strictxml.Many(strictxml.Spec{
 		Required: []string{"name", "protocol", "localPort"},
-		Children: children{"AllocatePublicPortFrom": one(spec{Children: children{"FixedPortRange": one(portRange)}})},
+		Children: strictxml.Children{"AllocatePublicPortFrom": strictxml.One(
+			strictxml.Spec{Children: strictxml.Children{"FixedPortRange": strictxml.One(portRange)}})},
 	}),
 }}
 
 var (
-	portRange    = spec{Required: []string{"min", "max"}}
-	certificate  = spec{Required: []string{"name", "storeLocation", "storeName"}, Optional: []string{"permissionLevel"}}
-	localStorage = spec{Required: []string{"name"}, Optional: []string{"cleanOnRoleRecycle", "sizeInMB"}}
-	content      = spec{Required: []string{"destination"}, Children: children{
-		"SourceDirectory": one(spec{Required: []string{"path"}})}}
-	environment = spec{Children: children{"Variable": many(spec{
+	portRange   = strictxml.Requires("min", "max")
+	certificate = strictxml.Spec{Required: []string{"name", "storeLocation", "storeName"},
+		Optional: []string{"permissionLevel"}}
+	localStorage = strictxml.Spec{Required: []string{"name"}, Optional: []string{"cleanOnRoleRecycle", "sizeInMB"}}
+	content      = strictxml.Spec{Required: []string{"destination"}, Children: strictxml.Children{
+		"SourceDirectory": strictxml.One(strictxml.Requires("path"))}}
+	environment = strictxml.Spec{Children: strictxml.Children{"Variable": strictxml.Many(strictxml.Spec{
 		Required: []string{"name"},
 		Optional: []string{"value"},
-		Children: children{"RoleInstanceValue": maybe(spec{Optional: []string{"xpath"}})},
+		Children: strictxml.Children{"RoleInstanceValue": strictxml.AtMostOne(
+			strictxml.Spec{Optional: []string{"xpath"}})},
 	})}}
-	task = spec{
+	task = strictxml.Spec{
 		Required: []string{"commandLine"},
 		Optional: []string{"executionContext", "taskType"},
-		Children: children{"Environment": maybe(environment)},
+		Children: strictxml.Children{"Environment": strictxml.AtMostOne(environment)},
 	}
 )
 
-func runtime(web bool) spec {
-	entry := children{"NetFxEntryPoint": maybe(spec{Required: []string{"assemblyName", "targetFrameworkVersion"}})}
+func runtime(web bool) strictxml.Spec {
+	entry := strictxml.Children{"NetFxEntryPoint": strictxml.AtMostOne(
+		strictxml.Requires("assemblyName", "targetFrameworkVersion"))}
 	if !web {
-		entry["ProgramEntryPoint"] = maybe(spec{Required: []string{"commandLine"},
+		entry["ProgramEntryPoint"] = strictxml.AtMostOne(strictxml.Spec{Required: []string{"commandLine"},
 			Optional: []string{"setReadyOnProcessStart"}})
 	}
-	return spec{Optional: []string{"executionContext"}, Children: children{
-		"Environment": maybe(environment),
-		"EntryPoint":  maybe(spec{Children: entry}),
+	return strictxml.Spec{Optional: []string{"executionContext"}, Children: strictxml.Children{
+		"Environment": strictxml.AtMostOne(environment),
+		"EntryPoint":  strictxml.AtMostOne(strictxml.Spec{Children: entry}),
 	}}
 }
 
 // directories may hold one another, as those of IIS do.
-func directories() children {
-	all := children{}
-	inside := many(spec{Required: []string{"name", "physicalDirectory"}, Children: all})
+func directories() strictxml.Children {
+	all := strictxml.Children{}
+	inside := strictxml.Many(strictxml.Spec{Required: []string{"name", "physicalDirectory"}, Children: all})
 	all["VirtualApplication"], all["VirtualDirectory"] = inside, inside
 	return all
 }
 
 var (
 	virtual = directories()
-	site    = spec{
+	site    = strictxml.Spec{
 		Required: []string{"name"},
 		Optional: []string{"physicalDirectory"},
-		Children: children{
+		Children: strictxml.Children{
 			"VirtualApplication": virtual["VirtualApplication"],
 			"VirtualDirectory":   virtual["VirtualDirectory"],
-			"Bindings": one(spec{Children: children{"Binding": many(spec{
-				Required: []string{"name", "endpointName"},
-				Optional: []string{"hostHeader"},
-			})}}),
+			"Bindings": strictxml.One(strictxml.Spec{Children: strictxml.Children{
+				"Binding": strictxml.Many(strictxml.Spec{
+					Required: []string{"name", "endpointName"},
+					Optional: []string{"hostHeader"},
+				})}}),
 		},
 	}
 )

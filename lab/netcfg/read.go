@@ -7,66 +7,6 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-type (
-	element  = strictxml.Element
-	spec     = strictxml.Spec
-	children = map[string]strictxml.Child
-)
-
-var (
-	many  = strictxml.Many
-	some  = strictxml.AtLeastOne
-	maybe = strictxml.AtMostOne
-	one   = strictxml.One
-	named = strictxml.Named
-
-	text         = spec{Text: true}
-	blank        = spec{Text: true, Blank: true}
-	addressSpace = spec{Children: children{"AddressPrefix": some(text)}}
-)
-
-// The types of connections.
-const (
-	IPsec     = "IPsec"
-	Dedicated = "Dedicated" // ExpressRoute
-)
-
-// schema describes the document, as MSDN's page has it. The order of a network's parts differs between its pages, so
-// any will do. Containers may be empty, and a reference without a connection is one by IPsec.
-var schema = strictxml.Schema{Namespace: Namespace, Root: "NetworkConfiguration", Spec: spec{
-	Children: children{"VirtualNetworkConfiguration": maybe(spec{Children: children{
-		"Dns": maybe(spec{Children: children{"DnsServers": maybe(
-			spec{Children: children{"DnsServer": many(spec{Required: []string{"name", "IPAddress"}})}})}}),
-		"LocalNetworkSites": maybe(spec{Children: children{"LocalNetworkSite": many(spec{
-			Required: []string{"name"},
-			Children: children{"AddressSpace": one(addressSpace), "VPNGatewayAddress": maybe(blank)},
-		})}}),
-		"VirtualNetworkSites": maybe(spec{Children: children{"VirtualNetworkSite": many(virtualNetworkSite)}}),
-	}})},
-}}
-
-var virtualNetworkSite = spec{
-	Required: []string{"name"},
-	Optional: []string{"AffinityGroup", "Location"},
-	Children: children{
-		"Label":        maybe(blank),
-		"AddressSpace": one(addressSpace),
-		"Subnets": maybe(spec{Children: children{"Subnet": many(
-			spec{Required: []string{"name"}, Children: children{"AddressPrefix": one(text)}})}}),
-		"DnsServersRef": maybe(spec{Children: children{"DnsServerRef": many(named)}}),
-		"Gateway": maybe(spec{
-			Optional: []string{"profile"},
-			Children: children{
-				"VPNClientAddressPool": maybe(spec{Children: children{"AddressPrefix": many(text)}}),
-				"ConnectionsToLocalNetwork": maybe(spec{Children: children{"LocalNetworkSiteRef": many(spec{
-					Required: []string{"name"},
-					Children: children{"Connection": many(spec{Optional: []string{"type"}})},
-				})}}),
-			},
-		}),
-	},
-}
-
 // Read reads a network configuration. The error is of type strictxml.Errors and holds everything that is wrong
 // with the file.
 func Read(file string, data []byte) (*NetworkConfiguration, error) {
@@ -103,7 +43,7 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 	return c, nil
 }
 
-func readLocal(e *element) LocalNetworkSite {
+func readLocal(e *strictxml.Element) LocalNetworkSite {
 	l := LocalNetworkSite{Name: e.Get("name"),
 		AddressSpace: readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
 	if g := e.Child("VPNGatewayAddress"); g != nil && g.Text != "" {
@@ -119,7 +59,7 @@ func readLocal(e *element) LocalNetworkSite {
 }
 
 // readPrefixes reads the prefixes of an address space. One that is there already doesn't count.
-func readPrefixes(elements []*element) []Prefix {
+func readPrefixes(elements []*strictxml.Element) []Prefix {
 	var all []Prefix
 	for _, e := range elements {
 		p := readPrefix(e)
@@ -131,7 +71,7 @@ func readPrefixes(elements []*element) []Prefix {
 }
 
 // readPrefix reads the text of an element. The platform took 10.0.0.11/8 for 10.0.0.0/8.
-func readPrefix(e *element) netip.Prefix {
+func readPrefix(e *strictxml.Element) netip.Prefix {
 	if e == nil || e.Text == "" {
 		return netip.Prefix{}
 	}
@@ -144,7 +84,7 @@ func readPrefix(e *element) netip.Prefix {
 	return p
 }
 
-func names(elements []*element) []string {
+func names(elements []*strictxml.Element) []string {
 	all := make([]string, len(elements))
 	for i, e := range elements {
 		all[i] = e.Get("name")
@@ -153,7 +93,7 @@ func names(elements []*element) []string {
 }
 
 // readSite reads a virtual network; it can refer to the DNS servers and local network sites of some names.
-func (c *NetworkConfiguration) readSite(e *element, dns, local []string) VirtualNetworkSite {
+func (c *NetworkConfiguration) readSite(e *strictxml.Element, dns, local []string) VirtualNetworkSite {
 	v := VirtualNetworkSite{
 		Name:          e.Get("name"),
 		AffinityGroup: e.Get("AffinityGroup"),
@@ -192,7 +132,7 @@ func (c *NetworkConfiguration) readSite(e *element, dns, local []string) Virtual
 	return v
 }
 
-func readGateway(e *element, local []string) *Gateway {
+func readGateway(e *strictxml.Element, local []string) *Gateway {
 	if e == nil {
 		return nil
 	}
@@ -220,7 +160,7 @@ func readGateway(e *element, local []string) *Gateway {
 }
 
 // mustExist makes an error of a reference to something unknown.
-func mustExist(ref *element, what string, known []string) {
+func mustExist(ref *strictxml.Element, what string, known []string) {
 	if name := ref.Get("name"); name != "" && !slices.Contains(known, name) {
 		ref.FailAt("name", "%s %.60q is not defined", what, name).DidYouMean(name, known)
 	}

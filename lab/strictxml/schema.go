@@ -25,10 +25,13 @@ type Spec struct {
 
 	Required []string // attributes that must be there and not be empty
 	Optional []string // other attributes
-	Children map[string]Child
+	Children Children
 	Text     bool // the element holds text, and must
 	Blank    bool // an element that holds text may be empty
 }
+
+// Children are the elements inside another, by their names.
+type Children map[string]Child
 
 // Child is an element inside another, and how often it may be there.
 type Child struct {
@@ -48,8 +51,14 @@ func AtMostOne(s Spec) Child { return Child{Spec: s, Max: 1} }
 // One asks for exactly one of an element.
 func One(s Spec) Child { return Child{Spec: s, Min: 1, Max: 1} }
 
+// List allows one element that holds nothing but any number of another.
+func List(name string, item Spec) Child { return AtMostOne(Spec{Children: Children{name: Many(item)}}) }
+
+// Requires describes an element that has some attributes and nothing else.
+func Requires(attributes ...string) Spec { return Spec{Required: attributes} }
+
 // Named is the commonest element: nothing but a name.
-var Named = Spec{Required: []string{"name"}}
+var Named = Requires("name")
 
 func (s Schema) checkRoot(root *Element) bool {
 	if root.Name != s.Root {
