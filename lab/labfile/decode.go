@@ -1,16 +1,13 @@
 package labfile
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/invopop/jsonschema"
 
 	"vnetlab/emu"
@@ -56,65 +53,6 @@ func decode(file, text string) (*File, *decoder) {
 		d.value(root, reflect.ValueOf(f).Elem(), "a lab file")
 	}
 	return f, d
-}
-
-func (d *decoder) parse(text string) (root ast.Node, ok bool) {
-	all, problems := tokens(d.file, text)
-	if len(problems) > 0 {
-		d.add(problems...)
-		return nil, false
-	}
-	// A panic of the parser is its defect, and no reason to end the program of somebody who asked what is wrong
-	// with a file.
-	defer func() {
-		if r := recover(); r != nil {
-			d.add(invalid(d.unit, "the YAML parser gave up: %v", r))
-			root, ok = nil, false
-		}
-	}()
-	// Duplicate keys are looked for here, to tell about all of them.
-	file, err := parser.Parse(all, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		d.add(d.syntax(err))
-		return nil, false
-	}
-	for _, doc := range file.Docs {
-		switch {
-		case doc.Body == nil:
-		case root != nil:
-			d.add(invalid(d.origin(doc.Body), "a second document begins here").
-				hint("A lab file holds one document: remove the line --- above, or use two files."))
-			return nil, false
-		default:
-			root = doc.Body
-		}
-	}
-	if root == nil {
-		d.add(invalid(d.unit, "the file is empty").hint("Begin with lab: NAME."))
-	}
-	return root, root != nil
-}
-
-// syntax explains what the parser found.
-func (d *decoder) syntax(err error) Problem {
-	var e yaml.Error
-	if !errors.As(err, &e) {
-		return invalid(d.unit, "%s", err)
-	}
-	place := d.unit
-	if t := e.GetToken(); t != nil && t.Position != nil {
-		place = at(d.file, t)
-	}
-	p := invalid(place, "%s", e.GetMessage())
-	switch message := e.GetMessage(); {
-	case strings.Contains(message, "'\t'"):
-		p = invalid(place, "a tab begins this line").hint("YAML is indented with spaces only: replace the tab.")
-	case strings.HasPrefix(message, "mapping value is not allowed"):
-		p = p.hint(`A text with ": " in it needs quotes.`)
-	case strings.HasPrefix(message, "value is not allowed"), strings.HasPrefix(message, "non-map value"):
-		p = p.hint("Check the indentation of this line and of the one above.")
-	}
-	return p
 }
 
 // add notes problems of the current unit.
@@ -306,4 +244,82 @@ func (d *decoder) firewall(n ast.Node, f *Firewall, what string) {
 		return
 	}
 	d.list(n, reflect.ValueOf(&f.Rules).Elem(), what)
+}
+
+// pair is a key of a mapping with its value.
+type pair struct {
+	key    string
+	origin emu.Origin // of the key
+	value  ast.Node
+}
+
+// pairs gives the keys of a mapping, each once.
+func (d *decoder) pairs(n ast.Node, what string) ([]pair, bool) {
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	default:
+		d.wrongType(n, what, "a mapping of keys to values")
+		return nil, false
+	}
+	first := map[string]emu.Origin{}
+	var pairs []pair
+	for _, v := range values {
+		key, ok := v.Key.(*ast.StringNode)
+		if !ok {
+			d.add(invalid(d.origin(v.Key), "a key must be a text, not %s", describe(v.Key)))
+			continue
+		}
+		p := pair{key: key.Value, origin: d.origin(key), value: v.Value}
+		if before, twice := first[p.key]; twice {
+			d.add(invalid(p.origin, "the key %s stands here for the second time", quoted(p.key)).
+				hint("The first is in line %d.", before.Line))
+			continue
+		}
+		first[p.key] = p.origin
+		pairs = append(pairs, p)
+	}
+	return pairs, true
+}
+
+func (d *decoder) wrongType(n ast.Node, what, wanted string) {
+	p := invalid(d.origin(n), "%s must be %s, not %s", what, wanted, describe(n))
+	if _, null := n.(*ast.NullNode); null {
+		p = p.hint("Give it a value, or leave the key out.")
+	}
+	d.add(p)
+}
+
+func describe(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a mapping"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.StringNode, *ast.LiteralNode:
+		return "a text"
+	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		return "the number " + n.GetToken().Value
+	case *ast.BoolNode:
+		return fmt.Sprint(n.Value)
+	case *ast.NullNode:
+		return "nothing"
+	}
+	return "this"
+}
+
+// origin is where a node begins: a block mapping at its first key.
+func (d *decoder) origin(n ast.Node) emu.Origin {
+	switch v := n.(type) {
+	case *ast.MappingNode:
+		if !v.IsFlowStyle && len(v.Values) > 0 {
+			return d.origin(v.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return d.origin(v.Key)
+	}
+	return at(d.file, n.GetToken())
 }

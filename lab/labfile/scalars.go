@@ -2,11 +2,19 @@ package labfile
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 	"github.com/invopop/jsonschema"
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/spelling"
 )
 
 // Scalars of the file. The schema of each is its rule: the decoder reads the same schema as an editor does. Its
@@ -179,3 +187,87 @@ func (Firewall) JSONSchema() *jsonschema.Schema {
 }
 
 const firewallOff = "off"
+
+// text decodes a text and checks it against its schema.
+func (d *decoder) text(n ast.Node, what string, rule *jsonschema.Schema) (string, bool) {
+	var s string
+	switch n := n.(type) {
+	case *ast.StringNode:
+		s = n.Value
+	case *ast.LiteralNode:
+		s = n.Value.Value
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		d.add(invalid(d.origin(n), "%s must be a text, not %s", what, describe(n)).
+			hint("Put it in quotes: %q.", n.GetToken().Value))
+		return "", false
+	default:
+		d.wrongType(n, what, "a text")
+		return "", false
+	}
+	switch {
+	case s == "":
+		d.add(invalid(d.origin(n), "%s is empty", what).hint("Give it a value, or leave the key out."))
+		return "", false
+	case rule.Enum != nil && !slices.Contains(rule.Enum, any(s)):
+		var known []string
+		for _, v := range rule.Enum {
+			known = append(known, v.(string))
+		}
+		p := invalid(d.origin(n), "%s: %s is not %s", what, quoted(s), rule.Title).
+			hint("Known: %s.", strings.Join(known, ", "))
+		if near, ok := spelling.Nearest(s, known); ok {
+			p = p.hint("Did you mean %s?", near)
+		}
+		d.add(p)
+		return "", false
+	case rule.Pattern != "" && !compiled(rule.Pattern).MatchString(s):
+		d.add(invalid(d.origin(n), "%s: %s is not %s", what, quoted(s), rule.Title))
+		return "", false
+	}
+	return s, true
+}
+
+var patterns sync.Map // from text to *regexp.Regexp
+
+func compiled(pattern string) *regexp.Regexp {
+	if re, ok := patterns.Load(pattern); ok {
+		return re.(*regexp.Regexp)
+	}
+	re := regexp.MustCompile(pattern)
+	patterns.Store(pattern, re)
+	return re
+}
+
+// integer decodes a number and checks it against its schema. Numbers are decimal: whether 010 is eight or ten
+// depends on who reads.
+func (d *decoder) integer(n ast.Node, what string, rule *jsonschema.Schema) (int, bool) {
+	number, isNumber := n.(*ast.IntegerNode)
+	if huge, ok := n.(*ast.StringNode); ok && huge.Token.Type == token.StringType && decimal.MatchString(huge.Value) {
+		// The parser takes what doesn't fit into 64 bits for a text.
+		d.add(invalid(d.origin(n), "%s: %s is not %s", what, quoted(huge.Value), rule.Title))
+		return 0, false
+	}
+	if !isNumber {
+		p := invalid(d.origin(n), "%s must be a whole number, not %s", what, describe(n))
+		if s, ok := n.(*ast.StringNode); ok && decimal.MatchString(s.Value) {
+			p = p.hint("Remove the quotes.")
+		}
+		d.add(p)
+		return 0, false
+	}
+	written := number.Token.Value
+	if !decimal.MatchString(written) {
+		d.add(invalid(d.origin(n), "%s: %s is not a decimal number", what, quoted(written)))
+		return 0, false
+	}
+	i, err := strconv.Atoi(written)
+	least, _ := rule.Minimum.Int64()
+	most, _ := rule.Maximum.Int64()
+	if err != nil || int64(i) < least || int64(i) > most {
+		d.add(invalid(d.origin(n), "%s: %s is not %s", what, written, rule.Title))
+		return 0, false
+	}
+	return i, true
+}
+
+var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
