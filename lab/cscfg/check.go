@@ -8,7 +8,7 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// places keeps where the attributes of elements are, for what can be checked only later.
+// positions are the positions of attributes, for checks that come later.
 type places map[place]emu.Origin
 
 type place struct {
@@ -29,9 +29,9 @@ func (p places) at(element emu.Origin, attribute string) emu.Origin {
 	return element
 }
 
-// Check holds a configuration against its service definition: both name the same service and the same roles,
-// access control is for input endpoints that exist, in a virtual network each role has its address, and
-// endpoints are on load balancers that are there. The error is of type strictxml.Errors.
+// Check compares a configuration with its service definition: both have the same name and the same roles, access
+// control is for input endpoints that exist, in a virtual network each role has an address, and endpoints name load
+// balancers that exist. The error is of type strictxml.Errors.
 func (c *Configuration) Check(definition *csdef.Definition) error {
 	var errs strictxml.Errors
 	if c.ServiceName != definition.Name {
@@ -57,7 +57,7 @@ func (c *Configuration) Check(definition *csdef.Definition) error {
 		if _, ok := c.InstanceAddress(r.Name); !ok && c.VirtualNetworkSite != nil {
 			errs.Add(c.VirtualNetworkSite.Origin, "role %.60q has no <InstanceAddress> in virtual network %.60q",
 				r.Name, c.VirtualNetworkSite.Name).
-				WithHint("say in <AddressAssignments> which subnet its instances are in")
+				WithHint("add an <InstanceAddress> with its subnet to <AddressAssignments>")
 		}
 	}
 	for _, a := range c.InstanceAddresses {

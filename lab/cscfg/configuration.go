@@ -14,9 +14,9 @@ import (
 const Namespace = "http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceConfiguration"
 
 const (
-	// MaxRules is how many rules the access control list of an endpoint can have.
+	// MaxRules is the maximum number of rules in the access control list of an endpoint.
 	MaxRules = 50
-	// MaxInstances is how many instances a role can have: as many as a virtual network has addresses.
+	// MaxInstances is the maximum number of instances of a role: as many as a virtual network has addresses.
 	MaxInstances = 4096
 )
 
@@ -38,15 +38,15 @@ type Configuration struct {
 	places        places
 }
 
-// WithoutEffect lists what was accepted but has no effect on the network, or another than on the platform, in
+// WithoutEffect returns notes on what has no effect on the network, or a different one than on the platform, in
 // file order.
 func (c *Configuration) WithoutEffect() []strictxml.Note { return c.withoutEffect }
 
-// Unsupported lists what is right for the platform but can't be built by this version of vnetlab, in file
-// order. A lab must not go on without it.
+// Unsupported returns errors for what the platform accepts but this version of vnetlab can't build, in file order.
+// A lab without it would be misleading.
 func (c *Configuration) Unsupported() strictxml.Errors { return c.unsupported }
 
-// Role finds a role by its name.
+// Role returns the role of a name.
 func (c *Configuration) Role(name string) (*Role, bool) {
 	for i := range c.Roles {
 		if c.Roles[i].Name == name {
@@ -56,7 +56,7 @@ func (c *Configuration) Role(name string) (*Role, bool) {
 	return nil, false
 }
 
-// InstanceAddress finds where a role's instances are.
+// InstanceAddress returns the subnets and public addresses of a role's instances.
 func (c *Configuration) InstanceAddress(role string) (*InstanceAddress, bool) {
 	for i := range c.InstanceAddresses {
 		if c.InstanceAddresses[i].Role == role {
@@ -66,7 +66,7 @@ func (c *Configuration) InstanceAddress(role string) (*InstanceAddress, bool) {
 	return nil, false
 }
 
-// EndpointACL gives the rules for an endpoint of a role, in ascending order; none when it has no access control.
+// EndpointACL returns the rules for an endpoint of a role, in ascending order; none if it has no access control.
 func (c *Configuration) EndpointACL(role, endpoint string) []Rule {
 	for _, b := range c.EndpointACLs {
 		if b.Role == role && b.Endpoint == endpoint {
@@ -80,17 +80,18 @@ func (c *Configuration) EndpointACL(role, endpoint string) []Rule {
 	return nil
 }
 
-// Role says how many instances a role has.
+// Role is the number of instances of a role, with its settings.
 type Role struct {
 	Name string
-	// VMName starts the host names of the instances, at most 10 characters; empty: the platform makes them up.
+	// VMName is the prefix of the instances' host names, at most 10 characters; if empty, the platform generates
+	// them.
 	VMName        string
 	InstanceCount int
 	Settings      []Setting
 	Origin        emu.Origin
 }
 
-// Setting finds a setting by its name.
+// Setting returns the setting of a name.
 func (r *Role) Setting(name string) (Setting, bool) {
 	for _, s := range r.Settings {
 		if s.Name == name {
@@ -100,7 +101,7 @@ func (r *Role) Setting(name string) (Setting, bool) {
 	return Setting{}, false
 }
 
-// Setting is a value that the programs of a role, or the plug-ins that it imports, ask for.
+// Setting is a value for the programs of a role, or for its plug-ins.
 type Setting struct {
 	Name, Value string
 	Origin      emu.Origin
@@ -135,7 +136,7 @@ type DNSServer struct {
 	Origin  emu.Origin
 }
 
-// InstanceAddress says which subnets a role's instances are in.
+// InstanceAddress holds the subnets and public addresses of a role's instances.
 type InstanceAddress struct {
 	Role      string
 	Subnets   []Named
@@ -143,7 +144,7 @@ type InstanceAddress struct {
 	Origin    emu.Origin
 }
 
-// PublicIP is a public address of each instance's own.
+// PublicIP is a public address of each instance.
 type PublicIP struct {
 	Name            string
 	DomainNameLabel string // of its DNS name; empty: it has none

@@ -143,7 +143,7 @@ func TestReadEverything(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(`s:2:21: vmName "web": the instances keep the host names Web1_IN_0 and so on
-s:11:41: idleTimeoutInMinutes of public IP "pub": it is 4 minutes, whatever stands here
+s:11:41: idleTimeoutInMinutes of public IP "pub": it is always 4 minutes
 s:12:36: subnet "B": all instances of role "Web1" are in its first subnet, "A"
 `, differs.String()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -158,7 +158,7 @@ func TestErrors(t *testing.T) {
 		{contactManager, `<Role name="ContactManager.Web">`, `<Role name="ContactManager.Web" vmName="averylongname">`,
 			`s:3:35: vmName "averylongname" is longer than 10 characters`},
 		{contactManager, `  </Role>`, `  </Role><Role name="contactmanager.web"><Instances count="1"/></Role>`,
-			`s:8:16: role "contactmanager.web" is there already; the first is at line 3`},
+			`s:8:16: role "contactmanager.web" exists already; the first is at line 3`},
 		{contactManager, `  </NetworkConfiguration>`,
 			`  </NetworkConfiguration><Role name="b"><Instances count="1"/></Role>`,
 			`s:9:3: <NetworkConfiguration> must follow the last <Role>`},
@@ -174,7 +174,7 @@ func TestErrors(t *testing.T) {
 				`s:13:26: <Subnet> has no attribute "nam"; did you mean "name"?`},
 		{contactManager, `<VirtualNetworkSite name="SampleNetwork" />`,
 			`<VirtualNetworkSite name="SampleNetwork" /><VirtualNetworkSite name="b" />`,
-			`s:10:48: <VirtualNetworkSite> stands more than once in <NetworkConfiguration>; the first is at ` +
+			`s:10:48: <VirtualNetworkSite> is more than once in <NetworkConfiguration>; the first is at ` +
 				`line 10`},
 		// the snippet as it lost its tags in the blog
 		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, `<Subnet name="FrontEnd" />`,
@@ -186,7 +186,7 @@ func TestErrors(t *testing.T) {
 		{everything, `"175.0.0.0/8"`, `"175.0.0.1"`,
 			`s:20:43: remoteSubnet is "175.0.0.1", expected an IPv4 prefix such as 203.0.113.0/24`},
 		{everything, `"permit"`, `"allow"`, `s:20:27: action is "allow", expected permit or deny`},
-		{everything, `order="100"`, `order="200"`, `s:21:15: order "200" is there already; the first is at line 20`},
+		{everything, `order="100"`, `order="200"`, `s:21:15: order "200" exists already; the first is at line 20`},
 		{everything, `<EndpointAcls>`, `<EndpointAcls><EndpointAcl role="Web1" endpoint="Https" accessControl="x"/>`,
 			`s:17:80: endpoint "Https" of role "Web1" has an access control already; the first is at line 17`},
 		{everything, `type="private"`, `type="public"`, `s:7:73: type is "public", expected private`},
@@ -237,7 +237,7 @@ s:17:32: role "Web1" is not in the service definition; did you mean "Web2"?`},
 		{definition("All", "Web1", "Https"), `accessControl="office"`, `accessControl="offices"`,
 			`s:17:61: access control "offices" is not defined; did you mean "office"?`},
 		{definition("All", "Web1", "Https"), `roleName="Web1"`, `roleName="Web3"`, `s:10:24: role "Web3" is not in the service definition; did you mean "Web1"?
-s:15:5: role "Web1" has no <InstanceAddress> in virtual network "Net"; say in <AddressAssignments> which subnet its instances are in`},
+s:15:5: role "Web1" has no <InstanceAddress> in virtual network "Net"; add an <InstanceAddress> with its subnet to <AddressAssignments>`},
 	} {
 		cfg, err := Read("s", []byte(strings.Replace(everything, c.old, c.new, 1)))
 		if err != nil {

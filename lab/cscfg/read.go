@@ -14,8 +14,8 @@ import (
 // gatewaySubnet is the subnet of a virtual network's gateway, in which no instance can be.
 const gatewaySubnet = "GatewaySubnet"
 
-// Read reads a service configuration. The error is of type strictxml.Errors and holds everything that is wrong
-// with the file by itself; Check holds it against the service definition.
+// Read reads a service configuration. The error is of type strictxml.Errors and has all problems of the file by
+// itself; Check compares it with the service definition.
 func Read(file string, data []byte) (*Configuration, error) {
 	doc, err := strictxml.Read(file, data, schema)
 	if err != nil {
@@ -182,7 +182,8 @@ func names(elements []*strictxml.Element) []Named {
 	return all
 }
 
-// note collects what has no effect, or another than on the platform, and what can't be built.
+// note adds notes on what has no effect, or a different one than on the platform, and errors for what can't be
+// built.
 func (c *Configuration) note(root, network *strictxml.Element) {
 	without := func(at emu.Origin, format string, args ...any) {
 		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at,
@@ -224,7 +225,7 @@ func (c *Configuration) note(root, network *strictxml.Element) {
 			}
 			if e.Int("idleTimeoutInMinutes", 4, 30, 4) != 4 {
 				differs(e.At("idleTimeoutInMinutes"),
-					"idleTimeoutInMinutes of public IP %.60q: it is 4 minutes, whatever stands here", e.Get("name"))
+					"idleTimeoutInMinutes of public IP %.60q: it is always 4 minutes", e.Get("name"))
 			}
 		}
 	}

@@ -16,7 +16,7 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration"
 				"ConfigurationSettings": strictxml.List("Setting", strictxml.Spec{Required: []string{"name"},
 					Optional: []string{"value"}}),
 				"Certificates": strictxml.AtMostOne(strictxml.Spec{Children: strictxml.Children{
-					// What identifies a certificate is empty in many a template.
+					// Many templates leave the thumbprint of a certificate empty.
 					"Certificate": strictxml.Many(strictxml.Spec{Required: []string{"name"},
 						Optional: []string{"thumbprint", "thumbprintAlgorithm"}}),
 				}}),
@@ -30,7 +30,7 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration"
 	},
 }}
 
-// endpointACL has its attribute as the page has it, and as working files have it.
+// endpointACL has the attribute as the page spells it and as working files do.
 var endpointACL = strictxml.Spec{Required: []string{"role", "endpoint", "accessControl"},
 	Spellings: map[string]string{"endPoint": "endpoint"}}
 

@@ -12,10 +12,10 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// roleName is what a role can be called: its instances' names are made of it.
+// roleName matches the names that a role can have: the names of its instances contain it.
 var roleName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9_])?$`)
 
-// check holds what parts of the definition ask of each other.
+// check checks the rules about several parts of the definition.
 func (d *Definition) check(root *strictxml.Element) {
 	var roles []*strictxml.Element
 	for _, e := range root.Children {
@@ -24,7 +24,7 @@ func (d *Definition) check(root *strictxml.Element) {
 		}
 	}
 	switch {
-	case len(roles) == 0 && root.Child(vmRole) != nil: // that has been told
+	case len(roles) == 0 && root.Child(vmRole) != nil: // that is an error already
 	case len(roles) == 0:
 		root.Fail("the definition has no role").WithHint("add a <WebRole> or a <WorkerRole>")
 	case len(roles) > MaxRoles:
@@ -89,11 +89,11 @@ func (d *Definition) checkRole(r *Role, e *strictxml.Element) {
 	checkSites(r, e)
 }
 
-// bindable are the protocols of the endpoints that sites can be bound to. An unknown protocol is an error
-// already, and shouldn't be the reason for more.
+// bindable are the protocols of the endpoints that sites can be bound to. An unknown protocol is an error already,
+// and must not cause others.
 var bindable = map[string]bool{"http": true, "https": true, "": true}
 
-// checkSites holds the bindings of the sites, and what a role without sites can't have.
+// checkSites checks the bindings of the web sites, and what a role without web sites can't have.
 func checkSites(r *Role, e *strictxml.Element) {
 	protocols := map[string]string{}
 	for _, i := range r.InternalEndpoints {
@@ -119,7 +119,7 @@ func checkSites(r *Role, e *strictxml.Element) {
 	}
 }
 
-// mustExist makes an error of an attribute that names something unknown.
+// mustExist adds an error if an attribute has an unknown name.
 func mustExist(e *strictxml.Element, attribute, what string, known []string) {
 	name := e.Get(attribute)
 	if name == "" || slices.Contains(known, name) {
@@ -128,7 +128,7 @@ func mustExist(e *strictxml.Element, attribute, what string, known []string) {
 	e.FailAt(attribute, "%s %.60q is not defined", what, name).DidYouMean(name, known)
 }
 
-// holder has a public port.
+// holder is an endpoint that has a public port.
 type holder struct {
 	endpoint InputEndpoint
 	role     string
@@ -161,11 +161,11 @@ func (d *Definition) checkPorts(roles []*strictxml.Element) {
 				} else {
 					at = elements[j]
 				}
-				// two forwarders have been told
+				// two forwarders have an error already
 				if !e.Plugin || e.Name != RemoteForwarderEndpoint || before.endpoint.Name != e.Name {
 					at.FailAt("port", "%s port %d is taken by %s", strings.ToUpper(string(key.transport)), e.Port,
 						before).
-						WithHint("each input endpoint of a service needs a port of its own")
+						WithHint("give it another port")
 				}
 				continue
 			}

@@ -36,11 +36,11 @@ type Definition struct {
 	withoutEffect []strictxml.Note
 }
 
-// WithoutEffect lists what was accepted but has no effect on the network, or another than on the platform, in
+// WithoutEffect returns notes on what has no effect on the network, or a different one than on the platform, in
 // file order.
 func (d *Definition) WithoutEffect() []strictxml.Note { return d.withoutEffect }
 
-// Role finds a role by its name.
+// Role returns the role of a name.
 func (d *Definition) Role(name string) (*Role, bool) {
 	for i := range d.Roles {
 		if d.Roles[i].Name == name {
@@ -50,7 +50,7 @@ func (d *Definition) Role(name string) (*Role, bool) {
 	return nil, false
 }
 
-// Probe finds a health probe by its name.
+// Probe returns the health probe of a name.
 func (d *Definition) Probe(name string) (*LoadBalancerProbe, bool) {
 	for i := range d.LoadBalancerProbes {
 		if d.LoadBalancerProbes[i].Name == name {
@@ -60,9 +60,9 @@ func (d *Definition) Probe(name string) (*LoadBalancerProbe, bool) {
 	return nil, false
 }
 
-// TrafficFrom tells which roles may use an internal endpoint. It is restricted to them when some of the
-// NetworkTrafficRules name it; several rules allow what each of them allows (MSDN "NetworkTrafficRules
-// Schema"). Microsoft's examples have AllowAllTraffic and WhenSource in one rule and mean the latter.
+// TrafficFrom returns the roles that may use an internal endpoint. It is restricted to them if some of the
+// NetworkTrafficRules name it; several rules allow what each of them allows (MSDN "NetworkTrafficRules Schema").
+// Microsoft's examples have AllowAllTraffic and WhenSource in one rule and mean the latter.
 func (d *Definition) TrafficFrom(role, endpoint string) (roles []string, restricted bool) {
 	for _, rule := range d.NetworkTrafficRules {
 		for _, to := range rule.Destinations {
@@ -108,7 +108,7 @@ type Role struct {
 	Origin                 emu.Origin
 }
 
-// InputEndpoint finds an input endpoint by its name.
+// InputEndpoint returns the input endpoint of a name.
 func (r *Role) InputEndpoint(name string) (*InputEndpoint, bool) {
 	for i := range r.InputEndpoints {
 		if r.InputEndpoints[i].Name == name {
@@ -118,7 +118,7 @@ func (r *Role) InputEndpoint(name string) (*InputEndpoint, bool) {
 	return nil, false
 }
 
-// Named is an element of which only the name matters here.
+// Named is an element whose name is all that matters here.
 type Named struct {
 	Name   string
 	Origin emu.Origin
@@ -129,8 +129,8 @@ type InputEndpoint struct {
 	Name     string
 	Protocol string // http, https, tcp, udp
 	Port     uint16 // public
-	// LocalPort is the port in the instances; 0 when the platform is to choose one that is free, which
-	// AutomaticLocalPort says too.
+	// LocalPort is the port in the instances. It is 0 if the platform chooses one, and then AutomaticLocalPort is
+	// set.
 	LocalPort                uint16
 	AutomaticLocalPort       bool
 	Certificate              string
@@ -143,7 +143,7 @@ type InputEndpoint struct {
 	Origin                   emu.Origin
 }
 
-// Transport is the protocol that the load balancer sees.
+// Transport returns the protocol that the load balancer sees.
 func (e InputEndpoint) Transport() emu.Protocol {
 	if e.Protocol == "udp" {
 		return emu.UDP
@@ -151,7 +151,7 @@ func (e InputEndpoint) Transport() emu.Protocol {
 	return emu.TCP
 }
 
-// InternalEndpoint is reached by the instances of its own deployment alone.
+// InternalEndpoint is reachable only by the instances of its deployment.
 type InternalEndpoint struct {
 	Name     string
 	Protocol string // http, tcp, udp, any
@@ -162,7 +162,7 @@ type InternalEndpoint struct {
 	Origin     emu.Origin
 }
 
-// Ports are what the definition says of the endpoint's ports; the zero range when the platform chooses one.
+// Ports returns the endpoint's ports in the definition; the zero range if the platform chooses one.
 func (e InternalEndpoint) Ports() emu.PortRange {
 	if e.FixedPorts.First != 0 {
 		return e.FixedPorts
@@ -170,7 +170,7 @@ func (e InternalEndpoint) Ports() emu.PortRange {
 	return emu.PortRange{First: e.Port, Last: e.Port}
 }
 
-// Transport is the protocol of the endpoint's packets; empty: any.
+// Transport returns the protocol of the endpoint's packets; empty: any.
 func (e InternalEndpoint) Transport() string {
 	switch e.Protocol {
 	case "any":
@@ -181,7 +181,7 @@ func (e InternalEndpoint) Transport() string {
 	return e.Protocol
 }
 
-// InstanceInputEndpoint gives each instance a public port of its own.
+// InstanceInputEndpoint has one public port per instance.
 type InstanceInputEndpoint struct {
 	Name        string
 	Protocol    emu.Protocol
@@ -190,7 +190,7 @@ type InstanceInputEndpoint struct {
 	Origin      emu.Origin
 }
 
-// LoadBalancerProbe says how the load balancer asks instances whether they are well.
+// LoadBalancerProbe is a health probe of the load balancer.
 type LoadBalancerProbe struct {
 	Name              string
 	Protocol          string // http, tcp

@@ -30,10 +30,9 @@ func TestErrors(t *testing.T) {
 				`mean "sourceIP"?`},
 		{`port="80"/>`, `port="80" loadBalancerProbe="p"/>`, `s:4:71: probe "p" is not defined`},
 		{`port="80"/>`, `port="80"/><InputEndpoint name="httpin" protocol="tcp" port="80"/>`,
-			`s:4:87: endpoint "httpin" is there already; the first is at line 4` + "\n" +
-				`s:4:116: TCP port 80 is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4; each ` +
-				`input ` +
-				`endpoint of a service needs a port of its own`},
+			`s:4:87: endpoint "httpin" exists already; the first is at line 4` + "\n" +
+				`s:4:116: TCP port 80 is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4; give it ` +
+				`another port`},
 		{
 			`port="80"/>`, `port="80"/><InstanceInputEndpoint name="i" protocol="tcp" ` +
 				`localPort="1"><AllocatePublicPortFrom><FixedPortRange min="70" ` +
@@ -42,7 +41,7 @@ func TestErrors(t *testing.T) {
 				`"ContactManager.Web" at line 4`,
 		},
 		{`port="80"/>`, `port="80"/><InternalEndpoint name="i" protocol="tcp"><FixedPortRange min="9" ` +
-			`max="8"/></InternalEndpoint>`, `s:4:138: the range of ports from 9 to 8 runs backwards`},
+			`max="8"/></InternalEndpoint>`, `s:4:138: the range of ports from 9 to 8 is reversed`},
 		{`port="80"/>`, `port="80"/><InternalEndpoint name="i" protocol="tcp"><FixedPort port="1"/><FixedPortRange ` +
 			`min="1" max="8"/></InternalEndpoint>`, `s:4:135: endpoint "i" has both <FixedPort> and <FixedPortRange>`},
 		{`endpointName="HttpIn"`, `endpointName="HttpsIn"`,
@@ -52,9 +51,9 @@ func TestErrors(t *testing.T) {
 		{`vmsize="Small"`, `vmsize="Tiny"`,
 			`s:2:38: vmsize is "Tiny", expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5`},
 		{`  </WebRole>`, `  </WebRole><WorkerRole name="contactmanager.web"/>`,
-			`s:6:25: role "contactmanager.web" is there already; the first is at line 2`},
+			`s:6:25: role "contactmanager.web" exists already; the first is at line 2`},
 		{`  </WebRole>`, `  </WebRole><CacheRole/>`, `s:6:13: <CacheRole> is not known in <ServiceDefinition>; it ` +
-			`may hold LoadBalancerProbes, NetworkTrafficRules, WebRole, WorkerRole`},
+			`may contain LoadBalancerProbes, NetworkTrafficRules, WebRole, WorkerRole`},
 		{
 			`  </WebRole>`, `  </WebRole><LoadBalancerProbes><LoadBalancerProbe name="p" protocol="tcp" ` +
 				`path="/"/><LoadBalancerProbe name="q" protocol="http" intervalInSeconds="4"/></LoadBalancerProbes>`,

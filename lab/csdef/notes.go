@@ -6,7 +6,7 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// note collects what has no effect, or another than on the platform.
+// note adds notes on what has no effect, or a different one than on the platform.
 func (d *Definition) note(root *strictxml.Element) {
 	for _, a := range []string{"topologyChangeDiscovery", "upgradeDomainCount"} {
 		d.attributeWithoutEffect(root, a)

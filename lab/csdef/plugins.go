@@ -18,7 +18,7 @@ const (
 	WebDeploy       = "WebDeploy"
 )
 
-// Plugin is what starts the names of a plug-in's endpoints and settings.
+// Plugin is the prefix of the names of a plug-in's endpoints and settings.
 const Plugin = "Microsoft.WindowsAzure.Plugins."
 
 // The endpoints that plug-ins bring. A definition that has an endpoint of such a name itself means that one.
@@ -30,7 +30,7 @@ const (
 
 const rdpPort, webDeployPort = 3389, 8172
 
-// Imported finds the import of a module.
+// Imported returns the import of a module.
 func (r *Role) Imported(module string) (Named, bool) {
 	i := slices.IndexFunc(r.Imports, func(n Named) bool { return n.Name == module })
 	if i < 0 {
@@ -39,8 +39,8 @@ func (r *Role) Imported(module string) (Named, bool) {
 	return r.Imports[i], true
 }
 
-// addPlugins adds the endpoints that the role's imports bring. Where a role's RemoteAccess has the port 3389 of each
-// instance, its RemoteForwarder listens elsewhere.
+// addPlugins adds the endpoints that the role's imports bring. RemoteAccess has the port 3389 of each instance, so
+// RemoteForwarder listens on another one.
 func (r *Role) addPlugins() {
 	if i, ok := r.Imported(RemoteAccess); ok && !r.has(RemoteAccessEndpoint) {
 		r.InternalEndpoints = append(r.InternalEndpoints, InternalEndpoint{
@@ -95,26 +95,26 @@ func (d *Definition) checkForwarder(roles []*strictxml.Element) {
 		default:
 			importAt(roles[i], at.Origin).
 				FailAt("moduleName", "one role of a deployment can import %s, and %s", RemoteForwarder, first).
-				WithHint("it leads to the instances of all roles with %s", RemoteAccess)
+				WithHint("it forwards to the instances of all roles with %s", RemoteAccess)
 		}
 	}
 }
 
-// importAt finds the import at a place.
+// importAt returns the import at a position.
 func importAt(role *strictxml.Element, at emu.Origin) *strictxml.Element {
 	all := role.Child("Imports").All("Import")
 	return all[slices.IndexFunc(all, func(e *strictxml.Element) bool { return e.Origin == at })]
 }
 
-// missing is what modules bring that isn't in a lab.
+// missing is what a lab lacks of a module.
 var missing = map[string]string{
-	WebDeploy: "a built-in listener stands for Web Deploy behind the public port 8172",
+	WebDeploy: "a built-in listener replaces Web Deploy behind the public port 8172",
 	"Caching": "the cache isn't there, nor its internal endpoints cacheArbitrationPort, cacheClusterPort, " +
 		"cacheReplicationPort, cacheServicePortInternal and cacheSocketPort",
 	"Connect": "there is no Windows Azure Connect, which joined instances to machines elsewhere by IPsec",
 }
 
-// noteImport says what a lab has of an imported module.
+// noteImport adds a note on what a lab lacks of an imported module.
 func (d *Definition) noteImport(i *strictxml.Element, role string) {
 	module := i.Get("moduleName")
 	named := fmt.Sprintf("import %.60q of role %.60q", module, role)

@@ -83,14 +83,13 @@ func TestPluginConflicts(t *testing.T) {
 		"two forwarders": {
 			[]string{`<WorkerRole name="A">` + forwarder + `</WorkerRole>`,
 				`<WorkerRole name="B">` + forwarder + `</WorkerRole>`},
-			`s:3:39: one role of a deployment can import RemoteForwarder, and role "A" has it at line 2; it leads ` +
-				`to the instances of all roles with RemoteAccess`,
+			`s:3:39: one role of a deployment can import RemoteForwarder, and role "A" has it at line 2; it ` +
+				`forwards to the instances of all roles with RemoteAccess`,
 		},
 		"the port is taken": {
 			[]string{`<WorkerRole name="A"><Endpoints><InputEndpoint name="e" protocol="tcp" ` +
 				`port="3389"/></Endpoints>` + forwarder + `</WorkerRole>`},
-			`s:2:106: TCP port 3389 is taken by endpoint "e" of role "A" at line 2; each input endpoint of a ` +
-				`service needs a port of its own`,
+			`s:2:106: TCP port 3389 is taken by endpoint "e" of role "A" at line 2; give it another port`,
 		},
 		"it takes the port": {
 			[]string{
@@ -150,7 +149,7 @@ func TestNotesOnImports(t *testing.T) {
 		"RemoteAccess":    "",
 		"RemoteForwarder": "",
 		"Diagnostics":     `import "Diagnostics" of role "A" has no effect on the network`,
-		"WebDeploy": `import "WebDeploy" of role "A": a built-in listener stands for Web Deploy behind the ` +
+		"WebDeploy": `import "WebDeploy" of role "A": a built-in listener replaces Web Deploy behind the ` +
 			`public port 8172`,
 		"Caching": `import "Caching" of role "A": the cache isn't there, nor its internal endpoints ` +
 			`cacheArbitrationPort, cacheClusterPort, ` +
@@ -247,14 +246,14 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 	for inside, want := range map[string]string{
 		`<InputEndpoints>` + http + `</InputEndpoints>`: `[h]`,
 		`<InputEndpoints>` + http + `</InputEndpoints><Endpoints>` + http +
-			`</Endpoints>`: "s:2:50: endpoint \"h\" is there already; " +
+			`</Endpoints>`: "s:2:50: endpoint \"h\" exists already; " +
 			"the first is at line 2\ns:2:75: TCP port 80 is taken by endpoint \"h\" of role \"W\" at line 2; " +
-			"each input endpoint of a service needs a port of its own",
+			"give it another port",
 		`<InputEndpoints><InputEndpoint name="t" protocol="tcp" port="81"/></InputEndpoints>`: "s:2:1: web role \"W\" has " +
 			"no input endpoint with the protocol http or https",
 		`<InputEndpoints/>` + endpoints(""): `[h]`,
 		`<InputEndpoints><InternalEndpoint name="i" protocol="tcp"/></InputEndpoints>` + endpoints(""): `s:2:35: ` +
-			`<InternalEndpoint> is not known in <InputEndpoints>; it may hold InputEndpoint`,
+			`<InternalEndpoint> is not known in <InputEndpoints>; it may contain InputEndpoint`,
 	} {
 		r, got := read(inside)
 		if got == "" {

@@ -8,8 +8,7 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// Read reads a service definition. The error is of type strictxml.Errors and holds everything that is wrong
-// with the file.
+// Read reads a service definition. The error is of type strictxml.Errors and has all problems of the file.
 func Read(file string, data []byte) (*Definition, error) {
 	doc, err := strictxml.Read(file, data, schema)
 	if err != nil {
@@ -130,7 +129,7 @@ func readRole(e *strictxml.Element) Role {
 	return r
 }
 
-// readSoftware reads what runs in a role.
+// readSoftware reads the programs and web sites of a role.
 func readSoftware(e *strictxml.Element, r *Role) {
 	for _, s := range e.Child("Sites").All("Site") {
 		site := Site{Name: s.Get("name"), Origin: s.Origin}
@@ -191,10 +190,10 @@ func readInputEndpoint(e *strictxml.Element) InputEndpoint {
 	return i
 }
 
-// automatic stands for a port that the platform is to choose.
+// automatic means a port that the platform chooses.
 const automatic = "*"
 
-// readFreePort reads a port number; 0 without one, or where the platform is to choose.
+// readFreePort reads a port number; 0 without one, or if the platform chooses it.
 func readFreePort(e *strictxml.Element, attribute string) uint16 {
 	text := e.Get(attribute)
 	if text == "" || text == automatic {
@@ -233,7 +232,7 @@ func readPortRange(e *strictxml.Element) emu.PortRange {
 	}
 	r := emu.PortRange{First: e.Port("min"), Last: e.Port("max")}
 	if r.First > r.Last && r.Last != 0 {
-		e.FailAt("max", "the range of ports from %d to %d runs backwards", r.First, r.Last)
+		e.FailAt("max", "the range of ports from %d to %d is reversed", r.First, r.Last)
 	}
 	return r
 }

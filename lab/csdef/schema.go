@@ -6,7 +6,7 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// The description of the document, as the schema pages of MSDN have it: "Service Definition Schema", "WebRole Schema",
+// The description of the document follows the schema pages of MSDN: "Service Definition Schema", "WebRole Schema",
 // "WorkerRole Schema", "LoadBalancerProbe Schema", "NetworkTrafficRules Schema".
 
 var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", Spec: strictxml.Spec{
@@ -25,7 +25,8 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", S
 	},
 }}
 
-// inputEndpoints is what SDK 1.0 wrote around input endpoints; the platform took it beside <Endpoints> later too.
+// inputEndpoints is the element around input endpoints in SDK 1.0. The platform accepted it beside <Endpoints>
+// later too.
 const inputEndpoints = "InputEndpoints"
 
 // vmRole is explained instead of read.
@@ -143,7 +144,7 @@ func runtime(web bool) strictxml.Spec {
 	}}
 }
 
-// directories may hold one another, as those of IIS do.
+// directories can be nested, as in IIS.
 func directories() strictxml.Children {
 	all := strictxml.Children{}
 	inside := strictxml.Many(strictxml.Spec{Required: []string{"name", "physicalDirectory"}, Children: all})

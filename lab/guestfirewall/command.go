@@ -8,7 +8,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// Switch is what a command does to a guest firewall as a whole.
+// Switch is whether a command turns the guest firewall on or off.
 type Switch int
 
 // The zero value leaves the firewall as it is.
@@ -26,7 +26,7 @@ type Command struct {
 	// Policy marks a command that sets what happens to connections that no rule is for. Its rules, if any, replace
 	// those of an earlier such command.
 	Policy bool
-	// Notes say what the line does on Windows and not in a lab. Notes of single rules are in the rules.
+	// Notes are about what the line does on Windows and not in a lab. Notes on single rules are in the rules.
 	Notes []string
 }
 
@@ -94,7 +94,7 @@ func parse(text string) (Command, *Error) {
 	return c, err
 }
 
-// parse reads what is left without wrappers.
+// parse reads a command without wrappers.
 func (s script) parse() (Command, *Error) {
 	words := fields(s.text)
 	if len(words) == 0 {
@@ -105,7 +105,7 @@ func (s script) parse() (Command, *Error) {
 	if err, ok := parseLinux(words); ok {
 		return Command{}, err
 	}
-	// The module of the commands of PowerShell may stand before their names.
+	// Commands of PowerShell may have the name of their module as a prefix.
 	switch first := strings.TrimPrefix(strings.ToLower(words[0].text), `netsecurity\`); first {
 	case "allow", "block":
 		return one(parseShort(words, len(s.text)))
@@ -124,7 +124,7 @@ func (s script) parse() (Command, *Error) {
 		return Command{}, fail("expected allow, block, netsh or New-NetFirewallRule, got %q", first).
 			hint(`did you mean "allow"?`).at(words[0].offset)
 	case "remove-netfirewallrule", "disable-netfirewallrule":
-		return Command{}, fail("%.60q takes a rule away; a lab file has only the rules that are added", words[0].text).
+		return Command{}, fail("%.60q deletes a rule; a lab file only lists the rules that are added", words[0].text).
 			hint(deleteElsewhere).at(words[0].offset)
 	}
 	if programName(words[0].text) == "netsh" {
@@ -152,12 +152,12 @@ func programName(path string) string {
 	return strings.TrimSuffix(path, ".exe")
 }
 
-// isDash reports whether PowerShell takes a character for the hyphen of a parameter. Word processors make the
-// longer ones of it.
+// isDash reports whether PowerShell accepts a character as the hyphen of a parameter. Word processors insert the
+// longer ones.
 func isDash(r rune) bool { return r == '-' || r == '–' || r == '—' || r == '―' }
 
-// isDoubleQuote and isSingleQuote report whether PowerShell takes a character for a quotation mark. Word
-// processors make the curved ones.
+// isDoubleQuote and isSingleQuote report whether PowerShell accepts a character as a quotation mark. Word
+// processors insert the curved ones.
 func isDoubleQuote(r rune) bool { return r == '"' || r == '“' || r == '”' || r == '„' }
 
 func isSingleQuote(r rune) bool {
@@ -213,7 +213,7 @@ func unquoted(text string, visit func(i int, r rune) bool) int {
 	return from
 }
 
-// commandWords splits a command line at white space outside quotation marks, and takes the marks away.
+// commandWords splits a command line at white space outside quotation marks, and removes the marks.
 func commandWords(text string) ([]word, *Error) {
 	var words []word
 	var current strings.Builder

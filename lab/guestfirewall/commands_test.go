@@ -97,12 +97,12 @@ func TestCommands(t *testing.T) {
 		{power + "-WhatIf", []string{"allow any"},
 			"the rule has no effect: -WhatIf only shows what the command would do"},
 		{netsh + "protocol=TCP localport=RPC", []string{"allow tcp"},
-			"the rule has no effect: a lab knows none of its ports; port RPC stands for whatever port Windows gave " +
-				"a program; a lab doesn't know it"},
+			"the rule has no effect: a lab knows none of its ports; port RPC is one that Windows assigns; a lab " +
+				"doesn't know it"},
 		{netsh + "protocol=TCP localport=RPC-EPMap,80", []string{"allow tcp 135,80"}, ""},
 		{netsh + "remoteip=defaultgateway", []string{"allow any"},
-			"the rule has no effect: nothing connects from its remote addresses in a lab; from the remote address " +
-				"defaultgateway nothing connects in a lab"},
+			"the rule has no effect: nothing in a lab connects from its remote addresses; nothing in a lab connects " +
+				"from the remote address defaultgateway"},
 		{netsh + "remoteip=fe80::/10,10.0.0.0/8", []string{"allow any from 10.0.0.0/8"},
 			"the remote address fe80::/10 is IPv6, and a lab has only IPv4"},
 		{netsh + "remoteip=intranet", []string{"allow any from " +

@@ -44,8 +44,8 @@ func TestErrors(t *testing.T) {
 		{"allow tcp 0", "0", `expected a port from 1 to 65535 or a range FIRST-LAST, got "0"`},
 		{"allow tcp 65536", "65536", `expected a port from 1 to 65535 or a range FIRST-LAST, got "65536"`},
 		{"allow tcp 80,", "", `expected a port from 1 to 65535 or a range FIRST-LAST, got ""`},
-		{"allow tcp 90-80", "90-80", "the range of ports 90-80 runs backwards; write 80-90"},
-		{"allow tcp 80,any", "any", "any stands for all ports and can't be in a list"},
+		{"allow tcp 90-80", "90-80", "the range of ports 90-80 is reversed; write 80-90"},
+		{"allow tcp 80,any", "any", "any means all ports and can't be in a list"},
 		{"allow tcp http", "http", `expected a port from 1 to 65535 or a range FIRST-LAST, got "http"`},
 		{"allow tcp 80 443", "443", `expected from or the end, got "443"; the short form is: ` + shortForm},
 		{"allow tcp 80 form 1.2.3.4", "form 1.2.3.4", `expected from or the end, got "form"; did you mean "from"?`},
@@ -56,31 +56,31 @@ func TestErrors(t *testing.T) {
 		{"allow tcp 80 from", "", "expected an address, a prefix, FIRST-LAST, localsubnet or any after from"},
 		{"allow tcp 80 from 1.2.3.4 5.6.7.8", "5.6.7.8",
 			`expected the end of the rule, got "5.6.7.8"; several addresses are separated by commas`},
-		{"allow tcp 80 from 1.2.3.4,any", "any", "any stands for everybody and can't be in a list"},
-		{"allow tcp 80 from 1.2.3.0/0", "1.2.3.0/0", "the prefix 1.2.3.0/0 holds every address; write any"},
+		{"allow tcp 80 from 1.2.3.4,any", "any", "any means all addresses and can't be in a list"},
+		{"allow tcp 80 from 1.2.3.0/0", "1.2.3.0/0", "the prefix 1.2.3.0/0 contains every address; write any"},
 		{"allow tcp 80 from 1.2.3.0/33", "1.2.3.0/33",
 			`expected an IPv4 address, a prefix, FIRST-LAST, localsubnet or any, got "1.2.3.0/33"`},
 		{"allow tcp 80 from 1.2.3.0/255.0.255.0", "1.2.3.0/255.0.255.0",
 			`expected an IPv4 address, a prefix, FIRST-LAST, localsubnet or any, got "1.2.3.0/255.0.255.0"`},
 		{"allow tcp 80 from 2.2.3.4-1.1.1.1", "2.2.3.4-1.1.1.1",
-			"the range of addresses 2.2.3.4-1.1.1.1 runs backwards; write 1.1.1.1-2.2.3.4"},
+			"the range of addresses 2.2.3.4-1.1.1.1 is reversed; write 1.1.1.1-2.2.3.4"},
 		{"allow tcp 80 from fe80::1", "fe80::1",
 			"the remote address fe80::1 is IPv6, and a lab has only IPv4; leave it out"},
 		{"allow tcp 80 from localsubnets", "localsubnets", `expected an IPv4 address, a prefix, FIRST-LAST, ` +
 			`localsubnet or any, got "localsubnets"; did you mean "localsubnet"?`},
-		{"allow tcp 80 from DNS", "DNS", "from the remote address DNS nothing connects in a lab; leave it out"},
-		{"allow tcp rpc", "rpc", "port rpc stands for whatever port Windows gave a program; a lab doesn't know it; " +
+		{"allow tcp 80 from DNS", "DNS", "nothing in a lab connects from the remote address DNS; leave it out"},
+		{"allow tcp rpc", "rpc", "port rpc is one that Windows assigns; a lab doesn't know it; " +
 			"name the port"},
 
 		{"netsh", "", netshArguments + "; expected netsh advfirewall firewall add rule"},
 		{"netsh advfirewall firewall delete rule name=x", "delete rule name=x",
-			`expected netsh advfirewall firewall add rule, got "delete" in the place of add; in a running lab, ` +
+			`expected netsh advfirewall firewall add rule, got "delete" instead of add; in a running lab, ` +
 				`delete ` +
 				`rules with lab firewall delete`},
 		{strings.TrimSpace(netsh), "", netshArguments + "; expected name=, dir=in and action="},
 		{netsh + "name=SQL Server dir=in action=allow", "Server dir=in action=allow",
-			netshArguments + `; "Server" is no argument: write NAME=VALUE, without space after commas, and " around ` +
-				`what holds a space`},
+			netshArguments + `; "Server" is no argument: write NAME=VALUE, without spaces after commas, and with " ` +
+				`around a value with spaces`},
 		{netsh + "name=x dir=in", "", "action= is missing; expected name=, dir=in and action=allow or action=block"},
 		{netsh + "name=all dir=in action=allow", "all dir=in action=allow", "a rule can't have the name all"},
 		{netsh + `name="x dir=in`, `"x dir=in`, "the quotation mark is never closed"},
@@ -102,8 +102,8 @@ func TestErrors(t *testing.T) {
 		{"New-NetFirewallRules -DisplayName x", "New-NetFirewallRules -DisplayName x",
 			`expected allow, block, netsh or New-NetFirewallRule, got "New-NetFirewallRules"; did you mean ` +
 				`"New-NetFirewallRule"?`},
-		{"New-NetFirewallRule SQL", "SQL", `expected a parameter, -NAME VALUE, got "SQL"; a list is separated by ` +
-			`commas, and what holds a space is quoted`},
+		{"New-NetFirewallRule SQL", "SQL",
+			`expected a parameter, -NAME VALUE, got "SQL"; separate lists with commas, and quote values with spaces`},
 		{power + "-LocalPrt 80", "-LocalPrt 80",
 			`New-NetFirewallRule has no parameter -LocalPrt; did you mean "LocalPort"?`},
 		{power + "-Local 80", "-Local 80",
@@ -119,7 +119,7 @@ func TestErrors(t *testing.T) {
 		{power + "-LocalPort (80 443)", "443)", `expected a comma or the end of the list, got "443"`},
 		{power + "@rules", "@rules", `"@" is not understood: write plain values, without variables and expressions`},
 		{power + "| Set-NetFirewallRule -Enabled False", " Set-NetFirewallRule -Enabled False"[1:],
-			`a command whose output goes to "Set-NetFirewallRule" is not understood; leave out what stands after |`},
+			`a command whose output goes to "Set-NetFirewallRule" is not understood; remove what follows |`},
 		{power + "| Out-Null; Restart-Computer", "Restart-Computer",
 			`a second command, "Restart-Computer", is not understood here; write one command a line`},
 		{power + "; Write-Host a; " + power, power[:len(power)-1],
@@ -139,7 +139,7 @@ func TestErrors(t *testing.T) {
 		{"powershell -EncodedCommand xyz", "xyz", "-EncodedCommand is not UTF-16 in base64"},
 		{"cmd netsh", "cmd netsh", "cmd runs nothing without /c; write cmd /c COMMAND, or the command itself"},
 		{"Remove-NetFirewallRule -Name x", "Remove-NetFirewallRule -Name x",
-			`"Remove-NetFirewallRule" takes a rule away; a lab file has only the rules that are added; in a running ` +
+			`"Remove-NetFirewallRule" deletes a rule; a lab file only lists the rules that are added; in a running ` +
 				`lab, delete rules with lab firewall delete`},
 		{"netsh firewall", "", netshArguments + "; expected netsh firewall add portopening, add allowedprogram, set " +
 			"opmode, set service or set icmpsetting"},
@@ -155,7 +155,7 @@ func TestErrors(t *testing.T) {
 		{"netsh firewall add portopening TCP 80 x enable custom", "",
 			"addresses= is missing; scope=custom needs addresses=ADDRESS,PREFIX,localsubnet"},
 		{"netsh advfirewall set allprofile state off", "allprofile state off",
-			`expected netsh advfirewall set allprofiles state off, got "allprofile" in the place of the profile; ` +
+			`expected netsh advfirewall set allprofiles state off, got "allprofile" instead of the profile; ` +
 				`did you mean "allprofiles"?`},
 		{"netsh advfirewall set allprofiles state of", "of",
 			`state is "of", expected on, off or notconfigured; did you mean "on"?`},
@@ -167,7 +167,7 @@ func TestErrors(t *testing.T) {
 			"Set-NetFirewallRule with -LocalPort is not understood: only with -Profile and -RemoteAddress; " +
 				"write the rule as it should be with New-NetFirewallRule"},
 		{"Set-NetFirewallRule -Name WINRM-HTTP-In-TCP -Enabled True -Action Block", "Block",
-			"rules that Windows came with can't be turned around here; write a block rule"},
+			"rules that Windows comes with can't be changed to block here; write a block rule"},
 		{`netsh advfirewall firewall set rule group="remote desktop" new enable=yes localport=81`,
 			"new enable=yes localport=81",
 			"only new enable=yes is understood, with profile= and remoteip=: other changes of rules are not; " +

@@ -21,8 +21,8 @@ var (
 	iptablesRule = regexp.MustCompile(`^iptables (-A|-I|--append|--insert) INPUT(?: [0-9]+)? `)
 )
 
-// parseLinux refuses a command for the firewall of a Linux guest: its rules have an order, which the rules of a lab
-// don't have, so nothing it says can be taken alone. The hint has the short form of what is meant.
+// parseLinux refuses a command for the firewall of a Linux guest. Its rules have an order, and those of a lab
+// don't, so a single command has no certain meaning here. The hint has the short form of the likely one.
 func parseLinux(words []word) (*Error, bool) {
 	if len(words) > 1 && words[0].text == "sudo" {
 		words = words[1:]

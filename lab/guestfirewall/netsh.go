@@ -8,7 +8,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// netshArguments is netsh's own text for a command line that it can't take apart.
+// netshArguments is netsh's error for a command line that it can't parse.
 const netshArguments = "The number of arguments provided is not valid. Check help for the correct syntax."
 
 // netshConditions are the arguments of add rule that have no effect in a lab, or keep the rule from ever
@@ -32,7 +32,7 @@ func known(conditions map[string]condition, read ...string) []string {
 	return slices.Sorted(slices.Values(slices.AppendSeq(read, maps.Keys(conditions))))
 }
 
-// netshWord reports whether a word is a keyword of netsh, which takes the beginning of one for it.
+// netshWord reports whether a word is a keyword of netsh, or the beginning of one, which netsh accepts too.
 func netshWord(w word, keyword string) bool {
 	text := strings.ToLower(w.text)
 	return text != "" && strings.HasPrefix(keyword, text)
@@ -57,7 +57,7 @@ func parseNetsh(text string) (Command, *Error) {
 	case netshWord(words[0], "firewall"):
 		return parseOldNetsh(words[1:], len(text))
 	case len(words[0].text) < len("adv") || !netshWord(words[0], "advfirewall"):
-		return Command{}, fail("%s, got %.60q in the place of advfirewall", expected, words[0].text).at(words[0].offset)
+		return Command{}, fail("%s, got %.60q instead of advfirewall", expected, words[0].text).at(words[0].offset)
 	case len(words) > 1 && netshWord(words[1], "set"):
 		return netshProfile(words[2:], len(text))
 	case len(words) > 1 && netshWord(words[1], "reset"):
@@ -73,7 +73,7 @@ func parseNetsh(text string) (Command, *Error) {
 			return netshEnable(words[2:], len(text))
 		}
 		if !netshWord(words[0], want) {
-			err := fail("%s, got %.60q in the place of %s", expected, words[0].text, want).at(words[0].offset)
+			err := fail("%s, got %.60q instead of %s", expected, words[0].text, want).at(words[0].offset)
 			if want == "add" && netshWord(words[0], "delete") {
 				err.Hint = deleteElsewhere
 			}
@@ -107,7 +107,7 @@ func netshShows(words []word) bool {
 		strings.EqualFold(command.text, "dump")
 }
 
-// joinEquals makes one word of NAME = VALUE: netsh takes space around the sign.
+// joinEquals joins NAME = VALUE into one word: netsh accepts spaces around the sign.
 func joinEquals(words []word) []word {
 	var joined []word
 	for _, w := range words {
@@ -130,8 +130,9 @@ func netshTags(words []word, known []string, command string) (map[string]word, *
 		name, value, ok := strings.Cut(w.text, "=")
 		if !ok || name == "" {
 			return nil, fail("%s", netshArguments).
-				hint("%.60q is no argument: write NAME=VALUE, without space after commas, and \" around what holds "+
-					"a space", w.text).at(w.offset)
+				hint("%.60q is no argument: write NAME=VALUE, without spaces after commas, and with \" around a "+
+					"value with "+
+					"spaces", w.text).at(w.offset)
 		}
 		tag, err := netshTag(word{name, w.offset}, known, command)
 		if err != nil {
@@ -236,8 +237,8 @@ func (r *Rule) setAction(w word) *Error {
 	return nil
 }
 
-// checkDirection reads for which traffic the rule is. An allowance for outgoing traffic changes nothing, as
-// that is allowed anyway; a block of it would be a promise that a lab doesn't keep.
+// checkDirection reads the direction of a rule. Allowing outgoing traffic changes nothing, as a lab allows it
+// anyway. Blocking it is refused, as a lab can't do that.
 func (r *Rule) checkDirection(w word, in, out string) *Error {
 	direction, err := oneOf("the direction", w, in, out)
 	switch {
@@ -276,7 +277,7 @@ func netshProfile(words []word, end int) (Command, *Error) {
 		public = true
 	case "domainprofile", "privateprofile":
 	default:
-		err := fail("%s, got %.60q in the place of the profile", expected, words[0].text).at(words[0].offset)
+		err := fail("%s, got %.60q instead of the profile", expected, words[0].text).at(words[0].offset)
 		err.Hint = spelling.DidYouMean(profile, []string{"allprofiles", "currentprofile", "publicprofile",
 			"domainprofile", "privateprofile"})
 		return Command{}, err
@@ -296,7 +297,7 @@ func netshProfile(words []word, end int) (Command, *Error) {
 	case setting == "settings", setting == "logging":
 		c.Notes = []string{"the command has no effect: a lab has no " + setting + " of a firewall"}
 	default:
-		err := fail("%s, got %.60q in the place of state", expected, words[1].text).at(words[1].offset)
+		err := fail("%s, got %.60q instead of state", expected, words[1].text).at(words[1].offset)
 		err.Hint = spelling.DidYouMean(setting, []string{"state", "firewallpolicy", "settings", "logging"})
 		return c, err
 	}
@@ -306,7 +307,7 @@ func netshProfile(words []word, end int) (Command, *Error) {
 	return c, nil
 }
 
-// setPolicy reads what becomes of connections that no rule is for: BLOCKINBOUND,ALLOWOUTBOUND.
+// setPolicy reads what happens to connections that no rule matches: BLOCKINBOUND,ALLOWOUTBOUND.
 func (c *Command) setPolicy(w word) *Error {
 	policies := w.list()
 	if len(policies) != 2 {
@@ -378,7 +379,7 @@ func netshEnable(words []word, end int) (Command, *Error) {
 	}
 	if yes, err := oneOf("enable", changes["enable"], "yes", "no"); err != nil || yes == "no" {
 		if err == nil {
-			err = fail("rules that Windows came with can't be disabled here").hint("write a block rule").
+			err = fail("rules that Windows comes with can't be disabled here").hint("write a block rule").
 				at(changes["enable"].offset)
 		}
 		return Command{}, err

@@ -7,7 +7,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// oldArguments are the arguments of a command of netsh firewall, in the order in which they stand without their names.
+// oldArguments are the arguments of a command of netsh firewall, in their order when they have no names.
 var oldArguments = map[string][]string{
 	"portopening":                {"protocol", "port", "name", "mode", "scope", "addresses", "profile", "interface"},
 	"allowedprogram":             {"program", "name", "mode", "scope", "addresses", "profile"},
@@ -69,7 +69,7 @@ func parseOldNetsh(words []word, end int) (Command, *Error) {
 	return oldRules(command, given, enabled, end)
 }
 
-// oldTags reads arguments with their names or by their places.
+// oldTags reads arguments by name or by position.
 func oldTags(words []word, arguments []string, command string) (map[string]word, *Error) {
 	given := map[string]word{}
 	next := 0
@@ -174,7 +174,7 @@ func oldRules(command string, given map[string]word, enabled bool, end int) (Com
 	return Command{Rules: rules}, nil
 }
 
-// setScope reads who may be at the other end: everybody, the subnet, or some addresses.
+// setScope reads the remote addresses: all, the subnet, or a list.
 func (r *Rule) setScope(scope, addresses word, end int) *Error {
 	if scope.text == "" {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// Error says why a rule was not understood or can't hold in a lab.
+// Error is the reason why a rule was not understood or can't work in a lab.
 type Error struct {
 	Offset  int    // in bytes, of the part of the text that is meant
 	Message string // for netsh its own text, where it is known
@@ -70,7 +70,7 @@ func fields(text string) []word {
 	return words
 }
 
-// joinLists makes one word of a list that has space around its commas.
+// joinLists joins a list with spaces around its commas into one word.
 func joinLists(words []word) []word {
 	var joined []word
 	for _, w := range words {
@@ -138,7 +138,8 @@ func parseShort(words []word, end int) (Rule, *Error) {
 	return rule, rule.checkShort(words, rest[1])
 }
 
-// checkShort refuses in the short form, which is the lab's own, what is only read with a note in commands of Windows.
+// checkShort refuses in the short form what commands of Windows may have with a note: nobody copies the short form
+// from Windows.
 func (r *Rule) checkShort(words []word, remote word) *Error {
 	if r.Note != "" {
 		return fail("%s", r.Note).hint("leave it out").at(remote.offset)

@@ -95,7 +95,7 @@ func powerShellParameters(text string, start int, command string, known []string
 		parameter := tokens[0]
 		if !parameter.parameter {
 			return nil, fail("expected a parameter, -NAME VALUE, got %.60q", parameter.text).
-				hint("a list is separated by commas, and what holds a space is quoted").at(parameter.offset)
+				hint("separate lists with commas, and quote values with spaces").at(parameter.offset)
 		}
 		name, err := parameterName(parameter.word, command, known)
 		if err != nil {
@@ -116,7 +116,7 @@ func powerShellParameters(text string, start int, command string, known []string
 	return given, nil
 }
 
-// parameterName finds the parameter that is meant: PowerShell takes any beginning of a name that only one has.
+// parameterName returns the parameter of a name or of a unique beginning of one, which PowerShell accepts too.
 func parameterName(w word, command string, known []string) (string, *Error) {
 	if name, ok := powerShellAliases[strings.ToLower(w.text)]; ok && slices.Contains(known, name) {
 		return name, nil
@@ -141,8 +141,8 @@ func parameterName(w word, command string, known []string) (string, *Error) {
 	return "", fail("the parameter -%s is ambiguous: -%s", w.text, strings.Join(matches, ", -")).at(w.offset)
 }
 
-// parameterValues takes the list of values after the parameter at the head of the tokens, and returns what is
-// left. A list may stand in parentheses.
+// parameterValues takes the list of values after the parameter at the head of the tokens, and returns what is left.
+// A list may be in parentheses.
 func parameterValues(name string, tokens []token, end int) ([]word, []token, *Error) {
 	var values []word
 	rest := tokens[1:]
@@ -247,7 +247,7 @@ func truth(what string, w word) (bool, *Error) {
 	return value == "true", err
 }
 
-// lists splits values that hold commas: PowerShell hands them over as one, and Windows takes them apart.
+// lists splits values at commas: in quotes, PowerShell passes a list as one value, and Windows splits it.
 func lists(values []word) (all []word) {
 	for _, v := range values {
 		all = append(all, v.list()...)

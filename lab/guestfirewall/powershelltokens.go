@@ -14,8 +14,8 @@ type token struct {
 	colon bool // of a parameter: its value follows after a colon
 }
 
-// powerShellTokens takes a command apart: words, quoted strings, parameters, commas and parentheses around
-// lists. It knows no variables but $true, $false and $null, and no expressions.
+// powerShellTokens splits a command into words, quoted strings, parameters, commas and parentheses around lists. It
+// knows no variables but $true, $false and $null, and no expressions.
 func powerShellTokens(text string, i int) ([]token, *Error) {
 	var tokens []token
 	for i < len(text) {

@@ -37,8 +37,8 @@ func portRule(protocol string, ports []uint16) Rule {
 	return r
 }
 
-// enablePredefined returns the rules of a group, or of a rule of a group, that Windows came with. One that
-// isn't known is read with a note.
+// enablePredefined returns the rules of a group that Windows comes with, or of a rule of a group. An unknown one
+// gets a note.
 func enablePredefined(name word) (Command, *Error) {
 	text := strings.ToLower(strings.TrimRight(name.text, "*"))
 	best, length := -1, 0

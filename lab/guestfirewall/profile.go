@@ -30,7 +30,7 @@ var (
 
 // parseProfile reads what follows Set-NetFirewallProfile: the firewall as a whole.
 func parseProfile(text string, start int) (Command, *Error) {
-	// The profiles may stand first, without their parameter.
+	// The profiles may come first, without their parameter.
 	rest := strings.TrimLeft(text[start:], " \t")
 	if first, ok := firstRune(rest); ok && !isDash(first) {
 		head := text[:start] + " -Profile "
@@ -45,7 +45,7 @@ func parseProfile(text string, start int) (Command, *Error) {
 		return Command{}, err
 	}
 	var profiles Rule
-	// Without a profile, all are meant. The names of profiles may have wildcards.
+	// Without a profile, the command is for all. The names of profiles may have wildcards.
 	if named := slices.Concat(given["Profile"], given["Name"]); named != nil {
 		expandProfiles(named)
 		if err := profiles.setProfiles(lists(named)); err != nil {
@@ -102,8 +102,8 @@ func gpoBoolean(what string, w word) (string, *Error) {
 	return oneOf(what, w, "true", "false", "notconfigured")
 }
 
-// expandProfiles replaces a name of a profile with wildcards by the first profile that it stands for, the
-// public one before others.
+// expandProfiles replaces a profile with wildcards by the first one that it matches, of which the public one is the
+// first.
 func expandProfiles(named []word) {
 	for i, w := range named {
 		for _, p := range profiles[:3] {
@@ -148,7 +148,7 @@ func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 		}
 		if yes, err := truth("-Enabled", enabled[0]); err != nil || !yes {
 			if err == nil {
-				err = fail("rules that Windows came with can't be disabled here").hint("write a block rule").
+				err = fail("rules that Windows comes with can't be disabled here").hint("write a block rule").
 					at(enabled[0].offset)
 			}
 			return Command{}, err
@@ -178,7 +178,7 @@ func parseEnableRule(text string, start int, set bool) (Command, *Error) {
 	return c, nil
 }
 
-// restrict makes the rules count only for whom another one is.
+// restrict limits the rules to the remote addresses and profiles of another one.
 func (c *Command) restrict(as Rule) {
 	for i := range c.Rules {
 		r := &c.Rules[i]
@@ -187,8 +187,7 @@ func (c *Command) restrict(as Rule) {
 	}
 }
 
-// setRule reads what Set-NetFirewallRule makes of a rule beside enabling it: whom it lets in, and for which
-// profiles it is.
+// setRule reads what Set-NetFirewallRule changes beside enabling a rule: remote addresses and profiles.
 func setRule(given map[string][]word) (Rule, *Error) {
 	var r Rule
 	for _, name := range setRuleParameters {
@@ -201,7 +200,7 @@ func setRule(given map[string][]word) (Rule, *Error) {
 	if v := given["Action"]; v != nil {
 		if action, err := oneOf("-Action", v[0], "allow", "block"); err != nil || action == "block" {
 			if err == nil {
-				err = fail("rules that Windows came with can't be turned around here").hint("write a block rule").
+				err = fail("rules that Windows comes with can't be changed to block here").hint("write a block rule").
 					at(v[0].offset)
 			}
 			return r, err

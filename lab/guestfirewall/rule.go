@@ -1,9 +1,8 @@
-// Package guestfirewall reads rules of a guest firewall as people write them: in a short form of our own, as a
-// netsh command and as the commands of PowerShell, with what people put around them. What a rule does to
-// packets is decided elsewhere.
+// Package guestfirewall reads rules of a guest firewall as people write them: in our short form, as netsh commands
+// and as commands of PowerShell, with the shells, prompts and comments around them.
 //
-// What Windows takes is taken. What a command says that a lab can't hold is a note, and a rule that could never
-// match here is inactive and says why; what would be wrong in a lab, such as a block of outgoing traffic, is
+// What Windows accepts is accepted. Settings without a meaning in a lab become notes, and a rule that can never
+// match in a lab is inactive, with the reason. What a lab would get wrong, such as a block of outgoing traffic, is
 // refused.
 package guestfirewall
 
@@ -25,26 +24,26 @@ type Rule struct {
 	Protocol string // tcp, udp, icmp; empty: any
 	// LocalPorts are of tcp or udp; none: any.
 	LocalPorts []emu.PortRange
-	// Remote, RemoteRanges (first and last address) and LocalSubnet say who may be at the other end; with none
-	// of them, anybody.
+	// Remote, RemoteRanges (first and last address) and LocalSubnet are the addresses at the other end. Without any
+	// of them, the rule is for all addresses.
 	Remote       []netip.Prefix
 	RemoteRanges [][2]netip.Addr
 	// LocalSubnet means every address in the subnet of the machine itself.
 	LocalSubnet bool
-	// Local and LocalRanges are the addresses of the machine that the rule is for; with none of them, all.
+	// Local and LocalRanges are the addresses of the machine that the rule is for. Without any, it is for all of
+	// them.
 	Local       []netip.Prefix
 	LocalRanges [][2]netip.Addr
-	// Inactive says why the rule never matches, though it was accepted: it is disabled, or for other profiles
-	// than the machine's. Empty: the rule counts.
+	// Inactive is the reason why the rule never matches, though it was accepted, for example because it is
+	// disabled. Empty: the rule can match.
 	Inactive string
-	// Note says what the rule does on Windows and not in a lab; empty: nothing.
+	// Note is what the rule does on Windows and not in a lab; it may be empty.
 	Note string
 	Text string // as it was written
 }
 
-// bind restricts a rule, whose action is known, to a program. A lab sees packets, not programs: an allowance
-// then counts for every program, and a block for none. So a lab never claims a protection that Windows might
-// not give.
+// bind restricts a rule, whose action is known, to a program. A lab sees packets, not programs: the rule then
+// allows every program, or blocks none. So a lab never claims a protection that Windows might not provide.
 func (r *Rule) bind(program string) {
 	if r.Inactive != "" { // then it is for no program
 		return
@@ -82,7 +81,7 @@ func (r Rule) ForAddress(a netip.Addr) bool {
 		})
 }
 
-// AnyRemote reports whether the rule is for everybody at the other end.
+// AnyRemote reports whether the rule is for all remote addresses.
 func (r Rule) AnyRemote() bool {
 	return len(r.Remote) == 0 && len(r.RemoteRanges) == 0 && !r.LocalSubnet
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// sinks are commands that take the output of another and leave the firewall alone.
+// sinks are commands that only read the output of another one.
 var sinks = []string{
 	"out-null", "out-host", "out-default", "out-string", "out-file", "tee-object", "format-list", "format-table", "fl",
 	"ft", "select-object", "select", "write-host", "write-output", "write-verbose", "more", "find", "findstr",
 	"select-string",
 }
 
-// harmless are commands that may stand beside another one and leave the firewall alone.
+// harmless are commands that don't change the firewall.
 var harmless = []string{
 	"echo", "exit", "rem", "pause", "ver", "goto", "true", "write-host", "write-output", "return", "timeout",
 	"start-sleep", "cls", "import-module", "set-executionpolicy", "setlocal", "endlocal",
@@ -129,14 +129,14 @@ func (s script) withoutTail() (script, *Error) {
 		problem := fail("a second command, %.60q, is not understood here", first.text).hint("write one command a line")
 		if p.operator == '|' {
 			problem = fail("a command whose output goes to %.60q is not understood", first.text).
-				hint("leave out what stands after |")
+				hint("remove what follows |")
 		}
 		return s, problem.at(p.base + first.offset)
 	}
 	return all[0].withoutRedirection().trim(), nil
 }
 
-// harmless reports whether there is no command, or one that leaves the firewall alone.
+// harmless reports whether there is no command, or one that doesn't change the firewall.
 func (p part) harmless() bool {
 	words := fields(p.text)
 	return len(words) == 0 || p.begins(harmless)

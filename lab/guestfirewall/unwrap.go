@@ -26,8 +26,8 @@ func (s script) trim() script {
 // maxWrappers bounds how deep commands may be nested.
 const maxWrappers = 8
 
-// unwrap takes away what people put around a command and what changes nothing of it: shells that run it, where
-// its output goes, comments.
+// unwrap removes what is around a command and doesn't change its meaning: prompts, shells that run it,
+// redirections, comments.
 func unwrap(s script) (script, *Error) {
 	for range maxWrappers {
 		var err *Error
@@ -95,7 +95,7 @@ func (s script) inner() (script, bool, *Error) {
 	}
 	words, err := commandWords(s.text)
 	if err != nil || len(words) == 0 {
-		return s, false, nil // whoever reads the command says what is wrong with it
+		return s, false, nil // the parser of the command reports the error
 	}
 	switch programName(words[0].text) {
 	case "cmd":
@@ -127,7 +127,7 @@ func (s script) inner() (script, bool, *Error) {
 	return s, false, nil
 }
 
-// withoutQuotes takes away the quotation marks around all of a script.
+// withoutQuotes removes the quotation marks around all of a script.
 func (s script) withoutQuotes() script {
 	s = s.trim()
 	runes := []rune(s.text)
@@ -197,7 +197,7 @@ func (s script) ofPowerShell(words []word) (script, bool, *Error) {
 		"write powershell -Command COMMAND, or the command itself").at(0)
 }
 
-// option finds an option by its name or by the beginning of one: powershell.exe takes both.
+// option returns the option of a name or of the beginning of one: powershell.exe accepts both.
 func option(name string) (string, bool) {
 	if _, ok := powerShellOptions[name]; ok {
 		return name, true

@@ -44,12 +44,12 @@ func (r *Rule) setProtocol(w word) *Error {
 	return nil
 }
 
-// otherProtocols are names of protocols that Windows knows and that nothing in a lab speaks.
+// otherProtocols are names of protocols that Windows knows and labs don't have.
 var otherProtocols = []string{"hopopt", "igmp", "gre", "ipv6", "ipv6-route", "ipv6-frag", "ipv6-nonxt", "ipv6-opts",
 	"vrrp", "pgm", "l2tp", "esp", "ah", "sctp"}
 
-// setICMPType takes echo requests, the only ICMP that starts anything in a lab, and all types. ICMP errors
-// belong to a connection and pass with it; other questions nobody asks.
+// setICMPType accepts all types and echo requests, the only ICMP that starts anything in a lab. ICMP errors belong
+// to a connection and pass with it.
 func (r *Rule) setICMPType(w word) {
 	kind, _, _ := strings.Cut(strings.ToLower(w.text), ":") // TYPE:CODE
 	if kind = strings.TrimSpace(kind); kind == "any" || kind == "8" {
@@ -58,11 +58,10 @@ func (r *Rule) setICMPType(w word) {
 	r.deactivate("it is for ICMP of type " + kind + ", and only echo requests, type 8, begin something in a lab")
 }
 
-// onlyIPv4 is why what is for IPv6 has no effect.
+// onlyIPv4 is why settings for IPv6 have no effect.
 const onlyIPv4 = "it is for IPv6, and a lab has only IPv4"
 
-// portWords are the ports that Windows knows by the program behind them; 0: Windows gives the program one when
-// it starts.
+// portWords are the ports that Windows knows by name; 0: one that Windows assigns when a program starts.
 var portWords = map[string]uint16{
 	"rpc": 0, "rpc-epmap": 135, "rpcepmap": 135, "iphttps": 443, "iphttpsin": 443, "iphttpsout": 443, "ply2disc": 0,
 	"playtodiscovery": 0,
@@ -77,7 +76,7 @@ func (r *Rule) setLocalPorts(items []word) *Error {
 	for _, item := range items {
 		if port, ok := portWords[strings.ToLower(item.text)]; ok {
 			if port == 0 {
-				r.remark("port %s stands for whatever port Windows gave a program; a lab doesn't know it", item.text)
+				r.remark("port %s is one that Windows assigns; a lab doesn't know it", item.text)
 				continue
 			}
 			r.LocalPorts = append(r.LocalPorts, emu.PortRange{First: port, Last: port})
@@ -92,11 +91,11 @@ func (r *Rule) setLocalPorts(items []word) *Error {
 		high, ok2 := parsePort(last)
 		switch {
 		case strings.EqualFold(item.text, "any"):
-			return fail("any stands for all ports and can't be in a list").at(item.offset)
+			return fail("any means all ports and can't be in a list").at(item.offset)
 		case !ok1 || !ok2 || high == 0:
 			return fail("expected a port from 1 to 65535 or a range FIRST-LAST, got %.60q", item.text).at(item.offset)
 		case low > high:
-			return fail("the range of ports %s runs backwards", item.text).hint("write %d-%d", high, low).
+			return fail("the range of ports %s is reversed", item.text).hint("write %d-%d", high, low).
 				at(item.offset)
 		}
 		r.LocalPorts = append(r.LocalPorts, emu.PortRange{First: low, Last: high})
@@ -128,8 +127,8 @@ func (r *Rule) checkPorts(offset int) *Error {
 	return nil
 }
 
-// addressWords are the remote addresses that Windows takes from the settings of the machine's network, with
-// those that they mean in a lab: none where nothing ever connects from there.
+// addressWords are names for remote addresses, with the addresses that they mean in a lab. They have none if
+// nothing in a lab connects from there.
 var addressWords = map[string][][2]netip.Addr{
 	"dns": nil, "dns4": nil, "dhcp": nil, "dhcp4": nil, "wins": nil, "wins4": nil, "defaultgateway": nil,
 	"defaultgateway4": nil,
@@ -155,7 +154,7 @@ func outside(ranges [][2]netip.Addr) (all [][2]netip.Addr) {
 	return append(all, [2]netip.Addr{next, netip.AddrFrom4([4]byte{255, 255, 255, 255})})
 }
 
-// setRemote reads who may be at the other end.
+// setRemote reads the remote addresses.
 func (r *Rule) setRemote(items []word) *Error {
 	for _, item := range items {
 		text := strings.ToLower(item.text)
@@ -163,7 +162,7 @@ func (r *Rule) setRemote(items []word) *Error {
 		switch {
 		case text == "any" || text == "0.0.0.0/0" || text == "*":
 			if len(items) > 1 {
-				return fail("%s stands for everybody and can't be in a list", item.text).at(item.offset)
+				return fail("%s means all addresses and can't be in a list", item.text).at(item.offset)
 			}
 			return nil
 		case text == "localsubnet" || text == "localsubnet4":
@@ -174,7 +173,7 @@ func (r *Rule) setRemote(items []word) *Error {
 					false: "the private addresses"}[text == "internet"])
 			r.RemoteRanges = append(r.RemoteRanges, ranges...)
 		case isWord:
-			r.remark("from the remote address %s nothing connects in a lab", item.text)
+			r.remark("nothing in a lab connects from the remote address %s", item.text)
 		case isIPv6(text):
 			r.remark("the remote address %s is IPv6, and a lab has only IPv4", item.text)
 		default:
@@ -184,12 +183,12 @@ func (r *Rule) setRemote(items []word) *Error {
 		}
 	}
 	if r.AnyRemote() {
-		r.deactivate("nothing connects from its remote addresses in a lab")
+		r.deactivate("nothing in a lab connects from its remote addresses")
 	}
 	return nil
 }
 
-// setLocal reads for which addresses of the machine the rule is.
+// setLocal reads the addresses of the machine that the rule is for.
 func (r *Rule) setLocal(items []word) *Error {
 	for _, item := range items {
 		text := strings.ToLower(item.text)
@@ -238,7 +237,7 @@ func addAddress(item word, prefixes *[]netip.Prefix, ranges *[][2]netip.Addr) *E
 		case !ok1 || !ok2:
 			return bad()
 		case high.Less(low):
-			return fail("the range of addresses %s runs backwards", item.text).hint("write %s-%s", high, low).
+			return fail("the range of addresses %s is reversed", item.text).hint("write %s-%s", high, low).
 				at(item.offset)
 		case low == high:
 			*prefixes = append(*prefixes, netip.PrefixFrom(low, 32))
@@ -252,7 +251,7 @@ func addAddress(item word, prefixes *[]netip.Prefix, ranges *[][2]netip.Addr) *E
 		return bad()
 	}
 	if prefix.Bits() == 0 {
-		return fail("the prefix %s holds every address", item.text).hint("write any").at(item.offset)
+		return fail("the prefix %s contains every address", item.text).hint("write any").at(item.offset)
 	}
 	*prefixes = append(*prefixes, prefix)
 	return nil
@@ -263,7 +262,7 @@ func parseAddress(s string) (netip.Addr, bool) {
 	return addr, err == nil && addr.Is4()
 }
 
-// parsePrefix reads an address, ADDRESS/BITS or ADDRESS/MASK. Bits beyond the prefix don't count, as in Windows.
+// parsePrefix reads an address, ADDRESS/BITS or ADDRESS/MASK. Bits beyond the prefix are ignored, as in Windows.
 func parsePrefix(s string) (netip.Prefix, bool) {
 	address, length, ok := strings.Cut(s, "/")
 	addr, valid := parseAddress(address)
@@ -281,10 +280,10 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 	return prefix.Masked(), err == nil
 }
 
-// profiles are those that a rule can be for. The network of a virtual machine that is in no domain is public.
+// profiles are the profiles that a rule can have. The network of a virtual machine outside a domain is public.
 var profiles = []string{"public", "private", "domain", "any", "all", "notapplicable"}
 
-// notForPublic is why what is for other profiles has no effect.
+// notForPublic is why settings for other profiles have no effect.
 const notForPublic = "it is not for the public profile, and the network of an Azure virtual machine is public"
 
 // setProfiles makes the rule inactive when it isn't for the public profile.
@@ -306,10 +305,11 @@ func (r *Rule) setProfiles(items []word) *Error {
 	return nil
 }
 
-// condition is a part of a command that says for which packets a rule is, by something that a lab doesn't have.
+// condition is a condition of a rule on something that a lab doesn't have.
 type condition struct {
 	harmless []string // values that change nothing
-	// bound is what the rule is bound to; the value says which. Empty: with other values the rule never matches.
+	// bound is what the rule is bound to, to which the value is added. Empty: with other values the rule never
+	// matches.
 	bound   string
 	because string // why it never matches; empty: no value changes anything
 }

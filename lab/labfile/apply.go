@@ -25,7 +25,7 @@ type names map[string]bool
 func (n names) add(name string)      { n[strings.ToLower(name)] = true }
 func (n names) has(name string) bool { return n[strings.ToLower(name)] }
 
-// apply runs the operations in the order in which a person would have clicked.
+// apply runs the operations in the order in which a person would do them in the portal.
 func (l *loader) apply() {
 	l.gone = gone{affinityGroups: names{}, networks: names{}, reservedIPs: names{}, members: names{}}
 	f := l.file
@@ -82,7 +82,7 @@ func (l *loader) apply() {
 	}
 }
 
-// name begins the lab, unless the decoder has refused its name.
+// name creates the lab, unless the decoder has refused its name.
 func (l *loader) name() {
 	l.lab = &lab.Lab{Name: "unnamed"} // for the sake of the other problems
 	if n := l.file.Lab; n.Text != "" {
@@ -116,7 +116,7 @@ func (l *loader) virtualNetwork(n VirtualNetwork) {
 	}
 }
 
-// hidden says whether a name may be missing for a reason that has been told.
+// hidden reports whether a name may be missing for a reason that has an error already.
 func (l *loader) hidden(name string) bool {
 	if l.gone.members.has(name) {
 		return true
@@ -129,7 +129,7 @@ func (l *loader) hidden(name string) bool {
 	return !isMember && !isService
 }
 
-// The decoder has checked addresses and prefixes; zero stands for those that the file leaves out.
+// The decoder has checked addresses and prefixes. Those that the file leaves out are zero.
 func address(a Address) netip.Addr {
 	parsed, _ := netip.ParseAddr(string(a))
 	return parsed

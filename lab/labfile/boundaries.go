@@ -11,7 +11,7 @@ import (
 	"vnetlab/emu"
 )
 
-// defaults sets what all members of the lab may use of this machine.
+// defaults sets what the programs of all members may use of this machine.
 func (l *loader) defaults() {
 	place := l.file.Origin
 	if l.file.Limits != nil {
@@ -37,10 +37,11 @@ func (l *loader) boundary(m Machine) emu.Boundary {
 	return b
 }
 
-// mountPath is the absolute path of what is mounted. What the lab's prepare command makes need not be there yet.
+// mountPath returns the absolute path of a mount. It need not exist yet if the lab has a prepare command, which may
+// create it.
 func (l *loader) mountPath(r Reference) (string, bool) {
 	if r.Text == "" {
-		return "", false // it wasn't a text, and that has been told
+		return "", false // it isn't a text, which is an error already
 	}
 	path := filepath.Clean(r.Text)
 	if !filepath.IsAbs(path) {
@@ -57,8 +58,9 @@ func (l *loader) mountPath(r Reference) (string, bool) {
 	}
 	if (emu.Mount{Path: real}).System() {
 		system := "/" + strings.Split(real, "/")[1]
-		p := invalid(r.Origin, "%s can't be mounted: an instance has a %s of its own", quoted(r.Text), system)
-		l.problems = append(l.problems, p.hint("privileged: true gives an instance the devices of this machine."))
+		p := invalid(r.Origin, "%s can't be mounted: an instance has its own %s", quoted(r.Text), system)
+		l.problems = append(l.problems,
+			p.hint("Write privileged: true to give an instance the devices of this machine."))
 		return "", false
 	}
 	if _, err := os.Stat(path); err != nil && l.file.Prepare == "" {
@@ -73,7 +75,7 @@ func (l *loader) mountPath(r Reference) (string, bool) {
 	return path, true
 }
 
-// size is a size that the decoder has checked.
+// size returns a size, which the decoder has checked.
 func size(s Size) emu.Bytes {
 	var n emu.Bytes
 	var unit string

@@ -18,7 +18,7 @@ import (
 type decoder struct {
 	file     string
 	problems Errors
-	// broken are the places of units with a problem: applying them would only tell the same again in other words.
+	// broken are the positions of units with a problem. Applying them would only repeat it in other words.
 	broken map[emu.Origin]bool
 	unit   emu.Origin
 }
@@ -55,13 +55,13 @@ func decode(file, text string) (*File, *decoder) {
 	return f, d
 }
 
-// add notes problems of the current unit.
+// add adds problems of the current unit.
 func (d *decoder) add(problems ...Problem) {
 	d.problems = append(d.problems, problems...)
 	d.broken[d.unit] = true
 }
 
-// value decodes a node into v; what names it in messages.
+// value decodes a node into v, which messages call what.
 func (d *decoder) value(n ast.Node, v reflect.Value, what string) {
 	switch target := v.Addr().Interface().(type) {
 	case *Reference:
@@ -139,7 +139,7 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, what string) {
 		}
 		if near, ok := spelling.Nearest(p.key, known); ok {
 			problem = problem.hint("Did you mean %s?", near)
-			seen[near] = true // the typing error is enough said about it
+			seen[near] = true // the typo is error enough
 		} else {
 			problem = problem.hint("Known here: %s.", strings.Join(known, ", "))
 		}
@@ -171,7 +171,7 @@ type field struct {
 	minItems int
 }
 
-// keysOf gives the keys of a structure, in the order of its type, and those of later versions.
+// keysOf returns the keys of a structure, in the order of its type, and those of later versions.
 func keysOf(t reflect.Type) (fields []field, later []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -215,7 +215,7 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, what string) {
 	for _, p := range pairs {
 		item := reflect.New(v.Type().Elem()).Elem()
 		d.value(p.value, item, fmt.Sprintf("%s of %s", quoted(p.key), what))
-		// The place of the key tells more than that of its first setting.
+		// The position of the key is more useful than that of its first setting.
 		item.FieldByName("Origin").Set(reflect.ValueOf(p.origin))
 		v.SetMapIndex(reflect.ValueOf(p.key), item)
 	}
@@ -253,7 +253,7 @@ type pair struct {
 	value  ast.Node
 }
 
-// pairs gives the keys of a mapping, each once.
+// pairs returns the keys of a mapping with their values, each key once.
 func (d *decoder) pairs(n ast.Node, what string) ([]pair, bool) {
 	var values []*ast.MappingValueNode
 	switch n := n.(type) {
@@ -275,7 +275,7 @@ func (d *decoder) pairs(n ast.Node, what string) ([]pair, bool) {
 		}
 		p := pair{key: key.Value, origin: d.origin(key), value: v.Value}
 		if before, twice := first[p.key]; twice {
-			d.add(invalid(p.origin, "the key %s stands here for the second time", quoted(p.key)).
+			d.add(invalid(p.origin, "duplicate key %s", quoted(p.key)).
 				hint("The first is in line %d.", before.Line))
 			continue
 		}

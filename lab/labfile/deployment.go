@@ -12,7 +12,7 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// deployment creates the deployment of a service in a slot.
+// deployment creates the deployment of a cloud service in a slot.
 func (l *loader) deployment(s CloudService, d *Deployment, slot lab.Slot) bool {
 	before := len(l.problems)
 	request, ok := l.packageOf(d)
@@ -23,7 +23,8 @@ func (l *loader) deployment(s CloudService, d *Deployment, slot lab.Slot) bool {
 	return ok && l.accept(d.Origin, l.lab.CreateDeployment(string(s.Name), request)) && len(l.problems) == before
 }
 
-// reserve gives a deployment the reserved IP of its service. Its configuration may name it too.
+// reserve sets the reserved IP of a deployment. The lab file names it for the cloud service, or the service
+// configuration does.
 func (l *loader) reserve(s CloudService, request *lab.PackageDeployment) {
 	named := s.ReservedIP.Text
 	switch {
@@ -40,8 +41,8 @@ func (l *loader) reserve(s CloudService, request *lab.PackageDeployment) {
 	}
 }
 
-// packageOf reads what a deployment asks for in its definition, its configuration and what the lab file says of
-// its roles; false when that is too wrong to go on.
+// packageOf reads the definition and the configuration of a deployment, and its roles in the lab file. It returns
+// false if they are too wrong to go on.
 func (l *loader) packageOf(d *Deployment) (request lab.PackageDeployment, ok bool) {
 	if l.broken[d.Origin] {
 		return request, false
@@ -73,7 +74,7 @@ func readXML[D document](l *loader, r Reference, kind string, reader func(file s
 	}
 	l.notes = append(l.notes, doc.WithoutEffect()...)
 	if some, ok := any(doc).(interface{ Unsupported() strictxml.Errors }); ok {
-		// What this version can't build is told, and the rest of the file is looked at all the same.
+		// What this version can't build is an error, and the rest of the file is checked all the same.
 		l.accept(r.Origin, some.Unsupported().Err())
 	}
 	return &doc
@@ -119,7 +120,7 @@ func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition,
 	return request
 }
 
-// role joins what the three files say of a role.
+// role joins the settings of a role in the three files.
 func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration *cscfg.Configuration,
 	defined csdef.Role) lab.Role {
 	configured, _ := configuration.Role(defined.Name) // Check has found it
@@ -154,7 +155,7 @@ func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration
 	role.Boundary = l.boundary(content.Machine)
 	role.Services = l.services(content.Services, listening, "role "+defined.Name)
 	brought := l.plugins(&role, defined, configured)
-	if l.file == nil { // nobody says what listens
+	if l.file == nil { // no lab file names the listeners
 		listenEverywhere(&role, brought)
 	}
 	return role

@@ -12,9 +12,9 @@ import (
 // firstAutomaticPort is where the search for a local port begins that a definition leaves to the platform.
 const firstAutomaticPort = 20000
 
-// endpoints gives a role its endpoints: as defined, with the access control lists of the configuration, and
-// with ports where the definition leaves them to the platform. Each of these is another one, so that a program
-// can listen on all of them.
+// endpoints sets the endpoints of a role: as defined, with the access control lists of the configuration, and with
+// ports where the definition leaves them to the platform. These ports differ, so that a program can listen on all
+// of them.
 func endpoints(
 	role *lab.Role, definition *csdef.Definition, configuration *cscfg.Configuration, defined csdef.Role,
 	services []Service,
@@ -32,7 +32,7 @@ func endpoints(
 		if e.AutomaticLocalPort {
 			request.LocalPort = free()
 		}
-		// Without a probe of its own an endpoint has the platform's, which follows the state of the instance.
+		// An endpoint without a health probe has the platform's, which follows the state of the instance.
 		if p, ok := definition.Probe(e.LoadBalancerProbe); ok {
 			request.Probe = &lab.Probe{
 				Protocol: p.Protocol, Port: p.Port, Path: p.Path, IntervalInSeconds: p.IntervalInSeconds,
@@ -70,8 +70,8 @@ func accessControl(rules []cscfg.Rule) (all []lab.ACLRule) {
 	return all
 }
 
-// freePorts gives one port after the other that no endpoint and no service of a role has. Where ranges cover
-// all ports, it is the first all the same.
+// freePorts returns a function that returns the next port that no endpoint and no listener of a role has. If ranges
+// cover all ports, it returns the first one.
 func freePorts(role csdef.Role, services []Service) func() uint16 {
 	var taken []emu.PortRange
 	for _, s := range services {
@@ -111,9 +111,9 @@ func within(port uint16, ranges []emu.PortRange) bool {
 }
 
 // ReadDeployment reads what is deployed to a slot of a cloud service: a service definition (.csdef) and its
-// configuration (.cscfg). There is no package: a built-in listener stands for the program behind each endpoint.
-// The notes are on what was read and has no effect, or another than the files say; the error is an Errors with
-// everything that is wrong with the files by themselves.
+// configuration (.cscfg). There is no package: a built-in listener replaces the program behind each endpoint. The
+// notes are about settings that have no effect, or a different one than in the files. The error is an Errors with
+// all problems of the files by themselves.
 func ReadDeployment(service, definition, configuration string, slot lab.Slot) (request lab.PackageDeployment,
 	notes []Note, err error) {
 	l := &loader{sources: sources{}}
@@ -129,8 +129,8 @@ func ReadDeployment(service, definition, configuration string, slot lab.Slot) (r
 	return request, l.notes, nil
 }
 
-// listenEverywhere puts a built-in listener on each endpoint of a role, on the first port where it has several.
-// Behind those that plug-ins bring is what they bring.
+// listenEverywhere adds a built-in listener for each endpoint of a role, on the first port of a range. Endpoints of
+// plug-ins have the listeners of the plug-ins.
 func listenEverywhere(role *lab.Role, brought []string) {
 	seen := map[listener]bool{}
 	for _, s := range role.Services {

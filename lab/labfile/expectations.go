@@ -7,7 +7,7 @@ import (
 	"vnetlab/lab"
 )
 
-// Step is a command on the running lab and what must come of it.
+// Step is a command on the running lab and its expected result.
 type Step struct {
 	Origin emu.Origin
 	// Command is a command line of lab, as a person types it: "lab vm delete sql1".
@@ -16,15 +16,15 @@ type Step struct {
 	Fails string
 	// Message is a text that the message of that error must contain; empty: any will do.
 	Message string
-	// Expect is what is expected after the command. It may name what exists then alone, so nobody has checked
-	// it: Lab.Expect is for whoever runs the step.
+	// Expect holds the expectations after the command. They may name resources that exist only then, so they are
+	// unchecked: call Lab.Expect when the step has run.
 	Expect []lab.Expectation
-	// Exposure lists every port that the internet is meant to reach after the command, unchecked likewise; nil
-	// when the step says nothing about it.
+	// Exposure lists every port that the internet is expected to reach after the command, unchecked too. It is nil
+	// if the step has no exposure.
 	Exposure *[]lab.ExposedPort
 }
 
-// step reads a step. What it names isn't looked up.
+// step reads a step. Names in it aren't looked up.
 func (l *loader) step(s StepEntry) {
 	step := Step{Origin: s.Origin, Command: string(s.Run), Fails: string(s.Fails), Message: string(s.Message)}
 	for _, e := range s.Expect {
@@ -50,7 +50,8 @@ func (l *loader) expectation(e Expectation) {
 	l.accept(e.Origin, l.lab.Expect(request))
 }
 
-// readExpectation reads an expectation without looking up what it names; false when something is wrong with it.
+// readExpectation reads an expectation without looking up its names. It returns false if something is wrong with
+// it.
 func (l *loader) readExpectation(e Expectation) (request lab.Expectation, ok bool) {
 	if l.broken[e.Origin] {
 		return request, false

@@ -8,8 +8,8 @@ import (
 	"vnetlab/lab"
 )
 
-// connect creates the local networks, and then the gateways that join them and the virtual networks: first
-// those of the platform's own file.
+// connect creates the local network sites, and then the gateways that join them and the virtual networks. Those of
+// the network configuration come first.
 func (l *loader) connect(imported Networks) {
 	place := l.file.NetworkConfiguration.Origin
 	for _, n := range imported.LocalNetworks {
@@ -60,7 +60,7 @@ func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
 	meant := l.meantAddresses()
 	switch device := request.VPNGatewayAddress; {
 	case !device.IsValid():
-		request.Address, _ = l.lab.FreeInternetAddress(meant...) // where there is none, it is refused in a moment
+		request.Address, _ = l.lab.FreeInternetAddress(meant...) // if there is none, it is refused below
 	case slices.ContainsFunc(l.file.InternetHosts, func(h InternetHost) bool { return address(h.Address) == device }):
 		// Another address can stand for a VPN device's, but not for the one that the file gives a host.
 		request.Address, _ = l.lab.StandIn(device)
@@ -74,7 +74,8 @@ func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
 	}
 }
 
-// meantAddresses are those that the file gives internet hosts and VPN devices. They come after what asks for none.
+// meantAddresses returns the addresses that the file has for internet hosts and VPN devices. They are set later
+// than those of local network sites without one, which must not take them.
 func (l *loader) meantAddresses() (all []netip.Addr) {
 	for _, h := range l.file.InternetHosts {
 		all = append(all, address(h.Address))
@@ -85,7 +86,7 @@ func (l *loader) meantAddresses() (all []netip.Addr) {
 	return all
 }
 
-// localHosts adds hosts to a site of the network configuration, which has no place for them.
+// localHosts adds hosts to a local network site of the network configuration, where they can't be written.
 func (l *loader) localHosts(n lab.LocalNetwork) {
 	for _, h := range n.Hosts {
 		if l.networkHidden(n.Name) || !l.accept(h.Origin, l.lab.AddLocalHost(n.Name, *h)) {
@@ -103,7 +104,7 @@ func (l *loader) withoutLocalNetwork(n lab.LocalNetwork) {
 	}
 }
 
-// gateway creates a gateway, unless it is known why it can't be.
+// gateway creates a gateway, unless one of its networks is missing for a reason that has an error already.
 func (l *loader) gateway(place emu.Origin, g lab.CreateGatewayOp) {
 	if slices.ContainsFunc(append([]string{g.Network}, g.Gateway.Names()...), l.networkHidden) {
 		return
@@ -111,7 +112,7 @@ func (l *loader) gateway(place emu.Origin, g lab.CreateGatewayOp) {
 	l.accept(place, l.lab.CreateGateway(g.Network, g.Gateway))
 }
 
-// networkHidden says whether a network may be missing for a reason that has been told.
+// networkHidden reports whether a network may be missing for a reason that has an error already.
 func (l *loader) networkHidden(name string) bool {
 	_, isVirtual := l.lab.VirtualNetwork(name)
 	isLocal := slices.ContainsFunc(l.lab.LocalNetworks, func(n *lab.LocalNetwork) bool { return n.Name == name })

@@ -13,7 +13,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// firewall reads the rules of a guest firewall. Without any, its place is that of the instance.
+// firewall reads the rules of a guest firewall. Without any, its position is that of the instance.
 func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFirewallRule, off bool,
 	origin emu.Origin) {
 	if f == nil {
@@ -22,7 +22,7 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 	var policy []lab.GuestFirewallRule
 	for _, item := range f.Rules {
 		if item.Text == "" {
-			continue // it wasn't a text, and that has been told
+			continue // it isn't a text, which is an error already
 		}
 		command, err := guestfirewall.ParseCommand(item.Text)
 		var wrong *guestfirewall.Error
@@ -58,8 +58,8 @@ func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFi
 	return append(rules, policy...), off || f.Off, f.Origin
 }
 
-// inside is the place of a part of a text, where the text stands in the file as it is meant; otherwise that of
-// the whole.
+// inside returns the position of an offset in a text, if the file has the text literally; otherwise that of the
+// text.
 func (l *loader) inside(r Reference, offset int) emu.Origin {
 	lines := l.sources[r.Origin.File]
 	if r.Origin.Line > len(lines) || offset > len(r.Text) {
@@ -82,13 +82,13 @@ func (l *loader) inside(r Reference, offset int) emu.Origin {
 	return r.Origin
 }
 
-// listener is where a service can listen.
+// listener is a protocol and port to listen on.
 type listener struct {
 	protocol emu.Protocol
 	port     uint16
 }
 
-// services turns the services of an instance into requests; endpoints are those that a service may name.
+// services turns the listeners of an instance into requests. They may name the endpoints.
 func (l *loader) services(all []Service, endpoints map[string]listener, owner string) (requests []lab.Service) {
 	for _, s := range all {
 		at := listener{protocol(s.Protocol), uint16(s.Port)}
@@ -126,7 +126,7 @@ func (l *loader) hostServices(all []HostService) (requests []lab.Service) {
 	return requests
 }
 
-// service chooses the program: the real one when real programs are asked for, a built-in listener otherwise.
+// service chooses the program: the real one with Options.Real, otherwise a built-in listener.
 func (l *loader) service(at listener, real, run Text, origin emu.Origin) lab.Service {
 	s := lab.Service{Port: at.port, Protocol: at.protocol, Command: string(run), Origin: origin}
 	if l.opts.Real && real != "" {

@@ -6,17 +6,18 @@ import (
 	"vnetlab/lab/api"
 )
 
-// Input is a lab file: its path or, where it can be read only once, as standard input, what it says.
+// Input is a lab file: its path, or its text if it can be read only once, as standard input.
 type Input struct {
 	// Path is relative to the working folder of this process. With a Text it is only shown.
 	Path string
-	// Text is what the file says; nil: Path is read.
+	// Text is the content of the file; if nil, Path is read.
 	Text []byte
 	// Dir is the absolute path of the folder that the paths in Text are relative to.
 	Dir string
 }
 
-// Absolute returns the input for a process that stands elsewhere, with the places in it told by its absolute path.
+// Absolute returns the input for a process with another working folder. Positions in the file then have its
+// absolute path.
 func (in Input) Absolute() (Input, error) {
 	if in.Text != nil {
 		return in, nil
@@ -35,7 +36,7 @@ func (in Input) Load(opts Options) (*Loaded, error) {
 	return &Loaded{Lab: l.lab, Dir: l.dir, Prepare: string(l.file.Prepare), Steps: l.steps, Notes: l.notes}, nil
 }
 
-// read returns what the file says and the folder that its paths are relative to.
+// read returns the content of the file and the folder that its paths are relative to.
 func (in Input) read() (text []byte, dir string, err error) {
 	if in.Text != nil {
 		return in.Text, in.Dir, nil

@@ -1,8 +1,8 @@
-// Package labfile reads lab files: strict YAML, with a place for everything wrong and for everything right.
+// Package labfile reads lab files: strict YAML, with the position of each error and of each resource.
 //
-// A file is decoded into the types of file.go and then applied as the sequence of operations that a person
-// would have clicked. What the platform refuses is said by package lab; what the file itself gets wrong is said
-// here. Nothing outside the file and the files that it names is touched.
+// A file is decoded into the types of file.go and then applied as the sequence of operations that a person would do
+// in the portal. Package lab refuses what the platform refuses; this package refuses what is wrong with the file
+// itself. Nothing outside the file and the files that it names is touched.
 package labfile
 
 import (
@@ -16,30 +16,29 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// Options say how a lab is going to be run.
+// Options are settings of a run.
 type Options struct {
-	// Real chooses the programs named by `real:`; without it a built-in listener stands for each.
+	// Real chooses the programs named by `real:` instead of built-in listeners.
 	Real bool
 }
 
-// Loaded is a lab with what else its file says.
+// Loaded is the content of a lab file.
 type Loaded struct {
 	Lab *lab.Lab
 	// Dir is the absolute path of the lab file's folder, without symbolic links: commands run there.
 	Dir string
-	// Prepare is a shell command that runs on the host before the lab is built with real programs; empty:
-	// nothing is to be done.
+	// Prepare is a shell command that runs on the host before the lab is built with real programs; it may be empty.
 	Prepare string
-	// Steps are commands on the running lab and what must come of each, in order.
+	// Steps are commands on the running lab with their expected results, in order.
 	Steps []Step
-	// Notes are on what was read and has no effect on the network, or another than the file says.
+	// Notes are about settings that have no effect on the network, or a different one than in the file.
 	Notes []Note
 }
 
-// Note is a remark on a place of the lab file, or of a file that it names, that isn't wrong.
+// Note is a remark on a part of the lab file, or of a file that it names, that isn't an error.
 type Note = strictxml.Note
 
-// note adds a remark on what the lab has otherwise than the file says.
+// note adds a remark on a difference between the lab and the file.
 func (l *loader) note(at emu.Origin, format string, args ...any) {
 	l.notes = append(l.notes, Note{Origin: at, Text: fmt.Sprintf(format, args...), Differs: true})
 }
@@ -103,7 +102,7 @@ func folder(path string) (string, error) {
 	return filepath.Dir(real), nil
 }
 
-// err gives what is wrong, in order and with the offending lines.
+// err returns the problems in order and with the offending lines; nil if there are none.
 func (l *loader) err() error {
 	if len(l.problems) == 0 {
 		return nil
@@ -115,8 +114,8 @@ func (l *loader) err() error {
 	return sorted
 }
 
-// accept notes the problems of an operation that was asked for at a place of the lab file, and says whether
-// there were none.
+// accept adds the problems of an operation that the lab file requests at a position. It reports whether there were
+// none.
 func (l *loader) accept(place emu.Origin, err error) bool {
 	if err == nil {
 		return true
@@ -153,8 +152,8 @@ func (l *loader) accept(place emu.Origin, err error) bool {
 	return false
 }
 
-// reference reads a file that the lab file names. The name shown in messages is relative to where the user
-// stands, as the lab file's is.
+// reference reads a file that the lab file names. The name shown in messages is relative to the working folder, as
+// the lab file's is.
 func (l *loader) reference(r Reference, kind string) (shown string, data []byte, ok bool) {
 	shown, path := r.Text, r.Text
 	if !filepath.IsAbs(r.Text) {

@@ -135,7 +135,7 @@ func TestUnreadable(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(dir, "nowhere.yaml"): "no such file or directory",
 		dir:                                "it is a folder",
-		big:                                "the most is 1048576",
+		big:                                "the maximum is 1048576",
 		"/dev/zero":                        "more than 1048576 bytes",
 		"":                                 "no such file or directory",
 	} {
@@ -162,7 +162,7 @@ func TestBombs(t *testing.T) {
 		deep  = "nested more than 50 levels deep"
 		keys  = "more than 1000 keys in one mapping"
 		empty = "more than 1000 keys or items without a value"
-		large = "the most is 1048576"
+		large = "the maximum is 1048576"
 	)
 	bombs := map[string]struct{ text, problem string }{
 		"brackets":     {"a: " + repeat("[", 50_000), deep},

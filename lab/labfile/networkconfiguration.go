@@ -7,17 +7,17 @@ import (
 	"vnetlab/lab/netcfg"
 )
 
-// Networks is what a network configuration file asks for, in the order in which it can be created.
+// Networks holds the resources of a network configuration, in the order in which they can be created.
 type Networks struct {
 	VirtualNetworks []lab.VirtualNetwork
 	LocalNetworks   []lab.LocalNetwork // without hosts: the file has none
 	Gateways        []lab.CreateGatewayOp
-	// Notes are on what was read and has no effect on the network, or another than the file says.
+	// Notes are about settings that have no effect on the network, or a different one than in the file.
 	Notes []Note
 }
 
-// networkConfiguration creates the virtual networks of the platform's own file, as importing it in the portal
-// did, and gives all that the file asks for.
+// networkConfiguration creates the virtual networks of a network configuration, as its import in the portal did,
+// and returns all resources of the file.
 func (l *loader) networkConfiguration(r Reference) Networks {
 	configuration := readXML(l, r, "network configuration", netcfg.Read)
 	if configuration == nil {
@@ -34,8 +34,8 @@ func (l *loader) networkConfiguration(r Reference) Networks {
 	return all
 }
 
-// networks are the networks of a file as the platform is asked for them. A local network site that stands for a
-// virtual network is that network.
+// networks returns the networks of a file as requests. A local network site that stands for a virtual network is
+// that network.
 func networks(configuration *netcfg.NetworkConfiguration) (all Networks) {
 	standsFor := map[string]string{}
 	for _, site := range configuration.LocalNetworkSites {
@@ -59,7 +59,7 @@ func networks(configuration *netcfg.NetworkConfiguration) (all Networks) {
 	return all
 }
 
-// gateway is the gateway of a file as the platform is asked for it.
+// gateway returns the gateway of a file as a request.
 func gateway(g netcfg.Gateway, standsFor map[string]string) lab.VPNGateway {
 	request := lab.VPNGateway{Profile: g.Profile, Origin: g.Origin}
 	for _, p := range g.VPNClientAddressPool {
@@ -94,8 +94,8 @@ func virtualNetwork(site netcfg.VirtualNetworkSite) lab.VirtualNetwork {
 	return request
 }
 
-// ReadNetworks reads a network configuration file (.netcfg). The error is an Errors with everything that is
-// wrong with the file by itself.
+// ReadNetworks reads a network configuration file (.netcfg). The error is an Errors with all problems of the file
+// by itself.
 func ReadNetworks(file string) (Networks, error) {
 	l := &loader{sources: sources{}}
 	configuration := readXML(l, Reference{Text: file}, "network configuration", netcfg.Read)

@@ -15,15 +15,14 @@ func (d *decoder) parse(text string) (root ast.Node, ok bool) {
 		d.add(problems...)
 		return nil, false
 	}
-	// A panic of the parser is its defect, and no reason to end the program of somebody who asked what is wrong
-	// with a file.
+	// A panic of the parser is its defect, and no reason to end the program.
 	defer func() {
 		if r := recover(); r != nil {
 			d.add(invalid(d.unit, "the YAML parser gave up: %v", r))
 			root, ok = nil, false
 		}
 	}()
-	// Duplicate keys are looked for here, to tell about all of them.
+	// Duplicate keys are found later, to report all of them.
 	file, err := parser.Parse(all, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		d.add(d.syntax(err))

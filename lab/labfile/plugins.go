@@ -10,8 +10,8 @@ import (
 	"vnetlab/lab/csdef"
 )
 
-// plugins adds what the plug-ins of a role listen with behind the endpoints that they bring, and gives the names of
-// those endpoints. A service of the lab file on the same port takes its place.
+// plugins adds the listeners of a role's plug-ins, and returns the names of the endpoints that the plug-ins bring.
+// A listener of the lab file on the same port replaces that of the plug-in.
 func (l *loader) plugins(role *lab.Role, defined csdef.Role, configured *cscfg.Role) (brought []string) {
 	for _, p := range []struct {
 		module, endpoint string
@@ -39,7 +39,7 @@ func (l *loader) plugins(role *lab.Role, defined csdef.Role, configured *cscfg.R
 	return brought
 }
 
-// listeningAt is where the instances of a role listen for an endpoint.
+// listeningAt returns where the instances of a role listen for an endpoint.
 func listeningAt(role *lab.Role, endpoint string) (listener, bool) {
 	for _, e := range role.InputEndpoints {
 		if e.Name == endpoint {
@@ -55,7 +55,7 @@ func listeningAt(role *lab.Role, endpoint string) (listener, bool) {
 }
 
 // enabled reports whether the configuration turns a module of a role on ("How does Remote Desktop works in Windows
-// Azure?"). Many a file that people have lacks the setting; it asked for the module, so that is turned on.
+// Azure?"). Many files lack the setting. They import the module, so it is turned on.
 func (l *loader) enabled(module string, role *cscfg.Role) bool {
 	name := csdef.Plugin + module + ".Enabled"
 	s, ok := role.Setting(name)

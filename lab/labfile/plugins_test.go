@@ -69,7 +69,7 @@ func TestLoadRemoteDesktop(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{
-		`Office.csdef:5:89: import "WebDeploy" of role "Web": a built-in listener stands for Web Deploy behind the ` +
+		`Office.csdef:5:89: import "WebDeploy" of role "Web": a built-in listener replaces Web Deploy behind the ` +
 			`public port 8172`,
 		`Office.csdef:9:50: import "Caching" of role "Cache": the cache isn't there, nor its internal endpoints ` +
 			`cacheArbitrationPort, ` +

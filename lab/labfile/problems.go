@@ -12,11 +12,10 @@ import (
 	"vnetlab/emu"
 )
 
-// InvalidFile is the code of problems that are the file's own, not the platform's: its form, a file it names, a
-// name it gets wrong.
+// InvalidFile is the code of problems of the file itself, not of the platform: its form, a file or a name in it.
 const InvalidFile = "InvalidFile"
 
-// maxProblems bounds how much is said about one lab.
+// maxProblems is the most problems that are reported for one lab.
 const maxProblems = 100
 
 // Problem is one thing wrong with a lab file or a file that it names.
@@ -28,7 +27,7 @@ type Problem struct {
 	Hint       string // the next step; may be empty
 	Excerpt    string // the offending lines with their numbers and a caret; may be empty
 
-	// position is where the lab file asks for what went wrong; it differs from Origin when that is in another file.
+	// position is where the lab file requests what went wrong. It differs from Origin if that is in another file.
 	position emu.Origin
 }
 
@@ -42,7 +41,7 @@ func (p Problem) hint(format string, args ...any) Problem {
 	return p
 }
 
-// Error gives place, message, the offending lines and the next step, without a final line break.
+// Error returns position, message, the offending lines and the next step, without a final line break.
 func (p Problem) Error() string {
 	var b strings.Builder
 	if at := p.Origin.String(); at != "" {
@@ -61,7 +60,7 @@ func (p Problem) Error() string {
 	return b.String()
 }
 
-// MarshalJSON gives the form of all errors of the command line.
+// MarshalJSON returns the problem in the form of all errors of the command line.
 func (p Problem) MarshalJSON() ([]byte, error) {
 	type body struct {
 		Code       string `json:"code"`
@@ -80,7 +79,7 @@ func (p Problem) MarshalJSON() ([]byte, error) {
 // Errors is everything wrong with a lab, in the order of the lab file.
 type Errors []Problem
 
-// Error gives the problems one after the other, with the offending lines.
+// Error returns the problems, each with the offending lines.
 func (e Errors) Error() string {
 	all := make([]string, len(e))
 	for i, p := range e {
@@ -89,8 +88,8 @@ func (e Errors) Error() string {
 	return strings.Join(all, "\n")
 }
 
-// sorted puts the problems in the order in which the lab file asks for what went wrong, and cuts them off where
-// nobody reads on.
+// sorted puts the problems in the order in which the lab file requests what went wrong, and cuts off more than
+// maxProblems.
 func (e Errors) sorted() Errors {
 	slices.SortStableFunc(e, func(a, b Problem) int {
 		return cmp.Or(
@@ -107,7 +106,7 @@ func (e Errors) sorted() Errors {
 	return e
 }
 
-// printable escapes what could change a terminal's state: the text may come from anybody's file.
+// printable escapes what could change a terminal's state: the text may come from a stranger's file.
 func printable(s string) string {
 	if !strings.ContainsFunc(s, unprintable) {
 		return s
@@ -125,7 +124,7 @@ func printable(s string) string {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// quoted gives a text of the file in quotes, shortened to what a line can hold.
+// quoted returns a text of the file in quotes, shortened to fit a line.
 func quoted(s string) string {
 	if runes := []rune(s); len(runes) > 60 {
 		s = string(runes[:57]) + "..."

@@ -2,8 +2,8 @@ package labfile
 
 import "github.com/invopop/jsonschema"
 
-// Rules about several keys of one structure, each for the decoder and, beside it, for the schema. What the
-// platform refuses in its own words stands in the schema alone: the operations say it better.
+// Rules about several keys of one structure, each for the decoder and, beside it, for the schema. Rules that the
+// platform has errors for are only in the schema: the operations report them better.
 
 func (*Service) check(has func(string) bool) (wrong []string) {
 	switch {
@@ -28,12 +28,12 @@ func (*Expectation) check(has func(string) bool) []string {
 	if has("verdict") || has("seenAs") || has("answeredBy") || has("http") {
 		return nil
 	}
-	return []string{"the expectation says nothing: give it a verdict"}
+	return []string{"the expectation has no verdict, seenAs, answeredBy or http"}
 }
 
 func (*StepEntry) check(has func(string) bool) []string {
 	if has("message") && !has("fails") {
-		return []string{"message is of an error: say with which code the command fails"}
+		return []string{"message needs fails: the code of the error"}
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// Scalars of the file. The schema of each is its rule: the decoder reads the same schema as an editor does. Its
+// Scalars of the file. The schema of each is its rule: the decoder reads the same schema as an editor does. The
 // title completes the sentence "... is not ...".
 type (
 	Text           string
@@ -137,7 +137,7 @@ func (ProbeProtocol) JSONSchema() *jsonschema.Schema {
 	return oneOf("a protocol of probes", "http", "tcp")
 }
 
-// JSONSchema is what a deployment can be called: names of instances may be made of it.
+// JSONSchema is a name that the names of instances can contain.
 func (DeploymentName) JSONSchema() *jsonschema.Schema {
 	return matching("a name of letters, digits, hyphens and underscores", "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
 }
@@ -152,22 +152,22 @@ func (ErrorCode) JSONSchema() *jsonschema.Schema {
 	return matching("an error code such as BadRequest", "^[A-Za-z][A-Za-z0-9.]*$")
 }
 
-// JSONSchema is how long an idle connection is remembered.
+// JSONSchema is the idle timeout of a connection.
 func (IdleTimeout) JSONSchema() *jsonschema.Schema {
 	return integer("a number of minutes from 4 to 30", "4", "30")
 }
 
-// JSONSchema is how often a probe asks.
+// JSONSchema is the interval of a health probe.
 func (ProbeInterval) JSONSchema() *jsonschema.Schema {
 	return integer("a number of seconds from 5 to 65535", "5", "65535")
 }
 
-// JSONSchema is how long a probe waits for good answers.
+// JSONSchema is the timeout of a health probe.
 func (ProbeTimeout) JSONSchema() *jsonschema.Schema {
 	return integer("a number of seconds from 11 to 65535", "11", "65535")
 }
 
-// JSONSchema is how many processes and threads there may be.
+// JSONSchema is a number of processes and threads.
 func (PIDLimit) JSONSchema() *jsonschema.Schema {
 	return integer("a number of processes from 16 to 65535", "16", "65535")
 }
@@ -238,12 +238,12 @@ func compiled(pattern string) *regexp.Regexp {
 	return re
 }
 
-// integer decodes a number and checks it against its schema. Numbers are decimal: whether 010 is eight or ten
-// depends on who reads.
+// integer decodes a number and checks it against its schema. Numbers are decimal without leading zeros: 010 is
+// eight for some readers and ten for others.
 func (d *decoder) integer(n ast.Node, what string, rule *jsonschema.Schema) (int, bool) {
 	number, isNumber := n.(*ast.IntegerNode)
 	if huge, ok := n.(*ast.StringNode); ok && huge.Token.Type == token.StringType && decimal.MatchString(huge.Value) {
-		// The parser takes what doesn't fit into 64 bits for a text.
+		// The parser makes a text of a number that doesn't fit into 64 bits.
 		d.add(invalid(d.origin(n), "%s: %s is not %s", what, quoted(huge.Value), rule.Title))
 		return 0, false
 	}

@@ -16,8 +16,8 @@ import (
 // portForm is a port number of a target, which may begin with zeros.
 const portForm = `0*(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})`
 
-// namePatterns are the platform's rules for names, as the operations of package lab hold them. The schema tells
-// editors; a lab file that breaks one gets the platform's refusal.
+// namePatterns are the platform's rules for names, as the operations of package lab check them. They are only for
+// editors: a lab file that breaks one gets the error of the operation.
 var namePatterns = map[string]string{
 	"lab":      `^[a-z][a-z0-9-]{0,30}$`,
 	"resource": `^[^\s<>/\\]([^<>/\\\x00-\x1f]{0,254}[^\s<>/\\])?$`,
@@ -28,7 +28,7 @@ var namePatterns = map[string]string{
 	"exposed":  `^.+:` + portForm + `(-` + portForm + `)?(/(tcp|udp))?$`,
 }
 
-// Schema gives the JSON Schema (draft 2020-12) of lab files, for editors. It is made from the types that the
+// Schema returns the JSON Schema (draft 2020-12) of lab files, for editors. It is made from the types that the
 // decoder works with.
 func Schema() ([]byte, error) {
 	reflector := jsonschema.Reflector{
@@ -101,7 +101,7 @@ func addNamePatterns(schema *jsonschema.Schema, t reflect.Type) {
 	}
 }
 
-// structures are the types below File that are mappings in the file.
+// structures returns the types below File that are mappings in the file.
 func structures() []reflect.Type {
 	var found []reflect.Type
 	seen := map[reflect.Type]bool{}

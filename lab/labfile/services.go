@@ -34,7 +34,7 @@ func (l *loader) cloudService(s CloudService) {
 	}
 }
 
-// withoutUse refuses what a service says of a deployment that it doesn't have.
+// withoutUse refuses settings for a deployment that a cloud service doesn't have.
 func (l *loader) withoutUse(s CloudService) {
 	if s.ReservedIP.Text != "" && len(s.VirtualMachines) == 0 && s.Production == nil {
 		l.problems = append(l.problems, invalid(s.ReservedIP.Origin,
@@ -45,11 +45,11 @@ func (l *loader) withoutUse(s CloudService) {
 		l.problems = append(l.problems,
 			invalid(b.Origin, "the cloud service %s has no virtual machines to give the internal load balancer to",
 				s.Name).
-				hint("That of roles stands in their service configuration."))
+				hint("Roles have theirs in the service configuration."))
 	}
 }
 
-// reservation is the reserved IP of a service; empty when it couldn't be made and that has been told.
+// reservation returns the reserved IP of a cloud service. It is empty if its creation has failed with an error.
 func (l *loader) reservation(s CloudService) string {
 	if l.gone.reservedIPs.has(s.ReservedIP.Text) {
 		return ""
@@ -64,7 +64,7 @@ func (l *loader) withoutService(s CloudService) {
 	}
 	for _, d := range []*Deployment{s.Production, s.Staging} {
 		if d != nil {
-			l.packageOf(d) // likewise
+			l.packageOf(d) // so may they
 			l.withoutRoles(s)
 		}
 	}
@@ -78,14 +78,14 @@ func (l *loader) withoutMachine(s CloudService, vm VirtualMachine) {
 	l.gone.members.add(string(s.Name) + ".cloudapp.net")
 }
 
-// withoutRoles leaves out role instances. Their names are in the definition, which may not be readable.
+// withoutRoles marks role instances as missing. Their names are in the definition, which may not be readable.
 func (l *loader) withoutRoles(s CloudService) {
 	l.gone.anyMember = true
 	l.gone.members.add(string(s.Name) + ".cloudapp.net")
 }
 
-// virtualMachines adds the machines of a service. The first brings the deployment, and with it what is the
-// deployment's.
+// virtualMachines adds the virtual machines of a cloud service. The first one creates the deployment, with the
+// deployment's settings.
 func (l *loader) virtualMachines(s CloudService) {
 	reservedIP, balancer, lost := l.reservation(s), internalLoadBalancer(s.InternalLoadBalancer), false
 	for _, vm := range s.VirtualMachines {
@@ -109,9 +109,9 @@ func (l *loader) virtualMachines(s CloudService) {
 	}
 }
 
-// deploymentRefused reports whether a virtual machine was refused for what its cloud service says of the deployment:
-// its reserved IP or its internal load balancer. It moves the problems there. The other machines are then added
-// without it, as they would be refused for the same reason.
+// deploymentRefused reports whether a virtual machine was refused because of its cloud service's settings for the
+// deployment: the reserved IP or the internal load balancer. It moves the problems there. The other machines are
+// then added without it, as they would be refused for the same reason.
 func (l *loader) deploymentRefused(s CloudService, request lab.VirtualMachine, problems []Problem) (moved bool) {
 	withoutIt := func(position emu.Origin) {
 		err := l.lab.Clone().AddVirtualMachine(string(s.Name), request)
@@ -147,7 +147,7 @@ func internalLoadBalancer(b *InternalLoadBalancer) *lab.InternalLoadBalancer {
 		Origin: b.Origin}
 }
 
-// machine reads what a virtual machine asks for; false when its part of the file is wrong.
+// machine returns a virtual machine as a request; false if its part of the file is wrong.
 func (l *loader) machine(vm VirtualMachine) (request lab.VirtualMachine, ok bool) {
 	request = lab.VirtualMachine{
 		Name: string(vm.Name), OS: lab.OS(vm.OS), Subnet: string(vm.Subnet), StaticAddress: address(vm.StaticAddress),

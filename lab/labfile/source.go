@@ -15,7 +15,7 @@ import (
 // MaxSize is the largest file that is read, in bytes.
 const MaxSize = 1 << 20
 
-// read gives the content of a file of at most MaxSize bytes.
+// read returns the content of a file of at most MaxSize bytes.
 func read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -29,21 +29,21 @@ func read(path string) ([]byte, error) {
 	case info.IsDir():
 		return nil, errors.New("it is a folder")
 	}
-	// The size that Stat gives says nothing of a pipe or a device.
+	// Stat returns no size for a pipe or a device.
 	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	switch {
 	case err != nil:
 		return nil, plain(err)
 	case len(data) > MaxSize:
 		if info.Mode().IsRegular() {
-			return nil, fmt.Errorf("it has %d bytes; the most is %d", info.Size(), MaxSize)
+			return nil, fmt.Errorf("it has %d bytes; the maximum is %d", info.Size(), MaxSize)
 		}
-		return nil, fmt.Errorf("it has more than %d bytes, which is the most", MaxSize)
+		return nil, fmt.Errorf("it has more than %d bytes, the maximum", MaxSize)
 	}
 	return data, nil
 }
 
-// plain takes operation and path off an error of package os: the message around it names the file.
+// plain removes operation and path from an error of package os: the message around it has the name of the file.
 func plain(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
@@ -52,8 +52,8 @@ func plain(err error) error {
 	return err
 }
 
-// clean gives the text of a YAML file with one kind of line break and no byte order mark, or the place of what
-// can't be text.
+// clean returns the text of a YAML file with one kind of line break and no byte order mark, or a problem with the
+// position of what can't be text.
 func clean(file string, data []byte) (string, *Problem) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	s := strings.ReplaceAll(string(data), "\r\n", "\n")
@@ -76,12 +76,12 @@ func clean(file string, data []byte) (string, *Problem) {
 	return s, nil
 }
 
-// sources keeps the lines of the files that were read, for excerpts.
+// sources holds the lines of the files that were read, for excerpts.
 type sources map[string][]string
 
 func (s sources) add(file, text string) { s[file] = strings.Split(text, "\n") }
 
-// excerpt shows a place: the line before it, the line itself, and a caret below the column.
+// excerpt returns the line before a position, the line itself, and a caret below the column.
 func (s sources) excerpt(at emu.Origin) string {
 	lines := s[at.File]
 	if at.Line < 1 || at.Line > len(lines) {
@@ -101,7 +101,7 @@ func (s sources) excerpt(at emu.Origin) string {
 	return b.String()
 }
 
-// window cuts a long line to the part around a column, and gives how far to the right that column is in it.
+// window cuts a long line to the part around a column, and returns the offset of that column in it.
 func window(line string, column int) (shown string, caret int) {
 	const most = 100
 	runes := []rune(strings.TrimSuffix(line, "\r"))

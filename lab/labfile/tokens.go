@@ -13,8 +13,8 @@ const (
 	maxEmpty = 1000 // keys and items without a value; each is an error
 )
 
-// notAllowed are the parts of YAML that a lab file has no use for. Aliases make small files explode and graphs
-// turn in circles, tags change types behind the reader's back.
+// notAllowed are the parts of YAML that a lab file has no use for. Aliases make small files explode and can form
+// cycles; tags change types without notice.
 var notAllowed = map[token.Type]string{
 	token.AnchorType:     "anchors (&) are not allowed in lab files",
 	token.AliasType:      "aliases (*) are not allowed in lab files",
@@ -24,7 +24,7 @@ var notAllowed = map[token.Type]string{
 	token.DirectiveType:  "directives (%) are not allowed in lab files",
 }
 
-// tokens splits the text into tokens and refuses what would cost the parser more time or stack than any lab is worth.
+// tokens splits the text into tokens and refuses texts that would cost the parser too much time or stack.
 func tokens(file, text string) (token.Tokens, Errors) {
 	all := lexer.Tokenize(text)
 	var problems Errors
@@ -32,13 +32,13 @@ func tokens(file, text string) (token.Tokens, Errors) {
 		problems = append(problems, invalid(at(file, t), format, args...))
 	}
 	nesting := nesting{}
-	told := map[token.Type]bool{}
+	reported := map[token.Type]bool{}
 	for i, t := range all {
 		if why, ok := notAllowed[t.Type]; ok {
-			if told[t.Type] {
+			if reported[t.Type] {
 				continue
 			}
-			told[t.Type] = true
+			reported[t.Type] = true
 			p := invalid(at(file, t), "%s", why)
 			switch t.Type { //nolint:exhaustive // the rest needs no hint
 			case token.AliasType, token.MergeKeyType:
@@ -49,7 +49,7 @@ func tokens(file, text string) (token.Tokens, Errors) {
 			problems = append(problems, p)
 			continue
 		}
-		nesting.add(t, neighbour(all, i-1), neighbour(all, i+1))
+		nesting.add(t, tokenAt(all, i-1), tokenAt(all, i+1))
 		switch {
 		case len(nesting.flow)+nesting.entries > maxDepth:
 			refuse(t, "nested more than %d levels deep", maxDepth)
@@ -65,14 +65,14 @@ func tokens(file, text string) (token.Tokens, Errors) {
 	return all, problems
 }
 
-func neighbour(all token.Tokens, i int) *token.Token {
+func tokenAt(all token.Tokens, i int) *token.Token {
 	if i < 0 || i >= len(all) {
 		return nil
 	}
 	return all[i]
 }
 
-// nesting follows the tokens of a text. It is exact for valid text and doesn't undercount the rest.
+// nesting counts along the tokens of a text. It is exact for valid text and never too low for other text.
 type nesting struct {
 	flow    []bracket   // open ones
 	block   map[int]int // keys of mappings outside brackets, by column

@@ -2,8 +2,8 @@
 // with their DNS servers and the local network sites they are connected to (MSDN "Azure Virtual Network
 // Configuration Schema"). Whether address spaces and subnets fit together is left to the platform's operations.
 //
-// Files are taken as the platform exported them: with places for what isn't there, addresses with bits and zeros too
-// many, and parts that a lab doesn't build, for which there are notes.
+// Files are accepted as the platform exported them: with empty elements, host bits in prefixes, leading zeros in
+// addresses, and parts that a lab doesn't build, which get notes.
 package netcfg
 
 import (
@@ -26,8 +26,8 @@ type NetworkConfiguration struct {
 	notes []strictxml.Note
 }
 
-// WithoutEffect lists notes on what was accepted but has no effect on the network, or another than the file says, in
-// file order.
+// WithoutEffect returns notes on what has no effect on the network, or a different one than in the file, in file
+// order.
 func (c *NetworkConfiguration) WithoutEffect() []strictxml.Note { return c.notes }
 
 // DNSServer is a name server that networks can refer to. Its name is a label only.
@@ -61,7 +61,7 @@ type VirtualNetworkSite struct {
 	Origin        emu.Origin
 }
 
-// Prefix is an address prefix with its place. Bits beyond its length are zero.
+// Prefix is an address prefix with its position. Bits beyond its length are zero.
 type Prefix struct {
 	netip.Prefix
 	Origin emu.Origin
@@ -82,7 +82,7 @@ type Gateway struct {
 	Origin               emu.Origin
 }
 
-// Connection leads to a local network site.
+// Connection is a connection to a local network site.
 type Connection struct {
 	LocalNetworkSite string
 	Type             string // IPsec or Dedicated

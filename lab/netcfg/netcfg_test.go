@@ -112,7 +112,7 @@ func TestAsExported(t *testing.T) {
 		{
 			"point-to-site", "<Gateway>", `<Gateway ` +
 				`profile="Small"><VPNClientAddressPool><AddressPrefix>10.9.0.0/24</AddressPrefix></VPNClientAddressPool>`,
-			`n:20:56: the lab has no point-to-site clients: nobody connects to the virtual network site ` +
+			`n:20:56: the lab has no point-to-site clients: nothing connects to the virtual network site ` +
 				`"YourVirtualNetwork" with an address of the pool`,
 		},
 		{"no gateway subnet", `"GatewaySubnet"`, `"Gateway"`,
@@ -272,9 +272,9 @@ func TestErrors(t *testing.T) {
 		{small, `<AddressPrefix> 10.0.1.77/24 </AddressPrefix>`, ``,
 			`n:5:10: <Subnet> lacks the element <AddressPrefix>`},
 		{small, `</AddressPrefix></Subnet>`, `</AddressPrefix><AddressPrefix>10.0.2.0/24</AddressPrefix></Subnet>`,
-			`n:5:79: <AddressPrefix> stands more than once in <Subnet>; the first is at line 5`},
+			`n:5:79: <AddressPrefix> is more than once in <Subnet>; the first is at line 5`},
 		{small, `</Subnet>`, `</Subnet><Subnet name="frontend"><AddressPrefix>10.0.2.0/24</AddressPrefix></Subnet>`,
-			`n:5:96: subnet "frontend" is there already; the first is at line 5`},
+			`n:5:96: subnet "frontend" exists already; the first is at line 5`},
 		{small, `<DnsServersRef/>`, `<DnsServersRef><DnsServerRef name="x"/></DnsServersRef>`,
 			`n:4:30: DNS server "x" is not defined`},
 		{small, `<AddressPrefix>10.0.0.11/8</AddressPrefix><AddressPrefix>172.16.0.0/12</AddressPrefix>`, ``,
@@ -282,7 +282,7 @@ func TestErrors(t *testing.T) {
 		{
 			small, `</VirtualNetworkSite>`, `</VirtualNetworkSite><VirtualNetworkSite name="samplenetwork" ` +
 				`Location="x"><AddressSpace><AddressPrefix>10.0.0.0/8</AddressPrefix></AddressSpace></VirtualNetworkSite>`,
-			`n:8:42: virtual network site "samplenetwork" is there already; the first is at line 3`,
+			`n:8:42: virtual network site "samplenetwork" exists already; the first is at line 3`,
 		},
 		{full, `<DnsServerRef name="YourDNS" />`, `<DnsServerRef name="YouDNS" />`,
 			`n:19:38: DNS server "YouDNS" is not defined; did you mean "YourDNS"?`},

@@ -12,18 +12,18 @@ import (
 // gatewaySubnet is the subnet that a gateway is in ("Azure Virtual Network Configuration Schema").
 const gatewaySubnet = "GatewaySubnet"
 
-// standIns finds out which local network sites stand for virtual networks of the file. Each of two joined virtual
+// standIns finds the local network sites that stand for virtual networks of the file. Each of two joined virtual
 // networks has the other as a local network site, with exactly its address space, and its gateway is connected to
 // that site ("Configure a VNet to VNet connection"). So a site stands for a virtual network with its address space
-// where that network is connected to a site with the address space of the first one's. Another network that happens
-// to have a site's addresses has nothing to do with it.
+// where that network is connected to a site with the address space of the first one's. A network that only happens
+// to have a site's addresses is unrelated to it.
 //
-// A lab writes one half of such a pair as a site whose VPN device has an address of the lab's own, which no device
-// elsewhere has.
+// The export of a lab can have only one half of such a pair. Its site then has the address of a gateway in the lab,
+// which no device elsewhere has.
 func (c *NetworkConfiguration) standIns() {
 	for i, site := range c.LocalNetworkSites {
 		for _, v := range c.VirtualNetworkSites {
-			// Of several that it may stand for, the one with its name is meant.
+			// If there are several, it stands for the one with its name.
 			if sameSpace(v.AddressSpace, site.AddressSpace) &&
 				(c.joined(site, v) || lab.OfDatacenter(site.VPNGatewayAddress)) &&
 				(c.LocalNetworkSites[i].VirtualNetworkSite == "" || v.Name == site.Name) {
@@ -44,7 +44,7 @@ func (c *NetworkConfiguration) joined(site LocalNetworkSite, v VirtualNetworkSit
 	})
 }
 
-// connections lists the sites that a virtual network has tunnels to.
+// connections returns the local network sites that a virtual network has tunnels to.
 func (c *NetworkConfiguration) connections(v VirtualNetworkSite) (all []LocalNetworkSite) {
 	if v.Gateway == nil {
 		return nil
@@ -73,7 +73,7 @@ func (c *NetworkConfiguration) note(at emu.Origin, format string, args ...any) {
 	c.notes = append(c.notes, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...), Differs: true})
 }
 
-// noteDifferences collects what a lab has otherwise than the file says.
+// noteDifferences adds notes on differences between the lab and the file.
 func (c *NetworkConfiguration) noteDifferences() {
 	for _, l := range c.LocalNetworkSites {
 		if l.VirtualNetworkSite != "" && l.VPNGatewayAddress.IsValid() && !lab.OfDatacenter(l.VPNGatewayAddress) {
@@ -96,7 +96,7 @@ func (c *NetworkConfiguration) noteDifferences() {
 		}
 		if len(g.VPNClientAddressPool) > 0 {
 			c.note(g.VPNClientAddressPool[0].Origin,
-				"the lab has no point-to-site clients: nobody connects to the virtual network site %.60q with an "+
+				"the lab has no point-to-site clients: nothing connects to the virtual network site %.60q with an "+
 					"address of the pool", v.Name)
 		}
 		for _, connection := range g.Connections {

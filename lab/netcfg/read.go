@@ -7,8 +7,7 @@ import (
 	"vnetlab/lab/strictxml"
 )
 
-// Read reads a network configuration. The error is of type strictxml.Errors and holds everything that is wrong
-// with the file.
+// Read reads a network configuration. The error is of type strictxml.Errors and has all problems of the file.
 func Read(file string, data []byte) (*NetworkConfiguration, error) {
 	doc, err := strictxml.Read(file, data, schema)
 	if err != nil {
@@ -58,7 +57,7 @@ func readLocal(e *strictxml.Element) LocalNetworkSite {
 	return l
 }
 
-// readPrefixes reads the prefixes of an address space. One that is there already doesn't count.
+// readPrefixes reads the prefixes of an address space, each once.
 func readPrefixes(elements []*strictxml.Element) []Prefix {
 	var all []Prefix
 	for _, e := range elements {
@@ -70,7 +69,7 @@ func readPrefixes(elements []*strictxml.Element) []Prefix {
 	return all
 }
 
-// readPrefix reads the text of an element. The platform took 10.0.0.11/8 for 10.0.0.0/8.
+// readPrefix reads the text of an element. The platform accepted 10.0.0.11/8 as 10.0.0.0/8.
 func readPrefix(e *strictxml.Element) netip.Prefix {
 	if e == nil || e.Text == "" {
 		return netip.Prefix{}
@@ -159,7 +158,7 @@ func readGateway(e *strictxml.Element, local []string) *Gateway {
 	return g
 }
 
-// mustExist makes an error of a reference to something unknown.
+// mustExist adds an error if a reference has an unknown name.
 func mustExist(ref *strictxml.Element, what string, known []string) {
 	if name := ref.Get("name"); name != "" && !slices.Contains(known, name) {
 		ref.FailAt("name", "%s %.60q is not defined", what, name).DidYouMean(name, known)

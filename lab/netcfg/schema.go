@@ -14,8 +14,8 @@ const (
 	Dedicated = "Dedicated" // ExpressRoute
 )
 
-// schema describes the document, as MSDN's page has it. The order of a network's parts differs between its pages, so
-// any will do. Containers may be empty, and a reference without a connection is one by IPsec.
+// schema describes the document, following MSDN. Its pages differ in the order of a network's parts, so the order
+// is free. Containers may be empty, and a reference without a connection means one by IPsec.
 var schema = strictxml.Schema{Namespace: Namespace, Root: "NetworkConfiguration", Spec: strictxml.Spec{
 	Children: strictxml.Children{"VirtualNetworkConfiguration": strictxml.AtMostOne(
 		strictxml.Spec{Children: strictxml.Children{

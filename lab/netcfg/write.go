@@ -12,7 +12,7 @@ import (
 	"vnetlab/lab"
 )
 
-// The document as it is written. The namespace stands on the root alone, and all below inherits it.
+// The document as it is written. Only the root names the namespace; all elements inherit it.
 type (
 	document struct {
 		XMLName xml.Name      `xml:"http://schemas.microsoft.com/ServiceHosting/2011/07/NetworkConfiguration NetworkConfiguration"`
@@ -80,9 +80,9 @@ type (
 )
 
 // WriteNetworkConfiguration writes virtual networks with their gateways, and local network sites, as a network
-// configuration, which Read reads back as the same networks: Get Network Configuration. A name server has no
-// name in a lab and is called after its address. A virtual network that a gateway connects to is written as a
-// local network site that stands for it. The hosts of local network sites have no place in the file.
+// configuration, which Read reads back as the same networks: Get Network Configuration. A name server has no name
+// in a lab and is called after its address. A virtual network that a gateway connects to is written as a local
+// network site that stands for it. The hosts of local network sites can't be written.
 func WriteNetworkConfiguration(w io.Writer, networks []lab.VirtualNetwork, sites ...lab.LocalNetwork) error {
 	var d document
 	for _, s := range sites {
@@ -145,7 +145,8 @@ func (d *document) addServer(s lab.DNSServer) string {
 	}
 }
 
-// gateway writes a gateway. What leads to a virtual network leads to a local network site that stands for it.
+// gateway returns a gateway as it is written. A connection to a virtual network becomes one to a local network site
+// that stands for it.
 func (d *document) gateway(g *lab.VPNGateway, networks []lab.VirtualNetwork) *writtenGateway {
 	w := &writtenGateway{Profile: g.Profile}
 	if len(g.ClientAddressPool) > 0 {
@@ -168,8 +169,8 @@ func (d *document) gateway(g *lab.VPNGateway, networks []lab.VirtualNetwork) *wr
 	return w
 }
 
-// standIn is the name of the local network site that stands for a virtual network. It is called like the network,
-// unless a site of the customer's is.
+// standIn returns the name of the local network site that stands for a virtual network: the network's, unless a
+// site on the customer's premises has it.
 func (d *document) standIn(network string, networks []lab.VirtualNetwork) string {
 	if name, ok := d.standIns[network]; ok {
 		return name

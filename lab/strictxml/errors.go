@@ -10,7 +10,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// maxErrors bounds how much is said about one file.
+// maxErrors is the most errors that are reported for one file.
 const maxErrors = 100
 
 // Error is one thing wrong with a document.
@@ -22,7 +22,7 @@ type Error struct {
 	dropped bool // there are too many errors already
 }
 
-// Error gives place, message and hint on one line.
+// Error returns position, message and hint on one line.
 func (e *Error) Error() string {
 	s := e.Message
 	if place := e.Origin.String(); place != "" {
@@ -48,10 +48,10 @@ func (e *Error) DidYouMean(word string, known []string) *Error {
 	return e
 }
 
-// Errors is everything wrong with a document, in the order of its places.
+// Errors are the errors of a document, in the order of their positions.
 type Errors []*Error
 
-// Error gives one line per error.
+// Error returns one line per error.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i, err := range e {
@@ -69,7 +69,7 @@ func (e Errors) Unwrap() []error {
 	return all
 }
 
-// Add appends an error and gives it back, for a hint.
+// Add appends an error and returns it, to add a hint.
 func (e *Errors) Add(at emu.Origin, format string, args ...any) *Error {
 	err := &Error{Origin: at, Message: fmt.Sprintf(format, args...)}
 	if err.dropped = len(*e) >= maxErrors; !err.dropped {
@@ -78,7 +78,7 @@ func (e *Errors) Add(at emu.Origin, format string, args ...any) *Error {
 	return err
 }
 
-// Err gives the errors in file order; nil when there are none.
+// Err returns the errors in file order; nil if there are none.
 func (e Errors) Err() error {
 	if len(e) == 0 {
 		return nil
@@ -87,7 +87,7 @@ func (e Errors) Err() error {
 	return e
 }
 
-// Sort puts the errors in the order of their places.
+// Sort sorts the errors by position.
 func (e Errors) Sort() {
 	slices.SortStableFunc(e, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Origin.File, b.Origin.File), cmp.Compare(a.Origin.Line, b.Origin.Line),
@@ -95,16 +95,16 @@ func (e Errors) Sort() {
 	})
 }
 
-// Note is something worth saying about a place that isn't wrong.
+// Note is a remark on a part of a document that isn't an error.
 type Note struct {
 	Origin emu.Origin
 	Text   string
-	// Differs marks what the lab has otherwise than the file says: people are told of it unasked. Other notes are on
-	// what means nothing to a network, such as a certificate.
+	// Differs marks a difference between the lab and the file, which is always shown. Other notes are about what
+	// has no effect on a network, such as a certificate.
 	Differs bool
 }
 
-// String returns the place and the text on one line.
+// String returns the position and the text on one line.
 func (n Note) String() string {
 	if place := n.Origin.String(); place != "" {
 		return place + ": " + n.Text
@@ -112,7 +112,7 @@ func (n Note) String() string {
 	return n.Text
 }
 
-// SortNotes puts notes in the order of their places.
+// SortNotes sorts notes by position.
 func SortNotes(notes []Note) {
 	slices.SortStableFunc(notes, func(a, b Note) int {
 		return cmp.Or(cmp.Compare(a.Origin.Line, b.Origin.Line), cmp.Compare(a.Origin.Column, b.Origin.Column))

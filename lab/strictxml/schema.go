@@ -16,11 +16,12 @@ type Schema struct {
 	Spec      Spec
 }
 
-// Spec describes what an element holds. The order of attributes and of children is free.
+// Spec describes the content of an element. The order of attributes and of children is free.
 type Spec struct {
-	// Spellings are other spellings of attributes that the platform took.
+	// Spellings are other spellings of attributes that the platform accepted.
 	Spellings map[string]string
-	// Explained are elements that aren't read, with the reason and the next step: what an error says after the name.
+	// Explained are elements that aren't read, with the text of the error after the name: the reason and the next
+	// step.
 	Explained map[string]string
 
 	Required []string // attributes that must be there and not be empty
@@ -42,22 +43,22 @@ type Child struct {
 // Many allows any number of an element.
 func Many(s Spec) Child { return Child{Spec: s} }
 
-// AtLeastOne asks for one or more of an element.
+// AtLeastOne requires one or more of an element.
 func AtLeastOne(s Spec) Child { return Child{Spec: s, Min: 1} }
 
 // AtMostOne allows one of an element.
 func AtMostOne(s Spec) Child { return Child{Spec: s, Max: 1} }
 
-// One asks for exactly one of an element.
+// One requires exactly one of an element.
 func One(s Spec) Child { return Child{Spec: s, Min: 1, Max: 1} }
 
-// List allows one element that holds nothing but any number of another.
+// List allows one element that contains any number of another and nothing else.
 func List(name string, item Spec) Child { return AtMostOne(Spec{Children: Children{name: Many(item)}}) }
 
 // Requires describes an element that has some attributes and nothing else.
 func Requires(attributes ...string) Spec { return Spec{Required: attributes} }
 
-// Named is the commonest element: nothing but a name.
+// Named describes an element that has a name and nothing else.
 var Named = Requires("name")
 
 func (s Schema) checkRoot(root *Element) bool {
@@ -77,7 +78,7 @@ func (s Schema) checkRoot(root *Element) bool {
 	return false
 }
 
-// check compares an element and all in it with its description.
+// check compares an element and its content with the description.
 func (s Spec) check(e *Element, namespace string) {
 	known := slices.Concat(s.Required, s.Optional)
 	for i, a := range e.Attributes {
@@ -128,11 +129,11 @@ func (s Spec) checkChildren(e *Element, namespace string) {
 		case explained:
 			c.Fail("<%s> %s", c.Name, reason)
 		case !ok:
-			c.Fail("<%.60s> is not known in <%s>", c.Name, e.Name).Hint = suggestion(c.Name, names, "it may hold")
+			c.Fail("<%.60s> is not known in <%s>", c.Name, e.Name).Hint = suggestion(c.Name, names, "it may contain")
 		case c.namespace != namespace:
 			c.Fail("<%s> is in the namespace %.200q, expected %q", c.Name, c.namespace, namespace)
 		case child.Max > 0 && count[c.Name] > child.Max:
-			c.Fail("<%s> stands more than once in <%s>", c.Name, e.Name).
+			c.Fail("<%s> is more than once in <%s>", c.Name, e.Name).
 				WithHint("the first is at line %d", first[c.Name].Origin.Line)
 		default:
 			child.Spec.check(c, namespace)

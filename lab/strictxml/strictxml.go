@@ -1,6 +1,6 @@
-// Package strictxml reads the platform's XML documents: small, without document types or entities, each element
-// and attribute described beforehand. What the description doesn't know is an error, every error has its place,
-// and all of them are reported at once. What the values mean is left to the readers of the documents.
+// Package strictxml reads the platform's XML documents: small, without document types or entities, with a
+// description of each element and attribute. What isn't described is an error. Each error has its position, and all
+// are reported at once. The readers of the documents interpret the values.
 package strictxml
 
 import (
@@ -16,7 +16,7 @@ import (
 const (
 	// MaxSize is the size in bytes of the largest document that is read.
 	MaxSize = 1 << 20
-	// MaxDepth is how deep elements may be nested.
+	// MaxDepth is the maximum nesting of elements.
 	MaxDepth = 32
 )
 
@@ -27,11 +27,10 @@ type Document struct {
 	Notes  []Note // on values that are read otherwise than others would read them
 }
 
-// Err gives all errors in file order; nil when there are none.
+// Err returns all errors in file order; nil if there are none.
 func (d *Document) Err() error { return d.Errors.Err() }
 
-// Element is an element of a document. The methods that look for something inside also work on a nil Element, in which
-// there is nothing.
+// Element is an element of a document. The methods that look inside also work on a nil Element, which is empty.
 type Element struct {
 	Name       string
 	Origin     emu.Origin
@@ -67,7 +66,7 @@ func Read(file string, data []byte, schema Schema) (*Document, error) {
 	return d, nil
 }
 
-// parser makes the tree.
+// parser builds the tree.
 type parser struct {
 	file     string
 	text     text
@@ -86,7 +85,7 @@ func (p *parser) origin(offset int64) emu.Origin {
 	return emu.Origin{File: p.file, Line: line, Column: column}
 }
 
-// parse reads all tokens. It says whether there is a tree; errors that leave the tree whole are collected beside it.
+// parse reads all tokens and reports whether there is a tree. Other errors are added to the document.
 func (p *parser) parse() bool {
 	p.spaces = map[string]bool{"http://www.w3.org/XML/1998/namespace": true, "xml": true}
 	decoder := xml.NewDecoder(strings.NewReader(p.text.content))
@@ -117,7 +116,7 @@ func (p *parser) parse() bool {
 	return true
 }
 
-// charsetError is the name of an encoding that isn't read.
+// charsetError is the name of an unsupported encoding.
 type charsetError string
 
 func (e charsetError) Error() string {
@@ -136,7 +135,7 @@ func syntaxMessage(err error) string {
 	return strings.TrimPrefix(err.Error(), "xml: ")
 }
 
-// token takes one token, which stands between two offsets; false ends the reading.
+// token reads one token, which is between two offsets. It returns false if the rest can't be read.
 func (p *parser) token(token xml.Token, start, end int64) bool {
 	switch t := token.(type) {
 	case xml.StartElement:
@@ -148,10 +147,10 @@ func (p *parser) token(token xml.Token, start, end int64) bool {
 	case xml.CharData:
 		return p.characters(string(t), start)
 	case xml.ProcInst:
-		// Others are for programs that show documents, style sheets mostly.
+		// Others are for programs that display documents, mostly style sheets.
 		if strings.EqualFold(t.Target, "xml") && start != 0 {
 			p.fail(start, "the XML declaration is not at the beginning of the file").
-				WithHint("remove what stands before it")
+				WithHint("remove what is before it")
 			return false
 		}
 	case xml.Directive:
@@ -165,7 +164,7 @@ func (p *parser) characters(s string, start int64) bool {
 	trimmed := strings.TrimSpace(s)
 	if len(p.stack) == 0 {
 		if trimmed != "" {
-			p.fail(start, "text %.40q stands outside the root element", trimmed)
+			p.fail(start, "text %.40q is outside the root element", trimmed)
 			return false
 		}
 		return true
@@ -228,7 +227,8 @@ func (p *parser) attributes(e *Element, all []xml.Attr, offsets []int, start int
 	}
 }
 
-// attributeOffsets finds where each attribute of a start tag begins. The tag is well-formed: the decoder has read it.
+// attributeOffsets returns where each attribute of a start tag begins. The tag is well-formed: the decoder has read
+// it.
 func attributeOffsets(tag string) []int {
 	const space = " \t\r\n"
 	var offsets []int

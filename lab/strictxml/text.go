@@ -11,15 +11,15 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// text is the content of a file. Places are asked for in rising order nearly always, so it remembers the last
-// one: a large file of one line would take time without end otherwise.
+// text is the content of a file. It remembers the last position, as positions are nearly always requested in rising
+// order: counting from the start each time would be quadratic.
 type text struct {
 	content      string
 	offset       int
 	line, column int // of the offset, from 0
 }
 
-// position gives line and column, from 1, of an offset in bytes. Columns count characters.
+// position returns line and column, from 1, of an offset in bytes. Columns count characters.
 func (t *text) position(offset int) (line, column int) {
 	offset = min(offset, len(t.content))
 	if offset < t.offset {
@@ -54,9 +54,9 @@ var singleByte = map[string]*charmap.Charmap{
 // declared finds the encoding that a document declares.
 var declared = regexp.MustCompile(`^<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']`)
 
-// decode takes UTF-8 with or without a byte order mark, UTF-16 likewise, as Visual Studio and PowerShell have written
-// them, and encodings of one byte a character that the document declares. What the bytes are counts for more than
-// what is declared: a text that was kept in memory as UTF-16 says so in whatever file it was written to.
+// decode accepts UTF-8 and UTF-16 with or without a byte order mark, as Visual Studio and PowerShell write them,
+// and encodings of one byte per character that the document declares. The bytes count for more than the
+// declaration: .NET declares UTF-16 for a text from memory, whatever the encoding of the file is.
 func decode(data []byte) []byte {
 	switch {
 	case bytes.HasPrefix(data, []byte{0xFE, 0xFF}):
@@ -88,10 +88,10 @@ func begins(data []byte, zero int) bool {
 // Text returns the text of a document, in UTF-8 whatever it was. What isn't a character is U+FFFD.
 func Text(data []byte) string { return strings.ToValidUTF8(string(decode(data)), "\uFFFD") }
 
-// decode sets the text of the document. It reports whether it is one.
+// decode sets the text of the document. It reports whether it is a text.
 func (p *parser) decode(data []byte) bool {
 	if len(data) > MaxSize {
-		p.fail(0, "the file has more than %d bytes, which is the most", MaxSize)
+		p.fail(0, "the file has more than %d bytes, the maximum", MaxSize)
 		return false
 	}
 	data = decode(data)
@@ -124,7 +124,7 @@ func invalidAt(data []byte) int {
 	return len(data)
 }
 
-// fromUTF16 gives UTF-8; what is broken becomes an invalid byte.
+// fromUTF16 returns UTF-8. An odd last byte becomes an invalid byte.
 func fromUTF16(data []byte, order binary.ByteOrder) []byte {
 	units := make([]uint16, len(data)/2)
 	for i := range units {

@@ -12,7 +12,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// Child gives the first child of a name; nil when there is none.
+// Child returns the first child of a name; nil if there is none.
 func (e *Element) Child(name string) *Element {
 	if e != nil {
 		for _, c := range e.Children {
@@ -24,7 +24,7 @@ func (e *Element) Child(name string) *Element {
 	return nil
 }
 
-// All gives the children of a name.
+// All returns the children of a name.
 func (e *Element) All(name string) []*Element {
 	var all []*Element
 	if e != nil {
@@ -37,7 +37,7 @@ func (e *Element) All(name string) []*Element {
 	return all
 }
 
-// Attribute finds an attribute.
+// Attribute returns the attribute of a name.
 func (e *Element) Attribute(name string) (Attribute, bool) {
 	if e != nil {
 		for _, a := range e.Attributes {
@@ -49,7 +49,7 @@ func (e *Element) Attribute(name string) (Attribute, bool) {
 	return Attribute{}, false
 }
 
-// At is the place of an attribute, or without it of the element.
+// At returns the position of an attribute, or of the element if it lacks the attribute.
 func (e *Element) At(attribute string) emu.Origin {
 	if a, ok := e.Attribute(attribute); ok {
 		return a.Origin
@@ -67,14 +67,14 @@ func (e *Element) FailAt(attribute, format string, args ...any) *Error {
 	return e.document.Errors.Add(e.At(attribute), format, args...)
 }
 
-// Get gives the value of an attribute, empty when it is missing.
+// Get returns the value of an attribute; empty if it is missing.
 func (e *Element) Get(attribute string) string {
 	a, _ := e.Attribute(attribute)
 	return strings.TrimSpace(a.Value)
 }
 
-// value finds an attribute whose value has to mean something. Without it, or where the description already made
-// an error of it being empty, there is nothing more to say.
+// value returns the value of an attribute; false if it is missing or empty, for which the description may have an
+// error already.
 func (e *Element) value(attribute string) (string, bool) {
 	v := e.Get(attribute)
 	return v, v != ""
@@ -136,7 +136,7 @@ func (e *Element) Address(attribute string) netip.Addr {
 	return addr
 }
 
-// ReadAs notes what the text of an address or a prefix is read as, where others may read another one.
+// ReadAs adds a note on how the text of an address or a prefix is read, if other readers may read it differently.
 func (e *Element) ReadAs(at emu.Origin, what, text string, as fmt.Stringer) {
 	if Octal(text) {
 		e.document.Notes = append(e.document.Notes,
@@ -150,8 +150,8 @@ func ParseAddress(s string) (netip.Addr, bool) {
 	return addr, err == nil && addr.Is4()
 }
 
-// ParsePrefix reads an IPv4 prefix as ADDRESS/BITS. The platform took bits beyond the prefix and left them out; so
-// does this. Numbers may begin with zeros, as in an address.
+// ParsePrefix reads an IPv4 prefix as ADDRESS/BITS. The platform accepted bits beyond the prefix and ignored them;
+// so does this. Numbers may begin with zeros, as in an address.
 func ParsePrefix(s string) (netip.Prefix, bool) {
 	address, bits, ok := strings.Cut(s, "/")
 	if !ok {
@@ -165,7 +165,7 @@ func ParsePrefix(s string) (netip.Prefix, bool) {
 	return prefix.Masked(), true
 }
 
-// withoutZeros leaves out the zeros that decimal numbers with dots between them begin with.
+// withoutZeros removes leading zeros from decimal numbers with dots between them.
 func withoutZeros(s string) string {
 	numbers := strings.Split(s, ".")
 	for i, n := range numbers {
@@ -176,8 +176,8 @@ func withoutZeros(s string) string {
 	return strings.Join(numbers, ".")
 }
 
-// Octal reports whether an address or a prefix has a number that is another one for those who take zeros at its
-// beginning for the sign of octal numbers, as in 10.010.0.0.
+// Octal reports whether an address or a prefix has a number with a leading zero, as in 10.010.0.0, that some
+// readers take as octal.
 func Octal(s string) bool {
 	address, _, _ := strings.Cut(s, "/")
 	return slices.ContainsFunc(strings.Split(address, "."), func(n string) bool {
@@ -185,8 +185,8 @@ func Octal(s string) bool {
 	})
 }
 
-// Unique makes an error of each element whose attribute has the same value as that of an earlier one. The
-// platform's names don't differ by case alone.
+// Unique adds an error for each element whose attribute has the value of an earlier one. The platform's names don't
+// differ only by letter case.
 func Unique(elements []*Element, attribute, what string) {
 	first := map[string]*Element{}
 	for _, e := range elements {
@@ -196,7 +196,7 @@ func Unique(elements []*Element, attribute, what string) {
 		}
 		key := strings.ToLower(v)
 		if before, taken := first[key]; taken {
-			e.FailAt(attribute, "%s %.60q is there already", what, v).
+			e.FailAt(attribute, "%s %.60q exists already", what, v).
 				WithHint("the first is at line %d", before.Origin.Line)
 			continue
 		}
