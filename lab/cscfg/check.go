@@ -9,21 +9,21 @@ import (
 )
 
 // positions are the positions of attributes, for checks that come later.
-type places map[place]emu.Origin
+type positions map[attributePosition]emu.Origin
 
-type place struct {
+type attributePosition struct {
 	element   emu.Origin
 	attribute string
 }
 
-func (p places) keep(e *strictxml.Element, attributes ...string) {
+func (p positions) keep(e *strictxml.Element, attributes ...string) {
 	for _, a := range attributes {
-		p[place{e.Origin, a}] = e.At(a)
+		p[attributePosition{e.Origin, a}] = e.At(a)
 	}
 }
 
-func (p places) at(element emu.Origin, attribute string) emu.Origin {
-	if o, ok := p[place{element, attribute}]; ok {
+func (p positions) at(element emu.Origin, attribute string) emu.Origin {
+	if o, ok := p[attributePosition{element, attribute}]; ok {
 		return o
 	}
 	return element
@@ -35,7 +35,7 @@ func (p places) at(element emu.Origin, attribute string) emu.Origin {
 func (c *Configuration) Check(definition *csdef.Definition) error {
 	var errs strictxml.Errors
 	if c.ServiceName != definition.Name {
-		errs.Add(c.places.at(c.Origin, "serviceName"),
+		errs.Add(c.positions.at(c.Origin, "serviceName"),
 			"serviceName is %.60q, the service definition has the name %.60q", c.ServiceName, definition.Name)
 	}
 	var defined []string
@@ -51,7 +51,7 @@ func (c *Configuration) Check(definition *csdef.Definition) error {
 	}
 	for _, r := range c.Roles {
 		if _, ok := definition.Role(r.Name); !ok {
-			unknown(c.places.at(r.Origin, "name"), r.Name)
+			unknown(c.positions.at(r.Origin, "name"), r.Name)
 			continue
 		}
 		if _, ok := c.InstanceAddress(r.Name); !ok && c.VirtualNetworkSite != nil {
@@ -62,12 +62,12 @@ func (c *Configuration) Check(definition *csdef.Definition) error {
 	}
 	for _, a := range c.InstanceAddresses {
 		if _, ok := definition.Role(a.Role); !ok {
-			unknown(c.places.at(a.Origin, "roleName"), a.Role)
+			unknown(c.positions.at(a.Origin, "roleName"), a.Role)
 		}
 	}
 	for _, b := range c.EndpointACLs {
 		if role, ok := definition.Role(b.Role); !ok {
-			unknown(c.places.at(b.Origin, "role"), b.Role)
+			unknown(c.positions.at(b.Origin, "role"), b.Role)
 		} else {
 			c.checkEndpoint(&errs, b, role)
 		}
@@ -104,7 +104,7 @@ func (c *Configuration) checkEndpoint(errs *strictxml.Errors, b EndpointACL, rol
 	if slices.Contains(known, b.Endpoint) {
 		return
 	}
-	errs.Add(c.places.at(b.Origin, "endpoint"), "role %.60q has no input endpoint %.60q", b.Role, b.Endpoint).
+	errs.Add(c.positions.at(b.Origin, "endpoint"), "role %.60q has no input endpoint %.60q", b.Role, b.Endpoint).
 		DidYouMean(b.Endpoint, known)
 }
 
@@ -116,6 +116,6 @@ func (c *Configuration) checkAccessControl(errs *strictxml.Errors, b EndpointACL
 		}
 		known = append(known, a.Name)
 	}
-	errs.Add(c.places.at(b.Origin, "accessControl"), "access control %.60q is not defined", b.AccessControl).
+	errs.Add(c.positions.at(b.Origin, "accessControl"), "access control %.60q is not defined", b.AccessControl).
 		DidYouMean(b.AccessControl, known)
 }

@@ -35,7 +35,7 @@ type Configuration struct {
 
 	withoutEffect []strictxml.Note
 	unsupported   strictxml.Errors
-	places        places
+	positions     positions
 }
 
 // WithoutEffect returns notes on what has no effect on the network, or a different one than on the platform, in

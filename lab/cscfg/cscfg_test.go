@@ -361,7 +361,7 @@ func FuzzRead(f *testing.F) {
 		}
 		for _, e := range all {
 			if e.Origin.Line < 1 || e.Origin.Column < 1 || e.Message == "" {
-				t.Fatalf("an error without place or text: %#v", e)
+				t.Fatalf("an error without position or text: %#v", e)
 			}
 		}
 	})

@@ -22,8 +22,8 @@ func Read(file string, data []byte) (*Configuration, error) {
 		return nil, err
 	}
 	root := doc.Root
-	c := &Configuration{ServiceName: root.Get("serviceName"), Origin: root.Origin, places: places{}}
-	c.places.keep(root, "serviceName")
+	c := &Configuration{ServiceName: root.Get("serviceName"), Origin: root.Origin, positions: positions{}}
+	c.positions.keep(root, "serviceName")
 	if root.Get("osFamily") != "*" {
 		root.Int("osFamily", 1, 100, 1)
 	}
@@ -47,7 +47,7 @@ func Read(file string, data []byte) (*Configuration, error) {
 }
 
 func (c *Configuration) readRole(e *strictxml.Element) Role {
-	c.places.keep(e, "name")
+	c.positions.keep(e, "name")
 	r := Role{Name: e.Get("name"), VMName: e.Get("vmName"), Origin: e.Origin}
 	if utf8.RuneCountInString(r.VMName) > 10 {
 		e.FailAt("vmName", "vmName %.60q is longer than 10 characters", r.VMName)
@@ -83,7 +83,7 @@ func (c *Configuration) readAccess(network *strictxml.Element) {
 	}
 	bound := map[string]emu.Origin{}
 	for _, e := range network.Child("EndpointAcls").All("EndpointAcl") {
-		c.places.keep(e, "role", "endpoint", "accessControl")
+		c.positions.keep(e, "role", "endpoint", "accessControl")
 		b := EndpointACL{Role: e.Get("role"), Endpoint: e.Get("endpoint"), AccessControl: e.Get("accessControl"),
 			Origin: e.Origin}
 		key := b.Role + "\x00" + b.Endpoint
@@ -149,7 +149,7 @@ func (c *Configuration) readAddresses(network *strictxml.Element) {
 }
 
 func (c *Configuration) readInstanceAddress(e *strictxml.Element) InstanceAddress {
-	c.places.keep(e, "roleName")
+	c.positions.keep(e, "roleName")
 	a := InstanceAddress{Role: e.Get("roleName"), Origin: e.Origin}
 	subnets := e.Child("Subnets")
 	strictxml.Unique(subnets.All("Subnet"), "name", "subnet")

@@ -13,11 +13,11 @@ import (
 
 // defaults sets what the programs of all members may use of this machine.
 func (l *loader) defaults() {
-	place := l.file.Origin
+	position := l.file.Origin
 	if l.file.Limits != nil {
-		place = l.file.Limits.Origin
+		position = l.file.Limits.Origin
 	}
-	l.accept(place, l.lab.SetDefaultBoundary(l.boundary(Machine{Limits: l.file.Limits, Mounts: l.file.Mounts})))
+	l.accept(position, l.lab.SetDefaultBoundary(l.boundary(Machine{Limits: l.file.Limits, Mounts: l.file.Mounts})))
 }
 
 // boundary reads what the programs of a member may use of this machine.

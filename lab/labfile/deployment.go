@@ -126,11 +126,11 @@ func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration
 	configured, _ := configuration.Role(defined.Name) // Check has found it
 	content := d.Roles[defined.Name]
 	role := lab.Role{Name: defined.Name, InstanceCount: configured.InstanceCount, Origin: defined.Origin}
-	place := content.Origin
-	if place.IsZero() {
-		place = defined.Origin
+	position := content.Origin
+	if position.IsZero() {
+		position = defined.Origin
 	}
-	role.Firewall, role.FirewallOff, role.FirewallOrigin = l.firewall(content.Firewall, place)
+	role.Firewall, role.FirewallOff, role.FirewallOrigin = l.firewall(content.Firewall, position)
 	if a, ok := configuration.InstanceAddress(defined.Name); ok {
 		if len(a.Subnets) > 0 {
 			role.Subnet = a.Subnets[0].Name

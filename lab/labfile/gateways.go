@@ -11,9 +11,9 @@ import (
 // connect creates the local network sites, and then the gateways that join them and the virtual networks. Those of
 // the network configuration come first.
 func (l *loader) connect(imported Networks) {
-	place := l.file.NetworkConfiguration.Origin
+	position := l.file.NetworkConfiguration.Origin
 	for _, n := range imported.LocalNetworks {
-		l.localNetwork(place, n)
+		l.localNetwork(position, n)
 	}
 	for _, n := range l.file.LocalNetworks {
 		request := l.localNetworkRequest(n)
@@ -28,7 +28,7 @@ func (l *loader) connect(imported Networks) {
 		}
 	}
 	for _, g := range imported.Gateways {
-		l.gateway(place, g)
+		l.gateway(position, g)
 	}
 	for _, n := range l.file.VirtualNetworks {
 		if n.Gateway == nil {
@@ -56,7 +56,7 @@ func (l *loader) localNetworkRequest(n LocalNetwork) lab.LocalNetwork {
 	return request
 }
 
-func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
+func (l *loader) localNetwork(position emu.Origin, request lab.LocalNetwork) {
 	meant := l.meantAddresses()
 	switch device := request.VPNGatewayAddress; {
 	case !device.IsValid():
@@ -65,7 +65,7 @@ func (l *loader) localNetwork(place emu.Origin, request lab.LocalNetwork) {
 		// Another address can stand for a VPN device's, but not for the one that the file gives a host.
 		request.Address, _ = l.lab.StandIn(device)
 	}
-	if !l.accept(place, l.lab.CreateLocalNetwork(request)) {
+	if !l.accept(position, l.lab.CreateLocalNetwork(request)) {
 		l.withoutLocalNetwork(request)
 		return
 	}
@@ -105,11 +105,11 @@ func (l *loader) withoutLocalNetwork(n lab.LocalNetwork) {
 }
 
 // gateway creates a gateway, unless one of its networks is missing for a reason that has an error already.
-func (l *loader) gateway(place emu.Origin, g lab.CreateGatewayOp) {
+func (l *loader) gateway(position emu.Origin, g lab.CreateGatewayOp) {
 	if slices.ContainsFunc(append([]string{g.Network}, g.Gateway.Names()...), l.networkHidden) {
 		return
 	}
-	l.accept(place, l.lab.CreateGateway(g.Network, g.Gateway))
+	l.accept(position, l.lab.CreateGateway(g.Network, g.Gateway))
 }
 
 // networkHidden reports whether a network may be missing for a reason that has an error already.

@@ -116,20 +116,20 @@ func (l *loader) err() error {
 
 // accept adds the problems of an operation that the lab file requests at a position. It reports whether there were
 // none.
-func (l *loader) accept(place emu.Origin, err error) bool {
+func (l *loader) accept(position emu.Origin, err error) bool {
 	if err == nil {
 		return true
 	}
 	var several interface{ Unwrap() []error }
 	if errors.As(err, &several) {
 		for _, e := range several.Unwrap() {
-			l.accept(place, e)
+			l.accept(position, e)
 		}
 		return false
 	}
 	var refusal *lab.Error
 	var inXML *strictxml.Error
-	p := invalid(place, "%v", err)
+	p := invalid(position, "%v", err)
 	switch {
 	case errors.As(err, &refusal):
 		p.Code, p.HTTPStatus, p.Message, p.Hint = refusal.Code, refusal.HTTPStatus, refusal.Message, refusal.Hint

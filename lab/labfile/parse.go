@@ -51,14 +51,14 @@ func (d *decoder) syntax(err error) Problem {
 	if !errors.As(err, &e) {
 		return invalid(d.unit, "%s", err)
 	}
-	place := d.unit
+	position := d.unit
 	if t := e.GetToken(); t != nil && t.Position != nil {
-		place = at(d.file, t)
+		position = at(d.file, t)
 	}
-	p := invalid(place, "%s", e.GetMessage())
+	p := invalid(position, "%s", e.GetMessage())
 	switch message := e.GetMessage(); {
 	case strings.Contains(message, "'\t'"):
-		p = invalid(place, "a tab begins this line").hint("YAML is indented with spaces only: replace the tab.")
+		p = invalid(position, "a tab begins this line").hint("YAML is indented with spaces only: replace the tab.")
 	case strings.HasPrefix(message, "mapping value is not allowed"):
 		p = p.hint(`A text with ": " in it needs quotes.`)
 	case strings.HasPrefix(message, "value is not allowed"), strings.HasPrefix(message, "non-map value"):

@@ -56,7 +56,7 @@ type VirtualNetworkSite struct {
 	Label         string
 	AddressSpace  []Prefix
 	Subnets       []Subnet
-	DNSServers    []DNSServer // those that the network refers to, in its order; each with the place of the reference
+	DNSServers    []DNSServer // those that the network refers to, in its order; each with the position of the reference
 	Gateway       *Gateway    // nil: none
 	Origin        emu.Origin
 }

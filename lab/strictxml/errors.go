@@ -25,8 +25,8 @@ type Error struct {
 // Error returns position, message and hint on one line.
 func (e *Error) Error() string {
 	s := e.Message
-	if place := e.Origin.String(); place != "" {
-		s = place + ": " + s
+	if position := e.Origin.String(); position != "" {
+		s = position + ": " + s
 	}
 	if e.Hint != "" {
 		s += "; " + e.Hint
@@ -106,8 +106,8 @@ type Note struct {
 
 // String returns the position and the text on one line.
 func (n Note) String() string {
-	if place := n.Origin.String(); place != "" {
-		return place + ": " + n.Text
+	if position := n.Origin.String(); position != "" {
+		return position + ": " + n.Text
 	}
 	return n.Text
 }
