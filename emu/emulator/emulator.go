@@ -72,9 +72,9 @@ type Emulator struct {
 	change sync.Mutex   // held while the network is changed
 	made   *emu.Network // what the kernel has
 
-	mu     sync.Mutex
-	guests map[string]*guest // by their namespaces
-	closed bool
+	mu        sync.Mutex
+	workloads map[string]*workload // by their namespaces
+	closed    bool
 }
 
 // Start creates a network and returns when it is complete: each rule is in the kernel, each service listens. Report
@@ -94,7 +94,7 @@ func Start(ctx context.Context, network *emu.Network, opts Options, report func(
 	if err != nil {
 		return nil, err
 	}
-	e := &Emulator{opts: opts, state: state, names: dns.New(network), made: network, guests: map[string]*guest{}}
+	e := &Emulator{opts: opts, state: state, names: dns.New(network), made: network, workloads: map[string]*workload{}}
 	e.network.Store(network)
 	e.prober = probe.New(network, state.Namespace)
 	for _, limit := range []*time.Duration{&e.prober.TimeLimit, &e.prober.AnswerLimit, &e.prober.NameLimit} {
@@ -152,9 +152,9 @@ func (e *Emulator) StopPrograms(ctx context.Context) error {
 	e.mu.Lock()
 	e.closed = true
 	var instances []*process.Instance
-	for _, g := range e.guests {
-		if g.instance != nil {
-			instances = append(instances, g.instance)
+	for _, w := range e.workloads {
+		if w.instance != nil {
+			instances = append(instances, w.instance)
 		}
 	}
 	e.mu.Unlock()
@@ -183,11 +183,11 @@ func (e *Emulator) Close() error {
 	e.change.Lock()
 	defer e.change.Unlock()
 	e.mu.Lock()
-	guests := e.guests
-	e.guests = map[string]*guest{}
+	workloads := e.workloads
+	e.workloads = map[string]*workload{}
 	e.mu.Unlock()
-	for _, g := range guests {
-		errs = append(errs, g.closeSockets())
+	for _, w := range workloads {
+		errs = append(errs, w.closeSockets())
 	}
 	return errors.Join(append(errs, e.tunnels.Close(), e.prober.Close(), e.names.Close(), e.state.Close())...)
 }

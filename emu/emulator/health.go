@@ -16,14 +16,14 @@ func (e *Emulator) Healthy(id string) bool {
 	return healthy
 }
 
-// healthPatience is how long Start waits for the first answers to health probes. A target that is silent for longer
+// healthTimeout is how long Start waits for the first answers to health probes. A target that is silent for longer
 // is down.
-const healthPatience = 2 * time.Second
+const healthTimeout = 2 * time.Second
 
 // waitHealth returns when every health probe had its first answer or failed for the first time.
 func (e *Emulator) waitHealth(ctx context.Context, report func(done, total int)) error {
 	last := -1
-	deadline := time.Now().Add(max(healthPatience, e.opts.Patience))
+	deadline := time.Now().Add(max(healthTimeout, e.opts.Patience))
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		states, known := e.health.States(), 0
 		for _, s := range states {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 
@@ -77,8 +78,8 @@ func namesOf(all []*emu.Namespace) []string {
 	return names
 }
 
-// turn is a namespace in which something else is served than before; nil: the namespace doesn't exist.
-type turn struct{ from, to *emu.Namespace }
+// transition is a namespace in which something else is served than before; nil: the namespace doesn't exist.
+type transition struct{ from, to *emu.Namespace }
 
 // move applies a change to the kernel and to what is served. It skips what is done already, so that it can also undo
 // a move that failed half-way.
@@ -86,8 +87,8 @@ type turn struct{ from, to *emu.Namespace }
 // It holds h while the kernel has neither network, and releases it when the kernel has that of c. After an error h is
 // still held.
 func (e *Emulator) move(ctx context.Context, c *diff.Change, h *hold) (started, error) {
-	turns := turnsOf(c)
-	if err := e.leave(ctx, turns); err != nil {
+	transitions := transitionsOf(c)
+	if err := e.leave(ctx, transitions); err != nil {
 		return nil, err
 	}
 	h.begin()
@@ -112,23 +113,23 @@ func (e *Emulator) move(ctx context.Context, c *diff.Change, h *hold) (started, 
 		}
 	}
 	h.end()
-	e.refurnish(c)
-	return e.openItems(ctx, turns, func() {})
+	e.updateWorkloads(c)
+	return e.openItems(ctx, transitions, func() {})
 }
 
-func turnsOf(c *diff.Change) (turns []turn) {
+func transitionsOf(c *diff.Change) (transitions []transition) {
 	for _, s := range c.Removed {
-		turns = append(turns, turn{from: s})
+		transitions = append(transitions, transition{from: s})
 	}
 	for _, s := range c.Added {
-		turns = append(turns, turn{to: s})
+		transitions = append(transitions, transition{to: s})
 	}
 	for _, n := range c.Changed {
 		if n.DNS || n.Services || n.Proxies || n.Boundary {
-			turns = append(turns, turn{n.From, n.To})
+			transitions = append(transitions, transition{n.From, n.To})
 		}
 	}
-	return turns
+	return transitions
 }
 
 // staying returns the tunnels that the change doesn't contain.
@@ -137,16 +138,16 @@ func staying(c *diff.Change) []emu.Tunnel {
 }
 
 // leave stops what is no longer served: in namespaces that are removed, everything.
-func (e *Emulator) leave(ctx context.Context, turns []turn) error {
-	errs := make([]error, len(turns))
+func (e *Emulator) leave(ctx context.Context, transitions []transition) error {
+	errs := make([]error, len(transitions))
 	var group sync.WaitGroup
-	for n, t := range turns {
+	for n, t := range transitions {
 		if t.from == nil {
 			continue
 		}
 		group.Go(func() {
 			if t.to == nil {
-				errs[n] = e.vacate(t.from.Name)
+				errs[n] = e.endAll(t.from.Name)
 				return
 			}
 			for _, i := range missing(items(t.from), items(t.to)) {
@@ -161,13 +162,13 @@ func (e *Emulator) leave(ctx context.Context, turns []turn) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// vacate ends everything in a namespace that is about to be removed. Nothing is started there until a namespace of
+// endAll ends everything in a namespace that is about to be removed. Nothing is started there until a namespace of
 // that name is added again.
-func (e *Emulator) vacate(namespace string) error {
+func (e *Emulator) endAll(namespace string) error {
 	e.mu.Lock()
-	g := e.guest(namespace)
-	g.leaving = true
-	in := g.instance
+	w := e.workload(namespace)
+	w.leaving = true
+	in := w.instance
 	e.mu.Unlock()
 	var err error
 	if in != nil {
@@ -175,36 +176,35 @@ func (e *Emulator) vacate(namespace string) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	err = errors.Join(err, g.closeSockets())
-	e.guests[namespace] = &guest{sockets: g.sockets, leaving: true}
-	clear(g.sockets)
+	err = errors.Join(err, w.closeSockets())
+	e.workloads[namespace] = &workload{sockets: map[string]io.Closer{}, leaving: true}
 	return err
 }
 
-// refurnish passes the changed namespaces to what runs in them.
-func (e *Emulator) refurnish(c *diff.Change) {
+// updateWorkloads passes the changed namespaces to what runs in them.
+func (e *Emulator) updateWorkloads(c *diff.Change) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, s := range slices.Concat(c.Removed, c.Added) {
-		if g := e.guests[s.Name]; g != nil && g.leaving {
-			delete(e.guests, s.Name)
+		if w := e.workloads[s.Name]; w != nil && w.leaving {
+			delete(e.workloads, s.Name)
 		}
 	}
 	for _, n := range c.Changed {
-		g := e.guests[n.To.Name]
-		if g == nil || !n.Files && !n.Services && !n.Proxies {
+		w := e.workloads[n.To.Name]
+		if w == nil || !n.Files && !n.Services && !n.Proxies {
 			continue
 		}
-		if g.instance != nil {
-			g.instance.SetSpec(n.To)
+		if w.instance != nil {
+			w.instance.SetSpec(n.To)
 		}
 		for _, p := range n.To.Proxies {
-			if open, ok := g.sockets[proxyItem(p)].(*listener.Proxy); ok {
+			if open, ok := w.sockets[proxyItem(p)].(*listener.Proxy); ok {
 				open.Set(p)
 			}
 		}
 		for _, s := range n.To.Services {
-			if open, ok := g.sockets[serviceItem(s)].(*listener.RemoteDesktop); ok {
+			if open, ok := w.sockets[serviceItem(s)].(*listener.RemoteDesktop); ok {
 				open.Set(s.Desktops)
 			}
 		}
@@ -223,14 +223,14 @@ func (e *Emulator) Restart(ctx context.Context, namespace string) (emu.Updated, 
 	if e.isClosed() {
 		return emu.Updated{}, process.ErrClosed
 	}
-	err := e.vacate(namespace)
+	err := e.endAll(namespace)
 	e.mu.Lock()
-	delete(e.guests, namespace)
+	delete(e.workloads, namespace)
 	e.mu.Unlock()
 	if err != nil {
 		return emu.Updated{}, err
 	}
-	programs, err := e.openItems(ctx, []turn{{to: spec}}, func() {})
+	programs, err := e.openItems(ctx, []transition{{to: spec}}, func() {})
 	return e.updated(nil, nil, programs), err
 }
 

@@ -55,9 +55,9 @@ const spread = time.Millisecond
 func (c *Checker) Set(network *emu.Network) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var wanted []place
+	var wanted []placedProbe
 	for _, s := range network.Namespaces {
-		wanted = append(wanted, places(s.Name, s.HealthProbes)...)
+		wanted = append(wanted, placedProbes(s.Name, s.HealthProbes)...)
 	}
 	c.change(slices.Collect(maps.Keys(c.running)), wanted)
 }
@@ -72,36 +72,36 @@ func (c *Checker) Update(change *diff.Change) {
 			gone = append(gone, p.ID)
 		}
 	}
-	var wanted []place
+	var wanted []placedProbe
 	for _, s := range change.Removed {
 		end(s.HealthProbes)
 	}
 	for _, s := range change.Changed {
 		end(s.RemovedHealthProbes)
-		wanted = append(wanted, places(s.To.Name, s.AddedHealthProbes)...)
+		wanted = append(wanted, placedProbes(s.To.Name, s.AddedHealthProbes)...)
 	}
 	for _, s := range change.Added {
-		wanted = append(wanted, places(s.Name, s.HealthProbes)...)
+		wanted = append(wanted, placedProbes(s.Name, s.HealthProbes)...)
 	}
 	c.change(gone, wanted)
 }
 
-// place is a probe with the namespace that it starts in.
-type place struct {
+// placedProbe is a health probe with the namespace that it starts in.
+type placedProbe struct {
 	namespace string
 	probe     emu.HealthProbe
 }
 
-func places(namespace string, probes []emu.HealthProbe) []place {
-	all := make([]place, len(probes))
+func placedProbes(namespace string, probes []emu.HealthProbe) []placedProbe {
+	all := make([]placedProbe, len(probes))
 	for i, p := range probes {
-		all[i] = place{namespace, p}
+		all[i] = placedProbe{namespace, p}
 	}
 	return all
 }
 
 // change ends probes and starts others; one that is among both goes on as far as it stays the same. The mutex is held.
-func (c *Checker) change(gone []string, wanted []place) {
+func (c *Checker) change(gone []string, wanted []placedProbe) {
 	if c.closed {
 		return
 	}

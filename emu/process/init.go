@@ -108,14 +108,14 @@ func setUp() error {
 	if _, err := descriptors.Receive(conn, &setup); err != nil {
 		return err
 	}
-	if err = furnish(setup); err == nil {
+	if err = makeInstance(setup); err == nil {
 		err = confine(setup.Boundary.Privileged)
 	}
 	return errors.Join(err, descriptors.Send(conn, setupAnswer{Error: err.Error()}))
 }
 
-// furnish makes the mount and UTS namespaces of this process those of an instance.
-func furnish(s setupRequest) error {
+// makeInstance makes the mount and UTS namespaces of this process those of an instance.
+func makeInstance(s setupRequest) error {
 	unix.Umask(0o022)
 	if err := unix.Sethostname([]byte(s.Hostname[:min(len(s.Hostname), 64)])); err != nil {
 		return fmt.Errorf("set the host name %s: %w", s.Hostname, err)

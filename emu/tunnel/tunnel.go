@@ -46,9 +46,9 @@ const (
 	// always: when both do at once, neither understands the other's answer, and five seconds pass until the next
 	// attempt.
 	keepalive = 25 * time.Second
-	// patience is how long the ends may take to meet; they need a few milliseconds, and five seconds more for each
+	// meetTimeout is how long the ends may take to meet; they need a few milliseconds, and five seconds more for each
 	// packet that is lost.
-	patience = 20 * time.Second
+	meetTimeout = 20 * time.Second
 )
 
 // Open makes a tunnel between the namespaces a and b of its two ends. When it returns, the ends have met and the
@@ -110,7 +110,7 @@ func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, way maker) 
 
 // meet waits until the ends have met.
 func meet(ctx context.Context, e end) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, meetTimeout)
 	defer cancel()
 	for {
 		if met, err := e.met(); met || err != nil {

@@ -18,16 +18,16 @@ import (
 	"vnetlab/emu/process"
 )
 
-// guest is what this process serves and runs in one namespace. Its fields belong to e.mu.
-type guest struct {
+// workload is what this process serves and runs in one namespace. Its fields belong to e.mu.
+type workload struct {
 	sockets  map[string]io.Closer // by the names of their items
 	instance *process.Instance    // nil: nothing was ever run
 	leaving  bool                 // the namespace is about to go: nothing more is started
 }
 
-func (g *guest) closeSockets() error {
+func (w *workload) closeSockets() error {
 	var errs []error
-	for _, c := range g.sockets {
+	for _, c := range w.sockets {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
@@ -139,9 +139,9 @@ const openers = 8
 // open serves all of a network.
 func (e *Emulator) open(ctx context.Context, network *emu.Network, report func(done, total int)) (started, error) {
 	total := 0
-	var all []turn
+	var all []transition
 	for i := range network.Namespaces {
-		t := turn{to: network.Namespaces[i]}
+		t := transition{to: network.Namespaces[i]}
 		if n := len(items(t.to)); n > 0 {
 			total += n
 			all = append(all, t)
@@ -157,12 +157,12 @@ func (e *Emulator) open(ctx context.Context, network *emu.Network, report func(d
 	})
 }
 
-// openItems opens what the turns bring.
-func (e *Emulator) openItems(ctx context.Context, turns []turn, step func()) (all started, err error) {
+// openItems opens what the transitions bring.
+func (e *Emulator) openItems(ctx context.Context, transitions []transition, step func()) (all started, err error) {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(openers)
-	for _, t := range turns {
+	for _, t := range transitions {
 		group.Go(func() error {
 			for _, i := range missing(items(t.to), items(t.from)) {
 				if ctx.Err() != nil {
@@ -212,22 +212,22 @@ func (e *Emulator) openItem(spec *emu.Namespace, i item) (*process.Instance, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.guest(spec.Name).sockets[i.name] = c
+	e.workload(spec.Name).sockets[i.name] = c
 	return nil, nil
 }
 
 func (e *Emulator) isOpen(namespace, item string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.guest(namespace).sockets[item] != nil
+	return e.workload(namespace).sockets[item] != nil
 }
 
 // closeItem closes one item of a namespace, if it is open.
 func (e *Emulator) closeItem(namespace string, i item) error {
 	e.mu.Lock()
-	g := e.guest(namespace)
-	c, in := g.sockets[i.name], g.instance
-	delete(g.sockets, i.name)
+	w := e.workload(namespace)
+	c, in := w.sockets[i.name], w.instance
+	delete(w.sockets, i.name)
 	e.mu.Unlock()
 	switch {
 	case c != nil:
@@ -241,9 +241,9 @@ func (e *Emulator) closeItem(namespace string, i item) error {
 // endInstance ends all that runs in a namespace, commands too. What runs there next runs in a new instance.
 func (e *Emulator) endInstance(namespace string) error {
 	e.mu.Lock()
-	g := e.guest(namespace)
-	in := g.instance
-	g.instance = nil
+	w := e.workload(namespace)
+	in := w.instance
+	w.instance = nil
 	e.mu.Unlock()
 	if in == nil {
 		return nil
@@ -251,14 +251,14 @@ func (e *Emulator) endInstance(namespace string) error {
 	return in.Close()
 }
 
-// guest returns what is served in a namespace, making an entry if there is none. The caller holds e.mu.
-func (e *Emulator) guest(namespace string) *guest {
-	g := e.guests[namespace]
-	if g == nil {
-		g = &guest{sockets: map[string]io.Closer{}}
-		e.guests[namespace] = g
+// workload returns what is served in a namespace, making an entry if there is none. The caller holds e.mu.
+func (e *Emulator) workload(namespace string) *workload {
+	w := e.workloads[namespace]
+	if w == nil {
+		w = &workload{sockets: map[string]io.Closer{}}
+		e.workloads[namespace] = w
 	}
-	return g
+	return w
 }
 
 // instance returns the instance that runs programs in a namespace.
@@ -274,24 +274,24 @@ func (e *Emulator) instance(namespace string) (*process.Instance, error) {
 func (e *Emulator) instanceIn(ns *kernel.Namespace, spec *emu.Namespace) (*process.Instance, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g := e.guest(spec.Name)
+	w := e.workload(spec.Name)
 	switch {
 	case e.closed:
 		return nil, process.ErrClosed
-	case g.leaving:
+	case w.leaving:
 		return nil, fmt.Errorf("%s is just being taken down", spec.Name)
-	case g.instance == nil:
-		g.instance = process.New(ns, spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep, Lab: e.opts.Lab})
+	case w.instance == nil:
+		w.instance = process.New(ns, spec, process.Options{Env: e.opts.Env, Keep: e.opts.Keep, Lab: e.opts.Lab})
 	}
-	return g.instance, nil
+	return w.instance, nil
 }
 
 // instanceOf returns the instance that runs programs in a namespace, nil if nothing was ever run there.
 func (e *Emulator) instanceOf(namespace string) *process.Instance {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if g := e.guests[namespace]; g != nil {
-		return g.instance
+	if w := e.workloads[namespace]; w != nil {
+		return w.instance
 	}
 	return nil
 }
