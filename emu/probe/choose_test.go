@@ -75,20 +75,20 @@ func TestChooseIsWhatTheKernelChooses(t *testing.T) {
 					if a.Address != set(want) || a.SeenAs != source {
 						t.Fatalf("%s to %s: %s answered %s, want %s", source, to, a.Address, a.SeenAs, set(want))
 					}
-					ways := read(p, func(n *topology) []way { all, _ := n.ways("caller", source.Addr(), b.protocol, to); return all })
+					paths := read(p, func(n *topology) []path { all, _ := n.paths("caller", source.Addr(), b.protocol, to); return all })
 					if b.by.ByPort() {
-						if len(ways) != b.n {
-							t.Fatalf("%d ways, want %d", len(ways), b.n)
+						if len(paths) != b.n {
+							t.Fatalf("%d ways, want %d", len(paths), b.n)
 						}
-						ways = ways[want : want+1]
+						paths = paths[want : want+1]
 					}
-					if len(ways) != 1 || ways[0].end != (end{"router", netip.AddrPortFrom(set(want), serving)}) || forkOf(ways).of(source.Port()) != 0 {
-						t.Fatalf("ways %+v, want one to %s", ways, set(want))
+					if len(paths) != 1 || paths[0].end != (end{"router", netip.AddrPortFrom(set(want), serving)}) || forkOf(paths).of(source.Port()) != 0 {
+						t.Fatalf("ways %+v, want one to %s", paths, set(want))
 					}
-					if got, err := tracked(namespace(t, state, "router"), ctaTupleOrig, b.protocol, source, to); err != nil || got != (connectionEntry{b.protocol, source, to, ways[0].end.at, source}) {
+					if got, err := tracked(namespace(t, state, "router"), ctaTupleOrig, b.protocol, source, to); err != nil || got != (connectionEntry{b.protocol, source, to, paths[0].end.at, source}) {
 						t.Fatalf("the router remembers %+v, %v", got, err)
 					}
-					if got, err := tracked(namespace(t, state, "router"), ctaTupleReply, b.protocol, ways[0].end.at, source); err != nil || got.caller != source {
+					if got, err := tracked(namespace(t, state, "router"), ctaTupleReply, b.protocol, paths[0].end.at, source); err != nil || got.caller != source {
 						t.Fatalf("the router remembers %+v, %v", got, err)
 					}
 				}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -16,11 +15,10 @@ import (
 	"vnetlab/emu/internal/nonblocking"
 )
 
-// connection is an accepted connection of a probe. Close resets it, so that neither end and no router on the way keeps
-// state.
+// connection is an accepted connection of a probe. Close resets it, so that neither its ends nor routers keep state.
 type connection struct {
 	*os.File
-	port    uint16 // its source port, its own until Close
+	port    uint16 // its source port, reserved until Close
 	rtt     time.Duration
 	release func()
 }
@@ -44,7 +42,7 @@ func (e *droppedError) verdict() emu.Verdict {
 	return emu.Blocked
 }
 
-// unprovedError is the failure to get an answer after a rule has reported a drop that its report doesn't prove.
+// unprovedError is the failure to get an answer after a drop report that proves nothing.
 type unprovedError struct {
 	report
 	against finding
@@ -56,9 +54,9 @@ func (e *unprovedError) Error() string {
 
 var errNoAnswer = errors.New("no answer")
 
-// connect connects from inside the namespace, from the address that the target asks for, or where that is zero from the
-// one that its routes choose, and from a port of the trip's choice. No thread waits: the runtime's poller does.
-func (p *Prober) connect(ctx context.Context, t *trip, limit time.Duration) (*connection, error) {
+// connect connects from inside the namespace, from the source address of the target; if that is zero, from the one that the
+// routes select. No thread waits: the runtime's poller does.
+func (p *Prober) connect(ctx context.Context, t *task, limit time.Duration) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -67,15 +65,15 @@ func (p *Prober) connect(ctx context.Context, t *trip, limit time.Duration) (*co
 		return nil, err
 	}
 	sequence, err := chooseSequence(fd)
-	var f *flight
+	var a *attempt
 	if err == nil {
-		f, err = p.bind(fd, t.target.Source, func() (*flight, error) { return p.claim(t, &flight{course: t.course, sequence: sequence}) })
+		a, err = p.bind(fd, t, sequence, 0)
 	}
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return nil, err
 	}
-	release := func() { p.flights.release(f.port) }
+	release := func() { p.attempts.release(a.port) }
 	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: t.to.Addr().As4(), Port: int(t.to.Port())})
 	if err != nil && err != unix.EINPROGRESS { //nolint:errorlint // an errno as it is
 		defer release()
@@ -84,11 +82,11 @@ func (p *Prober) connect(ctx context.Context, t *trip, limit time.Duration) (*co
 	}
 	// Only now: a socket that is neither connected nor connecting counts as ready.
 	file := os.NewFile(uintptr(fd), "probe")
-	if err := p.wait(ctx, f, file, limit); err != nil && !wasReset(err) {
+	if err := p.wait(ctx, a, file, limit); err != nil && !wasReset(err) {
 		defer release()
 		return nil, errors.Join(rejection(file, err), file.Close())
 	}
-	made := &connection{File: file, port: f.port, release: release}
+	made := &connection{File: file, port: a.port, release: release}
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 		return nil, errors.Join(os.NewSyscallError("setsockopt SO_LINGER", err), made.Close())
 	}
@@ -98,9 +96,8 @@ func (p *Prober) connect(ctx context.Context, t *trip, limit time.Duration) (*co
 	return made, nil
 }
 
-// chooseSequence makes the number of a socket's SYN one that nobody can guess, and that we know: a report that carries
-// it is of this very connection. It needs CAP_NET_ADMIN over the namespace; without it the number is the kernel's
-// choice, and 0 here.
+// chooseSequence sets the sequence number of a socket's SYN to a random one and returns it: a report with that number is of this
+// very connection. It needs CAP_NET_ADMIN over the namespace; without it the kernel chooses the number, and the result is 0.
 func chooseSequence(fd int) (uint32, error) {
 	const repairOn, repairOff, sendQueue = 1, -1, 2 // from linux/tcp.h
 	set := func(option, value int) error {
@@ -117,28 +114,29 @@ func chooseSequence(fd int) (uint32, error) {
 	return sequence, errors.Join(err, set(unix.TCP_REPAIR, repairOff))
 }
 
-// wasReset reports whether a connection was accepted, and reset before anybody looked: who refuses resets it before.
+// wasReset reports whether a connection was accepted, and then reset at once. A refusal has another error.
 func wasReset(err error) bool { return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) }
 
-// bind marks the socket's packets and gives it a source port of its own, and the source address unless that is zero.
-func (p *Prober) bind(fd int, from netip.Addr, claim func() (*flight, error)) (*flight, error) {
+// bind marks the packets of an attempt's socket, claims a source port and binds the socket to it, and to the source address of the target
+// unless that is zero.
+func (p *Prober) bind(fd int, t *task, sequence uint32, nonce uint64) (*attempt, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, emu.ProbeDSCP<<2); err != nil {
 		return nil, os.NewSyscallError("setsockopt IP_TOS", err)
 	}
 	for range lastPort - firstPort {
-		f, err := claim()
-		if err != nil {
+		a := &attempt{scope: t.scope, sequence: sequence, nonce: nonce}
+		if err := p.claim(t, a); err != nil {
 			return nil, err
 		}
-		at := unix.SockaddrInet4{Port: int(f.port)}
-		if from.IsValid() {
-			at.Addr = from.As4()
+		at := unix.SockaddrInet4{Port: int(a.port)}
+		if t.target.Source.IsValid() {
+			at.Addr = t.target.Source.As4()
 		}
-		err = unix.Bind(fd, &at)
+		err := unix.Bind(fd, &at)
 		if err == nil {
-			return f, nil
+			return a, nil
 		}
-		p.flights.release(f.port)
+		p.attempts.release(a.port)
 		if err != unix.EADDRINUSE { //nolint:errorlint // an errno as it is
 			return nil, os.NewSyscallError("bind", err)
 		}
@@ -146,28 +144,30 @@ func (p *Prober) bind(fd int, from netip.Addr, claim func() (*flight, error)) (*
 	return nil, errNoPort
 }
 
-// wait waits until the connection is made, or can't be, or a report proves that it is dropped, or its time is up.
+// wait waits until the connection is made or fails, until a report proves that it was dropped, or until the limit.
 //
-// An answer always beats a report, however late it comes: a report that proves nothing only goes into the error at the
-// end of the time. One that does ends the wait at once but for a last look at the socket. That needs no longer grace,
-// since no answer can be on its way: the rules were the same from before the SYN was sent until after the report, each
-// drops what it reports, and the SYN, of which there is one for a whole second, is the only thing that anybody could
-// have answered.
-func (p *Prober) wait(ctx context.Context, f *flight, file *os.File, limit time.Duration) error {
-	end := time.Now().Add(limit)
-	if err := file.SetDeadline(end); err != nil {
+// An answer always beats a report, however late it comes. A report that proves nothing only becomes part of the error after the
+// limit. One that proves the drop ends the wait after a last look at the socket. No more grace is needed, since no answer can be
+// under way: the rules were the same from before the SYN was sent until after the report, each drops what it reports, and the
+// kernel sends the SYN, the only packet that could be answered, once a second.
+func (p *Prober) wait(ctx context.Context, a *attempt, file *os.File, limit time.Duration) error {
+	deadline := time.Now().Add(limit)
+	if err := file.SetDeadline(deadline); err != nil {
 		return err
 	}
-	f.attach(file)
-	stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nobody waits
+	a.attach(file)
+	stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: no wait to end
 	defer stop()
 	var unproved error
 	for {
+		if err := ctx.Err(); err != nil { // what ended the wait may have been overridden by ignore
+			return err
+		}
 		err := nonblocking.WaitConnected(file)
-		r := f.reported()
+		r := a.reported()
 		switch {
 		case err == nil:
-			f.detach()
+			a.detach()
 			return nil
 		case r != nil && errors.Is(err, os.ErrDeadlineExceeded):
 		case errors.Is(err, os.ErrDeadlineExceeded) && unproved != nil:
@@ -177,13 +177,13 @@ func (p *Prober) wait(ctx context.Context, f *flight, file *os.File, limit time.
 		default:
 			return err
 		}
-		if !p.sent(file, f.course, r.source) {
-			f.ignore(false, end)
+		if !p.sent(file, a.scope, r.source) {
+			a.ignore(false, deadline)
 			continue
 		}
-		rule, against, err := p.proves(ctx, *r, f.begun)
+		rule, against, err := p.proves(ctx, *r, a.begun)
 		if done, answer := nonblocking.Connected(file); done {
-			f.detach()
+			a.detach()
 			return answer
 		}
 		switch {
@@ -193,8 +193,6 @@ func (p *Prober) wait(ctx context.Context, f *flight, file *os.File, limit time.
 			return &droppedError{*rule}
 		}
 		unproved = &unprovedError{*r, against}
-		if f.ignore(true, end); ctx.Err() != nil {
-			return ctx.Err()
-		}
+		a.ignore(true, deadline)
 	}
 }

@@ -115,7 +115,7 @@ func (t *topology) ends(from string, protocol emu.Protocol, to netip.AddrPort) [
 // near lists a namespace and those it is linked to.
 func (t *topology) near(from string) []string {
 	near := []string{from}
-	for n := range t.neighbours[from] {
+	for n := range t.neighbors[from] {
 		near = append(near, n)
 	}
 	return near
@@ -128,7 +128,7 @@ func (t *topology) ownersNear(a netip.Addr, near []string) []string {
 	}
 	var some []string
 	for _, o := range all {
-		if slices.ContainsFunc(near, func(n string) bool { return n == o || t.neighbours[n][o] > 0 }) {
+		if slices.ContainsFunc(near, func(n string) bool { return n == o || t.neighbors[n][o] > 0 }) {
 			some = append(some, o)
 		}
 	}

@@ -160,11 +160,11 @@ func TestForgedReports(t *testing.T) {
 func TestCourse(t *testing.T) {
 	top := newTopology(fabric())
 	at := netip.AddrPortFrom
-	outbound := top.course("web1", emu.TCP, at(laptop, 80))
-	inbound := top.course("laptop", emu.TCP, at(vip, 57500))
+	outbound := top.scope("web1", emu.TCP, at(laptop, 80))
+	inbound := top.scope("laptop", emu.TCP, at(vip, 57500))
 	for _, c := range []struct {
 		name        string
-		course      *course
+		scope       *scope
 		namespace   string
 		destination netip.AddrPort
 		want        bool
@@ -182,7 +182,7 @@ func TestCourse(t *testing.T) {
 		{"of another endpoint", inbound, "edge", at(web1, 80), false},
 		{"in a namespace that is gone", inbound, "gone", at(sql1, 1433), false},
 	} {
-		if got := top.meets(c.course, c.namespace, c.destination); got != c.want {
+		if got := top.meets(c.scope, c.namespace, c.destination); got != c.want {
 			t.Errorf("%s: %t", c.name, got)
 		}
 	}
@@ -199,18 +199,18 @@ func TestCourse(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		course *course
-		want   []string
+		scope *scope
+		want  []string
 	}{
 		{outbound, []string{"web1", "edge", "laptop"}},
 		{inbound, []string{"laptop", "edge", "sql1"}},
-		{top.course("web1", emu.TCP, at(vip, 80)), []string{"web1", "edge", "web2"}},
-		{top.course("web1", emu.TCP, at(web1, 80)), []string{"web1"}},
-		{top.course("web1", emu.TCP, at(nobody, 80)), []string{"web1", "edge"}},
-		{top.course("lonely", emu.TCP, at(web1, 80)), []string{"lonely", "web1"}},
+		{top.scope("web1", emu.TCP, at(vip, 80)), []string{"web1", "edge", "web2"}},
+		{top.scope("web1", emu.TCP, at(web1, 80)), []string{"web1"}},
+		{top.scope("web1", emu.TCP, at(nobody, 80)), []string{"web1", "edge"}},
+		{top.scope("lonely", emu.TCP, at(web1, 80)), []string{"lonely", "web1"}},
 	} {
-		if got := top.way(c.course); !slices.Equal(got, c.want) {
-			t.Errorf("from %s to %s: %s, want %s", c.course.from, c.course.destinations, fmt.Sprint(got), c.want)
+		if got := top.deciders(c.scope); !slices.Equal(got, c.want) {
+			t.Errorf("from %s to %s: %s, want %s", c.scope.from, c.scope.destinations, fmt.Sprint(got), c.want)
 		}
 	}
 }
@@ -224,12 +224,12 @@ func TestWayOverSeveralRouters(t *testing.T) {
 	for _, pair := range [][2]string{{"edge-a", "middle-a"}, {"middle-a", "middle-b"}, {"middle-b", "edge-b"}, {"vm-a", "other-b"}} {
 		n.Links = append(n.Links, &emu.Link{A: emu.LinkEnd{Namespace: pair[0], Name: "to-" + pair[1]}, B: emu.LinkEnd{Namespace: pair[1], Name: "to-" + pair[0]}})
 	}
-	got := newTopology(n).path("other-a", "vm-b")
+	got := newTopology(n).routersBetween("other-a", "vm-b")
 	slices.Sort(got)
 	if want := []string{"edge-a", "edge-b", "middle-a", "middle-b"}; !slices.Equal(got, want) {
 		t.Errorf("got %s", got)
 	}
-	if got := newTopology(n).path("far", "vm-b"); got != nil {
+	if got := newTopology(n).routersBetween("far", "vm-b"); got != nil {
 		t.Errorf("a way without links: %s", got)
 	}
 }

@@ -21,8 +21,8 @@ import (
 
 // identify adds to an open connection who accepted it and under which source address. A built-in listener is asked; a program
 // gets no byte that it might not understand: there the kernel knows the accepted socket.
-func (p *Prober) identify(c *connection, t *trip, o *emu.Observation) {
-	if read(p, func(n *topology) bool { return n.builtIn(t.course.ends, emu.TCP, t.target.Name) }) {
+func (p *Prober) identify(c *connection, t *task, o *emu.Observation) {
+	if read(p, func(n *topology) bool { return n.builtIn(t.scope.ends, emu.TCP, t.target.Name) }) {
 		a, err := c.ask(t.target.Name, p.AnswerLimit)
 		if err != nil {
 			o.Detail = fmt.Sprintf("accepted, but the built-in listener did not say who it is: %v", err)

@@ -54,7 +54,7 @@ func TestTranslatedSourcePort(t *testing.T) {
 	deliver := p.reports.deliver
 	p.reports.deliver = func(of packet, r report) {
 		deliver(of, r)
-		first := &p.flights.ports[firstPort+last+1]
+		first := &p.attempts.ports[firstPort+last+1]
 		if f := first.Load(); f == nil || of.source.Port() == f.port {
 			return
 		}
@@ -68,7 +68,7 @@ func TestTranslatedSourcePort(t *testing.T) {
 	}
 	probe := func(from string, after uint32) {
 		t.Helper()
-		start, count := p.flights.turn("", netip.AddrPortFrom(target.Address, target.Port))
+		start, count := p.attempts.turn("", netip.AddrPortFrom(target.Address, target.Port))
 		count.Store(after - start)
 		got := p.Probe(t.Context(), from, target)
 		if got.Verdict != emu.Blocked || got.By.Namespace != "laptop" {

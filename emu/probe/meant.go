@@ -10,7 +10,7 @@ import (
 
 // settle turns an answer into the verdict [emu.WrongHost] where another machine gave it than one that is meant, and into an error where it
 // can't be told who gave it. A refusal is an answer, too: only the machine meant can say that nothing listens on it.
-func (p *Prober) settle(o *emu.Observation, t *trip) {
+func (p *Prober) settle(o *emu.Observation, t *task) {
 	if len(t.target.Meant) == 0 || o.Verdict != emu.Open && o.Verdict != emu.Refused {
 		return
 	}
@@ -38,14 +38,14 @@ func (p *Prober) settle(o *emu.Observation, t *trip) {
 
 // answering lists the namespaces of which one may have answered, in whose name that may be: a reverse proxy answers for the host it is
 // asked for.
-func (t *topology) answering(a *trip) []string {
-	ends := a.course.ends
-	if a.way != nil {
-		ends = []end{a.way.end}
+func (t *topology) answering(a *task) []string {
+	ends := a.scope.ends
+	if a.path != nil {
+		ends = []end{a.path.end}
 	} else if slices.ContainsFunc(ends, func(e end) bool { return !slices.Contains(a.target.Meant, e.namespace) }) {
 		// Several have the address, and one of them is meant: the way tells them apart.
-		if ways, ok := t.ways(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok && len(ways) == 1 && ways[0].end.namespace != "" {
-			ends = []end{ways[0].end}
+		if paths, ok := t.paths(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok && len(paths) == 1 && paths[0].end.namespace != "" {
+			ends = []end{paths[0].end}
 		}
 	}
 	var all []string
@@ -72,20 +72,20 @@ func (t *topology) answering(a *trip) []string {
 
 // places lists where the accepted socket of a connection to a program may be, in the order to look: where the network leads it, wherever
 // else somebody has such an address, and, where that isn't whom the probe means, everywhere. A proxy's own is nobody's answer.
-func (t *topology) places(a *trip) (all []end) {
+func (t *topology) places(a *task) (all []end) {
 	note := func(e end) {
 		s := t.namespaces[e.namespace]
 		if s != nil && proxyAt(s, e.at) == nil && !slices.Contains(all, e) {
 			all = append(all, e)
 		}
 	}
-	if a.way != nil && a.way.end.namespace != "" {
-		note(a.way.end)
+	if a.path != nil && a.path.end.namespace != "" {
+		note(a.path.end)
 	}
-	for _, e := range a.course.ends {
+	for _, e := range a.scope.ends {
 		note(e)
 	}
-	proxied := len(a.course.ends) > 0 && len(all) == 0
+	proxied := len(a.scope.ends) > 0 && len(all) == 0
 	if len(a.target.Meant) == 0 || proxied {
 		return all
 	}

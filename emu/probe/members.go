@@ -12,69 +12,69 @@ import (
 )
 
 const (
-	waysAtOnce = 64 // connections of one probe
+	pathsAtOnce = 64 // connections of one probe
 	// triesPerWay is how many connections are made for one way of n, for each of the n: the source port that leads there may be changed by a
 	// router that remembers another connection from it.
-	triesPerWay = 8
-	mostTries   = 64
+	triesPerPath = 8
+	maxTries     = 64
 )
 
 // waysOf lists the ways of a probe. Where the network doesn't tell how connections come to be given to one or another, each end is one, and
 // any port may lead there.
-func (t *topology) waysOf(a trip) []way {
-	if ways, ok := t.ways(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok {
-		return ways
+func (t *topology) pathsOf(a task) []path {
+	if paths, ok := t.paths(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok {
+		return paths
 	}
-	var all []way
-	for _, e := range a.course.ends {
-		all = append(all, way{end: e, guessed: true})
+	var all []path
+	for _, e := range a.scope.ends {
+		all = append(all, path{end: e, guessed: true})
 	}
 	return all
 }
 
 // askEach makes a connection for each way, all at the same time, and returns what became of them as one.
-func (p *Prober) askEach(ctx context.Context, t trip, ways []way) emu.Observation {
-	ports := make([]uint16, len(ways))
-	if !ways[0].guessed {
-		ports = p.flights.reserve(t.place(), t.target.Protocol, t.to, len(ways), forkOf(ways).of)
+func (p *Prober) askEach(ctx context.Context, t task, paths []path) emu.Observation {
+	ports := make([]uint16, len(paths))
+	if !paths[0].guessed {
+		ports = p.attempts.reserve(t.place(), t.target.Protocol, t.to, len(paths), forkOf(paths).of)
 	}
 	var ends []end // but for those that no way leads to
-	for _, w := range ways {
+	for _, w := range paths {
 		if w.end.namespace != "" && !slices.Contains(ends, w.end) {
 			ends = append(ends, w.end)
 		}
 	}
-	all := make([]emu.Observation, len(ways))
+	all := make([]emu.Observation, len(paths))
 	var g errgroup.Group
-	g.SetLimit(waysAtOnce)
-	for i := range ways {
+	g.SetLimit(pathsAtOnce)
+	for i := range paths {
 		g.Go(func() error {
 			each := t
-			each.way, each.reserved = &ways[i], ports[i]
-			each.course = &course{from: t.course.from, ends: ends, destinations: t.course.destinations, aim: &ways[i].end}
-			all[i] = p.askOne(ctx, &each, len(ways))
+			each.path, each.reserved = &paths[i], ports[i]
+			each.scope = &scope{from: t.scope.from, ends: ends, destinations: t.scope.destinations, aim: &paths[i].end}
+			all[i] = p.askOne(ctx, &each, len(paths))
 			return nil
 		})
 	}
 	g.Wait() //nolint:errcheck // no way returns one
-	members := make([]emu.MemberObservation, len(ways))
+	members := make([]emu.MemberObservation, len(paths))
 	for i, o := range all {
-		members[i] = emu.MemberObservation{Namespace: p.given(ways[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail, Drift: o.Drift}
+		members[i] = emu.MemberObservation{Namespace: p.given(paths[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail, Drift: o.Drift}
 	}
 	return combine(all, members)
 }
 
 // askOne makes connections until one is known to have gone its way.
-func (p *Prober) askOne(ctx context.Context, t *trip, of int) emu.Observation {
+func (p *Prober) askOne(ctx context.Context, t *task, of int) emu.Observation {
 	defer func() {
 		if t.reserved != 0 {
-			p.flights.release(t.reserved)
+			p.attempts.release(t.reserved)
 		}
 	}()
-	tries := min(triesPerWay*of, mostTries)
+	tries := min(triesPerPath*of, maxTries)
 	for range tries {
 		o := p.ask(ctx, t)
-		if o.Verdict == emu.Error || p.wentItsWay(t, o) {
+		if o.Verdict == emu.Error || p.tookItsPath(t, o) {
 			p.settle(&o, t)
 			return o
 		}
@@ -84,8 +84,8 @@ func (p *Prober) askOne(ctx context.Context, t *trip, of int) emu.Observation {
 
 // wentItsWay reports whether a connection is known to have been given to whom it was meant for: by who answered, by who reported the drop,
 // or by what the router that chose remembers.
-func (p *Prober) wentItsWay(t *trip, o emu.Observation) bool {
-	w := t.way
+func (p *Prober) tookItsPath(t *task, o emu.Observation) bool {
+	w := t.path
 	if !w.chosen && !w.guessed {
 		return true // however the source port is changed, it arrives at the same end
 	}
@@ -95,7 +95,7 @@ func (p *Prober) wentItsWay(t *trip, o emu.Observation) bool {
 	case o.By != nil && o.By.Namespace == w.end.namespace:
 		return true
 	case o.By != nil: // on the way, or the end of another
-		return !w.guessed && !slices.ContainsFunc(t.course.ends, func(e end) bool { return e.namespace == o.By.Namespace })
+		return !w.guessed && !slices.ContainsFunc(t.scope.ends, func(e end) bool { return e.namespace == o.By.Namespace })
 	case w.guessed:
 		return false
 	}
@@ -103,7 +103,7 @@ func (p *Prober) wentItsWay(t *trip, o emu.Observation) bool {
 }
 
 // given is the namespace that a connection was given to; where it was dropped before that was decided, the one that dropped it.
-func (p *Prober) given(w way, o emu.Observation) string {
+func (p *Prober) given(w path, o emu.Observation) string {
 	if o.By == nil || o.By.Namespace == w.end.namespace || slices.Contains(w.after, o.By.Namespace) &&
 		(o.By.Namespace != w.router || read(p, func(t *topology) bool { return t.dropsTranslated(w.router, o.By.ID) })) {
 		return w.end.namespace

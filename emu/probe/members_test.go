@@ -236,9 +236,9 @@ func TestChangedPorts(t *testing.T) {
 	state, p := start(t, world(out1))
 	const left, taken = 48, 36
 	var free []uint16
-	for port := range p.flights.ports { // few are left
+	for port := range p.attempts.ports { // few are left
 		if port < firstPort || port >= firstPort+left {
-			p.flights.ports[port].Store(&flight{})
+			p.attempts.ports[port].Store(&attempt{})
 		} else {
 			free = append(free, uint16(port))
 		}

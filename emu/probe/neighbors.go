@@ -63,7 +63,7 @@ type neighbors struct {
 	limit   func() int             // of the table; read when it is needed for the first time
 	share   int                    // set with inUse
 	inUse   *semaphore.Weighted    // how many entries the probes in flight may need at a time
-	once    sync.Once              // sets share and inUse
+	sized   sync.Once              // sets share and inUse
 	mu      sync.Mutex             // guards what follows
 	entries map[neighbor]*lifetime // in flight or left behind
 	left    list.List              // of neighbor: those no probe in flight needs, the oldest first
@@ -90,7 +90,7 @@ func (n *neighbors) acquire(ctx context.Context, needed []neighbor) (release fun
 	if len(needed) == 0 {
 		return func() {}, nil
 	}
-	n.once.Do(func() {
+	n.sized.Do(func() {
 		n.share = max(n.limit()/neighborShare, 2)
 		n.inUse = semaphore.NewWeighted(int64(n.share))
 		n.entries = make(map[neighbor]*lifetime)

@@ -1,19 +1,19 @@
-// Package probe finds out by real connections who can reach whom in a lab, and why not.
+// Package probe finds out with real connections who can reach whom in a lab, and why not.
 //
 // A probe is a TCP connection or a UDP datagram from a socket in the namespace where it starts; the kernel carries it like any
 // other. What it adds is proof. Its packets are marked with [emu.ProbeDSCP], and each rule that drops such a packet is preceded by one that
-// reports it. Blocked is what such a report proves, and nothing else does:
+// reports it. Only such a report proves that a probe is blocked:
 //
 //   - The report is of the probe's own packet: it carries the number that was drawn for its SYN or its datagram, the probe's source port, its
-//     source address or what a router makes of it, its target or what a router makes of that, and it comes from a namespace on the way. What a
-//     program in the lab sends under the same mark and the same ports doesn't match.
+//     source address or what a router makes of it, its target or what a router makes of that, and it comes from a namespace on the path. Packets
+//     that a program in the lab sends with the same mark and ports don't match.
 //   - The rule that reported is the rule that dropped: the namespace was compared with what it should be, nftables, iptables, links, addresses
 //     and routes, and was not changed from before the packet was sent until after the report. A namespace that differs proves nothing. Then the
-//     probe waits for its answer as long as any other, and where none comes it is a timeout that names the difference.
+//     probe waits for its answer as long as any other; if none comes, it is a timeout that names the difference.
 //   - No answer has come. An answer always beats a report.
 //
-// Refused needs as much: a rule can send a reset or an ICMP error as well as a machine can. It is a reset, or a port unreachable over UDP, and
-// no namespace on the way differs from what it should be. Without proof a probe that gets no answer is a timeout, never blocked.
+// Refused needs as much, since a rule can send a reset or an ICMP error, too: there was a reset, or a port unreachable over UDP, and
+// no namespace on the path differs from what it should be. Without proof a probe that gets no answer is a timeout, never blocked.
 package probe
 
 import (
@@ -32,11 +32,11 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// Prober makes the probes of one running network. A network has one: the kernel gives the reports of a namespace to one listener.
+// Prober makes the probes of one running network. A network has only one: the kernel sends the reports of a namespace to a single socket.
 // Its methods may be called from many goroutines at once.
 type Prober struct {
 	// TimeLimit is how long one attempt to connect may take: 3 seconds, unless it is set before the first probe. A probe
-	// that got neither answer nor report tries once more. A UDP probe has as long for all its attempts: silence is common there.
+	// that got neither answer nor report tries once more. A UDP probe has this time for all its attempts: silence is common there.
 	TimeLimit time.Duration
 	// AnswerLimit is how long a built-in listener may take to say who it is: 2 seconds, unless it is set before the first probe.
 	AnswerLimit time.Duration
@@ -46,17 +46,17 @@ type Prober struct {
 	mu         sync.RWMutex
 	topology   *topology // guarded by mu
 	namespaces func(string) (*kernel.Namespace, bool)
-	flights    flights
+	attempts   attempts
 	reports    *reports
 	proofs     *proofs
 	neighbors  neighbors
 	overflows  overflowCounter
 }
 
-// New makes a prober for a network whose running namespaces it finds by their names.
+// New returns a prober for a network. The function finds the running namespaces by their names.
 func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)) *Prober {
 	p := &Prober{
-		flights:   flights{seed: maphash.MakeSeed()},
+		attempts:  attempts{seed: maphash.MakeSeed()},
 		TimeLimit: 3 * time.Second, AnswerLimit: 2 * time.Second, NameLimit: time.Second,
 		namespaces: namespaces,
 	}
@@ -67,8 +67,8 @@ func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)
 	return p
 }
 
-// Update tells the prober of a change of the network that it knows, after the kernel has made it. A probe that is under way may see what
-// was before, what is now, or some of both. It costs what the change holds.
+// Update makes the prober follow a change of its network, after the kernel has made it. Probes under way may see the network before it,
+// the one after it, or some of both. The cost depends on the size of the change, not on that of the network.
 func (p *Prober) Update(c *diff.Change) {
 	p.mu.Lock()
 	p.topology.update(c)
@@ -85,34 +85,38 @@ func (p *Prober) Update(c *diff.Change) {
 	}
 }
 
-// read asks the topology.
+// read returns the answer of the topology to a question.
 func read[T any](p *Prober, question func(t *topology) T) T {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return question(p.topology)
 }
 
-// namespace gives what the network says of a namespace; nil: nothing.
+// namespace returns the specification of a namespace; nil: the network has none.
 func (p *Prober) namespace(name string) *emu.Namespace {
 	return read(p, func(t *topology) *emu.Namespace { return t.namespaces[name] })
 }
 
-// Close ends listening for reports. Probes that are under way may become timeouts.
+// Close ends listening for reports. Probes under way may become timeouts, and later ones are errors.
 func (p *Prober) Close() error {
 	return errors.Join(p.reports.open.close(), p.proofs.guards.close(), p.neighbors.sockets.close())
 }
 
 // deliver hands a report to the probe whose packet was dropped, if that is still under way.
 func (p *Prober) deliver(of packet, r report) {
-	if f := p.flights.find(of); f != nil && read(p, func(t *topology) bool { return t.meets(f.course, r.namespace, of.destination) }) {
-		f.hand(r)
+	a := p.attempts.find(of)
+	if a == nil {
+		return
+	}
+	if read(p, func(t *topology) bool { return t.meets(a.scope, r.namespace, of.destination) }) {
+		a.deliver(r)
 	}
 }
 
-// Probe connects from a namespace to the target and returns what became of it: of one connection, or, where the source port decides which
-// member of a load-balanced set gets it or which address it is seen by, of one for each. Over UDP it sends the target a small datagram, again
-// until something comes back: any answer is [emu.Open], an ICMP port unreachable [emu.Refused]. It never fails: what goes wrong here is
-// the verdict [emu.Error].
+// Probe connects from a namespace to the target and returns what it observed. It makes one connection; where the source port decides which
+// member of a load-balanced set gets it or which source address that sees, one for each of them. Over UDP it sends the target small
+// datagrams until something comes back: any answer is [emu.Open], an ICMP port unreachable [emu.Refused]. Failures of the probe
+// itself are the verdict [emu.Error].
 func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.Observation {
 	target.Protocol = cmp.Or(target.Protocol, emu.TCP)
 	ns, ok := p.namespaces(from)
@@ -137,17 +141,16 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 		return failed(address, fmt.Sprintf("%s is not an IPv4 address", address))
 	}
 
-	t := trip{ns: ns, target: target, to: netip.AddrPortFrom(address, target.Port)}
-	var ways []way
-	var neighbors []neighbor
+	t := task{ns: ns, target: target, to: netip.AddrPortFrom(address, target.Port)}
+	var paths []path
 	p.mu.RLock()
-	t.course = p.topology.course(from, target.Protocol, t.to)
+	t.scope = p.topology.scope(from, target.Protocol, t.to)
 	if p.topology.mayDiffer(from, target.Protocol, t.to) {
-		ways = p.topology.waysOf(t)
+		paths = p.topology.pathsOf(t)
 	}
-	neighbors = p.topology.neighborsOf(from, address)
+	neighbors := p.topology.neighborsOf(from, address)
 	p.mu.RUnlock()
-	if err := p.listen(t.course.ends); err != nil {
+	if err := p.listen(t.scope.ends); err != nil {
 		return failed(address, err.Error())
 	}
 	release, err := p.neighbors.acquire(ctx, neighbors)
@@ -155,61 +158,61 @@ func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.
 		return failed(address, canceled(ctx))
 	}
 	defer release()
-	if len(ways) > 1 {
-		return p.askEach(ctx, t, ways)
+	if len(paths) > 1 {
+		return p.askEach(ctx, t, paths)
 	}
 	o := p.ask(ctx, &t)
 	p.settle(&o, &t)
 	return o
 }
 
-// trip is what a probe tries.
-type trip struct {
+// task is one connection or exchange of datagrams that a probe tries to make.
+type task struct {
 	ns     *kernel.Namespace
 	target emu.Target
 	to     netip.AddrPort
-	course *course
-	way    *way // that it must go; nil: any
-	// reserved is the port for that way; 0: another one that leads there.
+	scope  *scope
+	path   *path // that it must take; nil: any
+	// reserved is a source port that leads to the path; 0: none is reserved.
 	reserved uint16
-	port     uint16 // that it started from
+	port     uint16 // the source port of the last attempt
 }
 
 // place is where the probe starts: the namespace, and its address if one was asked for.
-func (t *trip) place() string {
+func (t *task) place() string {
 	if !t.target.Source.IsValid() {
 		return t.ns.Name
 	}
 	return t.ns.Name + " " + t.target.Source.String()
 }
 
-// ask makes the attempts of one connection, or of one exchange of datagrams.
-func (p *Prober) ask(ctx context.Context, t *trip) emu.Observation {
+// ask makes a connection, or exchanges datagrams, in up to two attempts.
+func (p *Prober) ask(ctx context.Context, t *task) emu.Observation {
 	limit := p.TimeLimit
 	if t.target.Protocol == emu.UDP {
 		limit /= 2
 	}
 	overflows := p.overflows.count(recently)
-	o, next := p.attempt(ctx, t, limit)
+	o, next := p.settled(ctx, t, limit)
 	if next == final && (o.Verdict != emu.Timeout || p.overflows.count(0) == overflows) {
-		return p.withDifferences(ctx, t.course, o)
+		return p.withDifferences(ctx, t.scope, o)
 	}
-	// Once more. The kernel's neighbor table may have had no room for this one. And from another port: the translation of the source may have changed the first one, because an old connection
-	// still had it, and the report with the changed port found no probe. And with all ears, should the packet have gone
-	// where the network doesn't say.
+	// Once more: the kernel's neighbor table may have been full. From another port: a router may have changed the first one, because an
+	// old connection still had it, so that the report matched no probe. And listening everywhere: the packet may have gone where the network
+	// doesn't say.
 	if err := p.listenEverywhere(); err != nil {
 		return failed(t.to.Addr(), err.Error())
 	}
 	overflows = p.overflows.count(0)
-	o, _ = p.attempt(ctx, t, limit)
-	o = p.withDifferences(ctx, t.course, o)
+	o, _ = p.settled(ctx, t, limit)
+	o = p.withDifferences(ctx, t.scope, o)
 	if o.Verdict == emu.Timeout && !o.Drift && p.overflows.count(0) != overflows {
 		return failed(t.to.Addr(), "the machine's neighbor table overflowed while the probe waited: "+moreNeighbors)
 	}
 	return o
 }
 
-// recently is the age at which a count of overflows is new enough to begin with: an overflow since then costs one more attempt.
+// recently is how old a count of overflows may be when a probe begins. An overflow between the two only costs one more attempt.
 const recently = 100 * time.Millisecond
 
 const moreNeighbors = "make fewer probes at a time, stop other labs, or raise net.ipv4.neigh.default.gc_thresh3"
@@ -220,38 +223,40 @@ func (p *Prober) lookUp(ctx context.Context, ns *kernel.Namespace, target emu.Ta
 	}
 	s := p.namespace(ns.Name)
 	if s == nil {
-		return netip.Addr{}, fmt.Errorf("the network doesn't know namespace %s, so not how it looks names up", ns.Name)
+		return netip.Addr{}, fmt.Errorf("the network doesn't know namespace %s, so it can't look up names there", ns.Name)
 	}
 	return dns.Lookup(ctx, p.NameLimit, ns, s.Resolver, s.Hosts, target.Name)
 }
 
-// unsettledTries is how many attempts may find the rules changed since they began. The first in a namespace always does.
+// unsettledTries is how many attempts may find that rules changed after they began. The first attempt that needs a namespace always does,
+// since it compares it.
 const unsettledTries = 10
 
-// attempt makes attempts to connect or to exchange datagrams until one is not disturbed by changes.
-func (p *Prober) attempt(ctx context.Context, t *trip, limit time.Duration) (o emu.Observation, n next) {
+// settled makes attempts until one is not disturbed by changes of rules.
+func (p *Prober) settled(ctx context.Context, t *task, limit time.Duration) (o emu.Observation, n next) {
 	for range unsettledTries {
-		if o, n = p.once(ctx, t, limit); n != unsettled {
+		if o, n = p.attempt(ctx, t, limit); n != unsettled {
 			return o, n
 		}
 	}
 	return o, final
 }
 
-func (p *Prober) once(ctx context.Context, t *trip, limit time.Duration) (o emu.Observation, n next) {
+// attempt connects, or exchanges datagrams, once.
+func (p *Prober) attempt(ctx context.Context, t *task, limit time.Duration) (o emu.Observation, n next) {
 	o.Address = t.to.Addr()
 	begun := time.Now()
 	if t.target.Protocol == emu.UDP {
 		d, err := p.exchange(ctx, t, limit)
 		if err != nil {
-			return p.unanswered(ctx, err, t.to, t.course, begun, emu.UDP, p.TimeLimit)
+			return p.unanswered(ctx, err, t.to, t.scope, begun, emu.UDP, p.TimeLimit)
 		}
-		d.heard(&o, read(p, func(n *topology) bool { return n.builtIn(t.course.ends, emu.UDP, "") }))
+		d.heard(&o, read(p, func(n *topology) bool { return n.builtIn(t.scope.ends, emu.UDP, "") }))
 		return o, final
 	}
 	made, err := p.connect(ctx, t, limit)
 	if err != nil {
-		return p.unanswered(ctx, err, t.to, t.course, begun, emu.TCP, limit)
+		return p.unanswered(ctx, err, t.to, t.scope, begun, emu.TCP, limit)
 	}
 	defer made.Close()
 	o.Verdict, o.RTT = emu.Open, made.rtt
@@ -259,32 +264,29 @@ func (p *Prober) once(ctx context.Context, t *trip, limit time.Duration) (o emu.
 	return o, final
 }
 
-// claim takes a source port for a flight.
-func (p *Prober) claim(t *trip, c *flight) (f *flight, err error) {
+// claim takes a source port for an attempt.
+func (p *Prober) claim(t *task, a *attempt) (err error) {
 	switch {
-	case t.way != nil:
+	case t.path != nil:
 		port := t.reserved
 		if t.reserved = 0; port == 0 {
-			port = p.flights.reserve(t.place(), t.target.Protocol, t.to, 1, forkOf([]way{*t.way}).of)[0]
+			port = p.attempts.reserve(t.place(), t.target.Protocol, t.to, 1, forkOf([]path{*t.path}).of)[0]
 		}
 		if port == 0 {
-			return nil, errNoPort
+			return errNoPort
 		}
-		f = p.flights.board(c, port)
+		p.attempts.useReserved(a, port)
 	case t.target.Protocol == emu.UDP:
-		f, err = p.flights.claimUDP(c, t.place(), t.to)
+		err = p.attempts.claimUDP(a, t.place(), t.to)
 	default:
-		f, err = p.flights.claim(c, t.to)
+		err = p.attempts.claim(a, t.to)
 	}
-	if err != nil {
-		return nil, err
-	}
-	t.port = f.port
-	return f, nil
+	t.port = a.port
+	return err
 }
 
-// listen makes sure that whoever could drop packets on the way to the ends is heard: each namespace with a rule set, since the
-// way is the kernel's business, and the ends with a firewall.
+// listen makes sure that drop reports are heard from all namespaces that could drop packets: those with a ruleset, since only the kernel
+// knows the path, and the ends with a firewall.
 func (p *Prober) listen(ends []end) error {
 	for name, since := range read(p, (*topology).allUnheard) {
 		if err := p.reports.listen(name); err != nil {

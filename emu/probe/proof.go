@@ -26,11 +26,11 @@ type proofs struct {
 	guards   perNamespace[*guard]
 }
 
-// guard is what is known of one namespace.
+// guard is what is known about one namespace.
 type guard struct {
 	ns    *kernel.Namespace
 	watch *kernel.Watch
-	mu    sync.Mutex // held by who compares
+	mu    sync.Mutex // held during a comparison
 	last  atomic.Pointer[comparison]
 }
 
@@ -39,16 +39,16 @@ type comparison struct {
 	spec        *emu.Namespace // what it should be
 	version     kernel.Version
 	differences []kernel.Difference
-	// since is from when on its rules have been as they are, without a break.
+	// since is when its rules became what they are. They have not changed since.
 	since time.Time
 	// begun is when it was compared.
 	begun time.Time
 	// unwatched rules are those of the older iptables, whose changes no watch sees: they are compared each time.
 	unwatched bool
-	rules     sync.Map // id -> emu.RuleReference: an edge has thousands, a sweep asks again and again
+	rules     sync.Map // id -> emu.RuleReference: a search among the thousands of an edge is too slow for every probe
 }
 
-// rule names a rule of the namespace as it was when it was compared.
+// rule returns the reference to a rule of the namespace.
 func (c *comparison) rule(id string) (emu.RuleReference, bool) {
 	if known, ok := c.rules.Load(id); ok {
 		return known.(emu.RuleReference), true
@@ -72,24 +72,23 @@ func newGuard(ns *kernel.Namespace) (*guard, error) {
 // Close ends the watch.
 func (g *guard) Close() error { return g.watch.Close() }
 
-// Hold keeps the prober from comparing what the kernel has with the network, until release is called: who changes the
-// network holds it from before the kernel's first change until after [Prober.Update]. It waits for comparisons that are
-// under way.
+// Hold keeps the prober from comparing the kernel with the network until release is called. A caller that changes the network
+// holds the prober from before the first change in the kernel until after [Prober.Update]. Hold waits for comparisons under way.
 func (p *Prober) Hold() (release func()) {
 	p.proofs.changing.Lock()
 	return p.proofs.changing.Unlock
 }
 
-// compared gives what a namespace is now, or was at a moment after the call began. With anew it is read again even
-// where the watch saw no change: the watch doesn't see everything.
-func (p *Prober) compared(ctx context.Context, name string, anew bool) (*comparison, error) {
+// compared returns what a namespace is now, or was at some moment since the call. With fresh it is read again even if the watch
+// saw no change: the watch doesn't see everything.
+func (p *Prober) compared(ctx context.Context, name string, fresh bool) (*comparison, error) {
 	asked := time.Now()
 	g, err := p.proofs.guards.get(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	spec := func() *emu.Namespace { return read(p, func(t *topology) *emu.Namespace { return t.spec(name) }) }
-	if !anew {
+	if !fresh {
 		if c, err := g.still(spec()); c != nil || err != nil {
 			return c, err
 		}
@@ -103,12 +102,12 @@ func (p *Prober) compared(ctx context.Context, name string, anew bool) (*compari
 		return nil, fmt.Errorf("the network has no namespace %s any more", name)
 	}
 	last := g.last.Load()
-	if last != nil && last.spec == now && last.begun.After(asked) { // somebody else has compared meanwhile
+	if last != nil && last.spec == now && last.begun.After(asked) { // another goroutine has compared it meanwhile
 		if v, err := g.watch.Version(); err != nil || v == last.version {
 			return last, err
 		}
 	}
-	if !anew {
+	if !fresh {
 		if c, err := g.still(now); c != nil || err != nil {
 			return c, err
 		}
@@ -124,7 +123,7 @@ func (p *Prober) compared(ctx context.Context, name string, anew bool) (*compari
 	return c, nil
 }
 
-// still gives the last comparison if it holds; nil: it doesn't, or isn't known to.
+// still returns the last comparison if it still holds; nil: it doesn't, or that isn't known.
 func (g *guard) still(spec *emu.Namespace) (*comparison, error) {
 	c := g.last.Load()
 	if c == nil || c.spec != spec || c.unwatched {
@@ -137,7 +136,7 @@ func (g *guard) still(spec *emu.Namespace) (*comparison, error) {
 	return c, nil
 }
 
-// compareTries is how often a namespace is read that is changed while it is read.
+// compareTries is how often a namespace is read if it changes while it is read.
 const compareTries = 5
 
 // compare reads a namespace while nothing changes it.
@@ -164,11 +163,10 @@ func (p *Prober) compare(ctx context.Context, g *guard, spec *emu.Namespace) (*c
 			}, nil
 		}
 	}
-	return nil, fmt.Errorf("%s is changed all the time", g.ns.Name)
+	return nil, fmt.Errorf("%s changes all the time", g.ns.Name)
 }
 
-// finding is what stands against a report or an answer: how namespaces differ from what they should be, or that it
-// isn't known.
+// finding is why a report or a refusal proves nothing: namespaces differ from what they should be, or could not be compared.
 type finding struct {
 	differences []kernel.Difference
 	err         error
@@ -202,12 +200,12 @@ func (f *finding) String() string {
 	return strings.Join(all, "; ")
 }
 
-// errUnsettled is what a report or an answer means if the rules it met aren't known: a namespace was compared, or
-// changed, only after the probe began. The next attempt knows.
+// errUnsettled means that the rules at the time of a packet are unknown: a namespace was compared, or changed, after the attempt
+// began. The next attempt will know them.
 var errUnsettled = errors.New("rules changed while the probe was under way")
 
-// proves finds out whether a report proves that its rule dropped the packet. If it does, it gives the rule. Otherwise
-// the finding says what stands against it, or the error is errUnsettled.
+// proves returns the rule if a report proves that it dropped the packet. Otherwise the finding is why not, or the error is
+// errUnsettled.
 func (p *Prober) proves(
 	ctx context.Context, r report, begun time.Time,
 ) (rule *emu.RuleReference, against finding, err error) {
@@ -219,18 +217,18 @@ func (p *Prober) proves(
 		return nil, against, errUnsettled
 	}
 	ref, ok := c.rule(r.id)
-	if !ok { // it can't come from these rules
+	if !ok { // the report came from earlier rules
 		return nil, against, errUnsettled
 	}
 	return &ref, against, nil
 }
 
-// survey compares all namespaces that decide what becomes of a probe. Settled says that they were all known before it
-// began.
-func (p *Prober) survey(ctx context.Context, c *course, begun time.Time, anew bool) (found finding, settled bool) {
+// survey compares all namespaces that decide the verdict of a probe. Settled means that the rules of all have been known, and the
+// same, since before it began.
+func (p *Prober) survey(ctx context.Context, c *scope, begun time.Time, fresh bool) (found finding, settled bool) {
 	settled = true
-	for _, name := range read(p, func(t *topology) []string { return t.way(c) }) {
-		compared, err := p.compared(ctx, name, anew)
+	for _, name := range read(p, func(t *topology) []string { return t.deciders(c) }) {
+		compared, err := p.compared(ctx, name, fresh)
 		found.add(compared, err)
 		settled = settled && err == nil && !compared.since.After(begun)
 	}

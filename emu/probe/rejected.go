@@ -16,20 +16,20 @@ import (
 type rejectedError struct {
 	cause      error
 	kind, code uint8
-	from       netip.Addr // who sent it
+	from       netip.Addr // the sender
 }
 
 func (e *rejectedError) Error() string { return e.cause.Error() }
 func (e *rejectedError) Unwrap() error { return e.cause }
 
-// byRule reports whether only a rule sends this. Who has no way to a host, or on the host nobody who listens to
-// datagrams, says so as well.
+// byRule reports whether only a rule sends this error. A router without a route, and a host without a listener for datagrams,
+// send errors, too.
 func (e *rejectedError) byRule(protocol emu.Protocol) bool {
 	const net, host, port = 0, 1, 3
 	return e.kind == icmpUnreachable && e.code != net && e.code != host && (e.code != port || protocol != emu.UDP)
 }
 
-// what names the error for people.
+// what returns the name of the error.
 func (e *rejectedError) what() string {
 	if name, ok := unreachable[e.code]; ok && e.kind == icmpUnreachable {
 		return "ICMP " + name
@@ -45,9 +45,8 @@ var unreachable = map[uint8]string{
 	9: "net-prohibited", 10: "host-prohibited", 13: "admin-prohibited",
 }
 
-// rejection looks whether an error of a socket came as an ICMP error, and from whom. A reset is none. Where there was
-// no answer an ICMP error may have come all the same: the kernel doesn't end a connection by one that comes while
-// connect is still under way.
+// rejection turns an error of a socket into a rejectedError if an ICMP error caused it; a reset is none. It also looks for one if
+// no answer came: an ICMP error that arrives while connect is under way doesn't end the connection.
 func rejection(file *os.File, err error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) && !errors.Is(err, errNoAnswer) {

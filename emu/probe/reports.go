@@ -55,8 +55,8 @@ func (r *reports) subscribe(ns *kernel.Namespace) (*reporter, error) {
 	return opened, nil
 }
 
-// read delivers the reports of a namespace until its socket is closed. A burst that overflows the socket costs reports, not
-// the reader; the packet that is sent again is reported again.
+// read delivers the reports of a namespace until its socket is closed. A burst that overflows the socket loses reports, but a probe sends
+// its packet again, and that is reported again.
 func (r *reports) read(namespace string, from *reporter) {
 	raw, err := from.conn.SyscallConn()
 	for err == nil {
@@ -77,13 +77,13 @@ func (r *reports) read(namespace string, from *reporter) {
 			err = failed
 		}
 	}
-	r.open.dropThing(namespace, from) // not closed by us: the next probe opens another
+	r.open.dropThing(namespace, from) // if it failed; the next probe that gets no answer opens another
 }
 
 // messageSize is more than the kernel sends about one packet.
 const messageSize = 4096
 
-// messageBuffers are shared by the readers, nearly all of whom wait.
+// messageBuffers are shared by the readers, since nearly all of them wait.
 var messageBuffers = sync.Pool{New: func() any { return new([messageSize]byte) }}
 
 // hear delivers the reports of what was read at once.
@@ -134,7 +134,7 @@ func subscribe(ns *kernel.Namespace) (*netlink.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn.SetReadBuffer(queueSize) //nolint:errcheck // a smaller queue is one, too
+	conn.SetReadBuffer(queueSize) //nolint:errcheck // a smaller queue will do
 	attributes, err := netlink.MarshalAttributes([]netlink.Attribute{
 		{Type: nfulaCfgCmd, Data: []byte{nfulnlCmdBind}},
 		{Type: nfulaCfgMode, Data: append(binary.BigEndian.AppendUint32(nil, copyRange), nfulnlCopyPacket, 0)},

@@ -20,7 +20,7 @@ type topology struct {
 	network    *emu.Network
 	namespaces map[string]*emu.Namespace
 	owners     map[netip.Addr][]string
-	neighbours map[string]map[string]int // by how many links
+	neighbors  map[string]map[string]int // by how many links
 	interfaces map[string][]networkInterface
 	dispatched map[socket][]chain
 	chains     map[chain]*emu.Chain
@@ -57,7 +57,7 @@ func newTopology(n *emu.Network) *topology {
 	t := &topology{
 		namespaces: make(map[string]*emu.Namespace, len(n.Namespaces)),
 		owners:     make(map[netip.Addr][]string, len(n.Namespaces)),
-		neighbours: make(map[string]map[string]int, len(n.Namespaces)),
+		neighbors:  make(map[string]map[string]int, len(n.Namespaces)),
 		interfaces: make(map[string][]networkInterface, len(n.Namespaces)),
 		dispatched: make(map[socket][]chain),
 		chains:     make(map[chain]*emu.Chain),
@@ -167,14 +167,14 @@ func (t *topology) link(l *emu.Link, n change) {
 }
 
 func (t *topology) join(a, b string, n change) {
-	if t.neighbours[a] == nil {
-		t.neighbours[a] = make(map[string]int)
+	if t.neighbors[a] == nil {
+		t.neighbors[a] = make(map[string]int)
 	}
-	if t.neighbours[a][b] += int(n); t.neighbours[a][b] == 0 {
-		delete(t.neighbours[a], b)
+	if t.neighbors[a][b] += int(n); t.neighbors[a][b] == 0 {
+		delete(t.neighbors[a], b)
 	}
-	if len(t.neighbours[a]) == 0 {
-		delete(t.neighbours, a)
+	if len(t.neighbors[a]) == 0 {
+		delete(t.neighbors, a)
 	}
 }
 

@@ -34,11 +34,11 @@ const (
 // proved reports whether the routers on the way of a connection, from the first that translated its source to the one that chose whom it was
 // given to, say that it went its way: with the source port it has, since that is what they choose by, and to the end of the way. A packet
 // that was dropped unheard is remembered by nobody. What this kernel doesn't tell proves nothing, and contradicts nothing.
-func (p *Prober) proved(t *trip, v emu.Verdict) bool {
+func (p *Prober) proved(t *task, v emu.Verdict) bool {
 	if v == emu.Refused && t.target.Protocol == emu.TCP {
-		return !slices.ContainsFunc(t.way.translations, func(s sourceTranslation) bool { return p.changes(s, t) })
+		return !slices.ContainsFunc(t.path.translations, func(s sourceTranslation) bool { return p.changes(s, t) })
 	}
-	for _, s := range t.way.translations {
+	for _, s := range t.path.translations {
 		c, err := p.trackedBy(s.router, t, s.of, s.to)
 		if errors.Is(err, unix.ENOENT) {
 			return v == emu.Timeout
@@ -47,14 +47,14 @@ func (p *Prober) proved(t *trip, v emu.Verdict) bool {
 			return false
 		}
 	}
-	c, err := p.trackedBy(t.way.router, t, t.way.source, t.way.to)
+	c, err := p.trackedBy(t.path.router, t, t.path.source, t.path.to)
 	if errors.Is(err, unix.ENOENT) {
 		return v == emu.Timeout
 	}
-	return err != nil || c.answerer == t.way.end.at
+	return err != nil || c.answerer == t.path.end.at
 }
 
-func (p *Prober) trackedBy(router string, t *trip, source netip.Addr, to netip.AddrPort) (connectionEntry, error) {
+func (p *Prober) trackedBy(router string, t *task, source netip.Addr, to netip.AddrPort) (connectionEntry, error) {
 	ns, ok := p.namespaces(router)
 	if !ok {
 		return connectionEntry{}, unix.ENOENT
@@ -65,7 +65,7 @@ func (p *Prober) trackedBy(router string, t *trip, source netip.Addr, to netip.A
 // changes reports whether a router that translates the source of a connection gives it another port. It is for one that was refused, which
 // routers forget at once; what would make them change its port they remember longer: somebody else's connection with the same translation,
 // or one of the same source to somewhere else, whose translation it shares.
-func (p *Prober) changes(s sourceTranslation, t *trip) bool {
+func (p *Prober) changes(s sourceTranslation, t *task) bool {
 	ns, ok := p.namespaces(s.router)
 	if !ok {
 		return true

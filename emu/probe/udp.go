@@ -17,32 +17,31 @@ import (
 // resendAfter is how long a UDP probe waits for an answer before it asks again: a datagram may be lost.
 const resendAfter = 500 * time.Millisecond
 
-// errSilence is what nobody's answer to a UDP probe means: nothing.
+// errSilence is the failure of a UDP probe that nothing answered. It proves nothing: programs may stay silent.
 var errSilence = errors.New("no datagram came back")
 
 // datagram is an answer to a UDP probe.
 type datagram struct {
 	rtt time.Duration // from the last question to the answer
-	// who is the built-in listener that answered; nil when somebody else did.
+	// who is the answer of a built-in listener; nil: it came from something else.
 	who *listener.Answer
 }
 
-// exchange sends a datagram from inside the namespace, from the address that the target asks for, or where that is zero from
-// the one that its routes choose, again and again, until one comes back from the target, or an ICMP error does, or a report
-// says that it was dropped, or the time is up.
-func (p *Prober) exchange(ctx context.Context, t *trip, limit time.Duration) (d datagram, err error) {
+// exchange sends datagrams from inside the namespace, from the source address of the target; if that is zero, from the one that the
+// routes select. It ends when a datagram or an ICMP error comes back, when a report proves the drop, or at the limit.
+func (p *Prober) exchange(ctx context.Context, t *task, limit time.Duration) (d datagram, err error) {
 	ns, to := t.ns, t.to
 	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return d, err
 	}
-	f, err := p.bind(fd, t.target.Source, func() (*flight, error) { return p.claim(t, &flight{course: t.course, nonce: newNonce()}) })
+	a, err := p.bind(fd, t, 0, newNonce())
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
 		return d, err
 	}
-	defer p.flights.release(f.port)
-	// All ICMP errors, not just those that the kernel deems final.
+	defer p.attempts.release(a.port)
+	// All ICMP errors, not only those that the kernel takes for final.
 	err = os.NewSyscallError("setsockopt IP_RECVERR", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1))
 	if err == nil {
 		err = os.NewSyscallError("connect", unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}))
@@ -52,45 +51,45 @@ func (p *Prober) exchange(ctx context.Context, t *trip, limit time.Duration) (d 
 		return d, err
 	}
 	file := os.NewFile(uintptr(fd), "probe")
-	defer file.Close() //nolint:errcheck // all was read that matters
-	f.attach(file)
-	stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nobody waits
+	defer file.Close() //nolint:errcheck // everything of interest was read
+	a.attach(file)
+	stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: no wait to end
 	defer stop()
 
-	question := listener.Question(f.nonce, to.Port())
+	question := listener.Question(a.nonce, to.Port())
 	silence := error(errSilence)
-	for end := time.Now().Add(limit); ; {
+	for deadline := time.Now().Add(limit); ; {
 		sent := time.Now()
-		if !sent.Before(end) {
+		if !sent.Before(deadline) {
 			return d, silence
 		}
-		if f.waitUntil(earlier(sent.Add(resendAfter), end)) {
+		if a.waitUntil(earlier(sent.Add(resendAfter), deadline)) {
 			if err := ctx.Err(); err != nil {
 				return d, err
 			}
 			_, err := file.Write(question)
 			if err == nil {
-				d.who, err = receive(file, to, f.nonce)
+				d.who, err = receive(file, to, a.nonce)
 				d.rtt = time.Since(sent)
 			}
 			if err == nil {
 				return d, nil
 			}
-			if f.reported() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			if a.reported() == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 				return d, rejection(file, err)
 			}
 		}
-		r := f.reported()
+		r := a.reported()
 		if r == nil {
 			continue
 		}
-		if !p.sent(file, t.course, r.source) {
-			f.ignore(false, end)
+		if !p.sent(file, t.scope, r.source) {
+			a.ignore(false, deadline)
 			continue
 		}
-		rule, against, err := p.proves(ctx, *r, f.begun)
+		rule, against, err := p.proves(ctx, *r, a.begun)
 		// An answer beats a report, as it does over TCP: see wait.
-		if who, done, answer := receiveNow(file, to, f.nonce); done {
+		if who, done, answer := receiveNow(file, to, a.nonce); done {
 			d.who, d.rtt = who, time.Since(sent)
 			return d, rejection(file, answer)
 		}
@@ -101,7 +100,7 @@ func (p *Prober) exchange(ctx context.Context, t *trip, limit time.Duration) (d 
 			return d, &droppedError{*rule}
 		}
 		silence = &unprovedError{*r, against}
-		f.ignore(true, end)
+		a.ignore(true, deadline)
 	}
 }
 
@@ -127,7 +126,7 @@ func receive(file *os.File, from netip.AddrPort, nonce uint64) (who *listener.An
 	return who, errors.Join(err, failed)
 }
 
-// receiveNow doesn't wait: done says that there was an answer, or an error instead of one.
+// receiveNow is receive without a wait. Done means that there was an answer, or an error instead of one.
 func receiveNow(file *os.File, from netip.AddrPort, nonce uint64) (who *listener.Answer, done bool, err error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -160,7 +159,7 @@ func receiveFrom(fd int, from netip.AddrPort, nonce uint64) (who *listener.Answe
 	}
 }
 
-// heard adds to a UDP probe's observation what its answer says.
+// heard adds an answer to the observation of a UDP probe.
 func (d datagram) heard(o *emu.Observation, builtIn bool) {
 	o.Verdict, o.RTT = emu.Open, d.rtt
 	switch {

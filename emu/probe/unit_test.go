@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
+	"vnetlab/emu/kernel"
 	"vnetlab/emu/listener"
 )
 
@@ -159,74 +160,79 @@ func TestNeighborsOf(t *testing.T) {
 }
 
 func TestFlightsHaveTheirOwnPorts(t *testing.T) {
-	var f flights
-	seen := map[uint16]*flight{}
-	for range lastPort - firstPort + 1 {
-		c, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 1))
-		if err != nil {
+	var all attempts
+	seen := map[uint16]*attempt{}
+	claim := func(sequence uint32) *attempt {
+		t.Helper()
+		a := &attempt{sequence: sequence}
+		if err := all.claim(a, netip.AddrPortFrom(web1, 1)); err != nil {
 			t.Fatal(err)
 		}
+		return a
+	}
+	for range lastPort - firstPort + 1 {
+		c := claim(7)
 		if c.port < firstPort || c.port > lastPort || seen[c.port] != nil {
 			t.Fatalf("port %d", c.port)
 		}
 		seen[c.port] = c
 	}
-	if _, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 1)); !errors.Is(err, errNoPort) {
+	if err := all.claim(&attempt{sequence: 7}, netip.AddrPortFrom(web1, 1)); !errors.Is(err, errNoPort) {
 		t.Errorf("all are taken: %v", err)
 	}
-	f.release(25000)
-	if _, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 25000)); !errors.Is(err, errNoPort) {
+	all.release(25000)
+	if err := all.claim(&attempt{sequence: 7}, netip.AddrPortFrom(web1, 25000)); !errors.Is(err, errNoPort) {
 		t.Errorf("a connection to itself: %v", err)
 	}
-	c, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 1))
-	if err != nil || c.port != 25000 {
-		t.Fatalf("%d, %v", c.port, err)
+	c := claim(7)
+	if c.port != 25000 {
+		t.Fatalf("port %d", c.port)
 	}
 	syn := func(port uint16, sequence uint32) packet {
 		return packet{protocol: emu.TCP, source: netip.AddrPortFrom(web1, port), sequence: sequence}
 	}
 	for _, p := range []packet{syn(1, 7), syn(lastPort+1, 7), syn(25000, 8), syn(25000, 0), {protocol: emu.UDP, source: netip.AddrPortFrom(web1, 25000), nonce: 25000 << 48}} {
-		if f.find(p) != nil {
-			t.Errorf("%+v is of a flight", p)
+		if all.find(p) != nil {
+			t.Errorf("%+v is of an attempt", p)
 		}
 	}
-	if f.find(syn(25000, 7)) != c {
-		t.Error("the flight's own packet is not found")
+	if all.find(syn(25000, 7)) != c {
+		t.Error("the attempt's own packet is not found")
 	}
-	c.hand(report{"edge", "first", web1})
-	c.hand(report{"edge", "second", web1})
+	c.deliver(report{"edge", "first", web1})
+	c.deliver(report{"edge", "second", web1})
 	if got := c.reported(); got == nil || got.id != "first" {
 		t.Errorf("reported %v", got)
 	}
 	c.ignore(true, time.Now())
-	if c.hand(report{"edge", "third", web1}); c.reported() != nil {
+	if c.deliver(report{"edge", "third", web1}); c.reported() != nil {
 		t.Error("a report after one that proved nothing")
 	}
 	if seen[25001].reported() != nil {
-		t.Error("another flight got the report")
+		t.Error("another attempt got the report")
 	}
-	f.release(c.port)
-	if c, err = f.claim(&flight{}, netip.AddrPortFrom(web1, 1)); err != nil || f.find(syn(25000, 9)) != c {
-		t.Error("without a number of its own a flight takes its packets by their port")
+	all.release(c.port)
+	if c = claim(0); all.find(syn(25000, 9)) != c {
+		t.Error("an attempt without a number of its own takes its packets by their port")
 	}
-	f.release(c.port)
-	if c, err = f.claimUDP(&flight{course: &course{from: "web1"}, nonce: newNonce()}, "web1", netip.AddrPortFrom(sql1, 1)); err != nil || c.port != 25000 {
-		t.Fatal(c, err)
+	all.release(c.port)
+	c = &attempt{scope: &scope{from: "web1"}, nonce: newNonce()}
+	if err := all.claimUDP(c, "web1", netip.AddrPortFrom(sql1, 1)); err != nil || c.port != 25000 {
+		t.Fatal(c.port, err)
 	}
 	datagram := packet{protocol: emu.UDP, source: netip.AddrPortFrom(web1, 9), nonce: c.nonce}
-	if f.find(datagram) != c || f.find(syn(25000, 0)) != nil {
+	if all.find(datagram) != c || all.find(syn(25000, 0)) != nil {
 		t.Error("a datagram is found by its nonce")
 	}
-	if datagram.nonce++; f.find(datagram) != nil {
+	if datagram.nonce++; all.find(datagram) != nil {
 		t.Error("another nonce")
 	}
 }
 
 // A report may come before the socket is known: the kernel drops the packet while connect is still under way.
 func TestReportBeforeAttachEndsTheWait(t *testing.T) {
-	var f flights
-	c, err := f.claim(&flight{sequence: 7}, netip.AddrPortFrom(web1, 1))
-	if err != nil {
+	c := &attempt{sequence: 7}
+	if err := new(attempts).claim(c, netip.AddrPortFrom(web1, 1)); err != nil {
 		t.Fatal(err)
 	}
 	r, w, err := os.Pipe()
@@ -235,7 +241,7 @@ func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	c.hand(report{"edge", "x", web1})
+	c.deliver(report{"edge", "x", web1})
 	c.attach(r)
 	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
@@ -338,6 +344,24 @@ func TestAcceptedIn(t *testing.T) {
 		got, ok := acceptedIn([]byte(c.table), c.local, c.remote)
 		if ok != c.ok || ok && got != web1 {
 			t.Errorf("%d from %d: %s %t", c.local, c.remote, got, ok)
+		}
+	}
+}
+
+// Namespaces that could not be compared are no drift.
+func TestDriftIsADifference(t *testing.T) {
+	var p Prober
+	for _, c := range []struct {
+		against finding
+		want    bool
+	}{
+		{finding{err: errors.New("not now")}, false},
+		{finding{differences: make([]kernel.Difference, 1)}, true},
+	} {
+		err := &unprovedError{report{"edge", "acl", web1}, c.against}
+		o, _ := p.unanswered(t.Context(), err, netip.AddrPortFrom(sql1, 80), nil, time.Now(), emu.TCP, time.Second)
+		if o.Verdict != emu.Timeout || o.Drift != c.want {
+			t.Errorf("%+v, want drift %t", o, c.want)
 		}
 	}
 }

@@ -29,8 +29,8 @@ func answers(t *topology) (all []string) {
 				to := netip.AddrPortFrom(a, port)
 				ends := t.ends(from, emu.TCP, to)
 				note(from, " ", to, ends, t.builtIn(ends, emu.TCP, ""), t.translations(socket{a, emu.TCP, port}))
-				ways, ok := t.ways(from, netip.Addr{}, emu.TCP, to)
-				note(from, " ", to, " goes ", ways, ok, t.mayDiffer(from, emu.TCP, to))
+				paths, ok := t.paths(from, netip.Addr{}, emu.TCP, to)
+				note(from, " ", to, " goes ", paths, ok, t.mayDiffer(from, emu.TCP, to))
 			}
 		}
 	}
@@ -53,7 +53,7 @@ func checkAsNew(t *rapid.T, got, want *topology) {
 		t.Fatalf("got\n%q\nwant\n%q", a, b)
 	}
 	for what, pair := range map[string][2]any{
-		"owners": {got.owners, want.owners}, "neighbours": {got.neighbours, want.neighbours}, "interfaces": {got.interfaces, want.interfaces},
+		"owners": {got.owners, want.owners}, "neighbours": {got.neighbors, want.neighbors}, "interfaces": {got.interfaces, want.interfaces},
 		"dispatched": {got.dispatched, want.dispatched}, "sources": {got.sources, want.sources}, "translated": {got.translated, want.translated},
 		"cables": {got.cables, want.cables}, "source chains": {chainNames(got), chainNames(want)}, "source choosers": {got.sourceChoosers, want.sourceChoosers},
 	} {

@@ -19,33 +19,35 @@ type next int
 const (
 	final     next = iota
 	again          // it got no answer at all: perhaps another attempt does
-	unsettled      // a namespace was compared, or changed, after the attempt began: what the next one gets can be told
+	unsettled      // a namespace was compared, or changed, after the attempt began: the next one will know its rules
 )
 
-// unanswered gives the observation of an attempt that got no answer, or a refusal.
-func (p *Prober) unanswered(ctx context.Context, err error, to netip.AddrPort, c *course, begun time.Time, protocol emu.Protocol, limit time.Duration) (o emu.Observation, n next) {
+// unanswered returns the observation of an attempt that got no answer, or was refused.
+func (p *Prober) unanswered(ctx context.Context, err error, to netip.AddrPort, c *scope, begun time.Time, protocol emu.Protocol, limit time.Duration) (o emu.Observation, n next) {
 	o.Address = to.Addr()
 	o.Verdict, o.Detail, n = explain(ctx, err, to, protocol, limit)
 	var dropped *droppedError
 	if errors.As(err, &dropped) {
 		o.By = &dropped.rule
 	}
-	o.Drift = errors.As(err, new(*unprovedError))
+	var unproved *unprovedError
+	o.Drift = errors.As(err, &unproved) && len(unproved.against.differences) > 0
 	if o.Verdict != emu.Refused {
 		return o, n
 	}
 	found, known := p.survey(ctx, c, begun, false)
 	switch {
 	case !found.isEmpty():
-		o.Verdict, o.Drift, o.Detail = emu.Timeout, true, fmt.Sprintf("%s refused, or a rule did in its name: %s", to, &found)
+		o.Drift = len(found.differences) > 0
+		o.Verdict, o.Detail = emu.Timeout, fmt.Sprintf("%s refused, or a rule did in its name: %s", to, &found)
 	case !known:
 		o.Verdict, o.Detail, n = emu.Timeout, fmt.Sprintf("%s refused, or a rule did in its name: %v", to, errUnsettled), unsettled
 	}
 	return o, n
 }
 
-// withDifferences adds to a timeout how the namespaces on the way differ from what they should be, unless it is said already.
-func (p *Prober) withDifferences(ctx context.Context, c *course, o emu.Observation) emu.Observation {
+// withDifferences adds to a timeout how the namespaces on the path differ from what they should be, unless its detail has it already.
+func (p *Prober) withDifferences(ctx context.Context, c *scope, o emu.Observation) emu.Observation {
 	if o.Verdict != emu.Timeout || ctx.Err() != nil {
 		return o
 	}
@@ -59,7 +61,7 @@ func (p *Prober) withDifferences(ctx context.Context, c *course, o emu.Observati
 	return o
 }
 
-// explain turns the failure to connect into a verdict. Only a proved report makes it Blocked; Refused is yet to be surveyed.
+// explain turns a failure to connect into a verdict. Only a proved report makes it Blocked. Refused holds only after a survey.
 func explain(ctx context.Context, err error, to netip.AddrPort, protocol emu.Protocol, limit time.Duration) (v emu.Verdict, detail string, n next) {
 	var dropped *droppedError
 	var unproved *unprovedError

@@ -28,23 +28,23 @@ func many(members, sources int) *emu.Network {
 	return n
 }
 
-// TestWaysOfLargeSets has a port for each way, and of too many ways each member and each source.
+// TestWaysOfLargeSets has a port for each path, and where there are too many paths, one for each member and each source.
 func TestWaysOfLargeSets(t *testing.T) {
 	to := netip.AddrPortFrom(balanced, 80)
-	for _, c := range []struct{ members, sources, ways int }{
+	for _, c := range []struct{ members, sources, paths int }{
 		{2, 1, 2}, {50, 1, 50}, {50, 4, 200}, {250, 4, 1000}, {251, 4, 251}, {1100, 1, 1100}, {1100, 4, 1100}, {3, 2, 6},
 	} {
 		topology := newTopology(many(c.members, c.sources))
-		ways, ok := topology.ways("a1", netip.Addr{}, emu.TCP, to)
-		if !ok || len(ways) != c.ways {
-			t.Errorf("%+v: %d ways, %t", c, len(ways), ok)
+		paths, ok := topology.paths("a1", netip.Addr{}, emu.TCP, to)
+		if !ok || len(paths) != c.paths {
+			t.Errorf("%+v: %d paths, %t", c, len(paths), ok)
 			continue
 		}
 		if !topology.mayDiffer("a1", emu.TCP, to) {
-			t.Errorf("%+v: a look-up says that there is one way", c)
+			t.Errorf("%+v: a look-up says that there is one path", c)
 		}
 		members, sources := map[int]bool{}, map[netip.Addr]bool{}
-		for _, w := range ways {
+		for _, w := range paths {
 			if w.router != "edge-b" || !w.chosen || w.to != to || len(w.translations) != 1 || w.translations[0].source != w.source {
 				t.Fatalf("%+v: %+v", c, w)
 			}
@@ -53,28 +53,30 @@ func TestWaysOfLargeSets(t *testing.T) {
 		if len(members) != c.members || len(sources) != c.sources {
 			t.Errorf("%+v: %d members, %d sources", c, len(members), len(sources))
 		}
-		var f flights
-		fork := forkOf(ways)
+		var all attempts
+		fork := forkOf(paths)
 		seen := map[uint16]bool{}
-		for i, port := range f.reserve("a1", emu.TCP, to, len(ways), fork.of) {
+		for i, port := range all.reserve("a1", emu.TCP, to, len(paths), fork.of) {
 			if port == 0 || seen[port] || fork.of(port) != i {
-				t.Fatalf("%+v: way %d has port %d", c, i, port)
+				t.Fatalf("%+v: path %d has port %d", c, i, port)
 			}
 			seen[port] = true
-			if p := (packet{protocol: emu.TCP, source: netip.AddrPortFrom(web1, port)}); f.find(p) != nil {
-				t.Errorf("a port that is only reserved has a flight")
+			syn := packet{protocol: emu.TCP, source: netip.AddrPortFrom(web1, port)}
+			if all.find(syn) != nil {
+				t.Errorf("port %d is only reserved, but has an attempt", port)
 			}
-			if boarded := f.board(&flight{}, port); f.find(packet{protocol: emu.TCP, source: netip.AddrPortFrom(web1, port)}) != boarded {
-				t.Errorf("a port has no flight")
+			a := new(attempt)
+			if all.useReserved(a, port); all.find(syn) != a {
+				t.Errorf("port %d has no attempt", port)
 			}
-			if f.release(port); f.ports[port].Load() != nil {
+			if all.release(port); all.ports[port].Load() != nil {
 				t.Errorf("port %d is still taken", port)
 			}
 		}
 	}
 }
 
-// TestWaysOfOthers follows connections that have one way.
+// TestWaysOfOthers follows connections that have one path.
 func TestWaysOfOthers(t *testing.T) {
 	at := netip.MustParseAddrPort
 	n := fabric()
@@ -95,17 +97,17 @@ func TestWaysOfOthers(t *testing.T) {
 		{"no route", "lonely", at("10.0.2.4:80"), ""},
 	} {
 		topology := newTopology(n)
-		ways, ok := topology.ways(c.from, netip.Addr{}, emu.TCP, c.to)
-		if !ok || len(ways) != 1 || ways[0].end.namespace != c.end || topology.mayDiffer(c.from, emu.TCP, c.to) {
-			t.Errorf("%s: %+v, %t", c.name, ways, ok)
+		paths, ok := topology.paths(c.from, netip.Addr{}, emu.TCP, c.to)
+		if !ok || len(paths) != 1 || paths[0].end.namespace != c.end || topology.mayDiffer(c.from, emu.TCP, c.to) {
+			t.Errorf("%s: %+v, %t", c.name, paths, ok)
 		}
 	}
 	// What it can't follow it says so of: a rule that translates by what it doesn't know.
 	edge, _ := n.Namespace("edge")
 	i := slices.IndexFunc(edge.Ruleset.Chains, func(c *emu.Chain) bool { return c.Name == "postrouting" })
 	edge.Ruleset.Chains[i].Rules[0].Statements = append([]emu.Statement{emu.MatchEstablished{}}, edge.Ruleset.Chains[i].Rules[0].Statements...)
-	if ways, ok := newTopology(n).ways("web1", netip.Addr{}, emu.TCP, at("203.0.113.10:8080")); ok {
-		t.Errorf("%+v", ways)
+	if paths, ok := newTopology(n).paths("web1", netip.Addr{}, emu.TCP, at("203.0.113.10:8080")); ok {
+		t.Errorf("%+v", paths)
 	}
 }
 

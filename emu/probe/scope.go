@@ -12,7 +12,7 @@ import (
 	"vnetlab/emu/diff"
 )
 
-// packet is what a report carries of the packet that was dropped.
+// packet is what a report contains of a dropped packet.
 type packet struct {
 	protocol            emu.Protocol
 	source, destination netip.AddrPort
@@ -20,37 +20,36 @@ type packet struct {
 	nonce               uint64 // of a datagram
 }
 
-// course is where the packets of a probe may be met, and under which addresses.
-type course struct {
+// scope is where reports about the packets of a probe may come from, and with which addresses.
+type scope struct {
 	from         string
 	ends         []end
-	destinations []netip.AddrPort // the target, and what the routers may make of it
-	aim          *end             // the one of the ends that it should arrive at; nil: any
+	destinations []netip.AddrPort // the target, and what routers may translate it to
+	aim          *end             // the one of the ends at which it should arrive; nil: any
 }
 
-// course gives that of a probe.
-func (t *topology) course(from string, protocol emu.Protocol, to netip.AddrPort) *course {
-	c := &course{from: from}
+// scope returns the scope of a probe.
+func (t *topology) scope(from string, protocol emu.Protocol, to netip.AddrPort) *scope {
+	c := &scope{from: from}
 	c.ends, c.destinations = t.arrivals(from, protocol, to)
 	return c
 }
 
-// meets reports whether a packet of the probe may be met in a namespace, under this destination. Its ports and numbers
-// are the flight's to know, its source is the socket's: see [Prober.sent].
-func (t *topology) meets(c *course, namespace string, destination netip.AddrPort) bool {
+// meets reports whether a packet of the probe may be dropped in a namespace, with this destination. [attempt.matches] checks its ports and
+// numbers, [Prober.sent] its source.
+func (t *topology) meets(c *scope, namespace string, destination netip.AddrPort) bool {
 	return slices.Contains(c.destinations, destination) && t.passes(c, namespace)
 }
 
-// sent reports whether a packet with this source address may come from a probe's socket: it is an address of the
-// namespace, or what a router makes of one, or what the socket has. Somebody may have added an address to the
-// namespace.
-func (p *Prober) sent(file *os.File, c *course, source netip.Addr) bool {
+// sent reports whether a packet with this source address may come from a probe's socket: it is an address of the namespace, what a
+// router translates one to, or the socket's own, which may have been added to the namespace by hand.
+func (p *Prober) sent(file *os.File, c *scope, source netip.Addr) bool {
 	if read(p, func(t *topology) bool { return t.sends(c.from, source) }) {
 		return true
 	}
 	own := false
 	if raw, err := file.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) { //nolint:errcheck // closed: nobody waits
+		raw.Control(func(fd uintptr) { //nolint:errcheck // closed: no wait to end
 			name, err := unix.Getsockname(int(fd))
 			if a, ok := name.(*unix.SockaddrInet4); err == nil && ok {
 				own = netip.AddrFrom4(a.Addr) == source
@@ -60,9 +59,8 @@ func (p *Prober) sent(file *os.File, c *course, source netip.Addr) bool {
 	return own
 }
 
-// passes reports whether the packets of a probe may come by a namespace: where they start, where they may arrive, any
-// router.
-func (t *topology) passes(c *course, namespace string) bool {
+// passes reports whether the packets of a probe may pass a namespace: where they start, where they may arrive, any router.
+func (t *topology) passes(c *scope, namespace string) bool {
 	if namespace == c.from || slices.ContainsFunc(c.ends, func(e end) bool { return e.namespace == namespace }) {
 		return true
 	}
@@ -70,8 +68,7 @@ func (t *topology) passes(c *course, namespace string) bool {
 	return s != nil && s.Kind == emu.Router
 }
 
-// sends reports whether packets from a namespace may have a source address: one of its own, or what a router makes of
-// one.
+// sends reports whether packets from a namespace may have a source address: its own, or what a router translates that to.
 func (t *topology) sends(from string, source netip.Addr) bool {
 	if slices.Contains(t.owners[source], from) || slices.Contains(t.sources[netip.Addr{}], source) {
 		return true
@@ -84,9 +81,8 @@ func (t *topology) sends(from string, source netip.Addr) bool {
 	return false
 }
 
-// way lists the namespaces that decide what becomes of a connection and of its answer: where it starts, where it may
-// arrive, and the routers between them.
-func (t *topology) way(c *course) []string {
+// deciders lists the namespaces that decide the verdict of a connection: where it starts, where it may arrive, and the routers between.
+func (t *topology) deciders(c *scope) []string {
 	all := []string{c.from}
 	add := func(name string) {
 		if !slices.Contains(all, name) {
@@ -98,21 +94,21 @@ func (t *topology) way(c *course) []string {
 		ends = []end{*c.aim}
 	}
 	for _, e := range ends {
-		for _, name := range t.path(c.from, e.namespace) {
+		for _, name := range t.routersBetween(c.from, e.namespace) {
 			add(name)
 		}
 		add(e.namespace)
 	}
-	// Where nobody has the address, the router that drops what is sent there stands where the routes end.
+	// If no namespace has the address, the router that drops the packet is where the routes end.
 	for _, name := range t.routed(c.from, c.destinations[0].Addr()) {
 		add(name)
 	}
 	return all
 }
 
-// routed lists the routers that a packet to an address comes to by their routes, were its destination translated nowhere.
+// routed lists the routers that a packet to an address passes if none translates its destination.
 func (t *topology) routed(from string, to netip.Addr) (all []string) {
-	for at := from; len(all) < mostHops; {
+	for at := from; len(all) < maxHops; {
 		s := t.namespaces[at]
 		if s == nil || slices.Contains(t.owners[to], at) {
 			return all
@@ -130,9 +126,9 @@ func (t *topology) routed(from string, to netip.Addr) (all []string) {
 	return all
 }
 
-// path lists the routers on a shortest way along the links between two namespaces.
-func (t *topology) path(from, to string) []string {
-	if from == to || t.neighbours[from][to] > 0 {
+// routersBetween lists the routers on a shortest path along the links between two namespaces.
+func (t *topology) routersBetween(from, to string) []string {
+	if from == to || t.neighbors[from][to] > 0 {
 		return nil
 	}
 	type leg struct {
@@ -142,14 +138,14 @@ func (t *topology) path(from, to string) []string {
 	seen := map[string]bool{from: true}
 	for legs := []*leg{{name: from}}; len(legs) > 0; legs = legs[1:] {
 		at := legs[0]
-		if t.neighbours[at.name][to] > 0 {
+		if t.neighbors[at.name][to] > 0 {
 			var routers []string
 			for ; at.back != nil; at = at.back {
 				routers = append(routers, at.name)
 			}
 			return routers
 		}
-		for next := range t.neighbours[at.name] {
+		for next := range t.neighbors[at.name] {
 			if s := t.namespaces[next]; !seen[next] && s != nil && s.Kind == emu.Router {
 				seen[next] = true
 				legs = append(legs, &leg{next, at})
@@ -159,7 +155,7 @@ func (t *topology) path(from, to string) []string {
 	return nil
 }
 
-// translatesSources notes what a base chain makes of source addresses.
+// translatesSources notes what a base chain translates source addresses to.
 func (t *topology) translatesSources(c *emu.Chain, n change) {
 	if c == nil || c.Hook != emu.SNATHook {
 		return
@@ -185,7 +181,7 @@ func (t *topology) translatesSources(c *emu.Chain, n change) {
 	}
 }
 
-// translatesByMaps notes what the address maps of a router make of source addresses.
+// translatesByMaps notes what the address maps of a router translate source addresses to.
 func (t *topology) translatesByMaps(maps []diff.SetChange[emu.AddressMapElement]) {
 	for _, m := range maps {
 		for _, e := range m.Removed {
@@ -197,8 +193,8 @@ func (t *topology) translatesByMaps(maps []diff.SetChange[emu.AddressMapElement]
 	}
 }
 
-// arrivals lists where a connection or datagram that starts in a namespace may arrive, and the destinations that it may
-// have on its way.
+// arrivals lists where a connection or datagram that starts in a namespace may arrive, and the destinations that its packets
+// may have.
 func (t *topology) arrivals(
 	from string, protocol emu.Protocol, to netip.AddrPort,
 ) (found []end, destinations []netip.AddrPort) {
@@ -227,16 +223,15 @@ func (t *topology) arrivals(
 	return found, destinations
 }
 
-// matches reports whether a packet is one of the flight's by what the flight alone knows: its port and its number.
-func (c *flight) matches(p packet) bool {
+// matches reports whether a packet has the port and the number that only this attempt uses.
+func (a *attempt) matches(p packet) bool {
 	if p.protocol == emu.UDP {
-		return c.nonce != 0 && c.nonce == p.nonce
+		return a.nonce != 0 && a.nonce == p.nonce
 	}
-	return c.nonce == 0 && c.port == p.source.Port() && (c.sequence == 0 || c.sequence == p.sequence)
+	return a.nonce == 0 && a.port == p.source.Port() && (a.sequence == 0 || a.sequence == p.sequence)
 }
 
-// port is the source port of the probe that a packet may be of. Routers may have changed that of a datagram; its nonce
-// has it too.
+// port returns the source port that the probe of a packet had. Routers may have changed that of a datagram, but its nonce has it, too.
 func (p packet) port() uint16 {
 	return cmp.Or(uint16(p.nonce>>48), p.source.Port())
 }

@@ -9,7 +9,7 @@ import (
 
 // way is one way that a connection may go, by what the network says. There are several where routers choose by the source port: a member of
 // a load-balanced set, or the address that the source becomes.
-type way struct {
+type path struct {
 	end   end    // where it arrives; without a namespace: at nobody the network knows of
 	steps []step // the choices by source port that lead here
 	// router is the last to translate the destination, and source and to what it saw before; without a router nobody does.
@@ -53,11 +53,11 @@ type step struct {
 
 // mostWays is how many ways of one connection are all tried: a set of 250 members, asked from the four addresses of a location's web sites.
 // Of more, each member is asked from one address, and from each address some.
-const mostWays = 1000
+const maxPaths = 1000
 
 // ways lists the ways of a connection whose source port is free to choose, in the order of the choices. It reports false when the network
 // has rules on the way whose effect it can't tell.
-func (t *topology) ways(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort) (all []way, ok bool) {
+func (t *topology) paths(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort) (all []path, ok bool) {
 	for script := []int{}; ; {
 		var steps []step
 		w, ok := t.follow(from, source, protocol, to, func(c choice) int {
@@ -81,7 +81,7 @@ func (t *topology) ways(from string, source netip.Addr, protocol emu.Protocol, t
 			last--
 		}
 		if last < 0 {
-			return fewer(all), true
+			return thinned(all), true
 		}
 		script = script[:0]
 		for _, s := range steps[:last+1] {
@@ -92,11 +92,11 @@ func (t *topology) ways(from string, source netip.Addr, protocol emu.Protocol, t
 }
 
 // fewer leaves out combinations of choices where there are too many.
-func fewer(all []way) []way {
-	if len(all) <= mostWays {
+func thinned(all []path) []path {
+	if len(all) <= maxPaths {
 		return all
 	}
-	return slices.DeleteFunc(all, func(w way) bool {
+	return slices.DeleteFunc(all, func(w path) bool {
 		for i := 1; i < len(w.steps); i++ {
 			if a, b := w.steps[i-1], w.steps[i]; a.index != b.index%a.n && b.index != a.index%b.n {
 				return true
@@ -110,24 +110,24 @@ func fewer(all []way) []way {
 type fork struct {
 	choice
 	next map[int]*fork
-	way  int // that it has become; -1: none yet
+	path int // that it has become; -1: none yet
 }
 
 // forkOf finds where ways part.
-func forkOf(ways []way) *fork {
-	root := &fork{way: -1}
-	for i, w := range ways {
+func forkOf(paths []path) *fork {
+	root := &fork{path: -1}
+	for i, w := range paths {
 		at := root
 		for _, s := range w.steps {
 			if at.next == nil {
 				at.choice, at.next = s.choice, map[int]*fork{}
 			}
 			if at.next[s.index] == nil {
-				at.next[s.index] = &fork{way: -1}
+				at.next[s.index] = &fork{path: -1}
 			}
 			at = at.next[s.index]
 		}
-		at.way = i
+		at.path = i
 	}
 	return root
 }
@@ -139,13 +139,13 @@ func (f *fork) of(port uint16) int {
 			return -1
 		}
 	}
-	return f.way
+	return f.path
 }
 
 // mayDiffer reports, at the cost of a look-up, whether connections from a namespace may go several ways.
 func (t *topology) mayDiffer(from string, protocol emu.Protocol, to netip.AddrPort) bool {
 	for router := range t.sourceChoosers {
-		if t.neighbours[from][router] > 0 {
+		if t.neighbors[from][router] > 0 {
 			return true
 		}
 	}
@@ -158,13 +158,13 @@ func (t *topology) mayDiffer(from string, protocol emu.Protocol, to netip.AddrPo
 }
 
 // mostHops is more than any way has; one that has as many goes in circles.
-const mostHops = 32
+const maxHops = 32
 
 // follow walks from router to router as the kernel would carry the first packet of a connection, were it dropped nowhere. It reports false
 // where it can't tell.
-func (t *topology) follow(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (w way, ok bool) {
+func (t *topology) follow(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (w path, ok bool) {
 	at := from
-	for n := range mostHops {
+	for n := range maxHops {
 		s := t.namespaces[at]
 		if s == nil {
 			return w, false
@@ -375,7 +375,7 @@ func (t *topology) behind(namespace, name string, hop netip.Addr) string {
 		}
 	}
 	for _, owner := range t.owners[hop] {
-		if t.neighbours[router][owner] > 0 {
+		if t.neighbors[router][owner] > 0 {
 			return owner
 		}
 	}
