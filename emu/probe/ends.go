@@ -16,7 +16,7 @@ type end struct {
 	at        netip.AddrPort
 }
 
-// translation is what a router makes of a destination.
+// translation is a router's translation of a destination.
 type translation struct {
 	router string
 	to     netip.AddrPort
@@ -30,7 +30,7 @@ type addressTranslation struct {
 	to       netip.AddrPort // with port 0 the port stays
 }
 
-// translationIn reads a rule of a base chain: its matches of one destination address, of a protocol and of a port, and its translation.
+// translationIn returns what a rule of a base chain matches, one destination address, protocol and port, and how it translates that.
 func translationIn(r emu.Rule) (address netip.Addr, tr addressTranslation, ok bool) {
 	for _, s := range r.Statements {
 		switch s := s.(type) {
@@ -53,7 +53,7 @@ func compareTranslations(a, b addressTranslation) int {
 	return cmp.Or(strings.Compare(a.router, b.router), strings.Compare(a.protocol, b.protocol), cmp.Compare(a.port, b.port), a.to.Compare(b.to))
 }
 
-// translations lists what the routers make of a destination.
+// translations lists how the routers translate a destination.
 func (t *topology) translations(of socket) (all []translation) {
 	keepPort := func(to netip.AddrPort) netip.AddrPort {
 		return netip.AddrPortFrom(to.Addr(), cmp.Or(to.Port(), of.port))
@@ -71,7 +71,7 @@ func (t *topology) translations(of socket) (all []translation) {
 	return all
 }
 
-// destinations lists where a chain and the chains it leads to translate to.
+// destinations lists where a chain, and those it jumps to, translate to.
 func (t *topology) destinations(c chain) (all []netip.AddrPort) {
 	for _, s := range t.statements(c, map[string]bool{}) {
 		switch s := s.(type) {
@@ -84,7 +84,7 @@ func (t *topology) destinations(c chain) (all []netip.AddrPort) {
 	return all
 }
 
-// statements lists those by which a chain and the chains it leads to translate destinations.
+// statements lists those that translate destinations in a chain, and in those it jumps to.
 func (t *topology) statements(c chain, seen map[string]bool) (all []emu.Statement) {
 	rules := t.chains[c]
 	if rules == nil || seen[c.name] {
@@ -104,8 +104,8 @@ func (t *topology) statements(c chain, seen map[string]bool) (all []emu.Statemen
 	return all
 }
 
-// ends lists where a connection or datagram that starts in a namespace may arrive. Where several namespaces have an address, because
-// networks overlap, those count that are linked to the same router as the start of the connection, or to the router that
+// ends lists where a connection or datagram that starts in a namespace may arrive. If several namespaces have an address, because
+// networks overlap, only those count that are linked to the same router as the start of the connection, or to the router that
 // translated it; if none is, all of them.
 func (t *topology) ends(from string, protocol emu.Protocol, to netip.AddrPort) []end {
 	found, _ := t.arrivals(from, protocol, to)
@@ -138,13 +138,12 @@ func (t *topology) ownersNear(a netip.Addr, near []string) []string {
 	return some
 }
 
-// builtIn says whether a built-in listener, and nothing else, may get what is sent to one of the ends: over TCP an HTTP request for the
-// host.
+// builtIn reports whether only built-in listeners can receive what is sent to the ends: over TCP, an HTTP request for the host.
 func (t *topology) builtIn(ends []end, protocol emu.Protocol, host string) bool {
 	for _, e := range ends {
 		s := t.namespaces[e.namespace]
 		if s == nil {
-			return false // it went while the probe was under way
+			return false // it was removed during the probe
 		}
 		if p := proxyAt(s, e.at); p != nil && protocol == emu.TCP {
 			if !t.builtInBehind(s.Name, p, host) {
@@ -174,7 +173,7 @@ func (t *topology) builtInBehind(namespace string, p *emu.HTTPProxy, host string
 	return t.builtIn(behind, emu.TCP, host)
 }
 
-// routeOf is where a proxy leads requests for a host.
+// routeOf returns where a proxy forwards requests for a host.
 func routeOf(p *emu.HTTPProxy, host string) (backend netip.AddrPort, ok bool) {
 	i := slices.IndexFunc(p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) })
 	if i < 0 {
@@ -183,7 +182,7 @@ func routeOf(p *emu.HTTPProxy, host string) (backend netip.AddrPort, ok bool) {
 	return p.Routes[i].Backend, true
 }
 
-// proxyAt finds the proxy that listens at an address of the namespace.
+// proxyAt returns the proxy that listens at an address of the namespace; nil: none does.
 func proxyAt(s *emu.Namespace, at netip.AddrPort) *emu.HTTPProxy {
 	for i, p := range s.Proxies {
 		if p.Listen.Port() == at.Port() && (p.Listen.Addr() == at.Addr() || p.Listen.Addr().IsUnspecified()) {
@@ -205,7 +204,7 @@ func (t *topology) reporters() (names []string) {
 
 func canDrop(s *emu.Namespace) bool { return s.Ruleset != nil || s.Firewall != nil }
 
-// allUnheard gives the namespaces with a ruleset that nobody listens to yet.
+// allUnheard returns the namespaces with a ruleset whose reports no socket receives yet.
 func (t *topology) allUnheard() map[string]int {
 	if len(t.unheard) == 0 {
 		return nil
@@ -213,7 +212,7 @@ func (t *topology) allUnheard() map[string]int {
 	return maps.Clone(t.unheard)
 }
 
-// heard notes that somebody listens to a namespace, if it is still the one of that time.
+// heard notes that a socket receives the reports of a namespace, if that is still the same one.
 func (t *topology) heard(name string, since int) {
 	if t.unheard[name] == since {
 		delete(t.unheard, name)

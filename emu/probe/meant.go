@@ -8,8 +8,8 @@ import (
 	"vnetlab/emu"
 )
 
-// settle turns an answer into the verdict [emu.WrongHost] where another machine gave it than one that is meant, and into an error where it
-// can't be told who gave it. A refusal is an answer, too: only the machine meant can say that nothing listens on it.
+// settle turns an answer into the verdict [emu.WrongHost] if another machine than those meant gave it, and into an error if the machine is
+// unknown. A refusal is an answer, too: only the machine meant can say that nothing listens on it.
 func (p *Prober) settle(o *emu.Observation, t *task) {
 	if len(t.target.Meant) == 0 || o.Verdict != emu.Open && o.Verdict != emu.Refused {
 		return
@@ -32,18 +32,17 @@ func (p *Prober) settle(o *emu.Observation, t *task) {
 			o.AnsweredBy = others[0]
 		}
 	default:
-		o.Verdict, o.Detail = emu.Error, fmt.Sprintf("somebody %s, but nothing tells whether it was the machine meant", did)
+		o.Verdict, o.Detail = emu.Error, fmt.Sprintf("a machine %s, but it is unknown whether it was the one meant", did)
 	}
 }
 
-// answering lists the namespaces of which one may have answered, in whose name that may be: a reverse proxy answers for the host it is
-// asked for.
+// answering lists the namespaces of which one must have answered. A reverse proxy answers for the host of the request.
 func (t *topology) answering(a *task) []string {
 	ends := a.scope.ends
 	if a.path != nil {
 		ends = []end{a.path.end}
 	} else if slices.ContainsFunc(ends, func(e end) bool { return !slices.Contains(a.target.Meant, e.namespace) }) {
-		// Several have the address, and one of them is meant: the way tells them apart.
+		// Several have the address, and not all are meant: the path decides.
 		if paths, ok := t.paths(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok && len(paths) == 1 && paths[0].end.namespace != "" {
 			ends = []end{paths[0].end}
 		}
@@ -70,8 +69,8 @@ func (t *topology) answering(a *task) []string {
 	return all
 }
 
-// places lists where the accepted socket of a connection to a program may be, in the order to look: where the network leads it, wherever
-// else somebody has such an address, and, where that isn't whom the probe means, everywhere. A proxy's own is nobody's answer.
+// places lists where the accepted socket of a connection to a program may be, in the order of the search: where the network forwards it, other
+// namespaces with such an address, and, if those aren't all meant, every host. The socket of a proxy says nothing about who answered.
 func (t *topology) places(a *task) (all []end) {
 	note := func(e end) {
 		s := t.namespaces[e.namespace]

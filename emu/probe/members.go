@@ -13,14 +13,14 @@ import (
 
 const (
 	pathsAtOnce = 64 // connections of one probe
-	// triesPerWay is how many connections are made for one way of n, for each of the n: the source port that leads there may be changed by a
-	// router that remembers another connection from it.
+	// triesPerPath is how many connections are tried for one of n paths, times n: a router that remembers another connection from the same
+	// source port may change the port.
 	triesPerPath = 8
 	maxTries     = 64
 )
 
-// waysOf lists the ways of a probe. Where the network doesn't tell how connections come to be given to one or another, each end is one, and
-// any port may lead there.
+// pathsOf lists the paths of a probe. If it can't be predicted which one a connection takes, there is one to each end, and any port may lead
+// there.
 func (t *topology) pathsOf(a task) []path {
 	if paths, ok := t.paths(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok {
 		return paths
@@ -32,13 +32,13 @@ func (t *topology) pathsOf(a task) []path {
 	return all
 }
 
-// askEach makes a connection for each way, all at the same time, and returns what became of them as one.
+// askEach makes a connection on each path, all at the same time, and combines their observations.
 func (p *Prober) askEach(ctx context.Context, t task, paths []path) emu.Observation {
 	ports := make([]uint16, len(paths))
 	if !paths[0].guessed {
 		ports = p.attempts.reserve(t.place(), t.target.Protocol, t.to, len(paths), forkOf(paths).of)
 	}
-	var ends []end // but for those that no way leads to
+	var ends []end // only those to which a path leads
 	for _, w := range paths {
 		if w.end.namespace != "" && !slices.Contains(ends, w.end) {
 			ends = append(ends, w.end)
@@ -56,7 +56,7 @@ func (p *Prober) askEach(ctx context.Context, t task, paths []path) emu.Observat
 			return nil
 		})
 	}
-	g.Wait() //nolint:errcheck // no way returns one
+	g.Wait() //nolint:errcheck // none returns an error
 	members := make([]emu.MemberObservation, len(paths))
 	for i, o := range all {
 		members[i] = emu.MemberObservation{Namespace: p.given(paths[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail, Drift: o.Drift}
@@ -64,7 +64,7 @@ func (p *Prober) askEach(ctx context.Context, t task, paths []path) emu.Observat
 	return combine(all, members)
 }
 
-// askOne makes connections until one is known to have gone its way.
+// askOne makes connections until one is known to have taken its path.
 func (p *Prober) askOne(ctx context.Context, t *task, of int) emu.Observation {
 	defer func() {
 		if t.reserved != 0 {
@@ -79,10 +79,10 @@ func (p *Prober) askOne(ctx context.Context, t *task, of int) emu.Observation {
 			return o
 		}
 	}
-	return failed(t.to.Addr(), fmt.Sprintf("of %d connections that should be given to this member, none is known to have been", tries))
+	return failed(t.to.Addr(), fmt.Sprintf("none of %d connections is known to have reached this member", tries))
 }
 
-// wentItsWay reports whether a connection is known to have been given to whom it was meant for: by who answered, by who reported the drop,
+// tookItsPath reports whether a connection is known to have taken its path: by the machine that answered, by the one that reported the drop,
 // or by what the router that chose remembers.
 func (p *Prober) tookItsPath(t *task, o emu.Observation) bool {
 	w := t.path
@@ -94,7 +94,7 @@ func (p *Prober) tookItsPath(t *task, o emu.Observation) bool {
 		return o.AnsweredBy == w.end.namespace
 	case o.By != nil && o.By.Namespace == w.end.namespace:
 		return true
-	case o.By != nil: // on the way, or the end of another
+	case o.By != nil: // on the path, or the end of another
 		return !w.guessed && !slices.ContainsFunc(t.scope.ends, func(e end) bool { return e.namespace == o.By.Namespace })
 	case w.guessed:
 		return false
@@ -102,7 +102,7 @@ func (p *Prober) tookItsPath(t *task, o emu.Observation) bool {
 	return p.proved(t, o.Verdict)
 }
 
-// given is the namespace that a connection was given to; where it was dropped before that was decided, the one that dropped it.
+// given returns the namespace to which a connection was given; if it was dropped before that was decided, the one that dropped it.
 func (p *Prober) given(w path, o emu.Observation) string {
 	if o.By == nil || o.By.Namespace == w.end.namespace || slices.Contains(w.after, o.By.Namespace) &&
 		(o.By.Namespace != w.router || read(p, func(t *topology) bool { return t.dropsTranslated(w.router, o.By.ID) })) {
@@ -111,7 +111,7 @@ func (p *Prober) given(w path, o emu.Observation) string {
 	return o.By.Namespace
 }
 
-// dropsTranslated reports whether a rule drops what was translated already, rather than instead.
+// dropsTranslated reports whether a rule drops packets after their translation, rather than instead of it.
 func (t *topology) dropsTranslated(router, id string) bool {
 	s := t.namespaces[router]
 	if s == nil || s.Ruleset == nil {
@@ -122,8 +122,8 @@ func (t *topology) dropsTranslated(router, id string) bool {
 	})
 }
 
-// combine makes one observation of those of several ways: their verdict where it is one, else [emu.Mixed]. One that could not be made leaves
-// it unknown what the others amount to.
+// combine makes one observation of those of several paths. Its verdict is theirs if they agree, else [emu.Mixed]. If one is an error, so is
+// the whole.
 func combine(all []emu.Observation, members []emu.MemberObservation) emu.Observation {
 	o := all[0]
 	o.Members = merge(members)
@@ -141,7 +141,7 @@ func combine(all []emu.Observation, members []emu.MemberObservation) emu.Observa
 	return o
 }
 
-// merge makes one of members that differ in nothing but the source that they saw.
+// merge leaves out members that differ from another one only in the source that they saw.
 func merge(all []emu.MemberObservation) (merged []emu.MemberObservation) {
 	for _, m := range all {
 		if !slices.ContainsFunc(merged, m.Same) {
@@ -151,7 +151,7 @@ func merge(all []emu.MemberObservation) (merged []emu.MemberObservation) {
 	return merged
 }
 
-// summary counts the verdicts: 1 open, 2 blocked.
+// summary returns how many members have which verdict: "1 open, 2 blocked".
 func summary(members []emu.MemberObservation) string {
 	var parts []string
 	for _, v := range emu.Verdicts {

@@ -24,8 +24,8 @@ type neighbor struct {
 	address   netip.Addr
 }
 
-// neighborsOf lists the entries that a connection within a subnet leaves in the tables of its hosts, for up to a minute each. Others
-// leave none: routers, and the ways to and from them, have permanent entries.
+// neighborsOf lists the entries that a connection within a subnet leaves at its two hosts. Other connections leave none: routers, and
+// hosts for their gateways, have permanent entries.
 func (t *topology) neighborsOf(from string, to netip.Addr) []neighbor {
 	for _, own := range t.interfaces[from] {
 		if !own.prefix.Contains(to) || own.prefix.Addr() == to {
@@ -44,7 +44,7 @@ func (t *topology) neighborsOf(from string, to netip.Addr) []neighbor {
 	return nil
 }
 
-// permanent reports whether an entry is part of the network, or of a router, which needs it for everybody.
+// permanent reports whether an entry is part of the network, or belongs to a router, where other connections need it.
 func (t *topology) permanent(n neighbor) bool {
 	s := t.namespaces[n.namespace]
 	return s == nil || s.Kind == emu.Router ||
@@ -55,7 +55,7 @@ func (t *topology) permanent(n neighbor) bool {
 // use stays in it for up to a minute, so the probes of a crowded subnet would fill it within a second. Then neither end of a connection
 // finds the other.
 //
-// So the entries of the probes in flight and those left by earlier probes together stay below a share of the table. A probe that finds
+// The entries of the probes in flight and those left by earlier probes together stay below a share of the table. A probe that finds
 // the share exhausted removes the oldest entries that no other probe needs; where all are needed, it waits. An entry in use is never
 // removed: the kernel would fail the connection that is waiting for its resolution (EHOSTUNREACH).
 type neighbors struct {
@@ -116,7 +116,7 @@ func (n *neighbors) acquire(ctx context.Context, needed []neighbor) (release fun
 	for len(n.entries) > n.share && n.left.Len() > 0 {
 		oldest := n.left.Remove(n.left.Front()).(neighbor)
 		delete(n.entries, oldest)
-		n.remove(oldest) // with the lock held: nobody may begin to need it meanwhile
+		n.remove(oldest) // with the lock held: no other probe may begin to need it meanwhile
 	}
 	return func() {
 		n.mu.Lock()

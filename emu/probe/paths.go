@@ -7,17 +7,17 @@ import (
 	"vnetlab/emu"
 )
 
-// way is one way that a connection may go, by what the network says. There are several where routers choose by the source port: a member of
-// a load-balanced set, or the address that the source becomes.
+// path is one path that a connection may take, according to the network. There are several where routers choose by the source port: a member
+// of a load-balanced set, or the address that they translate the source to.
 type path struct {
-	end   end    // where it arrives; without a namespace: at nobody the network knows of
+	end   end    // where it arrives; without a namespace: at none of the network
 	steps []step // the choices by source port that lead here
-	// router is the last to translate the destination, and source and to what it saw before; without a router nobody does.
+	// router is the last one that translates the destination, source and to are what it saw before; empty: none does.
 	router string
 	source netip.Addr
 	to     netip.AddrPort
 	chosen bool // the router had others to choose from
-	// guessed: it is not known how connections come to go this way, only that some do.
+	// guessed: it is unknown which connections take this path, only that some do.
 	guessed bool
 	// translations are those of the source before that.
 	translations []sourceTranslation
@@ -25,7 +25,7 @@ type path struct {
 	after []string
 }
 
-// sourceTranslation is what a router makes of the source of what is sent to an address and port.
+// sourceTranslation is how a router translates the source of packets for one destination.
 type sourceTranslation struct {
 	router     string
 	of, source netip.Addr
@@ -45,18 +45,18 @@ func (c choice) of(port uint16) int {
 	return c.by.Choose(netip.AddrPortFrom(c.source, port), c.to, c.protocol, c.n)
 }
 
-// step is what was chosen.
+// step is a choice and its result.
 type step struct {
 	choice
 	index int
 }
 
-// mostWays is how many ways of one connection are all tried: a set of 250 members, asked from the four addresses of a location's web sites.
-// Of more, each member is asked from one address, and from each address some.
+// maxPaths is how many paths of one connection are all tried: those to a set of 250 members from the four addresses of a location's web
+// sites. If there are more, each member is tried from only one address, and each address with some members.
 const maxPaths = 1000
 
-// ways lists the ways of a connection whose source port is free to choose, in the order of the choices. It reports false when the network
-// has rules on the way whose effect it can't tell.
+// paths lists the paths of a connection from any source port, in the order of the choices. It reports false if it can't predict the effect
+// of a rule on them.
 func (t *topology) paths(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort) (all []path, ok bool) {
 	for script := []int{}; ; {
 		var steps []step
@@ -91,7 +91,7 @@ func (t *topology) paths(from string, source netip.Addr, protocol emu.Protocol, 
 	}
 }
 
-// fewer leaves out combinations of choices where there are too many.
+// thinned leaves out combinations of choices if there are too many.
 func thinned(all []path) []path {
 	if len(all) <= maxPaths {
 		return all
@@ -106,14 +106,14 @@ func thinned(all []path) []path {
 	})
 }
 
-// fork is where ways part.
+// fork is a tree of choices: where paths part.
 type fork struct {
 	choice
 	next map[int]*fork
-	path int // that it has become; -1: none yet
+	path int // index of the path that ends here; -1: none
 }
 
-// forkOf finds where ways part.
+// forkOf returns the tree of the choices of paths.
 func forkOf(paths []path) *fork {
 	root := &fork{path: -1}
 	for i, w := range paths {
@@ -132,7 +132,7 @@ func forkOf(paths []path) *fork {
 	return root
 }
 
-// of is the way that a source port takes; -1: none of them.
+// of returns the index of the path that a source port takes; -1: none of them.
 func (f *fork) of(port uint16) int {
 	for f.next != nil {
 		if f = f.next[f.choice.of(port)]; f == nil {
@@ -142,7 +142,7 @@ func (f *fork) of(port uint16) int {
 	return f.path
 }
 
-// mayDiffer reports, at the cost of a look-up, whether connections from a namespace may go several ways.
+// mayDiffer reports, at the cost of a look-up, whether connections from a namespace may take several paths.
 func (t *topology) mayDiffer(from string, protocol emu.Protocol, to netip.AddrPort) bool {
 	for router := range t.sourceChoosers {
 		if t.neighbors[from][router] > 0 {
@@ -157,11 +157,11 @@ func (t *topology) mayDiffer(from string, protocol emu.Protocol, to netip.AddrPo
 	return false
 }
 
-// mostHops is more than any way has; one that has as many goes in circles.
+// maxHops is more than any path has: a longer one is a loop.
 const maxHops = 32
 
-// follow walks from router to router as the kernel would carry the first packet of a connection, were it dropped nowhere. It reports false
-// where it can't tell.
+// follow walks from router to router as the kernel would forward the first packet of a connection if no rule dropped it. It reports false
+// if it can't predict the path.
 func (t *topology) follow(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (w path, ok bool) {
 	at := from
 	for n := range maxHops {
@@ -177,7 +177,7 @@ func (t *topology) follow(from string, source netip.Addr, protocol emu.Protocol,
 			if translates {
 				w.router, w.source, w.to, w.after = at, source, to, nil
 				to, w.chosen = translate(statement, source, protocol, to, choose)
-				source = netip.Addr{} // what comes of it after that is not followed
+				source = netip.Addr{} // its later translations are not followed
 			}
 		}
 		if w.router != "" {
@@ -212,7 +212,7 @@ func (t *topology) follow(from string, source netip.Addr, protocol emu.Protocol,
 	return w, false
 }
 
-// translation finds what a router makes of a destination. It reports false for ok where that depends on more than the destination.
+// translation returns how a router translates a destination. It reports false for ok if that depends on more than the destination.
 func (t *topology) translation(router string, protocol emu.Protocol, to netip.AddrPort) (s emu.Statement, translates, ok bool) {
 	var all []emu.Statement
 	for _, c := range t.dispatched[socket{to.Addr(), protocol, to.Port()}] {
@@ -231,7 +231,7 @@ func (t *topology) translation(router string, protocol emu.Protocol, to netip.Ad
 	return all[0], true, len(all) == 1
 }
 
-// translate gives the new destination, and whether it was one of several.
+// translate returns the new destination, and whether it is one of several.
 func translate(s emu.Statement, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (netip.AddrPort, bool) {
 	switch s := s.(type) {
 	case emu.DNATByHash:
@@ -248,7 +248,7 @@ func translate(s emu.Statement, source netip.Addr, protocol emu.Protocol, to net
 	return to, false
 }
 
-// sourceAfter is the source address that a packet leaves a router with. It reports false where that depends on what it doesn't know.
+// sourceAfter returns the source address with which a packet leaves a router. It reports false if that depends on what it doesn't know.
 func (t *topology) sourceAfter(s *emu.Namespace, device string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (netip.Addr, bool) {
 	for _, c := range t.sourceChains[s.Name] {
 	rules:
@@ -269,7 +269,7 @@ func (t *topology) sourceAfter(s *emu.Namespace, device string, source netip.Add
 				case emu.MatchPort:
 					matches = m.Port == to.Port()
 				case emu.MatchMark, emu.MatchDNATed:
-					matches = false // of what was translated here, and that isn't followed
+					matches = false // only of packets translated here, and those aren't followed
 				case emu.Counter, emu.Log, emu.MatchProbe:
 				case emu.Accept:
 					return source, true
@@ -308,7 +308,7 @@ func lookUp(t *emu.Ruleset, name string, key netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// route finds the device that an address is reached by, and the next hop: the address itself where no gateway is between.
+// route returns the device through which an address is reached, and the next hop: a gateway, or the address itself.
 func (t *topology) route(s *emu.Namespace, to netip.Addr) (device string, hop netip.Addr, ok bool) {
 	best := -1
 	consider := func(p netip.Prefix, d string, h netip.Addr) {
@@ -343,7 +343,7 @@ func (t *topology) route(s *emu.Namespace, to netip.Addr) (device string, hop ne
 	return device, hop, best >= 0
 }
 
-// addressOn is the address that a connection leaves a namespace with by a device.
+// addressOn returns the source address of connections that leave a namespace through a device.
 func (t *topology) addressOn(s *emu.Namespace, device string) (netip.Addr, bool) {
 	for _, i := range t.interfaces[s.Name] {
 		if i.device == device {
@@ -358,14 +358,14 @@ func (t *topology) addressOn(s *emu.Namespace, device string) (netip.Addr, bool)
 	return netip.Addr{}, false
 }
 
-// behind is the namespace that has a next hop behind a device; empty: nobody.
+// behind returns the namespace that has the address of a next hop behind a device; empty: none.
 func (t *topology) behind(namespace, name string, hop netip.Addr) string {
 	router := namespace
 	if far, ok := t.cables[device{namespace, name}]; ok {
 		if far.Port == nil || slices.Contains(t.owners[hop], far.Namespace) {
 			return far.Namespace
 		}
-		router = far.Namespace // the hop is on the bridge that the cable leads to
+		router = far.Namespace // the hop is on the bridge at the other end of the cable
 	}
 	for _, tunnel := range t.network.Tunnels {
 		for _, pair := range tunnel.Ends() {

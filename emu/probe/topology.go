@@ -11,11 +11,11 @@ import (
 	"vnetlab/emu/diff"
 )
 
-// topology is what a network says about where a connection may arrive: the addresses of its namespaces and the translations
-// of its routers. It only ever helps to find out who answered and where to listen for reports; a verdict comes from packets.
+// topology is an index of a network: where connections may arrive, by the addresses of its namespaces and the translations of its
+// routers. It only helps to find out who answered and where to listen for reports; a verdict comes from packets.
 //
-// It changes in place, with the network, at a cost of what the change holds. What is noted several times, as an address that a link and a
-// bridge have, is there until it is gone as often.
+// It follows changes of the network in place, at a cost that depends only on the change. What is noted several times, such as an address of
+// both a link and a bridge, must be removed as often.
 type topology struct {
 	network    *emu.Network
 	namespaces map[string]*emu.Namespace
@@ -29,11 +29,11 @@ type topology struct {
 	// sourceChains are the chains of a router that translate sources; sourceChoosers those routers that choose one of several.
 	sourceChains   map[string][]*emu.Chain
 	sourceChoosers map[string]int              // by how many chains
-	sources        map[netip.Addr][]netip.Addr // what routers make of a source address; of the zero address: of any
-	// unheard are the namespaces with a ruleset that nobody listens to yet, with the number of the change that made them so.
+	sources        map[netip.Addr][]netip.Addr // what routers translate a source address to; the zero address: any
+	// unheard are the namespaces with a ruleset whose reports no socket receives yet, with the number of the change that made them so.
 	unheard map[string]int
 	changes int
-	specs   *sync.Map // name -> *emu.Namespace: Network.Namespace searches, a sweep asks again and again
+	specs   *sync.Map // name -> *emu.Namespace: the search of Network.Namespace is too slow for every probe
 }
 
 type socket struct {
@@ -70,7 +70,7 @@ func newTopology(n *emu.Network) *topology {
 	return t
 }
 
-// update makes the topology that of the network that a change leads to.
+// update applies a change of the network.
 func (t *topology) update(c *diff.Change) {
 	t.network, t.specs = c.To, new(sync.Map)
 	t.changes++
@@ -117,7 +117,7 @@ func (t *topology) changeNamespace(c diff.NamespaceChange) {
 	}
 }
 
-// spec gives a namespace of the network, with the origins that it has now: a line that moved is no change of a namespace. nil: there is none.
+// spec returns a namespace of the network with its current origins, since a line that moved is no change of a namespace. nil: there is none.
 func (t *topology) spec(name string) *emu.Namespace {
 	if known, ok := t.specs.Load(name); ok {
 		return known.(*emu.Namespace)
@@ -129,7 +129,7 @@ func (t *topology) spec(name string) *emu.Namespace {
 	return s
 }
 
-// change is the adding or removing of one thing.
+// change is whether something is added or removed.
 type change int
 
 const (
@@ -178,7 +178,7 @@ func (t *topology) join(a, b string, n change) {
 	}
 }
 
-// ruleset notes where the socket maps and the base chains of a router lead.
+// ruleset notes a change of the socket maps and chains of a router.
 func (t *topology) ruleset(router string, c *diff.RulesetChange) {
 	if c == nil {
 		return
@@ -233,7 +233,7 @@ func chooses(c *emu.Chain) bool {
 	})
 }
 
-// note adds a value to those of a key, which are in order, or removes it once.
+// note adds a value to the sorted ones of a key, or removes it once.
 func note[K comparable, V any](all map[K][]V, key K, value V, compare func(a, b V) int, n change) {
 	of := all[key]
 	i, there := slices.BinarySearchFunc(of, value, compare)

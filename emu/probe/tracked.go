@@ -31,9 +31,9 @@ const (
 	ctaProtoDestinationPort = 3
 )
 
-// proved reports whether the routers on the way of a connection, from the first that translated its source to the one that chose whom it was
-// given to, say that it went its way: with the source port it has, since that is what they choose by, and to the end of the way. A packet
-// that was dropped unheard is remembered by nobody. What this kernel doesn't tell proves nothing, and contradicts nothing.
+// proved reports whether the routers on the path of a connection, from the first that translated its source to the one that chose its
+// destination, remember that it took the path: with its own source port, since they choose by that, and to the path's end. No router
+// remembers a packet that was dropped without a report. If the kernel can't answer, the connection counts as proved.
 func (p *Prober) proved(t *task, v emu.Verdict) bool {
 	if v == emu.Refused && t.target.Protocol == emu.TCP {
 		return !slices.ContainsFunc(t.path.translations, func(s sourceTranslation) bool { return p.changes(s, t) })
@@ -62,9 +62,9 @@ func (p *Prober) trackedBy(router string, t *task, source netip.Addr, to netip.A
 	return tracked(ns, ctaTupleOrig, t.target.Protocol, netip.AddrPortFrom(source, t.port), to)
 }
 
-// changes reports whether a router that translates the source of a connection gives it another port. It is for one that was refused, which
-// routers forget at once; what would make them change its port they remember longer: somebody else's connection with the same translation,
-// or one of the same source to somewhere else, whose translation it shares.
+// changes reports whether a router that translates the source of a connection gives it another port. It is for refused connections, which
+// routers forget at once. What makes them change a port they remember longer: a connection of another source with the same translation, or
+// one of the same source to another destination, whose translation it shares.
 func (p *Prober) changes(s sourceTranslation, t *task) bool {
 	ns, ok := p.namespaces(s.router)
 	if !ok {
@@ -81,14 +81,14 @@ func (p *Prober) changes(s sourceTranslation, t *task) bool {
 	})
 }
 
-// connectionEntry is what connection tracking knows of a connection.
+// connectionEntry is an entry of connection tracking.
 type connectionEntry struct {
 	protocol         emu.Protocol
 	caller, called   netip.AddrPort // before any translation
 	answerer, seenAs netip.AddrPort // after it
 }
 
-// trackedAll asks connection tracking in a namespace for all connections. It takes a millisecond or two, however few there are.
+// trackedAll returns all connections that a namespace tracks. It takes a millisecond or two, even if there are few.
 func trackedAll(ns *kernel.Namespace) (all []connectionEntry, err error) {
 	var conn *netlink.Conn
 	if err := ns.Do(func() (err error) {
@@ -112,8 +112,8 @@ func trackedAll(ns *kernel.Namespace) (all []connectionEntry, err error) {
 	return all, nil
 }
 
-// tracked asks connection tracking in a namespace for the connection whose packets in one direction, ctaTupleOrig or ctaTupleReply, have these
-// addresses and ports. The error is ENOENT where it knows of none.
+// tracked returns the connection of a namespace whose packets in one direction, ctaTupleOrig or ctaTupleReply, have these addresses and ports.
+// The error is ENOENT if there is none.
 func tracked(ns *kernel.Namespace, direction uint16, protocol emu.Protocol, from, to netip.AddrPort) (c connectionEntry, err error) {
 	number := byte(unix.IPPROTO_TCP)
 	if protocol == emu.UDP {
@@ -159,8 +159,8 @@ func tracked(ns *kernel.Namespace, direction uint16, protocol emu.Protocol, from
 	return c, nil
 }
 
-// askNetfilter asks one question that has one answer, which the kernel has ready when the question is sent. A netlink.Conn would wait for
-// more: the kernel marks the answer as one of several and sends no end.
+// askNetfilter sends a request that has one answer. The kernel answers while the request is being sent. A netlink.Conn would wait for
+// more: the kernel marks the answer as one of several, and sends no end.
 func askNetfilter(ns *kernel.Namespace, question netlink.Message) (answer netlink.Message, err error) {
 	fd, err := ns.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -183,7 +183,7 @@ func askNetfilter(ns *kernel.Namespace, question netlink.Message) (answer netlin
 	return answer, answer.UnmarshalBinary(buf[:min(n, messageLength(buf[:n]))])
 }
 
-// messageLength is what the header of a netlink message says.
+// messageLength returns the length in the header of a netlink message, aligned.
 func messageLength(b []byte) int {
 	if len(b) < unix.NLMSG_HDRLEN {
 		return 0
@@ -191,7 +191,7 @@ func messageLength(b []byte) int {
 	return (int(binary.NativeEndian.Uint32(b)) + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1)
 }
 
-// parseEntry reads where a connection and its answers come from.
+// parseEntry parses the addresses and ports of an entry.
 func parseEntry(data []byte) (c connectionEntry, ok bool) {
 	const nfgenmsg = 4
 	if len(data) < nfgenmsg {
