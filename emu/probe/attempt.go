@@ -21,9 +21,9 @@ const (
 	anyPort       = 1024 // the first that isn't privileged
 )
 
-// attempts holds the attempts under way by their source port. Each port is in use once in the whole lab, so the port in a drop report
-// leads to the attempt. Whether the packet was really of that attempt is decided by what else it carries: see [attempt.matches] and
-// [topology.meets].
+// attempts holds the attempts under way by their source port. Each port is in use once in the whole lab, so the
+// port in a drop report leads to the attempt. Whether the packet was really of that attempt is decided by what
+// else it carries: see [attempt.matches] and [topology.meets].
 type attempts struct {
 	seed   maphash.Seed
 	counts [1 << 14]atomic.Uint32 // how many ports have been claimed for the pairs with a hash
@@ -56,14 +56,16 @@ type report struct {
 
 var errNoPort = errors.New("all source ports of probes are in use: fewer probes at a time will help")
 
-// claim takes a free port for a TCP connection to a target: the one that was last used for that target the longest time ago, from whatever
-// namespace. A router that remembers a connection would treat another one from the same port in the same way.
+// claim takes a free port for a TCP connection to a target: the one that was last used for that target the longest
+// time ago, from whatever namespace. A router that remembers a connection would treat another one from the same
+// port in the same way.
 func (all *attempts) claim(a *attempt, to netip.AddrPort) error {
 	return all.take(a, to.Port(), all.portsInTurn("", to))
 }
 
-// claimUDP takes a free port for datagrams from a namespace to a target: the one that was last used between them the longest time ago.
-// Routers and firewalls remember an exchange from the same port for minutes, and let its packets pass whatever their rules are by now.
+// claimUDP takes a free port for datagrams from a namespace to a target: the one that was last used between them
+// the longest time ago. Routers and firewalls remember an exchange from the same port for minutes, and let its
+// packets pass whatever their rules are by now.
 func (all *attempts) claimUDP(a *attempt, place string, to netip.AddrPort) error {
 	return all.take(a, to.Port(), all.portsInTurn(place, to))
 }
@@ -86,8 +88,8 @@ func (all *attempts) turn(from string, to netip.AddrPort) (start uint32, count *
 	return start, &all.counts[start%uint32(len(all.counts))]
 }
 
-// take takes the first free port that next returns. It is never the port of the target: if that is in the same namespace, the socket would
-// connect to itself.
+// take takes the first free port that next returns. It is never the port of the target: if that is in the same
+// namespace, the socket would connect to itself.
 func (all *attempts) take(a *attempt, to uint16, next func() uint32) error {
 	a.begun = time.Now()
 	for range portsOfProbes {
@@ -107,10 +109,13 @@ func (a *attempt) setPort(port uint16) {
 	}
 }
 
-// reserve reserves a free port for each of n paths to one target. The function path returns the index of the path that a port leads to, or
-// -1. The port that was last used the longest time ago is first, since routers remember connections for a while. A path to which no port of
-// probes leads gets one outside their range; where no port leads to it, 0. A reserved port must be released, whether it was used or not.
-func (all *attempts) reserve(from string, protocol emu.Protocol, to netip.AddrPort, n int, path func(port uint16) int) []uint16 {
+// reserve reserves a free port for each of n paths to one target. The function path returns the index of the path
+// that a port leads to, or -1. The port that was last used the longest time ago is first, since routers remember
+// connections for a while. A path to which no port of probes leads gets one outside their range; where no port
+// leads to it, 0. A reserved port must be released, whether it was used or not.
+func (all *attempts) reserve(
+	from string, protocol emu.Protocol, to netip.AddrPort, n int, path func(port uint16) int,
+) []uint16 {
 	if protocol == emu.TCP {
 		from = "" // callers behind one public address use different ports, so that no router must change any
 	}
@@ -194,8 +199,13 @@ func (a *attempt) detach() {
 
 func (a *attempt) wake() {
 	if a.file != nil {
-		a.file.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // closed: no wait to end
+		endWait(a.file)
 	}
+}
+
+// endWait makes a wait on a socket end at once.
+func endWait(file *os.File) {
+	file.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // closed: no wait to end
 }
 
 func (a *attempt) reported() *report {
@@ -204,7 +214,8 @@ func (a *attempt) reported() *report {
 	return a.report
 }
 
-// ignore discards the report and continues the wait. With deaf it ignores later reports, too: they would prove no more.
+// ignore discards the report and continues the wait. With deaf it ignores later reports, too: they would prove no
+// more.
 func (a *attempt) ignore(deaf bool, until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -54,8 +54,8 @@ func (e *unprovedError) Error() string {
 
 var errNoAnswer = errors.New("no answer")
 
-// connect connects from inside the namespace, from the source address of the target; if that is zero, from the one that the
-// routes select. No thread waits: the runtime's poller does.
+// connect connects from inside the namespace, from the source address of the target; if that is zero, from the one
+// that the routes select. No thread waits: the runtime's poller does.
 func (p *Prober) connect(ctx context.Context, t *task, limit time.Duration) (*connection, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -96,8 +96,9 @@ func (p *Prober) connect(ctx context.Context, t *task, limit time.Duration) (*co
 	return made, nil
 }
 
-// chooseSequence sets the sequence number of a socket's SYN to a random one and returns it: a report with that number is of this
-// very connection. It needs CAP_NET_ADMIN over the namespace; without it the kernel chooses the number, and the result is 0.
+// chooseSequence sets the sequence number of a socket's SYN to a random one and returns it: a report with that
+// number is of this very connection. It needs CAP_NET_ADMIN over the namespace; without it the kernel chooses the
+// number, and the result is 0.
 func chooseSequence(fd int) (uint32, error) {
 	const repairOn, repairOff, sendQueue = 1, -1, 2 // from linux/tcp.h
 	set := func(option, value int) error {
@@ -117,8 +118,8 @@ func chooseSequence(fd int) (uint32, error) {
 // wasReset reports whether a connection was accepted, and then reset at once. A refusal has another error.
 func wasReset(err error) bool { return errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) }
 
-// bind marks the packets of an attempt's socket, claims a source port and binds the socket to it, and to the source address of the target
-// unless that is zero.
+// bind marks the packets of an attempt's socket, claims a source port and binds the socket to it, and to the
+// source address of the target unless that is zero.
 func (p *Prober) bind(fd int, t *task, sequence uint32, nonce uint64) (*attempt, error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, emu.ProbeDSCP<<2); err != nil {
 		return nil, os.NewSyscallError("setsockopt IP_TOS", err)
@@ -146,17 +147,18 @@ func (p *Prober) bind(fd int, t *task, sequence uint32, nonce uint64) (*attempt,
 
 // wait waits until the connection is made or fails, until a report proves that it was dropped, or until the limit.
 //
-// An answer always beats a report, however late it comes. A report that proves nothing only becomes part of the error after the
-// limit. One that proves the drop ends the wait after a last look at the socket. No more grace is needed, since no answer can be
-// under way: the rules were the same from before the SYN was sent until after the report, each drops what it reports, and the
-// kernel sends the SYN, the only packet that could be answered, once a second.
+// An answer always beats a report, however late it comes. A report that proves nothing only becomes part of the
+// error after the limit. One that proves the drop ends the wait after a last look at the socket. No more grace is
+// needed, since no answer can be under way: the rules were the same from before the SYN was sent until after the
+// report, each drops what it reports, and the kernel sends the SYN, the only packet that could be answered, once a
+// second.
 func (p *Prober) wait(ctx context.Context, a *attempt, file *os.File, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	if err := file.SetDeadline(deadline); err != nil {
 		return err
 	}
 	a.attach(file)
-	stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: no wait to end
+	stop := context.AfterFunc(ctx, func() { endWait(file) })
 	defer stop()
 	var unproved error
 	for {

@@ -29,7 +29,15 @@ func drawSockets(t *rapid.T) []emu.SocketMap {
 		m := emu.SocketMap{Name: name}
 		for _, a := range some(t, "sockets", someAddresses) {
 			for _, port := range some(t, "ports", somePorts) {
-				m.Elements = append(m.Elements, emu.SocketMapElement{Address: a, Protocol: emu.TCP, Port: port, Chain: rapid.SampledFrom(someChains).Draw(t, "chain")})
+				m.Elements = append(
+					m.Elements,
+					emu.SocketMapElement{
+						Address:  a,
+						Protocol: emu.TCP,
+						Port:     port,
+						Chain:    rapid.SampledFrom(someChains).Draw(t, "chain"),
+					},
+				)
 			}
 		}
 		all = append(all, m)
@@ -40,17 +48,27 @@ func drawSockets(t *rapid.T) []emu.SocketMap {
 func drawChain(t *rapid.T, name string) *emu.Chain {
 	c := &emu.Chain{Name: name}
 	for i, what := range some(t, "rules", []string{"dnat", "goto", "distribute"}) {
-		r := emu.Rule{ID: fmt.Sprint(name, i), Comment: what, Origin: emu.Origin{Line: rapid.IntRange(1, 3).Draw(t, "line")}}
+		r := emu.Rule{
+			ID:      fmt.Sprint(name, i),
+			Comment: what,
+			Origin:  emu.Origin{Line: rapid.IntRange(1, 3).Draw(t, "line")},
+		}
 		switch what {
 		case "dnat":
-			to := netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "to"), rapid.SampledFrom(somePorts).Draw(t, "port"))
+			to := netip.AddrPortFrom(
+				rapid.SampledFrom(someAddresses).Draw(t, "to"), rapid.SampledFrom(somePorts).Draw(t, "port"),
+			)
 			r.Statements = []emu.Statement{emu.DNAT{To: to}}
 		case "goto":
 			r.Statements = []emu.Statement{emu.Goto{Chain: rapid.SampledFrom(someChains).Draw(t, "next")}}
 		case "distribute":
 			r.Statements = []emu.Statement{emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{
-				netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "first"), rapid.SampledFrom(somePorts).Draw(t, "port")),
-				netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "second"), rapid.SampledFrom(somePorts).Draw(t, "port")),
+				netip.AddrPortFrom(
+					rapid.SampledFrom(someAddresses).Draw(t, "first"), rapid.SampledFrom(somePorts).Draw(t, "port"),
+				),
+				netip.AddrPortFrom(
+					rapid.SampledFrom(someAddresses).Draw(t, "second"), rapid.SampledFrom(somePorts).Draw(t, "port"),
+				),
 			}}}
 		}
 		c.Rules = append(c.Rules, r)
@@ -60,7 +78,10 @@ func drawChain(t *rapid.T, name string) *emu.Chain {
 
 // drawBaseChain draws a chain that translates addresses by itself, unless it is of another hook.
 func drawBaseChain(t *rapid.T) *emu.Chain {
-	c := &emu.Chain{Name: "prerouting", Hook: rapid.SampledFrom([]emu.Hook{emu.DNATHook, emu.DNATHook, emu.SNATHook, emu.InputHook}).Draw(t, "hook")}
+	c := &emu.Chain{
+		Name: "prerouting",
+		Hook: rapid.SampledFrom([]emu.Hook{emu.DNATHook, emu.DNATHook, emu.SNATHook, emu.InputHook}).Draw(t, "hook"),
+	}
 	for range rapid.IntRange(0, 3).Draw(t, "rules") {
 		bits := rapid.SampledFrom([]int{32, 32, 24}).Draw(t, "bits")
 		r := emu.Rule{Statements: []emu.Statement{emu.MatchPrefix{
@@ -68,7 +89,11 @@ func drawBaseChain(t *rapid.T) *emu.Chain {
 			Prefix: netip.PrefixFrom(rapid.SampledFrom(someAddresses).Draw(t, "address"), bits),
 		}}}
 		if rapid.Bool().Draw(t, "by port") {
-			r.Statements = append(r.Statements, emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: rapid.SampledFrom(somePorts).Draw(t, "port")})
+			r.Statements = append(
+				r.Statements,
+				emu.MatchProtocol{Protocol: "tcp"},
+				emu.MatchPort{Port: rapid.SampledFrom(somePorts).Draw(t, "port")},
+			)
 		}
 		if c.Hook == emu.SNATHook {
 			sources := some(t, "sources", someAddresses)
@@ -78,7 +103,9 @@ func drawBaseChain(t *rapid.T) *emu.Chain {
 			c.Rules = append(c.Rules, r)
 			continue
 		}
-		to := netip.AddrPortFrom(rapid.SampledFrom(someAddresses).Draw(t, "to"), rapid.SampledFrom([]uint16{0, 80, 81}).Draw(t, "to port"))
+		to := netip.AddrPortFrom(
+			rapid.SampledFrom(someAddresses).Draw(t, "to"), rapid.SampledFrom([]uint16{0, 80, 81}).Draw(t, "to port"),
+		)
 		c.Rules = append(c.Rules, emu.Rule{Statements: append(r.Statements, emu.DNAT{To: to})})
 	}
 	return c
@@ -93,8 +120,18 @@ func drawSources(t *rapid.T, r *emu.Ruleset) {
 	}
 	r.Addresses = []emu.AddressMap{m}
 	r.Chains = append(r.Chains, &emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{
-		{Statements: []emu.Statement{emu.MatchPrefix{Of: emu.Source, Prefix: netip.PrefixFrom(a.Draw(t, "of"), 32)}, emu.SNAT{To: a.Draw(t, "to")}}},
-		{Statements: []emu.Statement{emu.MatchOutput{Device: "x"}, emu.SNATByHash{By: emu.FiveTuple, To: some(t, "any of", someAddresses)}}},
+		{
+			Statements: []emu.Statement{
+				emu.MatchPrefix{Of: emu.Source, Prefix: netip.PrefixFrom(a.Draw(t, "of"), 32)},
+				emu.SNAT{To: a.Draw(t, "to")},
+			},
+		},
+		{
+			Statements: []emu.Statement{
+				emu.MatchOutput{Device: "x"},
+				emu.SNATByHash{By: emu.FiveTuple, To: some(t, "any of", someAddresses)},
+			},
+		},
 		{Statements: []emu.Statement{emu.SNATByMap{Map: "vip-of"}}},
 	}})
 }
@@ -115,7 +152,11 @@ func drawNamespace(t *rapid.T, name string, kind emu.Kind) *emu.Namespace {
 		s.Neighbors = append(s.Neighbors, emu.Neighbor{Device: "eth0", Address: a})
 	}
 	if rapid.Bool().Draw(t, "firewall") {
-		s.Firewall = &emu.Firewall{Rules: []emu.FirewallRule{{ID: "open", Comment: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "comment")}}}
+		s.Firewall = &emu.Firewall{
+			Rules: []emu.FirewallRule{
+				{ID: "open", Comment: rapid.SampledFrom([]string{"x", "y"}).Draw(t, "comment")},
+			},
+		}
 	}
 	if rapid.Bool().Draw(t, "ruleset") {
 		s.Ruleset = &emu.Ruleset{Sockets: drawSockets(t)}
@@ -165,7 +206,10 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 			if there && s.Ruleset != nil {
 				other, rules := *s, *s.Ruleset
 				rules.Sockets = drawSockets(t)
-				rules.Chains = slices.DeleteFunc(slices.Clone(rules.Chains), func(c *emu.Chain) bool { return c.Name == "b" || c.Name == "prerouting" })
+				rules.Chains = slices.DeleteFunc(
+					slices.Clone(rules.Chains),
+					func(c *emu.Chain) bool { return c.Name == "b" || c.Name == "prerouting" },
+				)
 				rules.Chains = append(rules.Chains, drawChain(t, "b"), drawBaseChain(t))
 				other.Ruleset, s = &rules, &other
 			}
@@ -181,7 +225,13 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 				continue
 			}
 			for _, name := range []string{"x", "y"} {
-				drawLink(t, n, last, emu.LinkEnd{Namespace: router, Name: host + name}, emu.LinkEnd{Namespace: host, Name: router + name})
+				drawLink(
+					t,
+					n,
+					last,
+					emu.LinkEnd{Namespace: router, Name: host + name},
+					emu.LinkEnd{Namespace: host, Name: router + name},
+				)
 			}
 		}
 	}
@@ -189,7 +239,9 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 }
 
 func drawLink(t *rapid.T, n, last *emu.Network, a, b emu.LinkEnd) {
-	i := slices.IndexFunc(last.Links, func(l *emu.Link) bool { return l.A.Namespace == a.Namespace && l.A.Name == a.Name })
+	i := slices.IndexFunc(
+		last.Links, func(l *emu.Link) bool { return l.A.Namespace == a.Namespace && l.A.Name == a.Name },
+	)
 	switch rapid.SampledFrom([]string{"same", "same", "none", "new"}).Draw(t, a.Name) {
 	case "same":
 		if i >= 0 {

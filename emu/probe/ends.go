@@ -30,7 +30,8 @@ type addressTranslation struct {
 	to       netip.AddrPort // with port 0 the port stays
 }
 
-// translationIn returns what a rule of a base chain matches, one destination address, protocol and port, and how it translates that.
+// translationIn returns what a rule of a base chain matches, one destination address, protocol and port, and how
+// it translates that.
 func translationIn(r emu.Rule) (address netip.Addr, tr addressTranslation, ok bool) {
 	for _, s := range r.Statements {
 		switch s := s.(type) {
@@ -50,7 +51,12 @@ func translationIn(r emu.Rule) (address netip.Addr, tr addressTranslation, ok bo
 }
 
 func compareTranslations(a, b addressTranslation) int {
-	return cmp.Or(strings.Compare(a.router, b.router), strings.Compare(a.protocol, b.protocol), cmp.Compare(a.port, b.port), a.to.Compare(b.to))
+	return cmp.Or(
+		strings.Compare(a.router, b.router),
+		strings.Compare(a.protocol, b.protocol),
+		cmp.Compare(a.port, b.port),
+		a.to.Compare(b.to),
+	)
 }
 
 // translations lists how the routers translate a destination.
@@ -104,9 +110,9 @@ func (t *topology) statements(c chain, seen map[string]bool) (all []emu.Statemen
 	return all
 }
 
-// ends lists where a connection or datagram that starts in a namespace may arrive. If several namespaces have an address, because
-// networks overlap, only those count that are linked to the same router as the start of the connection, or to the router that
-// translated it; if none is, all of them.
+// ends lists where a connection or datagram that starts in a namespace may arrive. If several namespaces have an
+// address, because networks overlap, only those count that are linked to the same router as the start of the
+// connection, or to the router that translated it; if none is, all of them.
 func (t *topology) ends(from string, protocol emu.Protocol, to netip.AddrPort) []end {
 	found, _ := t.arrivals(from, protocol, to)
 	return found
@@ -138,7 +144,8 @@ func (t *topology) ownersNear(a netip.Addr, near []string) []string {
 	return some
 }
 
-// builtIn reports whether only built-in listeners can receive what is sent to the ends: over TCP, an HTTP request for the host.
+// builtIn reports whether only built-in listeners can receive what is sent to the ends: over TCP, an HTTP request
+// for the host.
 func (t *topology) builtIn(ends []end, protocol emu.Protocol, host string) bool {
 	for _, e := range ends {
 		s := t.namespaces[e.namespace]
@@ -151,7 +158,9 @@ func (t *topology) builtIn(ends []end, protocol emu.Protocol, host string) bool 
 			}
 			continue
 		}
-		i := slices.IndexFunc(s.Services, func(v emu.Service) bool { return v.Protocol == protocol && v.Port == e.at.Port() })
+		i := slices.IndexFunc(
+			s.Services, func(v emu.Service) bool { return v.Protocol == protocol && v.Port == e.at.Port() },
+		)
 		if i < 0 || !s.Services[i].BuiltIn() {
 			return false
 		}
@@ -175,7 +184,9 @@ func (t *topology) builtInBehind(namespace string, p *emu.HTTPProxy, host string
 
 // routeOf returns where a proxy forwards requests for a host.
 func routeOf(p *emu.HTTPProxy, host string) (backend netip.AddrPort, ok bool) {
-	i := slices.IndexFunc(p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) })
+	i := slices.IndexFunc(
+		p.Routes, func(r emu.HTTPProxyRoute) bool { return strings.EqualFold(r.Host, strings.TrimSuffix(host, ".")) },
+	)
 	if i < 0 {
 		return backend, false
 	}

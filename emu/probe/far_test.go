@@ -30,15 +30,25 @@ func farFabric() *emu.Network {
 	}
 	near, far := netip.MustParsePrefix("198.18.255.1/30"), netip.MustParsePrefix("198.18.255.2/30")
 	n.Links = append(n.Links, &emu.Link{
-		A: emu.LinkEnd{Namespace: "edge", Name: "uplink", MAC: emu.MAC{2, 2, 0, 0, 0, 2}, Addresses: []netip.Prefix{far}},
-		B: emu.LinkEnd{Namespace: "internet", Name: "edge", MAC: emu.MAC{2, 2, 0, 0, 0, 1}, Addresses: []netip.Prefix{near}},
+		A: emu.LinkEnd{
+			Namespace: "edge",
+			Name:      "uplink",
+			MAC:       emu.MAC{2, 2, 0, 0, 0, 2},
+			Addresses: []netip.Prefix{far},
+		},
+		B: emu.LinkEnd{
+			Namespace: "internet",
+			Name:      "edge",
+			MAC:       emu.MAC{2, 2, 0, 0, 0, 1},
+			Addresses: []netip.Prefix{near},
+		},
 	})
 	n.Sort()
 	return n
 }
 
-// TestDriftOfAFarRouter has a person change the router that drops what is sent to an address that nobody has. It is the
-// second router on the way.
+// TestDriftOfAFarRouter has a person change the router that drops what is sent to an address that nobody has. It
+// is the second router on the way.
 func TestDriftOfAFarRouter(t *testing.T) {
 	const (
 		insert    = "nft insert rule ip lab forward "
@@ -59,7 +69,8 @@ func TestDriftOfAFarRouter(t *testing.T) {
 			t.Parallel()
 			state, p := start(t, farFabric())
 			target := emu.Target{Address: nobody, Port: 99, Protocol: c.protocol}
-			if got := p.Probe(t.Context(), "laptop", target); got.Verdict != emu.Blocked || got.By.ID != "no-endpoint" {
+			if got := p.Probe(t.Context(), "laptop", target); got.Verdict != emu.Blocked ||
+				got.By.ID != "no-endpoint" {
 				t.Fatalf("before: %+v by %+v", got, got.By)
 			}
 			byHand(t, namespace(t, state, "edge"), insert+c.rule)

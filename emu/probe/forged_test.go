@@ -79,14 +79,15 @@ func (f forger) send(p []byte, protocol int, to netip.AddrPort) {
 	}
 	binary.BigEndian.PutUint16(p[at:], ^uint16(sum))
 	err := unix.Sendto(f.fd, p, 0, &unix.SockaddrInet4{Addr: to.Addr().As4()})
-	if err != nil && err != unix.ENOBUFS && err != unix.EAGAIN && err != unix.EPERM { //nolint:errorlint // an errno as it is
+	if err != nil && err != unix.ENOBUFS && err != unix.EAGAIN &&
+		err != unix.EPERM { //nolint:errorlint // an errno as it is
 		f.t.Error(err)
 	}
 }
 
-// TestForgedReports floods a lab with packets that carry the probes' mark, all their source ports, their own addresses
-// and those that routers make of them, to the very target and to others, so that rules report them all the time. No
-// probe of silence becomes blocked by that.
+// TestForgedReports floods a lab with packets that carry the probes' mark, all their source ports, their own
+// addresses and those that routers make of them, to the very target and to others, so that rules report them all
+// the time. No probe of silence becomes blocked by that.
 func TestForgedReports(t *testing.T) {
 	for _, over := range []emu.Protocol{emu.TCP, emu.UDP} {
 		t.Run(string(over), func(t *testing.T) {
@@ -132,14 +133,23 @@ func TestForgedReports(t *testing.T) {
 			target := netip.AddrPortFrom(silent, 9)
 			// From outside the edge reports what is sent to the target itself, as coming from the public address of
 			// those inside.
-			flood(outside, []netip.Addr{laptop, vip}, []netip.AddrPort{target, netip.AddrPortFrom(vip, 9160), netip.AddrPortFrom(vip, 5001)})
-			flood(inside, []netip.Addr{web1, web2}, []netip.AddrPort{target, netip.AddrPortFrom(sql1, 9), netip.AddrPortFrom(vip, 9160)})
+			flood(
+				outside,
+				[]netip.Addr{laptop, vip},
+				[]netip.AddrPort{target, netip.AddrPortFrom(vip, 9160), netip.AddrPortFrom(vip, 5001)},
+			)
+			flood(
+				inside,
+				[]netip.Addr{web1, web2},
+				[]netip.AddrPort{target, netip.AddrPortFrom(sql1, 9), netip.AddrPortFrom(vip, 9160)},
+			)
 
 			var probes sync.WaitGroup
 			for range 150 {
 				probes.Go(func() {
 					got := p.Probe(t.Context(), "web1", emu.Target{Address: silent, Port: 9, Protocol: over})
-					full := got.Verdict == emu.Error && strings.Contains(got.Detail, "neighbor table") // of the machine
+					full := got.Verdict == emu.Error &&
+						strings.Contains(got.Detail, "neighbor table") // of the machine
 					if got.Verdict != emu.Timeout && !full {
 						t.Errorf("got %+v by %+v", got, got.By)
 					}
@@ -222,7 +232,13 @@ func TestWayOverSeveralRouters(t *testing.T) {
 		n.Namespaces = append(n.Namespaces, &emu.Namespace{Name: name, Kind: emu.Router})
 	}
 	for _, pair := range [][2]string{{"edge-a", "middle-a"}, {"middle-a", "middle-b"}, {"middle-b", "edge-b"}, {"vm-a", "other-b"}} {
-		n.Links = append(n.Links, &emu.Link{A: emu.LinkEnd{Namespace: pair[0], Name: "to-" + pair[1]}, B: emu.LinkEnd{Namespace: pair[1], Name: "to-" + pair[0]}})
+		n.Links = append(
+			n.Links,
+			&emu.Link{
+				A: emu.LinkEnd{Namespace: pair[0], Name: "to-" + pair[1]},
+				B: emu.LinkEnd{Namespace: pair[1], Name: "to-" + pair[0]},
+			},
+		)
 	}
 	got := newTopology(n).routersBetween("other-a", "vm-b")
 	slices.Sort(got)

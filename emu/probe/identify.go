@@ -19,8 +19,8 @@ import (
 	"vnetlab/emu/listener"
 )
 
-// identify adds to an open connection who accepted it, and which source address that saw. It asks a built-in listener. A program gets
-// no byte, since it might not understand it: there the kernel knows the accepted socket.
+// identify adds to an open connection who accepted it, and which source address that saw. It asks a built-in
+// listener. A program gets no byte, since it might not understand it: there the kernel knows the accepted socket.
 func (p *Prober) identify(c *connection, t *task, o *emu.Observation) {
 	if read(p, func(n *topology) bool { return n.builtIn(t.scope.ends, emu.TCP, t.target.Name) }) {
 		a, err := c.ask(t.target.Name, p.AnswerLimit)
@@ -71,8 +71,8 @@ func (c *connection) ask(host string, limit time.Duration) (a listener.Answer, e
 	return a, json.NewDecoder(response.Body).Decode(&a)
 }
 
-// accepted finds in the namespace the socket of a connection to a local port from a remote port, and returns the remote address.
-// The remote port is only in use by this probe, so it identifies the connection.
+// accepted finds in the namespace the socket of a connection to a local port from a remote port, and returns the
+// remote address. The remote port is only in use by this probe, so it identifies the connection.
 func accepted(ns *kernel.Namespace, local, remote uint16) (from netip.Addr, ok bool) {
 	var tables [][]byte
 	ns.Do(func() error { //nolint:errcheck // not knowing is no failure
@@ -91,7 +91,8 @@ func accepted(ns *kernel.Namespace, local, remote uint16) (from netip.Addr, ok b
 	return netip.Addr{}, false
 }
 
-// acceptedIn searches a table in the format of /proc/net/tcp or tcp6, see proc_net_tcp.rst of the kernel's documentation.
+// acceptedIn searches a table in the format of /proc/net/tcp or tcp6, see proc_net_tcp.rst of the kernel's
+// documentation.
 func acceptedIn(table []byte, local, remote uint16) (netip.Addr, bool) {
 	for line := range bytes.Lines(table) {
 		fields := bytes.Fields(line)

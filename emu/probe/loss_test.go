@@ -13,7 +13,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// TestReportsLostInABurst has more reports than the socket holds. The kernel loses some and says so (ENOBUFS); later ones are heard.
+// TestReportsLostInABurst has more reports than the socket holds. The kernel loses some and says so (ENOBUFS);
+// later ones are heard.
 func TestReportsLostInABurst(t *testing.T) {
 	_, p := start(t, fabric())
 	blocked := emu.Target{Address: sql1, Port: 99, Protocol: emu.TCP}
@@ -39,8 +40,9 @@ func TestReportsLostInABurst(t *testing.T) {
 	}
 }
 
-// TestTranslatedSourcePort has a router that must change the probe's source port, because an old connection to the same target
-// from the same public address still has it. The report of the first attempt names no probe, that of the second does.
+// TestTranslatedSourcePort has a router that must change the probe's source port, because an old connection to the
+// same target from the same public address still has it. The report of the first attempt names no probe, that of
+// the second does.
 func TestTranslatedSourcePort(t *testing.T) {
 	n := fabric()
 	s, _ := n.Namespace("laptop")
@@ -48,7 +50,8 @@ func TestTranslatedSourcePort(t *testing.T) {
 	_, p := start(t, n)
 	target := emu.Target{Address: laptop, Port: 1, Protocol: emu.TCP}
 
-	// The first attempt from web2 waits for a report that never comes. It ends when that of the changed port has come.
+	// The first attempt from web2 waits for a report that never comes. It ends when that of the changed port has
+	// come.
 	const last = 1000
 	var changed atomic.Bool
 	deliver := p.reports.deliver
@@ -88,7 +91,8 @@ func TestTranslatedSourcePort(t *testing.T) {
 	}
 }
 
-// BenchmarkReporters gives what a namespace's socket for reports costs in this process: bytes, and the time to open it.
+// BenchmarkReporters gives what a namespace's socket for reports costs in this process: bytes, and the time to
+// open it.
 func BenchmarkReporters(b *testing.B) {
 	const count = 200
 	n, _ := crowd(1, count, kerneltest.Port)

@@ -8,8 +8,9 @@ import (
 	"vnetlab/emu"
 )
 
-// settle turns an answer into the verdict [emu.WrongHost] if another machine than those meant gave it, and into an error if the machine is
-// unknown. A refusal is an answer, too: only the machine meant can say that nothing listens on it.
+// settle turns an answer into the verdict [emu.WrongHost] if another machine than those meant gave it, and into an
+// error if the machine is unknown. A refusal is an answer, too: only the machine meant can say that nothing
+// listens on it.
 func (p *Prober) settle(o *emu.Observation, t *task) {
 	if len(t.target.Meant) == 0 || o.Verdict != emu.Open && o.Verdict != emu.Refused {
 		return
@@ -32,18 +33,22 @@ func (p *Prober) settle(o *emu.Observation, t *task) {
 			o.AnsweredBy = others[0]
 		}
 	default:
-		o.Verdict, o.Detail = emu.Error, fmt.Sprintf("a machine %s, but it is unknown whether it was the one meant", did)
+		o.Verdict, o.Detail = emu.Error, fmt.Sprintf(
+			"a machine %s, but it is unknown whether it was the one meant", did,
+		)
 	}
 }
 
-// answering lists the namespaces of which one must have answered. A reverse proxy answers for the host of the request.
+// answering lists the namespaces of which one must have answered. A reverse proxy answers for the host of the
+// request.
 func (t *topology) answering(a *task) []string {
 	ends := a.scope.ends
 	if a.path != nil {
 		ends = []end{a.path.end}
 	} else if slices.ContainsFunc(ends, func(e end) bool { return !slices.Contains(a.target.Meant, e.namespace) }) {
 		// Several have the address, and not all are meant: the path decides.
-		if paths, ok := t.paths(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok && len(paths) == 1 && paths[0].end.namespace != "" {
+		paths, ok := t.paths(a.ns.Name, a.target.Source, a.target.Protocol, a.to)
+		if ok && len(paths) == 1 && paths[0].end.namespace != "" {
 			ends = []end{paths[0].end}
 		}
 	}
@@ -69,8 +74,9 @@ func (t *topology) answering(a *task) []string {
 	return all
 }
 
-// places lists where the accepted socket of a connection to a program may be, in the order of the search: where the network forwards it, other
-// namespaces with such an address, and, if those aren't all meant, every host. The socket of a proxy says nothing about who answered.
+// places lists where the accepted socket of a connection to a program may be, in the order of the search: where
+// the network forwards it, other namespaces with such an address, and, if those aren't all meant, every host. The
+// socket of a proxy says nothing about who answered.
 func (t *topology) places(a *task) (all []end) {
 	note := func(e end) {
 		s := t.namespaces[e.namespace]
@@ -93,7 +99,8 @@ func (t *topology) places(a *task) (all []end) {
 			note(end{owner, e.at})
 		}
 	}
-	if len(all) > 0 && !slices.ContainsFunc(all, func(e end) bool { return !slices.Contains(a.target.Meant, e.namespace) }) {
+	if len(all) > 0 &&
+		!slices.ContainsFunc(all, func(e end) bool { return !slices.Contains(a.target.Meant, e.namespace) }) {
 		return all
 	}
 	ports := []netip.AddrPort{a.to}

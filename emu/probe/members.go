@@ -13,14 +13,14 @@ import (
 
 const (
 	pathsAtOnce = 64 // connections of one probe
-	// triesPerPath is how many connections are tried for one of n paths, times n: a router that remembers another connection from the same
-	// source port may change the port.
+	// triesPerPath is how many connections are tried for one of n paths, times n: a router that remembers another
+	// connection from the same source port may change the port.
 	triesPerPath = 8
 	maxTries     = 64
 )
 
-// pathsOf lists the paths of a probe. If it can't be predicted which one a connection takes, there is one to each end, and any port may lead
-// there.
+// pathsOf lists the paths of a probe. If it can't be predicted which one a connection takes, there is one to each
+// end, and any port may lead there.
 func (t *topology) pathsOf(a task) []path {
 	if paths, ok := t.paths(a.ns.Name, a.target.Source, a.target.Protocol, a.to); ok {
 		return paths
@@ -51,7 +51,12 @@ func (p *Prober) askEach(ctx context.Context, t task, paths []path) emu.Observat
 		g.Go(func() error {
 			each := t
 			each.path, each.reserved = &paths[i], ports[i]
-			each.scope = &scope{from: t.scope.from, ends: ends, destinations: t.scope.destinations, aim: &paths[i].end}
+			each.scope = &scope{
+				from:         t.scope.from,
+				ends:         ends,
+				destinations: t.scope.destinations,
+				aim:          &paths[i].end,
+			}
 			all[i] = p.askOne(ctx, &each, len(paths))
 			return nil
 		})
@@ -59,7 +64,14 @@ func (p *Prober) askEach(ctx context.Context, t task, paths []path) emu.Observat
 	g.Wait() //nolint:errcheck // none returns an error
 	members := make([]emu.MemberObservation, len(paths))
 	for i, o := range all {
-		members[i] = emu.MemberObservation{Namespace: p.given(paths[i], o), Verdict: o.Verdict, By: o.By, SeenAs: o.SeenAs, Detail: o.Detail, Drift: o.Drift}
+		members[i] = emu.MemberObservation{
+			Namespace: p.given(paths[i], o),
+			Verdict:   o.Verdict,
+			By:        o.By,
+			SeenAs:    o.SeenAs,
+			Detail:    o.Detail,
+			Drift:     o.Drift,
+		}
 	}
 	return combine(all, members)
 }
@@ -82,8 +94,8 @@ func (p *Prober) askOne(ctx context.Context, t *task, of int) emu.Observation {
 	return failed(t.to.Addr(), fmt.Sprintf("none of %d connections is known to have reached this member", tries))
 }
 
-// tookItsPath reports whether a connection is known to have taken its path: by the machine that answered, by the one that reported the drop,
-// or by what the router that chose remembers.
+// tookItsPath reports whether a connection is known to have taken its path: by the machine that answered, by the
+// one that reported the drop, or by what the router that chose remembers.
 func (p *Prober) tookItsPath(t *task, o emu.Observation) bool {
 	w := t.path
 	if !w.chosen && !w.guessed {
@@ -95,17 +107,22 @@ func (p *Prober) tookItsPath(t *task, o emu.Observation) bool {
 	case o.By != nil && o.By.Namespace == w.end.namespace:
 		return true
 	case o.By != nil: // on the path, or the end of another
-		return !w.guessed && !slices.ContainsFunc(t.scope.ends, func(e end) bool { return e.namespace == o.By.Namespace })
+		return !w.guessed &&
+			!slices.ContainsFunc(t.scope.ends, func(e end) bool { return e.namespace == o.By.Namespace })
 	case w.guessed:
 		return false
 	}
 	return p.proved(t, o.Verdict)
 }
 
-// given returns the namespace to which a connection was given; if it was dropped before that was decided, the one that dropped it.
+// given returns the namespace to which a connection was given; if it was dropped before that was decided, the one
+// that dropped it.
 func (p *Prober) given(w path, o emu.Observation) string {
-	if o.By == nil || o.By.Namespace == w.end.namespace || slices.Contains(w.after, o.By.Namespace) &&
-		(o.By.Namespace != w.router || read(p, func(t *topology) bool { return t.dropsTranslated(w.router, o.By.ID) })) {
+	if o.By == nil || o.By.Namespace == w.end.namespace {
+		return w.end.namespace
+	}
+	dropped := func(t *topology) bool { return t.dropsTranslated(w.router, o.By.ID) }
+	if slices.Contains(w.after, o.By.Namespace) && (o.By.Namespace != w.router || read(p, dropped)) {
 		return w.end.namespace
 	}
 	return o.By.Namespace
@@ -118,12 +135,13 @@ func (t *topology) dropsTranslated(router, id string) bool {
 		return false
 	}
 	return slices.ContainsFunc(s.Ruleset.Chains, func(c *emu.Chain) bool {
-		return (c.Hook == emu.ForwardHook || c.Hook == emu.InputHook) && slices.ContainsFunc(c.Rules, func(r emu.Rule) bool { return r.ID == id })
+		return (c.Hook == emu.ForwardHook || c.Hook == emu.InputHook) &&
+			slices.ContainsFunc(c.Rules, func(r emu.Rule) bool { return r.ID == id })
 	})
 }
 
-// combine makes one observation of those of several paths. Its verdict is theirs if they agree, else [emu.Mixed]. If one is an error, so is
-// the whole.
+// combine makes one observation of those of several paths. Its verdict is theirs if they agree, else [emu.Mixed].
+// If one is an error, so is the whole.
 func combine(all []emu.Observation, members []emu.MemberObservation) emu.Observation {
 	o := all[0]
 	o.Members = merge(members)

@@ -16,8 +16,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// The world of these tests: callers a1 and a2 behind an edge that leaves by the addresses out1 and out2, as web sites do, or by out1 alone;
-// and b1, b2 and b3 behind another with load-balanced sets on the address set.
+// The world of these tests: callers a1 and a2 behind an edge that leaves by the addresses out1 and out2, as web
+// sites do, or by out1 alone; and b1, b2 and b3 behind another with load-balanced sets on the address set.
 //
 //	a1 10.0.1.4, a2 10.0.1.5 -- edge-a 203.0.113.1 -- 203.0.113.2 edge-b -- b1 10.0.2.4, b2 10.0.2.5, b3 10.0.2.6
 var (
@@ -38,10 +38,14 @@ type set struct {
 	denied   netip.Prefix
 }
 
-// sets: on each of the members 80 answers, 81 doesn't, 82 is kept shut by a firewall on b2 and b3, and 90 belongs to programs.
+// sets: on each of the members 80 answers, 81 doesn't, 82 is kept shut by a firewall on b2 and b3, and 90 belongs
+// to programs.
 var sets = []set{
 	{port: 80, to: all(80, b1, b2, b3)},
-	{port: 81, to: []netip.AddrPort{netip.AddrPortFrom(b1, 80), netip.AddrPortFrom(b2, 81), netip.AddrPortFrom(b3, 80)}},
+	{
+		port: 81,
+		to:   []netip.AddrPort{netip.AddrPortFrom(b1, 80), netip.AddrPortFrom(b2, 81), netip.AddrPortFrom(b3, 80)},
+	},
 	{port: 82, to: all(82, b1, b2, b3)},
 	{port: 83, to: all(82, b2, b3)},
 	{port: 84, to: all(80, b1, b2), denied: netip.PrefixFrom(out2, 32)},
@@ -69,15 +73,31 @@ func world(outbound ...netip.Addr) *emu.Network {
 	b := addEdge(n, "edge-b", gateway[sql1], map[string]netip.Addr{"b1": b1, "b2": b2, "b3": b3})
 	b.Routes = []emu.Route{{Destination: netip.MustParsePrefix("198.18.0.0/24"), Gateway: upA, Device: "up"}}
 	n.Links = append(n.Links, &emu.Link{
-		A: emu.LinkEnd{Namespace: "edge-a", Name: "up", MAC: emu.MACOf(upA), Addresses: []netip.Prefix{netip.PrefixFrom(upA, 24)}},
-		B: emu.LinkEnd{Namespace: "edge-b", Name: "up", MAC: emu.MACOf(upB), Addresses: []netip.Prefix{netip.PrefixFrom(upB, 24)}},
+		A: emu.LinkEnd{
+			Namespace: "edge-a",
+			Name:      "up",
+			MAC:       emu.MACOf(upA),
+			Addresses: []netip.Prefix{netip.PrefixFrom(upA, 24)},
+		},
+		B: emu.LinkEnd{
+			Namespace: "edge-b",
+			Name:      "up",
+			MAC:       emu.MACOf(upB),
+			Addresses: []netip.Prefix{netip.PrefixFrom(upB, 24)},
+		},
 	})
 	a.Ruleset, b.Ruleset = &emu.Ruleset{Table: "lab"}, &emu.Ruleset{Table: "lab"}
 	var snat emu.Statement = emu.SNATByHash{By: emu.FiveTuple, To: outbound}
 	if len(outbound) == 1 {
 		snat = emu.SNAT{To: outbound[0]}
 	}
-	a.Ruleset.Chains = []*emu.Chain{{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{Statements: []emu.Statement{emu.MatchOutput{Device: "up"}, snat}}}}}
+	a.Ruleset.Chains = []*emu.Chain{
+		{
+			Name:  "postrouting",
+			Hook:  emu.SNATHook,
+			Rules: []emu.Rule{{Statements: []emu.Statement{emu.MatchOutput{Device: "up"}, snat}}},
+		},
+	}
 	b.Ruleset.Sockets = []emu.SocketMap{{Name: "endpoints"}}
 	for _, s := range sets {
 		if s.protocol == "" {
@@ -90,15 +110,34 @@ func world(outbound ...netip.Addr) *emu.Network {
 		if s.denied.IsValid() {
 			c.Rules = emu.DropRules("acl", "denied", emu.Origin{}, emu.MatchPrefix{Of: emu.Source, Prefix: s.denied})
 		}
-		c.Rules = append(c.Rules, emu.Rule{Statements: []emu.Statement{emu.MatchProtocol{Protocol: string(s.protocol)}, emu.DNATByHash{By: s.by, To: s.to}}})
+		c.Rules = append(
+			c.Rules,
+			emu.Rule{
+				Statements: []emu.Statement{
+					emu.MatchProtocol{Protocol: string(s.protocol)},
+					emu.DNATByHash{By: s.by, To: s.to},
+				},
+			},
+		)
 		b.Ruleset.Chains = append(b.Ruleset.Chains, c)
-		b.Ruleset.Sockets[0].Elements = append(b.Ruleset.Sockets[0].Elements, emu.SocketMapElement{Address: balanced, Protocol: s.protocol, Port: s.port, Chain: c.Name})
+		b.Ruleset.Sockets[0].Elements = append(
+			b.Ruleset.Sockets[0].Elements,
+			emu.SocketMapElement{Address: balanced, Protocol: s.protocol, Port: s.port, Chain: c.Name},
+		)
 	}
 	b.Ruleset.Pairs = []emu.PairSet{{Name: "self", Elements: [][2]netip.Addr{{b1, b1}, {b2, b2}, {b3, b3}}}}
-	b.Ruleset.Chains = append(b.Ruleset.Chains,
-		&emu.Chain{Name: "prerouting", Hook: emu.DNATHook, Rules: []emu.Rule{{Statements: []emu.Statement{emu.Dispatch{Map: "endpoints"}}}}},
+	b.Ruleset.Chains = append(
+		b.Ruleset.Chains,
+		&emu.Chain{
+			Name:  "prerouting",
+			Hook:  emu.DNATHook,
+			Rules: []emu.Rule{{Statements: []emu.Statement{emu.Dispatch{Map: "endpoints"}}}},
+		},
 		&emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: append(
-			emu.DropRules("self", "the caller itself", emu.Origin{}, emu.MatchPairSet{Set: "self"}), emu.Rule{Statements: []emu.Statement{emu.Accept{}}},
+			emu.DropRules(
+				"self", "the caller itself", emu.Origin{}, emu.MatchPairSet{Set: "self"},
+			),
+			emu.Rule{Statements: []emu.Statement{emu.Accept{}}},
 		)},
 		// So that answers come back to callers that are members themselves.
 		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{Statements: []emu.Statement{
@@ -108,7 +147,14 @@ func world(outbound ...netip.Addr) *emu.Network {
 	for i := range n.Namespaces {
 		s := n.Namespaces[i]
 		if strings.HasPrefix(s.Name, "b") {
-			s.Services = []emu.Service{tcp(80), tcp(82), program(90), program(91), {Name: "udp80", Port: 80, Protocol: emu.UDP}, {Name: "udp82", Port: 82, Protocol: emu.UDP}}
+			s.Services = []emu.Service{
+				tcp(80),
+				tcp(82),
+				program(90),
+				program(91),
+				{Name: "udp80", Port: 80, Protocol: emu.UDP},
+				{Name: "udp82", Port: 82, Protocol: emu.UDP},
+			}
 		}
 		if s.Name == "b2" || s.Name == "b3" {
 			s.Firewall = &emu.Firewall{Rules: []emu.FirewallRule{
@@ -124,14 +170,39 @@ func world(outbound ...netip.Addr) *emu.Network {
 
 // addEdge adds a router with a bridge and hosts on it.
 func addEdge(n *emu.Network, name string, bridge netip.Addr, hosts map[string]netip.Addr) *emu.Namespace {
-	s := &emu.Namespace{Name: name, Kind: emu.Router, Bridges: []emu.Bridge{{Name: "br", MAC: emu.MACOf(bridge), Addresses: []netip.Prefix{netip.PrefixFrom(bridge, 24)}}}}
+	s := &emu.Namespace{
+		Name: name,
+		Kind: emu.Router,
+		Bridges: []emu.Bridge{
+			{Name: "br", MAC: emu.MACOf(bridge), Addresses: []netip.Prefix{netip.PrefixFrom(bridge, 24)}},
+		},
+	}
 	n.Namespaces = append(n.Namespaces, s)
 	for host, a := range hosts {
 		s.Neighbors = append(s.Neighbors, emu.Neighbor{Device: "br", Address: a, MAC: emu.MACOf(a)})
-		n.Namespaces = append(n.Namespaces, &emu.Namespace{Name: host, Kind: emu.Host, Routes: []emu.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: bridge, Device: "eth0"}}})
+		n.Namespaces = append(
+			n.Namespaces,
+			&emu.Namespace{
+				Name: host,
+				Kind: emu.Host,
+				Routes: []emu.Route{
+					{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: bridge, Device: "eth0"},
+				},
+			},
+		)
 		n.Links = append(n.Links, &emu.Link{
-			A: emu.LinkEnd{Namespace: name, Name: host, MAC: emu.MACOf(a).Variant(9), Port: &emu.BridgePort{Bridge: "br", Stations: []emu.MAC{emu.MACOf(a)}, ProxyARP: true}},
-			B: emu.LinkEnd{Namespace: host, Name: "eth0", MAC: emu.MACOf(a), Addresses: []netip.Prefix{netip.PrefixFrom(a, 24)}},
+			A: emu.LinkEnd{
+				Namespace: name,
+				Name:      host,
+				MAC:       emu.MACOf(a).Variant(9),
+				Port:      &emu.BridgePort{Bridge: "br", Stations: []emu.MAC{emu.MACOf(a)}, ProxyARP: true},
+			},
+			B: emu.LinkEnd{
+				Namespace: host,
+				Name:      "eth0",
+				MAC:       emu.MACOf(a),
+				Addresses: []netip.Prefix{netip.PrefixFrom(a, 24)},
+			},
 		})
 	}
 	return s
@@ -144,7 +215,9 @@ func described(o emu.Observation) string {
 		text += " by " + o.By.Namespace + " " + o.By.ID
 	}
 	members := slices.Clone(o.Members)
-	slices.SortStableFunc(members, func(a, b emu.MemberObservation) int { return strings.Compare(a.Namespace, b.Namespace) })
+	slices.SortStableFunc(
+		members, func(a, b emu.MemberObservation) int { return strings.Compare(a.Namespace, b.Namespace) },
+	)
 	for _, m := range members {
 		text += fmt.Sprintf("; %s %s", m.Namespace, m.Verdict)
 		if m.By != nil {
@@ -177,24 +250,41 @@ func TestMembers(t *testing.T) {
 		{"all alike", p, "a1", 80, emu.TCP, all80},
 		{"nothing listens on one", p, "a1", 81, emu.TCP, "mixed; b1 open; b2 refused; b3 open"},
 		{"firewalls on two", p, "a1", 82, emu.TCP, "mixed; b1 open; b2 blocked by b2 block; b3 blocked by b3 block"},
-		{"firewalls on all", p, "a1", 83, emu.TCP, "blocked by b2 block; b2 blocked by b2 block; b3 blocked by b3 block"},
+		{
+			"firewalls on all", p, "a1", 83, emu.TCP,
+			"blocked by b2 block; b2 blocked by b2 block; b3 blocked by b3 block",
+		},
 		{"a list that lets this source in", p, "a1", 84, emu.TCP, "open; b1 open; b2 open"},
 		{"one of its own set", p, "b1", 80, emu.TCP, "mixed; b1 blocked by edge-b self; b2 open; b3 open"},
-		{"one of its own set, the others shut", p, "b1", 82, emu.TCP, "blocked by edge-b self; b1 blocked by edge-b self; b2 blocked by b2 block; b3 blocked by b3 block"},
+		{
+			"one of its own set, the others shut", p, "b1", 82, emu.TCP,
+			"blocked by edge-b self; b1 blocked by edge-b self; b2 blocked by b2 block; b3 blocked by b3 block",
+		},
 		{"programs", p, "a1", 90, emu.TCP, all80},
 		{"programs that reset what they accept", p, "a1", 91, emu.TCP, "open; b1 open; b2 open"},
 		{"alike over UDP", p, "a1", 80, emu.UDP, all80},
-		{"firewalls over UDP", p, "a1", 82, emu.UDP, "mixed; b1 open; b2 blocked by b2 block-udp; b3 blocked by b3 block-udp"},
+		{
+			"firewalls over UDP", p, "a1", 82, emu.UDP,
+			"mixed; b1 open; b2 blocked by b2 block-udp; b3 blocked by b3 block-udp",
+		},
 		{"one of its own set over UDP", p, "b1", 80, emu.UDP, "mixed; b1 blocked by edge-b self; b2 open; b3 open"},
 		{"two sources, all alike", q, "a1", 80, emu.TCP, all80},
 		{"two sources, one let in", q, "a1", 84, emu.TCP, "mixed; b1 open; b2 open; edge-b blocked by edge-b acl"},
-		{"two sources, one let in to a single member", q, "a1", 87, emu.TCP, "mixed; b1 open; edge-b blocked by edge-b acl"},
-		{"two sources, firewalls on two", q, "a1", 82, emu.TCP, "mixed; b1 open; b2 blocked by b2 block; b3 blocked by b3 block"},
+		{
+			"two sources, one let in to a single member", q, "a1", 87, emu.TCP,
+			"mixed; b1 open; edge-b blocked by edge-b acl",
+		},
+		{
+			"two sources, firewalls on two", q, "a1", 82, emu.TCP,
+			"mixed; b1 open; b2 blocked by b2 block; b3 blocked by b3 block",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			for range 5 {
-				got := c.p.Probe(t.Context(), c.from, emu.Target{Address: balanced, Port: c.port, Protocol: c.protocol})
+				got := c.p.Probe(
+					t.Context(), c.from, emu.Target{Address: balanced, Port: c.port, Protocol: c.protocol},
+				)
 				if d := described(got); d != c.want {
 					t.Fatalf("got  %s (%s)\nwant %s", d, got.Detail, c.want)
 				}
@@ -213,7 +303,8 @@ func TestOneMemberPerSource(t *testing.T) {
 	member := sets[5].to[emu.AddressPair.Choose(netip.AddrPortFrom(out1, 1), to, emu.TCP, 3)].Addr()
 	for range 5 {
 		got := p.Probe(t.Context(), "a1", emu.Target{Address: balanced, Port: 85, Protocol: emu.TCP})
-		if got.Verdict != emu.Open || got.SeenAs != out1 || len(got.Members) > 0 || got.AnsweredBy != fmt.Sprintf("b%d", member.As4()[3]-3) {
+		if got.Verdict != emu.Open || got.SeenAs != out1 || len(got.Members) > 0 ||
+			got.AnsweredBy != fmt.Sprintf("b%d", member.As4()[3]-3) {
 			t.Errorf("%+v, want %s", got, member)
 		}
 	}
@@ -230,8 +321,8 @@ func TestOneMemberPerSource(t *testing.T) {
 	}
 }
 
-// TestChangedPorts has a router change the source ports of most connections, because another caller behind it has them already, so that
-// they are given to somebody else than they should. No verdict may come from one of those.
+// TestChangedPorts has a router change the source ports of most connections, because another caller behind it has
+// them already, so that they are given to somebody else than they should. No verdict may come from one of those.
 func TestChangedPorts(t *testing.T) {
 	state, p := start(t, world(out1))
 	const left, taken = 48, 36
@@ -268,9 +359,13 @@ func TestChangedPorts(t *testing.T) {
 func hold(t *testing.T, ns *kernel.Namespace, port uint16, to netip.AddrPort) {
 	t.Helper()
 	ns.Do(func() error { //nolint:errcheck // refused is as good
-		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}, Timeout: kerneltest.Patience, Control: func(_, _ string, raw syscall.RawConn) error {
-			return raw.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) }) //nolint:errcheck // bind tells
-		}}).Dial("tcp4", to.String())
+		reuse := func(_, _ string, raw syscall.RawConn) error {
+			return raw.Control(func(fd uintptr) {
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) //nolint:errcheck // bind fails
+			})
+		}
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{Port: int(port)}, Timeout: kerneltest.Patience, Control: reuse}
+		c, err := dialer.Dial("tcp4", to.String())
 		if err == nil {
 			t.Cleanup(func() { c.Close() })
 		}

@@ -24,8 +24,8 @@ type neighbor struct {
 	address   netip.Addr
 }
 
-// neighborsOf lists the entries that a connection within a subnet leaves at its two hosts. Other connections leave none: routers, and
-// hosts for their gateways, have permanent entries.
+// neighborsOf lists the entries that a connection within a subnet leaves at its two hosts. Other connections leave
+// none: routers, and hosts for their gateways, have permanent entries.
 func (t *topology) neighborsOf(from string, to netip.Addr) []neighbor {
 	for _, own := range t.interfaces[from] {
 		if !own.prefix.Contains(to) || own.prefix.Addr() == to {
@@ -51,13 +51,14 @@ func (t *topology) permanent(n neighbor) bool {
 		slices.ContainsFunc(s.Neighbors, func(w emu.Neighbor) bool { return w.Address == n.address })
 }
 
-// neighbors keeps probes from filling the kernel's neighbor table. All namespaces of the machine share one, and it is small. An entry in
-// use stays in it for up to a minute, so the probes of a crowded subnet would fill it within a second. Then neither end of a connection
-// finds the other.
+// neighbors keeps probes from filling the kernel's neighbor table. All namespaces of the machine share one, and it
+// is small. An entry in use stays in it for up to a minute, so the probes of a crowded subnet would fill it within
+// a second. Then neither end of a connection finds the other.
 //
-// The entries of the probes in flight and those left by earlier probes together stay below a share of the table. A probe that finds
-// the share exhausted removes the oldest entries that no other probe needs; where all are needed, it waits. An entry in use is never
-// removed: the kernel would fail the connection that is waiting for its resolution (EHOSTUNREACH).
+// The entries of the probes in flight and those left by earlier probes together stay below a share of the table. A
+// probe that finds the share exhausted removes the oldest entries that no other probe needs; where all are needed,
+// it waits. An entry in use is never removed: the kernel would fail the connection that is waiting for its
+// resolution (EHOSTUNREACH).
 type neighbors struct {
 	sockets perNamespace[*arpSocket]
 	limit   func() int             // of the table; read when it is needed for the first time
@@ -131,8 +132,9 @@ func (n *neighbors) acquire(ctx context.Context, needed []neighbor) (release fun
 	}, nil
 }
 
-// remove removes an entry from the kernel's table. It leaves alone what the lab or another program needs: a permanent entry, and one whose
-// address is yet to be resolved. Those that can't be resolved the kernel removes itself when it needs room.
+// remove removes an entry from the kernel's table. It leaves alone what the lab or another program needs: a
+// permanent entry, and one whose address is yet to be resolved. Those that can't be resolved the kernel removes
+// itself when it needs room.
 func (n *neighbors) remove(e neighbor) {
 	s, err := n.sockets.get(e.namespace)
 	if err != nil {

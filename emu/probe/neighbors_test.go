@@ -9,8 +9,8 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// TestNeighborsStayInTheirShare has probes that need more entries than the share holds: those left behind go first, one in use never
-// goes, and where all are in use a probe waits.
+// TestNeighborsStayInTheirShare has probes that need more entries than the share holds: those left behind go
+// first, one in use never goes, and where all are in use a probe waits.
 func TestNeighborsStayInTheirShare(t *testing.T) {
 	n := newNeighbors(func(string) (*kernel.Namespace, bool) { return nil, false })
 	n.limit = func() int { return 4 * neighborShare }
@@ -69,7 +69,9 @@ func TestNeighborTable(t *testing.T) {
 	if err != nil || table.limit == 0 {
 		t.Errorf("%+v, %v", table, err)
 	}
-	for _, data := range [][]byte{nil, {0}, {2, 0, 0, 0}, {2, 0, 0, 0, 8, 0, 4, 0, 0, 4, 0, 0}, {2, 0, 0, 0, 3, 0, 7, 0}} {
+	for _, data := range [][]byte{
+		nil, {0}, {2, 0, 0, 0}, {2, 0, 0, 0, 8, 0, 4, 0, 0, 4, 0, 0}, {2, 0, 0, 0, 3, 0, 7, 0},
+	} {
 		if table, ok := parseNeighborTable(data); ok {
 			t.Errorf("%v: %+v", data, table)
 		}

@@ -24,7 +24,8 @@ const (
 	ndtStatsTableFulls = 10 // place of the counter among those of ndt_stats
 )
 
-// readNeighborTable asks rtnetlink. /proc has the same, but only in the first namespace of the machine, and not in a container's.
+// readNeighborTable asks rtnetlink. /proc has the same, but only in the first namespace of the machine, and not in
+// a container's.
 func readNeighborTable() (t neighborTable, err error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {
@@ -76,7 +77,8 @@ type overflowCounter struct {
 	at   time.Time
 }
 
-// count returns the number of overflows as it was some time ago, at most maxAge. Where the kernel doesn't report any it stays 0.
+// count returns the number of overflows as it was some time ago, at most maxAge. Where the kernel doesn't report
+// any it stays 0.
 func (c *overflowCounter) count(maxAge time.Duration) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

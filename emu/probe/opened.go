@@ -31,8 +31,8 @@ var (
 	errClosed      = errors.New("the prober is closed")
 )
 
-// get returns the thing of the running namespace with this name, and opens it if necessary. The error is errNoNamespace if
-// there is none, or if it went while the thing was being opened.
+// get returns the thing of the running namespace with this name, and opens it if necessary. The error is
+// errNoNamespace if there is none, or if it went while the thing was being opened.
 func (p *perNamespace[T]) get(name string) (thing T, err error) {
 	if ns, ok := p.namespaces(name); ok {
 		p.mu.RLock()

@@ -7,8 +7,8 @@ import (
 	"vnetlab/emu"
 )
 
-// path is one path that a connection may take, according to the network. There are several where routers choose by the source port: a member
-// of a load-balanced set, or the address that they translate the source to.
+// path is one path that a connection may take, according to the network. There are several where routers choose by
+// the source port: a member of a load-balanced set, or the address that they translate the source to.
 type path struct {
 	end   end    // where it arrives; without a namespace: at none of the network
 	steps []step // the choices by source port that lead here
@@ -51,13 +51,16 @@ type step struct {
 	index int
 }
 
-// maxPaths is how many paths of one connection are all tried: those to a set of 250 members from the four addresses of a location's web
-// sites. If there are more, each member is tried from only one address, and each address with some members.
+// maxPaths is how many paths of one connection are all tried: those to a set of 250 members from the four
+// addresses of a location's web sites. If there are more, each member is tried from only one address, and each
+// address with some members.
 const maxPaths = 1000
 
-// paths lists the paths of a connection from any source port, in the order of the choices. It reports false if it can't predict the effect
-// of a rule on them.
-func (t *topology) paths(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort) (all []path, ok bool) {
+// paths lists the paths of a connection from any source port, in the order of the choices. It reports false if it
+// can't predict the effect of a rule on them.
+func (t *topology) paths(
+	from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort,
+) (all []path, ok bool) {
 	for script := []int{}; ; {
 		var steps []step
 		w, ok := t.follow(from, source, protocol, to, func(c choice) int {
@@ -150,7 +153,10 @@ func (t *topology) mayDiffer(from string, protocol emu.Protocol, to netip.AddrPo
 		}
 	}
 	for _, c := range t.dispatched[socket{to.Addr(), protocol, to.Port()}] {
-		if slices.ContainsFunc(t.statements(c, map[string]bool{}), func(s emu.Statement) bool { h, ok := s.(emu.DNATByHash); return ok && len(h.To) > 1 }) {
+		if slices.ContainsFunc(
+			t.statements(c, map[string]bool{}),
+			func(s emu.Statement) bool { h, ok := s.(emu.DNATByHash); return ok && len(h.To) > 1 },
+		) {
 			return true
 		}
 	}
@@ -160,9 +166,11 @@ func (t *topology) mayDiffer(from string, protocol emu.Protocol, to netip.AddrPo
 // maxHops is more than any path has: a longer one is a loop.
 const maxHops = 32
 
-// follow walks from router to router as the kernel would forward the first packet of a connection if no rule dropped it. It reports false
-// if it can't predict the path.
-func (t *topology) follow(from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (w path, ok bool) {
+// follow walks from router to router as the kernel would forward the first packet of a connection if no rule
+// dropped it. It reports false if it can't predict the path.
+func (t *topology) follow(
+	from string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int,
+) (w path, ok bool) {
 	at := from
 	for n := range maxHops {
 		s := t.namespaces[at]
@@ -212,8 +220,11 @@ func (t *topology) follow(from string, source netip.Addr, protocol emu.Protocol,
 	return w, false
 }
 
-// translation returns how a router translates a destination. It reports false for ok if that depends on more than the destination.
-func (t *topology) translation(router string, protocol emu.Protocol, to netip.AddrPort) (s emu.Statement, translates, ok bool) {
+// translation returns how a router translates a destination. It reports false for ok if that depends on more than
+// the destination.
+func (t *topology) translation(
+	router string, protocol emu.Protocol, to netip.AddrPort,
+) (s emu.Statement, translates, ok bool) {
 	var all []emu.Statement
 	for _, c := range t.dispatched[socket{to.Addr(), protocol, to.Port()}] {
 		if c.router == router {
@@ -221,7 +232,8 @@ func (t *topology) translation(router string, protocol emu.Protocol, to netip.Ad
 		}
 	}
 	for _, tr := range t.translated[to.Addr()] {
-		if len(all) == 0 && tr.router == router && (tr.protocol == "" || tr.protocol == string(protocol)) && (tr.port == 0 || tr.port == to.Port()) {
+		if len(all) == 0 && tr.router == router && (tr.protocol == "" || tr.protocol == string(protocol)) &&
+			(tr.port == 0 || tr.port == to.Port()) {
 			all = append(all, emu.DNAT{To: tr.to})
 		}
 	}
@@ -232,7 +244,9 @@ func (t *topology) translation(router string, protocol emu.Protocol, to netip.Ad
 }
 
 // translate returns the new destination, and whether it is one of several.
-func translate(s emu.Statement, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (netip.AddrPort, bool) {
+func translate(
+	s emu.Statement, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int,
+) (netip.AddrPort, bool) {
 	switch s := s.(type) {
 	case emu.DNATByHash:
 		if len(s.To) > 1 {
@@ -248,8 +262,16 @@ func translate(s emu.Statement, source netip.Addr, protocol emu.Protocol, to net
 	return to, false
 }
 
-// sourceAfter returns the source address with which a packet leaves a router. It reports false if that depends on what it doesn't know.
-func (t *topology) sourceAfter(s *emu.Namespace, device string, source netip.Addr, protocol emu.Protocol, to netip.AddrPort, choose func(choice) int) (netip.Addr, bool) {
+// sourceAfter returns the source address with which a packet leaves a router. It reports false if that depends on
+// what it doesn't know.
+func (t *topology) sourceAfter(
+	s *emu.Namespace,
+	device string,
+	source netip.Addr,
+	protocol emu.Protocol,
+	to netip.AddrPort,
+	choose func(choice) int,
+) (netip.Addr, bool) {
 	for _, c := range t.sourceChains[s.Name] {
 	rules:
 		for _, r := range c.Rules {
@@ -306,78 +328,4 @@ func lookUp(t *emu.Ruleset, name string, key netip.Addr) (netip.Addr, bool) {
 		}
 	}
 	return netip.Addr{}, false
-}
-
-// route returns the device through which an address is reached, and the next hop: a gateway, or the address itself.
-func (t *topology) route(s *emu.Namespace, to netip.Addr) (device string, hop netip.Addr, ok bool) {
-	best := -1
-	consider := func(p netip.Prefix, d string, h netip.Addr) {
-		if p.Bits() > best && p.Contains(to) {
-			best, device, hop = p.Bits(), d, h
-		}
-	}
-	for _, i := range t.interfaces[s.Name] {
-		consider(i.prefix.Masked(), i.device, to)
-	}
-	for _, b := range s.Bridges {
-		for _, a := range b.Addresses {
-			consider(a.Masked(), b.Name, to)
-		}
-	}
-	for _, r := range s.Routes {
-		if r.Gateway.IsValid() {
-			consider(r.Destination, r.Device, r.Gateway)
-		} else {
-			consider(r.Destination, r.Device, to)
-		}
-	}
-	for _, tunnel := range t.network.Tunnels {
-		for _, pair := range tunnel.Ends() {
-			if pair[0].Namespace == s.Name {
-				for _, p := range pair[0].AllowedPrefixes {
-					consider(p, pair[0].Device, to)
-				}
-			}
-		}
-	}
-	return device, hop, best >= 0
-}
-
-// addressOn returns the source address of connections that leave a namespace through a device.
-func (t *topology) addressOn(s *emu.Namespace, device string) (netip.Addr, bool) {
-	for _, i := range t.interfaces[s.Name] {
-		if i.device == device {
-			return i.prefix.Addr(), true
-		}
-	}
-	for _, b := range s.Bridges {
-		if b.Name == device && len(b.Addresses) > 0 {
-			return b.Addresses[0].Addr(), true
-		}
-	}
-	return netip.Addr{}, false
-}
-
-// behind returns the namespace that has the address of a next hop behind a device; empty: none.
-func (t *topology) behind(namespace, name string, hop netip.Addr) string {
-	router := namespace
-	if far, ok := t.cables[device{namespace, name}]; ok {
-		if far.Port == nil || slices.Contains(t.owners[hop], far.Namespace) {
-			return far.Namespace
-		}
-		router = far.Namespace // the hop is on the bridge at the other end of the cable
-	}
-	for _, tunnel := range t.network.Tunnels {
-		for _, pair := range tunnel.Ends() {
-			if pair[0].Namespace == namespace && pair[0].Device == name {
-				return pair[1].Namespace
-			}
-		}
-	}
-	for _, owner := range t.owners[hop] {
-		if t.neighbors[router][owner] > 0 {
-			return owner
-		}
-	}
-	return ""
 }

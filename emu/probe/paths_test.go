@@ -28,7 +28,8 @@ func many(members, sources int) *emu.Network {
 	return n
 }
 
-// TestWaysOfLargeSets has a port for each path, and where there are too many paths, one for each member and each source.
+// TestWaysOfLargeSets has a port for each path, and where there are too many paths, one for each member and each
+// source.
 func TestWaysOfLargeSets(t *testing.T) {
 	to := netip.AddrPortFrom(balanced, 80)
 	for _, c := range []struct{ members, sources, paths int }{
@@ -45,7 +46,8 @@ func TestWaysOfLargeSets(t *testing.T) {
 		}
 		members, sources := map[int]bool{}, map[netip.Addr]bool{}
 		for _, w := range paths {
-			if w.router != "edge-b" || !w.chosen || w.to != to || len(w.translations) != 1 || w.translations[0].source != w.source {
+			if w.router != "edge-b" || !w.chosen || w.to != to || len(w.translations) != 1 ||
+				w.translations[0].source != w.source {
 				t.Fatalf("%+v: %+v", c, w)
 			}
 			members[w.steps[len(w.steps)-1].index], sources[w.source] = true, true
@@ -105,14 +107,16 @@ func TestWaysOfOthers(t *testing.T) {
 	// What it can't follow it says so of: a rule that translates by what it doesn't know.
 	edge, _ := n.Namespace("edge")
 	i := slices.IndexFunc(edge.Ruleset.Chains, func(c *emu.Chain) bool { return c.Name == "postrouting" })
-	edge.Ruleset.Chains[i].Rules[0].Statements = append([]emu.Statement{emu.MatchEstablished{}}, edge.Ruleset.Chains[i].Rules[0].Statements...)
+	edge.Ruleset.Chains[i].Rules[0].Statements = append(
+		[]emu.Statement{emu.MatchEstablished{}},
+		edge.Ruleset.Chains[i].Rules[0].Statements...)
 	if paths, ok := newTopology(n).paths("web1", netip.Addr{}, emu.TCP, at("203.0.113.10:8080")); ok {
 		t.Errorf("%+v", paths)
 	}
 }
 
-// TestGuessedMembers has a set behind a translation that the network doesn't explain: the members are found by who answers, and one that
-// can't be told from the others is an error.
+// TestGuessedMembers has a set behind a translation that the network doesn't explain: the members are found by who
+// answers, and one that can't be told from the others is an error.
 func TestGuessedMembers(t *testing.T) {
 	n := world(out1)
 	edge, _ := n.Namespace("edge-a")

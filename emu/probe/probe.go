@@ -1,19 +1,22 @@
 // Package probe finds out with real connections who can reach whom in a lab, and why not.
 //
-// A probe is a TCP connection or a UDP datagram from a socket in the namespace where it starts; the kernel carries it like any
-// other. What it adds is proof. Its packets are marked with [emu.ProbeDSCP], and each rule that drops such a packet is preceded by one that
-// reports it. Only such a report proves that a probe is blocked:
+// A probe is a TCP connection or a UDP datagram from a socket in the namespace where it starts; the kernel carries
+// it like any other. What it adds is proof. Its packets are marked with [emu.ProbeDSCP], and each rule that drops
+// such a packet is preceded by one that reports it. Only such a report proves that a probe is blocked:
 //
-//   - The report is of the probe's own packet: it carries the number that was drawn for its SYN or its datagram, the probe's source port, its
-//     source address or what a router makes of it, its target or what a router makes of that, and it comes from a namespace on the path. Packets
-//     that a program in the lab sends with the same mark and ports don't match.
-//   - The rule that reported is the rule that dropped: the namespace was compared with what it should be, nftables, iptables, links, addresses
-//     and routes, and was not changed from before the packet was sent until after the report. A namespace that differs proves nothing. Then the
-//     probe waits for its answer as long as any other; if none comes, it is a timeout that names the difference.
+//   - The report is of the probe's own packet: it carries the number that was drawn for its SYN or its
+//     datagram, the probe's source port, its source address or what a router makes of it, its target or what a
+//     router makes of that, and it comes from a namespace on the path. Packets that a program in the lab sends
+//     with the same mark and ports don't match.
+//   - The rule that reported is the rule that dropped: the namespace was compared with what it should be,
+//     nftables, iptables, links, addresses and routes, and was not changed from before the packet was sent
+//     until after the report. A namespace that differs proves nothing. Then the probe waits for its answer as
+//     long as any other; if none comes, it is a timeout that names the difference.
 //   - No answer has come. An answer always beats a report.
 //
-// Refused needs as much, since a rule can send a reset or an ICMP error, too: there was a reset, or a port unreachable over UDP, and
-// no namespace on the path differs from what it should be. Without proof a probe that gets no answer is a timeout, never blocked.
+// Refused needs as much, since a rule can send a reset or an ICMP error, too: there was a reset, or a port
+// unreachable over UDP, and no namespace on the path differs from what it should be. Without proof a probe that
+// gets no answer is a timeout, never blocked.
 package probe
 
 import (
@@ -32,13 +35,15 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// Prober makes the probes of one running network. A network has only one: the kernel sends the reports of a namespace to a single socket.
-// Its methods may be called from many goroutines at once.
+// Prober makes the probes of one running network. A network has only one: the kernel sends the reports of a
+// namespace to a single socket. Its methods may be called from many goroutines at once.
 type Prober struct {
-	// TimeLimit is how long one attempt to connect may take: 3 seconds, unless it is set before the first probe. A probe
-	// that got neither answer nor report tries once more. A UDP probe has this time for all its attempts: silence is common there.
+	// TimeLimit is how long one attempt to connect may take: 3 seconds, unless it is set before the first probe. A
+	// probe that got neither answer nor report tries once more. A UDP probe has this time for all its attempts:
+	// silence is common there.
 	TimeLimit time.Duration
-	// AnswerLimit is how long a built-in listener may take to say who it is: 2 seconds, unless it is set before the first probe.
+	// AnswerLimit is how long a built-in listener may take to say who it is: 2 seconds, unless it is set before
+	// the first probe.
 	AnswerLimit time.Duration
 	// NameLimit is how long a name server may take for its answer: 1 second, unless it is set before the first probe.
 	NameLimit time.Duration
@@ -67,8 +72,9 @@ func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)
 	return p
 }
 
-// Update makes the prober follow a change of its network, after the kernel has made it. Probes under way may see the network before it,
-// the one after it, or some of both. The cost depends on the size of the change, not on that of the network.
+// Update makes the prober follow a change of its network, after the kernel has made it. Probes under way may see
+// the network before it, the one after it, or some of both. The cost depends on the size of the change, not on
+// that of the network.
 func (p *Prober) Update(c *diff.Change) {
 	p.mu.Lock()
 	p.topology.update(c)
@@ -113,10 +119,10 @@ func (p *Prober) deliver(of packet, r report) {
 	}
 }
 
-// Probe connects from a namespace to the target and returns what it observed. It makes one connection; where the source port decides which
-// member of a load-balanced set gets it or which source address that sees, one for each of them. Over UDP it sends the target small
-// datagrams until something comes back: any answer is [emu.Open], an ICMP port unreachable [emu.Refused]. Failures of the probe
-// itself are the verdict [emu.Error].
+// Probe connects from a namespace to the target and returns what it observed. It makes one connection; where the
+// source port decides which member of a load-balanced set gets it or which source address that sees, one for each
+// of them. Over UDP it sends the target small datagrams until something comes back: any answer is [emu.Open], an
+// ICMP port unreachable [emu.Refused]. Failures of the probe itself are the verdict [emu.Error].
 func (p *Prober) Probe(ctx context.Context, from string, target emu.Target) emu.Observation {
 	target.Protocol = cmp.Or(target.Protocol, emu.TCP)
 	ns, ok := p.namespaces(from)
@@ -197,9 +203,9 @@ func (p *Prober) ask(ctx context.Context, t *task) emu.Observation {
 	if next == final && (o.Verdict != emu.Timeout || p.overflows.count(0) == overflows) {
 		return p.withDifferences(ctx, t.scope, o)
 	}
-	// Once more: the kernel's neighbor table may have been full. From another port: a router may have changed the first one, because an
-	// old connection still had it, so that the report matched no probe. And listening everywhere: the packet may have gone where the network
-	// doesn't say.
+	// Once more: the kernel's neighbor table may have been full. From another port: a router may have changed the
+	// first one, because an old connection still had it, so that the report matched no probe. And listening
+	// everywhere: the packet may have gone where the network doesn't say.
 	if err := p.listenEverywhere(); err != nil {
 		return failed(t.to.Addr(), err.Error())
 	}
@@ -212,7 +218,8 @@ func (p *Prober) ask(ctx context.Context, t *task) emu.Observation {
 	return o
 }
 
-// recently is how old a count of overflows may be when a probe begins. An overflow between the two only costs one more attempt.
+// recently is how old a count of overflows may be when a probe begins. An overflow between the two only costs one
+// more attempt.
 const recently = 100 * time.Millisecond
 
 const moreNeighbors = "make fewer probes at a time, stop other labs, or raise net.ipv4.neigh.default.gc_thresh3"
@@ -223,13 +230,15 @@ func (p *Prober) lookUp(ctx context.Context, ns *kernel.Namespace, target emu.Ta
 	}
 	s := p.namespace(ns.Name)
 	if s == nil {
-		return netip.Addr{}, fmt.Errorf("the network doesn't know namespace %s, so it can't look up names there", ns.Name)
+		return netip.Addr{}, fmt.Errorf(
+			"the network doesn't know namespace %s, so it can't look up names there", ns.Name,
+		)
 	}
 	return dns.Lookup(ctx, p.NameLimit, ns, s.Resolver, s.Hosts, target.Name)
 }
 
-// unsettledTries is how many attempts may find that rules changed after they began. The first attempt that needs a namespace always does,
-// since it compares it.
+// unsettledTries is how many attempts may find that rules changed after they began. The first attempt that needs a
+// namespace always does, since it compares it.
 const unsettledTries = 10
 
 // settled makes attempts until one is not disturbed by changes of rules.
@@ -285,8 +294,8 @@ func (p *Prober) claim(t *task, a *attempt) (err error) {
 	return err
 }
 
-// listen makes sure that drop reports are heard from all namespaces that could drop packets: those with a ruleset, since only the kernel
-// knows the path, and the ends with a firewall.
+// listen makes sure that drop reports are heard from all namespaces that could drop packets: those with a ruleset,
+// since only the kernel knows the path, and the ends with a firewall.
 func (p *Prober) listen(ends []end) error {
 	for name, since := range read(p, (*topology).allUnheard) {
 		if err := p.reports.listen(name); err != nil {

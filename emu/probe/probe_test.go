@@ -83,7 +83,10 @@ func TestProbe(t *testing.T) {
 			name: "program that is not ours", from: "web1", target: emu.Target{Address: real1, Port: 5432},
 			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "real1", SeenAs: web1},
 		},
-		{name: "nothing listens", from: "web1", target: emu.Target{Address: web2, Port: 81}, want: emu.Observation{Verdict: emu.Refused}},
+		{
+			name: "nothing listens", from: "web1", target: emu.Target{Address: web2, Port: 81},
+			want: emu.Observation{Verdict: emu.Refused},
+		},
 		{
 			name: "firewall's default", from: "real1", target: emu.Target{Address: sql1, Port: 1433},
 			want: emu.Observation{Verdict: emu.Blocked, By: by("sql1", emu.FirewallDefault)}, line: 7,
@@ -97,7 +100,9 @@ func TestProbe(t *testing.T) {
 			want: emu.Observation{Verdict: emu.Blocked, By: by("edge", "no-endpoint")}, line: 20,
 		},
 		{
-			name: "address of the router itself", from: "laptop", target: emu.Target{Address: gateway[laptop], Port: 1433},
+			name: "address of the router itself", from: "laptop", target: emu.Target{
+				Address: gateway[laptop], Port: 1433,
+			},
 			want: emu.Observation{Verdict: emu.Blocked, By: by("edge", "nothing-here")}, line: 21,
 		},
 		{
@@ -116,7 +121,10 @@ func TestProbe(t *testing.T) {
 			name: "no backend", from: "laptop", target: emu.Target{Address: vip, Port: 9160},
 			want: emu.Observation{Verdict: emu.NoBackend, By: by("edge", emu.NoBackendPrefix+"thrift")}, line: 40,
 		},
-		{name: "backend that doesn't listen", from: "laptop", target: emu.Target{Address: vip, Port: 81}, want: emu.Observation{Verdict: emu.Refused}},
+		{
+			name: "backend that doesn't listen", from: "laptop", target: emu.Target{Address: vip, Port: 81},
+			want: emu.Observation{Verdict: emu.Refused},
+		},
 		{
 			name: "translated source", from: "web1", target: emu.Target{Address: laptop, Port: 8080},
 			want: emu.Observation{Verdict: emu.Open, AnsweredBy: "laptop", SeenAs: vip},
@@ -131,10 +139,14 @@ func TestProbe(t *testing.T) {
 		},
 		{
 			name: "web site", from: "laptop", target: emu.Target{Name: "contacts.azurewebsites.net", Port: 80},
-			want: emu.Observation{Verdict: emu.Open, Address: gateway[laptop], AnsweredBy: "web1", SeenAs: gateway[web1]},
+			want: emu.Observation{
+				Verdict: emu.Open, Address: gateway[laptop], AnsweredBy: "web1", SeenAs: gateway[web1],
+			},
 		},
 		{
-			name: "web site with a program", from: "laptop", target: emu.Target{Name: "program.azurewebsites.net", Address: gateway[laptop], Port: 80},
+			name: "web site with a program", from: "laptop", target: emu.Target{
+				Name: "program.azurewebsites.net", Address: gateway[laptop], Port: 80,
+			},
 			want: emu.Observation{Verdict: emu.Open},
 		},
 		{
@@ -177,10 +189,12 @@ func TestProbe(t *testing.T) {
 			if ref := got.By; ref != nil && (ref.Text == "" || ref.Origin.Line != c.line) {
 				t.Errorf("rule %+v, want line %d", ref, c.line)
 			}
-			if c.target.Address.IsValid() && got.Address.IsValid() && got.Address != c.target.Address || want.Address.IsValid() && got.Address != want.Address {
+			if c.target.Address.IsValid() && got.Address.IsValid() && got.Address != c.target.Address ||
+				want.Address.IsValid() && got.Address != want.Address {
 				t.Errorf("address %s", got.Address)
 			}
-			if got.Verdict != want.Verdict || got.AnsweredBy != want.AnsweredBy || got.SeenAs != want.SeenAs || (got.By == nil) != (want.By == nil) ||
+			if got.Verdict != want.Verdict || got.AnsweredBy != want.AnsweredBy || got.SeenAs != want.SeenAs ||
+				(got.By == nil) != (want.By == nil) ||
 				got.By != nil && (got.By.Namespace != want.By.Namespace || got.By.ID != want.By.ID) {
 				t.Errorf("got %+v by %+v\nwant %+v by %+v", got, got.By, want, want.By)
 			}
@@ -197,7 +211,8 @@ func TestHostThatDropsWithoutAWord(t *testing.T) {
 	_, p := start(t, fabric())
 	p.TimeLimit = 300 * time.Millisecond
 	got := p.Probe(t.Context(), "web1", emu.Target{Address: silent, Port: 80, Protocol: emu.TCP})
-	if got.Verdict != emu.Timeout || got.By != nil || got.Detail != "no answer from 10.0.2.6:80 within 300ms, and no rule reported a drop" {
+	if got.Verdict != emu.Timeout || got.By != nil ||
+		got.Detail != "no answer from 10.0.2.6:80 within 300ms, and no rule reported a drop" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -211,7 +226,8 @@ func TestSecondProberSaysWhatIsWrong(t *testing.T) {
 	second := New(fabric(), state.Namespace)
 	second.TimeLimit, second.AnswerLimit = p.TimeLimit, p.AnswerLimit
 	defer second.Close()
-	if got := second.Probe(t.Context(), "web1", at); got.Verdict != emu.Error || !strings.Contains(got.Detail, "does another prober have it?") {
+	if got := second.Probe(t.Context(), "web1", at); got.Verdict != emu.Error ||
+		!strings.Contains(got.Detail, "does another prober have it?") {
 		t.Errorf("got %+v", got)
 	}
 	if err := p.Close(); err != nil {
@@ -281,7 +297,9 @@ func TestManyAtOnce(t *testing.T) {
 	rule := func(port int) string { return fmt.Sprintf("block-%d", port) }
 	for port := 2000; port < 2167; port++ {
 		s.Firewall.Rules = append(s.Firewall.Rules, emu.FirewallRule{
-			ID: rule(port), Drop: true, Protocol: "tcp", Ports: []emu.PortRange{{First: uint16(port), Last: uint16(port)}},
+			ID: rule(
+				port,
+			), Drop: true, Protocol: "tcp", Ports: []emu.PortRange{{First: uint16(port), Last: uint16(port)}},
 		})
 	}
 	_, p := start(t, n)
@@ -305,7 +323,9 @@ func TestBalancedEndpointReachesEveryBackend(t *testing.T) {
 	_, p := start(t, fabric())
 	for range 64 {
 		got := p.Probe(t.Context(), "laptop", emu.Target{Address: vip, Port: 80, Protocol: emu.TCP})
-		if d := described(got); d != "open; web1 open; web2 open" || got.AnsweredBy != "web1" || got.SeenAs != laptop || got.Members[1].SeenAs != laptop {
+		if d := described(got); d != "open; web1 open; web2 open" || got.AnsweredBy != "web1" ||
+			got.SeenAs != laptop ||
+			got.Members[1].SeenAs != laptop {
 			t.Fatalf("got %+v", got)
 		}
 	}
@@ -327,6 +347,15 @@ func TestReportsAreHeardAfterChange(t *testing.T) {
 	}
 	blocked()
 	current, _ = start(t, n)
-	p.Update(&diff.Change{From: n, To: n, Removed: n.Namespaces, RemovedLinks: n.Links, Added: n.Namespaces, AddedLinks: n.Links})
+	p.Update(
+		&diff.Change{
+			From:         n,
+			To:           n,
+			Removed:      n.Namespaces,
+			RemovedLinks: n.Links,
+			Added:        n.Namespaces,
+			AddedLinks:   n.Links,
+		},
+	)
 	blocked()
 }

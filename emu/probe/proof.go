@@ -13,15 +13,16 @@ import (
 	"vnetlab/emu/kernel"
 )
 
-// proofs compares namespaces with what they should be. A report says that a packet came to a rule; that the packet was
-// dropped there follows only where the drop stands right behind the report, as it does in each namespace that is as it
-// should be.
+// proofs compares namespaces with what they should be. A report says that a packet came to a rule; that the packet
+// was dropped there follows only where the drop stands right behind the report, as it does in each namespace that
+// is as it should be.
 //
-// What was compared counts until the namespace is changed, which its [kernel.Watch] sees: a proof then costs a question
-// to the kernel.
+// What was compared counts until the namespace is changed, which its [kernel.Watch] sees: a proof then costs a
+// question to the kernel.
 type proofs struct {
 	comparer *kernel.Comparer
-	// changing is held by who changes the network: what the kernel has is then neither the old network nor the new one.
+	// changing is held by who changes the network: what the kernel has is then neither the old network nor the new
+	// one.
 	changing sync.RWMutex
 	guards   perNamespace[*guard]
 }
@@ -61,7 +62,10 @@ func (c *comparison) rule(id string) (emu.RuleReference, bool) {
 }
 
 func newProofs(namespaces func(string) (*kernel.Namespace, bool)) *proofs {
-	return &proofs{comparer: kernel.NewComparer(), guards: perNamespace[*guard]{namespaces: namespaces, open: newGuard}}
+	return &proofs{
+		comparer: kernel.NewComparer(),
+		guards:   perNamespace[*guard]{namespaces: namespaces, open: newGuard},
+	}
 }
 
 func newGuard(ns *kernel.Namespace) (*guard, error) {
@@ -72,15 +76,16 @@ func newGuard(ns *kernel.Namespace) (*guard, error) {
 // Close ends the watch.
 func (g *guard) Close() error { return g.watch.Close() }
 
-// Hold keeps the prober from comparing the kernel with the network until release is called. A caller that changes the network
-// holds the prober from before the first change in the kernel until after [Prober.Update]. Hold waits for comparisons under way.
+// Hold keeps the prober from comparing the kernel with the network until release is called. A caller that changes
+// the network holds the prober from before the first change in the kernel until after [Prober.Update]. Hold waits
+// for comparisons under way.
 func (p *Prober) Hold() (release func()) {
 	p.proofs.changing.Lock()
 	return p.proofs.changing.Unlock
 }
 
-// compared returns what a namespace is now, or was at some moment since the call. With fresh it is read again even if the watch
-// saw no change: the watch doesn't see everything.
+// compared returns what a namespace is now, or was at some moment since the call. With fresh it is read again even
+// if the watch saw no change: the watch doesn't see everything.
 func (p *Prober) compared(ctx context.Context, name string, fresh bool) (*comparison, error) {
 	asked := time.Now()
 	g, err := p.proofs.guards.get(name)
@@ -166,7 +171,8 @@ func (p *Prober) compare(ctx context.Context, g *guard, spec *emu.Namespace) (*c
 	return nil, fmt.Errorf("%s changes all the time", g.ns.Name)
 }
 
-// finding is why a report or a refusal proves nothing: namespaces differ from what they should be, or could not be compared.
+// finding is why a report or a refusal proves nothing: namespaces differ from what they should be, or could not be
+// compared.
 type finding struct {
 	differences []kernel.Difference
 	err         error
@@ -200,12 +206,12 @@ func (f *finding) String() string {
 	return strings.Join(all, "; ")
 }
 
-// errUnsettled means that the rules at the time of a packet are unknown: a namespace was compared, or changed, after the attempt
-// began. The next attempt will know them.
+// errUnsettled means that the rules at the time of a packet are unknown: a namespace was compared, or changed,
+// after the attempt began. The next attempt will know them.
 var errUnsettled = errors.New("rules changed while the probe was under way")
 
-// proves returns the rule if a report proves that it dropped the packet. Otherwise the finding is why not, or the error is
-// errUnsettled.
+// proves returns the rule if a report proves that it dropped the packet. Otherwise the finding is why not, or the
+// error is errUnsettled.
 func (p *Prober) proves(
 	ctx context.Context, r report, begun time.Time,
 ) (rule *emu.RuleReference, against finding, err error) {
@@ -223,8 +229,8 @@ func (p *Prober) proves(
 	return &ref, against, nil
 }
 
-// survey compares all namespaces that decide the verdict of a probe. Settled means that the rules of all have been known, and the
-// same, since before it began.
+// survey compares all namespaces that decide the verdict of a probe. Settled means that the rules of all have been
+// known, and the same, since before it began.
 func (p *Prober) survey(ctx context.Context, c *scope, begun time.Time, fresh bool) (found finding, settled bool) {
 	settled = true
 	for _, name := range read(p, func(t *topology) []string { return t.deciders(c) }) {

@@ -22,8 +22,8 @@ type rejectedError struct {
 func (e *rejectedError) Error() string { return e.cause.Error() }
 func (e *rejectedError) Unwrap() error { return e.cause }
 
-// byRule reports whether only a rule sends this error. A router without a route, and a host without a listener for datagrams,
-// send errors, too.
+// byRule reports whether only a rule sends this error. A router without a route, and a host without a listener for
+// datagrams, send errors, too.
 func (e *rejectedError) byRule(protocol emu.Protocol) bool {
 	const net, host, port = 0, 1, 3
 	return e.kind == icmpUnreachable && e.code != net && e.code != host && (e.code != port || protocol != emu.UDP)
@@ -45,8 +45,9 @@ var unreachable = map[uint8]string{
 	9: "net-prohibited", 10: "host-prohibited", 13: "admin-prohibited",
 }
 
-// rejection turns an error of a socket into a rejectedError if an ICMP error caused it; a reset is none. It also looks for one if
-// no answer came: an ICMP error that arrives while connect is under way doesn't end the connection.
+// rejection turns an error of a socket into a rejectedError if an ICMP error caused it; a reset is none. It also
+// looks for one if no answer came: an ICMP error that arrives while connect is under way doesn't end the
+// connection.
 func rejection(file *os.File, err error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) && !errors.Is(err, errNoAnswer) {

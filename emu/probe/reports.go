@@ -16,7 +16,8 @@ import (
 	"vnetlab/emu/listener"
 )
 
-// reports listens in namespaces for the reports of rules that drop the packets of probes: the kernel's NFLOG messages.
+// reports listens in namespaces for the reports of rules that drop the packets of probes: the kernel's NFLOG
+// messages.
 type reports struct {
 	deliver func(p packet, r report)
 	open    perNamespace[*reporter]
@@ -45,7 +46,9 @@ func (r *reports) listen(name string) error {
 func (r *reports) subscribe(ns *kernel.Namespace) (*reporter, error) {
 	conn, err := subscribe(ns)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EBUSY) {
-		return nil, fmt.Errorf("%w; NFLOG group %d is taken or root is missing, does another prober have it?", err, emu.LogGroup)
+		return nil, fmt.Errorf(
+			"%w; NFLOG group %d is taken or root is missing, does another prober have it?", err, emu.LogGroup,
+		)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w; the kernel needs nfnetlink_log", err)
@@ -55,8 +58,8 @@ func (r *reports) subscribe(ns *kernel.Namespace) (*reporter, error) {
 	return opened, nil
 }
 
-// read delivers the reports of a namespace until its socket is closed. A burst that overflows the socket loses reports, but a probe sends
-// its packet again, and that is reported again.
+// read delivers the reports of a namespace until its socket is closed. A burst that overflows the socket loses
+// reports, but a probe sends its packet again, and that is reported again.
 func (r *reports) read(namespace string, from *reporter) {
 	raw, err := from.conn.SyscallConn()
 	for err == nil {

@@ -35,14 +35,15 @@ func (t *topology) scope(from string, protocol emu.Protocol, to netip.AddrPort) 
 	return c
 }
 
-// meets reports whether a packet of the probe may be dropped in a namespace, with this destination. [attempt.matches] checks its ports and
-// numbers, [Prober.sent] its source.
+// meets reports whether a packet of the probe may be dropped in a namespace, with this destination.
+// [attempt.matches] checks its ports and numbers, [Prober.sent] its source.
 func (t *topology) meets(c *scope, namespace string, destination netip.AddrPort) bool {
 	return slices.Contains(c.destinations, destination) && t.passes(c, namespace)
 }
 
-// sent reports whether a packet with this source address may come from a probe's socket: it is an address of the namespace, what a
-// router translates one to, or the socket's own, which may have been added to the namespace by hand.
+// sent reports whether a packet with this source address may come from a probe's socket: it is an address of the
+// namespace, what a router translates one to, or the socket's own, which may have been added to the namespace by
+// hand.
 func (p *Prober) sent(file *os.File, c *scope, source netip.Addr) bool {
 	if read(p, func(t *topology) bool { return t.sends(c.from, source) }) {
 		return true
@@ -59,7 +60,8 @@ func (p *Prober) sent(file *os.File, c *scope, source netip.Addr) bool {
 	return own
 }
 
-// passes reports whether the packets of a probe may pass a namespace: where they start, where they may arrive, any router.
+// passes reports whether the packets of a probe may pass a namespace: where they start, where they may arrive, any
+// router.
 func (t *topology) passes(c *scope, namespace string) bool {
 	if namespace == c.from || slices.ContainsFunc(c.ends, func(e end) bool { return e.namespace == namespace }) {
 		return true
@@ -68,7 +70,8 @@ func (t *topology) passes(c *scope, namespace string) bool {
 	return s != nil && s.Kind == emu.Router
 }
 
-// sends reports whether packets from a namespace may have a source address: its own, or what a router translates that to.
+// sends reports whether packets from a namespace may have a source address: its own, or what a router translates
+// that to.
 func (t *topology) sends(from string, source netip.Addr) bool {
 	if slices.Contains(t.owners[source], from) || slices.Contains(t.sources[netip.Addr{}], source) {
 		return true
@@ -81,7 +84,8 @@ func (t *topology) sends(from string, source netip.Addr) bool {
 	return false
 }
 
-// deciders lists the namespaces that decide the verdict of a connection: where it starts, where it may arrive, and the routers between.
+// deciders lists the namespaces that decide the verdict of a connection: where it starts, where it may arrive, and
+// the routers between.
 func (t *topology) deciders(c *scope) []string {
 	all := []string{c.from}
 	add := func(name string) {
@@ -193,8 +197,8 @@ func (t *topology) translatesByMaps(maps []diff.SetChange[emu.AddressMapElement]
 	}
 }
 
-// arrivals lists where a connection or datagram that starts in a namespace may arrive, and the destinations that its packets
-// may have.
+// arrivals lists where a connection or datagram that starts in a namespace may arrive, and the destinations that
+// its packets may have.
 func (t *topology) arrivals(
 	from string, protocol emu.Protocol, to netip.AddrPort,
 ) (found []end, destinations []netip.AddrPort) {
@@ -231,7 +235,8 @@ func (a *attempt) matches(p packet) bool {
 	return a.nonce == 0 && a.port == p.source.Port() && (a.sequence == 0 || a.sequence == p.sequence)
 }
 
-// port returns the source port that the probe of a packet had. Routers may have changed that of a datagram, but its nonce has it, too.
+// port returns the source port that the probe of a packet had. Routers may have changed that of a datagram, but
+// its nonce has it, too.
 func (p packet) port() uint16 {
 	return cmp.Or(uint16(p.nonce>>48), p.source.Port())
 }

@@ -18,8 +18,7 @@ func TestSource(t *testing.T) {
 			s.Loopback = append(s.Loopback, other)
 		case "edge":
 			s.Routes = append(
-				s.Routes,
-				emu.Route{Destination: netip.PrefixFrom(other, 32), Gateway: laptop, Device: "uplink"},
+				s.Routes, emu.Route{Destination: netip.PrefixFrom(other, 32), Gateway: laptop, Device: "uplink"},
 			)
 		}
 	}
@@ -38,7 +37,10 @@ func TestSource(t *testing.T) {
 			{name: "another address", source: other, verdict: emu.Open},
 			{name: "the first address by name", source: laptop, verdict: emu.Blocked},
 			{name: "an address of others", source: web1, verdict: emu.Error, detail: "no source address"},
-			{name: "IPv6", source: netip.MustParseAddr("2001:db8::1"), verdict: emu.Error, detail: "not an IPv4 address"},
+			{
+				name: "IPv6", source: netip.MustParseAddr("2001:db8::1"), verdict: emu.Error,
+				detail: "not an IPv4 address",
+			},
 		} {
 			to := emu.Target{Address: vip, Port: tt.port, Protocol: tt.protocol, Source: from.source}
 			got := p.Probe(t.Context(), "laptop", to)

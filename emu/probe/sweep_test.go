@@ -47,8 +47,12 @@ func crowd(subnets, hostsPer int, port uint16) (*emu.Network, []pair) {
 		for b := range subnets * hostsPer {
 			if a != b {
 				pairs = append(pairs, pair{
-					From:   kerneltest.Host(a/hostsPer, a%hostsPer),
-					Target: emu.Target{Address: kerneltest.Address(b/hostsPer, b%hostsPer), Port: port, Protocol: emu.TCP},
+					From: kerneltest.Host(a/hostsPer, a%hostsPer),
+					Target: emu.Target{
+						Address:  kerneltest.Address(b/hostsPer, b%hostsPer),
+						Port:     port,
+						Protocol: emu.TCP,
+					},
 				})
 			}
 		}
@@ -75,8 +79,8 @@ func neighborsLeft(t *testing.T, n *emu.Network, state *kernel.State) (left int)
 	return left
 }
 
-// TestSweep probes all pairs of a subnet at once, in both directions, several times. They need more entries in the kernel's neighbor table
-// than it holds by default.
+// TestSweep probes all pairs of a subnet at once, in both directions, several times. They need more entries in the
+// kernel's neighbor table than it holds by default.
 func TestSweep(t *testing.T) {
 	const hosts, times = 40, 3
 	for _, c := range []struct {
@@ -97,7 +101,8 @@ func TestSweep(t *testing.T) {
 					}
 				}
 			}
-			// Each host may have its gateway. A listener that closes its connection late may bring one of the others back.
+			// Each host may have its gateway. A listener that closes its connection late may bring one of the
+			// others back.
 			if left, most := neighborsLeft(t, n, state), hosts+neighborLimit()/neighborShare; left > most {
 				t.Errorf("%d neighbors are left, want at most %d", left, most)
 			}

@@ -11,11 +11,12 @@ import (
 	"vnetlab/emu/diff"
 )
 
-// topology is an index of a network: where connections may arrive, by the addresses of its namespaces and the translations of its
-// routers. It only helps to find out who answered and where to listen for reports; a verdict comes from packets.
+// topology is an index of a network: where connections may arrive, by the addresses of its namespaces and the
+// translations of its routers. It only helps to find out who answered and where to listen for reports; a verdict
+// comes from packets.
 //
-// It follows changes of the network in place, at a cost that depends only on the change. What is noted several times, such as an address of
-// both a link and a bridge, must be removed as often.
+// It follows changes of the network in place, at a cost that depends only on the change. What is noted several
+// times, such as an address of both a link and a bridge, must be removed as often.
 type topology struct {
 	network    *emu.Network
 	namespaces map[string]*emu.Namespace
@@ -26,11 +27,13 @@ type topology struct {
 	chains     map[chain]*emu.Chain
 	translated map[netip.Addr][]addressTranslation
 	cables     map[device]emu.LinkEnd // the other end of each link
-	// sourceChains are the chains of a router that translate sources; sourceChoosers those routers that choose one of several.
+	// sourceChains are the chains of a router that translate sources; sourceChoosers those routers that choose one
+	// of several.
 	sourceChains   map[string][]*emu.Chain
 	sourceChoosers map[string]int              // by how many chains
 	sources        map[netip.Addr][]netip.Addr // what routers translate a source address to; the zero address: any
-	// unheard are the namespaces with a ruleset whose reports no socket receives yet, with the number of the change that made them so.
+	// unheard are the namespaces with a ruleset whose reports no socket receives yet, with the number of the
+	// change that made them so.
 	unheard map[string]int
 	changes int
 	specs   *sync.Map // name -> *emu.Namespace: the search of Network.Namespace is too slow for every probe
@@ -63,7 +66,9 @@ func newTopology(n *emu.Network) *topology {
 		chains:     make(map[chain]*emu.Chain),
 		translated: make(map[netip.Addr][]addressTranslation),
 		sources:    make(map[netip.Addr][]netip.Addr),
-		cables:     make(map[device]emu.LinkEnd, 2*len(n.Links)), sourceChains: make(map[string][]*emu.Chain), sourceChoosers: make(map[string]int),
+		cables: make(
+			map[device]emu.LinkEnd, 2*len(n.Links),
+		), sourceChains: make(map[string][]*emu.Chain), sourceChoosers: make(map[string]int),
 		unheard: make(map[string]int),
 	}
 	t.update(&diff.Change{To: n, Added: n.Namespaces, AddedLinks: n.Links})
@@ -117,7 +122,8 @@ func (t *topology) changeNamespace(c diff.NamespaceChange) {
 	}
 }
 
-// spec returns a namespace of the network with its current origins, since a line that moved is no change of a namespace. nil: there is none.
+// spec returns a namespace of the network with its current origins, since a line that moved is no change of a
+// namespace. nil: there is none.
 func (t *topology) spec(name string) *emu.Namespace {
 	if known, ok := t.specs.Load(name); ok {
 		return known.(*emu.Namespace)
@@ -205,7 +211,8 @@ func (t *topology) ruleset(router string, c *diff.RulesetChange) {
 	}
 }
 
-// translates notes the addresses that a base chain translates without a socket map, and the chains that translate sources.
+// translates notes the addresses that a base chain translates without a socket map, and the chains that translate
+// sources.
 func (t *topology) translates(router string, c *emu.Chain, n change) {
 	if c != nil && c.Hook == emu.SNATHook {
 		note(t.sourceChains, router, c, func(a, b *emu.Chain) int { return strings.Compare(a.Name, b.Name) }, n)
@@ -229,7 +236,9 @@ func (t *topology) translates(router string, c *emu.Chain, n change) {
 // chooses reports whether a chain translates sources to one of several.
 func chooses(c *emu.Chain) bool {
 	return slices.ContainsFunc(c.Rules, func(r emu.Rule) bool {
-		return slices.ContainsFunc(r.Statements, func(s emu.Statement) bool { h, ok := s.(emu.SNATByHash); return ok && len(h.To) > 1 })
+		return slices.ContainsFunc(
+			r.Statements, func(s emu.Statement) bool { h, ok := s.(emu.SNATByHash); return ok && len(h.To) > 1 },
+		)
 	})
 }
 
@@ -248,7 +257,11 @@ func note[K comparable, V any](all map[K][]V, key K, value V, compare func(a, b 
 }
 
 func compareInterfaces(a, b networkInterface) int {
-	return cmp.Or(cmp.Compare(a.device, b.device), a.prefix.Addr().Compare(b.prefix.Addr()), cmp.Compare(a.prefix.Bits(), b.prefix.Bits()))
+	return cmp.Or(
+		cmp.Compare(a.device, b.device),
+		a.prefix.Addr().Compare(b.prefix.Addr()),
+		cmp.Compare(a.prefix.Bits(), b.prefix.Bits()),
+	)
 }
 
 func compareChains(a, b chain) int {

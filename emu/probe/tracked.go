@@ -31,9 +31,10 @@ const (
 	ctaProtoDestinationPort = 3
 )
 
-// proved reports whether the routers on the path of a connection, from the first that translated its source to the one that chose its
-// destination, remember that it took the path: with its own source port, since they choose by that, and to the path's end. No router
-// remembers a packet that was dropped without a report. If the kernel can't answer, the connection counts as proved.
+// proved reports whether the routers on the path of a connection, from the first that translated its source to the
+// one that chose its destination, remember that it took the path: with its own source port, since they choose by
+// that, and to the path's end. No router remembers a packet that was dropped without a report. If the kernel can't
+// answer, the connection counts as proved.
 func (p *Prober) proved(t *task, v emu.Verdict) bool {
 	if v == emu.Refused && t.target.Protocol == emu.TCP {
 		return !slices.ContainsFunc(t.path.translations, func(s sourceTranslation) bool { return p.changes(s, t) })
@@ -62,9 +63,10 @@ func (p *Prober) trackedBy(router string, t *task, source netip.Addr, to netip.A
 	return tracked(ns, ctaTupleOrig, t.target.Protocol, netip.AddrPortFrom(source, t.port), to)
 }
 
-// changes reports whether a router that translates the source of a connection gives it another port. It is for refused connections, which
-// routers forget at once. What makes them change a port they remember longer: a connection of another source with the same translation, or
-// one of the same source to another destination, whose translation it shares.
+// changes reports whether a router that translates the source of a connection gives it another port. It is for
+// refused connections, which routers forget at once. What makes them change a port they remember longer: a
+// connection of another source with the same translation, or one of the same source to another destination, whose
+// translation it shares.
 func (p *Prober) changes(s sourceTranslation, t *task) bool {
 	ns, ok := p.namespaces(s.router)
 	if !ok {
@@ -76,8 +78,13 @@ func (p *Prober) changes(s sourceTranslation, t *task) bool {
 	}
 	own, translated := netip.AddrPortFrom(s.of, t.port), netip.AddrPortFrom(s.source, t.port)
 	return slices.ContainsFunc(all, func(c connectionEntry) bool {
-		return c.protocol == t.target.Protocol &&
-			(c.caller == own && c.seenAs.Port() != t.port || c.caller != own && c.seenAs == translated && c.answerer == s.to)
+		if c.protocol != t.target.Protocol {
+			return false
+		}
+		if c.caller == own {
+			return c.seenAs.Port() != t.port
+		}
+		return c.seenAs == translated && c.answerer == s.to
 	})
 }
 
@@ -99,7 +106,10 @@ func trackedAll(ns *kernel.Namespace) (all []connectionEntry, err error) {
 	}
 	defer conn.Close() //nolint:errcheck // it was only asked
 	answers, err := conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: ctMsgGet, Flags: netlink.Request | netlink.Dump}, Data: []byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0},
+		Header: netlink.Header{
+			Type:  ctMsgGet,
+			Flags: netlink.Request | netlink.Dump,
+		}, Data: []byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0},
 	})
 	if err != nil {
 		return nil, err
@@ -112,9 +122,11 @@ func trackedAll(ns *kernel.Namespace) (all []connectionEntry, err error) {
 	return all, nil
 }
 
-// tracked returns the connection of a namespace whose packets in one direction, ctaTupleOrig or ctaTupleReply, have these addresses and ports.
-// The error is ENOENT if there is none.
-func tracked(ns *kernel.Namespace, direction uint16, protocol emu.Protocol, from, to netip.AddrPort) (c connectionEntry, err error) {
+// tracked returns the connection of a namespace whose packets in one direction, ctaTupleOrig or ctaTupleReply,
+// have these addresses and ports. The error is ENOENT if there is none.
+func tracked(
+	ns *kernel.Namespace, direction uint16, protocol emu.Protocol, from, to netip.AddrPort,
+) (c connectionEntry, err error) {
 	number := byte(unix.IPPROTO_TCP)
 	if protocol == emu.UDP {
 		number = unix.IPPROTO_UDP
@@ -159,8 +171,8 @@ func tracked(ns *kernel.Namespace, direction uint16, protocol emu.Protocol, from
 	return c, nil
 }
 
-// askNetfilter sends a request that has one answer. The kernel answers while the request is being sent. A netlink.Conn would wait for
-// more: the kernel marks the answer as one of several, and sends no end.
+// askNetfilter sends a request that has one answer. The kernel answers while the request is being sent. A
+// netlink.Conn would wait for more: the kernel marks the answer as one of several, and sends no end.
 func askNetfilter(ns *kernel.Namespace, question netlink.Message) (answer netlink.Message, err error) {
 	fd, err := ns.Socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -209,7 +221,9 @@ func parseEntry(data []byte) (c connectionEntry, ok bool) {
 				return nil
 			})
 		case ctaTupleReply:
-			all.Nested(func(tuple *netlink.AttributeDecoder) error { c.answerer, c.seenAs, _ = parseTuple(tuple); return nil })
+			all.Nested(
+				func(tuple *netlink.AttributeDecoder) error { c.answerer, c.seenAs, _ = parseTuple(tuple); return nil },
+			)
 		}
 	}
 	return c, all.Err() == nil && c.caller.IsValid() && c.answerer.IsValid()

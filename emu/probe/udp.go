@@ -27,8 +27,9 @@ type datagram struct {
 	who *listener.Answer
 }
 
-// exchange sends datagrams from inside the namespace, from the source address of the target; if that is zero, from the one that the
-// routes select. It ends when a datagram or an ICMP error comes back, when a report proves the drop, or at the limit.
+// exchange sends datagrams from inside the namespace, from the source address of the target; if that is zero, from
+// the one that the routes select. It ends when a datagram or an ICMP error comes back, when a report proves the
+// drop, or at the limit.
 func (p *Prober) exchange(ctx context.Context, t *task, limit time.Duration) (d datagram, err error) {
 	ns, to := t.ns, t.to
 	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
@@ -44,7 +45,9 @@ func (p *Prober) exchange(ctx context.Context, t *task, limit time.Duration) (d 
 	// All ICMP errors, not only those that the kernel takes for final.
 	err = os.NewSyscallError("setsockopt IP_RECVERR", unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1))
 	if err == nil {
-		err = os.NewSyscallError("connect", unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}))
+		err = os.NewSyscallError(
+			"connect", unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}),
+		)
 	}
 	if err != nil {
 		unix.Close(fd) //nolint:errcheck // nothing was sent
@@ -53,7 +56,7 @@ func (p *Prober) exchange(ctx context.Context, t *task, limit time.Duration) (d 
 	file := os.NewFile(uintptr(fd), "probe")
 	defer file.Close() //nolint:errcheck // everything of interest was read
 	a.attach(file)
-	stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: no wait to end
+	stop := context.AfterFunc(ctx, func() { endWait(file) })
 	defer stop()
 
 	question := listener.Question(a.nonce, to.Port())
@@ -111,8 +114,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// receive waits for an answer from the target. What came from elsewhere before the socket was connected, and answers of
-// built-in listeners to older questions from the same port, don't count.
+// receive waits for an answer from the target. What came from elsewhere before the socket was connected, and
+// answers of built-in listeners to older questions from the same port, don't count.
 func receive(file *os.File, from netip.AddrPort, nonce uint64) (who *listener.Answer, err error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -146,7 +149,8 @@ func receiveFrom(fd int, from netip.AddrPort, nonce uint64) (who *listener.Answe
 		if err != nil {
 			return nil, true, os.NewSyscallError("recvfrom", err)
 		}
-		if s, ok := sender.(*unix.SockaddrInet4); !ok || netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port)) != from {
+		if s, ok := sender.(*unix.SockaddrInet4); !ok ||
+			netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port)) != from {
 			continue
 		}
 		var a listener.Answer

@@ -18,9 +18,9 @@ func udp(port uint16) emu.Service {
 	return emu.Service{Name: "udp", Port: port, Protocol: emu.UDP}
 }
 
-// udpFabric is fabric with UDP services: web1 and web2 serve 5000 behind 198.18.0.10:5000, which the laptop reaches, real1 has a
-// program, and the firewall of sql1 lets web1 in at 1434. 198.18.0.10:5001 has no backend, :5002 a backend that doesn't listen, :5003
-// an access control list.
+// udpFabric is fabric with UDP services: web1 and web2 serve 5000 behind 198.18.0.10:5000, which the laptop
+// reaches, real1 has a program, and the firewall of sql1 lets web1 in at 1434. 198.18.0.10:5001 has no backend,
+// :5002 a backend that doesn't listen, :5003 an access control list.
 func udpFabric() *emu.Network {
 	n := fabric()
 	for i := range n.Namespaces {
@@ -29,7 +29,9 @@ func udpFabric() *emu.Network {
 		case "web1", "web2", "sql1", "laptop":
 			s.Services = append(s.Services, udp(5000))
 		case "real1":
-			s.Services = append(s.Services, emu.Service{Name: "program", Port: 5432, Protocol: emu.UDP, Command: "sleep 60"})
+			s.Services = append(
+				s.Services, emu.Service{Name: "program", Port: 5432, Protocol: emu.UDP, Command: "sleep 60"},
+			)
 		case "edge":
 			udpEndpoints(s.Ruleset)
 		}
@@ -45,20 +47,41 @@ func udpFabric() *emu.Network {
 
 func udpEndpoints(rules *emu.Ruleset) {
 	to := func(name string, a netip.Addr, port uint16) *emu.Chain {
-		return &emu.Chain{Name: name, Rules: []emu.Rule{{ID: name, Statements: []emu.Statement{emu.MatchProtocol{Protocol: "udp"}, emu.DNAT{To: netip.AddrPortFrom(a, port)}}}}}
+		return &emu.Chain{
+			Name: name,
+			Rules: []emu.Rule{
+				{
+					ID: name,
+					Statements: []emu.Statement{
+						emu.MatchProtocol{Protocol: "udp"},
+						emu.DNAT{To: netip.AddrPortFrom(a, port)},
+					},
+				},
+			},
+		}
 	}
 	guarded := to("guarded-udp", web1, 5000)
 	guarded.Rules = append(emu.DropRules("acl-udp", "deny 203.0.113.0/24", emu.Origin{File: "lab.yaml", Line: 50},
 		emu.MatchPrefix{Of: emu.Source, Prefix: netip.MustParsePrefix("203.0.113.0/24")}), guarded.Rules...)
 	rules.Chains = append([]*emu.Chain{
 		{Name: "balanced-udp", Rules: []emu.Rule{{ID: "balanced-udp", Statements: []emu.Statement{
-			emu.MatchProtocol{Protocol: "udp"}, emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{netip.AddrPortFrom(web1, 5000), netip.AddrPortFrom(web2, 5000)}},
+			emu.MatchProtocol{
+				Protocol: "udp",
+			}, emu.DNATByHash{By: emu.FiveTuple, To: []netip.AddrPort{netip.AddrPortFrom(web1, 5000), netip.AddrPortFrom(web2, 5000)}},
 		}}}},
 		to("closed-udp", web1, 5002), guarded,
-		{Name: "dead-udp", Rules: emu.DropRules(emu.NoBackendPrefix+"udp", "no healthy backend", emu.Origin{File: "lab.yaml", Line: 51})},
+		{
+			Name: "dead-udp",
+			Rules: emu.DropRules(
+				emu.NoBackendPrefix+"udp", "no healthy backend", emu.Origin{File: "lab.yaml", Line: 51},
+			),
+		},
 	}, rules.Chains...)
 	for port, chain := range map[uint16]string{5000: "balanced-udp", 5001: "dead-udp", 5002: "closed-udp", 5003: "guarded-udp"} {
-		rules.Sockets[0].Elements = append(rules.Sockets[0].Elements, emu.SocketMapElement{Address: vip, Protocol: emu.UDP, Port: port, Chain: chain})
+		rules.Sockets[0].Elements = append(
+			rules.Sockets[0].Elements,
+			emu.SocketMapElement{Address: vip, Protocol: emu.UDP, Port: port, Chain: chain},
+		)
 	}
 }
 
@@ -107,12 +130,16 @@ func TestUDP(t *testing.T) {
 			for _, c := range questions {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					got := p.Probe(t.Context(), c.from, emu.Target{Address: c.address, Port: c.port, Protocol: emu.UDP})
+					got := p.Probe(
+						t.Context(), c.from, emu.Target{Address: c.address, Port: c.port, Protocol: emu.UDP},
+					)
 					by := got.AnsweredBy
 					if got.By != nil {
 						by = got.By.Namespace + " " + got.By.ID
 					}
-					if got.Verdict != c.verdict || by != c.by || got.SeenAs != c.seenAs || !strings.HasPrefix(got.Detail, c.detail) || (c.detail == "") != (got.Detail == "") {
+					if got.Verdict != c.verdict || by != c.by || got.SeenAs != c.seenAs ||
+						!strings.HasPrefix(got.Detail, c.detail) ||
+						(c.detail == "") != (got.Detail == "") {
 						t.Errorf("got %+v by %q", got, by)
 					}
 					if got.Verdict == emu.Open && got.RTT <= 0 {
@@ -123,31 +150,122 @@ func TestUDP(t *testing.T) {
 		})
 	}
 	ask("answered", []question{
-		{name: "built-in listener", from: "web1", address: sql1, port: 1434, verdict: emu.Open, by: "sql1", seenAs: web1},
+		{
+			name:    "built-in listener",
+			from:    "web1",
+			address: sql1,
+			port:    1434,
+			verdict: emu.Open,
+			by:      "sql1",
+			seenAs:  web1,
+		},
 		{name: "program", from: "web1", address: real1, port: 5432, verdict: emu.Open},
-		{name: "name server", from: "web1", address: netip.MustParseAddr("168.63.129.16"), port: 53, verdict: emu.Open},
+		{
+			name:    "name server",
+			from:    "web1",
+			address: netip.MustParseAddr("168.63.129.16"),
+			port:    53,
+			verdict: emu.Open,
+		},
 		{name: "nothing listens", from: "web1", address: web2, port: 81, verdict: emu.Refused},
-		{name: "nothing listens behind the firewall's allow", from: "web1", address: sql1, port: 1435, verdict: emu.Refused},
-		{name: "firewall's default", from: "web2", address: sql1, port: 1434, verdict: emu.Blocked, by: "sql1 " + emu.FirewallDefault},
-		{name: "firewall's default, nothing listens", from: "web1", address: sql1, port: 9, verdict: emu.Blocked, by: "sql1 " + emu.FirewallDefault},
+		{
+			name:    "nothing listens behind the firewall's allow",
+			from:    "web1",
+			address: sql1,
+			port:    1435,
+			verdict: emu.Refused,
+		},
+		{
+			name:    "firewall's default",
+			from:    "web2",
+			address: sql1,
+			port:    1434,
+			verdict: emu.Blocked,
+			by:      "sql1 " + emu.FirewallDefault,
+		},
+		{
+			name:    "firewall's default, nothing listens",
+			from:    "web1",
+			address: sql1,
+			port:    9,
+			verdict: emu.Blocked,
+			by:      "sql1 " + emu.FirewallDefault,
+		},
 		{name: "router", from: "laptop", address: sql1, port: 1434, verdict: emu.Blocked, by: "edge no-endpoint"},
-		{name: "address of the router", from: "laptop", address: gateway[laptop], port: 1434, verdict: emu.Blocked, by: "edge nothing-here"},
-		{name: "access control list", from: "laptop", address: vip, port: 5003, verdict: emu.Blocked, by: "edge acl-udp"},
-		{name: "no backend", from: "laptop", address: vip, port: 5001, verdict: emu.NoBackend, by: "edge " + emu.NoBackendPrefix + "udp"},
+		{
+			name:    "address of the router",
+			from:    "laptop",
+			address: gateway[laptop],
+			port:    1434,
+			verdict: emu.Blocked,
+			by:      "edge nothing-here",
+		},
+		{
+			name:    "access control list",
+			from:    "laptop",
+			address: vip,
+			port:    5003,
+			verdict: emu.Blocked,
+			by:      "edge acl-udp",
+		},
+		{
+			name:    "no backend",
+			from:    "laptop",
+			address: vip,
+			port:    5001,
+			verdict: emu.NoBackend,
+			by:      "edge " + emu.NoBackendPrefix + "udp",
+		},
 		{name: "backend that doesn't listen", from: "laptop", address: vip, port: 5002, verdict: emu.Refused},
-		{name: "translated source", from: "web1", address: laptop, port: 5000, verdict: emu.Open, by: "laptop", seenAs: vip},
+		{
+			name:    "translated source",
+			from:    "web1",
+			address: laptop,
+			port:    5000,
+			verdict: emu.Open,
+			by:      "laptop",
+			seenAs:  vip,
+		},
 		{name: "to itself", from: "sql1", address: sql1, port: 1434, verdict: emu.Open, by: "sql1", seenAs: sql1},
 		{name: "to itself, nothing listens", from: "sql1", address: sql1, port: 25000, verdict: emu.Refused},
-		{name: "no route", from: "lonely", address: sql1, port: 9, verdict: emu.Timeout, detail: "no route leads to 10.0.2.4 (ENETUNREACH)"},
+		{
+			name:    "no route",
+			from:    "lonely",
+			address: sql1,
+			port:    9,
+			verdict: emu.Timeout,
+			detail:  "no route leads to 10.0.2.4 (ENETUNREACH)",
+		},
 	})
 
 	// Silence lasts as long as the limit.
 	p.TimeLimit = 1200 * time.Millisecond
 	const silence = "UDP: no answer; a silent service looks the same"
 	ask("silence", []question{
-		{name: "program that keeps silent", from: "web1", address: real1, port: 5433, verdict: emu.Timeout, detail: silence},
-		{name: "answer to another's question", from: "web1", address: web2, port: 5999, verdict: emu.Timeout, detail: silence},
-		{name: "host that drops without a word", from: "web1", address: silent, port: 9, verdict: emu.Timeout, detail: silence},
+		{
+			name:    "program that keeps silent",
+			from:    "web1",
+			address: real1,
+			port:    5433,
+			verdict: emu.Timeout,
+			detail:  silence,
+		},
+		{
+			name:    "answer to another's question",
+			from:    "web1",
+			address: web2,
+			port:    5999,
+			verdict: emu.Timeout,
+			detail:  silence,
+		},
+		{
+			name:    "host that drops without a word",
+			from:    "web1",
+			address: silent,
+			port:    9,
+			verdict: emu.Timeout,
+			detail:  silence,
+		},
 	})
 }
 
@@ -183,14 +301,19 @@ func TestLostDatagramIsSentAgain(t *testing.T) {
 	}
 }
 
-// TestManyRefusalsAtOnce has a host refuse more datagrams in a second than the kernel's limits of ICMP errors allow by default.
+// TestManyRefusalsAtOnce has a host refuse more datagrams in a second than the kernel's limits of ICMP errors
+// allow by default.
 func TestManyRefusalsAtOnce(t *testing.T) {
 	_, p := start(t, udpFabric())
 	var wg sync.WaitGroup
 	begun := time.Now()
 	for i := range 600 {
 		wg.Go(func() {
-			got := p.Probe(t.Context(), []string{"web1", "real1"}[i%2], emu.Target{Address: web2, Port: uint16(6000 + i), Protocol: emu.UDP})
+			got := p.Probe(
+				t.Context(),
+				[]string{"web1", "real1"}[i%2],
+				emu.Target{Address: web2, Port: uint16(6000 + i), Protocol: emu.UDP},
+			)
 			if got.Verdict != emu.Refused {
 				t.Errorf("port %d: %+v", 6000+i, got)
 			}
@@ -200,7 +323,8 @@ func TestManyRefusalsAtOnce(t *testing.T) {
 	t.Logf("600 probes in %s", time.Since(begun))
 }
 
-// TestRuleOfAnOpenPortChanges asks from the same place again and again: no memory of an earlier answer may let a datagram pass.
+// TestRuleOfAnOpenPortChanges asks from the same place again and again: no memory of an earlier answer may let a
+// datagram pass.
 func TestRuleOfAnOpenPortChanges(t *testing.T) {
 	n := udpFabric()
 	state, p := start(t, n)
@@ -248,7 +372,9 @@ func TestSweepOverUDP(t *testing.T) {
 			{"laptop", vip, 5001, emu.UDP, emu.NoBackend},
 			{"web2", sql1, 1434, emu.UDP, emu.Blocked},
 		} {
-			pairs = append(pairs, pair{From: c.from, Target: emu.Target{Address: c.to, Port: c.port, Protocol: c.over}})
+			pairs = append(
+				pairs, pair{From: c.from, Target: emu.Target{Address: c.to, Port: c.port, Protocol: c.over}},
+			)
 			want = append(want, c.verdict)
 		}
 		silence = append(silence, pair{From: "web1", Target: emu.Target{Address: silent, Port: 9, Protocol: emu.UDP}})

@@ -1,23 +1,14 @@
 package probe
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
-
 	"vnetlab/emu"
-	"vnetlab/emu/kernel"
-	"vnetlab/emu/listener"
 )
 
 // overlapping has two edges with a host of the same address behind each.
@@ -53,22 +44,61 @@ func TestEnds(t *testing.T) {
 		want    []end
 		builtIn bool
 	}{
-		{name: "host", network: fabric(), from: "web1", to: "10.0.2.4:1433", want: []end{{"sql1", at("10.0.2.4:1433")}}, builtIn: true},
-		{name: "program", network: fabric(), from: "web1", to: "10.0.2.5:5432", want: []end{{"real1", at("10.0.2.5:5432")}}},
-		{name: "no service", network: fabric(), from: "web1", to: "10.0.2.4:99", want: []end{{"sql1", at("10.0.2.4:99")}}},
+		{
+			name: "host", network: fabric(), from: "web1", to: "10.0.2.4:1433",
+			want: []end{{"sql1", at("10.0.2.4:1433")}}, builtIn: true,
+		},
+		{
+			name: "program", network: fabric(), from: "web1", to: "10.0.2.5:5432",
+			want: []end{{"real1", at("10.0.2.5:5432")}},
+		},
+		{
+			name: "no service", network: fabric(), from: "web1", to: "10.0.2.4:99",
+			want: []end{{"sql1", at("10.0.2.4:99")}},
+		},
 		{name: "nobody", network: fabric(), from: "web1", to: "10.0.2.99:80"},
-		{name: "balanced", network: fabric(), from: "laptop", to: "198.18.0.10:80", want: []end{{"web1", at("10.0.1.4:80")}, {"web2", at("10.0.1.5:80")}}, builtIn: true},
-		{name: "translated port", network: fabric(), from: "laptop", to: "198.18.0.10:57500", want: []end{{"sql1", at("10.0.2.4:1433")}}, builtIn: true},
+		{
+			name: "balanced", network: fabric(), from: "laptop", to: "198.18.0.10:80",
+			want: []end{{"web1", at("10.0.1.4:80")}, {"web2", at("10.0.1.5:80")}}, builtIn: true,
+		},
+		{
+			name: "translated port", network: fabric(), from: "laptop", to: "198.18.0.10:57500",
+			want: []end{{"sql1", at("10.0.2.4:1433")}}, builtIn: true,
+		},
 		{name: "no backend", network: fabric(), from: "laptop", to: "198.18.0.10:9160"},
 		{name: "no endpoint", network: fabric(), from: "laptop", to: "198.18.0.10:443"},
-		{name: "proxy", network: fabric(), from: "laptop", to: "203.0.113.1:80", host: "Contacts.AzureWebsites.net.", want: []end{{"edge", at("203.0.113.1:80")}}, builtIn: true},
-		{name: "proxy to a program", network: fabric(), from: "laptop", to: "203.0.113.1:80", host: "program.azurewebsites.net", want: []end{{"edge", at("203.0.113.1:80")}}},
-		{name: "proxy without that host", network: fabric(), from: "laptop", to: "203.0.113.1:80", host: "x", want: []end{{"edge", at("203.0.113.1:80")}}},
-		{name: "name server", network: fabric(), from: "laptop", to: "168.63.129.16:53", want: []end{{"edge", at("168.63.129.16:53")}}},
-		{name: "overlap, one side", network: overlapping(), from: "other-a", to: "10.0.0.4:80", want: []end{{"vm-a", at("10.0.0.4:80")}}, builtIn: true},
-		{name: "overlap, other side", network: overlapping(), from: "other-b", to: "10.0.0.4:80", want: []end{{"vm-b", at("10.0.0.4:80")}}},
-		{name: "overlap, itself", network: overlapping(), from: "vm-b", to: "10.0.0.4:80", want: []end{{"vm-b", at("10.0.0.4:80")}}},
-		{name: "overlap, from neither", network: overlapping(), from: "far", to: "10.0.0.4:80", want: []end{{"vm-a", at("10.0.0.4:80")}, {"vm-b", at("10.0.0.4:80")}}},
+		{
+			name: "proxy", network: fabric(), from: "laptop", to: "203.0.113.1:80",
+			host: "Contacts.AzureWebsites.net.", want: []end{{"edge", at("203.0.113.1:80")}}, builtIn: true,
+		},
+		{
+			name: "proxy to a program", network: fabric(), from: "laptop", to: "203.0.113.1:80",
+			host: "program.azurewebsites.net", want: []end{{"edge", at("203.0.113.1:80")}},
+		},
+		{
+			name: "proxy without that host", network: fabric(), from: "laptop", to: "203.0.113.1:80", host: "x",
+			want: []end{{"edge", at("203.0.113.1:80")}},
+		},
+		{
+			name: "name server", network: fabric(), from: "laptop", to: "168.63.129.16:53",
+			want: []end{{"edge", at("168.63.129.16:53")}},
+		},
+		{
+			name: "overlap, one side", network: overlapping(), from: "other-a", to: "10.0.0.4:80",
+			want: []end{{"vm-a", at("10.0.0.4:80")}}, builtIn: true,
+		},
+		{
+			name: "overlap, other side", network: overlapping(), from: "other-b", to: "10.0.0.4:80",
+			want: []end{{"vm-b", at("10.0.0.4:80")}},
+		},
+		{
+			name: "overlap, itself", network: overlapping(), from: "vm-b", to: "10.0.0.4:80",
+			want: []end{{"vm-b", at("10.0.0.4:80")}},
+		},
+		{
+			name: "overlap, from neither", network: overlapping(), from: "far", to: "10.0.0.4:80",
+			want: []end{{"vm-a", at("10.0.0.4:80")}, {"vm-b", at("10.0.0.4:80")}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			topology := newTopology(c.network)
@@ -92,10 +122,25 @@ func TestEndsOfTranslatedAddresses(t *testing.T) {
 		return emu.MatchPrefix{Of: emu.Destination, Prefix: netip.PrefixFrom(a, 32)}
 	}
 	i := slices.IndexFunc(edge.Ruleset.Chains, func(c *emu.Chain) bool { return c.Name == "prerouting" })
-	edge.Ruleset.Chains[i].Rules = append(edge.Ruleset.Chains[i].Rules,
-		emu.Rule{Statements: []emu.Statement{to(own), emu.SetMark{Mark: 1}, emu.DNAT{To: netip.AddrPortFrom(sql1, 0)}}},
-		emu.Rule{Statements: []emu.Statement{to(other), emu.MatchProtocol{Protocol: "tcp"}, emu.MatchPort{Port: 90}, emu.DNAT{To: netip.AddrPortFrom(web1, 80)}}},
-		emu.Rule{Statements: []emu.Statement{emu.MatchPrefix{Of: emu.Source, Prefix: netip.PrefixFrom(nobody, 32)}, emu.DNAT{To: netip.AddrPortFrom(web1, 80)}}},
+	edge.Ruleset.Chains[i].Rules = append(
+		edge.Ruleset.Chains[i].Rules,
+		emu.Rule{
+			Statements: []emu.Statement{to(own), emu.SetMark{Mark: 1}, emu.DNAT{To: netip.AddrPortFrom(sql1, 0)}},
+		},
+		emu.Rule{
+			Statements: []emu.Statement{
+				to(other),
+				emu.MatchProtocol{Protocol: "tcp"},
+				emu.MatchPort{Port: 90},
+				emu.DNAT{To: netip.AddrPortFrom(web1, 80)},
+			},
+		},
+		emu.Rule{
+			Statements: []emu.Statement{
+				emu.MatchPrefix{Of: emu.Source, Prefix: netip.PrefixFrom(nobody, 32)},
+				emu.DNAT{To: netip.AddrPortFrom(web1, 80)},
+			},
+		},
 	)
 	topology := newTopology(n)
 	for _, c := range []struct {
@@ -126,7 +171,18 @@ func TestEndsOfLoops(t *testing.T) {
 		Sockets: []emu.SocketMap{{Elements: []emu.SocketMapElement{element(a, "a"), element(b, "b")}}},
 		Chains: []*emu.Chain{
 			{Name: "a", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: b}, emu.Goto{Chain: "b"}}}}},
-			{Name: "b", Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: a}, emu.DNATByHash{To: []netip.AddrPort{a}}, emu.Goto{Chain: "gone"}}}}},
+			{
+				Name: "b",
+				Rules: []emu.Rule{
+					{
+						Statements: []emu.Statement{
+							emu.DNAT{To: a},
+							emu.DNATByHash{To: []netip.AddrPort{a}},
+							emu.Goto{Chain: "gone"},
+						},
+					},
+				},
+			},
 		},
 	}}}}
 	if got := newTopology(n).ends("edge", emu.TCP, a); len(got) != 0 {
@@ -191,7 +247,10 @@ func TestFlightsHaveTheirOwnPorts(t *testing.T) {
 	syn := func(port uint16, sequence uint32) packet {
 		return packet{protocol: emu.TCP, source: netip.AddrPortFrom(web1, port), sequence: sequence}
 	}
-	for _, p := range []packet{syn(1, 7), syn(lastPort+1, 7), syn(25000, 8), syn(25000, 0), {protocol: emu.UDP, source: netip.AddrPortFrom(web1, 25000), nonce: 25000 << 48}} {
+	for _, p := range []packet{
+		syn(1, 7), syn(lastPort+1, 7), syn(25000, 8), syn(25000, 0),
+		{protocol: emu.UDP, source: netip.AddrPortFrom(web1, 25000), nonce: 25000 << 48},
+	} {
 		if all.find(p) != nil {
 			t.Errorf("%+v is of an attempt", p)
 		}
@@ -248,85 +307,6 @@ func TestReportBeforeAttachEndsTheWait(t *testing.T) {
 	}
 }
 
-// syn is an IPv4 packet with the header length and flags given.
-func syn(dscp, headerWords, flags byte, port uint16) []byte {
-	p := make([]byte, int(headerWords)*4+20)
-	p[0], p[1], p[9] = 4<<4|headerWords, dscp<<2, unix.IPPROTO_TCP
-	copy(p[12:], web1.AsSlice())
-	copy(p[16:], sql1.AsSlice())
-	binary.BigEndian.PutUint16(p[headerWords*4:], port)
-	binary.BigEndian.PutUint16(p[headerWords*4+2:], 1433)
-	binary.BigEndian.PutUint32(p[headerWords*4+4:], 0x01020304)
-	p[int(headerWords)*4+13] = flags
-	return p
-}
-
-func nflog(t testing.TB, prefix string, packet []byte) []byte {
-	t.Helper()
-	b, err := netlink.MarshalAttributes([]netlink.Attribute{
-		{Type: nfulaPrefix, Data: append([]byte(prefix), 0)}, {Type: nfulaPayload, Data: packet},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append([]byte{unix.AF_INET, 0, 0, emu.LogGroup}, b...)
-}
-
-func TestParseReport(t *testing.T) {
-	const nonce = 20002<<48 | 7
-	udp := func(dscp byte, text []byte) []byte {
-		p := syn(dscp, 5, 2, 40000)[:28]
-		p[9] = unix.IPPROTO_UDP
-		return append(p, text...)
-	}
-	question := listener.Question(nonce, 5000)
-	for _, c := range []struct {
-		name string
-		data []byte
-		port uint16
-		ok   bool
-	}{
-		{"datagram", nflog(t, "id", udp(emu.ProbeDSCP, question)), 20002, true},
-		{"DNS query", nflog(t, "id", udp(emu.ProbeDSCP, listener.Question(nonce, 53))), 20002, true},
-		{"datagram of somebody", nflog(t, "id", udp(0, question)), 0, false},
-		{"datagram without nonce", nflog(t, "id", udp(emu.ProbeDSCP, []byte("hello"))), 0, false},
-		{"datagram, cut off", nflog(t, "id", udp(emu.ProbeDSCP, question[:20])), 0, false},
-		{"empty datagram", nflog(t, "id", udp(emu.ProbeDSCP, nil)), 0, false},
-		{"SYN", nflog(t, "id", syn(emu.ProbeDSCP, 5, 2, 20000)), 20000, true},
-		{"SYN with ECN", nflog(t, "id", syn(emu.ProbeDSCP, 5, 0xc2, 20000)), 20000, true},
-		{"IP options", nflog(t, "id", syn(emu.ProbeDSCP, 8, 2, 20001)), 20001, true},
-		{"SYN-ACK", nflog(t, "id", syn(emu.ProbeDSCP, 5, 0x12, 20000)), 0, false},
-		{"RST", nflog(t, "id", syn(emu.ProbeDSCP, 5, 4, 20000)), 0, false},
-		{"not a probe", nflog(t, "id", syn(0, 5, 2, 20000)), 0, false},
-		{"no id", nflog(t, "", syn(emu.ProbeDSCP, 5, 2, 20000)), 0, false},
-		{"cut off", nflog(t, "id", syn(emu.ProbeDSCP, 5, 2, 20000)[:30]), 0, false},
-		{"no packet", nflog(t, "id", nil), 0, false},
-		{"empty", nil, 0, false},
-	} {
-		p, id, ok := parseReport(c.data)
-		if ok != c.ok || ok && (id != "id" || p.port() != c.port || p.destination != netip.MustParseAddrPort("10.0.2.4:1433") || p.source.Addr() != web1) {
-			t.Errorf("%s: %+v %q %t", c.name, p, id, ok)
-		}
-		if ok && (p.protocol == emu.TCP) != (p.sequence == 0x01020304) {
-			t.Errorf("%s: number %x", c.name, p.sequence)
-		}
-	}
-}
-
-func FuzzParseReport(f *testing.F) {
-	f.Add(nflog(f, "id", syn(emu.ProbeDSCP, 5, 2, 20000)))
-	f.Add(nflog(f, "id", syn(emu.ProbeDSCP, 15, 2, 20000)[:62]))
-	datagram := syn(emu.ProbeDSCP, 5, 2, 20000)[:28]
-	datagram[9] = unix.IPPROTO_UDP
-	f.Add(nflog(f, "id", append(datagram, listener.Question(1, 53)...)))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, id, ok := parseReport(data); ok && id == "" {
-			t.Error("a report without id")
-		}
-	})
-}
-
 func TestAcceptedIn(t *testing.T) {
 	const v4 = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 19 1 0 100 0 0 10 0
@@ -340,68 +320,13 @@ func TestAcceptedIn(t *testing.T) {
 		local  uint16
 		remote uint16
 		ok     bool
-	}{{v4, 5432, 20000, true}, {v6, 5432, 20001, true}, {v4, 5433, 20000, false}, {v4, 5432, 20001, false}, {"", 1, 1, false}, {"x y z :\n1: 2 3 4\n", 1, 1, false}} {
+	}{
+		{v4, 5432, 20000, true}, {v6, 5432, 20001, true}, {v4, 5433, 20000, false}, {v4, 5432, 20001, false},
+		{"", 1, 1, false}, {"x y z :\n1: 2 3 4\n", 1, 1, false},
+	} {
 		got, ok := acceptedIn([]byte(c.table), c.local, c.remote)
 		if ok != c.ok || ok && got != web1 {
 			t.Errorf("%d from %d: %s %t", c.local, c.remote, got, ok)
-		}
-	}
-}
-
-// Namespaces that could not be compared are no drift.
-func TestDriftIsADifference(t *testing.T) {
-	var p Prober
-	for _, c := range []struct {
-		against finding
-		want    bool
-	}{
-		{finding{err: errors.New("not now")}, false},
-		{finding{differences: make([]kernel.Difference, 1)}, true},
-	} {
-		err := &unprovedError{report{"edge", "acl", web1}, c.against}
-		o, _ := p.unanswered(t.Context(), err, netip.AddrPortFrom(sql1, 80), nil, time.Now(), emu.TCP, time.Second)
-		if o.Verdict != emu.Timeout || o.Drift != c.want {
-			t.Errorf("%+v, want drift %t", o, c.want)
-		}
-	}
-}
-
-func TestExplain(t *testing.T) {
-	type verdict struct {
-		Verdict emu.Verdict
-		Next    next
-	}
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	for _, c := range []struct {
-		name   string
-		ctx    context.Context
-		err    error
-		want   verdict
-		detail string
-	}{
-		{"report", t.Context(), &droppedError{emu.RuleReference{Namespace: "edge", ID: "acl"}}, verdict{emu.Blocked, final}, ""},
-		{"report of no backend", t.Context(), &droppedError{emu.RuleReference{Namespace: "edge", ID: emu.NoBackendPrefix + "x"}}, verdict{emu.NoBackend, final}, ""},
-		{"silence", t.Context(), errNoAnswer, verdict{emu.Timeout, again}, "no answer from 10.0.2.4:80 within 3s"},
-		{"silence of UDP", t.Context(), errSilence, verdict{emu.Timeout, again}, "UDP: no answer; a silent service looks the same (nothing came from 10.0.2.4:80 within 3s"},
-		{"refused", t.Context(), os.NewSyscallError("connect", unix.ECONNREFUSED), verdict{emu.Refused, final}, ""},
-		{"no host", t.Context(), unix.EHOSTUNREACH, verdict{emu.Timeout, final}, "no host answers at 10.0.2.4 (EHOSTUNREACH)"},
-		{"no route", t.Context(), unix.ENETUNREACH, verdict{emu.Timeout, final}, "no route leads to 10.0.2.4 (ENETUNREACH)"},
-		{"no address", t.Context(), os.NewSyscallError("connect", unix.EADDRNOTAVAIL), verdict{emu.Error, final}, "does the namespace have an address?"},
-		{"no descriptor", t.Context(), os.NewSyscallError("socket", unix.EMFILE), verdict{emu.Error, final}, "ulimit -n"},
-		{"neighbor table", t.Context(), os.NewSyscallError("connect", unix.ENOBUFS), verdict{emu.Error, final}, "neighbor table is full"},
-		{"own rule", t.Context(), os.NewSyscallError("connect", unix.EPERM), verdict{emu.Error, final}, "forbids it to send"},
-		{"unproved report", t.Context(), &unprovedError{report{"edge", "acl", web1}, finding{err: errors.New("x")}}, verdict{emu.Timeout, final}, "rule acl of edge reported a drop, which proves nothing"},
-		{"changes", t.Context(), errUnsettled, verdict{emu.Timeout, unsettled}, "rules changed"},
-		{"rule that rejects", t.Context(), &rejectedError{cause: unix.ECONNREFUSED, kind: 3, code: 3, from: sql1}, verdict{emu.Timeout, final}, "ICMP port-unreachable came from 10.0.2.4"},
-		{"rule that prohibits", t.Context(), &rejectedError{cause: unix.EHOSTUNREACH, kind: 3, code: 13, from: sql1}, verdict{emu.Timeout, final}, "ICMP admin-prohibited"},
-		{"router without a way", t.Context(), &rejectedError{cause: unix.EHOSTUNREACH, kind: 3, code: 1, from: sql1}, verdict{emu.Timeout, final}, "no host answers at 10.0.2.4"},
-		{"ports", t.Context(), errNoPort, verdict{emu.Error, final}, "all source ports"},
-		{"canceled", canceled, errNoAnswer, verdict{emu.Error, final}, "canceled"},
-	} {
-		v, detail, next := explain(c.ctx, c.err, netip.AddrPortFrom(sql1, 80), emu.TCP, 3*time.Second)
-		if diff := cmp.Diff(c.want, verdict{v, next}); diff != "" || !strings.Contains(detail, c.detail) || (detail == "") != (c.detail == "") {
-			t.Errorf("%s: %s %q", c.name, diff, detail)
 		}
 	}
 }

@@ -53,9 +53,15 @@ func checkAsNew(t *rapid.T, got, want *topology) {
 		t.Fatalf("got\n%q\nwant\n%q", a, b)
 	}
 	for what, pair := range map[string][2]any{
-		"owners": {got.owners, want.owners}, "neighbours": {got.neighbors, want.neighbors}, "interfaces": {got.interfaces, want.interfaces},
-		"dispatched": {got.dispatched, want.dispatched}, "sources": {got.sources, want.sources}, "translated": {got.translated, want.translated},
-		"cables": {got.cables, want.cables}, "source chains": {chainNames(got), chainNames(want)}, "source choosers": {got.sourceChoosers, want.sourceChoosers},
+		"owners": {got.owners, want.owners}, "neighbours": {got.neighbors, want.neighbors}, "interfaces": {
+			got.interfaces, want.interfaces,
+		},
+		"dispatched": {got.dispatched, want.dispatched}, "sources": {got.sources, want.sources}, "translated": {
+			got.translated, want.translated,
+		},
+		"cables": {got.cables, want.cables}, "source chains": {chainNames(got), chainNames(want)}, "source choosers": {
+			got.sourceChoosers, want.sourceChoosers,
+		},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Fatalf("%s: got %v, want %v", what, pair[0], pair[1])
@@ -102,7 +108,14 @@ func TestHeardTooLate(t *testing.T) {
 	n := fabric()
 	topology := newTopology(n)
 	since := topology.allUnheard()
-	again := &diff.Change{From: n, To: n, Removed: n.Namespaces, RemovedLinks: n.Links, Added: n.Namespaces, AddedLinks: n.Links}
+	again := &diff.Change{
+		From:         n,
+		To:           n,
+		Removed:      n.Namespaces,
+		RemovedLinks: n.Links,
+		Added:        n.Namespaces,
+		AddedLinks:   n.Links,
+	}
 	topology.update(again)
 	for name, at := range since {
 		topology.heard(name, at)
@@ -144,7 +157,9 @@ func TestUpdateWhileProbing(t *testing.T) {
 	}
 	close(done)
 	asking.Wait()
-	if got := read(p, func(t *topology) []end { return t.ends("laptop", emu.TCP, netip.AddrPortFrom(vip, 80)) }); len(got) != 2 {
+	if got := read(p, func(t *topology) []end { return t.ends("laptop", emu.TCP, netip.AddrPortFrom(vip, 80)) }); len(
+		got,
+	) != 2 {
 		t.Errorf("a balanced endpoint leads to %v", got)
 	}
 }
@@ -158,9 +173,15 @@ func BenchmarkUpdate(b *testing.B) {
 			endpoints := emu.SocketMap{Name: "endpoints"}
 			edge.Ruleset = &emu.Ruleset{}
 			for i := range hosts + 1 {
-				c := &emu.Chain{Name: fmt.Sprint("to-", i), Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: netip.AddrPortFrom(web1, 80)}}}}}
+				c := &emu.Chain{
+					Name:  fmt.Sprint("to-", i),
+					Rules: []emu.Rule{{Statements: []emu.Statement{emu.DNAT{To: netip.AddrPortFrom(web1, 80)}}}},
+				}
 				edge.Ruleset.Chains = append(edge.Ruleset.Chains, c)
-				endpoints.Elements = append(endpoints.Elements, emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: uint16(i), Chain: c.Name})
+				endpoints.Elements = append(
+					endpoints.Elements,
+					emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: uint16(i), Chain: c.Name},
+				)
 			}
 			edge.Ruleset.Sockets = []emu.SocketMap{endpoints}
 			less, rules := *edge, *edge.Ruleset

@@ -23,7 +23,15 @@ const (
 )
 
 // unanswered returns the observation of an attempt that got no answer, or was refused.
-func (p *Prober) unanswered(ctx context.Context, err error, to netip.AddrPort, c *scope, begun time.Time, protocol emu.Protocol, limit time.Duration) (o emu.Observation, n next) {
+func (p *Prober) unanswered(
+	ctx context.Context,
+	err error,
+	to netip.AddrPort,
+	c *scope,
+	begun time.Time,
+	protocol emu.Protocol,
+	limit time.Duration,
+) (o emu.Observation, n next) {
 	o.Address = to.Addr()
 	o.Verdict, o.Detail, n = explain(ctx, err, to, protocol, limit)
 	var dropped *droppedError
@@ -41,12 +49,15 @@ func (p *Prober) unanswered(ctx context.Context, err error, to netip.AddrPort, c
 		o.Drift = len(found.differences) > 0
 		o.Verdict, o.Detail = emu.Timeout, fmt.Sprintf("%s refused, or a rule did in its name: %s", to, &found)
 	case !known:
-		o.Verdict, o.Detail, n = emu.Timeout, fmt.Sprintf("%s refused, or a rule did in its name: %v", to, errUnsettled), unsettled
+		o.Verdict, o.Detail, n = emu.Timeout, fmt.Sprintf(
+			"%s refused, or a rule did in its name: %v", to, errUnsettled,
+		), unsettled
 	}
 	return o, n
 }
 
-// withDifferences adds to a timeout how the namespaces on the path differ from what they should be, unless its detail has it already.
+// withDifferences adds to a timeout how the namespaces on the path differ from what they should be, unless its
+// detail has it already.
 func (p *Prober) withDifferences(ctx context.Context, c *scope, o emu.Observation) emu.Observation {
 	if o.Verdict != emu.Timeout || ctx.Err() != nil {
 		return o
@@ -61,8 +72,11 @@ func (p *Prober) withDifferences(ctx context.Context, c *scope, o emu.Observatio
 	return o
 }
 
-// explain turns a failure to connect into a verdict. Only a proved report makes it Blocked. Refused holds only after a survey.
-func explain(ctx context.Context, err error, to netip.AddrPort, protocol emu.Protocol, limit time.Duration) (v emu.Verdict, detail string, n next) {
+// explain turns a failure to connect into a verdict. Only a proved report makes it Blocked. Refused holds only
+// after a survey.
+func explain(
+	ctx context.Context, err error, to netip.AddrPort, protocol emu.Protocol, limit time.Duration,
+) (v emu.Verdict, detail string, n next) {
 	var dropped *droppedError
 	var unproved *unprovedError
 	var rejected *rejectedError
@@ -72,13 +86,21 @@ func explain(ctx context.Context, err error, to netip.AddrPort, protocol emu.Pro
 	case ctx.Err() != nil:
 		return emu.Error, canceled(ctx), final
 	case errors.Is(err, errUnsettled):
-		return emu.Timeout, fmt.Sprintf("no answer from %s, and a report of a drop proves nothing: %v", to, err), unsettled
+		return emu.Timeout, fmt.Sprintf(
+			"no answer from %s, and a report of a drop proves nothing: %v", to, err,
+		), unsettled
 	case errors.As(err, &unproved):
 		return emu.Timeout, fmt.Sprintf("no answer from %s within %s; %v", to, limit, err), final
 	case errors.As(err, &rejected) && rejected.byRule(protocol):
-		return emu.Timeout, fmt.Sprintf("%s came from %s instead of an answer from %s: a rule rejects", rejected.what(), rejected.from, to), final
+		return emu.Timeout, fmt.Sprintf(
+			"%s came from %s instead of an answer from %s: a rule rejects", rejected.what(), rejected.from, to,
+		), final
 	case errors.Is(err, errSilence):
-		return emu.Timeout, fmt.Sprintf("UDP: no answer; a silent service looks the same (nothing came from %s within %s, and no rule reported a drop)", to, limit), again
+		return emu.Timeout, fmt.Sprintf(
+			"UDP: no answer; a silent service looks the same (nothing came from %s within %s, and no rule reported a drop)",
+			to,
+			limit,
+		), again
 	case errors.Is(err, errNoAnswer), errors.Is(err, unix.ETIMEDOUT):
 		return emu.Timeout, fmt.Sprintf("no answer from %s within %s, and no rule reported a drop", to, limit), again
 	case errors.Is(err, unix.ECONNREFUSED):
