@@ -19,12 +19,12 @@ const activeWithin = 30 * time.Second
 // questionsAtOnce keeps the descriptions of devices, 4 KiB each, within the receive buffer of a socket.
 const questionsAtOnce = 20
 
-// waitActive returns when the devices with the given indexes carry packets. A link that is set up before its other
-// end waits for the kernel to notice the carrier, and only then its queue, and the bridge it is a port of, take
-// packets; till then they are lost.
+// waitActive returns when the devices with the given indexes carry packets. A link that is set up before its other end
+// waits for the kernel to notice the carrier. Only then do its queue, and the bridge it is a port of, take packets;
+// until then packets are lost.
 //
-// Since Linux 6.8 asking for a device makes the kernel look at its carrier at once. So each is asked for, rather than
-// all listed.
+// Since Linux 6.8 a request for a device makes the kernel look at its carrier at once. So each is requested, rather
+// than all listed.
 func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) error {
 	withoutStatistics := nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics))
 	idle := slices.Sorted(maps.Keys(devices))
@@ -64,9 +64,9 @@ func waitActive(ctx context.Context, s *routeSocket, devices map[int]string) err
 	}
 }
 
-// awaited are the devices of the namespace that become active only with their other ends: the links made from here,
+// awaited returns the devices of the namespace that become active only with their other ends: the links made from here,
 // and the bridges that have ports.
-func (p *place) awaited() map[int]string {
+func (p *node) awaited() map[int]string {
 	all := map[int]string{}
 	for _, l := range p.near {
 		all[l.near.index] = l.near.Name

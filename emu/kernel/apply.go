@@ -20,7 +20,7 @@ const (
 )
 
 // Apply makes a network from nothing. It reports progress in steps from 0 to total, from one goroutine at a time;
-// report may be nil. On an error, or when the context ends, it lets go of all that it made.
+// report may be nil. If it fails, or the context ends, it releases everything it made.
 func Apply(ctx context.Context, want *emu.Network, report func(done, total int)) (_ *State, err error) {
 	if err := ensureConntrack(); err != nil {
 		return nil, fmt.Errorf("load connection tracking: %w", err)
@@ -43,7 +43,7 @@ func Apply(ctx context.Context, want *emu.Network, report func(done, total int))
 		return nil
 	})
 	slots := make(chan struct{}, restorers) // a limit on the group would make the builders wait
-	buildErr := a.build(firewallCtx, func(p *place) {
+	buildErr := a.build(firewallCtx, func(p *node) {
 		firewalls.Go(func() error {
 			<-recorded
 			slots <- struct{}{}
@@ -71,8 +71,8 @@ func Apply(ctx context.Context, want *emu.Network, report func(done, total int))
 
 // application is one run of Apply.
 type application struct {
-	places    []*place
-	byName    map[string]*place
+	nodes     []*node
+	byName    map[string]*node
 	links     []*emu.Link
 	firewalls *firewallLoader // nil: there is no firewall
 	sysctls   sysctlFiles
@@ -83,14 +83,14 @@ type application struct {
 }
 
 func newApplication(want *emu.Network, report func(done, total int)) (*application, error) {
-	a := &application{byName: map[string]*place{}, links: want.Links, report: report,
+	a := &application{byName: map[string]*node{}, links: want.Links, report: report,
 		total: len(want.Namespaces) + len(want.Links)}
 	for _, w := range want.Namespaces {
 		if a.byName[w.Name] != nil {
 			return nil, fmt.Errorf("namespace %s is there twice", w.Name)
 		}
-		p := &place{want: w, index: map[string]int{"lo": 1}}
-		a.places = append(a.places, p)
+		p := &node{want: w, index: map[string]int{"lo": 1}}
+		a.nodes = append(a.nodes, p)
 		a.byName[w.Name] = p
 		for _, b := range w.Bridges {
 			if err := p.number(b.Name); err != nil {
@@ -131,13 +131,13 @@ func newApplication(want *emu.Network, report func(done, total int)) (*applicati
 // recordFirewalls prepares the loading of the firewalls, while the namespaces are made.
 func (a *application) recordFirewalls(ctx context.Context) {
 	if a.firewalls != nil {
-		a.firewalls.record(ctx, firewallsOf(a.places))
+		a.firewalls.record(ctx, firewallsOf(a.nodes))
 	}
 }
 
 // firewallsOf lists the guest firewalls of namespaces.
-func firewallsOf(places []*place) (all []*emu.Firewall) {
-	for _, p := range places {
+func firewallsOf(nodes []*node) (all []*emu.Firewall) {
+	for _, p := range nodes {
 		if p.want.Firewall != nil {
 			all = append(all, p.want.Firewall)
 		}
@@ -147,14 +147,14 @@ func firewallsOf(places []*place) (all []*emu.Firewall) {
 
 // build makes everything but the firewalls; it hands each namespace that has one to firewall as soon as that can be
 // loaded.
-func (a *application) build(ctx context.Context, firewall func(*place)) error {
-	if err := each(ctx, a.places, func(p *place) error {
+func (a *application) build(ctx context.Context, firewall func(*node)) error {
+	if err := each(ctx, a.nodes, func(p *node) error {
 		if err := p.create(&a.sysctls); err != nil {
 			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
 		}
 		a.step()
 		return nil
-	}, func(p *place) {
+	}, func(p *node) {
 		if p.want.Firewall != nil {
 			firewall(p)
 		}
@@ -162,7 +162,7 @@ func (a *application) build(ctx context.Context, firewall func(*place)) error {
 		return err
 	}
 	a.joinLinks()
-	if err := each(ctx, a.places, func(p *place) error {
+	if err := each(ctx, a.nodes, func(p *node) error {
 		if err := a.connect(ctx, p); err != nil {
 			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
 		}
@@ -170,7 +170,7 @@ func (a *application) build(ctx context.Context, firewall func(*place)) error {
 	}, nil); err != nil {
 		return err
 	}
-	if err := each(ctx, a.places, func(p *place) error {
+	if err := each(ctx, a.nodes, func(p *node) error {
 		if err := p.finish(); err != nil {
 			return fmt.Errorf("namespace %s: %w", p.want.Name, err)
 		}
@@ -181,7 +181,7 @@ func (a *application) build(ctx context.Context, firewall func(*place)) error {
 	}, nil); err != nil {
 		return err
 	}
-	return each(ctx, a.places, func(p *place) error {
+	return each(ctx, a.nodes, func(p *node) error {
 		awaited := p.awaited()
 		if len(awaited) == 0 {
 			return nil
@@ -193,11 +193,11 @@ func (a *application) build(ctx context.Context, firewall func(*place)) error {
 	}, nil)
 }
 
-// each calls work for every place, several at once, and then from the same goroutine after; after may be nil.
-func each(ctx context.Context, places []*place, work func(*place) error, after func(*place)) error {
+// each calls work for every node, several at once, and then from the same goroutine after; after may be nil.
+func each(ctx context.Context, nodes []*node, work func(*node) error, after func(*node)) error {
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
-	for _, p := range places {
+	for _, p := range nodes {
 		g.Go(func() error {
 			if groupCtx.Err() != nil {
 				return groupCtx.Err()
@@ -214,7 +214,7 @@ func each(ctx context.Context, places []*place, work func(*place) error, after f
 	return g.Wait()
 }
 
-// joinLinks gives each link to the namespace that makes it: the one with the bridge, since the kernel takes the
+// joinLinks assigns each link to the namespace that makes it: the one with the bridge, since the kernel takes the
 // bridge of the near end in the same request.
 func (a *application) joinLinks() {
 	for _, l := range a.links {
@@ -242,7 +242,7 @@ func (a *application) end(e emu.LinkEnd) linkEnd {
 }
 
 // connect makes the links that start here.
-func (a *application) connect(ctx context.Context, p *place) error {
+func (a *application) connect(ctx context.Context, p *node) error {
 	for part := range slices.Chunk(p.near, batchSize) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -274,7 +274,7 @@ func (a *application) step() {
 func (a *application) state() *State {
 	s := &State{firewalls: a.firewalls, byName: map[string]*Namespace{}, devices: map[string]map[string]int{},
 		next: firstLater}
-	for _, p := range a.places {
+	for _, p := range a.nodes {
 		if p.ns != nil {
 			s.byName[p.want.Name] = p.ns
 			s.devices[p.want.Name] = p.index
@@ -285,7 +285,7 @@ func (a *application) state() *State {
 
 func (a *application) closeSockets() error {
 	errs := []error{a.sysctls.close()}
-	for _, p := range a.places {
+	for _, p := range a.nodes {
 		if p.route != nil {
 			errs = append(errs, p.route.close())
 		}

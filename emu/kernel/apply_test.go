@@ -7,13 +7,15 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"vnetlab/emu"
 	"vnetlab/emu/kerneltest"
@@ -54,13 +56,16 @@ func descriptors(t *testing.T) int {
 func descriptorsAtRest(t *testing.T) int {
 	t.Helper()
 	runtime.GC()
-	n := descriptors(t)
-	for same := 0; same < 10; {
-		time.Sleep(10 * time.Millisecond)
+	n, same := descriptors(t), 0
+	if !kerneltest.Becomes(func() bool {
+		time.Sleep(5 * time.Millisecond)
 		now := descriptors(t)
 		if same++; now != n {
 			n, same = now, 0
 		}
+		return same == 10
+	}) {
+		t.Fatalf("the number of descriptors keeps changing, it is %d now", n)
 	}
 	return n
 }
@@ -204,13 +209,16 @@ func TestSysctls(t *testing.T) {
 // The first packet after Apply arrives, from either side of a bridge, however busy the machine is.
 func TestFirstPacketArrives(t *testing.T) {
 	kerneltest.RequireRoot(t)
-	var stop atomic.Bool
-	defer stop.Store(true)
+	runtime.LockOSThread() // with the thread that starts them the processes would end
+	defer runtime.UnlockOSThread()
 	for range 4 {
-		go func() {
-			for !stop.Load() {
-			}
-		}()
+		// Processes, since busy goroutines would keep those of the test from running.
+		busy := exec.CommandContext(t.Context(), "sh", "-c", "while :; do :; done")
+		busy.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+		if err := busy.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { busy.Wait() }) //nolint:errcheck // it ends with the context of the test
 	}
 	for range 10 {
 		s := apply(t, kerneltest.Subnets(2, 10))
@@ -245,13 +253,13 @@ func first(t *testing.T, from, to *Namespace, addr netip.AddrPort) {
 	}
 }
 
-// retransmissions gives how many packets the connection has sent again.
+// retransmissions returns how many packets the connection has sent again.
 func retransmissions(t *testing.T, c net.Conn) uint32 {
 	t.Helper()
 	return tcpInfo(t, c).Total_retrans
 }
 
-// questions gives how often a namespace has asked for the MAC address of a neighbor. The kernel counts them from the
+// questions returns how often a namespace has asked for the MAC address of a neighbor. The kernel counts them from the
 // number of those that it would send to one that it knew before.
 func questions(t *testing.T, n *Namespace, neighbor netip.Addr) int {
 	t.Helper()

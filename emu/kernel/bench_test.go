@@ -208,7 +208,7 @@ func (w *stopwatch) lap(step string, err error) {
 // bareHost makes a host at the router and removes it.
 func bareHost(s *State, w *stopwatch) error {
 	edge := s.byName[kerneltest.Edge]
-	p := &place{ns: edge}
+	p := &node{ns: edge}
 	if err := p.open(); err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func module(name string) string {
 	return fmt.Sprintf("modprobe %s, or boot a kernel that has it (Debian package linux-image-amd64)", name)
 }
 
-// probes make what a lab would make, in namespaces of their own.
+// probes make what a lab would make, in their own namespaces.
 func probes(ctx context.Context) []probe {
 	network := func(n *emu.Network) func() (string, error) {
 		return func() (string, error) { return "", applyAndCompare(ctx, n) }
@@ -156,7 +156,7 @@ func probes(ctx context.Context) []probe {
 		{"nftables timeouts", "endpoints with an idle timeout don't work",
 			"boot a kernel with CONFIG_NF_CONNTRACK_TIMEOUT", network(&emu.Network{Namespaces: []*emu.Namespace{
 				{Name: "probe", Kind: emu.Router,
-					Ruleset: timeoutsAlone([]emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: 240}})},
+					Ruleset: onlyTimeouts([]emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: 240}})},
 			}})},
 		{"nftables fib", "no lab starts: nothing drops what internet hosts send from the addresses of others",
 			module("nft_fib_ipv4"), rules(emu.RawHook, emu.MatchForgedSource{}, emu.Drop{})},

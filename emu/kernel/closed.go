@@ -72,8 +72,8 @@ func selections(c diff.Closed) []selection {
 	return []selection{{original: tuple{destination: c.Address}}, {reply: tuple{destination: c.Address}}}
 }
 
-// closeConnections ends what the change closes. It is for after everything else, when no rule and no route lets
-// such a connection begin anew: the next packet of a connection that is forgotten is judged as the first of one.
+// closeConnections ends the connections that the change closes. It comes last, when no rule and no route lets such a
+// connection start again: the next packet of a forgotten connection is judged like the first of a new one.
 func (u *update) closeConnections() error {
 	for name, closed := range u.change.Closed() {
 		n, ok := u.state.byName[name]
@@ -145,9 +145,9 @@ type flowFilter struct {
 	prefixes   []netip.Prefix // of machines; the kernel selects by whole addresses only
 }
 
-// forgetListed reads all connections and removes those that are meant, some 12 ms with few connections and longer
-// than forget with many.
-func (n *Namespace) forgetListed(f flowFilter) error {
+// forgetListed reads all connections and removes those that the filter matches: some 12 ms with few connections, and
+// longer than forget with many.
+func (n *Namespace) forgetListed(f flowFilter) (err error) {
 	if len(f.selections)+len(f.prefixes) == 0 {
 		return nil
 	}
@@ -159,11 +159,17 @@ func (n *Namespace) forgetListed(f flowFilter) error {
 		return err
 	}
 	defer h.Close()
-	_, err := h.ConntrackDeleteFilters(vnetlink.ConntrackTable, unix.AF_INET, f)
+	// A list that was read while it changed may lack connections.
+	for range dumpTries {
+		_, err = h.ConntrackDeleteFilters(vnetlink.ConntrackTable, unix.AF_INET, f)
+		if !errors.Is(err, vnetlink.ErrDumpInterrupted) {
+			break
+		}
+	}
 	return err
 }
 
-// MatchConntrackFlow reports whether a connection is meant.
+// MatchConntrackFlow reports whether the filter selects a connection.
 func (f flowFilter) MatchConntrackFlow(flow *vnetlink.ConntrackFlow) bool {
 	original, reply := tupleOf(flow.Forward), tupleOf(flow.Reverse)
 	return slices.ContainsFunc(f.selections, func(s selection) bool {
@@ -187,7 +193,7 @@ func tupleOf(t vnetlink.IPTuple) tuple {
 	return all
 }
 
-// matches reports whether a connection's tuple is as this one says.
+// matches reports whether a tracked connection has what this tuple asks for.
 func (t tuple) matches(o tuple) bool {
 	return (!t.source.IsValid() || t.source == o.source) &&
 		(!t.destination.IsValid() || t.destination == o.destination) &&
@@ -221,7 +227,7 @@ func (s selection) attributes() ([]byte, error) {
 	return netlink.MarshalAttributes(append(all, netlink.Attribute{Type: ctaFilter | netlink.Nested, Data: filter}))
 }
 
-// attribute encodes what a tuple says, and which parts that is.
+// attribute encodes a tuple, and returns which parts of it are set.
 func (t tuple) attribute(kind uint16) (_ netlink.Attribute, flags uint32, err error) {
 	var ip, proto []netlink.Attribute
 	add := func(to *[]netlink.Attribute, flag uint32, kind uint16, data []byte) {

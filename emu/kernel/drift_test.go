@@ -2,7 +2,7 @@ package kernel
 
 import "vnetlab/emu/kerneltest"
 
-// drift is a change that somebody makes in a namespace, and the difference that it makes, as a regular expression.
+// drift is a change made by hand in a namespace, and the difference that it causes, as a regular expression.
 type drift struct{ name, namespace, change, want string }
 
 // driftHost is a host of the network that everything returns.

@@ -38,7 +38,7 @@ func part(n int) uint32 {
 // newMap makes an anonymous map from integers in the transaction that is being built.
 type newMap func(values nftables.SetDatatype, elements []nftables.SetElement) (*nftables.Set, error)
 
-// expressions translates a rule. The result is written as the kernel gives it back, so that both can be compared.
+// expressions translates a rule. The result is written the way the kernel returns it, so that both can be compared.
 func expressions(r emu.Rule, anonymous newMap) ([]expr.Any, error) {
 	var all []expr.Any
 	for _, s := range r.Statements {
@@ -264,7 +264,7 @@ func frameOf(protocol uint16) []expr.Any {
 	}
 }
 
-// portAddress looks up the interface that a frame came in by, in registers of its own, with the address at the offset.
+// portAddress looks up the port that a frame came in by, in its own registers, with the address at the offset.
 func portAddress(offset uint32, set string) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register}, network(offset, 4, part(unix.IFNAMSIZ/4)),

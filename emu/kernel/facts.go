@@ -9,14 +9,14 @@ import (
 	"vnetlab/emu"
 )
 
-// facts say what a namespace has, or should have, in words that can be compared.
+// facts are what a namespace has, or should have, as text that can be compared.
 type facts struct {
-	// objects are the properties of each object that has no place in an order.
+	// objects are the properties of each object that has no position in an order.
 	objects map[string]properties
 	// lists are chains with their rules.
 	lists map[string][]rule
 	older bool // iptables keeps its rules outside nftables
-	// generation is that of the rules; nil: it changed while they were read, or doesn't say everything.
+	// generation is that of the rules; nil: it changed while they were read, or does not cover all of them.
 	generation *uint32
 	// since is when reading the rules began.
 	since time.Time
@@ -33,7 +33,7 @@ func newFacts() *facts {
 	return &facts{objects: map[string]properties{}, lists: map[string][]rule{}}
 }
 
-// Difference is one thing that is not as it was wanted, with the parts of its object.
+// Difference is one thing that is not as wanted, with the parts of its object.
 type Difference struct {
 	emu.Difference
 	of       string // the object without its property
@@ -54,7 +54,7 @@ func Plain(all []Difference) []emu.Difference {
 	return plain
 }
 
-// compare gives the differences in the order of the objects' names.
+// compare returns the differences in the order of the objects' names.
 func compare(namespace string, wanted, found *facts) []Difference {
 	var all []Difference
 	differ := func(of, property, wanted, found string) {
@@ -88,14 +88,14 @@ func compare(namespace string, wanted, found *facts) []Difference {
 		}
 	}
 	for chain, w := range wanted.lists {
-		compareRules(w, found.lists[chain], func(place int, wanted, found string) {
-			differ(chain, fmt.Sprintf("rule %d", place), wanted, found)
+		compareRules(w, found.lists[chain], func(position int, wanted, found string) {
+			differ(chain, fmt.Sprintf("rule %d", position), wanted, found)
 		})
 	}
 	for chain, f := range found.lists {
 		if _, ok := wanted.lists[chain]; !ok {
-			compareRules(nil, f, func(place int, wanted, found string) {
-				differ(chain, fmt.Sprintf("rule %d", place), wanted, found)
+			compareRules(nil, f, func(position int, wanted, found string) {
+				differ(chain, fmt.Sprintf("rule %d", position), wanted, found)
 			})
 		}
 	}
@@ -103,7 +103,7 @@ func compare(namespace string, wanted, found *facts) []Difference {
 	return all
 }
 
-// allows reports whether an object may be there without being wanted.
+// allows reports whether an object may exist without being wanted.
 func (f *facts) allows(object string) bool {
 	return slices.ContainsFunc(f.marks, func(mark uint32) bool {
 		return object == markedRule(mark) || strings.HasPrefix(object, "route ") &&
@@ -111,8 +111,8 @@ func (f *facts) allows(object string) bool {
 	})
 }
 
-// compareRules leaves out what both lists begin and end with, so that one rule more or less is one difference.
-func compareRules(wanted, found []rule, differ func(place int, wanted, found string)) {
+// compareRules skips what both lists begin and end with, so that one rule more or less is one difference.
+func compareRules(wanted, found []rule, differ func(position int, wanted, found string)) {
 	first := 0
 	for first < len(wanted) && first < len(found) && wanted[first].code == found[first].code {
 		first++
@@ -130,7 +130,7 @@ func compareRules(wanted, found []rule, differ func(place int, wanted, found str
 			f = found[i].text
 			for _, r := range wanted {
 				if r.code == found[i].code {
-					f = r.text // in the words of the one who wrote it, in another place
+					f = r.text // in the words of the one who wrote it, in another position
 				}
 			}
 		}
@@ -158,7 +158,7 @@ func orNone(s string) string {
 	return s
 }
 
-// String gives the properties in the order of their names, or says that the object has none.
+// String returns the properties in the order of their names.
 func (p properties) String() string {
 	if len(p) == 0 {
 		return nothingMore

@@ -78,7 +78,7 @@ func (r *restorer) save(ctx context.Context, n *Namespace) (string, error) {
 	return table.String(), nil
 }
 
-// fileOf gives a file in memory with the text, to be read from its start.
+// fileOf returns a file in memory with the text, to be read from its start.
 func fileOf(text string) (*os.File, error) {
 	fd, err := unix.MemfdCreate("vnetlab", unix.MFD_CLOEXEC)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"vnetlab/emu"
 )
 
-// WaitUntilGone returns when the kernel has finished destroying every network namespace that nothing held any more
-// before the call, whoever had it.
+// WaitUntilGone returns when the kernel has destroyed every network namespace that nothing held any more before the
+// call, whichever process made it.
 //
-// The kernel destroys namespaces in batches, one batch after the other, all in the order in which they were let go.
-// So the call lets go of a namespace of its own and waits for its end, which it learns from the end of a link into
-// it. That batch may be the one with the namespaces waited for, and links end before the rest of their namespace
-// does; a second round is a later batch, which begins after the end of the first.
+// The kernel destroys namespaces in batches, one after the other, in the order in which they were released. So the call
+// releases a namespace that it made and waits for its end, which it learns from the end of a link into it. That batch
+// may be the one with the namespaces waited for, and links end before the rest of their namespace does; a second round
+// is a later batch, which begins after the end of the first.
 func WaitUntilGone(ctx context.Context) error {
 	for range 2 {
 		if err := endNamespace(ctx); err != nil {
@@ -27,7 +27,7 @@ func WaitUntilGone(ctx context.Context) error {
 	return nil
 }
 
-// endNamespace makes a namespace, lets go of it, and waits until its links are gone.
+// endNamespace makes a namespace, releases it, and waits until its links are gone.
 func endNamespace(ctx context.Context) (err error) {
 	var route, events *routeSocket
 	watch, err := newNamespace("watch", func() (err error) {

@@ -37,7 +37,7 @@ func empty(t *testing.T, name string) *Namespace {
 	return s.Namespaces()[0]
 }
 
-// run runs a program in the namespace and gives what it printed.
+// run runs a program in the namespace and returns its output.
 func run(t *testing.T, n *Namespace, input, program string, args ...string) string {
 	t.Helper()
 	out, err := tryRun(n, input, program, args...)
@@ -59,7 +59,7 @@ func tryRun(n *Namespace, input, program string, args ...string) (string, error)
 	return out.String(), err
 }
 
-// tcpInfo gives what the kernel has counted for a connection.
+// tcpInfo returns what the kernel has counted for a connection.
 func tcpInfo(t *testing.T, c net.Conn) *unix.TCPInfo {
 	t.Helper()
 	raw, err := c.(*net.TCPConn).SyscallConn()

@@ -70,7 +70,8 @@ func leafNetworkOf(bridges ...string) (*emu.Network, map[string]netip.Addr) {
 	return n, hosts
 }
 
-// In a subnet of several bridges everyone reaches everyone, and no ARP request reaches a host.
+// TestLeafBridges checks that all hosts of a subnet of several bridges reach each other, and that no ARP request
+// reaches a host.
 func TestLeafBridges(t *testing.T) {
 	want, hosts := leafNetwork()
 	s := apply(t, want)

@@ -56,7 +56,7 @@ func newNamespace(name string, setup func() error) (*Namespace, error) {
 // FD is the descriptor that holds the namespace open; /proc/PID/fd/FD is a path to the namespace.
 func (n *Namespace) FD() int { return int(n.file.Fd()) }
 
-// Close lets go of the namespace. It ends when no socket or process is left in it.
+// Close releases the namespace. It ends when no socket or process is left in it.
 func (n *Namespace) Close() error { return n.file.Close() }
 
 // Do runs f on a thread that is inside the namespace. Sockets made and processes started by f itself, not by
@@ -114,7 +114,7 @@ func (n *Namespace) ListenUDP(addr netip.AddrPort) (c *net.UDPConn, err error) {
 	return c, err
 }
 
-// Dial connects from inside the namespace, to a numeric address alone: looking up a name would leave the namespace.
+// Dial connects from inside the namespace, to numeric addresses only: looking up a name would leave the namespace.
 func (n *Namespace) Dial(ctx context.Context, network string, addr netip.AddrPort) (c net.Conn, err error) {
 	err = n.Do(func() error {
 		c, err = (&net.Dialer{}).DialContext(ctx, network, addr.String())
@@ -123,8 +123,8 @@ func (n *Namespace) Dial(ctx context.Context, network string, addr netip.AddrPor
 	return c, err
 }
 
-// onThread runs f on an operating system thread of its own and takes the thread home afterwards. A thread that can't
-// be taken home is not given back to the runtime: it ends with its goroutine.
+// onThread runs f on its own operating system thread and returns the thread to the home namespace afterwards. A thread
+// that can't return ends with its goroutine.
 func onThread(f func() error) error {
 	back, err := home()
 	if err != nil {

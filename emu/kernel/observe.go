@@ -18,8 +18,8 @@ type Observation struct {
 	namespaces map[string]*facts
 }
 
-// Diff reads the network back from the kernel and gives every difference from what is wanted: what is missing, what
-// is there beyond it, and what is otherwise. Counters don't count.
+// Diff reads the network back from the kernel and returns every difference from what is wanted: what is missing, what
+// is extra, and what is different. Counters and tables that decide nothing are no differences.
 func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error) {
 	wanted, err := wantedFacts(want)
 	if err != nil {
@@ -50,25 +50,23 @@ func Diff(ctx context.Context, want *emu.Network, s *State) ([]Difference, error
 	return all, nil
 }
 
-// Comparer compares single namespaces with what they should be. It remembers how iptables lists the rules it has
-// seen, since starting iptables takes longer than all other reading. Its methods may be called from many goroutines
-// at once.
+// Comparer compares single namespaces with what they should be. It remembers how iptables lists the rules it has seen,
+// since starting iptables takes longer than all other reading. Its methods are safe for concurrent use.
 type Comparer struct{ firewalls *firewallReader }
 
-// NewComparer makes a comparer.
+// NewComparer returns a Comparer that remembers nothing yet.
 func NewComparer() *Comparer { return &Comparer{newFirewallReader()} }
 
-// Comparison is how one namespace differs from what it should be.
+// Comparison is the result of comparing one namespace.
 type Comparison struct {
 	Differences []Difference
-	// Since is from when on the rules have been as they are, without a break.
+	// Since is the time from which the rules are known to be unchanged.
 	Since time.Time
-	// Unwatched says that the guest firewall is one of the older iptables, whose changes no [Watch] sees.
+	// Unwatched reports that the guest firewall is one of the older iptables, whose changes no [Watch] sees.
 	Unwatched bool
 }
 
-// Compare returns every difference between a namespace of the network and what the kernel has there, as [Diff] does
-// for all.
+// Compare returns every difference between a namespace of the network and the kernel, as [Diff] does for all of them.
 func (c *Comparer) Compare(ctx context.Context, want *emu.Network, n *Namespace) (Comparison, error) {
 	spec, ok := want.Namespace(n.Name)
 	if !ok {
@@ -95,7 +93,7 @@ func (c *Comparer) Compare(ctx context.Context, want *emu.Network, n *Namespace)
 	return Comparison{Differences: differences, Since: found.since, Unwatched: found.older}, nil
 }
 
-// DiffNamespace compares one namespace once; whoever compares often keeps a [Comparer].
+// DiffNamespace compares one namespace once. To compare often, keep a [Comparer].
 func DiffNamespace(ctx context.Context, want *emu.Network, n *Namespace) ([]Difference, error) {
 	c, err := NewComparer().Compare(ctx, want, n)
 	return c.Differences, err
@@ -106,7 +104,7 @@ func Observe(ctx context.Context, s *State) (*Observation, error) {
 	return observe(ctx, s, &emu.Network{})
 }
 
-// Lines gives what a namespace has, a line for each object.
+// Lines returns what a namespace has, a line for each object.
 func (o *Observation) Lines(namespace string) []string {
 	f, ok := o.namespaces[namespace]
 	if !ok {
@@ -119,7 +117,7 @@ func (o *Observation) Lines(namespace string) []string {
 	return lines
 }
 
-// observe reads the namespaces of the state. What it knows of the wanted network only saves work.
+// observe reads the namespaces of the state. The wanted network only saves work.
 func observe(ctx context.Context, s *State, want *emu.Network) (_ *Observation, err error) {
 	files := &sysctlFiles{}
 	defer func() { err = errors.Join(err, files.close()) }()
@@ -155,7 +153,7 @@ func observe(ctx context.Context, s *State, want *emu.Network) (_ *Observation, 
 	return o, nil
 }
 
-// observeOnce is observeNamespace for one namespace alone.
+// observeOnce is observeNamespace for a single namespace.
 func observeOnce(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, rules bool) (*facts, error) {
 	files := &sysctlFiles{}
 	f, err := observeNamespace(n, spec, firewalls, files, rules)

@@ -29,7 +29,8 @@ func newFirewallReader() *firewallReader {
 	}
 }
 
-// newIptables keeps the older iptables from leaving its lock file on the host. The library has no other way to tell it.
+// newIptables keeps the older iptables from leaving its lock file on the host. The library passes on the environment
+// only.
 func newIptables() (*iptables.IPTables, error) {
 	if _, ok := os.LookupEnv(lockVariable); !ok {
 		if err := os.Setenv(lockVariable, os.DevNull); err != nil {
@@ -85,7 +86,7 @@ func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *
 	return nil
 }
 
-// inNftWords gives a chain of the filter table as iptables would, as far as it could.
+// inNftWords returns a chain of the filter table in the words of iptables, as far as it has any.
 func inNftWords(c *nftables.Chain, rules []*nftables.Rule) []string {
 	lines := []string{"-N " + c.Name}
 	if c.Policy != nil {
@@ -111,7 +112,7 @@ func (r *firewallReader) list(n *Namespace, chain string) (lines []string, err e
 	return lines, err
 }
 
-// lists are what iptables said, by what the kernel has.
+// lists are the answers of iptables, by the state of the kernel.
 type lists struct {
 	mu  sync.Mutex
 	all map[string]*list
@@ -154,7 +155,7 @@ func chainOf(name string) string { return "iptables chain " + name }
 // addInput takes the lines of iptables -S INPUT: the policy, then the rules.
 func addInput(f *facts, lines []string) { addChain(f, input, lines) }
 
-// addChain does so for any chain. A chain but INPUT that lets everything pass is as good as none.
+// addChain does the same for any chain. A chain other than INPUT that accepts everything counts as missing.
 func addChain(f *facts, chain string, lines []string) {
 	rules, policy := []rule{}, ""
 	for _, l := range lines {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// portForwards is the state of a bridge port that takes and gives packets: BR_STATE_FORWARDING.
+// portForwards is the state of a bridge port that forwards packets: BR_STATE_FORWARDING.
 const portForwards = 3
 
 // deviceSwitch is a value below /proc/sys/net/ipv4/conf/DEVICE that a lab decides for the devices of routers. The

@@ -163,7 +163,7 @@ func readTable(f *facts, c *nftables.Conn, t *nftables.Table, chains []*nftables
 	return nil
 }
 
-// code is equal for equal rules: what the kernel was told, without counts and without numbers that it chose itself.
+// code is equal for equal rules: their expressions without counts, and without numbers that the kernel chose.
 func code(exprs []expr.Any, data []byte) string {
 	var b bytes.Buffer
 	for _, e := range exprs {
@@ -185,7 +185,7 @@ func code(exprs []expr.Any, data []byte) string {
 	return b.String()
 }
 
-// describe gives the words of the library for a rule that nobody wrote down.
+// describe returns a rule that isn't the lab's in the terms of the library.
 func describe(r *nftables.Rule) string {
 	var parts []string
 	for _, e := range r.Exprs {
@@ -223,7 +223,7 @@ func chainProperties(c nftables.Chain) properties {
 	return properties{"hook": text}
 }
 
-// contents gives the elements of an anonymous map in one text.
+// contents returns the elements of an anonymous map in one text.
 func contents(found []nftables.SetElement) string {
 	var all []string
 	for _, e := range found {
@@ -233,7 +233,7 @@ func contents(found []nftables.SetElement) string {
 	return strings.Join(all, ",")
 }
 
-// elements gives the elements of a set by what their keys mean.
+// elements returns the elements of a set by what their keys mean.
 func elements(s *nftables.Set, found []nftables.SetElement) map[string]properties {
 	all := map[string]properties{}
 	if s.Interval {
@@ -254,7 +254,7 @@ func elements(s *nftables.Set, found []nftables.SetElement) map[string]propertie
 	return all
 }
 
-// ranges gives the intervals between starts and ends.
+// ranges returns the intervals between starts and ends.
 func ranges(found []nftables.SetElement) []string {
 	sorted := slices.Clone(found)
 	slices.SortStableFunc(sorted, func(a, b nftables.SetElement) int {
@@ -284,7 +284,8 @@ func ranges(found []nftables.SetElement) []string {
 	return all
 }
 
-// key gives an address, two addresses, address, protocol and port, or device and address, each in registers of 4 bytes.
+// key returns the text of a key: an address, two addresses, address, protocol and port, or device and address, each in
+// registers of 4 bytes.
 func key(k []byte) string {
 	if len(k) == unix.IFNAMSIZ+4 {
 		device, address := k[:unix.IFNAMSIZ], [4]byte(k[unix.IFNAMSIZ:])
@@ -309,8 +310,8 @@ func key(k []byte) string {
 	return text
 }
 
-// value gives the address or the verdict that an element leads to. A verdict to be written is in VerdictData; one
-// that was read is in Val, as the attributes of its code and its chain.
+// value returns the address or the verdict of an element. A verdict to be written is in VerdictData; one that was read
+// is in Val, as the attributes of its code and its chain.
 func value(e nftables.SetElement) string {
 	if e.VerdictData != nil {
 		return verdict(int32(e.VerdictData.Kind), e.VerdictData.Chain)

@@ -20,8 +20,8 @@ type raw []byte
 func (r raw) Len() int          { return len(r) }
 func (r raw) Serialize() []byte { return r }
 
-// readRoutes reads the routes of all tables. Those that the kernel makes with an address are no objects of their own:
-// of an address whose routes somebody deleted it is said what was lost.
+// readRoutes reads the routes of all tables. Those that the kernel makes with an address are not objects: the address
+// is noted as lost if one is missing.
 func (r *reader) readRoutes() error {
 	ask := nl.NewRtMsg()
 	ask.Family, ask.Table, ask.Protocol, ask.Scope, ask.Type = unix.AF_INET, 0, 0, 0, 0
@@ -151,7 +151,7 @@ func kernelRoute(table uint32, kind uint8, destination netip.Prefix, device stri
 
 // madeWith is the address that a route comes with.
 type madeWith struct {
-	object string  // empty: nobody misses the route
+	object string  // empty: the route may be missing
 	again  request // makes the route
 }
 
@@ -220,8 +220,7 @@ var firstTables = map[uint32]uint32{0: unix.RT_TABLE_LOCAL, 32766: unix.RT_TABLE
 
 func ruleObject(text string) string { return "routing rule " + text }
 
-// markedRule names the rule that leads packets with a mark to the table of that number, whatever its place among the
-// others.
+// markedRule names the rule that routes packets with a mark by the table of that number, whatever its priority.
 func markedRule(mark uint32) string { return ruleObject(fmt.Sprintf("of mark %#x", mark)) }
 
 // readRoutingRules reads the rules of policy routing.
@@ -245,7 +244,7 @@ func ruleTable(m []byte, attrs attributes) uint32 {
 	return max(uint32(m[4]), attrs.number(nl.FRA_TABLE))
 }
 
-// ruleText gives a rule in the words of ip rule, as far as there are some.
+// ruleText returns a rule in the words of ip rule, as far as there are some.
 func ruleText(m []byte, attrs attributes) string {
 	const lookup, inverted = 1, 1 << 1 // FR_ACT_TO_TBL, FIB_RULE_INVERT
 	actions := map[byte]string{2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
@@ -304,11 +303,11 @@ func newRule(priority uint32) request {
 		nl.NewRtAttr(nl.FRA_PRIORITY, nl.Uint32Attr(priority)), nl.NewRtAttr(nl.FRA_TABLE, nl.Uint32Attr(table)))
 }
 
-func queueObject(kind, device, place string) string {
-	return fmt.Sprintf("queueing discipline %s at the %s of %s", kind, place, device)
+func queueObject(kind, device, position string) string {
+	return fmt.Sprintf("queueing discipline %s at the %s of %s", kind, position, device)
 }
 
-// readQueues reads the queueing disciplines that somebody gave a device. What the kernel gives it has no handle.
+// readQueues reads the queueing disciplines that were added to devices. Those that the kernel adds have no handle.
 func (r *reader) readQueues() error {
 	return r.dump(unix.RTM_GETQDISC, nl.SizeofTcMsg, []nl.NetlinkRequestData{&nl.TcMsg{}},
 		func(m []byte, attrs attributes) error {
@@ -316,11 +315,11 @@ func (r *reader) readQueues() error {
 			if header.Handle == 0 || header.Parent != netlink.HANDLE_ROOT && header.Parent != netlink.HANDLE_INGRESS {
 				return nil // children come and go with their root
 			}
-			place := "root"
+			position := "root"
 			if header.Parent == netlink.HANDLE_INGRESS {
-				place = "entry"
+				position = "entry"
 			}
-			object := queueObject(attrs.text(nl.TCA_KIND), r.device(int(header.Ifindex)), place)
+			object := queueObject(attrs.text(nl.TCA_KIND), r.device(int(header.Ifindex)), position)
 			r.objects[object] = properties{}
 			r.takeAway(object, unix.RTM_DELQDISC, m[:nl.SizeofTcMsg], nil)
 			return nil

@@ -37,11 +37,11 @@ var xfrmDirections = []string{"in", "out", "fwd"}
 // xfrmDefaultOrder is the order of the directions in struct xfrm_userpolicy_default.
 var xfrmDefaultOrder = []string{"in", "fwd", "out"}
 
-// xfrmBuiltIn reports whether the kernel had the netlink family of IPsec when it was first asked.
+// xfrmBuiltIn reports whether the kernel had the netlink family of IPsec when the process first needed it.
 var xfrmBuiltIn = sync.OnceValue(func() bool {
 	sockets, err := os.ReadFile("/proc/net/netlink")
 	if err != nil {
-		return true // a question to the family tells
+		return true // opening a socket of the family will tell
 	}
 	for line := range strings.Lines(string(sockets)) {
 		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == fmt.Sprint(unix.NETLINK_XFRM) {

@@ -10,9 +10,8 @@ import (
 	"github.com/coreos/go-iptables/iptables"
 )
 
-// The older iptables keeps its tables where nftables doesn't see them. Beside the guest firewall, which may be one of
-// them, they have no place in a lab. A table that was once asked for stays, empty, and does nothing: what it says is
-// what counts.
+// The older iptables keeps its tables where nftables does not see them. A lab has none of them, except the guest
+// firewall. A table that was listed once stays, empty, and does nothing; only its rules and policies count.
 const (
 	olderProgram = "iptables-legacy"
 	olderNames   = "/ip_tables_names" // lists the tables of a namespace
@@ -22,7 +21,7 @@ func olderChain(table, chain string) string {
 	return fmt.Sprintf("older iptables table %s chain %s", table, chain)
 }
 
-// readOlderTables reads what the tables of the older iptables say, but for the filter table where that is the guest
+// readOlderTables reads the rules and policies of the older iptables, except the filter table if that is the guest
 // firewall.
 func readOlderTables(f *facts, n *Namespace, guestFirewall bool) error {
 	return eachOlderTable(n, guestFirewall, func(program *iptables.IPTables, table, chain string) error {

@@ -13,7 +13,7 @@ import (
 	"vnetlab/emu"
 )
 
-// Repair is what became of the differences between the kernel and a network.
+// Repair is the result of a repair.
 type Repair struct {
 	// Repaired are the differences that there were, Left those that there still are.
 	Repaired []Difference
@@ -26,9 +26,9 @@ type Repair struct {
 // after it.
 const repairRounds = 5
 
-// Repair makes the kernel again what a network wants. It touches only what differs: programs and connections of other
-// namespaces don't notice, and a table of rules is replaced in one transaction. What others have added it takes away.
-// The network must be the one that the state has.
+// Repair restores what a network wants. It touches only what differs: programs and connections of other namespaces are
+// not disturbed, and a table of rules is replaced in one transaction. It deletes what others have added. The network
+// must be the one that the state has.
 func (s *State) Repair(ctx context.Context, want *emu.Network) (*Repair, error) {
 	s.updating.Lock()
 	defer s.updating.Unlock()
@@ -40,7 +40,7 @@ func (s *State) Repair(ctx context.Context, want *emu.Network) (*Repair, error) 
 	before := left
 	for round := 0; len(left) > 0 && round < repairRounds; round++ {
 		was := left
-		run := &repairRun{state: s, want: want, round: round, sites: map[string]*repairSite{}}
+		run := &repairRun{state: s, want: want, round: round, nodes: map[string]*repairNode{}}
 		errs := run.repair(ctx, left)
 		if left, err = Diff(ctx, want, s); err != nil {
 			return nil, errors.Join(append(errs, err)...)
@@ -72,12 +72,12 @@ type repairRun struct {
 	state *State
 	want  *emu.Network
 	round int
-	sites map[string]*repairSite
+	nodes map[string]*repairNode
 	errs  []error
 }
 
-// repairSite is a namespace with differences, or with the other end of a link of such.
-type repairSite struct {
+// repairNode is a namespace with differences, or with the other end of a link of such.
+type repairNode struct {
 	*Namespace
 	spec        *emu.Namespace
 	differences []Difference
@@ -88,27 +88,27 @@ type repairSite struct {
 
 func (r *repairRun) repair(ctx context.Context, differences []Difference) []error {
 	for _, d := range differences {
-		if site := r.site(d.Namespace); site != nil {
-			site.differences = append(site.differences, d)
+		if node := r.node(d.Namespace); node != nil {
+			node.differences = append(node.differences, d)
 		}
 	}
 	defer func() {
-		for _, site := range r.sites {
-			_ = site.reader.socket.close() // everything was answered
+		for _, node := range r.nodes {
+			_ = node.reader.socket.close() // everything was answered
 		}
 	}()
-	for _, name := range slices.Sorted(maps.Keys(r.sites)) {
-		r.takeAway(r.sites[name])
+	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
+		r.takeAway(r.nodes[name])
 	}
 	r.links()
-	for _, name := range slices.Sorted(maps.Keys(r.sites)) {
-		site := r.sites[name]
-		r.objects(site)
-		r.note(site, r.sysctls(site))
-		r.note(site, r.rules(site))
-		r.note(site, r.firewall(ctx, site))
-		if site.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofXFRM) }) {
-			r.note(site, site.clearXFRM())
+	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
+		node := r.nodes[name]
+		r.objects(node)
+		r.note(node, r.sysctls(node))
+		r.note(node, r.rules(node))
+		r.note(node, r.firewall(ctx, node))
+		if node.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofXFRM) }) {
+			r.note(node, node.clearXFRM())
 		}
 	}
 	r.wait(ctx)
@@ -116,10 +116,10 @@ func (r *repairRun) repair(ctx context.Context, differences []Difference) []erro
 	return r.errs
 }
 
-// site opens a namespace; nil: it isn't there, or isn't wanted.
-func (r *repairRun) site(name string) *repairSite {
-	if site, ok := r.sites[name]; ok {
-		return site
+// node opens a namespace; nil: it is missing, or not wanted.
+func (r *repairRun) node(name string) *repairNode {
+	if node, ok := r.nodes[name]; ok {
+		return node
 	}
 	n, there := r.state.Namespace(name)
 	spec, wanted := r.want.Namespace(name)
@@ -127,85 +127,85 @@ func (r *repairRun) site(name string) *repairSite {
 		r.errs = append(r.errs, fmt.Errorf("the namespace %s can't be made or taken away while the network runs", name))
 		return nil
 	}
-	site := &repairSite{Namespace: n, spec: spec, index: maps.Clone(r.state.devices[name])}
-	site.reader = reader{
+	node := &repairNode{Namespace: n, spec: spec, index: maps.Clone(r.state.devices[name])}
+	node.reader = reader{
 		facts: newFacts(), names: map[int]string{}, macs: map[string]bool{}, router: spec.Kind == emu.Router,
 		away: map[string]request{},
 	}
 	err := n.Do(func() (err error) {
-		site.reader.socket, err = newRouteSocket()
+		node.reader.socket, err = newRouteSocket()
 		return err
 	})
 	if err == nil {
-		if err = site.reader.readRoute(); err != nil {
-			err = errors.Join(err, site.reader.socket.close())
+		if err = node.reader.readRoute(); err != nil {
+			err = errors.Join(err, node.reader.socket.close())
 		}
 	}
 	if err != nil {
 		r.errs = append(r.errs, fmt.Errorf("read namespace %s: %w", name, err))
 		return nil
 	}
-	for index, device := range site.reader.names {
-		if site.index == nil {
-			site.index = map[string]int{}
+	for index, device := range node.reader.names {
+		if node.index == nil {
+			node.index = map[string]int{}
 		}
-		site.index[device] = index
+		node.index[device] = index
 	}
-	r.sites[name] = site
-	return site
+	r.nodes[name] = node
+	return node
 }
 
-func (r *repairRun) note(site *repairSite, err error) {
+func (r *repairRun) note(node *repairNode, err error) {
 	if err != nil {
-		r.errs = append(r.errs, fmt.Errorf("namespace %s: %w", site.Name, err))
+		r.errs = append(r.errs, fmt.Errorf("namespace %s: %w", node.Name, err))
 	}
 }
 
 // do carries out requests one by one. That something is there already, or gone, is what was wanted.
-func (r *repairRun) do(site *repairSite, requests ...request) {
+func (r *repairRun) do(node *repairNode, requests ...request) {
 	for _, q := range requests {
-		err := site.reader.socket.do(q)
+		err := node.reader.socket.do(q)
 		for _, fine := range []unix.Errno{unix.EEXIST, unix.ENOENT, unix.ESRCH, unix.ENODEV, unix.EADDRNOTAVAIL} {
 			if errors.Is(err, fine) {
 				err = nil
 			}
 		}
-		r.note(site, err)
+		r.note(node, err)
 	}
 }
 
 // has reports whether an object is there.
-func (s *repairSite) has(object string) bool {
+func (s *repairNode) has(object string) bool {
 	_, ok := s.reader.objects[object]
 	return ok
 }
 
-// wait gives links that were touched time to carry packets.
+// wait waits until the links that were touched carry packets, for a limited time.
 func (r *repairRun) wait(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, activeWithin/3)
 	defer cancel()
-	for _, site := range r.sites {
+	for _, node := range r.nodes {
 		devices := map[int]string{}
-		for _, e := range endsIn(r.want, site.Name) {
-			if site.links && site.index[e.Name] != 0 {
-				devices[site.index[e.Name]] = e.Name
+		for _, e := range endsIn(r.want, node.Name) {
+			if node.links && node.index[e.Name] != 0 {
+				devices[node.index[e.Name]] = e.Name
 			}
 		}
 		if len(devices) > 0 {
-			_ = waitActive(ctx, site.reader.socket,
+			_ = waitActive(ctx, node.reader.socket,
 				devices) // what is not active is a difference, or will be in a moment
 		}
 	}
 }
 
-// renumber tells the state the numbers of the devices: somebody may have made one anew with another number.
+// renumber updates the device numbers of the state: a device that was made again may have another one.
 func (r *repairRun) renumber() {
 	r.state.mu.Lock()
 	defer r.state.mu.Unlock()
-	for name, site := range r.sites {
+	for name, node := range r.nodes {
 		known := maps.Clone(r.state.devices[name])
 		for device := range known {
-			if index := site.index[device]; index != 0 {
+			if index := node.index[device]; index != 0 {
 				known[device] = index
 			}
 		}
@@ -228,14 +228,14 @@ func endsIn(want *emu.Network, namespace string) (all []emu.LinkEnd) {
 }
 
 // sysctls writes the values that differ, also those of devices.
-func (r *repairRun) sysctls(site *repairSite) error {
+func (r *repairRun) sysctls(node *repairNode) error {
 	var all []sysctl
-	for _, s := range comparedSysctls(site.spec) {
-		if site.differs(func(d Difference) bool { return d.of == sysctlObject(s.key) }) {
+	for _, s := range comparedSysctls(node.spec) {
+		if node.differs(func(d Difference) bool { return d.of == sysctlObject(s.key) }) {
 			all = append(all, s)
 		}
 	}
-	for _, d := range site.differences {
+	for _, d := range node.differences {
 		device, isLink := strings.CutPrefix(d.of, linkObject(""))
 		for _, s := range deviceSwitches {
 			if isLink && d.property == s.name {
@@ -247,9 +247,9 @@ func (r *repairRun) sysctls(site *repairSite) error {
 		return nil
 	}
 	files := &sysctlFiles{}
-	return errors.Join(site.Do(func() error { return files.write(all) }), files.close())
+	return errors.Join(node.Do(func() error { return files.write(all) }), files.close())
 }
 
-func (s *repairSite) differs(which func(Difference) bool) bool {
+func (s *repairNode) differs(which func(Difference) bool) bool {
 	return slices.ContainsFunc(s.differences, which)
 }

@@ -20,13 +20,12 @@ const (
 
 var filterObject = tableObject("ip", filterTable)
 
-// rules deletes foreign tables and, where the namespace's own differs, puts that in the place of what is there, all in
-// one transaction.
-func (r *repairRun) rules(site *repairSite) error {
-	guarded, own := site.spec.Firewall != nil, false
-	wanted := possible(site.spec.Rulesets())
+// rules deletes foreign tables and replaces the namespace's own if they differ, all in one transaction.
+func (r *repairRun) rules(node *repairNode) error {
+	guarded, own := node.spec.Firewall != nil, false
+	wanted := possible(node.spec.Rulesets())
 	var foreign []*nftables.Table
-	for _, d := range site.differences {
+	for _, d := range node.differences {
 		if !strings.HasPrefix(d.of, ofNftables) || guarded && d.of == filterObject {
 			continue
 		}
@@ -54,7 +53,7 @@ func (r *repairRun) rules(site *repairSite) error {
 		if !own {
 			break
 		}
-		missing := site.differs(func(d Difference) bool {
+		missing := node.differs(func(d Difference) bool {
 			return d.of == tableObject(w.Family.String(), w.Table) &&
 				d.Found == ""
 		})
@@ -65,7 +64,7 @@ func (r *repairRun) rules(site *repairSite) error {
 			return err
 		}
 	}
-	if err := t.commit(site.Namespace); err != nil {
+	if err := t.commit(node.Namespace); err != nil {
 		return fmt.Errorf("replace the nftables rules: %w", err)
 	}
 	return nil
@@ -87,21 +86,25 @@ func foreignTable(object string) *nftables.Table {
 }
 
 // firewall loads the guest firewall again, and empties what the older iptables has beside it.
-func (r *repairRun) firewall(ctx context.Context, site *repairSite) error {
-	if site.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofOlder) }) {
-		if err := clearOlderTables(site.Namespace, site.spec.Firewall != nil && !site.hasFilter()); err != nil {
+func (r *repairRun) firewall(ctx context.Context, node *repairNode) error {
+	if node.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofOlder) }) {
+		has, err := node.hasFilter()
+		if err != nil {
+			return err
+		}
+		if err := clearOlderTables(node.Namespace, node.spec.Firewall != nil && !has); err != nil {
 			return err
 		}
 	}
-	asleep := site.differs(func(d Difference) bool { return d.of == filterObject })
-	if site.spec.Firewall == nil || !asleep &&
-		!site.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofIptables) }) {
+	asleep := node.differs(func(d Difference) bool { return d.of == filterObject })
+	if node.spec.Firewall == nil || !asleep &&
+		!node.differs(func(d Difference) bool { return strings.HasPrefix(d.of, ofIptables) }) {
 		return nil
 	}
 	// One load replaces the table at once. What iptables has no words for it doesn't replace; then the table has to go
 	// first.
 	if asleep || r.round > 0 {
-		if err := site.dropFilter(); err != nil {
+		if err := node.dropFilter(); err != nil {
 			return err
 		}
 	}
@@ -109,14 +112,14 @@ func (r *repairRun) firewall(ctx context.Context, site *repairSite) error {
 	if err != nil {
 		return err
 	}
-	if err := restore.load(ctx, site.Namespace, text.IPTables(site.spec.Firewall)); err != nil {
+	if err := restore.load(ctx, node.Namespace, text.IPTables(node.spec.Firewall)); err != nil {
 		return fmt.Errorf("guest firewall: %w", err)
 	}
 	return nil
 }
 
 // filters lists the filter tables that nftables knows in the namespace: one, or none.
-func (s *repairSite) filters(c *nftables.Conn) (all []*nftables.Table, err error) {
+func (s *repairNode) filters(c *nftables.Conn) (all []*nftables.Table, err error) {
 	tables, err := c.ListTablesOfFamily(nftables.TableFamilyIPv4)
 	for _, t := range tables {
 		if t.Name == filterTable {
@@ -126,8 +129,9 @@ func (s *repairSite) filters(c *nftables.Conn) (all []*nftables.Table, err error
 	return all, err
 }
 
-func (s *repairSite) hasFilter() (has bool) {
-	_ = s.Do(func() error {
+// hasFilter reports whether nftables has a filter table.
+func (s *repairNode) hasFilter() (has bool, err error) {
+	err = s.Do(func() error {
 		c, err := nftables.New()
 		if err != nil {
 			return err
@@ -136,11 +140,11 @@ func (s *repairSite) hasFilter() (has bool) {
 		has = len(all) > 0
 		return err
 	})
-	return has
+	return has, err
 }
 
 // dropFilter deletes the filter table.
-func (s *repairSite) dropFilter() error {
+func (s *repairNode) dropFilter() error {
 	return s.Do(func() error {
 		c, err := nftables.New()
 		if err != nil {

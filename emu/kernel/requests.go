@@ -74,7 +74,7 @@ func setMTU(b emu.Bridge, index int) request {
 		nl.NewRtAttr(unix.IFLA_MTU, nl.Uint32Attr(emu.MTU)))
 }
 
-// linkEnd is one end of a veth pair with the places it goes to.
+// linkEnd is one end of a veth pair with its namespace and bridge.
 type linkEnd struct {
 	emu.LinkEnd
 	index  int
@@ -171,12 +171,12 @@ func setPort(name string, index int, p *emu.BridgePort) request {
 	return newRequest("set the bridge port "+name, unix.RTM_SETLINK, 0, linkInfo(unix.AF_BRIDGE, index, 0, 0), info)
 }
 
-// addFDBEntry makes a static entry of the forwarding database: frames for the MAC leave by the port.
+// addFDBEntry adds a static entry to the forwarding database: frames for the MAC address leave by the port.
 func addFDBEntry(name string, index int, mac emu.MAC) request {
 	return fdbRequest("add FDB entry %s behind %s", unix.RTM_NEWNEIGH, create, name, index, mac)
 }
 
-// moveFDBEntry makes frames for a station behind any port of the bridge leave by this one.
+// moveFDBEntry moves the entry for a MAC address from any port of the bridge to this one.
 func moveFDBEntry(name string, index int, mac emu.MAC) request {
 	return fdbRequest("move FDB entry %s behind %s", unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, name,
 		index, mac)
@@ -218,7 +218,7 @@ func addAddress(name string, index int, a netip.Prefix) request {
 	return r
 }
 
-// broadcast gives the last address of a prefix.
+// broadcast returns the last address of a prefix.
 func broadcast(p netip.Prefix) []byte {
 	mask := net.CIDRMask(p.Bits(), 32)
 	last := p.Addr().AsSlice()
@@ -230,7 +230,7 @@ func broadcast(p netip.Prefix) []byte {
 
 func addRoute(r emu.Route, index int) request { return newRoute(r, index, create) }
 
-// setRoute puts the route in the place of the one to the same destination.
+// setRoute adds the route, or replaces the one to the same destination.
 func setRoute(r emu.Route, index int) request {
 	return newRoute(r, index, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
 }
@@ -291,7 +291,7 @@ func deleteGroup(group uint32) request {
 		nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(group)))
 }
 
-// setBridge gives a bridge the MAC address and the flags that it should have.
+// setBridge sets the MAC address and the flags of a bridge.
 func setBridge(b emu.Bridge, index int) request {
 	flags := uint32(0)
 	if len(b.Addresses) == 0 {
@@ -301,5 +301,5 @@ func setBridge(b emu.Bridge, index int) request {
 		nl.NewRtAttr(unix.IFLA_ADDRESS, b.MAC[:]))
 }
 
-// hostPrefix gives the /32 of an address.
+// hostPrefix returns the /32 of an address.
 func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

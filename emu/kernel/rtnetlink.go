@@ -15,8 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// routeSocket is a netlink socket in one namespace, for rtnetlink unless it says otherwise. It is not for concurrent
-// use.
+// routeSocket is a netlink socket in one namespace, usually of rtnetlink. It is not safe for concurrent use.
 type routeSocket struct {
 	fd  int
 	seq uint32

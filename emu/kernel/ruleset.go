@@ -38,7 +38,7 @@ const bridgeFilter = -200
 
 func policy(p nftables.ChainPolicy) *nftables.ChainPolicy { return &p }
 
-// tableOf gives the table of a ruleset.
+// tableOf returns the table of a ruleset.
 func tableOf(r *emu.Ruleset) *nftables.Table {
 	family := nftables.TableFamilyIPv4
 	if r.Family == emu.BridgeFamily {
@@ -86,7 +86,7 @@ const elementsPerMessage = 120
 func addSet(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) error {
 	first := elements[:min(len(elements), elementsPerMessage)]
 	if s.Constant && len(first) < len(elements) {
-		s.Size = uint32(len(elements)) // the library tells the size by the first request alone
+		s.Size = uint32(len(elements)) // the library takes the size from the first request only
 	}
 	if err := newSet(c, s, first); err != nil {
 		return err

@@ -145,7 +145,7 @@ func TestRulesetEqualsNft(t *testing.T) {
 	}
 }
 
-// netlinkLines gives what the kernel has in a namespace. The elements of a set come in any order, and nft marks one
+// netlinkLines returns what the kernel has in a namespace. The elements of a set come in any order, and nft marks one
 // that ends with the last address of all.
 func netlinkLines(t *testing.T, n *Namespace) []string {
 	mark := regexp.MustCompile(`  userdata = \{ \\x01\\x04\\x01\\x00\\x00\\x00 \}`)

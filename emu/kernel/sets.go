@@ -31,7 +31,7 @@ type filledSet struct {
 	elements []nftables.SetElement
 }
 
-// setsOf gives the named sets and maps of a ruleset in the order of its text.
+// setsOf returns the named sets and maps of a ruleset in the order of its text.
 func setsOf(r *emu.Ruleset) []filledSet {
 	var all []filledSet
 	add := func(kind nftables.Set, name string, elements []nftables.SetElement) {
@@ -90,8 +90,8 @@ func socketElement(e emu.SocketMapElement) nftables.SetElement {
 	return nftables.SetElement{Key: key, VerdictData: gotoChain(e.Chain)}
 }
 
-// bounds gives prefixes as the starts and ends that the kernel keeps: the end is the first address after the prefix.
-// Those of one prefix don't depend on the others.
+// bounds returns prefixes as the starts and ends that the kernel keeps: the end is the first address after the prefix.
+// Those of one prefix do not depend on the others.
 func bounds(prefixes []netip.Prefix) []nftables.SetElement {
 	var out []nftables.SetElement
 	sorted := slices.SortedFunc(slices.Values(prefixes),
@@ -107,8 +107,8 @@ func bounds(prefixes []netip.Prefix) []nftables.SetElement {
 	return out
 }
 
-// leading gives what a set of prefixes begins with, like that of nft: an end at 0, before which nothing matches. A
-// set that is empty or has something from 0 on has none.
+// leading returns what a set of prefixes begins with, like that of nft: an end at 0, before which nothing matches. A
+// set that is empty or contains addresses from 0 on has none.
 func leading(prefixes []netip.Prefix) []nftables.SetElement {
 	if len(prefixes) == 0 || slices.ContainsFunc(prefixes,
 		func(p netip.Prefix) bool { return p.Masked().Addr().As4() == [4]byte{} }) {
@@ -117,14 +117,14 @@ func leading(prefixes []netip.Prefix) []nftables.SetElement {
 	return []nftables.SetElement{{Key: make([]byte, 4), IntervalEnd: true}}
 }
 
-// setChange is what comes to and goes from a set; or all of it does.
+// setChange is the difference of a set, or of all of it if it is made or gone.
 type setChange struct {
 	nftables.Set
 	made, gone     bool
 	removed, added []nftables.SetElement
 }
 
-// setChanges gives the sets that differ, each with what differs.
+// setChanges returns the sets that differ, each with what differs.
 func setChanges(c *diff.RulesetChange) []setChange {
 	all := changesOf(nil, c.Prefixes, prefixSet, bounds)
 	for i := range all {
@@ -169,7 +169,7 @@ func prefixesOf(r *emu.Ruleset, set string) []netip.Prefix {
 	return nil
 }
 
-// elementChanges gives the elements that only the old or the new list has. One that leads elsewhere is both.
+// elementChanges returns the elements that only the old or only the new list has. One with another value is in both.
 func elementChanges(from, to []nftables.SetElement) (gone, come []nftables.SetElement) {
 	old := make(map[string]nftables.SetElement, len(from))
 	for _, e := range from {
@@ -183,19 +183,19 @@ func elementChanges(from, to []nftables.SetElement) (gone, come []nftables.SetEl
 			continue
 		}
 		if ok {
-			gone = append(gone, keyAlone(was))
+			gone = append(gone, onlyKey(was))
 		}
 		come = append(come, e)
 	}
 	for _, e := range from {
 		if _, ok := old[elementKey(e)]; ok {
-			gone = append(gone, keyAlone(e))
+			gone = append(gone, onlyKey(e))
 		}
 	}
 	return gone, come
 }
 
-// elementKey tells the end of an interval from the start of another.
+// elementKey distinguishes the end of an interval from the start of another.
 func elementKey(e nftables.SetElement) string {
 	if e.IntervalEnd {
 		return string(e.Key) + "end"
@@ -203,6 +203,6 @@ func elementKey(e nftables.SetElement) string {
 	return string(e.Key)
 }
 
-func keyAlone(e nftables.SetElement) nftables.SetElement {
+func onlyKey(e nftables.SetElement) nftables.SetElement {
 	return nftables.SetElement{Key: e.Key, IntervalEnd: e.IntervalEnd}
 }

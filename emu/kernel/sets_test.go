@@ -60,7 +60,7 @@ func TestSetChanges(t *testing.T) {
 	})
 }
 
-// contentsOf gives the elements of each set of a ruleset, and where they lead.
+// contentsOf returns the elements of each set of a ruleset, and where they lead.
 func contentsOf(r *emu.Ruleset) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for _, s := range setsOf(r) {

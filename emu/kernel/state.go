@@ -35,7 +35,7 @@ func (s *State) Namespace(name string) (*Namespace, bool) {
 	return n, ok
 }
 
-// Namespaces gives all namespaces in the order of their names.
+// Namespaces returns all namespaces in the order of their names.
 func (s *State) Namespaces() []*Namespace {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -46,8 +46,8 @@ func (s *State) Namespaces() []*Namespace {
 	return all
 }
 
-// Close lets go of all namespaces. The kernel destroys each that no process and no socket holds any more, with all
-// that is in it, some time later; see WaitUntilGone. It waits for an update that goes on.
+// Close releases all namespaces. The kernel destroys each that no process and no socket holds any more some time later;
+// see WaitUntilGone. Close waits for a running update.
 func (s *State) Close() error {
 	s.updating.Lock()
 	defer s.updating.Unlock()

@@ -11,9 +11,8 @@ import (
 	"vnetlab/emu"
 )
 
-// noSwitches says that the kernel was found to have no rules for bridges. A lab works without: what its bridges
-// should drop passes. Nothing is asked beforehand, since nearly every kernel has them; Check tells who wants to
-// know.
+// noSwitches reports that the kernel was found to have no rules for bridges. A lab works without them: what its bridges
+// should drop passes. It is only found out when such rules fail to load, since nearly every kernel has them.
 var noSwitches atomic.Bool
 
 // possible leaves out the tables that the kernel is known not to have.
@@ -39,7 +38,7 @@ func lacksSwitches(all []*emu.Ruleset) bool {
 	return true
 }
 
-// trySwitch makes rules for bridges in a namespace of its own.
+// trySwitch makes rules for bridges in a new namespace.
 func trySwitch() (err error) {
 	n, err := newNamespace("probe", func() error { return nil })
 	if err != nil {

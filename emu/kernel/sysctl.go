@@ -39,14 +39,14 @@ var (
 		{"ipv4/conf/default/arp_ignore", "0"},
 		{"ipv4/conf/all/proxy_arp", "0"},
 		{"ipv4/conf/default/proxy_arp", "0"},
-		// A gateway in its own subnet must not tell hosts of a shorter way: every packet passes its rules.
+		// A gateway must not redirect hosts to a shorter way: every packet passes its rules.
 		{"ipv4/conf/all/send_redirects", "0"},
 		{"ipv4/conf/default/send_redirects", "0"},
 		// The end of an address is not the end of the others of its subnet.
 		{"ipv4/conf/all/promote_secondaries", "1"},
 		// Packets within a subnet are bridged, and the rules of the router are not for them.
 		{"bridge/bridge-nf-call-iptables", "0"},
-		// A connection that was forgotten is over: its later packets don't begin it anew in the middle.
+		// A connection that was forgotten is over: its later packets don't start it again in the middle.
 		{"netfilter/nf_conntrack_tcp_loose", "0"},
 		unlimitedICMP,
 	}
@@ -70,11 +70,11 @@ var (
 	)
 )
 
-// unlimitedICMP lifts the kernel's limits of ICMP errors, one in a second to each target: a closed UDP port must
-// refuse everyone who asks, however many ask at once.
+// unlimitedICMP lifts the kernel's limits of ICMP errors, one in a second to each target: a closed UDP port must refuse
+// every sender, however many there are.
 var unlimitedICMP = sysctl{"ipv4/icmp_ratemask", "0"}
 
-// sysctls gives the values of a namespace.
+// sysctls returns the values of a namespace.
 func sysctls(n *emu.Namespace) []sysctl {
 	switch {
 	case n.Kind == emu.Host:
@@ -156,7 +156,7 @@ func (w *sysctlFiles) close() error {
 	return errors.Join(errs...)
 }
 
-// newProcFS gives an instance of procfs that is mounted nowhere.
+// newProcFS returns an instance of procfs that is mounted nowhere.
 func newProcFS() (int, error) {
 	config, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
 	if err != nil {

@@ -111,12 +111,12 @@ func readTimeouts(f *facts, n *Namespace, t *nftables.Table) (err error) {
 	return nil
 }
 
-// timeoutsAlone is a ruleset of nothing but timeout policies.
-func timeoutsAlone(policies []emu.TimeoutPolicy) *emu.Ruleset {
+// onlyTimeouts is a ruleset of nothing but timeout policies.
+func onlyTimeouts(policies []emu.TimeoutPolicy) *emu.Ruleset {
 	return &emu.Ruleset{Table: "probe", Timeouts: policies}
 }
 
-// explainTimeouts tells an error of a ruleset that comes from a kernel without timeout policies.
+// explainTimeouts explains the error of a ruleset if the kernel has no timeout policies.
 func explainTimeouts(r *emu.Ruleset, loadErr error) error {
 	if errno := unix.Errno(0); len(r.Timeouts) == 0 || !errors.As(loadErr, &errno) {
 		return loadErr
@@ -125,8 +125,8 @@ func explainTimeouts(r *emu.Ruleset, loadErr error) error {
 	if err != nil {
 		return loadErr
 	}
-	defer n.Close() //nolint:errcheck // nobody uses it
-	if err := n.load(timeoutsAlone(r.Timeouts)); err == nil {
+	defer n.Close() //nolint:errcheck // nothing is in it
+	if err := n.load(onlyTimeouts(r.Timeouts)); err == nil {
 		return loadErr
 	}
 	return fmt.Errorf("this kernel has no timeout policies for connections (CONFIG_NF_CONNTRACK_TIMEOUT): %w", loadErr)

@@ -17,7 +17,7 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// expiry gives how long the router will remember the connections of the VIP, the one that ends first.
+// expiry returns how long the router will remember the connections of the VIP, the one that ends first.
 func expiry(t *testing.T, n *Namespace) (time.Duration, bool) {
 	t.Helper()
 	var flows []*netlink.ConntrackFlow
@@ -106,8 +106,8 @@ func TestTimeoutPolicy(t *testing.T) {
 	second.lives(t, "to the end")
 }
 
-// A router remembers established connections for its own time where no policy says otherwise. One that it forgot goes
-// on only if nothing is translated.
+// TestEstablishedTimeout checks that a router remembers established connections for its time if no policy sets another.
+// A connection that it forgot continues only if nothing is translated.
 func TestEstablishedTimeout(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	network := func(seconds int) *emu.Network {

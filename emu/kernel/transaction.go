@@ -37,7 +37,7 @@ func (t *transaction) collect(sent []netlink.Message) ([]netlink.Message, error)
 // answerBuffer holds the kernel's answers to one transaction if all its requests fail.
 const answerBuffer = 16 << 20
 
-// commit carries the transaction out in a namespace: wholly or not at all.
+// commit carries out the transaction in a namespace, atomically.
 func (t *transaction) commit(n *Namespace) error {
 	if err := t.Flush(); err != nil || len(t.messages) == 0 {
 		return err

@@ -26,8 +26,8 @@ func AddWireGuard(n *Namespace, device string) error {
 	})
 }
 
-// AddTUN makes a TUN device, down, and gives the descriptor that reads and writes its packets, without any header
-// before them. It is non-blocking, and its end is the end of the device.
+// AddTUN makes a TUN device, down, and returns the descriptor that reads and writes its packets, without any header. It
+// is non-blocking, and the device ends with it.
 func AddTUN(n *Namespace, device string) (fd int, err error) {
 	err = n.Do(func() (err error) {
 		fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -50,7 +50,7 @@ func AddTUN(n *Namespace, device string) (fd int, err error) {
 	return fd, nil
 }
 
-// SetUp gives the device of a tunnel its MTU and sets it up.
+// SetUp sets the MTU of the device of a tunnel and sets the device up.
 func SetUp(n *Namespace, device string) error {
 	return withHandle(n, "set up tunnel device "+device, func(h *netlink.Handle) error {
 		link, err := h.LinkByName(device)
@@ -90,9 +90,9 @@ func RemoveLink(n *Namespace, device string) error {
 	})
 }
 
-// RouteMarked gives packets with a firewall mark, on their way from the namespace to an address, the source address
-// that they should have; the way stays that of the main table. It is for those who send with the mark and can't
-// choose the source themselves. The mark is the number of the routing table, too.
+// RouteMarked sets the source address of packets with a firewall mark, on their way from the namespace to an address;
+// their route stays that of the main table. It is for senders that use the mark and cannot choose the source address.
+// The mark is also the number of the routing table.
 func RouteMarked(n *Namespace, mark uint32, source, destination netip.Addr) error {
 	return withHandle(n, fmt.Sprintf("route to %s from %s", destination, source), func(h *netlink.Handle) error {
 		found, err := h.RouteGet(destination.AsSlice())
@@ -118,7 +118,7 @@ func RouteMarked(n *Namespace, mark uint32, source, destination netip.Addr) erro
 	})
 }
 
-// UnrouteMarked takes back RouteMarked.
+// UnrouteMarked undoes RouteMarked.
 func UnrouteMarked(n *Namespace, mark uint32, destination netip.Addr) error {
 	return withHandle(n, fmt.Sprintf("remove the route to %s", destination), func(h *netlink.Handle) error {
 		err := h.RouteDel(&netlink.Route{Table: int(mark), Dst: ipNet(hostPrefix(destination))})
@@ -159,7 +159,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 // same.
 const tunnelKind = "tunnel"
 
-// linkKind gives the kind of a link as the differences know it.
+// linkKind returns the kind of a link as the differences know it.
 func linkKind(kind string) string {
 	if kind == "tun" || kind == "wireguard" {
 		return tunnelKind

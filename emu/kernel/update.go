@@ -16,11 +16,11 @@ import (
 	"vnetlab/emu/diff"
 )
 
-// Update changes the network that the kernel has into another one and touches only what differs, in a time that what
-// stays has no part in. Connections between what stays live on, and so do the counters of rules that stay. What is
-// new is there before what led elsewhere is gone, where both can be there at once.
+// Update changes the network that the kernel has into another one and touches only what differs, in a time that does
+// not depend on the rest. Connections between what stays live on, and so do the counters of rules that stay. What is
+// new is added before what it replaces is removed, where both can exist at once.
 //
-// If something fails, or the context ends, what was done is undone. The error then says whether the network is as it
+// If something fails, or the context ends, what was done is undone. The error then reports whether the network is as it
 // was before.
 func (s *State) Update(ctx context.Context, change *diff.Change) error {
 	s.updating.Lock()
@@ -28,10 +28,10 @@ func (s *State) Update(ctx context.Context, change *diff.Change) error {
 	if change.IsEmpty() {
 		return nil
 	}
-	u := &update{state: s, change: change, places: map[string]*place{}, fresh: map[string]*place{}, next: s.next}
+	u := &update{state: s, change: change, nodes: map[string]*node{}, fresh: map[string]*node{}, next: s.next}
 	err := u.run(ctx)
 	if err == nil {
-		_ = errors.Join(u.close(), u.keep()) // the change is made, whatever the closing of sockets and namespaces says
+		_ = errors.Join(u.close(), u.keep()) // the change is made even if closing fails
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -70,9 +70,9 @@ func withoutTunnels(all []Difference, tunnels []emu.Tunnel) []Difference {
 type update struct {
 	state   *State
 	change  *diff.Change
-	places  map[string]*place // that exist and are touched
-	added   []*place
-	fresh   map[string]*place // those, by name
+	nodes   map[string]*node // that exist and are touched
+	added   []*node
+	fresh   map[string]*node // those, by name
 	sysctls sysctlFiles
 	next    int // number of the next device
 
@@ -119,7 +119,7 @@ func (u *update) run(ctx context.Context) error {
 // find finds the namespaces that are touched.
 func (u *update) find() error {
 	for _, n := range u.change.Added {
-		p := &place{want: n, index: map[string]int{"lo": 1}}
+		p := &node{want: n, index: map[string]int{"lo": 1}}
 		u.added = append(u.added, p)
 		u.fresh[n.Name] = p
 	}
@@ -155,31 +155,31 @@ func (u *update) find() error {
 	return nil
 }
 
-// existing gives a namespace of the network as it was.
-func (u *update) existing(name string) (*place, error) {
-	if p := u.places[name]; p != nil {
+// existing returns a namespace of the network as it was.
+func (u *update) existing(name string) (*node, error) {
+	if p := u.nodes[name]; p != nil {
 		return p, nil
 	}
 	n, ok := u.state.byName[name]
 	if !ok {
 		return nil, fmt.Errorf("there is no namespace %s", name)
 	}
-	p := &place{ns: n, index: u.state.devices[name]}
-	u.places[name] = p
+	p := &node{ns: n, index: u.state.devices[name]}
+	u.nodes[name] = p
 	return p, nil
 }
 
-// place gives a namespace of the new network.
-func (u *update) place(name string) *place {
+// node returns a namespace of the new network.
+func (u *update) node(name string) *node {
 	if p, ok := u.fresh[name]; ok {
 		return p
 	}
-	return u.places[name]
+	return u.nodes[name]
 }
 
 // create makes the new namespaces with everything but what needs links.
 func (u *update) create(ctx context.Context) error {
-	var guarded []*place
+	var guarded []*node
 	for _, p := range u.added {
 		if p.want.Firewall != nil {
 			guarded = append(guarded, p)
@@ -194,7 +194,7 @@ func (u *update) create(ctx context.Context) error {
 		}
 		return errors.Join(errs...)
 	})
-	if err := each(ctx, u.added, func(p *place) error {
+	if err := each(ctx, u.added, func(p *node) error {
 		err := p.create(&u.sysctls)
 		if all := p.want.Rulesets(); err == nil && len(all) > 0 {
 			err = p.ns.loadRulesets(all...)
@@ -229,7 +229,7 @@ func (u *update) rules(ctx context.Context) error {
 	g, groupCtx := errgroup.WithContext(ctx)
 	g.SetLimit(restorers)
 	for _, c := range u.change.Changed {
-		n := u.places[c.To.Name].ns
+		n := u.nodes[c.To.Name].ns
 		if all := c.Rulesets(); len(all) > 0 {
 			if err := n.updateRulesets(all); err != nil {
 				return errors.Join(err, g.Wait())
@@ -257,27 +257,27 @@ func (u *update) rules(ctx context.Context) error {
 	return g.Wait()
 }
 
-// done notes how to undo what was done.
+// done notes how to undo a step.
 func (u *update) done(undo func(context.Context) error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.undo = append(u.undo, undo)
 }
 
-// takeBack undoes as much as it can: who calls it looks at what is left.
+// takeBack undoes as much as it can. The caller checks what is left.
 func (u *update) takeBack(ctx context.Context) {
 	for _, undo := range slices.Backward(u.undo) {
 		_ = undo(ctx)
 	}
 }
 
-// keep makes the state that of the new network, and lets go of the namespaces that it doesn't have.
+// keep makes the state that of the new network, and releases the namespaces that it does not have.
 func (u *update) keep() error {
 	s := u.state
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	for name, p := range u.places {
+	for name, p := range u.nodes {
 		if !p.gone {
 			p.keep()
 			continue
@@ -297,7 +297,7 @@ func (u *update) keep() error {
 // close closes the sockets and files of the update.
 func (u *update) close() error {
 	errs := []error{u.sysctls.close()}
-	for _, p := range slices.Concat(slices.Collect(maps.Values(u.places)), u.added) {
+	for _, p := range slices.Concat(slices.Collect(maps.Values(u.nodes)), u.added) {
 		if p.route != nil {
 			errs = append(errs, p.route.close())
 			p.route = nil

@@ -21,8 +21,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// published is a network with an endpoint for each of the first hosts: port 1000+i of the VIP leads to host i of
-// subnet 0.
+// published is a network with an endpoint for each of the first hosts: port 1000+i of the VIP reaches host i of subnet
+// 0.
 func published(subnets, hostsPer, endpoints int) *emu.Network {
 	n := kerneltest.Subnets(subnets, hostsPer)
 	edge, _ := n.Namespace(kerneltest.Edge)
@@ -56,7 +56,7 @@ type server struct {
 	accepted map[string]net.Conn // by the addresses of their other ends
 }
 
-// end gives the server's end of a connection that no router on the way has translated.
+// end returns the server's end of a connection that no router on the way has translated.
 func (s *server) end(t *testing.T, c net.Conn) (end net.Conn) {
 	t.Helper()
 	if !kerneltest.Becomes(func() (ok bool) {
@@ -114,7 +114,7 @@ func connect(t *testing.T, from *Namespace, to netip.AddrPort) connection {
 	return connection{c, bufio.NewReader(c)}
 }
 
-// lives says something over the connection and waits for the answer.
+// lives sends a line over the connection and waits for the answer.
 func (c connection) lives(t *testing.T, when string) {
 	t.Helper()
 	if err := c.SetDeadline(time.Now().Add(kerneltest.Patience)); err != nil {
@@ -128,7 +128,7 @@ func (c connection) lives(t *testing.T, when string) {
 	}
 }
 
-// counts gives what the rules that match have counted.
+// counts returns what the rules that match have counted.
 func counts(t *testing.T, n *Namespace, match, program string, args ...string) (all []int) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(match).FindAllStringSubmatch(run(t, n, "", program, args...), -1) {

@@ -2,13 +2,13 @@ package kernel
 
 import "vnetlab/emu"
 
-// station is who is behind a port of a bridge. A bridge knows each behind one port alone.
+// fdbKey identifies an FDB entry. A bridge has each MAC address behind one port only.
 type fdbKey struct {
 	namespace, bridge string
 	mac               emu.MAC
 }
 
-// lookAtFDB notes which stations come to ports that stay, and which go from them.
+// lookAtFDB notes which FDB entries move to ports that stay, and which leave them.
 func (p *planner) lookAtFDB() {
 	for _, c := range p.change.ChangedPorts {
 		for _, mac := range c.Added {
@@ -20,10 +20,10 @@ func (p *planner) lookAtFDB() {
 	}
 }
 
-// addFDBEntries adds stations behind ports that stay. One that goes from another such port takes its new place at once.
+// addFDBEntries adds entries of ports that stay. One that leaves another such port is moved in one step.
 func (p *planner) addFDBEntries() {
 	for _, c := range p.change.ChangedPorts {
-		at := p.places[c.Namespace]
+		at := p.nodes[c.Namespace]
 		index := at.now(c.Device)
 		for _, mac := range c.Added {
 			if from, ok := p.leaves[fdbKey{c.Namespace, c.Bridge, mac}]; ok {
@@ -36,10 +36,10 @@ func (p *planner) addFDBEntries() {
 	}
 }
 
-// removeFDBEntries removes stations from ports that stay: early those that come to a new link.
+// removeFDBEntries removes entries of ports that stay: early those that move to a new link.
 func (p *planner) removeFDBEntries(early bool) {
 	for _, c := range p.change.ChangedPorts {
-		at := p.places[c.Namespace]
+		at := p.nodes[c.Namespace]
 		index := at.before(c.Device)
 		for _, mac := range c.Removed {
 			s := fdbKey{c.Namespace, c.Bridge, mac}

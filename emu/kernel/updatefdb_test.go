@@ -16,7 +16,7 @@ import (
 	"vnetlab/emu/text"
 )
 
-// drawLeaves draws links from the first bridge of a namespace to bridges of their own.
+// drawLeaves draws links from the first bridge of a namespace to leaf bridges.
 func drawLeaves(t *rapid.T, n *emu.Network, edge *emu.Namespace) (leaves []*emu.Link) {
 	first := edge.Bridges[0].Name
 	for i := range 2 {
@@ -36,9 +36,9 @@ func drawLeaves(t *rapid.T, n *emu.Network, edge *emu.Namespace) (leaves []*emu.
 	return leaves
 }
 
-// drawFDBEntries draws a port, or none, for each of some stations that no host has.
+// drawFDBEntries draws a port, or none, for each of some MAC addresses that no host has.
 func drawFDBEntries(t *rapid.T, n *emu.Network) {
-	ports := []*emu.BridgePort{{}} // and one that nobody has
+	ports := []*emu.BridgePort{{}} // and one that no bridge has
 	for _, l := range n.Links {
 		for _, p := range []*emu.BridgePort{l.A.Port, l.B.Port} {
 			if p != nil {
@@ -47,7 +47,7 @@ func drawFDBEntries(t *rapid.T, n *emu.Network) {
 		}
 	}
 	for i := range 4 {
-		p := rapid.SampledFrom(ports).Draw(t, "port of a station")
+		p := rapid.SampledFrom(ports).Draw(t, "port of an FDB entry")
 		p.Stations = append(p.Stations, emu.MAC{2, 8, 0, 0, 0, byte(i)})
 	}
 }
@@ -57,7 +57,7 @@ func drawFDBEntries(t *rapid.T, n *emu.Network) {
 type watched struct {
 	connection
 	server    net.Conn
-	out, back int32 // what underWay gives when nothing is: the server doesn't count the handshake
+	out, back int32 // the result of underWay when no packet is: the server doesn't count the handshake
 }
 
 func watch(t *testing.T, c connection, server net.Conn) *watched {
@@ -72,14 +72,14 @@ func watch(t *testing.T, c connection, server net.Conn) *watched {
 	return w
 }
 
-// underWay gives how many packets each end has sent that the other has not received.
+// underWay returns how many packets each end has sent that the other has not received.
 func (w *watched) underWay(t *testing.T) (out, back int32) {
 	t.Helper()
 	here, there := tcpInfo(t, w.Conn), tcpInfo(t, w.server)
 	return int32(here.Segs_out - there.Segs_in), int32(there.Segs_out - here.Segs_in)
 }
 
-// lost says whether packets were lost.
+// lost reports whether packets were lost.
 func (w *watched) lost(t *testing.T) bool {
 	t.Helper()
 	return !kerneltest.Becomes(func() bool {

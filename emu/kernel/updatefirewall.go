@@ -102,9 +102,8 @@ func (e *firewallEditor) clear() error {
 	})
 }
 
-// edit inserts the rules that are new and then deletes those that are gone, one by one, so that what stays is never
-// without its rule. Rules that somebody else has put between them stay where they are, and those that somebody has
-// taken away are not missed.
+// edit inserts the new rules and then deletes the old ones, one by one, so that what stays is never without its rule.
+// Foreign rules between them stay where they are, and missing ones are ignored.
 func (e *firewallEditor) edit(ctx context.Context, from, to []string) error {
 	actual, err := e.actual(from)
 	if err != nil {
@@ -112,19 +111,19 @@ func (e *firewallEditor) edit(ctx context.Context, from, to []string) error {
 	}
 	inserts, deletes := edits(from, to, actual)
 	for _, i := range inserts {
-		if err := e.insert(ctx, i.place, i.line); err != nil {
+		if err := e.insert(ctx, i.position, i.line); err != nil {
 			return err
 		}
 	}
 	for _, d := range deletes {
-		if err := e.remove(ctx, d.place, d.line); err != nil {
+		if err := e.remove(ctx, d.position, d.line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// actual gives the rules that the kernel has. Starting iptables takes longer than all else: where there are as many
+// actual returns the rules that the kernel has. Starting iptables takes longer than all else: if there are as many
 // rules as there should be, they are taken for those.
 func (e *firewallEditor) actual(wanted []string) ([]string, error) {
 	var c *nftables.Conn
@@ -151,16 +150,16 @@ func (e *firewallEditor) actual(wanted []string) ([]string, error) {
 	return slices.DeleteFunc(lines, func(l string) bool { return !strings.HasPrefix(l, "-A ") }), nil
 }
 
-// placed is a rule with its place, counted from 1.
-type placed struct {
-	place int
-	line  string
+// positioned is a rule with its position, counted from 1.
+type positioned struct {
+	position int
+	line     string
 }
 
-// edits gives the rules to insert and those to delete, each with its place at the moment of its turn, so that a chain
-// which has the rules of from, and perhaps others, has those of to and the same others.
-func edits(from, to, actual []string) (inserts, deletes []placed) {
-	at := make([]int, len(from)) // places in actual, from 0; -1: somebody has deleted it
+// edits returns the rules to insert and those to delete, each with its position at that moment, so that a chain which
+// has the rules of from, and perhaps others, has those of to and the same others.
+func edits(from, to, actual []string) (inserts, deletes []positioned) {
+	at := make([]int, len(from)) // positions in actual, from 0; -1: the rule is missing
 	for i := range at {
 		at[i] = -1
 	}
@@ -169,55 +168,55 @@ func edits(from, to, actual []string) (inserts, deletes []placed) {
 			at[s.Old] = s.New
 		}
 	}
-	next := 0                           // place in actual behind the rule before
-	shift := make([]int, len(actual)+1) // how many are inserted before each place of actual
+	next := 0                           // position in actual behind the rule before
+	shift := make([]int, len(actual)+1) // how many are inserted before each position of actual
 	for _, s := range diff.Lines(from, to) {
 		if s.Old >= 0 {
 			next = max(next, at[s.Old]+1)
 			continue
 		}
-		inserts = append(inserts, placed{next + len(inserts) + 1, to[s.New]})
+		inserts = append(inserts, positioned{next + len(inserts) + 1, to[s.New]})
 		for p := next; p < len(shift); p++ {
 			shift[p]++
 		}
 	}
 	for _, s := range slices.Backward(diff.Lines(from, to)) {
 		if s.New < 0 && at[s.Old] >= 0 {
-			deletes = append(deletes, placed{at[s.Old] + shift[at[s.Old]] + 1, from[s.Old]})
+			deletes = append(deletes, positioned{at[s.Old] + shift[at[s.Old]] + 1, from[s.Old]})
 		}
 	}
 	return inserts, deletes
 }
 
-func (e *firewallEditor) insert(ctx context.Context, place int, line string) error {
-	if err := e.run(ctx, place, line, true); err != nil {
+func (e *firewallEditor) insert(ctx context.Context, position int, line string) error {
+	if err := e.run(ctx, position, line, true); err != nil {
 		return err
 	}
-	e.done(func(ctx context.Context) error { return e.run(ctx, place, line, false) })
+	e.done(func(ctx context.Context) error { return e.run(ctx, position, line, false) })
 	return nil
 }
 
-func (e *firewallEditor) remove(ctx context.Context, place int, line string) error {
-	if err := e.run(ctx, place, line, false); err != nil {
+func (e *firewallEditor) remove(ctx context.Context, position int, line string) error {
+	if err := e.run(ctx, position, line, false); err != nil {
 		return err
 	}
-	e.done(func(ctx context.Context) error { return e.run(ctx, place, line, true) })
+	e.done(func(ctx context.Context) error { return e.run(ctx, position, line, true) })
 	return nil
 }
 
-// run inserts or deletes a rule at a place, counted from 1.
-func (e *firewallEditor) run(ctx context.Context, place int, line string, insert bool) error {
+// run inserts or deletes a rule at a position, counted from 1.
+func (e *firewallEditor) run(ctx context.Context, position int, line string, insert bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	err := e.Do(func() error {
 		if insert {
-			return e.program.Insert(filterTable, input, place, arguments(strings.TrimPrefix(line, "-A INPUT "))...)
+			return e.program.Insert(filterTable, input, position, arguments(strings.TrimPrefix(line, "-A INPUT "))...)
 		}
-		return e.program.DeleteById(filterTable, input, place)
+		return e.program.DeleteById(filterTable, input, position)
 	})
 	if err != nil {
-		return fmt.Errorf("rule %d, %q: %s", place, line, oneLine(err.Error()))
+		return fmt.Errorf("rule %d, %q: %s", position, line, oneLine(err.Error()))
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// Whatever somebody has put between the rules of a chain, or taken away, an edit leaves as it is.
+// TestEdits checks that an edit leaves foreign rules between those of a chain, and ignores missing ones.
 func TestEdits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lines := rapid.SliceOfN(rapid.StringMatching("[a-f]"), 0, 8)
@@ -34,13 +34,13 @@ func TestEdits(t *testing.T) {
 		inserts, deletes := edits(from, to, actual)
 		got := slices.Clone(actual)
 		for _, i := range inserts {
-			got = slices.Insert(got, i.place-1, i.line)
+			got = slices.Insert(got, i.position-1, i.line)
 		}
 		for _, d := range deletes {
-			if got[d.place-1] != d.line {
-				t.Fatalf("deletes %q at %d of %q", d.line, d.place, got)
+			if got[d.position-1] != d.line {
+				t.Fatalf("deletes %q at %d of %q", d.line, d.position, got)
 			}
-			got = slices.Delete(got, d.place-1, d.place)
+			got = slices.Delete(got, d.position-1, d.position)
 		}
 		var own, others []string
 		for _, l := range got {
@@ -62,8 +62,8 @@ func TestEdits(t *testing.T) {
 	})
 }
 
-// A firewall that somebody has changed by hand is edited as it is: what they did stays and is found, and the end stays
-// the end.
+// TestUpdateOfAChangedFirewall checks that a firewall changed by hand is edited in position: foreign rules stay and are
+// found, and the last rule stays the last.
 func TestUpdateOfAChangedFirewall(t *testing.T) {
 	from := kerneltest.Subnets(1, 1)
 	s := apply(t, from)

@@ -10,8 +10,8 @@ import (
 	"vnetlab/emu/diff"
 )
 
-// updateRulesets changes the tables of the namespace in one transaction, which happens wholly or not at all. A
-// table that comes may be one that the kernel has no kind for.
+// updateRulesets changes the tables of the namespace in one atomic transaction. A new table may be one that the kernel
+// has no kind for.
 func (n *Namespace) updateRulesets(all []*diff.RulesetChange) error {
 	err := n.changeRulesets(all)
 	if err != nil && lacksSwitches(comingOf(all)) {
@@ -70,7 +70,7 @@ func comingOf(all []*diff.RulesetChange) (coming []*emu.Ruleset) {
 }
 
 // rulesetChange queues the difference of two rulesets of the same table. Everything that goes is queued before
-// everything that comes: names can be used again at once, and nobody sees the time between.
+// everything that comes: names can be used again at once, and no packet meets the state between.
 type rulesetChange struct {
 	*nftables.Conn
 	*diff.RulesetChange
@@ -107,7 +107,7 @@ func (n *Namespace) changeRuleset(c *nftables.Conn, change *diff.RulesetChange) 
 	return r.sets(add)
 }
 
-// handles gives those of the rules of a chain.
+// handles returns the handles of the rules of a chain.
 func (r *rulesetChange) handles(chain string) ([]uint64, error) {
 	reader, err := r.reader()
 	if err != nil {
@@ -130,7 +130,7 @@ type additions struct {
 	rules  []func() error
 }
 
-// chains queues the rules that go, and gives what comes.
+// chains queues the rules that go, and returns what comes.
 func (r *rulesetChange) chains() (additions, error) {
 	var add additions
 	changed := map[string]bool{}
@@ -181,7 +181,7 @@ func (r *rulesetChange) findRenewed() {
 	}
 }
 
-// renews says whether a rule sets a timeout policy that differs.
+// renews reports whether a rule sets a timeout policy that differs.
 func (r *rulesetChange) renews(rule emu.Rule) bool {
 	return slices.ContainsFunc(rule.Statements, func(s emu.Statement) bool {
 		t, ok := s.(emu.SetTimeout)
@@ -189,7 +189,7 @@ func (r *rulesetChange) renews(rule emu.Rule) bool {
 	})
 }
 
-// texts gives rules as they are compared. The mark keeps those that must be renewed from being equal.
+// texts returns rules as they are compared. The mark makes those that must be renewed differ.
 func (r *rulesetChange) texts(rules []emu.Rule, mark string) []string {
 	all := make([]string, len(rules))
 	for i, rule := range rules {
@@ -201,7 +201,7 @@ func (r *rulesetChange) texts(rules []emu.Rule, mark string) []string {
 	return all
 }
 
-// differing gives where two lists of rules begin to differ, and how many both end with alike.
+// differing returns where two lists of rules begin to differ, and how many both end with alike.
 func (r *rulesetChange) differing(was, now []emu.Rule) (first, last int) {
 	same := func(a, b emu.Rule) bool { return diff.EqualRules(a, b) && !r.renews(a) }
 	for first < min(len(was), len(now)) && same(was[first], now[first]) {
@@ -220,7 +220,7 @@ func (r *rulesetChange) edit(was, now *emu.Chain, add *additions) error {
 		return err
 	}
 	if len(handles) != len(was.Rules) {
-		return fmt.Errorf("chain %s has %d rules instead of %d: somebody else changed it", was.Name, len(handles),
+		return fmt.Errorf("chain %s has %d rules instead of %d: another program changed it", was.Name, len(handles),
 			len(was.Rules))
 	}
 	chain := &nftables.Chain{Table: r.table, Name: now.Name}

@@ -12,7 +12,7 @@ import (
 
 // op is one step of an update in the links, addresses, neighbors or routes of a namespace; nil: nothing to do.
 type op struct {
-	at       *place
+	at       *node
 	do, undo *request
 }
 
@@ -20,7 +20,7 @@ type op struct {
 // late.
 type plan struct {
 	early, adds, late []op
-	near              []*place // where links are made
+	near              []*node // where links are made
 }
 
 // planner puts an update's changes into their order.
@@ -72,9 +72,9 @@ func (u *update) do(ctx context.Context, ops []op) error {
 	return nil
 }
 
-func step(at *place, do, undo request) op { return op{at, &do, &undo} }
+func step(at *node, do, undo request) op { return op{at, &do, &undo} }
 
-// reverse gives the steps that undo others, in the order for that.
+// reverse returns the steps that undo others, in reverse order.
 func reverse(ops []op) []op {
 	var all []op
 	for _, o := range slices.Backward(ops) {
@@ -83,14 +83,14 @@ func reverse(ops []op) []op {
 	return all
 }
 
-// number gives the new devices their numbers.
+// number assigns the numbers of the new devices.
 func (u *update) number() error {
 	for _, l := range u.change.RemovedLinks {
 		for _, e := range []emu.LinkEnd{l.A, l.B} {
-			u.places[e.Namespace].remove(e.Name)
+			u.nodes[e.Namespace].remove(e.Name)
 		}
 	}
-	add := func(p *place, device string) error {
+	add := func(p *node, device string) error {
 		if u.fresh[p.name()] == p {
 			return p.number(device)
 		}
@@ -105,7 +105,7 @@ func (u *update) number() error {
 		}
 	}
 	for _, c := range u.change.Changed {
-		p := u.places[c.To.Name]
+		p := u.nodes[c.To.Name]
 		for _, b := range c.RemovedBridges {
 			p.remove(b.Name)
 		}
@@ -117,7 +117,7 @@ func (u *update) number() error {
 	}
 	for _, l := range u.change.AddedLinks {
 		for _, e := range []emu.LinkEnd{l.A, l.B} {
-			p := u.place(e.Namespace)
+			p := u.node(e.Namespace)
 			if p.gone {
 				return fmt.Errorf("link %s: there is no namespace %s", e.Name, e.Namespace)
 			}
@@ -154,7 +154,7 @@ func (u *update) plan() (plan, error) {
 	return p.plan, nil
 }
 
-// lookAhead finds out which devices must make room for new ones: those of the same name, and ports with a station
+// lookAhead finds out which devices must make room for new ones: those of the same name, and ports with an FDB entry
 // that moves to another.
 func (p *planner) lookAhead() {
 	ends := func(l *emu.Link, each func(emu.LinkEnd)) {
@@ -208,11 +208,11 @@ func (p *planner) remove(early bool, ops ...op) {
 	p.late = append(p.late, ops...)
 }
 
-// link gives the ends of a link with the numbers of its devices, the one that makes it first.
+// link returns the ends of a link with the numbers of its devices; near is the end that makes it.
 func (u *update) link(
-	l *emu.Link, number func(*place, string) int, at func(string) *place,
-) (near, far linkEnd, here, there *place) {
-	end := func(e emu.LinkEnd) (linkEnd, *place) {
+	l *emu.Link, number func(*node, string) int, at func(string) *node,
+) (near, far linkEnd, here, there *node) {
+	end := func(e emu.LinkEnd) (linkEnd, *node) {
 		p := at(e.Namespace)
 		end := linkEnd{LinkEnd: e, index: number(p, e.Name), home: p.ns}
 		if e.Port != nil {
@@ -230,7 +230,7 @@ func (u *update) link(
 }
 
 // endSteps completes an end of a link; it ends with its link.
-func endSteps(at *place, e linkEnd) []op {
+func endSteps(at *node, e linkEnd) []op {
 	var ops []op
 	only := func(do request) { ops = append(ops, op{at: at, do: &do}) }
 	for _, do := range e.requests() {
@@ -240,14 +240,14 @@ func endSteps(at *place, e linkEnd) []op {
 }
 
 func (p *planner) removeLinks(early bool) {
-	old := func(name string) *place { return p.places[name] }
+	old := func(name string) *node { return p.nodes[name] }
 	var completed, made, doomed []op
-	var groups []*place
+	var groups []*node
 	for _, l := range p.change.RemovedLinks {
 		if p.makesRoom[deviceAt{l.A.Namespace, l.A.Name}] != early {
 			continue
 		}
-		near, far, here, there := p.link(l, (*place).before, old)
+		near, far, here, there := p.link(l, (*node).before, old)
 		completed = append(completed, slices.Concat(endSteps(here, near), endSteps(there, far))...)
 		create := newVeth(near, far)
 		made = append(made, op{at: here, do: &create})
@@ -257,9 +257,9 @@ func (p *planner) removeLinks(early bool) {
 			groups = append(groups, here)
 		}
 	}
-	byPlace(completed)
-	byPlace(made)
-	byPlace(doomed)
+	byNode(completed)
+	byNode(made)
+	byNode(doomed)
 	p.remove(early, reverse(completed)...) // nothing to do: it goes with the link
 	p.remove(early, reverse(made)...)
 	p.remove(early, doomed...)
@@ -269,15 +269,15 @@ func (p *planner) removeLinks(early bool) {
 	}
 }
 
-// byPlace puts the steps of each namespace together, and leaves them in their order.
-func byPlace(ops []op) {
+// byNode puts the steps of each namespace together, and leaves them in their order.
+func byNode(ops []op) {
 	slices.SortStableFunc(ops, func(a, b op) int { return strings.Compare(a.at.ns.Name, b.at.ns.Name) })
 }
 
 func (p *planner) addLinks() {
 	var made, completed []op
 	for _, l := range p.change.AddedLinks {
-		near, far, here, there := p.link(l, (*place).now, p.place)
+		near, far, here, there := p.link(l, (*node).now, p.node)
 		made = append(made, step(here, newVeth(near, far), deleteLink(near.Name, near.index)))
 		completed = append(completed, slices.Concat(endSteps(here, near), endSteps(there, far))...)
 		if len(here.near) == 0 {
@@ -286,11 +286,11 @@ func (p *planner) addLinks() {
 		here.near = append(here.near, link{near, far})
 		here.ends, there.ends = append(here.ends, near), append(there.ends, far)
 	}
-	byPlace(made)
-	byPlace(completed)
+	byNode(made)
+	byNode(completed)
 	p.adds = append(append(p.adds, made...), completed...)
 }
 
-func addressStep(at *place, device string, index int, a netip.Prefix) op {
+func addressStep(at *node, device string, index int, a netip.Prefix) op {
 	return step(at, addAddress(device, index, a), deleteAddress(device, index, a))
 }

@@ -12,7 +12,7 @@ import (
 // addBridges adds bridges, and addresses to bridges and the loopback. (Bridges of new namespaces are there already.)
 func (p *planner) addBridges() {
 	for _, c := range p.change.Changed {
-		at := p.places[c.To.Name]
+		at := p.nodes[c.To.Name]
 		for _, a := range c.AddedLoopback {
 			p.adds = append(p.adds, addressStep(at, "lo", at.now("lo"), hostPrefix(a)))
 		}
@@ -30,7 +30,7 @@ func (p *planner) addBridges() {
 	}
 }
 
-func (p *planner) changeBridge(at *place, c diff.NamespaceChange, b diff.BridgeChange) {
+func (p *planner) changeBridge(at *node, c diff.NamespaceChange, b diff.BridgeChange) {
 	index := at.now(b.To.Name)
 	// What comes first here is undone last.
 	if bare(diff.BridgeChange{From: b.To, To: b.From}) {
@@ -59,7 +59,7 @@ func (p *planner) changeBridge(at *place, c diff.NamespaceChange, b diff.BridgeC
 }
 
 // oldNeighbors restores the neighbors of a bridge when what follows is undone.
-func oldNeighbors(at *place, c diff.NamespaceChange, bridge string) []op {
+func oldNeighbors(at *node, c diff.NamespaceChange, bridge string) []op {
 	var ops []op
 	for _, n := range c.From.Neighbors {
 		if n.Device == bridge {
@@ -73,7 +73,7 @@ func oldNeighbors(at *place, c diff.NamespaceChange, bridge string) []op {
 // removeBridges removes bridges, and addresses of bridges and the loopback.
 func (p *planner) removeBridges(early bool) {
 	for _, c := range p.change.Changed {
-		at := p.places[c.To.Name]
+		at := p.nodes[c.To.Name]
 		for _, b := range c.RemovedBridges {
 			if p.makesRoom[deviceAt{c.To.Name, b.Name}] != early {
 				continue
@@ -109,19 +109,19 @@ func (p *planner) removeBridges(early bool) {
 	}
 }
 
-// losesNeighbors says whether the kernel forgets the neighbors of the bridge: with its MAC address, and when it
-// begins or ends to answer ARP requests.
+// losesNeighbors reports whether the kernel forgets the neighbors of the bridge: with its MAC address, and when it
+// starts or stops answering ARP requests.
 func losesNeighbors(b diff.BridgeChange) bool {
 	return b.From.MAC != b.To.MAC || (len(b.From.Addresses) == 0) != (len(b.To.Addresses) == 0)
 }
 
-// losesRoutes says whether the routes of a device end before others come.
+// losesRoutes reports whether the routes of a device end before others come.
 func (p *planner) losesRoutes(c diff.NamespaceChange, device string) bool {
 	return p.makesRoom[deviceAt{c.To.Name, device}] ||
 		slices.ContainsFunc(c.ChangedBridges, func(b diff.BridgeChange) bool { return b.To.Name == device && bare(b) })
 }
 
-// bare says whether a bridge loses its last address.
+// bare reports whether a bridge loses its last address.
 func bare(b diff.BridgeChange) bool { return len(b.From.Addresses) > 0 && len(b.To.Addresses) == 0 }
 
 // neighborKey is what two neighbors of a namespace can't share.
@@ -132,11 +132,10 @@ type neighborKey struct {
 
 func keyOf(n emu.Neighbor) neighborKey { return neighborKey{n.Device, n.Address} }
 
-// removeRoutes removes routes and neighbors. Where there is another one in the place of the old, it takes the place
-// instead.
+// removeRoutes removes routes and neighbors. Those that new ones replace are replaced in one step instead.
 func (p *planner) removeRoutes(early bool) {
 	for _, n := range p.change.Removed { // nothing to do: they go with the namespace
-		at := p.places[n.Name]
+		at := p.nodes[n.Name]
 		for _, r := range n.Routes {
 			if p.makesRoom[deviceAt{n.Name, r.Device}] == early {
 				undo := newRoute(r, at.before(r.Device), create)
@@ -151,7 +150,7 @@ func (p *planner) removeRoutes(early bool) {
 		}
 	}
 	for _, c := range p.change.Changed {
-		at := p.places[c.To.Name]
+		at := p.nodes[c.To.Name]
 		destinations, addresses := map[netip.Prefix]bool{}, map[neighborKey]bool{}
 		for _, r := range c.AddedRoutes {
 			destinations[r.Destination] = true
@@ -196,14 +195,14 @@ func (p *planner) addRoutes() error {
 		}
 	}
 	for _, c := range p.change.Changed {
-		if err := p.addRoutesOf(p.places[c.To.Name], c); err != nil {
+		if err := p.addRoutesOf(p.nodes[c.To.Name], c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *planner) addRoutesOf(at *place, c diff.NamespaceChange) error {
+func (p *planner) addRoutesOf(at *node, c diff.NamespaceChange) error {
 	neighbors, routes := map[neighborKey]emu.Neighbor{}, map[netip.Prefix]emu.Route{} // whose place is taken
 	for _, n := range c.RemovedNeighbors {
 		if !p.makesRoom[deviceAt{c.To.Name, n.Device}] {

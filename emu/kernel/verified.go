@@ -38,7 +38,7 @@ func (v *verifiedRules) same(o *verifiedRules) bool {
 		v.generation == o.generation
 }
 
-// compareRest compares a namespace whose rules are known to be as they should be; ok says that they are.
+// compareRest compares a namespace whose rules are known to be as they should be; ok reports whether they are.
 func (n *Namespace) compareRest(want *emu.Network, spec *emu.Namespace) (_ Comparison, ok bool, err error) {
 	v := n.verified.Load()
 	if v == nil || v.ruleset != spec.Ruleset || v.switches != spec.Switch || v.firewall != spec.Firewall {

@@ -9,11 +9,11 @@ import (
 	"vnetlab/emu"
 )
 
-// wantedFacts gives what each namespace of a network should have.
+// wantedFacts returns what each namespace of a network should have.
 func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	all := map[string]*facts{}
 	for _, n := range want.Namespaces {
-		f, err := wantedAlone(n, true)
+		f, err := wantedObjects(n, true)
 		if err != nil {
 			return nil, err
 		}
@@ -40,9 +40,9 @@ func wantedFacts(want *emu.Network) (map[string]*facts, error) {
 	return all, nil
 }
 
-// wantedIn gives what one namespace of a network should have, with its rules or without.
+// wantedIn returns what one namespace of a network should have, with its rules or without.
 func wantedIn(want *emu.Network, n *emu.Namespace, rules bool) (*facts, error) {
-	f, err := wantedAlone(n, rules)
+	f, err := wantedObjects(n, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ func wantedIn(want *emu.Network, n *emu.Namespace, rules bool) (*facts, error) {
 	return f, nil
 }
 
-// wantedAlone gives what a namespace should have without its links and tunnels.
-func wantedAlone(n *emu.Namespace, rules bool) (*facts, error) {
+// wantedObjects returns what a namespace should have without its links and tunnels.
+func wantedObjects(n *emu.Namespace, rules bool) (*facts, error) {
 	f := newFacts()
 	f.objects[linkObject("lo")] = properties{"state": "up"}
 	f.objects[addressObject(loopback, "lo")] = properties{} // comes with the device

@@ -7,8 +7,8 @@ import (
 	"vnetlab/emu/kerneltest"
 )
 
-// TestWatch holds that each change of what decides in a namespace gives another version, be it undone at once, and that
-// traffic and reading give none.
+// TestWatch checks that each change of what decides in a namespace makes another version, even if it is undone at once,
+// and that traffic and reading make none.
 func TestWatch(t *testing.T) {
 	state := apply(t, kerneltest.Subnets(1, 2))
 	host, ok := state.Namespace(kerneltest.Host(0, 0))
@@ -60,7 +60,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestDiffNamespace holds that one namespace is compared as all are, and the other chains of its filter table too.
+// TestDiffNamespace checks that one namespace is compared as all are, including the other chains of its filter table.
 func TestDiffNamespace(t *testing.T) {
 	want := kerneltest.Subnets(2, 2)
 	state := apply(t, want)

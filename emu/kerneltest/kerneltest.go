@@ -1,5 +1,5 @@
-// Package kerneltest helps tests that need the kernel: it tells where they can run, makes networks to run them on and
-// waits for what must come.
+// Package kerneltest helps tests that need the kernel: it decides where they can run, makes networks to run them on and
+// waits for conditions.
 package kerneltest
 
 import (
@@ -22,7 +22,7 @@ func RequireRoot(t testing.TB) {
 	RequirePrograms(t, programs...)
 }
 
-// RequirePrograms does so where a program is missing.
+// RequirePrograms skips the test, or fails it in CI, if a program is missing.
 func RequirePrograms(t testing.TB, names ...string) {
 	t.Helper()
 	var missing []string
@@ -36,7 +36,7 @@ func RequirePrograms(t testing.TB, names ...string) {
 	}
 }
 
-// Lacks skips the test for want of something; in CI it fails it.
+// Lacks skips the test because something is missing; in CI it fails the test.
 func Lacks(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {

@@ -11,20 +11,20 @@ import (
 const (
 	Edge   = "edge" // the router
 	Device = "eth0" // of each host
-	Port   = 8080   // the hosts' firewalls let everyone in here
+	Port   = 8080   // that the hosts' firewalls open to all
 )
 
 // Host names host i of subnet s, both from 0.
 func Host(s, i int) string { return fmt.Sprintf("host-%d-%d", s, i) }
 
-// Address gives the address of host i of subnet s. Subnet s is 10.X.Y.0/22, the s-th from 10.0.0.0, and .4 its first
+// Address returns the address of host i of subnet s. Subnet s is 10.X.Y.0/22, the s-th from 10.0.0.0, and .4 its first
 // host.
 func Address(s, i int) netip.Addr { return at(s, i+4) }
 
-// Gateway gives the address of the router in subnet s.
+// Gateway returns the address of the router in subnet s.
 func Gateway(s int) netip.Addr { return at(s, 1) }
 
-// at gives the n-th address of subnet s.
+// at returns the n-th address of subnet s.
 func at(s, n int) netip.Addr {
 	v := s<<10 + n
 	return netip.AddrFrom4([4]byte{10, byte(v >> 16), byte(v >> 8), byte(v)})

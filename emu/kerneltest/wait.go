@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what must come. Nobody waits so long where all is well: a machine under load
-// may take a while.
+// Patience is how long a test waits for a condition. A passing test rarely waits that long: it leaves room for a loaded
+// machine.
 const Patience = time.Minute
 
-// Becomes waits until something is so, as long as [Patience]; false: it never was.
+// Becomes waits until a condition holds, for at most [Patience], and reports whether it does.
 func Becomes(isSo func() bool) bool {
 	for deadline := time.Now().Add(Patience); !isSo(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -19,7 +19,7 @@ func Becomes(isSo func() bool) bool {
 	return true
 }
 
-// Eventually fails the test if something doesn't become so.
+// Eventually fails the test if a condition doesn't come to hold.
 func Eventually(t testing.TB, what string, isSo func() bool) {
 	t.Helper()
 	if !Becomes(isSo) {

@@ -7,8 +7,8 @@ import (
 	"vnetlab/emu"
 )
 
-// place is a namespace while it is being built or changed.
-type place struct {
+// node is a namespace while it is built or changed.
+type node struct {
 	want  *emu.Namespace // of one that is built
 	ns    *Namespace
 	route *routeSocket // nil: not opened yet
@@ -26,7 +26,7 @@ type place struct {
 type link struct{ near, far linkEnd }
 
 // name is that of the namespace.
-func (p *place) name() string {
+func (p *node) name() string {
 	if p.ns != nil {
 		return p.ns.Name
 	}
@@ -34,7 +34,7 @@ func (p *place) name() string {
 }
 
 // open opens the socket.
-func (p *place) open() error {
+func (p *node) open() error {
 	if p.route != nil {
 		return nil
 	}
@@ -44,11 +44,11 @@ func (p *place) open() error {
 	})
 }
 
-// before gives the number of a device before the update; 0: there was none.
-func (p *place) before(device string) int { return p.index[device] }
+// before returns the number of a device before the update; 0: there was none.
+func (p *node) before(device string) int { return p.index[device] }
 
-// now gives the number of a device after the update.
-func (p *place) now(device string) int {
+// now returns the number of a device after the update.
+func (p *node) now(device string) int {
 	if i, ok := p.added[device]; ok {
 		return i
 	}
@@ -59,7 +59,7 @@ func (p *place) now(device string) int {
 }
 
 // number chooses the index of a device of a namespace that is built.
-func (p *place) number(device string) error {
+func (p *node) number(device string) error {
 	if p.index[device] != 0 {
 		return fmt.Errorf("%s has two devices %s", p.name(), device)
 	}
@@ -67,8 +67,8 @@ func (p *place) number(device string) error {
 	return nil
 }
 
-// add gives a device that the update makes its number.
-func (p *place) add(device string, index int) error {
+// add sets the number of a device that the update makes.
+func (p *node) add(device string, index int) error {
 	if p.now(device) != 0 {
 		return fmt.Errorf("%s has two devices %s", p.name(), device)
 	}
@@ -79,15 +79,15 @@ func (p *place) add(device string, index int) error {
 	return nil
 }
 
-func (p *place) remove(device string) {
+func (p *node) remove(device string) {
 	if p.removed == nil {
 		p.removed = map[string]bool{}
 	}
 	p.removed[device] = true
 }
 
-// keep makes what the update changed that which is.
-func (p *place) keep() {
+// keep applies what the update changed to the numbers of the devices.
+func (p *node) keep() {
 	for device := range p.removed {
 		delete(p.index, device)
 	}
@@ -95,7 +95,7 @@ func (p *place) keep() {
 }
 
 // create makes the namespace and what needs no link.
-func (p *place) create(w *sysctlFiles) (err error) {
+func (p *node) create(w *sysctlFiles) (err error) {
 	p.ns, err = newNamespace(p.want.Name, func() (err error) {
 		if err := w.write(sysctls(p.want)); err != nil {
 			return err
@@ -120,7 +120,7 @@ func (p *place) create(w *sysctlFiles) (err error) {
 }
 
 // finish does what needs the links: ports, addresses, neighbors, routes, and the nftables rules.
-func (p *place) finish() error {
+func (p *node) finish() error {
 	var requests []request
 	for _, e := range p.ends {
 		requests = append(requests, e.requests()...)
