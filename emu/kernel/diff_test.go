@@ -92,7 +92,8 @@ func TestIdleTablesAreNoDifference(t *testing.T) {
 			"host-0-0: nftables table ip nat is not wanted"},
 		{"edge", "iptables -F", "iptables -P FORWARD DROP", "edge: nftables table ip filter is not wanted"},
 		{
-			"edge", "nft 'add table inet more; add chain inet more in { type filter hook input priority 0; policy accept; }'",
+			"edge", "nft 'add table inet more; add chain inet more in { type filter hook input priority 0; " +
+				"policy accept; }'",
 			"nft add chain inet more in '{ policy drop; }'", "edge: nftables table inet more is not wanted",
 		},
 		{

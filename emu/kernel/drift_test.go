@@ -68,7 +68,8 @@ var driftOfObjects = []drift{
 		"host-0-0: route 0.0.0.0/0 gateway: wanted 10.0.0.1, found 10.0.0.5",
 	},
 	{
-		"onlink", "edge", "ip route del default; ip addr add 203.0.113.2/24 dev main; ip route add default via 203.0.113.1; ip addr del 203.0.113.2/24 dev main",
+		"onlink", "edge", "ip route del default; ip addr add 203.0.113.2/24 dev main; " +
+			"ip route add default via 203.0.113.1; ip addr del 203.0.113.2/24 dev main",
 		"edge: route 0.0.0.0/0 .*",
 	},
 	{
@@ -107,7 +108,8 @@ var driftOfObjects = []drift{
 		"host-0-0: nexthop 8 is not wanted: found group .*",
 	},
 	{
-		"policy", driftHost, "ip xfrm policy add src 10.0.0.0/8 dst 10.0.0.5/32 proto tcp dport 80 dir out action block",
+		"policy", driftHost, "ip xfrm policy add src 10.0.0.0/8 dst 10.0.0.5/32 proto tcp dport 80 dir out action " +
+			"block",
 		"host-0-0: XFRM policy out from 10.0.0.0/8 to 10.0.0.5/32 proto 6 dport 80 is not wanted: found action block",
 	},
 	{
@@ -121,7 +123,9 @@ var driftOfObjects = []drift{
 	},
 	{
 		"state", driftHost,
-		"ip xfrm state add src 10.0.0.4 dst 10.0.0.5 proto comp spi 0x99 mode tunnel comp deflate || ip xfrm state add src 10.0.0.4 dst 10.0.0.5 proto ipip spi 0 mode tunnel || ip xfrm state allocspi src 10.0.0.4 dst 10.0.0.5 proto esp",
+		"ip xfrm state add src 10.0.0.4 dst 10.0.0.5 proto comp spi 0x99 mode tunnel comp deflate || " +
+			"ip xfrm state add src 10.0.0.4 dst 10.0.0.5 proto ipip spi 0 mode tunnel || " +
+			"ip xfrm state allocspi src 10.0.0.4 dst 10.0.0.5 proto esp",
 		"host-0-0: XFRM state from 10.0.0.4 to 10.0.0.5 .* is not wanted: found it",
 	},
 	{

@@ -35,7 +35,8 @@ var driftOfRules = []drift{
 		"edge: nftables set vips element 10.0.0.4 value: wanted 198.18.0.4, found 198.18.0.9",
 	},
 	{
-		"endpoint", "edge", "nft delete element ip lab endpoints '{ 198.18.0.4 . udp . 53 }'; nft add element ip lab endpoints '{ 198.18.0.4 . udp . 53 : goto two }'",
+		"endpoint", "edge", "nft delete element ip lab endpoints '{ 198.18.0.4 . udp . 53 }'; " +
+			"nft add element ip lab endpoints '{ 198.18.0.4 . udp . 53 : goto two }'",
 		`edge: nftables set endpoints element 198.18.0.4 \. udp \. 53 value: wanted goto one, found goto two`,
 	},
 	{
@@ -44,14 +45,19 @@ var driftOfRules = []drift{
 	},
 	{
 		"rule extra", "edge", "nft insert rule ip lab forward udp dport 99 accept comment '\"hole\"'",
-		`edge: nftables chain forward rule 1 is not wanted: found a rule of meta, cmp, payload, cmp, accept with comment "hole"`,
+		"edge: nftables chain forward rule 1 is not wanted: found a rule of meta, cmp, payload, cmp, accept " +
+			`with comment "hole"`,
 	},
 	{
-		"rule changed", "edge", "nft replace rule ip lab input handle $(nft -a list chain ip lab input | sed -n 's/.*accept # handle //p') ct state established accept",
-		"edge: nftables chain input rule 1: wanted ct state established,related accept, found a rule of ct, bitwise, cmp, accept",
+		"rule changed", "edge", "nft replace rule ip lab input handle $(nft -a list chain ip lab input | sed -n " +
+			"'s/.*accept # handle //p') ct state established accept",
+		"edge: nftables chain input rule 1: wanted ct state established,related accept, found a rule of ct, " +
+			"bitwise, cmp, accept",
 	},
 	{
-		"distribution", "edge", "nft flush chain ip lab web.tcp-57500; nft add rule ip lab web.tcp-57500 meta l4proto tcp dnat ip to jhash ip saddr . ip daddr mod 1 seed 0x1 map '{ 0 : 10.0.0.4 . 81 }'",
+		"distribution", "edge", "nft flush chain ip lab web.tcp-57500; " +
+			"nft add rule ip lab web.tcp-57500 meta l4proto tcp dnat ip to jhash ip saddr . ip daddr mod 1 seed 0x1 " +
+			"map '{ 0 : 10.0.0.4 . 81 }'",
 		"edge: nftables chain web.tcp-57500 rule 1: wanted .*jhash .* found a rule of .*",
 	},
 

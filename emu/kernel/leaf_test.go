@@ -107,7 +107,8 @@ func TestLeafBridges(t *testing.T) {
 	reach(busy)
 	for _, name := range idle {
 		n, _ := s.Namespace(name)
-		if got := run(t, n, "", "cat", "/proc/thread-self/net/dev"); !regexp.MustCompile(`eth0: +0 +0 `).MatchString(got) {
+		got := run(t, n, "", "cat", "/proc/thread-self/net/dev")
+		if !regexp.MustCompile(`eth0: +0 +0 `).MatchString(got) {
 			t.Errorf("%s received what is not for it:\n%s", name, got)
 		}
 	}

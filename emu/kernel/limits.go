@@ -15,7 +15,8 @@ import (
 func limits() []Feature {
 	return []Feature{
 		limit("neighbor table", "ipv4/neigh/default/gc_thresh3", 4096,
-			"when about as many instances talk to each other as the limit says, their packets wait for room in the table, and probes time out",
+			"when about as many instances talk to each other as the limit says, "+
+				"their packets wait for room in the table, and probes time out",
 			"sysctl -w net.ipv4.neigh.default.gc_thresh3=16384"),
 		limit("connections", "netfilter/nf_conntrack_max", 16384,
 			"a router or an instance with as many connections as the limit says drops new ones",

@@ -29,10 +29,15 @@ func TestRepairMuch(t *testing.T) {
 	going := connect(t, in(kerneltest.Host(0, 2)), at(3))
 	going.lives(t, "before")
 	for name, script := range map[string]string{
-		"edge": `ip link del h0-1; ip route flush table main; nft flush ruleset; echo 0 > /proc/sys/net/ipv4/ip_forward; ip rule add from all blackhole priority 5
-			ip neigh flush dev subnet0 nud permanent; ip link add foreign type dummy 2>/dev/null || ip link add foreign type bridge; ip rule add from 10.99.0.0/16 blackhole priority 1000`,
-		kerneltest.Host(0, 0): `iptables -F; iptables -P INPUT ACCEPT; iptables -A OUTPUT -j DROP; iptables -t mangle -A INPUT -j DROP; nft add table inet foreign
-			ip link set eth0 down; ip addr add 10.98.0.1/16 dev lo; ip route add blackhole 10.97.0.0/16; tc qdisc add dev lo root pfifo limit 1; ip link set eth0 name eth9`,
+		"edge": `ip link del h0-1; ip route flush table main; nft flush ruleset
+			echo 0 > /proc/sys/net/ipv4/ip_forward; ip rule add from all blackhole priority 5
+			ip neigh flush dev subnet0 nud permanent
+			ip link add foreign type dummy 2>/dev/null || ip link add foreign type bridge
+			ip rule add from 10.99.0.0/16 blackhole priority 1000`,
+		kerneltest.Host(0, 0): `iptables -F; iptables -P INPUT ACCEPT; iptables -A OUTPUT -j DROP
+			iptables -t mangle -A INPUT -j DROP; nft add table inet foreign
+			ip link set eth0 down; ip addr add 10.98.0.1/16 dev lo; ip route add blackhole 10.97.0.0/16
+			tc qdisc add dev lo root pfifo limit 1; ip link set eth0 name eth9`,
 	} {
 		run(t, in(name), "", "sh", "-c", script)
 	}

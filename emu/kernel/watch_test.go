@@ -82,7 +82,8 @@ func TestDiffNamespace(t *testing.T) {
 	host, _ := state.Namespace(kerneltest.Host(0, 0))
 	for _, tt := range []struct{ change, undo, want string }{
 		{"iptables -A OUTPUT -p tcp -j REJECT", "iptables -F OUTPUT",
-			"host-0-0: iptables chain OUTPUT rule 1 is not wanted: found -A OUTPUT -p tcp -j REJECT --reject-with icmp-port-unreachable"},
+			"host-0-0: iptables chain OUTPUT rule 1 is not wanted: found -A OUTPUT -p tcp -j REJECT --reject-with " +
+				"icmp-port-unreachable"},
 		{"iptables -P FORWARD DROP", "iptables -P FORWARD ACCEPT",
 			"host-0-0: iptables chain FORWARD is not wanted: found policy DROP"},
 		{"iptables -N more", "iptables -X more", "host-0-0: iptables chain more is not wanted: found it"},
