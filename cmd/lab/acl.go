@@ -121,7 +121,7 @@ func (a *app) aclShow() *cobra.Command {
 	})
 }
 
-// aclRules turns what is known of rules back into what is asked for.
+// aclRules returns the rules of a running lab in the form in which they are requested.
 func aclRules(known []api.ACLRule) []lab.ACLRule {
 	var all []lab.ACLRule
 	for _, r := range known {

@@ -58,7 +58,7 @@ refused before anything changes.`,
 			if a.format == jsonFormat {
 				return a.stdout.json(changeAnswer{ChangeResult: done, Notes: notesOf(notes)})
 			}
-			// What was done is what was planned, unless somebody else changed the lab meanwhile.
+			// The operations are those of the plan, unless another client changed the lab in between.
 			if len(done.Operations) > 0 {
 				a.stdout.printf("%s  %s\n", a.stdout.green("done"), spelling.Count(len(done.Operations), "operation"))
 			}
@@ -70,8 +70,9 @@ refused before anything changes.`,
 	return a.asks(a.answers(cmd))
 }
 
-// appliedTo reads a lab file and finds the running lab that it describes, with the notes on the file.
-func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *client.Client, notes []labfile.Note,
+// appliedTo reads a lab file and finds the running lab that it describes. It returns the notes on the file as well.
+func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *client.Client,
+	notes []labfile.Note,
 	err error) {
 	if err = needRoot(cmd, socketNeedsRoot); err != nil {
 		return file, nil, nil, err
@@ -93,7 +94,7 @@ func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, cli
 	return file, client, loaded.Notes, err
 }
 
-// printPlan says what will be done.
+// printPlan prints the operations that will be done.
 func (a *app) printPlan(plan api.ChangeResult, alone bool) error {
 	if len(plan.Operations) == 0 && a.format == textFormat {
 		a.stderr.printf("the lab already matches the file\n")

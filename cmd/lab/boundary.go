@@ -22,13 +22,13 @@ func (a *app) printBoundaries(info api.Lab) {
 		}
 	}
 	if len(privileged) > 0 {
-		o.printf("%s, programs can harm this machine: %s\n", o.bold("privileged"), strings.Join(privileged, ", "))
+		o.printf("%s, programs inside can harm this machine: %s\n", o.bold("privileged"), strings.Join(privileged, ", "))
 	}
 	if len(writing) > 0 {
 		o.printf("write files of this machine: %s\n", strings.Join(writing, ", "))
 	}
 	if len(info.Unbounded) > 0 {
-		o.printf("without a limit on this machine, %s: %s\n", a.advice("lab doctor says why"),
+		o.printf("without a limit on this machine, %s: %s\n", a.advice("lab doctor reports why"),
 			strings.Join(info.Unbounded, ", "))
 	}
 }
@@ -40,7 +40,7 @@ func (a *app) addBoundary(t *table, info api.Lab, h api.Host) {
 	}
 	t.add("limits", h.Boundary.Limits.String())
 	if len(info.Unbounded) > 0 {
-		t.add("not limited", strings.Join(info.Unbounded, ", ")+": "+a.advice("lab doctor says why"))
+		t.add("not limited", strings.Join(info.Unbounded, ", ")+": "+a.advice("lab doctor reports why"))
 	}
 	for _, m := range h.Boundary.Mounts {
 		t.add("mount", m.String())

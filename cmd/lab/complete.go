@@ -11,7 +11,7 @@ import (
 	"vnetlab/lab/supervisor"
 )
 
-// completion is what the shell is told about the next word.
+// completion returns the candidates for the next word of a command line.
 type completion = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective)
 
 // completeFiles offers scenarios, and lets the shell offer lab files.
@@ -43,7 +43,7 @@ func labNames(ctx context.Context) []string {
 	return names
 }
 
-// known gives what runs in the lab that a command line is about; the zero Info when it can't be asked.
+// known returns the state of the lab that a command line is about; the zero Info if the lab doesn't answer.
 func (a *app) known(cmd *cobra.Command) api.Lab {
 	client, err := supervisor.Find(a.lab)
 	if err != nil {
@@ -88,7 +88,7 @@ func (a *app) completeService(cmd *cobra.Command, args []string, word string) ([
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
-// programNames lists the services of a host that print something.
+// programNames lists the listeners of a host that are programs.
 func programNames(h api.Host) []string {
 	var names []string
 	for _, s := range h.Services {
@@ -128,7 +128,7 @@ func targets(info api.Lab) []string {
 	return all
 }
 
-// hosts lists instances, web sites, internet hosts and those of on-premises sites.
+// hosts lists instances, web sites, internet hosts and the hosts of local network sites.
 func hosts(info api.Lab) []api.Host { return append(instances(info), outsiders(info)...) }
 
 // outsiders lists the hosts that are no instances.

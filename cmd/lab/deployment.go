@@ -32,7 +32,7 @@ func (a *app) deploymentCreate() *cobra.Command {
 		Long: `Deploy the roles of a service definition (.csdef) to a slot of a cloud service,
 configured by a service configuration (.cscfg). There is no package: a built-in listener
 stands behind each endpoint.`,
-		Example: `  sudo lab deployment create contactmanager --definition ServiceDefinition.csdef --configuration ServiceConfiguration.Cloud.cscfg
+		Example: `  sudo lab deployment create contactmanager --definition v1.csdef --configuration v1.cscfg
   sudo lab deployment create contactmanager --slot staging --definition v2.csdef --configuration v2.cscfg`,
 		Args:              want(1, 1, "a cloud service"),
 		ValidArgsFunction: a.names(cloudServices),
@@ -228,7 +228,7 @@ func (a *app) addDeployment(t *table, d api.Deployment) {
 	}
 }
 
-// internalPorts says which ports an internal endpoint opens.
+// internalPorts returns the ports of an internal endpoint, as text.
 func internalPorts(e api.InternalEndpoint) string {
 	switch {
 	case e.FirstPort == 0 || e.FirstPort == 1 && e.LastPort == 65535:
@@ -246,7 +246,7 @@ func orAll(roles []string) string {
 	return strings.Join(roles, ", ")
 }
 
-// byRole lists the instances of a deployment role by role: those that came with scaling were made last.
+// byRole lists the instances of a deployment role by role. Scaling appends instances after those of other roles.
 func byRole(d api.Deployment) []api.Host {
 	place := func(h api.Host) int {
 		return slices.IndexFunc(d.Roles, func(r api.Role) bool { return r.Name == h.Role })
@@ -254,7 +254,7 @@ func byRole(d api.Deployment) []api.Host {
 	return slices.SortedStableFunc(slices.Values(d.Instances), func(a, b api.Host) int { return place(a) - place(b) })
 }
 
-// contents says what a deployment consists of.
+// contents returns the number and kind of a deployment's instances, as text.
 func contents(d api.Deployment) string {
 	if d.Kind != string(lab.PaaS) {
 		return spelling.Count(len(d.Instances), "virtual machine")

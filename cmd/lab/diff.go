@@ -57,7 +57,7 @@ repaired, and 1 if something was not.`,
 	return a.asks(a.answers(cmd))
 }
 
-// repair makes the kernel what the lab wants, and shows what that took.
+// repair restores the kernel to what the lab wants, and prints what was repaired.
 func (a *app) repair(ctx context.Context, client *client.Client) error {
 	r, err := client.Repair(ctx)
 	if err != nil {
@@ -89,10 +89,10 @@ func (a *app) repair(ctx context.Context, client *client.Client) error {
 	return nil
 }
 
-// asWanted is what there is to say where nothing differs.
+// asWanted is the answer if nothing differs.
 const asWanted = "the kernel is as the lab wants it"
 
-// was returns what a repaired object was, in words.
+// was describes what was repaired of an object.
 func was(d emu.Difference) string {
 	switch {
 	case d.Found == "":
@@ -133,11 +133,11 @@ func (a *app) driftLine(all []emu.Difference) string {
 	return a.stdout.red(text) + "; " + a.advice("lab diff --repair restores it")
 }
 
-// driftWithin is how long somebody who asks for something else waits for the comparison with the kernel, which takes
-// that long in labs of about a thousand instances.
+// driftWithin bounds the comparison with the kernel when a user asks for something else. It takes that long in
+// labs of about a thousand instances.
 const driftWithin = 500 * time.Millisecond
 
-// drift compares the kernel with the lab if that is quick; false: it isn't known.
+// drift compares the kernel with the lab. It returns false if that takes too long.
 func (a *app) drift(ctx context.Context, client *client.Client) ([]emu.Difference, bool) {
 	ctx, cancel := context.WithTimeout(ctx, driftWithin)
 	defer cancel()

@@ -132,7 +132,7 @@ func installWebApplication(env *testscript.Env) error {
 	return os.CopyFS(filepath.Join(scenario.Dir, modules), os.DirFS(installed))
 }
 
-// usable says whether this machine has what a block needs. In CI it must.
+// usable reports whether this machine has what a block needs. In CI it must.
 func usable(t *testing.T, b block) bool {
 	if !strings.Contains(strings.Join(b.lines, "\n"), "--real") {
 		return true
@@ -149,7 +149,7 @@ func usable(t *testing.T, b block) bool {
 	return true
 }
 
-// scriptLine gives a line of the document as a line of a script.
+// scriptLine returns a line of the document as a line of a script.
 func scriptLine(t *testing.T, line string) string {
 	command := strings.TrimSpace(line)
 	switch {
@@ -170,7 +170,7 @@ type block struct {
 	lines    []string
 }
 
-// fencedBlocks gives the blocks of a Markdown text that aren't empty.
+// fencedBlocks returns the fenced blocks of a Markdown text that aren't empty.
 func fencedBlocks(text []byte) []block {
 	var all []block
 	var current *block

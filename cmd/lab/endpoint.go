@@ -133,7 +133,7 @@ func (a *app) endpointDelete() *cobra.Command {
 	})
 }
 
-// endpointAnswer is an endpoint with its place, as JSON.
+// endpointAnswer is an endpoint with its cloud service and slot, as JSON.
 type endpointAnswer struct {
 	CloudService    string   `json:"cloudService"`
 	Slot            lab.Slot `json:"slot"`
@@ -142,7 +142,8 @@ type endpointAnswer struct {
 	api.Endpoint
 }
 
-// host is where clients find an endpoint: the DNS name of its VIP, or the address of its internal load balancer.
+// host returns the name or address that clients of an endpoint use: the DNS name of its VIP, or the address of its
+// internal load balancer.
 func (e endpointAnswer) host() string {
 	if e.Internal {
 		return address(e.Address)
@@ -237,7 +238,7 @@ func endpointsOf(info api.Lab, h api.Host) []endpointAnswer {
 	return all
 }
 
-// frontend finds the public port that an endpoint of an instance is behind.
+// frontend finds the public port of an endpoint of an instance.
 func frontend(d api.Deployment, h api.Host, own api.InstanceEndpoint) (api.Endpoint, bool) {
 	for _, e := range d.Endpoints {
 		if e.PublicPort == own.PublicPort && e.Protocol == own.Protocol &&
@@ -250,7 +251,7 @@ func frontend(d api.Deployment, h api.Host, own api.InstanceEndpoint) (api.Endpo
 	return api.Endpoint{}, false
 }
 
-// localPorts lists the ports that an endpoint leads to. Members of a load-balanced set may have different ones.
+// localPorts lists the local ports of an endpoint, which can differ between the members of a load-balanced set.
 func localPorts(e api.Endpoint) string {
 	var all []string
 	for _, m := range e.Members {
@@ -261,7 +262,7 @@ func localPorts(e api.Endpoint) string {
 	return strings.Join(all, ", ")
 }
 
-// members names the instances behind an endpoint, with the reason where one gets no new connections.
+// members names the instances behind an endpoint, with the reason if one gets no new connections.
 func members(e api.Endpoint) []string {
 	all := make([]string, len(e.Members))
 	for i, m := range e.Members {
@@ -277,7 +278,7 @@ func members(e api.Endpoint) []string {
 	return all
 }
 
-// balancing says what is unusual in how an endpoint is balanced.
+// balancing describes the load balancing of an endpoint as far as it differs from the default.
 func balancing(e api.Endpoint) string {
 	text := ""
 	if e.Distribution != "" && e.Distribution != lab.DistributeNone {

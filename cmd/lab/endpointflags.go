@@ -79,7 +79,7 @@ func (f *endpointFlags) add(a *app, cmd *cobra.Command) {
 	registerOpen(cmd, "endpoint", "tcp:", "udp:")
 }
 
-// given reports whether the command line says anything about the endpoint.
+// given reports whether the command line has a flag about the endpoint.
 func (f *endpointFlags) given(cmd *cobra.Command) bool {
 	return slices.ContainsFunc(append([]string{"endpoint", "acl", "name"}, attributeFlags...), cmd.Flags().Changed)
 }
@@ -179,12 +179,13 @@ func (p *portFlag) Set(text string) error {
 	return nil
 }
 
-// endpointAsked returns an endpoint of a running lab in the form in which it is asked for.
+// endpointAsked returns an endpoint of a running lab in the form in which it is requested.
 func endpointAsked(info api.Lab, e endpointAnswer) lab.Endpoint {
 	asked := lab.Endpoint{
 		Name: e.Name, Protocol: e.Protocol, PublicPort: e.PublicPort, LocalPort: e.LocalPort,
 		LoadBalancedSet: e.LoadBalancedSet,
-		Balancing:       lab.Balancing{Distribution: e.Distribution, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes, DirectServerReturn: e.DirectServerReturn, ACL: aclRules(e.ACL)},
+		Balancing: lab.Balancing{Distribution: e.Distribution, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes,
+			DirectServerReturn: e.DirectServerReturn, ACL: aclRules(e.ACL)},
 	}
 	if p := e.Probe; p != nil {
 		asked.Probe = &lab.Probe{

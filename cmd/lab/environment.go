@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// prepareProcess sets what depends on how this process was started.
+// prepareProcess makes this process independent of how it was started.
 func prepareProcess() {
-	// Until it is known that there are threads enough (run): where the runtime gets none, it would print all its state.
+	// Without threads the runtime would print all its state. run changes this once it has checked that there are enough.
 	debug.SetTraceback("none")
 	completePath()
 }
 
-// completePath adds the folders of programs for root to the PATH, where they are missing: iptables and ip are
-// there, and plain su, cron and env -i leave them out on Debian.
+// completePath adds the folders with root's programs to the PATH. iptables and ip are there, but su, cron and env
+// -i on Debian leave them out.
 func completePath() {
 	path := filepath.SplitList(os.Getenv("PATH"))
 	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {

@@ -26,7 +26,7 @@ const (
 	exitInterrupted = 130
 )
 
-// failure is an error with the exit status that it leads to.
+// failure is an error with its exit status.
 type failure struct {
 	status  int
 	code    string
@@ -55,22 +55,22 @@ func usage(format string, args ...any) *failure {
 	return &failure{status: exitUsage, code: usageCode, message: fmt.Sprintf(format, args...)}
 }
 
-// exitStatus ends the command with a status and no message: what there was to say is said.
+// exitStatus ends the command with a status and no further message.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// byCtrlC ends a verb that goes on until a signal comes: that is no error to tell of.
+// byCtrlC ends a verb that runs until a signal arrives, which is no error to report.
 const byCtrlC = exitStatus(exitInterrupted)
 
-// interrupted gives what a verb says that a signal has ended: its own words where it has any.
+// interrupted returns the error of a verb that a signal has ended. If the verb has its own message, that is kept.
 func interrupted(ctx context.Context, err error) *failure {
 	var own *failure
 	if errors.As(err, &own) && own.status == exitInterrupted {
 		return own
 	}
 	message := err.Error()
-	var request *url.Error // its text is of no use to anybody
+	var request *url.Error // its text says nothing about the interruption
 	if errors.As(err, &request) {
 		message = context.Canceled.Error()
 	}
@@ -101,7 +101,7 @@ type errorAnswer struct {
 	Errors []errorInfo `json:"errors,omitempty"`
 }
 
-// report prints an error, if there is one, and gives the exit status.
+// report prints an error, if there is one, and returns the exit status.
 func (a *app) report(err error) int {
 	if err == nil {
 		return exitDone
@@ -117,14 +117,14 @@ func (a *app) report(err error) int {
 		for i := range answer.Errors {
 			answer.Errors[i].Hint = a.advice(answer.Errors[i].Hint)
 		}
-		a.stdout.json(answer) //nolint:errcheck // lost says so
+		a.stdout.json(answer) //nolint:errcheck // lost reports it
 		return status
 	}
 	a.stderr.printf("%s\n", a.text(err))
 	return status
 }
 
-// statusOf gives the exit status that an error leads to.
+// statusOf returns the exit status for an error.
 func statusOf(err error) int {
 	var f *failure
 	var invalid labfile.Errors
@@ -144,7 +144,7 @@ func statusOf(err error) int {
 	return exitError
 }
 
-// answerOf gives an error its form as JSON.
+// answerOf returns the JSON form of an error.
 func answerOf(err error) errorAnswer {
 	all := errorInfos(err)
 	a := errorAnswer{Error: all[0]}
@@ -154,7 +154,7 @@ func answerOf(err error) errorAnswer {
 	return a
 }
 
-// errorInfos gives the errors that an error consists of, at least one.
+// errorInfos returns the errors that an error consists of, at least one.
 func errorInfos(err error) []errorInfo {
 	if several := parts(err); len(several) > 0 {
 		var all []errorInfo
@@ -199,15 +199,15 @@ func errorInfos(err error) []errorInfo {
 		Hint: hintOf(err)}}
 }
 
-// parts gives the errors that were joined to one; nothing for any other error.
+// parts returns the errors that errors.Join has joined; none for any other error.
 func parts(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // of this error alone: what wraps it has its own text
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // an error that wraps it has its own text
 		return joined.Unwrap()
 	}
 	return nil
 }
 
-// text gives an error for people: what, then the next step, then the place.
+// text formats an error for people: what is wrong, the next step, the position.
 func (a *app) text(err error) string {
 	if several := parts(err); len(several) > 0 {
 		texts := make([]string, len(several))
@@ -235,8 +235,7 @@ func (a *app) text(err error) string {
 	return text
 }
 
-// advice returns a hint with the commands in it as the user can type them. Hints that are one command, as
-// needRoot's, are so already.
+// advice returns a hint with the commands in it as the user can type them.
 func (a *app) advice(hint string) string {
 	if a.called == (invocation{}) { // a step of a lab file, which calls nothing
 		return hint
@@ -244,10 +243,10 @@ func (a *app) advice(hint string) string {
 	return a.called.advice(a.root(), hint)
 }
 
-// hintOf gives the next step after errors of the system.
+// hintOf returns the next step after an error of the system.
 func hintOf(err error) string {
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, exec.ErrNotFound) {
-		return "lab doctor tells what this machine lacks"
+		return "lab doctor reports what this machine lacks"
 	}
 	return ""
 }

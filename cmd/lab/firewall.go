@@ -85,9 +85,9 @@ type firewallAnswer struct {
 	Instance string         `json:"instance"`
 	Off      bool           `json:"off"`
 	Rules    []firewallRule `json:"rules"`
-	// Extra are rules of the kernel that nobody wants, as iptables lists them.
+	// Extra are rules of the kernel that the lab doesn't want, as iptables lists them.
 	Extra []string `json:"extra"`
-	// Differences are all that the kernel has otherwise in the instance than the lab wants.
+	// Differences are all differences between kernel and lab in the instance.
 	Differences []emu.Difference `json:"differences"`
 }
 

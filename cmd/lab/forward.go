@@ -92,12 +92,13 @@ func (a *app) forwardFrom(ctx context.Context, client *client.Client, bind strin
 		network = "tcp4" // 0.0.0.0 would stand for all IPv6 addresses too
 	}
 	if !isLoopback(bind) {
-		a.stderr.printf("%s\n", a.stderr.wrap(fmt.Sprintf("%s %s is not a loopback address: whoever reaches this machine there reaches %s in the lab",
-			a.stderr.red("warning:"), bind, request.To), 2))
+		warning := fmt.Sprintf("%s %s is not a loopback address: everyone who can connect to it reaches %s in the lab",
+			a.stderr.red("warning:"), bind, request.To)
+		a.stderr.printf("%s\n", a.stderr.wrap(warning, 2))
 	}
 	listener, err := net.Listen(network, bind)
 	if err != nil {
-		return fmt.Errorf("%s can't be listened on: %w", bind, err)
+		return fmt.Errorf("listen on %s: %w", bind, err)
 	}
 	forwarding, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -131,15 +132,14 @@ func isLoopback(bind string) bool {
 	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
-// tellIfClosed prints at once what a connection would find out: that the lab doesn't let it through. It may do so
-// later.
+// tellIfClosed prints at once if the lab would not let a connection through.
 func (a *app) tellIfClosed(ctx context.Context, client *client.Client, request api.ForwardRequest) {
 	if why, ok := a.verdictOf(ctx, client, request); ok && ctx.Err() == nil {
 		a.stderr.printf("%s\n", a.stderr.wrap(why, 2))
 	}
 }
 
-// whyNot says what became of a connection that could not be made: as a verdict, by another one.
+// whyNot explains why a connection failed, if possible by the verdict of a probe.
 func (a *app) whyNot(ctx context.Context, client *client.Client, request api.ForwardRequest, err error) string {
 	if why, ok := a.verdictOf(ctx, client, request); ok {
 		return why
@@ -147,7 +147,7 @@ func (a *app) whyNot(ctx context.Context, client *client.Client, request api.For
 	return a.text(err)
 }
 
-// verdictOf returns the verdict on a connection that is forwarded; ok is false when it is open, or can't be found out.
+// verdictOf probes the target of a forwarding. It returns false if the verdict is open or unknown.
 func (a *app) verdictOf(ctx context.Context, client *client.Client, request api.ForwardRequest) (text string, ok bool) {
 	info, err := client.Lab(ctx)
 	if err != nil || len(info.InternetHosts) == 0 {
@@ -164,7 +164,7 @@ func (a *app) verdictOf(ctx context.Context, client *client.Client, request api.
 	return text, true
 }
 
-// announced is a listener that tells when it accepts.
+// announced is a listener with a function that is called when it first accepts.
 type announced struct {
 	net.Listener
 	once     sync.Once

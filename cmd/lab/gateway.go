@@ -79,7 +79,7 @@ func (a *app) gatewayTable(info api.Lab) (t table) {
 	return t
 }
 
-// joins says what a gateway leads to.
+// joins lists the networks that a gateway joins.
 func joins(g api.Gateway) string {
 	all := make([]string, len(g.Peers))
 	for i, p := range g.Peers {

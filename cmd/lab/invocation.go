@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// invocation is how this command was called, so that what is advised works when it is typed as it stands.
+// invocation is how this command was called, so that hints work as they are printed.
 type invocation struct {
 	program string // as it is typed, for root
 	own     string // as it is typed by the user as they are
@@ -31,8 +31,7 @@ func currentInvocation() invocation {
 	return environment{os.Args[0], os.Geteuid(), os.Getenv("SUDO_USER"), exec.LookPath}.invocation()
 }
 
-// securePath are the folders in which sudo looks for programs unless it is configured otherwise (secure_path of
-// sudoers, as Debian and Ubuntu ship it).
+// securePath is the PATH of sudo as Debian and Ubuntu configure it (secure_path in sudoers).
 var securePath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 func (e environment) invocation() invocation {
@@ -65,7 +64,7 @@ func (i invocation) advice(root *cobra.Command, text string) string {
 		if c, _, err := root.Find([]string{verb}); err != nil || c == root {
 			return found
 		}
-		// What follows may name another command.
+		// The rest may name another command.
 		rest = i.advice(root, rest)
 		if slices.Contains(unprivileged, verb) || strings.Contains(rest, "--help") {
 			return before + i.own + " " + verb + rest
@@ -96,11 +95,12 @@ func (i invocation) adviseHelp(root *cobra.Command) {
 	root.Long = i.adviceLines(root, root.Long)
 }
 
-// adviceLines is advice for a text in which each command line has a line of its own, indented.
+// adviceLines is advice for a text in which command lines are indented, one per line.
 func (i invocation) adviceLines(root *cobra.Command, text string) string {
 	lines := strings.Split(text, "\n")
 	for n, line := range lines {
-		if trimmed := strings.TrimLeft(line, " "); trimmed != line && (strings.HasPrefix(trimmed, "lab ") || strings.HasPrefix(trimmed, "sudo lab ")) {
+		trimmed := strings.TrimLeft(line, " ")
+		if trimmed != line && strings.HasPrefix(strings.TrimPrefix(trimmed, "sudo "), "lab ") {
 			words := strings.SplitN(strings.TrimPrefix(trimmed, "sudo "), " ", 3)
 			lines[n] = line[:len(line)-len(trimmed)] + i.advice(root, strings.Join(words[:2], " "))
 			if len(words) > 2 {

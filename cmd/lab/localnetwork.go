@@ -20,7 +20,7 @@ func (a *app) localNetwork() *cobra.Command {
 gateway joins a virtual network to it.
 
 A host is written NAME[,address=ADDRESS][,listen=PORT].`,
-		Example:           "  sudo lab local-network create office --address-space 192.168.1.0/24 --host desk1,listen=80 --host desk2",
+		Example:           `  sudo lab local-network create office --address-space 192.168.1.0/24 --host desk1,listen=80 --host desk2`,
 		Args:              want(1, 1, "the name of the site"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -28,7 +28,8 @@ A host is written NAME[,address=ADDRESS][,listen=PORT].`,
 	create.Flags().StringArrayVar(&hosts, "host", nil,
 		"host of the site, as NAME[,address=ADDRESS][,listen=PORT]; may be repeated")
 	create.Flags().StringVar(&address, "vpn-gateway", "",
-		"public `ADDRESS` of the site's VPN device; another stands for it if the lab can't have it (default the lowest free one)")
+		"public `ADDRESS` of the site's VPN device; another stands for it if the lab can't have it "+
+			"(default the lowest free one)")
 	return noun("local-network", "Create and delete local network sites and their hosts",
 		`Local network sites: networks on the customer's premises, which gateways join to virtual
 networks.`,

@@ -61,7 +61,7 @@ func (a *app) ls() *cobra.Command {
 	return a.answers(cmd)
 }
 
-// programs says what listens where a lab file offers a real program.
+// programs returns which programs listen where a lab file names a real one.
 func programs(withPrograms bool) string {
 	if withPrograms {
 		return "real"

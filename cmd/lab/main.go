@@ -1,8 +1,6 @@
-// Command lab builds and tests emulated classic cloud networks.
-//
-// It is thin: a verb reads its arguments, asks package live (a running lab) or labfile (a file), and prints the
-// answer for a person or as JSON. Results go to stdout, progress and remarks to stderr; the exit status is one of
-// those in errors.go.
+// Command lab builds and tests emulated classic cloud networks. It is thin: a verb reads its arguments, calls
+// package live for a running lab or labfile for a file, and prints the answer as text or JSON. Results go to
+// stdout, progress and remarks to stderr; the exit status is one of those in errors.go.
 package main
 
 import (

@@ -52,7 +52,7 @@ func requireRoot(t *testing.T) {
 	t.Skip("needs root")
 }
 
-// ownDirectories gives a script labs and a cache of its own, and ends the labs that it leaves.
+// ownDirectories gives a script its own labs and cache, and ends the labs that it leaves.
 func ownDirectories(env *testscript.Env) error {
 	dir, err := os.MkdirTemp("", "lab") // short: the paths of sockets are
 	if err != nil {
@@ -64,7 +64,7 @@ func ownDirectories(env *testscript.Env) error {
 	env.Setenv("VNETLAB_RUN", filepath.Join(dir, "run"))
 	env.Setenv("VNETLAB_CACHE", filepath.Join(dir, "cache"))
 	env.Setenv("LAB", "")
-	env.Setenv("LABBIN", filepath.SplitList(env.Getenv("PATH"))[0]) // a PATH of lab alone
+	env.Setenv("LABBIN", filepath.SplitList(env.Getenv("PATH"))[0]) // a PATH with only lab in it
 	env.Setenv("NO_COLOR", "")
 	env.Setenv("TERM", "xterm")
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each lab
@@ -99,8 +99,8 @@ func labOf(ts *testscript.TestScript, args ...string) *exec.Cmd {
 	return c
 }
 
-// patience is how long a script waits for what must come. A good run doesn't.
-const patience = time.Minute
+// timeout is how long a script waits for something that must happen. A passing run doesn't wait.
+const timeout = time.Minute
 
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -155,7 +155,7 @@ func jsonValue(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// child gives a part of a decoded JSON value: a member, an element, or with length the number of elements.
+// child returns a part of a decoded JSON value: a member, an element, or for length the number of elements.
 func child(v any, step string) (any, bool) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -213,7 +213,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 		// ends it. The first thing that it does with a lab is to make a folder.
 		ready = func() bool { _, err := os.Stat(ts.Getenv("VNETLAB_RUN")); return err == nil }
 	}
-	for deadline := time.Now().Add(patience); !ready(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(timeout); !ready(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			c.Process.Kill()
 			ts.Fatalf("no %s in %s", args[0], ts.ReadFile("interrupted"))
@@ -223,7 +223,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(c.Process.Signal(os.Interrupt))
 	select {
 	case <-ended:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		c.Process.Kill()
 		ts.Fatalf("it goes on after an interrupt")
 	}

@@ -16,7 +16,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// The management operations on a running lab: a noun, a verb, and what they are about. Each verb that changes
+// The management operations on a running lab are written as noun, verb and arguments. Each verb that changes
 // something is one operation of package lab.
 
 // management lists the nouns.
@@ -35,7 +35,7 @@ func noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 		Short: short,
 		Long:  long,
 		Args:  cobra.ArbitraryArgs,
-		// Otherwise an unknown flag would be told before the unknown verb.
+		// Otherwise an unknown flag would be reported instead of the unknown verb.
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -78,12 +78,12 @@ func (a *app) notingOperation(
 	return a.asks(a.answers(cmd))
 }
 
-// question makes a verb that tells something about the lab, as text or JSON.
+// question makes a verb that prints something about the lab, as text or JSON.
 func (a *app) question(cmd *cobra.Command, answer func(info api.Lab, args []string) error) *cobra.Command {
 	return a.answers(a.reading(cmd, answer))
 }
 
-// reading makes a verb that reads what the lab is.
+// reading makes a verb that reads the state of the lab.
 func (a *app) reading(cmd *cobra.Command, read func(info api.Lab, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := a.client(cmd)
@@ -99,39 +99,39 @@ func (a *app) reading(cmd *cobra.Command, read func(info api.Lab, args []string)
 	return a.asks(cmd)
 }
 
-// changeAnswer is what a change has done, with what it led to.
+// changeAnswer is the result of a change.
 type changeAnswer struct {
 	api.ChangeResult
-	// Endpoints are those that were asked for, with the public ports that they have.
+	// Endpoints are the requested ones, with their public ports.
 	Endpoints []endpointAnswer `json:"endpoints,omitempty"`
 	Notes     []note           `json:"notes,omitempty"` // on what was read
 }
 
-// quick is how long a change may take before a word is said about it.
+// quick is how long a change may take before a message says why it takes long.
 const quick = 3 * time.Second
 
-// patiently has a change made. One that takes long says why, and one that is interrupted that the lab goes on with it.
+// patiently makes a change. It prints why one takes long, and explains an interruption: the lab completes the change.
 func (a *app) patiently(ctx context.Context,
 	change func(context.Context) (api.ChangeResult, error)) (api.ChangeResult, error) {
 	defer time.AfterFunc(quick, func() {
-		a.stderr.printf("still at work: a program that was started has a minute to listen on its port\n")
+		a.stderr.printf("still working: a program that was started has a minute to listen on its port\n")
 	}).Stop()
 	result, err := change(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = &failure{
-			status: exitInterrupted, code: "Interrupted", message: "interrupted: what was asked for may have been done",
-			hint: "lab show tells what came of it", err: err,
+			status: exitInterrupted, code: "Interrupted", message: "interrupted: the change may have been made",
+			hint: "lab show shows the result", err: err,
 		}
 	}
 	return result, err
 }
 
-// do does operations on the running lab as one change and says what was done.
+// do does operations on the running lab as one change and prints them.
 func (a *app) do(cmd *cobra.Command, client *client.Client, operations ...lab.Operation) error {
 	return a.doNoting(cmd, client, nil, operations...)
 }
 
-// doNoting is do after something was read that there are notes on.
+// doNoting is do with notes on what was read before.
 func (a *app) doNoting(cmd *cobra.Command, client *client.Client, notes []labfile.Note,
 	operations ...lab.Operation) error {
 	result, err := a.patiently(cmd.Context(),
@@ -149,11 +149,11 @@ func (a *app) doNoting(cmd *cobra.Command, client *client.Client, notes []labfil
 		}
 		info, err := client.About(cmd.Context(), machine)
 		if err != nil {
-			continue // the lab has ended since; what was done was done
+			continue // the lab has ended since, but the change was made
 		}
 		h, err := findMachine(info, machine)
 		if err != nil {
-			continue // somebody was quick to delete it
+			continue // it has been deleted since
 		}
 		for _, e := range endpointsOf(info, h) {
 			if n := slices.IndexFunc(asked, func(o lab.Endpoint) bool { return o.Name == e.Name }); n >= 0 {
@@ -177,7 +177,7 @@ func (a *app) doNoting(cmd *cobra.Command, client *client.Client, notes []labfil
 	return nil
 }
 
-// endpointsIn gives the endpoints that an operation asks for, with the virtual machine that they are of.
+// endpointsIn returns the endpoints that an operation requests, and their virtual machine.
 func endpointsIn(o lab.Operation) (machine string, endpoints []lab.Endpoint) {
 	switch o := o.(type) {
 	case lab.AddRoleOp:
@@ -190,7 +190,7 @@ func endpointsIn(o lab.Operation) (machine string, endpoints []lab.Endpoint) {
 	return "", nil
 }
 
-// printChange says what was done, or would be.
+// printChange prints the operations that were done, or would be.
 func (a *app) printChange(result api.ChangeResult, what string) error {
 	if a.format == jsonFormat {
 		return a.stdout.json(result)
@@ -204,7 +204,7 @@ func (a *app) printChange(result api.ChangeResult, what string) error {
 	return nil
 }
 
-// list answers with a table or, as JSON, with what it was made of. Nothing is said to a person in a table without rows.
+// list prints a table or, as JSON, its values. Instead of a table without rows it prints a sentence.
 func (a *app) list(values any, t table, nothing string) error {
 	switch {
 	case a.format == jsonFormat:
@@ -217,12 +217,12 @@ func (a *app) list(values any, t table, nothing string) error {
 	return nil
 }
 
-// missing is the refusal of a name that the lab doesn't have.
+// missing returns the error for a name that the lab doesn't have.
 func missing(info api.Lab, kind, name string, names []string) error {
 	return missingFrom("The lab "+info.Name, kind, name, names)
 }
 
-// missingFrom is the refusal of a name that something in the lab doesn't have.
+// missingFrom returns the error for a name that a part of the lab doesn't have.
 func missingFrom(owner, kind, name string, names []string) error {
 	message := fmt.Sprintf("%s has no %s named '%.64s'.", owner, kind, name)
 	err := &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound, Message: message}
@@ -241,7 +241,7 @@ func missingFrom(owner, kind, name string, names []string) error {
 	return err
 }
 
-// names is a completion of the arguments of a verb: for each, the names that it may have.
+// names completes the arguments of a verb, each with the names that it can have.
 func (a *app) names(choices ...func(info api.Lab, args []string) []string) completion {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) >= len(choices) || choices[len(args)] == nil {
@@ -261,7 +261,7 @@ func (a *app) flagNames(cmd *cobra.Command, flag string, choices func(info api.L
 	}
 }
 
-// placeFlags adds the flags that say where something is, one of which is needed.
+// placeFlags adds --location and --affinity-group, one of which is needed.
 func (a *app) placeFlags(cmd *cobra.Command, location, affinityGroup *string) {
 	locationFlag(cmd, location)
 	cmd.Flags().StringVar(affinityGroup, "affinity-group", "", "affinity group to create it in")
@@ -269,7 +269,7 @@ func (a *app) placeFlags(cmd *cobra.Command, location, affinityGroup *string) {
 }
 
 func locationFlag(cmd *cobra.Command, location *string) {
-	cmd.Flags().StringVar(location, "location", "", "location to create it in, such as \"West US\"")
+	cmd.Flags().StringVar(location, "location", "", "location to create it in, for example \"West US\"")
 	register(cmd, "location", lab.Locations...)
 }
 

@@ -13,7 +13,7 @@ import (
 	"vnetlab/lab/client"
 )
 
-// What a running lab has, by name.
+// The names of what a running lab has.
 
 func affinityGroups(info api.Lab, _ []string) (names []string) {
 	for _, g := range info.AffinityGroups {
@@ -193,7 +193,7 @@ func findHost(info api.Lab, kind string, all []api.Host, name string) (api.Host,
 	return api.Host{}, missing(info, kind, name, names)
 }
 
-// isAmbiguous reports whether an error is that a name has several meanings, so that looking elsewhere would not help.
+// isAmbiguous reports whether an error means that a name has several meanings. Looking elsewhere doesn't help then.
 func isAmbiguous(err error) bool {
 	var refusal *lab.Error
 	return errors.As(err, &refusal) && refusal.HTTPStatus == http.StatusBadRequest
@@ -273,5 +273,5 @@ func (r *runningLab) machineName(name string) (service, machine string, err erro
 	return h.CloudService, h.HostName, err
 }
 
-// stopped says whether an instance doesn't run.
+// stopped reports whether an instance doesn't run.
 func stopped(h api.Host) bool { return h.State != "" && h.State != lab.Running }

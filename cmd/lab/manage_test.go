@@ -23,7 +23,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: eventually REGEXP PROGRAM ARGUMENT...")
 	}
 	wanted := regexp.MustCompile("(?m)" + args[0])
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
 		ts.Check(ts.Exec(args[1], args[2:]...))
 		if wanted.MatchString(ts.ReadFile("stdout")) {
 			return
@@ -52,7 +52,7 @@ func forwards(ts *testscript.TestScript, neg bool, args []string) {
 	if !strings.HasPrefix(address, "127.0.0.1:") {
 		ts.Fatalf("it listens on %q", line)
 	}
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
+	client := &http.Client{Timeout: timeout, Transport: &http.Transport{Proxy: nil, DisableKeepAlives: true}}
 	response, err := client.Get(fmt.Sprintf("http://%s/", address))
 	ts.Check(err)
 	page, err := io.ReadAll(response.Body)
@@ -68,9 +68,9 @@ func forwards(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// onTerminal is terminal KEYS ARGUMENT...: it runs lab on a terminal of its own, on which what stands in the file
-// KEYS was typed. What the terminal shows is then on stdout. Unlike ttyin and ttyout of testscript it reads to the
-// end, however late it comes to reading.
+// onTerminal is terminal KEYS ARGUMENT...: it runs lab on its own terminal, with the contents of the file KEYS as
+// input. The output of the terminal is then on stdout. Unlike ttyin and ttyout of testscript it always reads to
+// the end.
 func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: terminal KEYS ARGUMENT...")
@@ -87,7 +87,7 @@ func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	slave.Close()
 	ts.Check(err)
 	shown, err := io.ReadAll(master)
-	if !errors.Is(err, syscall.EIO) { // nobody has the slave any more, and all is read
+	if !errors.Is(err, syscall.EIO) { // the slave is closed and everything is read
 		ts.Fatalf("read the terminal: %v", err)
 	}
 	_, err = ts.Stdout().Write(shown)
@@ -95,7 +95,8 @@ func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(c.Wait())
 }
 
-// pseudoTerminal gives both ends of a new one: the slave is for the program, the master for who plays the terminal.
+// pseudoTerminal returns both ends of a new pseudoterminal: the slave is for the program, the master plays the
+// terminal.
 func pseudoTerminal() (master, slave *os.File, err error) {
 	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
 		return nil, nil, err

@@ -13,7 +13,7 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// The words in which arguments say something longer.
+// Parsers of arguments and flags that consist of several parts.
 
 // endpointForm is the hint on how an endpoint is written.
 const endpointForm = "PROTO:PUBLIC:LOCAL[,KEY=VALUE]...; lab help endpoint-spec explains it"
@@ -36,7 +36,8 @@ func parseEndpoint(text string) (lab.Endpoint, error) {
 	}
 	var ok bool
 	if e.PublicPort, ok = port(ports[1]); !ok && ports[1] != "" {
-		return wrong("the public port %q is neither a number from 1 to 65535 nor empty, as in %s::%s, for one that the platform picks", ports[1], ports[0], ports[2])
+		return wrong("the public port %q is neither a number from 1 to 65535 nor empty, as in %s::%s, "+
+			"for one that the platform picks", ports[1], ports[0], ports[2])
 	}
 	if e.LocalPort, ok = port(ports[2]); !ok {
 		return wrong("the local port %q is not a number from 1 to 65535", ports[2])
@@ -213,7 +214,7 @@ func parseACLRule(words []string) (r lab.ACLRule, ok bool) {
 		Description: strings.Join(words[3:], " ")}, ok
 }
 
-// parsePrefix reads a prefix, or an address that stands for itself alone.
+// parsePrefix reads a prefix, or an address as a prefix of one address.
 func parsePrefix(text string) (netip.Prefix, bool) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		return p, true
@@ -225,7 +226,7 @@ func parsePrefix(text string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(address, address.BitLen()), true
 }
 
-// parseFirewallCommand reads a rule in one of its forms: as one word, or as the words that the shell made of it.
+// parseFirewallCommand reads a firewall rule, either as one argument or as the words into which the shell split it.
 func parseFirewallCommand(args []string) (guestfirewall.Command, error) {
 	text := args[0]
 	if len(args) > 1 {
@@ -246,8 +247,7 @@ func parseFirewallCommand(args []string) (guestfirewall.Command, error) {
 	return command, nil
 }
 
-// quoted gives a word the quotes back that the shell took away, unless it has them still. Those of netsh stand
-// behind the equals sign.
+// quoted restores the quotes that the shell removed from a word. Those of netsh follow the equals sign.
 func quoted(word string) string {
 	if word != "" && (!strings.ContainsAny(word, " \t") || strings.HasSuffix(word, `"`) && strings.Count(word, `"`) == 2) {
 		return word
@@ -273,7 +273,7 @@ func parseSubnets(texts []string) ([]lab.Subnet, error) {
 	return all, nil
 }
 
-// parseAddress reads an address of a flag; nothing is none.
+// parseAddress reads the address of a flag; an empty one is none.
 func parseAddress(flag, text string) (netip.Addr, error) {
 	if text == "" {
 		return netip.Addr{}, nil

@@ -54,7 +54,7 @@ func TestParseEndpoint(t *testing.T) {
 		"tcp:80:80,set", "tcp:80:80,idle=x",
 		"tcp:80:80,idle=-4", "tcp:80:80,distribution=random", "tcp:80:80,probe=http", "tcp:80:80,probe=tcp:/x",
 		"tcp:80:80,probe=http:0:/x",
-		"tcp:80:80,interval=5", "tcp:80:80,colour=red", "tcp:+80:80",
+		"tcp:80:80,interval=5", "tcp:80:80,color=red", "tcp:+80:80",
 	} {
 		var wrong *failure
 		if _, err := parseEndpoint(text); !errors.As(err, &wrong) || wrong.status != exitUsage || wrong.hint == "" {

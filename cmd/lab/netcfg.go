@@ -64,8 +64,8 @@ that is deleted takes them along.`,
 	return a.asks(a.answers(cmd))
 }
 
-// replaceNetworks gives the operations that make the networks of a lab the wanted ones. What goes makes room for
-// what comes.
+// replaceNetworks returns the operations that change the networks of a lab to the wanted ones. Deletions come
+// first, to make room.
 func replaceNetworks(info api.Lab, wanted labfile.Networks) []lab.Operation {
 	gone, gateways := replaceGateways(info, wanted)
 	var sites []lab.Operation
@@ -96,15 +96,15 @@ func replaceNetworks(info api.Lab, wanted labfile.Networks) []lab.Operation {
 		switch n, err := findNetwork(info, w.Name); {
 		case err != nil:
 			operations = append(operations, lab.CreateVirtualNetworkOp{VirtualNetwork: w})
-		case !reflect.DeepEqual(alone(requestOf(n)), alone(w)):
+		case !reflect.DeepEqual(comparableNetwork(requestOf(n)), comparableNetwork(w)):
 			operations = append(operations, lab.UpdateVirtualNetworkOp{VirtualNetwork: w})
 		}
 	}
 	return slices.Concat(operations, sites, gateways)
 }
 
-// replaceGateways gives the operations that take gateways away and that create them. A gateway that joins what it
-// joined stays, unless an address space changes: while several change one after the other, they may overlap.
+// replaceGateways returns the operations that delete and that create gateways. A gateway whose connections stay
+// the same is kept, unless an address space changes: while several change in sequence, they could overlap.
 func replaceGateways(info api.Lab, wanted labfile.Networks) (gone, come []lab.Operation) {
 	type network struct {
 		kind lab.NetworkKind
@@ -161,7 +161,7 @@ func sameGateway(a, b lab.VPNGateway) bool {
 		slices.Equal(a.ClientAddressPool, b.ClientAddressPool) && a.Profile == b.Profile
 }
 
-// gatewayOf is the gateway that a network has, as it is asked for.
+// gatewayOf returns the gateway of a network in the form in which it is requested.
 func gatewayOf(g *api.Gateway) lab.VPNGateway {
 	request := lab.VPNGateway{Address: g.Address, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile}
 	for _, p := range g.Peers {
@@ -171,7 +171,7 @@ func gatewayOf(g *api.Gateway) lab.VPNGateway {
 	return request
 }
 
-// requestOf is the network that was asked for when there is such a one.
+// requestOf returns a network in the form in which it is requested.
 func requestOf(n api.VirtualNetwork) lab.VirtualNetwork {
 	request := lab.VirtualNetwork{
 		Name: n.Name, AffinityGroup: n.AffinityGroup, AddressSpace: n.AddressSpace,
@@ -196,8 +196,8 @@ func requestOf(n api.VirtualNetwork) lab.VirtualNetwork {
 	return request
 }
 
-// alone gives a network without places and gateway, as two that are the same have it.
-func alone(n lab.VirtualNetwork) lab.VirtualNetwork {
+// comparableNetwork returns a network without origins and gateway, so that equal ones can be compared.
+func comparableNetwork(n lab.VirtualNetwork) lab.VirtualNetwork {
 	n.Origin, n.Gateway = lab.Origin{}, nil
 	n.AddressSpace = append([]netip.Prefix{}, n.AddressSpace...)
 	n.DNSServers = append([]lab.DNSServer{}, n.DNSServers...)

@@ -22,7 +22,7 @@ func (a *app) networkCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "create NAME",
 		Short:             "Create a virtual network",
-		Example:           "  sudo lab network create contactnet --location \"West US\" --address-space 10.1.0.0/16 --subnet web=10.1.1.0/24 --subnet data=10.1.2.0/24",
+		Example:           `  sudo lab network create contactnet --location "West US" --address-space 10.1.0.0/16 --subnet web=10.1.1.0/24`,
 		Args:              want(1, 1, "the name of the virtual network"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

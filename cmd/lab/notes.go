@@ -11,13 +11,13 @@ import (
 	"vnetlab/lab/labfile"
 )
 
-// note is a remark on what was read, as JSON.
+// note is a remark on a file that was read, as JSON.
 type note struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
 	Text   string `json:"text"`
-	// Differs marks what the lab has otherwise than the file says; other notes are on what means nothing to a network.
+	// Differs marks what the lab does differently from the file; other notes are on what has no effect on a network.
 	Differs bool `json:"differs"`
 }
 
@@ -29,7 +29,7 @@ func notesOf(all []labfile.Note) []note {
 	return notes
 }
 
-// printNotes tells a person what the lab has otherwise than the file says. In JSON, notes are a part of the answer.
+// printNotes prints what the lab does differently from the file. In JSON, notes are part of the answer.
 func (a *app) printNotes(all []labfile.Note) {
 	if a.format != textFormat {
 		return
@@ -69,7 +69,7 @@ func (a *app) mappings(cmd *cobra.Command, client *client.Client, operations []l
 	return notes
 }
 
-// shownPlace is a place as a person who stands in a folder knows it.
+// shownPlace returns an origin with its path relative to the current folder, if the file is below it.
 func shownPlace(at lab.Origin) lab.Origin {
 	here, err := os.Getwd()
 	if err != nil || at.IsZero() {

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/term"
 )
 
-// output writes for a person, in colour and within the width of the screen where that is a terminal, or for a program.
+// output writes to a terminal, in color and within its width, or to a file.
 type output struct {
 	w        io.Writer
 	terminal bool
-	colour   bool
+	color    bool
 	columns  int   // of the terminal; 0: lines may be of any length
 	err      error // the first one that writing had
 }
@@ -23,7 +23,7 @@ func newOutput(w io.Writer) *output {
 	o := &output{w: w}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		o.terminal = true
-		o.colour = os.Getenv("NO_COLOR") == ""
+		o.color = os.Getenv("NO_COLOR") == ""
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil {
 			o.columns = columns
 		}
@@ -31,7 +31,7 @@ func newOutput(w io.Writer) *output {
 	return o
 }
 
-// Write remembers the first error, so that no verb needs to look after each line.
+// Write remembers the first error, so that verbs don't need to check each line.
 func (o *output) Write(p []byte) (int, error) {
 	n, err := o.w.Write(p)
 	if err != nil && o.err == nil {
@@ -56,11 +56,11 @@ func (o *output) bold(s string) string  { return o.paint("1", s) }
 func (o *output) faint(s string) string { return o.paint("2", s) }
 
 func (o *output) paint(code, s string) string {
-	if !o.colour || s == "" {
+	if !o.color || s == "" {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// width is the number of places that a text takes on the terminal.
+// width returns the number of columns that a text takes on the terminal.
 func width(s string) int { return utf8.RuneCountInString(plain(s)) }

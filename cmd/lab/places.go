@@ -11,10 +11,10 @@ import (
 	"vnetlab/lab/client"
 )
 
-// places shows where in its files something of a lab comes from, without the folder that all of them are in.
+// places formats positions in the files of a lab without the folder that they share.
 type places struct{ dir string }
 
-// places of a running lab; of one that has just ended they are shown in full.
+// places returns those of a running lab. If the lab has just ended, positions are printed in full.
 func (a *app) places(ctx context.Context, c *client.Client) places {
 	s, err := c.Summary(ctx)
 	if err != nil {
@@ -25,7 +25,7 @@ func (a *app) places(ctx context.Context, c *client.Client) places {
 
 func placesOf(s api.Summary) places { return places{filepath.Dir(s.File)} }
 
-// short takes the folder off the places in a text.
+// short removes the folder from the positions in a text.
 func (p places) short(text string) string {
 	if p.dir == "" || p.dir == "/" {
 		return text
@@ -33,13 +33,13 @@ func (p places) short(text string) string {
 	return strings.ReplaceAll(text, p.dir+"/", "")
 }
 
-// line gives a place as file:line.
+// line formats a position as file:line.
 func (p places) line(o emu.Origin) string {
 	o.Column = 0
 	return p.short(o.String())
 }
 
-// rule gives a rule with its namespace and place.
+// rule formats a rule with its namespace and position.
 func (p places) rule(r emu.RuleReference) string {
 	text := r.Text
 	if text == "" {

@@ -9,7 +9,7 @@ import (
 	"vnetlab/lab/labfile"
 )
 
-// planAnswer is a network with what there is to say about the file behind it.
+// planAnswer is a network with the notes on its file.
 type planAnswer struct {
 	*emu.Network
 	Notes []note `json:"notes"`

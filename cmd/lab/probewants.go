@@ -35,8 +35,7 @@ type probeWants struct {
 	interval time.Duration
 }
 
-// probeRetry is how long lab probe waits before it tries again, and probeInterval how long it does with --watch unless
-// told.
+// probeRetry is the time between two tries of lab probe --timeout, and probeInterval the default of --watch.
 const (
 	probeRetry    = 200 * time.Millisecond
 	probeInterval = time.Second
@@ -79,7 +78,7 @@ func verdictNames() (all []string) {
 	return all
 }
 
-// check refuses flags that make no sense, or none together.
+// check refuses flags that make no sense, alone or together.
 func (w *probeWants) check(cmd *cobra.Command) error {
 	given := cmd.Flags().Changed
 	for i, v := range w.verdicts {
@@ -120,7 +119,7 @@ func decidedByRule(verdict string) bool {
 	return v == emu.Blocked || v == emu.NoBackend
 }
 
-// problem says what is otherwise than expected; nothing where all is as it should be.
+// problem returns how a result differs from what is expected; empty if it doesn't.
 func (w *probeWants) problem(r api.ProbeResult) string {
 	if !r.Agrees {
 		return r.Difference
@@ -141,11 +140,12 @@ type expectedProbe struct {
 	Expected   []string `json:"expected"`
 	ExpectedBy string   `json:"expectedBy,omitempty"`
 	AsExpected bool     `json:"asExpected"`
-	Message    string   `json:"message,omitempty"` // what is otherwise than expected
+	Message    string   `json:"message,omitempty"` // how it differs from what is expected
 }
 
 // expectProbe tries a connection until it is as expected, or the time is up.
-func (a *app) expectProbe(ctx context.Context, client *client.Client, request api.ProbeRequest, wants probeWants) error {
+func (a *app) expectProbe(ctx context.Context, client *client.Client, request api.ProbeRequest,
+	wants probeWants) error {
 	var r api.ProbeResult
 	var message string
 	for end := time.Now().Add(wants.timeout); ; {
@@ -209,7 +209,7 @@ func (a *app) watchProbe(
 		case ctx.Err() != nil:
 			return byCtrlC
 		case err != nil && !first && errors.As(err, &refused) && refused.HTTPStatus/100 == http.StatusBadRequest/100:
-			// One of the names means nobody at the moment.
+			// One of the names has no meaning at the moment.
 			r = api.ProbeResult{From: request.From, To: request.To, Verdict: emu.Error, Detail: refused.Message, Agrees: true}
 		case err != nil:
 			return err

@@ -8,7 +8,7 @@ import (
 	"vnetlab/lab/supervisor"
 )
 
-// progress shows how far a lab is: a line that changes on a terminal, nothing elsewhere.
+// progress shows the progress of a lab on one line of a terminal, and nothing elsewhere.
 type progress struct {
 	out   *output
 	name  string
@@ -40,7 +40,7 @@ func (p *progress) report(r supervisor.Progress) {
 	p.line(fmt.Sprintf("%s  %s %d/%d  %s", p.name, bar, r.Done, r.Total, r.Stage))
 }
 
-// line replaces what is shown.
+// line replaces the line.
 func (p *progress) line(text string) {
 	if p.out.terminal {
 		p.shown = true
@@ -48,7 +48,7 @@ func (p *progress) line(text string) {
 	}
 }
 
-// clear takes the line away, for what is printed next.
+// clear removes the line.
 func (p *progress) clear() {
 	if p.shown {
 		p.out.printf("\r\x1b[K")

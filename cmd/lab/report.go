@@ -9,8 +9,7 @@ import (
 	"vnetlab/lab/expect"
 )
 
-// printResult shows what came of a lab's expectations: a line each with the verdict and the rule behind it, then
-// the exposure.
+// printResult prints the results of a lab: the expectations, each with its verdict and rule, the exposure, the steps.
 func (a *app) printResult(r expect.Result, p places) {
 	var expectations, exposure, steps []expect.Case
 	for _, c := range r.Cases {
@@ -32,7 +31,7 @@ func (a *app) printResult(r expect.Result, p places) {
 	a.stdout.printf("\n%s\n", a.counts(r.Passed, r.Failed))
 }
 
-// printReached lists all that the internet reaches, and whether somebody answers.
+// printReached lists what the internet reaches, and what answers there.
 func (a *app) printReached(exposure []expect.Case) {
 	reached := table{indent: "  "}
 	listed := map[string]bool{}
@@ -54,8 +53,8 @@ func (a *app) printReached(exposure []expect.Case) {
 	}
 }
 
-// caseLines returns the lines of each case. What is behind a verdict stands beside it where the terminal is wide
-// enough, else below.
+// caseLines returns the lines of each case. The reason for a verdict is beside it if the terminal is wide enough,
+// otherwise below.
 func (a *app) caseLines(cases []expect.Case, p places) [][]string {
 	rows := table{indent: "  "}
 	for _, c := range cases {

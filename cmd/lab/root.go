@@ -22,7 +22,7 @@ import (
 	"vnetlab/lab/supervisor"
 )
 
-// app is what all verbs share.
+// app is the state that all verbs share.
 type app struct {
 	stdout, stderr *output
 	format         string // of the flag --output
@@ -39,7 +39,7 @@ const (
 	jsonFormat = "json"
 )
 
-// run executes one command line and gives the exit status.
+// run executes one command line and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
 	a := &app{stdout: newOutput(stdout), stderr: newOutput(stderr), format: textFormat, called: currentInvocation()}
 	if err := supervisor.CheckProcesses(supervisor.CommandProcesses); err != nil {
@@ -68,7 +68,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return a.lost(a.report(err))
 }
 
-// lost makes output that could not be written an error: whoever reads it would take a part for the whole.
+// lost makes it an error that output could not be written, because its reader would mistake a part for the whole.
 func (a *app) lost(status int) int {
 	if a.stdout.err == nil {
 		return status
@@ -165,7 +165,7 @@ const (
 	aboutGroup  = "about"
 )
 
-// unknownVerb refuses a first word that is no verb.
+// unknownVerb refuses a first word that is not a command.
 func unknownVerb(root *cobra.Command, args []string) error {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[0], "__") {
 		return nil
@@ -177,7 +177,7 @@ func unknownVerb(root *cobra.Command, args []string) error {
 		"lab help lists the commands")
 }
 
-// verbs lists what a command may be followed by.
+// verbs lists the commands below a command.
 func verbs(cmd *cobra.Command) (names []string) {
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
@@ -189,8 +189,8 @@ func verbs(cmd *cobra.Command) (names []string) {
 
 func isVerb(root *cobra.Command, name string) bool { return slices.Contains(verbs(root), name) }
 
-// refuseUnknown makes a misspelt topic of help, or shell of completion, an error. Cobra prints a help text
-// instead, and is content.
+// refuseUnknown makes an unknown topic of help and an unknown shell of completion an error. Cobra would print a
+// help text.
 func refuseUnknown(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		switch c.Name() {
@@ -221,7 +221,7 @@ func refuseUnknown(root *cobra.Command) {
 	}
 }
 
-// noVerb refuses a word that is no verb of a noun.
+// noVerb returns the error for an unknown verb of a noun.
 func noVerb(noun *cobra.Command, word string) error {
 	return usage("unknown command %q for %s", word, noun.CommandPath()).
 		orHint(spelling.DidYouMean(word, verbs(noun)), "the commands are "+spelling.And(verbs(noun)))
@@ -230,7 +230,7 @@ func noVerb(noun *cobra.Command, word string) error {
 // negative finds a negative number in the error for a flag that doesn't exist.
 var negative = regexp.MustCompile(`(?:^| )(-[0-9]+)(?: [^-].*)?$`)
 
-// flagError says what is wrong with a flag.
+// flagError returns the error for a wrong flag, with a hint.
 func flagError(cmd *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
@@ -263,7 +263,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usage("%s: %v", cmd.CommandPath(), err).orHint(hint)
 }
 
-// want checks how many arguments a verb gets; most below 0 is any number. What says what they are.
+// want checks the number of arguments of a verb; a negative maximum allows any number. What describes them.
 func want(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -278,7 +278,7 @@ func want(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
-// answers adds the flag --output to a verb that answers something.
+// answers adds the flag --output to a verb with an answer.
 func (a *app) answers(cmd *cobra.Command) *cobra.Command {
 	format := &formatFlag{choice{value: &a.format, of: []string{textFormat, wideFormat, jsonFormat}}, a.stdout}
 	cmd.Flags().VarP(format, "output", "o",
@@ -303,7 +303,7 @@ func (f *formatFlag) Set(s string) error {
 	return nil
 }
 
-// asks adds the flag --lab to a verb that talks to a running lab.
+// asks adds the flag --lab to a verb about a running lab.
 func (a *app) asks(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringVar(&a.lab, "lab", "", "`NAME` of the running lab; needed where several run (default $LAB)")
 	if err := cmd.RegisterFlagCompletionFunc("lab",
@@ -384,7 +384,7 @@ func rootHint() string {
 	return currentInvocation().asRoot(os.Args[1:])
 }
 
-// supervise is the process that a lab is; `lab up` starts it.
+// supervise is the supervisor of a lab; `lab up` starts it.
 func supervise() *cobra.Command {
 	return &cobra.Command{
 		Use:    "supervise NAME",

@@ -85,7 +85,7 @@ func (a *app) runLab(cmd *cobra.Command, arg string, request supervisor.UpReques
 	return r
 }
 
-// summary writes what came of all labs, unless each has said so itself, and gives the exit status.
+// summary prints the results of all labs, unless each has been printed before, and returns the exit status.
 func (a *app) summary(all []labResult) error {
 	var total expect.Result
 	var failed error

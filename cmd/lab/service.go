@@ -22,7 +22,8 @@ func (a *app) serviceCreate() *cobra.Command {
 		Short: "Create a cloud service without a deployment",
 		Long: `Create a cloud service without a deployment, in a location or an affinity group, which
 can't be changed later. Its DNS name is NAME.cloudapp.net.`,
-		Example:           "  sudo lab service create contactmanager --location \"West US\"\n  sudo lab service create contactsql --affinity-group contacts --network contactnet",
+		Example: `  sudo lab service create contactmanager --location "West US"
+  sudo lab service create contactsql --affinity-group contacts --network contactnet`,
 		Args:              want(1, 1, "the name of the cloud service"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}

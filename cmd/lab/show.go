@@ -15,10 +15,10 @@ import (
 	"vnetlab/lab/supervisor"
 )
 
-// shownLab is all that a lab consists of, with how much somebody else has changed in the kernel, as JSON.
+// shownLab is a whole lab with the number of differences in the kernel, as JSON.
 type shownLab struct {
 	api.Lab
-	Differences *int `json:"differences,omitempty"` // nil: it isn't known
+	Differences *int `json:"differences,omitempty"` // nil: unknown
 }
 
 func (a *app) show() *cobra.Command {

@@ -14,7 +14,7 @@ import (
 	"vnetlab/scenarios"
 )
 
-// labFile finds the lab file that an argument means: a file, - for standard input, or else a scenario by its name.
+// labFile returns the lab file for an argument: a file, - for standard input, or the name of a scenario.
 func (a *app) labFile(ctx context.Context, arg string) (labfile.Input, error) {
 	info, err := os.Stat(arg)
 	switch {
@@ -38,7 +38,7 @@ func (a *app) labFile(ctx context.Context, arg string) (labfile.Input, error) {
 		orHint(spelling.DidYouMean(arg, names), "the scenarios are "+spelling.And(names))
 }
 
-// stdinName is how standard input is called in messages.
+// stdinName is the name of standard input in messages.
 const stdinName = "<stdin>"
 
 // readInput returns a lab file. What can be read only once, or means something else in another process, is read
@@ -51,7 +51,7 @@ func (a *app) readInput(ctx context.Context, path string) (labfile.Input, error)
 	if path != "-" {
 		info, err := os.Stat(path)
 		if err != nil || info.Mode().IsRegular() && !ofThisProcess(path) {
-			return labfile.Input{Path: path}, nil // whoever reads it says what is wrong
+			return labfile.Input{Path: path}, nil // reading it later reports what is wrong
 		}
 	}
 	dir, err := os.Getwd()
@@ -74,7 +74,7 @@ func ofThisProcess(path string) bool {
 	return err == nil && (strings.HasPrefix(absolute, "/dev/") || strings.HasPrefix(absolute, "/proc/"))
 }
 
-// readOnce reads a file until its end or until the context ends: a pipe that nobody writes to has no end.
+// readOnce reads a file until its end or until the context ends: a pipe without a writer has no end.
 func readOnce(ctx context.Context, path string) ([]byte, error) {
 	type result struct {
 		text []byte

@@ -23,7 +23,8 @@ import (
 	"vnetlab/lab/spelling"
 )
 
-// The steps of a lab file: commands of lab, run in this process against the running lab, with what must come of each.
+// The steps of a lab file are commands of lab, run in this process against the running lab, with their expected
+// results.
 
 // stepName begins the names of the cases of steps.
 var stepName = regexp.MustCompile(`^step \d+: `)
@@ -84,8 +85,7 @@ func inFolder(dir string, do func() error) error {
 	return errors.Join(do(), os.Chdir(before))
 }
 
-// expectAfter checks what is expected after a step. What can't be asked, because a name is unknown by then, is a
-// case that fails.
+// expectAfter checks what is expected after a step. An expectation with an unknown name is a case that fails.
 func expectAfter(ctx context.Context, client *client.Client, step labfile.Step, add func(expect.Case)) error {
 	if len(step.Expect) == 0 && step.Exposure == nil {
 		return nil
@@ -110,7 +110,7 @@ func expectAfter(ctx context.Context, client *client.Client, step labfile.Step, 
 	return nil
 }
 
-// runStep runs the command of a step and judges what came of it.
+// runStep runs the command of a step and judges the result.
 func runStep(ctx context.Context, client *client.Client, step labfile.Step) expect.Case {
 	c := expect.Case{Name: step.Command, Passed: true, Expected: string(stepDone), Verdict: stepDone, Origin: step.Origin}
 	if step.Fails != "" {
@@ -141,7 +141,7 @@ func runStep(ctx context.Context, client *client.Client, step labfile.Step) expe
 	return c
 }
 
-// command runs a command line of lab on the running lab and gives what it printed.
+// command runs a command line of lab on the running lab and returns its output.
 func command(ctx context.Context, name, line string) (string, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -162,7 +162,7 @@ func command(ctx context.Context, name, line string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	a.lab = name // a flag of the command may still say another
+	a.lab = name // a flag of the command can override it
 	root.SetArgs(words)
 	root.SetOut(&text)
 	root.SetErr(&text)
@@ -225,7 +225,7 @@ func checkSteps(steps []labfile.Step) (wrong labfile.Errors) {
 	return wrong
 }
 
-// stepMay says whether a verb can be a step: not one that starts, tests or ends labs, or goes on until it is
+// stepMay reports whether a verb can be a step: not one that starts, tests or ends labs, or runs until it is
 // interrupted.
 func stepMay(verb *cobra.Command) bool {
 	for verb.HasParent() && verb.Parent().HasParent() {

@@ -4,7 +4,7 @@ import (
 	"strings"
 )
 
-// table is text in aligned columns. A cell may be painted: what the terminal doesn't show has no width.
+// table is text in aligned columns. Cells may contain colors, which have no width.
 type table struct {
 	indent string
 	titled bool // the first row has titles
@@ -23,8 +23,8 @@ func (t *table) head(o *output, titles ...string) {
 	t.add(row...)
 }
 
-// printTable prints a table within the width of the terminal. Where that doesn't suffice, columns give way from
-// the last one on, and a remark says which.
+// printTable prints a table within the width of the terminal. If it doesn't fit, the last columns are left out,
+// and a remark lists them.
 func (a *app) printTable(t *table) {
 	o := a.stdout
 	rows, hidden := t.lines(o.columns)
@@ -43,11 +43,11 @@ func (a *app) printTable(t *table) {
 
 const (
 	gap       = 2  // between columns
-	narrowest = 16 // a last column narrower than this, whose text would have to wrap, gives way
+	narrowest = 16 // a last column that would have to wrap within less is left out
 )
 
 // lines returns the lines of each row with the cells aligned, within a number of columns of the terminal; 0: any.
-// The text of the last column wraps at words. The titles of columns that had to give way are returned too.
+// The text of the last column wraps at words. The titles of columns that were left out are returned too.
 func (t *table) lines(columns int) (rows [][]string, hidden []string) {
 	var widths []int
 	var words []int // the longest of each column
@@ -177,7 +177,7 @@ func (t *table) rowLines(row []string, widths []int, shown, room int) []string {
 	return []string{strings.TrimRight(line.String(), " ")}
 }
 
-// wrap breaks a text at spaces into lines of at most so many places; a word that is longer has a line of its own.
+// wrap breaks a text at spaces into lines of at most so many columns. A longer word gets its own line.
 func wrap(text string, places int) string {
 	var b strings.Builder
 	for i, line := range strings.Split(text, "\n") {
@@ -213,7 +213,7 @@ func (o *output) wrap(text string, indent int) string {
 	return strings.ReplaceAll(lines, "\n", "\n"+strings.Repeat(" ", indent))
 }
 
-// plain takes the colours off a text.
+// plain returns a text without colors.
 func plain(s string) string {
 	for {
 		start := strings.Index(s, "\x1b[")

@@ -66,8 +66,8 @@ func failedExpectation(failed int) error {
 	return nil
 }
 
-// testRunning checks the expectations of a running lab: its own, or those of the files, whose lab is asked if none
-// is named.
+// testRunning checks the expectations of a running lab: its own, or those of the files. If no lab is named, it is
+// the one of the first file.
 func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error) {
 	var inputs []*labfile.Input // nil: what the lab itself expects
 	for _, file := range files {
@@ -109,7 +109,7 @@ func (a *app) testRunning(cmd *cobra.Command, files []string) (labResult, error)
 	return all, nil
 }
 
-// testFile checks the expectations of a file, or the lab's own, and shows how far it is.
+// testFile checks the expectations of a file, or the lab's own, and shows the progress.
 func (a *app) testFile(cmd *cobra.Command, client *client.Client, file *labfile.Input) (expect.Result, error) {
 	p := a.progress(client.Name)
 	defer p.clear()

@@ -53,7 +53,7 @@ down; with --foreground it ends with this command, by Ctrl-C.`,
 	return a.answers(cmd)
 }
 
-// upAnswer is a lab that was started, with what there is to say about its file.
+// upAnswer is a lab that was started, with the notes on its file.
 type upAnswer struct {
 	api.Summary
 	Notes []note `json:"notes"`
@@ -65,8 +65,9 @@ type started struct {
 	took time.Duration
 }
 
-// start starts the lab of a file or scenario and shows how far it is.
-func (a *app) start(cmd *cobra.Command, arg string, request supervisor.UpRequest) (*supervisor.Running, started, error) {
+// start starts the lab of a file or scenario and shows the progress.
+func (a *app) start(cmd *cobra.Command, arg string, request supervisor.UpRequest) (*supervisor.Running, started,
+	error) {
 	if err := needRoot(cmd, "it makes network namespaces"); err != nil {
 		return nil, started{}, err
 	}
@@ -90,7 +91,7 @@ func (a *app) start(cmd *cobra.Command, arg string, request supervisor.UpRequest
 	return lab, started{summary, took}, err
 }
 
-// lacking adds to the error of a lab that didn't start what the machine lacks, if that may be the reason.
+// lacking adds to the error of a lab that didn't start what the machine lacks, if that can be the reason.
 func (a *app) lacking(ctx context.Context, err error) error {
 	var invalid labfile.Errors
 	var told *api.Error
@@ -105,7 +106,7 @@ func (a *app) lacking(ctx context.Context, err error) error {
 			return &failure{
 				status: exitPrivileges, code: "FeatureMissing", err: err,
 				message: fmt.Sprintf("this machine lacks %s (%s): %v", f.Name, f.Detail, err),
-				hint:    f.Remedy + "; lab doctor tells more",
+				hint:    f.Remedy + "; lab doctor has details",
 			}
 		}
 	}
@@ -120,7 +121,7 @@ func summaryOf(ctx context.Context, lab *supervisor.Running) (api.Summary, error
 	return client.Summary(ctx)
 }
 
-// built says in a line what was built.
+// built returns a line on what was built.
 func (a *app) built(s started) string {
 	return fmt.Sprintf("%s: %s, %s, %s in %s", a.stdout.bold(s.Name), spelling.Count(s.Namespaces, "namespace"),
 		spelling.Count(s.Links, "link"),

@@ -11,7 +11,7 @@ import (
 // release is the version of a release, set when one is built: -ldflags "-X main.release=v1.2.3".
 var release string
 
-// versionInfo says which build this is.
+// versionInfo identifies the build.
 type versionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"` // of the source tree

@@ -249,7 +249,7 @@ func (a *app) state(h api.Host) string {
 	return string(h.State)
 }
 
-// remark says what a command of a guest firewall does on Windows and not in a lab.
+// remark prints what a firewall command does on Windows but not in a lab.
 func (a *app) remark(text string, c guestfirewall.Command) {
 	for _, remark := range c.Remarks() {
 		a.stderr.printf("%s: %s\n", text, remark)
