@@ -177,10 +177,10 @@ func unknownVerb(root *cobra.Command, args []string) error {
 		"lab help lists the commands")
 }
 
-// verbs lists the commands below a command.
+// verbs lists the commands and help topics below a command.
 func verbs(cmd *cobra.Command) (names []string) {
 	for _, c := range cmd.Commands() {
-		if c.IsAvailableCommand() {
+		if c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() {
 			names = append(names, c.Name())
 		}
 	}
