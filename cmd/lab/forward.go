@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -98,7 +99,11 @@ func (a *app) forwardFrom(ctx context.Context, client *client.Client, bind strin
 	}
 	listener, err := net.Listen(network, bind)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", bind, err)
+		var reason *net.OpError
+		if errors.As(err, &reason) { // its text names the address as well
+			err = reason.Err
+		}
+		return fmt.Errorf("can't listen on %s: %w", bind, err)
 	}
 	forwarding, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
