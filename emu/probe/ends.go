@@ -127,14 +127,21 @@ func (t *topology) near(from string) []string {
 	return near
 }
 
-func (t *topology) ownersNear(a netip.Addr, near []string) []string {
+// ownersNear lists the namespaces that have an address. If there are several, only those count that are among those near
+// or linked to one of them; if none is, all of them. Near is only called if it matters: a probe asks this, and networks
+// seldom overlap.
+func (t *topology) ownersNear(a netip.Addr, near func() []string) []string {
+	if owners := t.owners[a]; len(owners) < 2 {
+		return owners
+	}
 	all := slices.Compact(slices.Clone(t.owners[a]))
 	if len(all) < 2 {
 		return all
 	}
 	var some []string
+	places := near()
 	for _, o := range all {
-		if slices.ContainsFunc(near, func(n string) bool { return n == o || t.neighbors[n][o] > 0 }) {
+		if slices.ContainsFunc(places, func(n string) bool { return n == o || t.neighbors[n][o] > 0 }) {
 			some = append(some, o)
 		}
 	}

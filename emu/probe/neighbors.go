@@ -32,7 +32,7 @@ func (t *topology) neighborsOf(from string, to netip.Addr) []neighbor {
 			continue
 		}
 		left := []neighbor{{from, own.device, to}}
-		for _, owner := range t.ownersNear(to, t.near(from)) {
+		for _, owner := range t.ownersNear(to, func() []string { return t.near(from) }) {
 			for _, far := range t.interfaces[owner] {
 				if far.prefix.Addr() == to {
 					left = append(left, neighbor{owner, far.device, own.prefix.Addr()})

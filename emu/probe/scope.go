@@ -204,10 +204,10 @@ func (t *topology) arrivals(
 ) (found []end, destinations []netip.AddrPort) {
 	type leg struct {
 		to   netip.AddrPort
-		near []string
+		near func() []string
 	}
 	seen := map[translation]bool{}
-	for legs := []leg{{to, t.near(from)}}; len(legs) > 0; legs = legs[1:] {
+	for legs := []leg{{to, func() []string { return t.near(from) }}}; len(legs) > 0; legs = legs[1:] {
 		l := legs[0]
 		if !slices.Contains(destinations, l.to) {
 			destinations = append(destinations, l.to)
@@ -215,7 +215,7 @@ func (t *topology) arrivals(
 		for _, tr := range t.translations(socket{l.to.Addr(), protocol, l.to.Port()}) {
 			if !seen[tr] && tr.to != to {
 				seen[tr] = true
-				legs = append(legs, leg{tr.to, []string{tr.router}})
+				legs = append(legs, leg{tr.to, func() []string { return []string{tr.router} }})
 			}
 		}
 		for _, owner := range t.ownersNear(l.to.Addr(), l.near) {

@@ -24,7 +24,7 @@ func answers(t *topology) (all []string) {
 		near := slices.Sorted(slices.Values(t.near(from)))
 		note(from, " is near ", near)
 		for _, a := range someAddresses {
-			note(from, " ", a, t.ownersNear(a, near), t.neighborsOf(from, a))
+			note(from, " ", a, t.ownersNear(a, func() []string { return near }), t.neighborsOf(from, a))
 			for _, port := range somePorts {
 				to := netip.AddrPortFrom(a, port)
 				ends := t.ends(from, emu.TCP, to)
