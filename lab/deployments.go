@@ -96,6 +96,9 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	if p.Name == "" && p.Slot == Staging {
 		name = "staging"
 	}
+	if err := checkName("deployment", name, deploymentNames); err != nil {
+		return err.At(p.Origin)
+	}
 	for other := range s.deployments() {
 		if other.Name == name {
 			return conflict("The cloud service %s has a deployment named %s already.", s.Name, name).WithHint("Give the new one another name.").At(p.Origin)

@@ -1,6 +1,10 @@
 package lab
 
-import "vnetlab/emu"
+import (
+	"errors"
+
+	"vnetlab/emu"
+)
 
 // Service is something that listens in an instance, a web site or an internet host.
 type Service struct {
@@ -48,8 +52,8 @@ func (l *Lab) SetServices(member string, services []Service) error {
 	if err != nil {
 		return err
 	}
-	for _, err := range checkServices(services) {
-		return err
+	if errs := checkServices(services); len(errs) > 0 {
+		return errors.Join(errs...)
 	}
 	l.changeMember(m, func(now *[]Service, _ *emu.Boundary) { *now = services })
 	return nil

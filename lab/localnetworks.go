@@ -148,10 +148,7 @@ func (l *Lab) UpdateLocalNetwork(n LocalNetwork) error {
 		if !v.Gateway.leadsTo(ToLocalNetwork, n.Name) {
 			continue
 		}
-		without := *v
-		without.Gateway = nil
-		replace(next.VirtualNetworks, v, &without)
-		if err := next.CreateGateway(v.Name, v.Gateway.request(n.Origin)); err != nil {
+		if err := next.checkGateway(v, n.Origin); err != nil {
 			return err
 		}
 	}

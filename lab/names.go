@@ -22,6 +22,9 @@ type naming struct {
 	ends bool
 }
 
+// DeploymentNamePattern is what deployments can be called.
+const DeploymentNamePattern = `^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`
+
 func pattern(p string) func(string) bool { return regexp.MustCompile(p).MatchString }
 
 var (
@@ -54,6 +57,12 @@ var (
 	endpointNames = naming{
 		valid: pattern(`^[A-Za-z][A-Za-z0-9 _-]*$`), longest: 30,
 		allowed: "a letter, then up to 29 letters, digits, spaces, hyphens and underscores",
+	}
+
+	// deploymentNames are in the ids of rules.
+	deploymentNames = naming{
+		valid: pattern(DeploymentNamePattern), longest: 63,
+		allowed: "a letter or a digit, then up to 62 letters, digits, hyphens and underscores",
 	}
 
 	onlyDigits    = regexp.MustCompile(`^[0-9]+$`)

@@ -262,18 +262,29 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 		return err
 	}
 	n.DNSServers, n.Gateway = named(n.DNSServers), old.Gateway
-	if n.Gateway != nil {
-		if err := without.regate(n); err != nil {
-			return err
+	for _, v := range l.VirtualNetworks {
+		if v == old || v.Gateway.leadsTo(ToVirtualNetwork, n.Name) {
+			if err := without.checkGateway(v, n.Origin); err != nil {
+				return err
+			}
 		}
 	}
 	replace(l.VirtualNetworks, old, &n)
 	return nil
 }
 
-// regate checks that a changed network can have the gateway it has; l has the network without one.
-func (l *Lab) regate(n VirtualNetwork) error {
-	return l.CreateGateway(n.Name, n.Gateway.request(n.Origin))
+// checkGateway refuses the gateway of a network where what it joins has changed: it creates the gateway again. The lab is a copy that
+// is given up.
+func (l *Lab) checkGateway(of *VirtualNetwork, origin Origin) error {
+	if of.Gateway == nil {
+		return nil
+	}
+	if n, ok := l.virtualNetwork(of.Name); ok && n.Gateway != nil {
+		without := *n
+		without.Gateway = nil
+		replace(l.VirtualNetworks, n, &without)
+	}
+	return l.CreateGateway(of.Name, of.Gateway.request(origin))
 }
 
 func init() {

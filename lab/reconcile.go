@@ -148,7 +148,7 @@ func (r *reconciler) gateways() (create []Operation) {
 			r.do(DeleteGatewayOp{n.Name})
 		}
 		if ok && w.Gateway != nil && !keep {
-			create = append(create, CreateGatewayOp{n.Name, VPNGateway{Connections: w.Gateway.Connections, Origin: w.Gateway.Origin}})
+			create = append(create, CreateGatewayOp{n.Name, w.Gateway.request(w.Gateway.Origin)})
 		}
 	}
 	for _, w := range r.wanted.VirtualNetworks {

@@ -85,6 +85,10 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 		refuse(role.Origin, err)
 		return errs
 	}
+	if slices.ContainsFunc(d.Roles, func(o Role) bool { return same(o.Name, role.Name) }) {
+		refuse(role.Origin, conflict("The deployment has a role %s already.", role.Name))
+		return errs
+	}
 	if role.InstanceCount < 1 {
 		refuse(role.Origin, tooFewInstances(role.Name, role.InstanceCount))
 	}
@@ -224,6 +228,17 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 	return nil
 }
 
+// joinSets gives a new instance of a role the endpoint settings of those that are there: the access control list of a load-balanced set
+// may be another than the role was deployed with.
+func (d *Deployment) joinSets(i *Instance) {
+	first := d.Instances[slices.IndexFunc(d.Instances, func(o *Instance) bool { return o.Role == i.Role })]
+	for n, e := range i.Endpoints {
+		if e.LoadBalancedSet != "" {
+			i.Endpoints[n].Balancing = first.Endpoints[n].Balancing
+		}
+	}
+}
+
 // numbered is the label of an instance: that of its role with its number.
 func numbered(label string, n int) string {
 	if label == "" {
@@ -290,6 +305,7 @@ func (l *Lab) ScaleRole(service string, slot Slot, role string, wanted int) erro
 			return err
 		}
 		last := now.Instances[len(now.Instances)-1]
+		now.joinSets(last)
 		l.giveIDs(now, orDefault(slot, Production))
 		l.allocatePublicIPs(now, last)
 	}

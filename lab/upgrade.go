@@ -32,7 +32,12 @@ func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
 	}
 	without := l.Clone()
 	without.replaceDeployment(d, nil)
-	p.Name, p.ReservedIP, p.InternalLoadBalancer = orDefault(p.Name, d.Name), "", nil
+	p.Name, p.ReservedIP, p.InternalLoadBalancer = orDefault(p.Name, d.Name), "", d.InternalLoadBalancer
+	if b := p.InternalLoadBalancer; b != nil && d.VirtualNetwork == "" {
+		again := *b
+		again.Address = netip.Addr{} // outside a virtual network it can't be asked for, and comes before those of the instances
+		p.InternalLoadBalancer = &again
+	}
 	if err := without.CreateDeployment(service, p); err != nil {
 		return err
 	}

@@ -13,13 +13,6 @@ import (
 // Namespace is the XML namespace of service configurations.
 const Namespace = "http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceConfiguration"
 
-const (
-	// MaxRules is the maximum number of rules in the access control list of an endpoint.
-	MaxRules = 50
-	// MaxInstances is the maximum number of instances of a role: as many as a virtual network has addresses.
-	MaxInstances = 4096
-)
-
 // Configuration is a service configuration.
 type Configuration struct {
 	ServiceName        string

@@ -3,11 +3,11 @@ package cscfg
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"unicode/utf8"
 
 	"vnetlab/emu"
+	"vnetlab/lab/limits"
 	"vnetlab/lab/strictxml"
 )
 
@@ -53,7 +53,7 @@ func (c *Configuration) readRole(e *strictxml.Element) Role {
 		e.FailAt("vmName", "vmName %.60q is longer than 10 characters", r.VMName)
 	}
 	if i := e.Child("Instances"); i != nil {
-		r.InstanceCount = i.Int("count", 1, MaxInstances, 0)
+		r.InstanceCount = i.Int("count", 1, limits.RoleInstances, 0)
 	}
 	settings := e.Child("ConfigurationSettings").All("Setting")
 	strictxml.Unique(settings, "name", "setting")
@@ -70,9 +70,9 @@ func (c *Configuration) readAccess(network *strictxml.Element) {
 	for _, e := range controls {
 		a := AccessControl{Name: e.Get("name"), Origin: e.Origin}
 		rules := e.All("Rule")
-		if len(rules) > MaxRules {
-			rules[MaxRules].Fail("access control %.60q has %d rules, an endpoint can have %d", a.Name, len(rules),
-				MaxRules)
+		if len(rules) > limits.ACLRules {
+			rules[limits.ACLRules].Fail("access control %.60q has %d rules, an endpoint can have %d", a.Name, len(rules),
+				limits.ACLRules)
 		}
 		strictxml.Unique(rules, "order", "order")
 		for _, r := range rules {
@@ -99,7 +99,7 @@ func (c *Configuration) readAccess(network *strictxml.Element) {
 
 func readRule(e *strictxml.Element) Rule {
 	r := Rule{
-		Order:       e.Int("order", 0, math.MaxInt32, 0),
+		Order:       e.Int("order", limits.ACLOrder.Minimum, limits.ACLOrder.Maximum, 0),
 		Permit:      e.OneOf("action", "", "permit", "deny") == "permit",
 		Description: e.Get("description"),
 		Origin:      e.Origin,
@@ -161,7 +161,7 @@ func (c *Configuration) readInstanceAddress(e *strictxml.Element) InstanceAddres
 		}
 	}
 	for _, p := range e.Child("PublicIPs").All("PublicIP") {
-		p.Int("idleTimeoutInMinutes", 4, 30, 4)
+		p.Int("idleTimeoutInMinutes", limits.IdleTimeout.Minimum, limits.IdleTimeout.Maximum, limits.DefaultIdleTimeout)
 		a.PublicIPs = append(a.PublicIPs, PublicIP{p.Get("name"), p.Get("domainNameLabel"), p.Origin})
 	}
 	switch {

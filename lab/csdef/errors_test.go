@@ -59,7 +59,7 @@ func TestErrors(t *testing.T) {
 				`path="/"/><LoadBalancerProbe name="q" protocol="http" intervalInSeconds="4"/></LoadBalancerProbes>`,
 			`s:6:76: probe "p" has the protocol tcp and can't have a path` + "\n" +
 				`s:6:86: probe "q" has the protocol http and needs a path` + "\n" +
-				`s:6:130: intervalInSeconds is "4", expected a number from 5 to 1073741824`,
+				`s:6:130: intervalInSeconds is "4", expected a number from 5 to 2147483647`,
 		},
 		{
 			`  </WebRole>`, `  </WebRole><NetworkTrafficRules><OnlyAllowTrafficTo><Destinations><RoleEndpoint ` +

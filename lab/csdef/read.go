@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"vnetlab/emu"
+	"vnetlab/lab/limits"
 	"vnetlab/lab/strictxml"
 )
 
@@ -43,14 +44,19 @@ func Read(file string, data []byte) (*Definition, error) {
 	return d, nil
 }
 
+// seconds reads a number of seconds in a range of the platform.
+func seconds(e *strictxml.Element, attribute string, r limits.Range, otherwise int) int {
+	return e.Int(attribute, r.Minimum, r.Maximum, otherwise)
+}
+
 func readProbe(e *strictxml.Element) LoadBalancerProbe {
 	p := LoadBalancerProbe{
 		Name:              e.Get("name"),
 		Protocol:          e.OneOf("protocol", "", "http", "tcp"),
 		Path:              e.Get("path"),
 		Port:              e.Port("port"),
-		IntervalInSeconds: e.Int("intervalInSeconds", 5, 1<<30, 15),
-		TimeoutInSeconds:  e.Int("timeoutInSeconds", 11, 1<<30, 31),
+		IntervalInSeconds: seconds(e, "intervalInSeconds", limits.ProbeInterval, limits.DefaultProbeInterval),
+		TimeoutInSeconds:  seconds(e, "timeoutInSeconds", limits.ProbeTimeout, limits.DefaultProbeTimeout),
 		Origin:            e.Origin,
 	}
 	switch {
@@ -171,7 +177,7 @@ func readInputEndpoint(e *strictxml.Element) InputEndpoint {
 		Certificate:              e.Get("certificate"),
 		IgnoreRoleInstanceStatus: e.Bool("ignoreRoleInstanceStatus", false),
 		LoadBalancerProbe:        e.Get("loadBalancerProbe"),
-		IdleTimeoutInMinutes:     e.Int("idleTimeoutInMinutes", 4, 30, 0),
+		IdleTimeoutInMinutes:     e.Int("idleTimeoutInMinutes", limits.IdleTimeout.Minimum, limits.IdleTimeout.Maximum, 0),
 		LoadBalancerDistribution: e.OneOf("loadBalancerDistribution", "none", "none", "sourceIP", "sourceIPProtocol"),
 		LoadBalancer:             e.Get("loadBalancer"),
 		Origin:                   e.Origin,

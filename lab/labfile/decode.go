@@ -86,7 +86,7 @@ func (d *decoder) value(n ast.Node, v reflect.Value, what string) {
 		if s, ok := d.text(n, what, schemaOf(v)); ok {
 			v.SetString(s)
 		}
-	case reflect.Uint16:
+	case reflect.Uint16, reflect.Uint32:
 		if i, ok := d.integer(n, what, schemaOf(v)); ok {
 			v.SetUint(uint64(i))
 		}

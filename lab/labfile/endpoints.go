@@ -7,10 +7,8 @@ import (
 	"vnetlab/lab"
 	"vnetlab/lab/cscfg"
 	"vnetlab/lab/csdef"
+	"vnetlab/lab/limits"
 )
-
-// firstAutomaticPort is where the search for a local port begins that a definition leaves to the platform.
-const firstAutomaticPort = 20000
 
 // endpoints sets the endpoints of a role: as defined, with the access control lists of the configuration, and with
 // ports where the definition leaves them to the platform. These ports differ, so that a program can listen on all
@@ -86,7 +84,7 @@ func freePorts(role csdef.Role, services []Service) func() uint16 {
 	for _, e := range role.InternalEndpoints {
 		taken = append(taken, e.Ports())
 	}
-	next := uint16(firstAutomaticPort)
+	next := uint16(limits.FirstRolePort)
 	return func() uint16 {
 		for range 1 << 16 {
 			port := next
@@ -97,7 +95,7 @@ func freePorts(role csdef.Role, services []Service) func() uint16 {
 				return port
 			}
 		}
-		return firstAutomaticPort
+		return limits.FirstRolePort
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/limits"
 )
 
 func write(t testing.TB, text string) string {
@@ -304,7 +305,7 @@ func TestLoadRoles(t *testing.T) {
 		t.Errorf("web role is %+v", web)
 	}
 	admin := web.Endpoints[1]
-	if admin.LocalPort != firstAutomaticPort || admin.PublicPort != 8443 ||
+	if admin.LocalPort != limits.FirstRolePort || admin.PublicPort != 8443 ||
 		admin.Distribution != lab.DistributeSourceIP || len(admin.ACL) != 1 || !admin.ACL[0].Permit {
 		t.Errorf("endpoint Admin is %+v", admin)
 	}
@@ -313,7 +314,7 @@ func TestLoadRoles(t *testing.T) {
 		t.Errorf("last rule is %+v", last)
 	}
 	if s := web.Services; len(s) != 3 || s[0].Port != 80 || s[0].Command != "node web/server.js" ||
-		s[0].Dir != loaded.Dir || s[1].Port != firstAutomaticPort || s[2].Port != 8080 {
+		s[0].Dir != loaded.Dir || s[1].Port != limits.FirstRolePort || s[2].Port != 8080 {
 		t.Errorf("services are %+v", s)
 	}
 	if worker := instance(t, loaded.Lab, "ContactManager.Worker_IN_0"); !worker.FirewallOff ||

@@ -14,6 +14,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/limits"
 )
 
 func TestLoadBalanced(t *testing.T) {
@@ -156,7 +157,7 @@ func TestLoadSlots(t *testing.T) {
 		t.Errorf("the internal load balancer is at %v", a)
 	}
 	web := instance(t, loaded.Lab, "Web_IN_0")
-	if web.PublicIPName != "own" || !web.PublicIP.IsValid() || web.Services[0].Port != firstAutomaticPort {
+	if web.PublicIPName != "own" || !web.PublicIP.IsValid() || web.Services[0].Port != limits.FirstRolePort {
 		t.Errorf("Web is %+v", web)
 	}
 	if e := web.Endpoints[0]; e.IdleTimeoutInMinutes != 30 ||

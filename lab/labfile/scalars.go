@@ -14,6 +14,7 @@ import (
 
 	"vnetlab/emu"
 	"vnetlab/lab"
+	"vnetlab/lab/limits"
 	"vnetlab/lab/spelling"
 )
 
@@ -35,11 +36,11 @@ type (
 	Command        string
 	ErrorCode      string
 	Port           uint16
-	Order          uint16
+	Order          uint32
 	HTTPStatus     uint16
 	IdleTimeout    uint16
-	ProbeInterval  uint16
-	ProbeTimeout   uint16
+	ProbeInterval  uint32
+	ProbeTimeout   uint32
 	PIDLimit       uint16
 	Size           string
 )
@@ -69,6 +70,12 @@ func oneOf[T ~string](title string, values ...T) *jsonschema.Schema {
 
 func integer(title string, minimum, maximum json.Number) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "integer", Title: title, Minimum: minimum, Maximum: maximum}
+}
+
+// numbers is a range of the platform.
+func numbers(title string, r limits.Range) *jsonschema.Schema {
+	number := func(n int) json.Number { return json.Number(strconv.Itoa(n)) }
+	return integer(title+" "+r.String(), number(r.Minimum), number(r.Maximum))
 }
 
 // JSONSchema is any text that isn't empty.
@@ -124,7 +131,7 @@ func (Port) JSONSchema() *jsonschema.Schema { return integer("a port from 1 to 6
 
 // JSONSchema is the order of an access control rule.
 func (Order) JSONSchema() *jsonschema.Schema {
-	return integer("an order from 0 to 65535", "0", "65535")
+	return numbers("an order of", limits.ACLOrder)
 }
 
 // JSONSchema is a final status of HTTP.
@@ -139,7 +146,7 @@ func (ProbeProtocol) JSONSchema() *jsonschema.Schema {
 
 // JSONSchema is a name that the names of instances can contain.
 func (DeploymentName) JSONSchema() *jsonschema.Schema {
-	return matching("a name of letters, digits, hyphens and underscores", "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")
+	return matching("a name of letters, digits, hyphens and underscores", lab.DeploymentNamePattern)
 }
 
 // JSONSchema is a command line.
@@ -154,17 +161,17 @@ func (ErrorCode) JSONSchema() *jsonschema.Schema {
 
 // JSONSchema is the idle timeout of a connection.
 func (IdleTimeout) JSONSchema() *jsonschema.Schema {
-	return integer("a number of minutes from 4 to 30", "4", "30")
+	return numbers("a number of minutes", limits.IdleTimeout)
 }
 
 // JSONSchema is the interval of a health probe.
 func (ProbeInterval) JSONSchema() *jsonschema.Schema {
-	return integer("a number of seconds from 5 to 65535", "5", "65535")
+	return numbers("a number of seconds of", limits.ProbeInterval)
 }
 
 // JSONSchema is the timeout of a health probe.
 func (ProbeTimeout) JSONSchema() *jsonschema.Schema {
-	return integer("a number of seconds from 11 to 65535", "11", "65535")
+	return numbers("a number of seconds of", limits.ProbeTimeout)
 }
 
 // JSONSchema is a number of processes and threads.
