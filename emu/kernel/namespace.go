@@ -89,11 +89,30 @@ func (n *Namespace) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
 
 // Socket makes a non-blocking socket inside the namespace.
 func (n *Namespace) Socket(domain, kind, protocol int) (fd int, err error) {
+	fds, err := n.Sockets(1, domain, kind, protocol)
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
+}
+
+// Sockets makes several non-blocking sockets inside the namespace, for little more than one costs: most of that is
+// to enter and leave. It returns fewer, but at least one, when the limit of descriptors is reached.
+func (n *Namespace) Sockets(number, domain, kind, protocol int) (fds []int, err error) {
 	err = n.Do(func() error {
-		fd, err = unix.Socket(domain, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
-		return os.NewSyscallError("socket", err)
+		for range number {
+			fd, err := unix.Socket(domain, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+			if err != nil && len(fds) > 0 {
+				return nil
+			}
+			if err != nil {
+				return os.NewSyscallError("socket", err)
+			}
+			fds = append(fds, fd)
+		}
+		return nil
 	})
-	return fd, err
+	return fds, err
 }
 
 // ListenTCP listens inside the namespace.

@@ -60,7 +60,11 @@ func (p *Prober) connect(ctx context.Context, t *task, limit time.Duration) (*co
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	fd, err := t.ns.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	sockets, err := p.sockets.get(t.ns.Name)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := sockets.take()
 	if err != nil {
 		return nil, err
 	}

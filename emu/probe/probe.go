@@ -55,6 +55,7 @@ type Prober struct {
 	reports    *reports
 	proofs     *proofs
 	neighbors  neighbors
+	sockets    perNamespace[*spareSockets]
 	overflows  overflowCounter
 }
 
@@ -68,6 +69,7 @@ func New(network *emu.Network, namespaces func(string) (*kernel.Namespace, bool)
 	p.reports = newReports(namespaces, p.deliver)
 	p.proofs = newProofs(namespaces)
 	p.neighbors = newNeighbors(namespaces)
+	p.sockets = perNamespace[*spareSockets]{namespaces: namespaces, open: newSpareSockets}
 	p.topology = newTopology(network)
 	return p
 }
@@ -83,6 +85,7 @@ func (p *Prober) Update(c *diff.Change) {
 		p.reports.open.dropGone(s.Name)
 		p.proofs.guards.dropGone(s.Name)
 		p.neighbors.sockets.dropGone(s.Name)
+		p.sockets.dropGone(s.Name)
 	}
 	for _, s := range c.Changed {
 		if canDrop(s.From) && !canDrop(s.To) {
@@ -105,7 +108,7 @@ func (p *Prober) namespace(name string) *emu.Namespace {
 
 // Close ends listening for reports. Probes under way may become timeouts, and later ones are errors.
 func (p *Prober) Close() error {
-	return errors.Join(p.reports.open.close(), p.proofs.guards.close(), p.neighbors.sockets.close())
+	return errors.Join(p.reports.open.close(), p.proofs.guards.close(), p.neighbors.sockets.close(), p.sockets.close())
 }
 
 // deliver hands a report to the probe whose packet was dropped, if that is still under way.
