@@ -56,6 +56,7 @@ func (d Distribution) text(values []string) string {
 func (s DNATByHash) String() string {
 	return "dnat ip to " + s.By.text(texts(s.To, func(a netip.AddrPort) string { return fmt.Sprintf("%s . %d", a.Addr(), a.Port()) }))
 }
+
 func (s SNATByHash) String() string { return "snat to " + s.By.text(texts(s.To, netip.Addr.String)) }
 func (s SetMark) String() string    { return fmt.Sprintf("meta mark set %#x", s.Mark) }
 func (s SetMarkByMap) String() string {

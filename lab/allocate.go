@@ -49,8 +49,10 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 // addressInUse refuses a static address that somebody in the network has. The code is the platform's (azure-xplat-cli
 // issue 422); the text is ours.
 func addressInUse(address netip.Addr) *Error {
-	return &Error{Code: "Networking.DeploymentVNetAddressAllocationFailure", HTTPStatus: http.StatusBadRequest,
-		Message: fmt.Sprintf("The address %s is in use.", address)}
+	return &Error{
+		Code: "Networking.DeploymentVNetAddressAllocationFailure", HTTPStatus: http.StatusBadRequest,
+		Message: fmt.Sprintf("The address %s is in use.", address),
+	}
 }
 
 // reserved refuses an address that the platform keeps for itself in each subnet.

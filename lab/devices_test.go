@@ -220,11 +220,13 @@ func TestConnections(t *testing.T) {
 		"nothing of this kind": {"A", lab.VPNGateway{Connections: []lab.GatewayConnection{site("A2")}}, "The gateway of A has a connection to 'A2', which is neither a local network site nor another virtual network."},
 		"twice":                {"A", lab.VPNGateway{Connections: []lab.GatewayConnection{site("B"), site("B")}}, "The gateway of A has two connections to B."},
 		"clients of its own addresses": {
-			"A", lab.VPNGateway{ClientAddressPool: prefixes("10.1.7.0/24")},
+			"A",
+			lab.VPNGateway{ClientAddressPool: prefixes("10.1.7.0/24")},
 			"The address spaces of A (10.1.0.0/16) and the point-to-site clients (10.1.7.0/24) overlap: they can't be joined.",
 		},
 		"clients of a site's addresses": {
-			"A", lab.VPNGateway{ClientAddressPool: prefixes("192.168.0.128/25"), Connections: []lab.GatewayConnection{site("B")}},
+			"A",
+			lab.VPNGateway{ClientAddressPool: prefixes("192.168.0.128/25"), Connections: []lab.GatewayConnection{site("B")}},
 			"The address spaces of the point-to-site clients (192.168.0.128/25) and B (192.168.0.0/24) overlap: they can't be joined.",
 		},
 		"by IPsec what only a circuit may be": {

@@ -64,8 +64,10 @@ func (g *VPNGateway) Names() []string {
 
 // request is the gateway as it is asked for when there is such a one.
 func (g *VPNGateway) request(at Origin) VPNGateway {
-	return VPNGateway{Connections: g.Connections, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile,
-		Origin: at}
+	return VPNGateway{
+		Connections: g.Connections, ClientAddressPool: g.ClientAddressPool, Profile: g.Profile,
+		Origin: at,
+	}
 }
 
 // CreateGatewayOp is [Lab.CreateGateway] as an operation.

@@ -160,10 +160,12 @@ func TestRefusals(t *testing.T) {
 		{"public port twice", machine("standalone", vm("a", endpoint("web", 80, 80)), vm("b", endpoint("web", 80, 80))), "BadRequest", "Port 80 is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment."},
 		{"local port twice", machine("standalone", vm("a", endpoint("RemoteDesktop", 3389, 3389), endpoint("other", 3390, 3389))), "BadRequest", "Local Port 3389 for endpoint other is already in use by one of the other endpoints in this role. Ensure that the local port numbers are unique across endpoints within a role."},
 		{"set with two ports", machine("standalone", vm("a", member("s", endpoint("web", 80, 80))), vm("b", member("s", endpoint("web", 81, 80)))), "BadRequest", "members of the load-balanced set"},
-		{"acl order twice", machine("standalone", vm("a", lab.Endpoint{Name: "e", PublicPort: 1, LocalPort: 1,
+		{"acl order twice", machine("standalone", vm("a", lab.Endpoint{
+			Name: "e", PublicPort: 1, LocalPort: 1,
 			Balancing: lab.Balancing{ACL: acl(1, 1)},
 		})), "BadRequest", "two rules of order 1"},
-		{"51 acl rules", machine("standalone", vm("a", lab.Endpoint{Name: "e", PublicPort: 1, LocalPort: 1,
+		{"51 acl rules", machine("standalone", vm("a", lab.Endpoint{
+			Name: "e", PublicPort: 1, LocalPort: 1,
 			Balancing: lab.Balancing{ACL: acl(sequence(51)...)},
 		})), "BadRequest", "the maximum is 50"},
 		{"subnet full", machine("contactsql", inSubnet(vm("a"), "BackEnd"), inSubnet(vm("b"), "BackEnd"), inSubnet(vm("c"), "BackEnd"), inSubnet(vm("d"), "BackEnd")), "BadRequest", "No free address is left"},

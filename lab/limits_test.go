@@ -46,7 +46,8 @@ func TestLimits(t *testing.T) {
 			return errors.Join(l.AddVirtualMachine("standalone", vm("a", endpoints(100)...)), l.AddVirtualMachine("standalone", vm("b", endpoints(n)[100:]...)))
 		}, "the maximum is 150"},
 		{"rules of an access control list", 50, func(l *lab.Lab, n int) error {
-			return l.AddVirtualMachine("standalone", vm("a", lab.Endpoint{Name: "e", PublicPort: 1, LocalPort: 1,
+			return l.AddVirtualMachine("standalone", vm("a", lab.Endpoint{
+				Name: "e", PublicPort: 1, LocalPort: 1,
 				Balancing: lab.Balancing{ACL: acl(sequence(n)...)},
 			}))
 		}, "the maximum is 50"},

@@ -40,13 +40,19 @@ var (
 		valid: validResourceName, longest: 256,
 		allowed: `letters, digits, spaces and punctuation without < > / \, no space at either end`,
 	}
-	serviceNames = naming{valid: pattern(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`), longest: 63,
-		allowed: "3 to 63 lowercase letters, digits and hyphens"}
+	serviceNames = naming{
+		valid: pattern(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`), longest: 63,
+		allowed: "3 to 63 lowercase letters, digits and hyphens",
+	}
 	siteNames    = naming{valid: serviceNames.valid, longest: 63, allowed: serviceNames.allowed, ends: true}
-	windowsNames = naming{valid: pattern(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`), longest: 15,
-		allowed: "1 to 15 letters, digits and hyphens", ends: true}
-	linuxNames = naming{valid: windowsNames.valid, longest: 63, allowed: "1 to 63 letters, digits and hyphens",
-		ends: true}
+	windowsNames = naming{
+		valid: pattern(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`), longest: 15,
+		allowed: "1 to 15 letters, digits and hyphens", ends: true,
+	}
+	linuxNames = naming{
+		valid: windowsNames.valid, longest: 63, allowed: "1 to 63 letters, digits and hyphens",
+		ends: true,
+	}
 	roleNames = naming{
 		valid: pattern(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`), longest: 63,
 		allowed: "1 to 63 letters, digits, dots, hyphens and underscores", ends: true,

@@ -125,8 +125,10 @@ func (a *app) aclShow() *cobra.Command {
 func aclRules(known []api.ACLRule) []lab.ACLRule {
 	var all []lab.ACLRule
 	for _, r := range known {
-		all = append(all, lab.ACLRule{Order: r.Order, Permit: r.Action == "permit", RemoteSubnet: r.RemoteSubnet,
-			Description: r.Description})
+		all = append(all, lab.ACLRule{
+			Order: r.Order, Permit: r.Action == "permit", RemoteSubnet: r.RemoteSubnet,
+			Description: r.Description,
+		})
 	}
 	return all
 }

@@ -73,7 +73,8 @@ refused before anything changes.`,
 // appliedTo reads a lab file and finds the running lab that it describes. It returns the notes on the file as well.
 func (a *app) appliedTo(cmd *cobra.Command, arg string) (file labfile.Input, client *client.Client,
 	notes []labfile.Note,
-	err error) {
+	err error,
+) {
 	if err = needRoot(cmd, socketNeedsRoot); err != nil {
 		return file, nil, nil, err
 	}

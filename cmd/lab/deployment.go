@@ -189,8 +189,10 @@ func (a *app) showSlot(c api.CloudService, slot lab.Slot) error {
 			})
 		}
 	}
-	return &lab.Error{Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound,
-		Message: fmt.Sprintf("The cloud service %s has no %s deployment.", c.Name, slot)}
+	return &lab.Error{
+		Code: "ResourceNotFound", HTTPStatus: http.StatusNotFound,
+		Message: fmt.Sprintf("The cloud service %s has no %s deployment.", c.Name, slot),
+	}
 }
 
 // addDeployment describes a deployment in rows of name and value.

@@ -94,7 +94,8 @@ func runDocument(t *testing.T, text []byte) {
 	if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{Files: []string{file}, RequireExplicitExec: true,
+	testscript.Run(t, testscript.Params{
+		Files: []string{file}, RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			for _, name := range []string{"HOME", "http_proxy", "https_proxy", "no_proxy"} { // what npm goes by
 				env.Setenv(name, os.Getenv(name))
@@ -108,7 +109,8 @@ func runDocument(t *testing.T, text []byte) {
 				return err
 			}
 			return installWebApplication(env)
-		}})
+		},
+	})
 }
 
 // installWebApplication puts the packages of sql-vnet's web application where its prepare.sh would, if the tree

@@ -91,8 +91,10 @@ func (f *endpointFlags) check(cmd *cobra.Command) error {
 		return usage("--endpoint describes the whole endpoint and excludes --%s", attributeFlags[i]).
 			orHint("lab help endpoint-spec explains how --endpoint is written")
 	}
-	for flag, value := range map[string]int{"idle-timeout": f.idle, "probe-interval": f.interval,
-		"probe-timeout": f.timeout} {
+	for flag, value := range map[string]int{
+		"idle-timeout": f.idle, "probe-interval": f.interval,
+		"probe-timeout": f.timeout,
+	} {
 		if value <= 0 {
 			return usage("--%s %d is not a positive number", flag, value)
 		}
@@ -184,8 +186,10 @@ func endpointAsked(info api.Lab, e endpointAnswer) lab.Endpoint {
 	asked := lab.Endpoint{
 		Name: e.Name, Protocol: e.Protocol, PublicPort: e.PublicPort, LocalPort: e.LocalPort,
 		LoadBalancedSet: e.LoadBalancedSet,
-		Balancing: lab.Balancing{Distribution: e.Distribution, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes,
-			DirectServerReturn: e.DirectServerReturn, ACL: aclRules(e.ACL)},
+		Balancing: lab.Balancing{
+			Distribution: e.Distribution, IdleTimeoutInMinutes: e.IdleTimeoutInMinutes,
+			DirectServerReturn: e.DirectServerReturn, ACL: aclRules(e.ACL),
+		},
 	}
 	if p := e.Probe; p != nil {
 		asked.Probe = &lab.Probe{

@@ -195,8 +195,10 @@ func errorInfos(err error) []errorInfo {
 			File: refusal.Origin.File, Line: refusal.Origin.Line, Column: refusal.Origin.Column, platform: true,
 		}}
 	}
-	return []errorInfo{{Code: "Error", HTTPStatus: http.StatusInternalServerError, Message: err.Error(),
-		Hint: hintOf(err)}}
+	return []errorInfo{{
+		Code: "Error", HTTPStatus: http.StatusInternalServerError, Message: err.Error(),
+		Hint: hintOf(err),
+	}}
 }
 
 // parts returns the errors that errors.Join has joined; none for any other error.

@@ -107,8 +107,10 @@ func (a *app) printJUnit(all []labResult) error {
 		for _, c := range r.Cases {
 			j := junitCase{Name: c.Name, ClassName: r.Lab}
 			if !c.Passed {
-				j.Failure = &junitProblem{c.Message, string(c.Verdict),
-					fmt.Sprintf("expected %s, got %s\n%s", c.Expected, c.Verdict, r.places.line(c.Origin))}
+				j.Failure = &junitProblem{
+					c.Message, string(c.Verdict),
+					fmt.Sprintf("expected %s, got %s\n%s", c.Expected, c.Verdict, r.places.line(c.Origin)),
+				}
 			}
 			suite.Cases = append(suite.Cases, j)
 		}

@@ -33,8 +33,10 @@ network site and a virtual network share a name, the name means the local networ
 		`Gateways of virtual networks: encrypted tunnels to local network sites and to other
 virtual networks.`,
 		a.operation(create, func(_ *cobra.Command, args []string, _ *runningLab) (lab.Operation, error) {
-			return lab.CreateGatewayOp{Network: args[0],
-				Gateway: lab.VPNGateway{Connections: lab.ConnectTo(connections...)}}, nil
+			return lab.CreateGatewayOp{
+				Network: args[0],
+				Gateway: lab.VPNGateway{Connections: lab.ConnectTo(connections...)},
+			}, nil
 		}),
 		a.operation(&cobra.Command{
 			Use:               "delete NETWORK",
@@ -88,8 +90,10 @@ func joins(g api.Gateway) string {
 		case p.Dedicated:
 			all[i] += " (dedicated: not in the lab)"
 		case slices.ContainsFunc(g.Peers, func(o api.Peer) bool { return o.Name == p.Name && o.Kind != p.Kind }):
-			all[i] += map[lab.NetworkKind]string{lab.ToLocalNetwork: " (local network)",
-				lab.ToVirtualNetwork: " (virtual network)"}[p.Kind]
+			all[i] += map[lab.NetworkKind]string{
+				lab.ToLocalNetwork:   " (local network)",
+				lab.ToVirtualNetwork: " (virtual network)",
+			}[p.Kind]
 		}
 	}
 	return strings.Join(all, ", ")

@@ -50,7 +50,8 @@ func noun(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 
 // operation makes a verb that changes the lab.
 func (a *app) operation(cmd *cobra.Command,
-	operation func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error)) *cobra.Command {
+	operation func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, error),
+) *cobra.Command {
 	return a.notingOperation(cmd,
 		func(cmd *cobra.Command, args []string, running *runningLab) (lab.Operation, []labfile.Note, error) {
 			o, err := operation(cmd, args, running)
@@ -112,7 +113,8 @@ const quick = 3 * time.Second
 
 // patiently makes a change. It prints why one takes long, and explains an interruption: the lab completes the change.
 func (a *app) patiently(ctx context.Context,
-	change func(context.Context) (api.ChangeResult, error)) (api.ChangeResult, error) {
+	change func(context.Context) (api.ChangeResult, error),
+) (api.ChangeResult, error) {
 	defer time.AfterFunc(quick, func() {
 		a.stderr.printf("still working: a program that was started has a minute to listen on its port\n")
 	}).Stop()
@@ -133,7 +135,8 @@ func (a *app) do(cmd *cobra.Command, client *client.Client, operations ...lab.Op
 
 // doNoting is do with notes on what was read before.
 func (a *app) doNoting(cmd *cobra.Command, client *client.Client, notes []labfile.Note,
-	operations ...lab.Operation) error {
+	operations ...lab.Operation,
+) error {
 	result, err := a.patiently(cmd.Context(),
 		func(ctx context.Context) (api.ChangeResult, error) { return client.Do(ctx, operations...) })
 	if err != nil {

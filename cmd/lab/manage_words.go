@@ -210,8 +210,10 @@ func parseACLRule(words []string) (r lab.ACLRule, ok bool) {
 		return r, false
 	}
 	prefix, ok := parsePrefix(words[2])
-	return lab.ACLRule{Order: order, Permit: words[1] == "permit", RemoteSubnet: prefix,
-		Description: strings.Join(words[3:], " ")}, ok
+	return lab.ACLRule{
+		Order: order, Permit: words[1] == "permit", RemoteSubnet: prefix,
+		Description: strings.Join(words[3:], " "),
+	}, ok
 }
 
 // parsePrefix reads a prefix, or an address as a prefix of one address.

@@ -22,13 +22,16 @@ func TestParseEndpoint(t *testing.T) {
 	for text, want := range map[string]lab.Endpoint{
 		"tcp:57500:1433": {Protocol: emu.TCP, PublicPort: 57500, LocalPort: 1433},
 		"UDP::53":        {Protocol: emu.UDP, LocalPort: 53},
-		"tcp:80:8080,name=http,set=web": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 8080, Name: "http",
-			LoadBalancedSet: "web"},
+		"tcp:80:8080,name=http,set=web": {
+			Protocol: emu.TCP, PublicPort: 80, LocalPort: 8080, Name: "http",
+			LoadBalancedSet: "web",
+		},
 		"tcp:80:80,distribution=sourceIP,idle=30": {
 			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
 			Balancing: lab.Balancing{Distribution: lab.DistributeSourceIP, IdleTimeoutInMinutes: 30},
 		},
-		"tcp:80:80,probe=tcp": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
+		"tcp:80:80,probe=tcp": {
+			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
 			Balancing: lab.Balancing{Probe: &lab.Probe{Protocol: "tcp"}},
 		},
 		"tcp:80:80,timeout=11,probe=http:8080:/health?a:b": {
@@ -37,7 +40,8 @@ func TestParseEndpoint(t *testing.T) {
 				Probe: &lab.Probe{Protocol: "http", Port: 8080, Path: "/health?a:b", TimeoutInSeconds: 11},
 			},
 		},
-		"tcp:80:80,internal=ilb,dsr": {Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
+		"tcp:80:80,internal=ilb,dsr": {
+			Protocol: emu.TCP, PublicPort: 80, LocalPort: 80,
 			Balancing: lab.Balancing{InternalLoadBalancer: "ilb", DirectServerReturn: true},
 		},
 	} {
@@ -116,13 +120,22 @@ func TestParseACL(t *testing.T) {
 		{Order: 200, RemoteSubnet: netip.MustParsePrefix("0.0.0.0/0")},
 		{Order: 300, RemoteSubnet: netip.MustParsePrefix("198.51.100.7/32")},
 	}
-	got, err := parseACL([]string{"100 permit 203.0.113.0/24 the office", "200", "deny", "0.0.0.0/0",
-		" 300  deny 198.51.100.7"})
+	got, err := parseACL([]string{
+		"100 permit 203.0.113.0/24 the office", "200", "deny", "0.0.0.0/0",
+		" 300  deny 198.51.100.7",
+	})
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); err != nil || diff != "" {
 		t.Errorf("%v, -want +got:\n%s", err, diff)
 	}
-	for _, args := range [][]string{{""}, {"100"}, {"100", "permit"}, {"100 allow 0.0.0.0/0"}, {"x deny 0.0.0.0/0"},
-		{"100 deny x"}, {"100", "deny", "x y"}} {
+	for _, args := range [][]string{
+		{""},
+		{"100"},
+		{"100", "permit"},
+		{"100 allow 0.0.0.0/0"},
+		{"x deny 0.0.0.0/0"},
+		{"100 deny x"},
+		{"100", "deny", "x y"},
+	} {
 		if rules, err := parseACL(args); err == nil {
 			t.Errorf("%q: %v", args, rules)
 		}
@@ -165,8 +178,10 @@ func TestParseFirewallRule(t *testing.T) {
 }
 
 func FuzzParseEndpoint(f *testing.F) {
-	for _, seed := range []string{"tcp:57500:1433", "udp::53,name=dns",
-		"tcp:80:80,probe=http:8080:/x,interval=5,timeout=11,idle=4", "tcp:1:1,dsr"} {
+	for _, seed := range []string{
+		"tcp:57500:1433", "udp::53,name=dns",
+		"tcp:80:80,probe=http:8080:/x,interval=5,timeout=11,idle=4", "tcp:1:1,dsr",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -208,8 +223,10 @@ func TestReplaceNetworks(t *testing.T) {
 	device := netip.MustParseAddr("203.0.113.9")
 	info = api.Lab{
 		VirtualNetworks: []api.VirtualNetwork{here("a"), here("b")},
-		LocalNetworks: []api.LocalNetwork{{Name: "x", AddressSpace: space, VPNGatewayAddress: device},
-			{Name: "y", AddressSpace: space}},
+		LocalNetworks: []api.LocalNetwork{
+			{Name: "x", AddressSpace: space, VPNGatewayAddress: device},
+			{Name: "y", AddressSpace: space},
+		},
 	}
 	joined := func(sites ...string) *api.Gateway {
 		g := &api.Gateway{}
@@ -225,15 +242,21 @@ func TestReplaceNetworks(t *testing.T) {
 	networks := []lab.VirtualNetwork{requestOf(here("a")), requestOf(here("b"))}
 	x, y, z := lab.LocalNetwork{Name: "x", AddressSpace: space}, lab.LocalNetwork{Name: "y", AddressSpace: space},
 		lab.LocalNetwork{Name: "z", AddressSpace: space}
-	compare(labfile.Networks{VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y},
-		Gateways: []lab.CreateGatewayOp{to("a", "y", "x"), to("b", "x")}})
+	compare(labfile.Networks{
+		VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y},
+		Gateways: []lab.CreateGatewayOp{to("a", "y", "x"), to("b", "x")},
+	})
 	y.AddressSpace, x.VPNGatewayAddress = []netip.Prefix{prefix("192.168.1.0/24")}, netip.MustParseAddr("203.0.113.10")
-	compare(labfile.Networks{VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y},
-		Gateways: []lab.CreateGatewayOp{to("a", "x", "y"), to("b", "x")}},
+	compare(labfile.Networks{
+		VirtualNetworks: networks, LocalNetworks: []lab.LocalNetwork{x, y},
+		Gateways: []lab.CreateGatewayOp{to("a", "x", "y"), to("b", "x")},
+	},
 		"delete the gateway of a", "change local network site x", "change local network site y",
 		"create the gateway of a to x, y")
-	compare(labfile.Networks{VirtualNetworks: networks[1:], LocalNetworks: []lab.LocalNetwork{z},
-		Gateways: []lab.CreateGatewayOp{to("b", "z")}},
+	compare(labfile.Networks{
+		VirtualNetworks: networks[1:], LocalNetworks: []lab.LocalNetwork{z},
+		Gateways: []lab.CreateGatewayOp{to("b", "z")},
+	},
 		"delete the gateway of a", "delete the gateway of b", "delete virtual network a", "delete local network site x",
 		"delete local network site y",
 		"create local network site z", "create the gateway of b to z")

@@ -228,8 +228,10 @@ goes to stdout. The file has no hosts of local network sites.`,
 		}
 		var sites []lab.LocalNetwork
 		for _, n := range info.LocalNetworks {
-			sites = append(sites, lab.LocalNetwork{Name: n.Name, AddressSpace: n.AddressSpace,
-				VPNGatewayAddress: n.VPNGatewayAddress})
+			sites = append(sites, lab.LocalNetwork{
+				Name: n.Name, AddressSpace: n.AddressSpace,
+				VPNGatewayAddress: n.VPNGatewayAddress,
+			})
 		}
 		if len(args) == 0 {
 			return netcfg.WriteNetworkConfiguration(a.stdout, all, sites...)

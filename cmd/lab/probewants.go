@@ -145,7 +145,8 @@ type expectedProbe struct {
 
 // expectProbe tries a connection until it is as expected, or the time is up.
 func (a *app) expectProbe(ctx context.Context, client *client.Client, request api.ProbeRequest,
-	wants probeWants) error {
+	wants probeWants,
+) error {
 	var r api.ProbeResult
 	var message string
 	for end := time.Now().Add(wants.timeout); ; {

@@ -115,8 +115,10 @@ func (a *app) showResource(info api.Lab, name string) error {
 		return err
 	}
 	names := resourceNames(info)
-	return (&failure{status: exitError, code: "ResourceNotFound",
-		message: fmt.Sprintf("the lab %s has nothing named %q", info.Name, name)}).
+	return (&failure{
+		status: exitError, code: "ResourceNotFound",
+		message: fmt.Sprintf("the lab %s has nothing named %q", info.Name, name),
+	}).
 		orHint(spelling.DidYouMean(name, names), "lab show lists what it has")
 }
 

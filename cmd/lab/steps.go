@@ -36,7 +36,8 @@ const stepDone emu.Verdict = "done"
 
 // runSteps runs the steps of a lab file, or of the file that the lab has, and adds their cases to a result.
 func runSteps(ctx context.Context, client *client.Client, file *labfile.Input, result *expect.Result,
-	finished func(expect.Case)) error {
+	finished func(expect.Case),
+) error {
 	summary, err := client.Summary(ctx)
 	if err != nil {
 		return err
@@ -155,8 +156,10 @@ func command(ctx context.Context, name, line string) (string, error) {
 	defer os.Remove(printed.Name())
 	defer printed.Close()
 	var text bytes.Buffer
-	a := &app{stdout: newOutput(&text), stderr: newOutput(&text), format: textFormat,
-		files: []*os.File{null, printed, printed}}
+	a := &app{
+		stdout: newOutput(&text), stderr: newOutput(&text), format: textFormat,
+		files: []*os.File{null, printed, printed},
+	}
 	root := a.root()
 	words, _, err := stepVerb(root, line)
 	if err != nil {

@@ -14,9 +14,13 @@ func TestTableWidth(t *testing.T) {
 		{"NAME", "\x1b[1mADDRESS\x1b[0m", "WHAT IT IS FOR", "FILE"},
 		{"web", "10.0.1.4", "a web server of two", "/home/me/labs/first/lab.yaml"},
 	}}
-	untitled := &table{indent: "  ",
-		rows: [][]string{{"ok", "laptop -> sql1:1433", "blocked",
-			"by sql1: guest firewall: inbound is blocked unless a rule allows it"}}}
+	untitled := &table{
+		indent: "  ",
+		rows: [][]string{{
+			"ok", "laptop -> sql1:1433", "blocked",
+			"by sql1: guest firewall: inbound is blocked unless a rule allows it",
+		}},
+	}
 	for _, tt := range []struct {
 		name    string
 		table   *table
@@ -25,16 +29,22 @@ func TestTableWidth(t *testing.T) {
 		hidden  string
 	}{
 		{"any width", titled, 0, "NAME  ADDRESS   WHAT IT IS FOR       FILE\nweb   10.0.1.4  a web server of two  /home/me/labs/first/lab.yaml", ""},
-		{"wide enough", titled, 65,
-			"NAME  ADDRESS   WHAT IT IS FOR       FILE\nweb   10.0.1.4  a web server of two  /home/me/labs/first/lab.yaml", ""},
+		{
+			"wide enough", titled, 65,
+			"NAME  ADDRESS   WHAT IT IS FOR       FILE\nweb   10.0.1.4  a web server of two  /home/me/labs/first/lab.yaml", "",
+		},
 		{"one gives way", titled, 40, "NAME  ADDRESS   WHAT IT IS FOR\nweb   10.0.1.4  a web server of two", "FILE"},
-		{"text wraps", titled, 33, "NAME  ADDRESS   WHAT IT IS FOR\nweb   10.0.1.4  a web server of\n                two",
-			"FILE"},
+		{
+			"text wraps", titled, 33, "NAME  ADDRESS   WHAT IT IS FOR\nweb   10.0.1.4  a web server of\n                two",
+			"FILE",
+		},
 		{"two give way", titled, 20, "NAME  ADDRESS\nweb   10.0.1.4", "WHAT IT IS FOR FILE"},
 		{"one is left", titled, 3, "NA…\nweb", "ADDRESS WHAT IT IS FOR FILE"},
-		{"without titles", untitled, 60,
+		{
+			"without titles", untitled, 60,
 			"  ok  laptop -> sql1:1433  blocked  by sql1: guest firewall:\n" + strings.Repeat(" ", 36) + "inbound is blocked\n" +
-				strings.Repeat(" ", 36) + "unless a rule allows it", ""},
+				strings.Repeat(" ", 36) + "unless a rule allows it", "",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows, hidden := tt.table.lines(tt.columns)
@@ -56,12 +66,18 @@ func TestTableWidth(t *testing.T) {
 func TestTableFits(t *testing.T) {
 	long := strings.Repeat("x", 70)
 	for name, rows := range map[string]*table{
-		"titled": {titled: true,
-			rows: [][]string{{"ENDPOINT", "PUBLIC"}, {"an-endpoint-with-a-long-name", "contactmanager.cloudapp.net:80/tcp"}}},
-		"untitled": {rows: [][]string{{"endpoint sql", "contactsql.cloudapp.net:57500/tcp to port 1433"},
-			{"mount", "\x1b[1m/srv/" + long + "\x1b[0m"}}},
-		"indented": {indent: "  ",
-			rows: [][]string{{"route 10.0.0.0/8 of the namespace with a long name", "is missing"}, {long, "was added"}}},
+		"titled": {
+			titled: true,
+			rows:   [][]string{{"ENDPOINT", "PUBLIC"}, {"an-endpoint-with-a-long-name", "contactmanager.cloudapp.net:80/tcp"}},
+		},
+		"untitled": {rows: [][]string{
+			{"endpoint sql", "contactsql.cloudapp.net:57500/tcp to port 1433"},
+			{"mount", "\x1b[1m/srv/" + long + "\x1b[0m"},
+		}},
+		"indented": {
+			indent: "  ",
+			rows:   [][]string{{"route 10.0.0.0/8 of the namespace with a long name", "is missing"}, {long, "was added"}},
+		},
 	} {
 		for columns := 8; columns <= 120; columns++ {
 			lines, _ := rows.lines(columns)
@@ -93,8 +109,10 @@ func TestTableFits(t *testing.T) {
 func TestStackedCase(t *testing.T) {
 	for _, columns := range []int{20, 40, 59, 80} {
 		a := &app{stdout: &output{columns: columns}}
-		c := expect.Case{Name: "ContactManager.Web_IN_0 -> contactmanager.cloudapp.net:8080", Verdict: emu.Blocked,
-			By: &emu.RuleReference{Namespace: "sql1", Text: "guest firewall: inbound is blocked unless a rule allows it"}}
+		c := expect.Case{
+			Name: "ContactManager.Web_IN_0 -> contactmanager.cloudapp.net:8080", Verdict: emu.Blocked,
+			By: &emu.RuleReference{Namespace: "sql1", Text: "guest firewall: inbound is blocked unless a rule allows it"},
+		}
 		lines := a.caseLines([]expect.Case{c}, places{})[0]
 		for _, line := range lines {
 			if width(line) > columns {

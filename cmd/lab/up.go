@@ -67,7 +67,8 @@ type started struct {
 
 // start starts the lab of a file or scenario and shows the progress.
 func (a *app) start(cmd *cobra.Command, arg string, request supervisor.UpRequest) (*supervisor.Running, started,
-	error) {
+	error,
+) {
 	if err := needRoot(cmd, "it makes network namespaces"); err != nil {
 		return nil, started{}, err
 	}

@@ -48,8 +48,10 @@ folder.`,
 					wrong = append(wrong, err)
 					continue
 				}
-				v := validFile{File: file.Path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()),
-					Notes: notesOf(loaded.Notes)}
+				v := validFile{
+					File: file.Path, Lab: loaded.Lab.Name, Instances: len(loaded.Lab.Instances()),
+					Notes: notesOf(loaded.Notes),
+				}
 				answer.Files = append(answer.Files, v)
 				if a.format == textFormat {
 					a.stdout.printf("%s: %s, lab %s with %s\n", file.Path, a.stdout.green("valid"), v.Lab,

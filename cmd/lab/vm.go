@@ -75,8 +75,10 @@ that takes --firewall.`,
 			return nil, usage("%s needs a cloud service for the machine", cmd.CommandPath()).
 				orHint("--service SERVICE, or --location or --affinity-group for a new one")
 		}
-		o := lab.AddRoleOp{Service: request.service, Location: request.location, AffinityGroup: request.affinityGroup,
-			Now: time.Now()}
+		o := lab.AddRoleOp{
+			Service: request.service, Location: request.location, AffinityGroup: request.affinityGroup,
+			Now: time.Now(),
+		}
 		if o.Service == "" {
 			o.Service = strings.ToLower(args[0])
 		}

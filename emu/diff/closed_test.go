@@ -19,9 +19,11 @@ func TestClosed(t *testing.T) {
 	before := func() *emu.Network {
 		n := emutest.Small()
 		n.Namespaces[0].Translations = []emu.Translation{
-			{Of: "shop", Address: first}, {Of: "shop", Address: first, Protocol: emu.UDP, Port: 80},
+			{Of: "shop", Address: first},
+			{Of: "shop", Address: first, Protocol: emu.UDP, Port: 80},
 			{Of: "shop", Protocol: emu.UDP, Port: 80, To: blue},
-			{Of: "shop", Address: second}, {Of: "shop", Address: second, Protocol: emu.UDP, Port: 80},
+			{Of: "shop", Address: second},
+			{Of: "shop", Address: second, Protocol: emu.UDP, Port: 80},
 			{Of: "shop", Protocol: emu.UDP, Port: 80, To: green},
 			{Of: "shop", Address: second, Protocol: emu.TCP, Port: 80},
 			{Of: "vm", Address: addr("198.18.0.99")},

@@ -83,8 +83,10 @@ type application struct {
 }
 
 func newApplication(want *emu.Network, report func(done, total int)) (*application, error) {
-	a := &application{byName: map[string]*node{}, links: want.Links, report: report,
-		total: len(want.Namespaces) + len(want.Links)}
+	a := &application{
+		byName: map[string]*node{}, links: want.Links, report: report,
+		total: len(want.Namespaces) + len(want.Links),
+	}
 	for _, w := range want.Namespaces {
 		if a.byName[w.Name] != nil {
 			return nil, fmt.Errorf("namespace %s is there twice", w.Name)
@@ -272,8 +274,10 @@ func (a *application) step() {
 
 // state is what there is by now.
 func (a *application) state() *State {
-	s := &State{firewalls: a.firewalls, byName: map[string]*Namespace{}, devices: map[string]map[string]int{},
-		next: firstLater}
+	s := &State{
+		firewalls: a.firewalls, byName: map[string]*Namespace{}, devices: map[string]map[string]int{},
+		next: firstLater,
+	}
 	for _, p := range a.nodes {
 		if p.ns != nil {
 			s.byName[p.want.Name] = p.ns

@@ -116,24 +116,34 @@ func TestApplyFails(t *testing.T) {
 		spoil func(*emu.Network)
 		want  string
 	}{
-		"twice": {func(n *emu.Network) { n.Namespaces = append(n.Namespaces, n.Namespaces[0]) },
-			"namespace edge is there twice"},
-		"no bridge": {func(n *emu.Network) { n.Links[0].A.Port.Bridge = "x" },
-			"link h0-0 of edge: there is no bridge x"},
+		"twice": {
+			func(n *emu.Network) { n.Namespaces = append(n.Namespaces, n.Namespaces[0]) },
+			"namespace edge is there twice",
+		},
+		"no bridge": {
+			func(n *emu.Network) { n.Links[0].A.Port.Bridge = "x" },
+			"link h0-0 of edge: there is no bridge x",
+		},
 		"no namespace": {func(n *emu.Network) { n.Links[0].B.Namespace = "x" }, "link eth0: there is no namespace x"},
 		"same device":  {func(n *emu.Network) { n.Links[1].A.Name = n.Links[0].A.Name }, "edge has two devices h0-0"},
 		"no device":    {func(n *emu.Network) { n.Namespaces[1].Routes[0].Device = "x" }, "there is no device x"},
-		"long name": {func(n *emu.Network) { n.Links[0].A.Name = "a-name-beyond-15-bytes" },
-			"namespace edge: add link a-name-beyond-15-bytes: "},
+		"long name": {
+			func(n *emu.Network) { n.Links[0].A.Name = "a-name-beyond-15-bytes" },
+			"namespace edge: add link a-name-beyond-15-bytes: ",
+		},
 		"unreachable": {
 			func(n *emu.Network) { n.Namespaces[1].Routes[0].Gateway = addr("192.0.2.1") },
 			"add route to 0.0.0.0/0: network is unreachable (Nexthop has invalid gateway)",
 		},
-		"firewall": {func(n *emu.Network) { n.Namespaces[1].Firewall.Rules[0].Protocol = "nonsense" },
-			"guest firewall of host-0-0: iptables-restore: exit status 2"},
+		"firewall": {
+			func(n *emu.Network) { n.Namespaces[1].Firewall.Rules[0].Protocol = "nonsense" },
+			"guest firewall of host-0-0: iptables-restore: exit status 2",
+		},
 		"rules": {func(n *emu.Network) {
-			n.Namespaces[0].Ruleset = &emu.Ruleset{Table: "lab",
-				Chains: []*emu.Chain{{Name: "a", Rules: []emu.Rule{with(emu.Goto{Chain: "b"})}}}}
+			n.Namespaces[0].Ruleset = &emu.Ruleset{
+				Table:  "lab",
+				Chains: []*emu.Chain{{Name: "a", Rules: []emu.Rule{with(emu.Goto{Chain: "b"})}}},
+			}
 		}, "namespace edge: load the nftables table lab: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,10 +68,14 @@ func BenchmarkUpdate(b *testing.B) {
 				mac := emu.MACOf(address)
 				to.Namespaces = append(to.Namespaces, kerneltest.NewHost(name, kerneltest.Gateway(0)))
 				to.Links = append(slices.Clone(from.Links), &emu.Link{
-					A: emu.LinkEnd{Namespace: edge.Name, Name: name, MAC: emu.MAC{2, 9},
-						Port: &emu.BridgePort{Bridge: "subnet0", Stations: []emu.MAC{mac}, ProxyARP: true}},
-					B: emu.LinkEnd{Namespace: name, Name: kerneltest.Device, MAC: mac,
-						Addresses: []netip.Prefix{netip.PrefixFrom(address, 22)}},
+					A: emu.LinkEnd{
+						Namespace: edge.Name, Name: name, MAC: emu.MAC{2, 9},
+						Port: &emu.BridgePort{Bridge: "subnet0", Stations: []emu.MAC{mac}, ProxyARP: true},
+					},
+					B: emu.LinkEnd{
+						Namespace: name, Name: kerneltest.Device, MAC: mac,
+						Addresses: []netip.Prefix{netip.PrefixFrom(address, 22)},
+					},
 				})
 				edge.Neighbors = append(slices.Clone(edge.Neighbors),
 					emu.Neighbor{Device: "subnet0", Address: address, MAC: mac})
@@ -84,18 +88,22 @@ func BenchmarkUpdate(b *testing.B) {
 				r.Chains = append(slices.Clone(r.Chains),
 					&emu.Chain{Name: "more", Rules: []emu.Rule{with(emu.MatchProtocol{Protocol: "tcp"},
 						emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, 0), 1)})}})
-				r.Sockets = []emu.SocketMap{{Name: "endpoints",
+				r.Sockets = []emu.SocketMap{{
+					Name: "endpoints",
 					Elements: append(slices.Clone(r.Sockets[0].Elements),
-						emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: 9, Chain: "more"})}}
+						emu.SocketMapElement{Address: vip, Protocol: emu.TCP, Port: 9, Chain: "more"}),
+				}}
 				return to
 			}},
 			{"map element", func() *emu.Network {
 				to, edge := next(from, kerneltest.Edge)
 				r := *edge.Ruleset
 				edge.Ruleset = &r
-				r.Marks = []emu.MarkMap{{Name: "marks",
+				r.Marks = []emu.MarkMap{{
+					Name: "marks",
 					Elements: append(slices.Clone(r.Marks[0].Elements),
-						emu.MarkMapElement{Key: addr("192.0.2.1"), Mark: 2})}}
+						emu.MarkMapElement{Key: addr("192.0.2.1"), Mark: 2}),
+				}}
 				return to
 			}},
 			{"rule of the edge", func() *emu.Network {
@@ -103,9 +111,11 @@ func BenchmarkUpdate(b *testing.B) {
 				r := *edge.Ruleset
 				edge.Ruleset = &r
 				r.Chains = slices.Clone(r.Chains)
-				r.Chains[1] = &emu.Chain{Name: "forward", Hook: emu.ForwardHook,
+				r.Chains[1] = &emu.Chain{
+					Name: "forward", Hook: emu.ForwardHook,
 					Rules: append(slices.Clone(r.Chains[1].Rules),
-						with(emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{}))}
+						with(emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{})),
+				}
 				return to
 			}},
 			{"firewall rule", func() *emu.Network {
@@ -232,8 +242,10 @@ func bareHost(s *State, w *stopwatch) error {
 	w.lap("enter", n.Do(func() error { return nil }))
 	mac := emu.MAC{2, 9, 9, 9, 9, 9}
 	near := linkEnd{
-		LinkEnd: emu.LinkEnd{Name: "more", MAC: mac,
-			Port: &emu.BridgePort{Bridge: "subnet0", Stations: []emu.MAC{mac.Variant(1)}}},
+		LinkEnd: emu.LinkEnd{
+			Name: "more", MAC: mac,
+			Port: &emu.BridgePort{Bridge: "subnet0", Stations: []emu.MAC{mac.Variant(1)}},
+		},
 		index: firstLater, master: s.devices[kerneltest.Edge]["subnet0"], home: edge,
 	}
 	far := linkEnd{LinkEnd: emu.LinkEnd{Name: kerneltest.Device, MAC: mac.Variant(1)}, index: 2, home: n, far: true}

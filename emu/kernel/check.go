@@ -127,43 +127,73 @@ func probes(ctx context.Context) []probe {
 		return func() (string, error) { return "", applyAndCompare(ctx, n) }
 	}
 	rules := func(hook emu.Hook, statements ...emu.Statement) func() (string, error) {
-		return network(&emu.Network{Namespaces: []*emu.Namespace{{Name: "probe", Kind: emu.Router,
+		return network(&emu.Network{Namespaces: []*emu.Namespace{{
+			Name: "probe", Kind: emu.Router,
 			Ruleset: &emu.Ruleset{
 				Table: "probe",
-				Chains: []*emu.Chain{{Name: "target"},
-					{Name: "probe", Hook: hook, Rules: []emu.Rule{{Statements: statements}}}},
-			}}}})
+				Chains: []*emu.Chain{
+					{Name: "target"},
+					{Name: "probe", Hook: hook, Rules: []emu.Rule{{Statements: statements}}},
+				},
+			},
+		}}})
 	}
 	tcp := emu.MatchProtocol{Protocol: "tcp"}
 	a := netip.MustParseAddr("192.0.2.1")
 	all := []probe{
-		{"network namespaces", "no lab can start", "boot a kernel with CONFIG_NET_NS",
-			network(&emu.Network{Namespaces: []*emu.Namespace{{Name: "probe", Kind: emu.Router}}})},
-		{"PID, mount and UTS namespaces", "instances can't run programs",
-			"boot a kernel with CONFIG_PID_NS and CONFIG_UTS_NS", processNamespaces},
+		{
+			"network namespaces", "no lab can start", "boot a kernel with CONFIG_NET_NS",
+			network(&emu.Network{Namespaces: []*emu.Namespace{{Name: "probe", Kind: emu.Router}}}),
+		},
+		{
+			"PID, mount and UTS namespaces", "instances can't run programs",
+			"boot a kernel with CONFIG_PID_NS and CONFIG_UTS_NS", processNamespaces,
+		},
 		{"veth", "nothing can be connected", module("veth"), network(bridgeless())},
-		{"bridge", "no subnet can be made", module("bridge") + "; ports that answer ARP need Linux 4.1",
-			network(bridged())},
-		{"nftables", "no router of a lab can decide anything", module("nf_tables"),
-			rules(emu.ForwardHook, tcp, emu.MatchPort{Port: 80}, emu.Counter{}, emu.Drop{})},
-		{"connection tracking", "no firewall and no VIP works", module("nf_conntrack nft_ct"),
-			rules(emu.ForwardHook, emu.MatchEstablished{}, emu.Accept{})},
-		{"nftables nat", "no VIP works", module("nft_chain_nat"),
-			rules(emu.DNATHook, tcp, emu.DNAT{To: netip.AddrPortFrom(a, 80)})},
-		{"nftables hash", "no load-balanced endpoint works", module("nft_hash"),
-			rules(emu.DNATHook, tcp, emu.DNATByHash{By: emu.FiveTuple,
-				To: []netip.AddrPort{netip.AddrPortFrom(a, 80)}})},
-		{"nftables timeouts", "endpoints with an idle timeout don't work",
+		{
+			"bridge", "no subnet can be made", module("bridge") + "; ports that answer ARP need Linux 4.1",
+			network(bridged()),
+		},
+		{
+			"nftables", "no router of a lab can decide anything", module("nf_tables"),
+			rules(emu.ForwardHook, tcp, emu.MatchPort{Port: 80}, emu.Counter{}, emu.Drop{}),
+		},
+		{
+			"connection tracking", "no firewall and no VIP works", module("nf_conntrack nft_ct"),
+			rules(emu.ForwardHook, emu.MatchEstablished{}, emu.Accept{}),
+		},
+		{
+			"nftables nat", "no VIP works", module("nft_chain_nat"),
+			rules(emu.DNATHook, tcp, emu.DNAT{To: netip.AddrPortFrom(a, 80)}),
+		},
+		{
+			"nftables hash", "no load-balanced endpoint works", module("nft_hash"),
+			rules(emu.DNATHook, tcp, emu.DNATByHash{
+				By: emu.FiveTuple,
+				To: []netip.AddrPort{netip.AddrPortFrom(a, 80)},
+			}),
+		},
+		{
+			"nftables timeouts", "endpoints with an idle timeout don't work",
 			"boot a kernel with CONFIG_NF_CONNTRACK_TIMEOUT", network(&emu.Network{Namespaces: []*emu.Namespace{
-				{Name: "probe", Kind: emu.Router,
-					Ruleset: onlyTimeouts([]emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: 240}})},
-			}})},
-		{"nftables fib", "no lab starts: nothing drops what internet hosts send from the addresses of others",
-			module("nft_fib_ipv4"), rules(emu.RawHook, emu.MatchForgedSource{}, emu.Drop{})},
-		{"nftables log", "no drop can be proved, so that nothing is ever found blocked",
-			module("nft_log nfnetlink_log"), rules(emu.ForwardHook, emu.MatchProbe{}, emu.Log{Prefix: "probe"})},
-		{"nflog", "no drop can be proved, so that nothing is ever found blocked", module("nfnetlink_log"),
-			func() (string, error) { return "", bindLog() }},
+				{
+					Name: "probe", Kind: emu.Router,
+					Ruleset: onlyTimeouts([]emu.TimeoutPolicy{{Name: "idle", Protocol: emu.TCP, Seconds: 240}}),
+				},
+			}}),
+		},
+		{
+			"nftables fib", "no lab starts: nothing drops what internet hosts send from the addresses of others",
+			module("nft_fib_ipv4"), rules(emu.RawHook, emu.MatchForgedSource{}, emu.Drop{}),
+		},
+		{
+			"nftables log", "no drop can be proved, so that nothing is ever found blocked",
+			module("nft_log nfnetlink_log"), rules(emu.ForwardHook, emu.MatchProbe{}, emu.Log{Prefix: "probe"}),
+		},
+		{
+			"nflog", "no drop can be proved, so that nothing is ever found blocked", module("nfnetlink_log"),
+			func() (string, error) { return "", bindLog() },
+		},
 	}
 	for _, m := range []struct{ name, rule, module string }{
 		{"match conntrack", "-m conntrack --ctstate ESTABLISHED", "xt_conntrack"},
@@ -173,10 +203,12 @@ func probes(ctx context.Context) []probe {
 		{"match dscp", "-m dscp --dscp 0x2b", "xt_dscp"},
 		{"target NFLOG", "-j NFLOG --nflog-prefix probe --nflog-group 1", "xt_NFLOG"},
 	} {
-		all = append(all, probe{"iptables " + m.name, "guest firewalls that use it can't be loaded", module(m.module),
+		all = append(all, probe{
+			"iptables " + m.name, "guest firewalls that use it can't be loaded", module(m.module),
 			func() (string, error) {
 				return "", loadLine(ctx, m.rule)
-			}})
+			},
+		})
 	}
 	return all
 }
@@ -196,10 +228,14 @@ func bridgeless() *emu.Network {
 func bridged() *emu.Network {
 	n := bridgeless()
 	n.Namespaces[0].Bridges = []emu.Bridge{{Name: "probe", MAC: emu.MAC{2, 0, 0, 0, 0, 3}}}
-	n.Namespaces[0].Neighbors = []emu.Neighbor{{Device: "probe", Address: netip.MustParseAddr("192.0.2.1"),
-		MAC: emu.MAC{2, 0, 0, 0, 0, 2}}}
-	n.Links[0].A.Port = &emu.BridgePort{Bridge: "probe", Stations: []emu.MAC{{2, 0, 0, 0, 0, 2}}, ProxyARP: true,
-		Uplink: true}
+	n.Namespaces[0].Neighbors = []emu.Neighbor{{
+		Device: "probe", Address: netip.MustParseAddr("192.0.2.1"),
+		MAC: emu.MAC{2, 0, 0, 0, 0, 2},
+	}}
+	n.Links[0].A.Port = &emu.BridgePort{
+		Bridge: "probe", Stations: []emu.MAC{{2, 0, 0, 0, 0, 2}}, ProxyARP: true,
+		Uplink: true,
+	}
 	return n
 }
 
@@ -248,8 +284,10 @@ func bindLog() (err error) {
 		}
 		header := binary.BigEndian.AppendUint16([]byte{unix.AF_INET, unix.NFNETLINK_V0}, emu.LogGroup)
 		_, err = c.Execute(netlink.Message{
-			Header: netlink.Header{Type: unix.NFNL_SUBSYS_ULOG<<8 | config,
-				Flags: netlink.Request | netlink.Acknowledge},
+			Header: netlink.Header{
+				Type:  unix.NFNL_SUBSYS_ULOG<<8 | config,
+				Flags: netlink.Request | netlink.Acknowledge,
+			},
 			Data: append(header, cmd...),
 		})
 		return err

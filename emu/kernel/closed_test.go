@@ -127,15 +127,18 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 		{"nothing", nil, nil},
 		{"nobody's", []diff.Closed{{Machines: prefix("10.0.0.9/32")}, {Address: addr("198.18.0.9")}}, nil},
 		{
-			"machine", []diff.Closed{{Machines: prefix("10.0.0.4/32")}},
+			"machine",
+			[]diff.Closed{{Machines: prefix("10.0.0.4/32")}},
 			both("to vm1 by the VIP", "to vm1 by the other VIP", "to vm2 itself"),
 		},
 		{
-			"VIP", []diff.Closed{{Address: vip}},
+			"VIP",
+			[]diff.Closed{{Address: vip}},
 			both("to vm1 by the VIP", "to vm2 by the VIP", "to another port", "from vm2"),
 		},
 		{
-			"port", []diff.Closed{{Address: vip, Protocol: emu.UDP, Port: 80}},
+			"port",
+			[]diff.Closed{{Address: vip, Protocol: emu.UDP, Port: 80}},
 			[]string{"to vm1 by the VIP udp", "to vm2 by the VIP udp"},
 		},
 		{"two ports", []diff.Closed{
@@ -144,7 +147,8 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 			"to vm1 by the VIP udp", "to vm2 by the VIP udp", "to another port tcp",
 		}},
 		{
-			"member", []diff.Closed{{Address: vip, Protocol: emu.TCP, Port: 80, To: netip.AddrPortFrom(vm1, 8080)}},
+			"member",
+			[]diff.Closed{{Address: vip, Protocol: emu.TCP, Port: 80, To: netip.AddrPortFrom(vm1, 8080)}},
 			[]string{"to vm1 by the VIP tcp"},
 		},
 		{"tunnel", []diff.Closed{{Machines: prefix("192.168.0.0/16")}}, both("from a tunnel", "to a tunnel")},

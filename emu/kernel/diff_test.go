@@ -86,10 +86,14 @@ func TestIdleTablesAreNoDifference(t *testing.T) {
 	want := everything()
 	s := apply(t, want)
 	for _, tt := range []struct{ namespace, idle, busy, want string }{
-		{host, "iptables -t raw -F", "iptables -t raw -P PREROUTING DROP",
-			"host-0-0: nftables table ip raw is not wanted"},
-		{host, "iptables -t nat -L", "iptables -t nat -A OUTPUT -j ACCEPT",
-			"host-0-0: nftables table ip nat is not wanted"},
+		{
+			host, "iptables -t raw -F", "iptables -t raw -P PREROUTING DROP",
+			"host-0-0: nftables table ip raw is not wanted",
+		},
+		{
+			host, "iptables -t nat -L", "iptables -t nat -A OUTPUT -j ACCEPT",
+			"host-0-0: nftables table ip nat is not wanted",
+		},
 		{"edge", "iptables -F", "iptables -P FORWARD DROP", "edge: nftables table ip filter is not wanted"},
 		{
 			"edge", "nft 'add table inet more; add chain inet more in { type filter hook input priority 0; " +

@@ -128,8 +128,10 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 	case emu.Dispatch:
 		return []expr.Any{
 			addressOf(emu.Destination, part(0)), protocol(part(1)), transport(destPortOffset, part(2)),
-			&expr.Lookup{SourceRegister: register, SetName: s.Map, IsDestRegSet: true,
-				DestRegister: unix.NFT_REG_VERDICT},
+			&expr.Lookup{
+				SourceRegister: register, SetName: s.Map, IsDestRegSet: true,
+				DestRegister: unix.NFT_REG_VERDICT,
+			},
 		}, nil
 	case emu.SetMark:
 		return []expr.Any{
@@ -157,8 +159,10 @@ func statement(s emu.Statement, anonymous newMap) ([]expr.Any, error) {
 		if s.To.Port() == 0 {
 			return []expr.Any{
 				&expr.Immediate{Register: unix.NFT_REG_1, Data: s.To.Addr().AsSlice()},
-				&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1,
-					RegAddrMax: unix.NFT_REG_1},
+				&expr.NAT{
+					Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG_1,
+					RegAddrMax: unix.NFT_REG_1,
+				},
 			}, nil
 		}
 		return []expr.Any{
@@ -231,8 +235,10 @@ func choose(by emu.Distribution, anonymous newMap, of nftables.SetDatatype, valu
 			SourceRegister: part(4), DestRegister: register, Length: uint32(4 * len(loads)),
 			Modulus: uint32(len(values)), Seed: emu.DistributionSeed, Type: expr.HashTypeJenkins,
 		},
-		&expr.Lookup{SourceRegister: register, SetID: set.ID, SetName: set.Name, IsDestRegSet: true,
-			DestRegister: register},
+		&expr.Lookup{
+			SourceRegister: register, SetID: set.ID, SetName: set.Name, IsDestRegSet: true,
+			DestRegister: register,
+		},
 	), nil
 }
 
@@ -287,8 +293,10 @@ func equal(value []byte) *expr.Cmp {
 }
 
 func mask(m []byte) *expr.Bitwise {
-	return &expr.Bitwise{SourceRegister: register, DestRegister: register, Len: uint32(len(m)), Mask: m,
-		Xor: make([]byte, len(m))}
+	return &expr.Bitwise{
+		SourceRegister: register, DestRegister: register, Len: uint32(len(m)), Mask: m,
+		Xor: make([]byte, len(m)),
+	}
 }
 
 // anyBit matches a connection of which the key has one of the bits.

@@ -62,8 +62,10 @@ func compare(namespace string, wanted, found *facts) []Difference {
 		if property != "" {
 			object += " " + property
 		}
-		all = append(all, Difference{emu.Difference{Namespace: namespace, Object: object, Wanted: wanted,
-			Found: found}, of, property})
+		all = append(all, Difference{emu.Difference{
+			Namespace: namespace, Object: object, Wanted: wanted,
+			Found: found,
+		}, of, property})
 	}
 	for object, w := range wanted.objects {
 		f, ok := found.objects[object]

@@ -17,26 +17,36 @@ func everyRule() *emu.Firewall {
 	return &emu.Firewall{Rules: []emu.FirewallRule{
 		{ID: "any"},
 		{ID: "plain", Comment: "word"},
-		{ID: "port", Comment: "allow tcp 1433 from 10.0.1.0/24", Protocol: "tcp",
-			Ports: []emu.PortRange{{First: 1433, Last: 1433}}, From: prefix("10.0.1.0/24")},
+		{
+			ID: "port", Comment: "allow tcp 1433 from 10.0.1.0/24", Protocol: "tcp",
+			Ports: []emu.PortRange{{First: 1433, Last: 1433}}, From: prefix("10.0.1.0/24"),
+		},
 		{ID: "range", Protocol: "udp", Ports: []emu.PortRange{{First: 7000, Last: 7001}}},
 		{ID: "open range", Protocol: "tcp", Ports: []emu.PortRange{{First: 0, Last: 65535}}},
 		{ID: "zero", Protocol: "tcp", Ports: []emu.PortRange{{First: 0, Last: 0}}},
 		{ID: "low", Protocol: "tcp", Ports: []emu.PortRange{{First: 0, Last: 1023}}},
 		{ID: "high", Protocol: "tcp", Ports: []emu.PortRange{{First: 1024, Last: 65535}}},
-		{ID: "ports", Comment: "several", Protocol: "tcp",
-			Ports: []emu.PortRange{{First: 80, Last: 80}, {First: 443, Last: 443}, {First: 8000, Last: 8010}}},
+		{
+			ID: "ports", Comment: "several", Protocol: "tcp",
+			Ports: []emu.PortRange{{First: 80, Last: 80}, {First: 443, Last: 443}, {First: 8000, Last: 8010}},
+		},
 		{ID: "host", Protocol: "tcp", Ports: []emu.PortRange{{First: 22, Last: 22}}, From: prefix("10.0.1.7/32")},
 		{ID: "unmasked", Protocol: "tcp", From: prefix("10.0.1.7/24")},
 		{ID: "everywhere", Protocol: "tcp", From: prefix("0.0.0.0/0")},
-		{ID: "from to", Protocol: "tcp", Ports: []emu.PortRange{{First: 22, Last: 22}},
-			FromTo: [2]netip.Addr{addr("10.0.1.7"), addr("10.0.1.9")}},
+		{
+			ID: "from to", Protocol: "tcp", Ports: []emu.PortRange{{First: 22, Last: 22}},
+			FromTo: [2]netip.Addr{addr("10.0.1.7"), addr("10.0.1.9")},
+		},
 		{ID: "from to any", Comment: "x", FromTo: [2]netip.Addr{addr("10.0.1.7"), addr("10.0.1.9")}},
 		{ID: "ping", Comment: "icmp", Protocol: "icmp"},
-		{ID: `odd "id" \ 'x'`, Comment: "quote \" back\\slash 'single' `tick` $x é / : , ! #", Drop: true,
-			Protocol: "udp", Ports: []emu.PortRange{{First: 53, Last: 53}}},
-		{ID: "word", Drop: true, Comment: "two words", Protocol: "tcp",
-			Ports: []emu.PortRange{{First: 1, Last: 2}, {First: 4, Last: 4}}, From: prefix("10.0.0.0/8")},
+		{
+			ID: `odd "id" \ 'x'`, Comment: "quote \" back\\slash 'single' `tick` $x é / : , ! #", Drop: true,
+			Protocol: "udp", Ports: []emu.PortRange{{First: 53, Last: 53}},
+		},
+		{
+			ID: "word", Drop: true, Comment: "two words", Protocol: "tcp",
+			Ports: []emu.PortRange{{First: 1, Last: 2}, {First: 4, Last: 4}}, From: prefix("10.0.0.0/8"),
+		},
 		{ID: strings.Repeat("i", 60), Drop: true, Comment: strings.Repeat("c", 200)},
 	}}
 }

@@ -134,8 +134,10 @@ func (r *recording) compose(f *emu.Firewall) (batch []netlink.Message, ok bool) 
 // verify loads the recording in the place of what was recorded. It is an error if the kernel or iptables-save then has
 // anything else than before.
 func (l *firewallLoader) verify(ctx context.Context, r *recording, scratch *Namespace, f *emu.Firewall) error {
-	name, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: unix.NFTA_TABLE_NAME,
-		Data: append([]byte(filterTable), 0)}})
+	name, err := netlink.MarshalAttributes([]netlink.Attribute{{
+		Type: unix.NFTA_TABLE_NAME,
+		Data: append([]byte(filterTable), 0),
+	}})
 	if err != nil {
 		return err
 	}

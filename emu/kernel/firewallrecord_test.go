@@ -78,8 +78,10 @@ func TestRecordedFirewallEqualsRestored(t *testing.T) {
 			if err := without.load(t.Context(), composed, f); err != nil {
 				t.Fatal(err)
 			}
-			for _, program := range []string{"iptables-save -c", "iptables -S -v", "ip6tables-save",
-				"nft -a list ruleset"} {
+			for _, program := range []string{
+				"iptables-save -c", "iptables -S -v", "ip6tables-save",
+				"nft -a list ruleset",
+			} {
 				list := func(n *Namespace) string { return withoutComments(run(t, n, "", "sh", "-c", program)) }
 				want, got := list(restored), list(composed)
 				if diff := cmp.Diff(want, got); diff != "" {
@@ -262,8 +264,10 @@ func TestRecordedFirewallDecides(t *testing.T) {
 	one := func(port uint16) []emu.PortRange { return []emu.PortRange{{First: port, Last: port}} }
 	for i := 2; i < 4; i++ {
 		firewall(want, kerneltest.Host(0, i)).Rules = []emu.FirewallRule{
-			{ID: "banned", Drop: true, Protocol: "tcp", Ports: append(one(80), one(444)...),
-				From: netip.PrefixFrom(other, 32)},
+			{
+				ID: "banned", Drop: true, Protocol: "tcp", Ports: append(one(80), one(444)...),
+				From: netip.PrefixFrom(other, 32),
+			},
 			{ID: "web", Protocol: "tcp", Ports: append(one(80), one(443)...)},
 			{ID: "one", Protocol: "tcp", Ports: one(22), From: netip.PrefixFrom(client, 32)},
 			{ID: "range", Comment: "a range", Protocol: "tcp", Ports: one(23), FromTo: [2]netip.Addr{client, client}},
@@ -281,8 +285,16 @@ func TestRecordedFirewallDecides(t *testing.T) {
 			from, port int
 			dropped    string // by which rule; empty: not at all
 		}{
-			{0, 80, ""}, {0, 443, ""}, {0, 22, ""}, {0, 23, ""}, {0, 24, ending},
-			{1, 80, banned}, {1, 443, ""}, {1, 22, ending}, {1, 23, ending}, {1, 444, banned},
+			{0, 80, ""},
+			{0, 443, ""},
+			{0, 22, ""},
+			{0, 23, ""},
+			{0, 24, ending},
+			{1, 80, banned},
+			{1, 443, ""},
+			{1, 22, ending},
+			{1, 23, ending},
+			{1, 444, banned},
 		} {
 			from := namespace(t, s, kerneltest.Host(0, tt.from))
 			to := netip.AddrPortFrom(kerneltest.Address(0, i), uint16(tt.port))

@@ -57,8 +57,10 @@ func endNamespace(ctx context.Context) (err error) {
 	if err := route.do(newVeth(near, far)); err != nil {
 		return errors.Join(err, doomed.Close())
 	}
-	if err := unix.Bind(events.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK,
-		Groups: 1 << (unix.RTNLGRP_LINK - 1)}); err != nil {
+	if err := unix.Bind(events.fd, &unix.SockaddrNetlink{
+		Family: unix.AF_NETLINK,
+		Groups: 1 << (unix.RTNLGRP_LINK - 1),
+	}); err != nil {
 		return errors.Join(os.NewSyscallError("bind", err), doomed.Close())
 	}
 	if err := doomed.Close(); err != nil {

@@ -40,8 +40,10 @@ func leafNetworkOf(bridges ...string) (*emu.Network, map[string]netip.Addr) {
 				Namespace: edge.Name, Name: fmt.Sprintf("p%d", i), MAC: emu.MAC{0x02, 0x01, 0, 0, 0, byte(i)},
 				Port: &emu.BridgePort{Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: proxy},
 			},
-			B: emu.LinkEnd{Namespace: name, Name: "eth0", MAC: mac,
-				Addresses: []netip.Prefix{netip.PrefixFrom(address, 22)}},
+			B: emu.LinkEnd{
+				Namespace: name, Name: "eth0", MAC: mac,
+				Addresses: []netip.Prefix{netip.PrefixFrom(address, 22)},
+			},
 		})
 		edge.Neighbors = append(edge.Neighbors, emu.Neighbor{Device: "main", Address: address, MAC: mac})
 		return mac

@@ -162,10 +162,13 @@ func observeOnce(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, r
 
 // observeNamespace reads one namespace, with its rules or without.
 func observeNamespace(n *Namespace, spec *emu.Namespace, firewalls *firewallReader, files *sysctlFiles,
-	rules bool) (_ *facts, err error) {
+	rules bool,
+) (_ *facts, err error) {
 	f := newFacts()
-	r := reader{facts: f, names: map[int]string{}, macs: map[string]bool{},
-		router: spec != nil && spec.Kind == emu.Router}
+	r := reader{
+		facts: f, names: map[int]string{}, macs: map[string]bool{},
+		router: spec != nil && spec.Kind == emu.Router,
+	}
 	if err := n.Do(func() (err error) {
 		all := append(slices.Clip(routerSysctls), untouchedSysctls...)
 		if spec != nil {

@@ -43,7 +43,8 @@ func newIptables() (*iptables.IPTables, error) {
 // read adds what the filter table of iptables has. Without one in nftables it is the older iptables that has the
 // rules, or nothing.
 func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *nftables.Table,
-	chains []*nftables.Chain) error {
+	chains []*nftables.Chain,
+) error {
 	if filter == nil {
 		f.older = true
 		for _, chain := range []string{input, "FORWARD", "OUTPUT"} {
@@ -90,8 +91,10 @@ func (r *firewallReader) read(f *facts, n *Namespace, c *nftables.Conn, filter *
 func inNftWords(c *nftables.Chain, rules []*nftables.Rule) []string {
 	lines := []string{"-N " + c.Name}
 	if c.Policy != nil {
-		policy := map[nftables.ChainPolicy]string{nftables.ChainPolicyAccept: "ACCEPT",
-			nftables.ChainPolicyDrop: "DROP"}[*c.Policy]
+		policy := map[nftables.ChainPolicy]string{
+			nftables.ChainPolicyAccept: "ACCEPT",
+			nftables.ChainPolicyDrop:   "DROP",
+		}[*c.Policy]
 		lines = []string{fmt.Sprintf("-P %s %s", c.Name, policy)}
 	}
 	for _, rule := range rules {

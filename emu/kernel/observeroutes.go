@@ -170,8 +170,10 @@ func (r *reader) makesRoutes(a netip.Prefix, device string, index int, up bool) 
 			r.makes[route] = with
 		}
 	}
-	for _, last := range [][]byte{a.Masked().Addr().AsSlice(),
-		broadcast(a)} { // of older kernels the first, of all the last
+	for _, last := range [][]byte{
+		a.Masked().Addr().AsSlice(),
+		broadcast(a),
+	} { // of older kernels the first, of all the last
 		to, _ := netip.AddrFromSlice(last)
 		r.makes[kernelRoute(unix.RT_TABLE_LOCAL, unix.RTN_BROADCAST, hostPrefix(to), device)] = &madeWith{}
 	}

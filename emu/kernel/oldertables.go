@@ -59,7 +59,8 @@ func clearOlderTables(n *Namespace, guestFirewall bool) error {
 }
 
 func eachOlderTable(n *Namespace, guestFirewall bool,
-	each func(program *iptables.IPTables, table, chain string) error) error {
+	each func(program *iptables.IPTables, table, chain string) error,
+) error {
 	if _, err := os.Stat("/proc/net" + olderNames); err != nil {
 		return nil // the kernel hasn't loaded that kind
 	}

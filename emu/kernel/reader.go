@@ -54,7 +54,8 @@ func (r *reader) close() error {
 
 // dump calls each with the messages of a dump and their attributes.
 func (r *reader) dump(proto, header int, ask []nl.NetlinkRequestData,
-	each func(m []byte, attrs attributes) error) error {
+	each func(m []byte, attrs attributes) error,
+) error {
 	messages, err := r.socket.dump(proto, ask...)
 	if err != nil {
 		return err

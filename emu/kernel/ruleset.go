@@ -17,20 +17,30 @@ var transports = map[string]byte{"icmp": unix.IPPROTO_ICMP, "tcp": unix.IPPROTO_
 
 // hooks are the base chains that emu.Hook names.
 var hooks = map[emu.Hook]nftables.Chain{
-	emu.DNATHook: {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting,
-		Priority: nftables.ChainPriorityNATDest, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.SNATHook: {Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting,
-		Priority: nftables.ChainPriorityNATSource, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.RawHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
-		Priority: nftables.ChainPriorityRaw, Policy: policy(nftables.ChainPolicyAccept)},
-	emu.InputHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput,
-		Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
+	emu.DNATHook: {
+		Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting,
+		Priority: nftables.ChainPriorityNATDest, Policy: policy(nftables.ChainPolicyAccept),
+	},
+	emu.SNATHook: {
+		Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting,
+		Priority: nftables.ChainPriorityNATSource, Policy: policy(nftables.ChainPolicyAccept),
+	},
+	emu.RawHook: {
+		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
+		Priority: nftables.ChainPriorityRaw, Policy: policy(nftables.ChainPolicyAccept),
+	},
+	emu.InputHook: {
+		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput,
+		Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop),
+	},
 	emu.SwitchHook: {
 		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
 		Priority: nftables.ChainPriorityRef(bridgeFilter), Policy: policy(nftables.ChainPolicyDrop),
 	},
-	emu.ForwardHook: {Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
-		Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop)},
+	emu.ForwardHook: {
+		Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
+		Priority: nftables.ChainPriorityFilter, Policy: policy(nftables.ChainPolicyDrop),
+	},
 }
 
 // bridgeFilter is the priority that nft calls filter in the bridge family.
@@ -164,8 +174,10 @@ func addRule(c *nftables.Conn, chain *nftables.Chain, rule emu.Rule, before uint
 	exprs, err := expressions(rule, func(
 		values nftables.SetDatatype, elements []nftables.SetElement,
 	) (*nftables.Set, error) {
-		s := &nftables.Set{Table: chain.Table, Anonymous: true, Constant: true, IsMap: true,
-			KeyType: nftables.TypeInteger, DataType: values}
+		s := &nftables.Set{
+			Table: chain.Table, Anonymous: true, Constant: true, IsMap: true,
+			KeyType: nftables.TypeInteger, DataType: values,
+		}
 		return s, addSet(c, s, elements)
 	})
 	if err != nil {

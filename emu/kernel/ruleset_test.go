@@ -37,15 +37,22 @@ func everyStatement() *emu.Ruleset {
 			{Name: "low", Elements: []netip.Prefix{prefix("0.0.0.0/8")}},
 		},
 		Timeouts: []emu.TimeoutPolicy{
-			{Name: "idle-4", Protocol: emu.TCP, Seconds: 240}, {Name: "idle-30", Protocol: emu.TCP, Seconds: 1800},
+			{Name: "idle-4", Protocol: emu.TCP, Seconds: 240},
+			{Name: "idle-30", Protocol: emu.TCP, Seconds: 1800},
 			{Name: "idle-udp", Protocol: emu.UDP, Seconds: 240},
 		},
 		Pairs: []emu.PairSet{{Name: "pairs", Elements: [][2]netip.Addr{{addr("10.0.0.1"), addr("10.0.0.2")}}}},
-		Addresses: []emu.AddressMap{{Name: "vips",
-			Elements: []emu.AddressMapElement{{Key: addr("10.0.0.4"), Value: addr("198.18.0.4")}}}},
-		Marks: []emu.MarkMap{{Name: "marks",
-			Elements: []emu.MarkMapElement{{Key: addr("10.0.0.4"), Mark: 0x01020304},
-				{Key: addr("10.0.0.5"), Mark: 1}}}},
+		Addresses: []emu.AddressMap{{
+			Name:     "vips",
+			Elements: []emu.AddressMapElement{{Key: addr("10.0.0.4"), Value: addr("198.18.0.4")}},
+		}},
+		Marks: []emu.MarkMap{{
+			Name: "marks",
+			Elements: []emu.MarkMapElement{
+				{Key: addr("10.0.0.4"), Mark: 0x01020304},
+				{Key: addr("10.0.0.5"), Mark: 1},
+			},
+		}},
 		Sockets: []emu.SocketMap{{Name: "endpoints", Elements: []emu.SocketMapElement{
 			{Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: 57500, Chain: "web.tcp-57500"},
 			{Address: addr("198.18.0.4"), Protocol: emu.UDP, Port: 53, Chain: "one"},
@@ -87,18 +94,30 @@ func everyStatement() *emu.Ruleset {
 			}, emu.DropRules("acl:1", `"quoted" back\slash $x é`, emu.Origin{}, emu.MatchProtocol{Protocol: "udp"},
 				emu.MatchPort{Port: 53})...)},
 			{Name: "web.tcp-57500", Rules: []emu.Rule{
-				with(tcp, emu.DNATByHash{By: emu.FiveTuple,
-					To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"),
-						netip.MustParseAddrPort("10.0.0.5:8080"), netip.MustParseAddrPort("10.0.0.4:80")}}),
-				with(tcp, emu.DNATByHash{By: emu.AddressesAndProtocol,
-					To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"),
-						netip.MustParseAddrPort("10.0.0.5:80")}}),
-				with(tcp, emu.DNATByHash{By: emu.AddressPair,
-					To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80")}}),
+				with(tcp, emu.DNATByHash{
+					By: emu.FiveTuple,
+					To: []netip.AddrPort{
+						netip.MustParseAddrPort("10.0.0.4:80"),
+						netip.MustParseAddrPort("10.0.0.5:8080"), netip.MustParseAddrPort("10.0.0.4:80"),
+					},
+				}),
+				with(tcp, emu.DNATByHash{
+					By: emu.AddressesAndProtocol,
+					To: []netip.AddrPort{
+						netip.MustParseAddrPort("10.0.0.4:80"),
+						netip.MustParseAddrPort("10.0.0.5:80"),
+					},
+				}),
+				with(tcp, emu.DNATByHash{
+					By: emu.AddressPair,
+					To: []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80")},
+				}),
 			}},
-			{Name: "one", Rules: []emu.Rule{with(tcp, emu.SetTimeout{Policy: "idle-4"}),
+			{Name: "one", Rules: []emu.Rule{
+				with(tcp, emu.SetTimeout{Policy: "idle-4"}),
 				with(emu.MatchProtocol{Protocol: "udp"}, emu.SetTimeout{Policy: "idle-udp"}),
-				with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")})}},
+				with(tcp, emu.DNAT{To: netip.MustParseAddrPort("10.0.0.4:1433")}),
+			}},
 			{Name: "two", Rules: []emu.Rule{
 				with(emu.SetMark{Mark: 0x102}),
 				with(emu.DNAT{To: netip.AddrPortFrom(addr("10.0.0.4"), 0)}),
@@ -167,8 +186,10 @@ func TestLargeRuleset(t *testing.T) {
 			Address: addr("198.18.0.4"), Protocol: emu.TCP, Port: uint16(i + 1), Chain: chain,
 		})
 	}
-	r.Chains = append(r.Chains, &emu.Chain{Name: "pre", Hook: emu.DNATHook,
-		Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})}})
+	r.Chains = append(r.Chains, &emu.Chain{
+		Name: "pre", Hook: emu.DNATHook,
+		Rules: []emu.Rule{with(emu.Dispatch{Map: "endpoints"})},
+	})
 	want := &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: emu.Router, Ruleset: r}}}
 	start := time.Now()
 	s := apply(t, want)

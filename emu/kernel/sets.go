@@ -100,8 +100,10 @@ func bounds(prefixes []netip.Prefix) []nftables.SetElement {
 		first := p.Masked().Addr().AsSlice()
 		out = append(out, nftables.SetElement{Key: first})
 		if end := uint64(binary.BigEndian.Uint32(first)) + 1<<(32-p.Bits()); end < 1<<32 {
-			out = append(out, nftables.SetElement{Key: binary.BigEndian.AppendUint32(nil, uint32(end)),
-				IntervalEnd: true})
+			out = append(out, nftables.SetElement{
+				Key:         binary.BigEndian.AppendUint32(nil, uint32(end)),
+				IntervalEnd: true,
+			})
 		}
 	}
 	return out
@@ -150,7 +152,8 @@ func setChanges(c *diff.RulesetChange) []setChange {
 }
 
 func changesOf[E comparable](all []setChange, changes []diff.SetChange[E], kind nftables.Set,
-	elements func([]E) []nftables.SetElement) []setChange {
+	elements func([]E) []nftables.SetElement,
+) []setChange {
 	for _, c := range changes {
 		s := setChange{Set: kind, made: c.Made, gone: c.Gone}
 		s.Name = c.Name

@@ -75,8 +75,10 @@ func readTimeouts(f *facts, n *Namespace, t *nftables.Table) (err error) {
 		return err
 	}
 	found, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETOBJ,
-			Flags: netlink.Request | netlink.Dump},
+		Header: netlink.Header{
+			Type:  unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETOBJ,
+			Flags: netlink.Request | netlink.Dump,
+		},
 		Data: append([]byte{byte(t.Family), unix.NFNETLINK_V0, 0, 0}, ask...),
 	})
 	if err != nil {

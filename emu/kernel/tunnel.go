@@ -169,8 +169,10 @@ func linkKind(kind string) string {
 
 // wantedTunnel is what an open tunnel has in the namespace of one end.
 func wantedTunnel(f *facts, e emu.TunnelEnd) {
-	f.objects[linkObject(e.Device)] = properties{"kind": tunnelKind, "state": "up", "mac": "",
-		"mtu": fmt.Sprint(emu.TunnelMTU), "arp": "off"}
+	f.objects[linkObject(e.Device)] = properties{
+		"kind": tunnelKind, "state": "up", "mac": "",
+		"mtu": fmt.Sprint(emu.TunnelMTU), "arp": "off",
+	}
 	for _, p := range e.AllowedPrefixes {
 		f.objects[routeObject(p, 0)] = routeProperties(netip.Addr{}, e.Device, false)
 	}

@@ -20,8 +20,10 @@ func TestRouteMarked(t *testing.T) {
 	own, there := netip.MustParseAddr("65.52.0.9"), netip.MustParseAddr("131.107.0.9")
 	uplink := netip.MustParsePrefix("169.254.0.2/30")
 	n.Namespaces[0].Loopback = []netip.Addr{own}
-	n.Namespaces[0].Routes = []emu.Route{{Destination: netip.MustParsePrefix("0.0.0.0/0"),
-		Gateway: uplink.Addr().Prev(), Device: "eth0"}}
+	n.Namespaces[0].Routes = []emu.Route{{
+		Destination: netip.MustParsePrefix("0.0.0.0/0"),
+		Gateway:     uplink.Addr().Prev(), Device: "eth0",
+	}}
 	n.Links[0].A.Addresses = []netip.Prefix{uplink}
 	s := apply(t, n)
 	a := s.Namespaces()[0]

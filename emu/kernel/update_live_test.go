@@ -194,8 +194,10 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 	to := published(2, 5, 4)
 	ruleset(to).Chains[1].Rules = append([]emu.Rule{with(emu.MatchProtocol{Protocol: "icmp"}, emu.Drop{})},
 		ruleset(to).Chains[1].Rules[:2]...)
-	firewall(to, server.Name).Rules = append([]emu.FirewallRule{{ID: "first", Comment: "block icmp", Drop: true,
-		Protocol: "icmp"}}, firewall(to, server.Name).Rules[:2]...)
+	firewall(to, server.Name).Rules = append([]emu.FirewallRule{{
+		ID: "first", Comment: "block icmp", Drop: true,
+		Protocol: "icmp",
+	}}, firewall(to, server.Name).Rules[:2]...)
 	change := update(to)
 	if diff := cmp.Diff([]string{kerneltest.Host(0, 4), kerneltest.Host(1, 4)}, names(change.Added)); diff != "" ||
 		len(change.Removed) != 0 {
@@ -238,9 +240,13 @@ func TestUpdateLeavesTheRest(t *testing.T) {
 func TestUpdateFailsWithTunnels(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	from, to := published(1, 2, 1), published(1, 2, 1)
-	from.Tunnels = []emu.Tunnel{{ID: "vpn", A: emu.TunnelEnd{Namespace: kerneltest.Edge, Device: "vpn0",
-		AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/24")}},
-		B: emu.TunnelEnd{Namespace: kerneltest.Host(0, 0), Device: "vpn0"}}}
+	from.Tunnels = []emu.Tunnel{{
+		ID: "vpn", A: emu.TunnelEnd{
+			Namespace: kerneltest.Edge, Device: "vpn0",
+			AllowedPrefixes: []netip.Prefix{prefix("192.168.0.0/24")},
+		},
+		B: emu.TunnelEnd{Namespace: kerneltest.Host(0, 0), Device: "vpn0"},
+	}}
 	s := apply(t, from)
 	ruleset(to).Chains[1].Rules[0].Statements = []emu.Statement{emu.MatchPairSet{Set: "unknown"}}
 	if err := s.Update(t.Context(), diff.Networks(from, to)); err == nil ||

@@ -51,8 +51,10 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		edge.Bridges = append(edge.Bridges, b)
 		if some("device route") {
 			edge.Routes = append(edge.Routes,
-				emu.Route{Destination: netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(pick("route", 2)),
-					byte(i)}), 32), Device: b.Name})
+				emu.Route{Destination: netip.PrefixFrom(netip.AddrFrom4([4]byte{
+					198, 18, byte(pick("route", 2)),
+					byte(i),
+				}), 32), Device: b.Name})
 		}
 	}
 	if some("loopback") {
@@ -85,9 +87,11 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		}
 		if some("default route") {
 			host.Routes = append(host.Routes,
-				emu.Route{Destination: prefix("0.0.0.0/0"),
-					Gateway: netip.AddrFrom4([4]byte{10, 0, byte(place), byte(1 + pick("which gateway", 2))}),
-					Device:  "eth0"})
+				emu.Route{
+					Destination: prefix("0.0.0.0/0"),
+					Gateway:     netip.AddrFrom4([4]byte{10, 0, byte(place), byte(1 + pick("which gateway", 2))}),
+					Device:      "eth0",
+				})
 		}
 		if some("firewall") {
 			all := everyRule().Rules
@@ -105,12 +109,16 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		}
 		n.Namespaces = append(n.Namespaces, host)
 		n.Links = append(n.Links, &emu.Link{
-			A: emu.LinkEnd{Namespace: "edge", Name: fmt.Sprintf("p%d", pick("port", 2)*10+i),
+			A: emu.LinkEnd{
+				Namespace: "edge", Name: fmt.Sprintf("p%d", pick("port", 2)*10+i),
 				MAC: emu.MAC{2, 1, 0, 0, 0, byte(i)}, Port: &emu.BridgePort{
 					Bridge: at, Stations: []emu.MAC{mac}, ProxyARP: some("proxy ARP"), Uplink: pick("uplink", 4) == 0,
-				}},
-			B: emu.LinkEnd{Namespace: name, Name: "eth0", MAC: mac,
-				Addresses: []netip.Prefix{netip.PrefixFrom(address, 24)}},
+				},
+			},
+			B: emu.LinkEnd{
+				Namespace: name, Name: "eth0", MAC: mac,
+				Addresses: []netip.Prefix{netip.PrefixFrom(address, 24)},
+			},
 		})
 	}
 	drawFDBEntries(t, n)
@@ -118,16 +126,24 @@ func drawNetwork(t *rapid.T) *emu.Network {
 		edge.Ruleset = drawRuleset(t)
 	}
 	if some("second router") {
-		n.Namespaces = append(n.Namespaces, &emu.Namespace{Name: "datacenter", Kind: emu.Router,
-			Routes: []emu.Route{{Destination: prefix("10.0.0.0/8"), Gateway: addr("192.0.2.2"), Device: "down"}}})
-		n.Links = append(n.Links, &emu.Link{
-			A: emu.LinkEnd{Namespace: "datacenter", Name: "down", MAC: emu.MAC{2, 3, 0, 0, 0, 1},
-				Addresses: []netip.Prefix{prefix("192.0.2.1/30")}},
-			B: emu.LinkEnd{Namespace: "edge", Name: "up", MAC: emu.MAC{2, 3, 0, 0, 0, 2},
-				Addresses: []netip.Prefix{prefix("192.0.2.2/30")}},
+		n.Namespaces = append(n.Namespaces, &emu.Namespace{
+			Name: "datacenter", Kind: emu.Router,
+			Routes: []emu.Route{{Destination: prefix("10.0.0.0/8"), Gateway: addr("192.0.2.2"), Device: "down"}},
 		})
-		edge.Routes = append(edge.Routes, emu.Route{Destination: prefix("0.0.0.0/0"), Gateway: addr("192.0.2.1"),
-			Device: "up"})
+		n.Links = append(n.Links, &emu.Link{
+			A: emu.LinkEnd{
+				Namespace: "datacenter", Name: "down", MAC: emu.MAC{2, 3, 0, 0, 0, 1},
+				Addresses: []netip.Prefix{prefix("192.0.2.1/30")},
+			},
+			B: emu.LinkEnd{
+				Namespace: "edge", Name: "up", MAC: emu.MAC{2, 3, 0, 0, 0, 2},
+				Addresses: []netip.Prefix{prefix("192.0.2.2/30")},
+			},
+		})
+		edge.Routes = append(edge.Routes, emu.Route{
+			Destination: prefix("0.0.0.0/0"), Gateway: addr("192.0.2.1"),
+			Device: "up",
+		})
 	}
 	n.Namespaces = append(n.Namespaces, edge)
 	n.Sort()
@@ -164,8 +180,10 @@ func drawRuleset(t *rapid.T) *emu.Ruleset {
 			})
 		}
 		if some("endpoint") {
-			members := []netip.AddrPort{netip.MustParseAddrPort("10.0.0.4:80"),
-				netip.MustParseAddrPort("10.0.0.5:8080")}
+			members := []netip.AddrPort{
+				netip.MustParseAddrPort("10.0.0.4:80"),
+				netip.MustParseAddrPort("10.0.0.5:8080"),
+			}
 			chain := fmt.Sprintf("endpoint%d", i)
 			r.Sockets[0].Elements = append(r.Sockets[0].Elements, emu.SocketMapElement{
 				Address: addr("198.18.0.9"), Protocol: emu.TCP,
@@ -175,8 +193,10 @@ func drawRuleset(t *rapid.T) *emu.Ruleset {
 			c := &emu.Chain{Name: chain, Rules: []emu.Rule{
 				with(emu.MatchProtocol{Protocol: "tcp"}, emu.SetTimeout{Policy: "idle-4"}),
 				with(emu.MatchProtocol{Protocol: "tcp"},
-					emu.DNATByHash{By: emu.FiveTuple,
-						To: rapid.SliceOfN(rapid.SampledFrom(members), 1, 3).Draw(t, "members")}),
+					emu.DNATByHash{
+						By: emu.FiveTuple,
+						To: rapid.SliceOfN(rapid.SampledFrom(members), 1, 3).Draw(t, "members"),
+					}),
 			}}
 			if some("hooked") {
 				c.Hook = emu.DNATHook
@@ -259,9 +279,13 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			n.Routes = append(slices.Clone(n.Routes), emu.Route{Destination: prefix("203.0.113.0/24"), Device: "none"})
 		},
 		"ruleset": func(_ *emu.Network, n *emu.Namespace) {
-			n.Ruleset = &emu.Ruleset{Table: "lab",
-				Chains: []*emu.Chain{{Name: "forward", Hook: emu.ForwardHook,
-					Rules: []emu.Rule{with(emu.MatchPairSet{Set: "unknown"})}}}}
+			n.Ruleset = &emu.Ruleset{
+				Table: "lab",
+				Chains: []*emu.Chain{{
+					Name: "forward", Hook: emu.ForwardHook,
+					Rules: []emu.Rule{with(emu.MatchPairSet{Set: "unknown"})},
+				}},
+			}
 		},
 		"firewall": func(_ *emu.Network, n *emu.Namespace) {
 			f := emu.Firewall{Rules: []emu.FirewallRule{{ID: "bad", Protocol: "nonsense", Comment: "bad"}}}
@@ -271,8 +295,10 @@ func TestUpdateFailsWithoutTrace(t *testing.T) {
 			n.Firewall = &f
 		},
 		"link": func(w *emu.Network, n *emu.Namespace) {
-			e := emu.LinkEnd{Namespace: n.Name, Name: "x",
-				Addresses: []netip.Prefix{prefix("203.0.113.1/24"), prefix("203.0.113.1/24")}}
+			e := emu.LinkEnd{
+				Namespace: n.Name, Name: "x",
+				Addresses: []netip.Prefix{prefix("203.0.113.1/24"), prefix("203.0.113.1/24")},
+			}
 			f := e
 			f.Name, e.MAC, f.MAC = "y", emu.MAC{2, 9}, emu.MAC{2, 8}
 			w.Links = append(w.Links, &emu.Link{A: e, B: f})

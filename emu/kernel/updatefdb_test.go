@@ -26,10 +26,14 @@ func drawLeaves(t *rapid.T, n *emu.Network, edge *emu.Namespace) (leaves []*emu.
 		b := emu.Bridge{Name: fmt.Sprintf("leaf%d", i), MAC: emu.MAC{2, 5, 0, 0, 0, byte(i)}}
 		edge.Bridges = append(edge.Bridges, b)
 		leaves = append(leaves, &emu.Link{
-			A: emu.LinkEnd{Namespace: edge.Name, Name: fmt.Sprintf("down%d", i), MAC: emu.MAC{2, 6, 0, 0, 0, byte(i)},
-				Port: &emu.BridgePort{Bridge: first}},
-			B: emu.LinkEnd{Namespace: edge.Name, Name: fmt.Sprintf("up%d", i), MAC: emu.MAC{2, 7, 0, 0, 0, byte(i)},
-				Port: &emu.BridgePort{Bridge: b.Name, Uplink: true}},
+			A: emu.LinkEnd{
+				Namespace: edge.Name, Name: fmt.Sprintf("down%d", i), MAC: emu.MAC{2, 6, 0, 0, 0, byte(i)},
+				Port: &emu.BridgePort{Bridge: first},
+			},
+			B: emu.LinkEnd{
+				Namespace: edge.Name, Name: fmt.Sprintf("up%d", i), MAC: emu.MAC{2, 7, 0, 0, 0, byte(i)},
+				Port: &emu.BridgePort{Bridge: b.Name, Uplink: true},
+			},
 		})
 	}
 	n.Links = append(n.Links, leaves...)
@@ -109,15 +113,26 @@ func TestStationsChangeWhileOthersTalk(t *testing.T) {
 		bridges []string
 		reach   [][2]int // new connections
 	}{
-		{"one comes to a leaf", []string{"main", "main", "leaf0", "leaf0", "leaf1", "leaf1", "leaf0"},
-			[][2]int{{6, 0}, {6, 4}, {6, 2}}},
-		{"two change their places", []string{"main", "main", "leaf0", "leaf1", "leaf1", "leaf0", "leaf0"},
-			[][2]int{{3, 0}, {5, 0}, {3, 5}, {3, 4}, {5, 2}}},
-		{"one goes from a leaf to the main bridge, and one from there",
+		{
+			"one comes to a leaf",
+			[]string{"main", "main", "leaf0", "leaf0", "leaf1", "leaf1", "leaf0"},
+			[][2]int{{6, 0}, {6, 4}, {6, 2}},
+		},
+		{
+			"two change their places",
+			[]string{"main", "main", "leaf0", "leaf1", "leaf1", "leaf0", "leaf0"},
+			[][2]int{{3, 0}, {5, 0}, {3, 5}, {3, 4}, {5, 2}},
+		},
+		{
+			"one goes from a leaf to the main bridge, and one from there",
 			[]string{"main", "main", "leaf0", "main", "leaf1", "leaf0", "leaf0", "leaf1"},
-			[][2]int{{3, 0}, {3, 5}, {7, 3}, {7, 4}}},
-		{"and back", []string{"main", "main", "leaf0", "leaf0", "leaf1", "leaf1", "leaf1", "main"},
-			[][2]int{{6, 2}, {7, 0}, {5, 6}}},
+			[][2]int{{3, 0}, {3, 5}, {7, 3}, {7, 4}},
+		},
+		{
+			"and back",
+			[]string{"main", "main", "leaf0", "leaf0", "leaf1", "leaf1", "leaf1", "main"},
+			[][2]int{{6, 2}, {7, 0}, {5, 6}},
+		},
 		{"those that came go", []string{"main", "main", "leaf0", "leaf0", "leaf1", "leaf1"}, [][2]int{{3, 0}, {5, 0}}},
 	} {
 		to, hosts := leafNetworkOf(tt.bridges...)

@@ -235,8 +235,10 @@ func (r *rulesetChange) edit(was, now *emu.Chain, add *additions) error {
 	for _, e := range diff.Lines(r.texts(wasRules, " old"), r.texts(nowRules, " new")) {
 		switch {
 		case e.New < 0:
-			if err := r.DelRule(&nftables.Rule{Table: r.table, Chain: chain,
-				Handle: handles[first+e.Old]}); err != nil {
+			if err := r.DelRule(&nftables.Rule{
+				Table: r.table, Chain: chain,
+				Handle: handles[first+e.Old],
+			}); err != nil {
 				return err
 			}
 		case e.Old < 0:
@@ -299,7 +301,8 @@ func (r *rulesetChange) sets(add additions) error {
 }
 
 func (r *rulesetChange) elements(queue func(*nftables.Set, []nftables.SetElement) error, s nftables.Set,
-	all []nftables.SetElement) error {
+	all []nftables.SetElement,
+) error {
 	for part := range slices.Chunk(all, elementsPerMessage) {
 		if err := queue(&s, part); err != nil {
 			return fmt.Errorf("set %s: %w", s.Name, err)

@@ -134,8 +134,10 @@ func (u *update) number() error {
 
 // plan orders the changes.
 func (u *update) plan() (plan, error) {
-	p := &planner{update: u, newDevices: map[deviceAt]bool{}, newEntries: map[fdbKey]bool{}, takes: map[fdbKey]bool{},
-		leaves: map[fdbKey]string{}, makesRoom: map[deviceAt]bool{}}
+	p := &planner{
+		update: u, newDevices: map[deviceAt]bool{}, newEntries: map[fdbKey]bool{}, takes: map[fdbKey]bool{},
+		leaves: map[fdbKey]string{}, makesRoom: map[deviceAt]bool{},
+	}
 	p.lookAhead()
 	p.removeRoutes(true)
 	p.removeFDBEntries(true)

@@ -189,8 +189,10 @@ func (p *planner) removeRoutes(early bool) {
 // addRoutes adds neighbors and routes.
 func (p *planner) addRoutes() error {
 	for _, at := range p.added {
-		if err := p.addRoutesOf(at, diff.NamespaceChange{To: at.want, AddedRoutes: at.want.Routes,
-			AddedNeighbors: at.want.Neighbors}); err != nil {
+		if err := p.addRoutesOf(at, diff.NamespaceChange{
+			To: at.want, AddedRoutes: at.want.Routes,
+			AddedNeighbors: at.want.Neighbors,
+		}); err != nil {
 			return err
 		}
 	}

@@ -44,8 +44,10 @@ func TestWatch(t *testing.T) {
 			t.Errorf("%s: the same version", command)
 		}
 	}
-	for _, command := range []string{"iptables -S", "nft list ruleset", "ip address",
-		"ping -c 1 -W 1 10.0.0.5 || true", "cat /proc/net/tcp"} {
+	for _, command := range []string{
+		"iptables -S", "nft list ruleset", "ip address",
+		"ping -c 1 -W 1 10.0.0.5 || true", "cat /proc/net/tcp",
+	} {
 		before := version()
 		run(t, host, "", "sh", "-c", command)
 		if after := version(); after != before {
@@ -81,16 +83,24 @@ func TestDiffNamespace(t *testing.T) {
 	}
 	host, _ := state.Namespace(kerneltest.Host(0, 0))
 	for _, tt := range []struct{ change, undo, want string }{
-		{"iptables -A OUTPUT -p tcp -j REJECT", "iptables -F OUTPUT",
+		{
+			"iptables -A OUTPUT -p tcp -j REJECT", "iptables -F OUTPUT",
 			"host-0-0: iptables chain OUTPUT rule 1 is not wanted: found -A OUTPUT -p tcp -j REJECT --reject-with " +
-				"icmp-port-unreachable"},
-		{"iptables -P FORWARD DROP", "iptables -P FORWARD ACCEPT",
-			"host-0-0: iptables chain FORWARD is not wanted: found policy DROP"},
+				"icmp-port-unreachable",
+		},
+		{
+			"iptables -P FORWARD DROP", "iptables -P FORWARD ACCEPT",
+			"host-0-0: iptables chain FORWARD is not wanted: found policy DROP",
+		},
 		{"iptables -N more", "iptables -X more", "host-0-0: iptables chain more is not wanted: found it"},
-		{"iptables -I INPUT -j ACCEPT", "iptables -D INPUT -j ACCEPT",
-			"host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT -j ACCEPT"},
-		{"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16",
-			"host-0-0: route 10.8.0.0/16 is not wanted: found device eth0"},
+		{
+			"iptables -I INPUT -j ACCEPT", "iptables -D INPUT -j ACCEPT",
+			"host-0-0: iptables chain INPUT rule 1 is not wanted: found -A INPUT -j ACCEPT",
+		},
+		{
+			"ip route add 10.8.0.0/16 dev eth0", "ip route del 10.8.0.0/16",
+			"host-0-0: route 10.8.0.0/16 is not wanted: found device eth0",
+		},
 	} {
 		run(t, host, "", "sh", "-c", tt.change)
 		got, err := compare(want, host)

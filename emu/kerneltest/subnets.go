@@ -52,8 +52,10 @@ func Subnets(subnets, hostsPer int) *emu.Network {
 					MAC:  emu.MAC{0x02, 0x01, 0, byte(s), byte(i >> 8), byte(i)},
 					Port: &emu.BridgePort{Bridge: bridge, Stations: []emu.MAC{mac}, ProxyARP: true},
 				},
-				B: emu.LinkEnd{Namespace: Host(s, i), Name: Device, MAC: mac,
-					Addresses: []netip.Prefix{netip.PrefixFrom(Address(s, i), bits)}},
+				B: emu.LinkEnd{
+					Namespace: Host(s, i), Name: Device, MAC: mac,
+					Addresses: []netip.Prefix{netip.PrefixFrom(Address(s, i), bits)},
+				},
 			})
 		}
 	}
@@ -70,11 +72,15 @@ func NewHost(name string, gateway netip.Addr) *emu.Namespace {
 		Firewall: &emu.Firewall{Rules: []emu.FirewallRule{
 			{ID: "open", Comment: "allow tcp 8080", Protocol: "tcp", Ports: []emu.PortRange{{First: Port, Last: Port}}},
 			{ID: "rdp", Comment: "allow tcp 3389", Protocol: "tcp", Ports: []emu.PortRange{{First: 3389, Last: 3389}}},
-			{ID: "sql", Comment: "allow tcp 1433 from 10.0.0.0/22", Protocol: "tcp",
-				Ports: []emu.PortRange{{First: 1433, Last: 1433}}, From: netip.MustParsePrefix("10.0.0.0/22")},
+			{
+				ID: "sql", Comment: "allow tcp 1433 from 10.0.0.0/22", Protocol: "tcp",
+				Ports: []emu.PortRange{{First: 1433, Last: 1433}}, From: netip.MustParsePrefix("10.0.0.0/22"),
+			},
 			{ID: "ping", Comment: "allow icmp", Protocol: "icmp"},
-			{ID: "gossip", Comment: "block tcp 7000-7001", Drop: true, Protocol: "tcp",
-				Ports: []emu.PortRange{{First: 7000, Last: 7001}}},
+			{
+				ID: "gossip", Comment: "block tcp 7000-7001", Drop: true, Protocol: "tcp",
+				Ports: []emu.PortRange{{First: 7000, Last: 7001}},
+			},
 		}},
 	}
 }

@@ -201,8 +201,13 @@ func TestCourse(t *testing.T) {
 		source netip.Addr
 		want   bool
 	}{
-		{"web1", web1, true}, {"web1", vip, true}, {"web1", web2, false}, {"web1", laptop, false}, {"laptop", laptop, true},
-		{"lonely", web1, false}, {"edge", gateway[web1], true},
+		{"web1", web1, true},
+		{"web1", vip, true},
+		{"web1", web2, false},
+		{"web1", laptop, false},
+		{"laptop", laptop, true},
+		{"lonely", web1, false},
+		{"edge", gateway[web1], true},
 	} {
 		if got := top.sends(c.from, c.source); got != c.want {
 			t.Errorf("%s from %s: %t", c.from, c.source, got)

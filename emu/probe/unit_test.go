@@ -321,8 +321,12 @@ func TestAcceptedIn(t *testing.T) {
 		remote uint16
 		ok     bool
 	}{
-		{v4, 5432, 20000, true}, {v6, 5432, 20001, true}, {v4, 5433, 20000, false}, {v4, 5432, 20001, false},
-		{"", 1, 1, false}, {"x y z :\n1: 2 3 4\n", 1, 1, false},
+		{v4, 5432, 20000, true},
+		{v6, 5432, 20001, true},
+		{v4, 5433, 20000, false},
+		{v4, 5432, 20001, false},
+		{"", 1, 1, false},
+		{"x y z :\n1: 2 3 4\n", 1, 1, false},
 	} {
 		got, ok := acceptedIn([]byte(c.table), c.local, c.remote)
 		if ok != c.ok || ok && got != web1 {

@@ -110,8 +110,14 @@ func TestFullDisk(t *testing.T) {
 		folder string
 		size   emu.Bytes
 	}{
-		{"/", limits.Disk}, {"/var/lib", limits.Disk}, {"/etc", limits.Disk}, {"/root", limits.Disk},
-		{"/tmp", limits.Temporary}, {"/run", limits.Temporary}, {"/dev/shm", limits.Temporary}, {"/dev", coverSize},
+		{"/", limits.Disk},
+		{"/var/lib", limits.Disk},
+		{"/etc", limits.Disk},
+		{"/root", limits.Disk},
+		{"/tmp", limits.Temporary},
+		{"/run", limits.Temporary},
+		{"/dev/shm", limits.Temporary},
+		{"/dev", coverSize},
 	} {
 		script := "cd " + test.folder + " && dd if=/dev/zero of=full bs=4k 2>&1; s=$?; stat -c 'size %s' full; rm full; exit $s"
 		text, exit, err := output(t, in, Command{Argv: []string{"sh", "-c", script}})

@@ -84,8 +84,11 @@ func makeDevices(dev string, size emu.Bytes) error {
 		}
 	}
 	for _, l := range []struct{ name, to string }{
-		{"fd", "/proc/self/fd"}, {"ptmx", "pts/ptmx"},
-		{"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
+		{"fd", "/proc/self/fd"},
+		{"ptmx", "pts/ptmx"},
+		{"stdin", "/proc/self/fd/0"},
+		{"stdout", "/proc/self/fd/1"},
+		{"stderr", "/proc/self/fd/2"},
 	} {
 		if err := os.Symlink(l.to, dev+"/"+l.name); err != nil {
 			return err

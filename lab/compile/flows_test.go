@@ -69,10 +69,12 @@ func TestClosedByOperations(t *testing.T) {
 	probe := &lab.Probe{Protocol: "tcp", Port: 1}
 	for _, name := range []string{"web1", "web2"} {
 		vm := lab.VirtualMachine{Name: name, Subnet: "a", Endpoints: []lab.Endpoint{
-			{Name: "set-tcp", PublicPort: 80, LocalPort: 8080, LoadBalancedSet: "tcp",
+			{
+				Name: "set-tcp", PublicPort: 80, LocalPort: 8080, LoadBalancedSet: "tcp",
 				Balancing: lab.Balancing{Probe: probe},
 			},
-			{Name: "set-udp", Protocol: emu.UDP, PublicPort: 53, LocalPort: 5353, LoadBalancedSet: "udp",
+			{
+				Name: "set-udp", Protocol: emu.UDP, PublicPort: 53, LocalPort: 5353, LoadBalancedSet: "udp",
 				Balancing: lab.Balancing{Probe: probe},
 			},
 		}}

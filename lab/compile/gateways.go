@@ -123,8 +123,10 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 	var gateway netip.Addr
 	if lan.IsValid() {
 		gateway = lab.Gateway(lan)
-		router.Bridges = []emu.Bridge{{Name: lanBridge, MAC: emu.MACOf(gateway),
-			Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())}}}
+		router.Bridges = []emu.Bridge{{
+			Name: lanBridge, MAC: emu.MACOf(gateway),
+			Addresses: []netip.Prefix{netip.PrefixFrom(gateway, lan.Bits())},
+		}}
 	}
 	var hosts []netip.Prefix
 	var behind []emu.PortAddress

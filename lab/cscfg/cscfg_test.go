@@ -116,11 +116,15 @@ func TestReadEverything(t *testing.T) {
 		EndpointACLs:       []EndpointACL{{Role: "Web1", Endpoint: "Https", AccessControl: "office"}},
 		DNSServers:         []DNSServer{{Name: "dns1", Address: netip.MustParseAddr("10.0.1.4")}},
 		VirtualNetworkSite: &Named{Name: "Net"},
-		InstanceAddresses: []InstanceAddress{{Role: "Web1", Subnets: []Named{{Name: "A"}, {Name: "B"}},
-			PublicIPs: []PublicIP{{Name: "pub", DomainNameLabel: "d"}, {Name: "more"}}}},
+		InstanceAddresses: []InstanceAddress{{
+			Role: "Web1", Subnets: []Named{{Name: "A"}, {Name: "B"}},
+			PublicIPs: []PublicIP{{Name: "pub", DomainNameLabel: "d"}, {Name: "more"}},
+		}},
 		ReservedIPs: []Named{{Name: "kept"}},
-		LoadBalancers: []LoadBalancer{{Name: "inside", Subnet: "A",
-			StaticAddress: netip.MustParseAddr("10.0.1.9")}},
+		LoadBalancers: []LoadBalancer{{
+			Name: "inside", Subnet: "A",
+			StaticAddress: netip.MustParseAddr("10.0.1.9"),
+		}},
 	}
 	if diff := cmp.Diff(want, c, ignore); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -155,46 +159,72 @@ func TestErrors(t *testing.T) {
 		{contactManager, `count="1"`, `count="0"`, `s:4:16: count is "0", expected a number from 1 to 4096`},
 		{contactManager, `<Instances count="1" />`, ``, `s:3:3: <Role> lacks the element <Instances>`},
 		{contactManager, `osFamily="1"`, `osFamily="x"`, `s:2:133: osFamily is "x", expected a number from 1 to 100`},
-		{contactManager, `<Role name="ContactManager.Web">`, `<Role name="ContactManager.Web" vmName="averylongname">`,
-			`s:3:35: vmName "averylongname" is longer than 10 characters`},
-		{contactManager, `  </Role>`, `  </Role><Role name="contactmanager.web"><Instances count="1"/></Role>`,
-			`s:8:16: role "contactmanager.web" exists already; the first is at line 3`},
-		{contactManager, `  </NetworkConfiguration>`,
+		{
+			contactManager, `<Role name="ContactManager.Web">`, `<Role name="ContactManager.Web" vmName="averylongname">`,
+			`s:3:35: vmName "averylongname" is longer than 10 characters`,
+		},
+		{
+			contactManager, `  </Role>`, `  </Role><Role name="contactmanager.web"><Instances count="1"/></Role>`,
+			`s:8:16: role "contactmanager.web" exists already; the first is at line 3`,
+		},
+		{
+			contactManager, `  </NetworkConfiguration>`,
 			`  </NetworkConfiguration><Role name="b"><Instances count="1"/></Role>`,
-			`s:9:3: <NetworkConfiguration> must follow the last <Role>`},
-		{contactManager, `<VirtualNetworkSite name="SampleNetwork" />`, ``,
+			`s:9:3: <NetworkConfiguration> must follow the last <Role>`,
+		},
+		{
+			contactManager, `<VirtualNetworkSite name="SampleNetwork" />`, ``,
 			`s:13:9: role "ContactManager.Web" has subnets, but the service is in no virtual network; add ` +
-				`<VirtualNetworkSite name="..."/>`},
-		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, ``,
-			`s:12:7: the address of role "ContactManager.Web" has no <Subnet>`},
+				`<VirtualNetworkSite name="..."/>`,
+		},
+		{
+			contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, ``,
+			`s:12:7: the address of role "ContactManager.Web" has no <Subnet>`,
+		},
 		{contactManager, `"FrontEnd"`, `"GatewaySubnet"`, `s:13:26: no instance can be in the subnet GatewaySubnet; ` +
 			`it belongs to the gateway of the virtual network`},
-		{contactManager, `<Subnet name="FrontEnd" />`, `<Subnet nam="FrontEnd" />`,
+		{
+			contactManager, `<Subnet name="FrontEnd" />`, `<Subnet nam="FrontEnd" />`,
 			"s:13:18: <Subnet> lacks the attribute \"name\"\n" +
-				`s:13:26: <Subnet> has no attribute "nam"; did you mean "name"?`},
-		{contactManager, `<VirtualNetworkSite name="SampleNetwork" />`,
+				`s:13:26: <Subnet> has no attribute "nam"; did you mean "name"?`,
+		},
+		{
+			contactManager, `<VirtualNetworkSite name="SampleNetwork" />`,
 			`<VirtualNetworkSite name="SampleNetwork" /><VirtualNetworkSite name="b" />`,
 			`s:10:48: <VirtualNetworkSite> is more than once in <NetworkConfiguration>; the first is at ` +
-				`line 10`},
+				`line 10`,
+		},
 		// the snippet as it lost its tags in the blog
-		{contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, `<Subnet name="FrontEnd" />`,
+		{
+			contactManager, `<Subnets><Subnet name="FrontEnd" /></Subnets>`, `<Subnet name="FrontEnd" />`,
 			"s:12:7: the address of role \"ContactManager.Web\" has no <Subnet>\n" +
-				`s:13:9: <Subnet> is not known in <InstanceAddress>; did you mean "Subnets"?`},
+				`s:13:9: <Subnet> is not known in <InstanceAddress>; did you mean "Subnets"?`,
+		},
 		{everything, `"10.0.1.4"`, `"dns"`, `s:16:45: IPAddress is "dns", expected an IPv4 address`},
-		{everything, `"175.0.0.0/8"`, `"any"`,
-			`s:20:43: remoteSubnet is "any", expected an IPv4 prefix such as 203.0.113.0/24`},
-		{everything, `"175.0.0.0/8"`, `"175.0.0.1"`,
-			`s:20:43: remoteSubnet is "175.0.0.1", expected an IPv4 prefix such as 203.0.113.0/24`},
+		{
+			everything, `"175.0.0.0/8"`, `"any"`,
+			`s:20:43: remoteSubnet is "any", expected an IPv4 prefix such as 203.0.113.0/24`,
+		},
+		{
+			everything, `"175.0.0.0/8"`, `"175.0.0.1"`,
+			`s:20:43: remoteSubnet is "175.0.0.1", expected an IPv4 prefix such as 203.0.113.0/24`,
+		},
 		{everything, `"permit"`, `"allow"`, `s:20:27: action is "allow", expected permit or deny`},
 		{everything, `order="100"`, `order="200"`, `s:21:15: order "200" exists already; the first is at line 20`},
-		{everything, `<EndpointAcls>`, `<EndpointAcls><EndpointAcl role="Web1" endpoint="Https" accessControl="x"/>`,
-			`s:17:80: endpoint "Https" of role "Web1" has an access control already; the first is at line 17`},
+		{
+			everything, `<EndpointAcls>`, `<EndpointAcls><EndpointAcl role="Web1" endpoint="Https" accessControl="x"/>`,
+			`s:17:80: endpoint "Https" of role "Web1" has an access control already; the first is at line 17`,
+		},
 		{everything, `type="private"`, `type="public"`, `s:7:73: type is "public", expected private`},
-		{everything, `</LoadBalancers>`,
+		{
+			everything, `</LoadBalancers>`,
 			`<LoadBalancer name="b"><FrontendIPConfiguration type="private"/></LoadBalancer></LoadBalancers>`,
-			`s:7:156: a deployment can have one internal load balancer only; the first is at line 7`},
-		{everything, `<AccessControl name="office">`, `<AccessControl name="office">` + many50(),
-			`s:70:9: access control "office" has 52 rules, an endpoint can have 50`},
+			`s:7:156: a deployment can have one internal load balancer only; the first is at line 7`,
+		},
+		{
+			everything, `<AccessControl name="office">`, `<AccessControl name="office">` + many50(),
+			`s:70:9: access control "office" has 52 rules, an endpoint can have 50`,
+		},
 	} {
 		_, err := Read("s", []byte(strings.Replace(c.in, c.old, c.new, 1)))
 		if err == nil || err.Error() != c.want {
@@ -226,16 +256,22 @@ func TestCheck(t *testing.T) {
 		old, new, want string
 	}{
 		{definition("All", "Web1", "Https"), "", "", ""},
-		{definition("Other", "Web1", "Https"), "", "",
-			`s:1:23: serviceName is "All", the service definition has the name "Other"`},
-		{definition("All", "Web1", "Http"), "", "",
-			`s:17:44: role "Web1" has no input endpoint "Https"; did you mean "Http"?`},
+		{
+			definition("Other", "Web1", "Https"), "", "",
+			`s:1:23: serviceName is "All", the service definition has the name "Other"`,
+		},
+		{
+			definition("All", "Web1", "Http"), "", "",
+			`s:17:44: role "Web1" has no input endpoint "Https"; did you mean "Http"?`,
+		},
 		{definition("All", "Web2", "Https"), "", "", `s:1:1: role "Web2" of the service definition is missing; it is defined at d:2:1
 s:2:9: role "Web1" is not in the service definition; did you mean "Web2"?
 s:10:24: role "Web1" is not in the service definition; did you mean "Web2"?
 s:17:32: role "Web1" is not in the service definition; did you mean "Web2"?`},
-		{definition("All", "Web1", "Https"), `accessControl="office"`, `accessControl="offices"`,
-			`s:17:61: access control "offices" is not defined; did you mean "office"?`},
+		{
+			definition("All", "Web1", "Https"), `accessControl="office"`, `accessControl="offices"`,
+			`s:17:61: access control "offices" is not defined; did you mean "office"?`,
+		},
 		{definition("All", "Web1", "Https"), `roleName="Web1"`, `roleName="Web3"`, `s:10:24: role "Web3" is not in the service definition; did you mean "Web1"?
 s:15:5: role "Web1" has no <InstanceAddress> in virtual network "Net"; add an <InstanceAddress> with its subnet to <AddressAssignments>`},
 	} {
@@ -287,9 +323,11 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 		"no thumbprint yet": {`thumbprint="00"`, `thumbprint=""`},
 		"no way to make it": {`thumbprintAlgorithm="sha1"`, `thumbprintAlgorithm=""`},
 		"empty containers":  {`<Instances count="20"/>`, `<ConfigurationSettings/><Instances count="20"/>`},
-		"a setting without value": {`<Instances count="20"/>`,
+		"a setting without value": {
+			`<Instances count="20"/>`,
 			`<ConfigurationSettings><Setting name="a" value=""/><Setting ` +
-				`name="b"/></ConfigurationSettings><Instances count="20"/>`},
+				`name="b"/></ConfigurationSettings><Instances count="20"/>`,
+		},
 	} {
 		c, err := Read("s", []byte(strings.Replace(everything, change[0], change[1], 1)))
 		if err != nil || len(c.EndpointACL("Web1", "Https")) != 2 {
@@ -297,17 +335,25 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct{ in, old, new, want string }{
-		"both spellings": {everything, access, `endPoint="Http" ` + access,
-			`s:17:44: attribute "endPoint" of <EndpointAcl> is given twice, as endpoint too`},
-		"neither spelling": {everything, access, `endPoints="Https" accessControl`,
+		"both spellings": {
+			everything, access, `endPoint="Http" ` + access,
+			`s:17:44: attribute "endPoint" of <EndpointAcl> is given twice, as endpoint too`,
+		},
+		"neither spelling": {
+			everything, access, `endPoints="Https" accessControl`,
 			"s:17:19: <EndpointAcl> lacks the attribute \"endpoint\"\n" +
-				`s:17:44: <EndpointAcl> has no attribute "endPoints"; did you mean "endpoint"?`},
-		"an unknown family": {contactManager, `osFamily="1"`, `osFamily="**"`,
-			`s:2:133: osFamily is "**", expected a number from 1 to 100`},
-		"an image of a role": {contactManager, `<Instances count="1" />`,
+				`s:17:44: <EndpointAcl> has no attribute "endPoints"; did you mean "endpoint"?`,
+		},
+		"an unknown family": {
+			contactManager, `osFamily="1"`, `osFamily="**"`,
+			`s:2:133: osFamily is "**", expected a number from 1 to 100`,
+		},
+		"an image of a role": {
+			contactManager, `<Instances count="1" />`,
 			`<Instances count="1" /><OsImage href="x.vhd"/>`,
 			`s:4:28: <OsImage> is for a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service ` +
-				`with virtualMachines of it in the lab file`},
+				`with virtualMachines of it in the lab file`,
+		},
 	} {
 		if _, err := Read("s", []byte(strings.Replace(c.in, c.old, c.new, 1))); err == nil || err.Error() != c.want {
 			t.Errorf("%s:\n got %v\nwant %s", name, err, c.want)

@@ -84,8 +84,10 @@ func (c *Configuration) readAccess(network *strictxml.Element) {
 	bound := map[string]emu.Origin{}
 	for _, e := range network.Child("EndpointAcls").All("EndpointAcl") {
 		c.positions.keep(e, "role", "endpoint", "accessControl")
-		b := EndpointACL{Role: e.Get("role"), Endpoint: e.Get("endpoint"), AccessControl: e.Get("accessControl"),
-			Origin: e.Origin}
+		b := EndpointACL{
+			Role: e.Get("role"), Endpoint: e.Get("endpoint"), AccessControl: e.Get("accessControl"),
+			Origin: e.Origin,
+		}
 		key := b.Role + "\x00" + b.Endpoint
 		if first, ok := bound[key]; ok {
 			e.Fail("endpoint %.60q of role %.60q has an access control already", b.Endpoint, b.Role).
@@ -119,8 +121,10 @@ func (c *Configuration) readAddresses(network *strictxml.Element) {
 	servers := network.Child("Dns").Child("DnsServers").All("DnsServer")
 	strictxml.Unique(servers, "name", "DNS server")
 	for _, e := range servers {
-		c.DNSServers = append(c.DNSServers, DNSServer{Name: e.Get("name"), Address: e.Address("IPAddress"),
-			Origin: e.Origin})
+		c.DNSServers = append(c.DNSServers, DNSServer{
+			Name: e.Get("name"), Address: e.Address("IPAddress"),
+			Origin: e.Origin,
+		})
 	}
 	if e := network.Child("VirtualNetworkSite"); e != nil {
 		c.VirtualNetworkSite = &Named{e.Get("name"), e.Origin}
@@ -186,12 +190,16 @@ func names(elements []*strictxml.Element) []Named {
 // built.
 func (c *Configuration) note(root, network *strictxml.Element) {
 	without := func(at emu.Origin, format string, args ...any) {
-		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at,
-			Text: fmt.Sprintf(format, args...) + " has no effect on the network"})
+		c.withoutEffect = append(c.withoutEffect, strictxml.Note{
+			Origin: at,
+			Text:   fmt.Sprintf(format, args...) + " has no effect on the network",
+		})
 	}
 	differs := func(at emu.Origin, format string, args ...any) {
-		c.withoutEffect = append(c.withoutEffect, strictxml.Note{Origin: at, Text: fmt.Sprintf(format, args...),
-			Differs: true})
+		c.withoutEffect = append(c.withoutEffect, strictxml.Note{
+			Origin: at, Text: fmt.Sprintf(format, args...),
+			Differs: true,
+		})
 	}
 	cannotBuild := func(at emu.Origin, what, name, kind string) {
 		c.unsupported.Add(at, "%s %.60q: this version of vnetlab can't build %s", what, name, kind).

@@ -13,12 +13,16 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration"
 			Optional: []string{"vmName"},
 			Children: strictxml.Children{
 				"Instances": strictxml.One(strictxml.Requires("count")),
-				"ConfigurationSettings": strictxml.List("Setting", strictxml.Spec{Required: []string{"name"},
-					Optional: []string{"value"}}),
+				"ConfigurationSettings": strictxml.List("Setting", strictxml.Spec{
+					Required: []string{"name"},
+					Optional: []string{"value"},
+				}),
 				"Certificates": strictxml.AtMostOne(strictxml.Spec{Children: strictxml.Children{
 					// Many templates leave the thumbprint of a certificate empty.
-					"Certificate": strictxml.Many(strictxml.Spec{Required: []string{"name"},
-						Optional: []string{"thumbprint", "thumbprintAlgorithm"}}),
+					"Certificate": strictxml.Many(strictxml.Spec{
+						Required: []string{"name"},
+						Optional: []string{"thumbprint", "thumbprintAlgorithm"},
+					}),
 				}}),
 			},
 			Explained: map[string]string{
@@ -31,36 +35,46 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceConfiguration"
 }}
 
 // endpointACL has the attribute as the page spells it and as working files do.
-var endpointACL = strictxml.Spec{Required: []string{"role", "endpoint", "accessControl"},
-	Spellings: map[string]string{"endPoint": "endpoint"}}
+var endpointACL = strictxml.Spec{
+	Required:  []string{"role", "endpoint", "accessControl"},
+	Spellings: map[string]string{"endPoint": "endpoint"},
+}
 
 var networkConfiguration = strictxml.Spec{Children: strictxml.Children{
 	"AccessControls": strictxml.List("AccessControl", strictxml.Spec{
 		Required: []string{"name"},
 		Children: strictxml.Children{"Rule": strictxml.Many(
-			strictxml.Spec{Required: []string{"order", "action", "remoteSubnet"},
-				Optional: []string{"description"}})},
+			strictxml.Spec{
+				Required: []string{"order", "action", "remoteSubnet"},
+				Optional: []string{"description"},
+			})},
 	}),
 	"EndpointAcls": strictxml.List("EndpointAcl", endpointACL),
 	"Dns": strictxml.AtMostOne(strictxml.Spec{
 		Children: strictxml.Children{"DnsServers": strictxml.List("DnsServer",
-			strictxml.Requires("name", "IPAddress"))}}),
+			strictxml.Requires("name", "IPAddress"))},
+	}),
 	"VirtualNetworkSite": strictxml.AtMostOne(strictxml.Named),
 	"AddressAssignments": strictxml.AtMostOne(strictxml.Spec{Children: strictxml.Children{
 		"InstanceAddress": strictxml.Many(strictxml.Spec{
 			Required: []string{"roleName"},
 			Children: strictxml.Children{
 				"Subnets": strictxml.List("Subnet", strictxml.Named),
-				"PublicIPs": strictxml.List("PublicIP", strictxml.Spec{Required: []string{"name"},
-					Optional: []string{"idleTimeoutInMinutes", "domainNameLabel"}}),
+				"PublicIPs": strictxml.List("PublicIP", strictxml.Spec{
+					Required: []string{"name"},
+					Optional: []string{"idleTimeoutInMinutes", "domainNameLabel"},
+				}),
 			},
 		}),
 		"ReservedIPs": strictxml.AtMostOne(strictxml.Spec{Children: strictxml.Children{
-			"ReservedIP": strictxml.AtMostOne(strictxml.Named)}}),
+			"ReservedIP": strictxml.AtMostOne(strictxml.Named),
+		}}),
 	}}),
 	"LoadBalancers": strictxml.List("LoadBalancer", strictxml.Spec{
 		Required: []string{"name"},
-		Children: strictxml.Children{"FrontendIPConfiguration": strictxml.One(strictxml.Spec{Required: []string{"type"},
-			Optional: []string{"subnet", "staticVirtualNetworkIPAddress"}})},
+		Children: strictxml.Children{"FrontendIPConfiguration": strictxml.One(strictxml.Spec{
+			Required: []string{"type"},
+			Optional: []string{"subnet", "staticVirtualNetworkIPAddress"},
+		})},
 	}),
 }}

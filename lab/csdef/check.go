@@ -62,8 +62,12 @@ func (d *Definition) checkRole(r *Role, e *strictxml.Element) {
 				"ends")
 	}
 	strictxml.Unique(endpointElements(e), "name", "endpoint")
-	for _, part := range [][2]string{{"ConfigurationSettings", "Setting"}, {"Certificates", "Certificate"},
-		{"LocalResources", "LocalStorage"}, {"Sites", "Site"}} {
+	for _, part := range [][2]string{
+		{"ConfigurationSettings", "Setting"},
+		{"Certificates", "Certificate"},
+		{"LocalResources", "LocalStorage"},
+		{"Sites", "Site"},
+	} {
 		strictxml.Unique(e.Child(part[0]).All(part[1]), "name", "<"+part[1]+">")
 	}
 	checkImports(e)

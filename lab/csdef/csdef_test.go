@@ -134,8 +134,11 @@ func TestReadEverything(t *testing.T) {
 					{Name: "Any", Protocol: "any", FixedPorts: emu.PortRange{First: 9000, Last: 9010}},
 				},
 				InstanceInputEndpoints: []InstanceInputEndpoint{
-					{Name: "Each", Protocol: emu.UDP, LocalPort: 53,
-						PublicPorts: emu.PortRange{First: 10000, Last: 10010}}},
+					{
+						Name: "Each", Protocol: emu.UDP, LocalPort: 53,
+						PublicPorts: emu.PortRange{First: 10000, Last: 10010},
+					},
+				},
 				LocalStorage: []Named{{Name: "old"}},
 			},
 			{
@@ -153,14 +156,22 @@ func TestReadEverything(t *testing.T) {
 						Plugin:                   true,
 					},
 				},
-				InternalEndpoints: []InternalEndpoint{{Name: RemoteAccessEndpoint, Protocol: "tcp", Port: 3389,
-					Plugin: true}},
+				InternalEndpoints: []InternalEndpoint{{
+					Name: RemoteAccessEndpoint, Protocol: "tcp", Port: 3389,
+					Plugin: true,
+				}},
 				Sites: []Site{{Name: "A", Bindings: []Binding{
-					{Name: "b", EndpointName: "Https", HostHeader: "www.example.org"}}}},
-				StartupTasks: []Task{{CommandLine: "open.cmd", ExecutionContext: "elevated",
-					TaskType: "background"}},
-				Imports: []Named{{Name: "RemoteAccess"}, {Name: "RemoteForwarder"},
-					{Name: "Diagnostics"}},
+					{Name: "b", EndpointName: "Https", HostHeader: "www.example.org"},
+				}}},
+				StartupTasks: []Task{{
+					CommandLine: "open.cmd", ExecutionContext: "elevated",
+					TaskType: "background",
+				}},
+				Imports: []Named{
+					{Name: "RemoteAccess"},
+					{Name: "RemoteForwarder"},
+					{Name: "Diagnostics"},
+				},
 				ConfigurationSettings: []Named{{Name: "x"}},
 				LocalStorage:          []Named{{Name: "new"}},
 				Certificates:          []Named{{Name: "tls"}},
@@ -248,8 +259,11 @@ func TestInternalEndpoint(t *testing.T) {
 		{InternalEndpoint{Protocol: "http"}, emu.PortRange{}, "tcp"},
 		{InternalEndpoint{Protocol: "udp", Port: 53}, emu.PortRange{First: 53, Last: 53}, "udp"},
 		{InternalEndpoint{Protocol: "any"}, emu.PortRange{}, ""},
-		{InternalEndpoint{Protocol: "tcp", Port: 1, FixedPorts: emu.PortRange{First: 7, Last: 9}},
-			emu.PortRange{First: 7, Last: 9}, "tcp"},
+		{
+			InternalEndpoint{Protocol: "tcp", Port: 1, FixedPorts: emu.PortRange{First: 7, Last: 9}},
+			emu.PortRange{First: 7, Last: 9},
+			"tcp",
+		},
 	} {
 		if c.e.Ports() != c.ports || c.e.Transport() != c.transport {
 			t.Errorf("%+v: %v, %q", c.e, c.e.Ports(), c.e.Transport())

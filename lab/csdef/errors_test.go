@@ -13,26 +13,40 @@ func TestErrors(t *testing.T) {
 			`s:4:61: <InputEndpoint> has no attribute "prt"; did you mean "port"?`},
 		{`port="80"`, `port="65536"`, `s:4:61: port is "65536", expected a number from 1 to 65535`},
 		{`protocol="http"`, `protocol="any"`, `s:4:45: protocol is "any", expected http, https, tcp or udp`},
-		{`protocol="http"`, `protocol="tcp"`,
+		{
+			`protocol="http"`, `protocol="tcp"`,
 			`s:2:3: web role "ContactManager.Web" has no input endpoint with the protocol http or https` + "\n" +
-				`s:3:62: endpoint "HttpIn" has the protocol tcp, a site needs http or https`},
-		{`protocol="http"`, `protocol="HTTP"`,
-			`s:4:45: protocol is "HTTP", expected http, https, tcp or udp; did you mean "http"?`},
-		{`protocol="http"`, `protocol="https"`,
-			`s:4:16: endpoint "HttpIn" has the protocol https and needs a certificate`},
+				`s:3:62: endpoint "HttpIn" has the protocol tcp, a site needs http or https`,
+		},
+		{
+			`protocol="http"`, `protocol="HTTP"`,
+			`s:4:45: protocol is "HTTP", expected http, https, tcp or udp; did you mean "http"?`,
+		},
+		{
+			`protocol="http"`, `protocol="https"`,
+			`s:4:16: endpoint "HttpIn" has the protocol https and needs a certificate`,
+		},
 		{`port="80"/>`, `port="80" certificate="c"/>`, `s:4:71: certificate "c" is not defined`},
-		{`port="80"/>`, `port="80" localPort="x"/>`,
-			`s:4:71: localPort is "x", expected a number from 1 to 65535 or *`},
-		{`port="80"/>`, `port="80" idleTimeoutInMinutes="3"/>`,
-			`s:4:71: idleTimeoutInMinutes is "3", expected a number from 4 to 30`},
-		{`port="80"/>`, `port="80" loadBalancerDistribution="sourceip"/>`,
+		{
+			`port="80"/>`, `port="80" localPort="x"/>`,
+			`s:4:71: localPort is "x", expected a number from 1 to 65535 or *`,
+		},
+		{
+			`port="80"/>`, `port="80" idleTimeoutInMinutes="3"/>`,
+			`s:4:71: idleTimeoutInMinutes is "3", expected a number from 4 to 30`,
+		},
+		{
+			`port="80"/>`, `port="80" loadBalancerDistribution="sourceip"/>`,
 			`s:4:71: loadBalancerDistribution is "sourceip", expected none, sourceIP or sourceIPProtocol; did you ` +
-				`mean "sourceIP"?`},
+				`mean "sourceIP"?`,
+		},
 		{`port="80"/>`, `port="80" loadBalancerProbe="p"/>`, `s:4:71: probe "p" is not defined`},
-		{`port="80"/>`, `port="80"/><InputEndpoint name="httpin" protocol="tcp" port="80"/>`,
+		{
+			`port="80"/>`, `port="80"/><InputEndpoint name="httpin" protocol="tcp" port="80"/>`,
 			`s:4:87: endpoint "httpin" exists already; the first is at line 4` + "\n" +
 				`s:4:116: TCP port 80 is taken by endpoint "HttpIn" of role "ContactManager.Web" at line 4; give it ` +
-				`another port`},
+				`another port`,
+		},
 		{
 			`port="80"/>`, `port="80"/><InstanceInputEndpoint name="i" protocol="tcp" ` +
 				`localPort="1"><AllocatePublicPortFrom><FixedPortRange min="70" ` +
@@ -44,14 +58,20 @@ func TestErrors(t *testing.T) {
 			`max="8"/></InternalEndpoint>`, `s:4:138: the range of ports from 9 to 8 is reversed`},
 		{`port="80"/>`, `port="80"/><InternalEndpoint name="i" protocol="tcp"><FixedPort port="1"/><FixedPortRange ` +
 			`min="1" max="8"/></InternalEndpoint>`, `s:4:135: endpoint "i" has both <FixedPort> and <FixedPortRange>`},
-		{`endpointName="HttpIn"`, `endpointName="HttpsIn"`,
-			`s:3:62: endpoint "HttpsIn" is not defined; did you mean "HttpIn"?`},
+		{
+			`endpointName="HttpIn"`, `endpointName="HttpsIn"`,
+			`s:3:62: endpoint "HttpsIn" is not defined; did you mean "HttpIn"?`,
+		},
 		{`"ContactManager.Web"`, `"../etc"`, `s:2:12: role name "../etc" is not valid; up to 63 letters, digits, ` +
 			`underscores, dots and hyphens are allowed, the last two not at its ends`},
-		{`vmsize="Small"`, `vmsize="Tiny"`,
-			`s:2:38: vmsize is "Tiny", expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5`},
-		{`  </WebRole>`, `  </WebRole><WorkerRole name="contactmanager.web"/>`,
-			`s:6:25: role "contactmanager.web" exists already; the first is at line 2`},
+		{
+			`vmsize="Small"`, `vmsize="Tiny"`,
+			`s:2:38: vmsize is "Tiny", expected ExtraSmall, Small, Medium, Large, ExtraLarge or a size such as A5`,
+		},
+		{
+			`  </WebRole>`, `  </WebRole><WorkerRole name="contactmanager.web"/>`,
+			`s:6:25: role "contactmanager.web" exists already; the first is at line 2`,
+		},
 		{`  </WebRole>`, `  </WebRole><CacheRole/>`, `s:6:13: <CacheRole> is not known in <ServiceDefinition>; it ` +
 			`may contain LoadBalancerProbes, NetworkTrafficRules, WebRole, WorkerRole`},
 		{
@@ -67,8 +87,10 @@ func TestErrors(t *testing.T) {
 			`s:6:34: <OnlyAllowTrafficTo> needs <AllowAllTraffic> or <WhenSource>` + "\n" +
 				`s:6:82: role "w" is not defined`,
 		},
-		{`schemaVersion=`, `upgradeDomainCount="21" schemaVersion=`,
-			`s:1:120: upgradeDomainCount is "21", expected a number from 1 to 20`},
+		{
+			`schemaVersion=`, `upgradeDomainCount="21" schemaVersion=`,
+			`s:1:120: upgradeDomainCount is "21", expected a number from 1 to 20`,
+		},
 		{` name="ContactManager"`, ``, `s:1:1: <ServiceDefinition> lacks the attribute "name"`},
 	} {
 		_, err := Read("s", []byte(strings.Replace(contactManager, c.old, c.new, 1)))

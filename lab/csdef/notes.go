@@ -37,8 +37,10 @@ func (d *Definition) noteRole(e *strictxml.Element) {
 		switch c.Name {
 		case "ConfigurationSettings", "Certificates", "LocalResources", "LocalStorage", "Startup", "Runtime",
 			"Contents", "Sites":
-			d.withoutEffect = append(d.withoutEffect, strictxml.Note{Origin: c.Origin,
-				Text: fmt.Sprintf("<%s> of role %.60q has no effect on the network", c.Name, e.Get("name"))})
+			d.withoutEffect = append(d.withoutEffect, strictxml.Note{
+				Origin: c.Origin,
+				Text:   fmt.Sprintf("<%s> of role %.60q has no effect on the network", c.Name, e.Get("name")),
+			})
 		}
 	}
 	for _, i := range e.Child("Imports").All("Import") {

@@ -27,8 +27,10 @@ func TestPlugins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rdp := InternalEndpoint{Name: "Microsoft.WindowsAzure.Plugins.RemoteAccess.Rdp", Protocol: "tcp", Port: 3389,
-		Plugin: true}
+	rdp := InternalEndpoint{
+		Name: "Microsoft.WindowsAzure.Plugins.RemoteAccess.Rdp", Protocol: "tcp", Port: 3389,
+		Plugin: true,
+	}
 	for n, want := range []Role{
 		{
 			InternalEndpoints: []InternalEndpoint{rdp},
@@ -81,8 +83,10 @@ func TestPluginConflicts(t *testing.T) {
 		want  string
 	}{
 		"two forwarders": {
-			[]string{`<WorkerRole name="A">` + forwarder + `</WorkerRole>`,
-				`<WorkerRole name="B">` + forwarder + `</WorkerRole>`},
+			[]string{
+				`<WorkerRole name="A">` + forwarder + `</WorkerRole>`,
+				`<WorkerRole name="B">` + forwarder + `</WorkerRole>`,
+			},
 			`s:3:39: one role of a deployment can import RemoteForwarder, and role "A" has it at line 2; it ` +
 				`forwards to the instances of all roles with RemoteAccess`,
 		},
@@ -235,8 +239,10 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 				`<Bindings><Binding name="h" endpointName="h"/></Bindings></Site></Sites>`,
 			func(r *Role) bool { return len(r.Sites[0].Bindings) == 1 },
 		},
-		"a site without bindings": {endpoints("") + `<Sites><Site name="s"><Bindings/></Site></Sites>`,
-			func(r *Role) bool { return r.HasSites }},
+		"a site without bindings": {
+			endpoints("") + `<Sites><Site name="s"><Bindings/></Site></Sites>`,
+			func(r *Role) bool { return r.HasSites },
+		},
 	} {
 		if r, problem := read(c.inside); problem != "" || !c.holds(r) {
 			t.Errorf("%s: %+v, %s", name, r, problem)

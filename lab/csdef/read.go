@@ -71,8 +71,10 @@ func readProbe(e *strictxml.Element) LoadBalancerProbe {
 func readTrafficRule(e *strictxml.Element) NetworkTrafficRule {
 	r := NetworkTrafficRule{AllowAllTraffic: e.Child("AllowAllTraffic") != nil, Origin: e.Origin}
 	for _, d := range e.Child("Destinations").All("RoleEndpoint") {
-		r.Destinations = append(r.Destinations, RoleEndpoint{Role: d.Get("roleName"), Endpoint: d.Get("endpointName"),
-			Origin: d.Origin})
+		r.Destinations = append(r.Destinations, RoleEndpoint{
+			Role: d.Get("roleName"), Endpoint: d.Get("endpointName"),
+			Origin: d.Origin,
+		})
 	}
 	source := e.Child("WhenSource")
 	if source != nil {
@@ -140,8 +142,10 @@ func readSoftware(e *strictxml.Element, r *Role) {
 	for _, s := range e.Child("Sites").All("Site") {
 		site := Site{Name: s.Get("name"), Origin: s.Origin}
 		for _, b := range s.Child("Bindings").All("Binding") {
-			site.Bindings = append(site.Bindings, Binding{b.Get("name"), b.Get("endpointName"), b.Get("hostHeader"),
-				b.Origin})
+			site.Bindings = append(site.Bindings, Binding{
+				b.Get("name"), b.Get("endpointName"), b.Get("hostHeader"),
+				b.Origin,
+			})
 		}
 		r.Sites = append(r.Sites, site)
 	}

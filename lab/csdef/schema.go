@@ -17,7 +17,8 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "ServiceDefinition", S
 		"WebRole":            strictxml.Many(role(true)),
 		"WorkerRole":         strictxml.Many(role(false)),
 		"NetworkTrafficRules": strictxml.Many(strictxml.Spec{
-			Children: strictxml.Children{"OnlyAllowTrafficTo": strictxml.Many(trafficRule)}}),
+			Children: strictxml.Children{"OnlyAllowTrafficTo": strictxml.Many(trafficRule)},
+		}),
 	},
 	Explained: map[string]string{
 		vmRole: "is a VM role, a beta of SDK 1.3 that came to nothing: make a cloud service with virtualMachines of " +
@@ -39,7 +40,8 @@ var probe = strictxml.Spec{
 
 var trafficRule = strictxml.Spec{Children: strictxml.Children{
 	"Destinations": strictxml.One(strictxml.Spec{Children: strictxml.Children{
-		"RoleEndpoint": strictxml.AtLeastOne(strictxml.Requires("endpointName", "roleName"))}}),
+		"RoleEndpoint": strictxml.AtLeastOne(strictxml.Requires("endpointName", "roleName")),
+	}}),
 	"AllowAllTraffic": strictxml.AtMostOne(strictxml.Spec{}),
 	"WhenSource": strictxml.AtMostOne(strictxml.Spec{
 		Required: []string{"matches"},
@@ -60,8 +62,10 @@ func role(web bool) strictxml.Spec {
 			"LocalResources":        strictxml.List("LocalStorage", localStorage),
 			"LocalStorage":          strictxml.Many(localStorage), // where early SDKs had it
 			"Runtime":               strictxml.AtMostOne(runtime(web)),
-			"Startup": strictxml.AtMostOne(strictxml.Spec{Optional: []string{"priority"},
-				Children: strictxml.Children{"Task": strictxml.Many(task)}}),
+			"Startup": strictxml.AtMostOne(strictxml.Spec{
+				Optional: []string{"priority"},
+				Children: strictxml.Children{"Task": strictxml.Many(task)},
+			}),
 			"Contents": strictxml.List("Content", content),
 		},
 	}
@@ -113,11 +117,14 @@ var endpoints = strictxml.Spec{Children: strictxml.Children{
 
 var (
 	portRange   = strictxml.Requires("min", "max")
-	certificate = strictxml.Spec{Required: []string{"name", "storeLocation", "storeName"},
-		Optional: []string{"permissionLevel"}}
+	certificate = strictxml.Spec{
+		Required: []string{"name", "storeLocation", "storeName"},
+		Optional: []string{"permissionLevel"},
+	}
 	localStorage = strictxml.Spec{Required: []string{"name"}, Optional: []string{"cleanOnRoleRecycle", "sizeInMB"}}
 	content      = strictxml.Spec{Required: []string{"destination"}, Children: strictxml.Children{
-		"SourceDirectory": strictxml.One(strictxml.Requires("path"))}}
+		"SourceDirectory": strictxml.One(strictxml.Requires("path")),
+	}}
 	environment = strictxml.Spec{Children: strictxml.Children{"Variable": strictxml.Many(strictxml.Spec{
 		Required: []string{"name"},
 		Optional: []string{"value"},
@@ -135,8 +142,10 @@ func runtime(web bool) strictxml.Spec {
 	entry := strictxml.Children{"NetFxEntryPoint": strictxml.AtMostOne(
 		strictxml.Requires("assemblyName", "targetFrameworkVersion"))}
 	if !web {
-		entry["ProgramEntryPoint"] = strictxml.AtMostOne(strictxml.Spec{Required: []string{"commandLine"},
-			Optional: []string{"setReadyOnProcessStart"}})
+		entry["ProgramEntryPoint"] = strictxml.AtMostOne(strictxml.Spec{
+			Required: []string{"commandLine"},
+			Optional: []string{"setReadyOnProcessStart"},
+		})
 	}
 	return strictxml.Spec{Optional: []string{"executionContext"}, Children: strictxml.Children{
 		"Environment": strictxml.AtMostOne(environment),
@@ -164,7 +173,8 @@ var (
 				"Binding": strictxml.Many(strictxml.Spec{
 					Required: []string{"name", "endpointName"},
 					Optional: []string{"hostHeader"},
-				})}}),
+				}),
+			}}),
 		},
 	}
 )

@@ -59,7 +59,8 @@ func expected(l *lab.Lab) (all struct {
 	connections []lab.Expectation
 	listed      bool // the list of exposed ports is there, though it may be empty
 	exposed     []lab.ExposedPort
-}) {
+},
+) {
 	for _, e := range l.Expectations {
 		e.Origin = lab.Origin{}
 		all.connections = append(all.connections, e)

@@ -12,8 +12,10 @@ import (
 )
 
 // equal compares rules with their addresses.
-var equal = cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
-	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+var equal = cmp.Options{
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+}
 
 // notPublic is why a rule for other profiles doesn't count.
 const notPublic = "it is not for the public profile, and the network of an Azure virtual machine is public"
@@ -23,8 +25,10 @@ func TestParse(t *testing.T) {
 		{"allow tcp 1433", "allow tcp 1433", "", ""},
 		{"allow tcp 1433 from 10.0.1.0/24", "allow tcp 1433 from 10.0.1.0/24", "", ""},
 		{"block tcp 1433 from 10.0.1.7", "block tcp 1433 from 10.0.1.7", "", ""},
-		{" Allow  UDP\n53 , 123,\t5000-5010 FROM 10.0.0.1-10.0.0.9 ,LocalSubnet, 10.1.2.3/16 ",
-			"allow udp 53,123,5000-5010 from 10.1.0.0/16,10.0.0.1-10.0.0.9,localsubnet", "", ""},
+		{
+			" Allow  UDP\n53 , 123,\t5000-5010 FROM 10.0.0.1-10.0.0.9 ,LocalSubnet, 10.1.2.3/16 ",
+			"allow udp 53,123,5000-5010 from 10.1.0.0/16,10.0.0.1-10.0.0.9,localsubnet", "", "",
+		},
 		{"allow any", "allow any", "", ""},
 		{"allow icmp from localsubnet", "allow icmp from localsubnet", "", ""},
 		{"block any from 10.0.0.5-10.0.0.5,10.0.0.0/255.255.255.0", "block any from 10.0.0.5,10.0.0.0/24", "", ""},
@@ -32,8 +36,10 @@ func TestParse(t *testing.T) {
 		{"allow tcp 80-80", "allow tcp 80", "", ""},
 		{"allow tcp 0-65535 from 0.0.0.0/0", "allow tcp 0-65535", "", ""},
 
-		{`netsh advfirewall firewall add rule name="SQL" dir=in action=allow protocol=TCP localport=1433`,
-			"allow tcp 1433", "SQL", ""},
+		{
+			`netsh advfirewall firewall add rule name="SQL" dir=in action=allow protocol=TCP localport=1433`,
+			"allow tcp 1433", "SQL", "",
+		},
 		{
 			`NETSH.exe AdvFirewall firewall add rule NAME="SQL Server (in)" Dir=IN Action=Block protocol=17 ` +
 				`localport=1434,5000-5010 remoteip=10.0.1.0/24,LocalSubnet,10.0.2.1-10.0.2.9 profile=private,public ` +
@@ -42,17 +48,27 @@ func TestParse(t *testing.T) {
 			"block udp 1434,5000-5010 from 10.0.1.0/24,10.0.2.1-10.0.2.9,localsubnet", "SQL Server (in)", "",
 		},
 		{`netsh advfirewall firewall add rule name=all-of-it dir=in action=allow`, "allow any", "all-of-it", ""},
-		{`netsh advfirewall firewall add rule name=Ping dir=in action=allow protocol=icmpv4:8,any`, "allow icmp",
-			"Ping", ""},
-		{`netsh advfirewall firewall add rule "name=A B" dir=in action=allow protocol=any remoteip=any localport=any`,
-			"allow any", "A B", ""},
-		{`netsh advfirewall firewall add rule name=x dir=in action=allow enable=no profile=domain`, "allow any", "x",
-			"it is disabled"},
-		{`netsh advfirewall firewall add rule name=x dir=in action=allow profile=domain,private`, "allow any", "x",
-			notPublic},
+		{
+			`netsh advfirewall firewall add rule name=Ping dir=in action=allow protocol=icmpv4:8,any`, "allow icmp",
+			"Ping", "",
+		},
+		{
+			`netsh advfirewall firewall add rule "name=A B" dir=in action=allow protocol=any remoteip=any localport=any`,
+			"allow any", "A B", "",
+		},
+		{
+			`netsh advfirewall firewall add rule name=x dir=in action=allow enable=no profile=domain`, "allow any", "x",
+			"it is disabled",
+		},
+		{
+			`netsh advfirewall firewall add rule name=x dir=in action=allow profile=domain,private`, "allow any", "x",
+			notPublic,
+		},
 
-		{`New-NetFirewallRule -DisplayName "SQL" -Direction Inbound -Protocol TCP -LocalPort 1433 -Action Allow`,
-			"allow tcp 1433", "SQL", ""},
+		{
+			`New-NetFirewallRule -DisplayName "SQL" -Direction Inbound -Protocol TCP -LocalPort 1433 -Action Allow`,
+			"allow tcp 1433", "SQL", "",
+		},
 		{
 			`new-netfirewallrule -DisplayName 'Bob''s "web"' -LocalPort 80, 443,"8000-8010" -Protocol tcp ` +
 				`-RemoteAddress LocalSubnet,10.0.1.0/24`,
@@ -91,8 +107,10 @@ var rules = rapid.Custom(func(t *rapid.T) Rule {
 	if r.Protocol == "tcp" || r.Protocol == "udp" {
 		for range rapid.IntRange(0, 4).Draw(t, "ports") {
 			first := rapid.Uint16Range(1, 65535).Draw(t, "first")
-			r.LocalPorts = append(r.LocalPorts, emu.PortRange{First: first,
-				Last: rapid.Uint16Range(first, 65535).Draw(t, "last")})
+			r.LocalPorts = append(r.LocalPorts, emu.PortRange{
+				First: first,
+				Last:  rapid.Uint16Range(first, 65535).Draw(t, "last"),
+			})
 		}
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "prefixes") {

@@ -62,7 +62,8 @@ func parseNetsh(text string) (Command, *Error) {
 		return netshProfile(words[2:], len(text))
 	case len(words) > 1 && netshWord(words[1], "reset"):
 		return Command{Switch: TurnOn, Notes: []string{
-			"reset restores the rules that Windows came with; rules of this file stay"}}, nil
+			"reset restores the rules that Windows came with; rules of this file stay",
+		}}, nil
 	}
 	words = words[1:]
 	for i, want := range []string{"firewall", "add", "rule"} {
@@ -278,8 +279,10 @@ func netshProfile(words []word, end int) (Command, *Error) {
 	case "domainprofile", "privateprofile":
 	default:
 		err := fail("%s, got %.60q instead of the profile", expected, words[0].text).at(words[0].offset)
-		err.Hint = spelling.DidYouMean(profile, []string{"allprofiles", "currentprofile", "publicprofile",
-			"domainprofile", "privateprofile"})
+		err.Hint = spelling.DidYouMean(profile, []string{
+			"allprofiles", "currentprofile", "publicprofile",
+			"domainprofile", "privateprofile",
+		})
 		return Command{}, err
 	}
 	var c Command
@@ -343,8 +346,10 @@ func netshEnable(words []word, end int) (Command, *Error) {
 		return Command{}, fail("%s", netshArguments).
 			hint(`expected netsh advfirewall firewall set rule group="NAME" new enable=yes`).at(end)
 	}
-	which, err := netshTags(words[:at], []string{"group", "name", "dir", "profile", "program", "service", "localip",
-		"remoteip", "localport", "remoteport", "protocol"},
+	which, err := netshTags(words[:at], []string{
+		"group", "name", "dir", "profile", "program", "service", "localip",
+		"remoteip", "localport", "remoteport", "protocol",
+	},
 		"netsh advfirewall firewall set rule")
 	if err != nil {
 		return Command{}, err

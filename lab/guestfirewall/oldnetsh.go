@@ -37,8 +37,10 @@ func parseOldNetsh(words []word, end int) (Command, *Error) {
 	arguments, ok := oldArguments[command]
 	if !ok {
 		err := fail("%s, got %.60q", expected, words[1].text).at(words[1].offset)
-		err.Hint = spelling.DidYouMean(command, []string{"portopening", "allowedprogram", "opmode", "service",
-			"icmpsetting"})
+		err.Hint = spelling.DidYouMean(command, []string{
+			"portopening", "allowedprogram", "opmode", "service",
+			"icmpsetting",
+		})
 		return Command{}, err
 	}
 	given, err := oldTags(words[2:], arguments, command)

@@ -17,8 +17,10 @@ var commonParameters = []string{
 // profileParameters are those of Set-NetFirewallProfile that matter here; profileSettings are the others, which
 // change nothing in a lab.
 var (
-	profileParameters = []string{"Profile", "Name", "All", "Enabled", "DefaultInboundAction", "DefaultOutboundAction",
-		"AllowInboundRules"}
+	profileParameters = []string{
+		"Profile", "Name", "All", "Enabled", "DefaultInboundAction", "DefaultOutboundAction",
+		"AllowInboundRules",
+	}
 	profileSettings = []string{
 		"AllowLocalFirewallRules", "AllowLocalIPsecRules", "AllowUserApps", "AllowUserPorts",
 		"AllowUnicastResponseToMulticast", "NotifyOnListen",

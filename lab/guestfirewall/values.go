@@ -45,8 +45,10 @@ func (r *Rule) setProtocol(w word) *Error {
 }
 
 // otherProtocols are names of protocols that Windows knows and labs don't have.
-var otherProtocols = []string{"hopopt", "igmp", "gre", "ipv6", "ipv6-route", "ipv6-frag", "ipv6-nonxt", "ipv6-opts",
-	"vrrp", "pgm", "l2tp", "esp", "ah", "sctp"}
+var otherProtocols = []string{
+	"hopopt", "igmp", "gre", "ipv6", "ipv6-route", "ipv6-frag", "ipv6-nonxt", "ipv6-opts",
+	"vrrp", "pgm", "l2tp", "esp", "ah", "sctp",
+}
 
 // setICMPType accepts all types and echo requests, the only ICMP that starts anything in a lab. ICMP errors belong
 // to a connection and pass with it.
@@ -169,8 +171,10 @@ func (r *Rule) setRemote(items []word) *Error {
 			r.LocalSubnet = true
 		case isWord && len(ranges) > 0:
 			r.remark("the remote address %s is taken as %s", item.text,
-				map[bool]string{true: "every address that is not private",
-					false: "the private addresses"}[text == "internet"])
+				map[bool]string{
+					true:  "every address that is not private",
+					false: "the private addresses",
+				}[text == "internet"])
 			r.RemoteRanges = append(r.RemoteRanges, ranges...)
 		case isWord:
 			r.remark("nothing in a lab connects from the remote address %s", item.text)
@@ -211,8 +215,10 @@ func (r *Rule) setLocal(items []word) *Error {
 
 // isIPv6 reports whether a text is an address, a prefix or a range of IPv6, or Windows' word for the subnet there.
 func isIPv6(text string) bool {
-	if strings.HasSuffix(text, "6") && slices.Contains([]string{"localsubnet6", "dns6", "dhcp6", "wins6",
-		"defaultgateway6"}, text) {
+	if strings.HasSuffix(text, "6") && slices.Contains([]string{
+		"localsubnet6", "dns6", "dhcp6", "wins6",
+		"defaultgateway6",
+	}, text) {
 		return true
 	}
 	first, _, _ := strings.Cut(text, "-")

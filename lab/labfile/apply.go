@@ -57,16 +57,20 @@ func (l *loader) apply() {
 		l.cloudService(s)
 	}
 	for _, s := range f.WebSites {
-		site := lab.WebSite{Name: string(s.Name), Location: string(s.Location), Services: l.hostServices(s.Services),
-			Boundary: l.boundary(s.Machine), Origin: s.Origin}
+		site := lab.WebSite{
+			Name: string(s.Name), Location: string(s.Location), Services: l.hostServices(s.Services),
+			Boundary: l.boundary(s.Machine), Origin: s.Origin,
+		}
 		if l.broken[s.Origin] || !l.accept(s.Origin, l.lab.CreateWebSite(site)) {
 			l.gone.members.add(site.Name)
 			l.gone.members.add(site.DNSName())
 		}
 	}
 	for _, h := range f.InternetHosts {
-		host := lab.InternetHost{Name: string(h.Name), Address: address(h.Address),
-			Services: l.hostServices(h.Services), Boundary: l.boundary(h.Machine), Origin: h.Origin}
+		host := lab.InternetHost{
+			Name: string(h.Name), Address: address(h.Address),
+			Services: l.hostServices(h.Services), Boundary: l.boundary(h.Machine), Origin: h.Origin,
+		}
 		if l.broken[h.Origin] || !l.accept(h.Origin, l.lab.CreateInternetHost(host)) {
 			l.gone.members.add(host.Name)
 		}
@@ -104,12 +108,16 @@ func (l *loader) virtualNetwork(n VirtualNetwork) {
 		request.AddressSpace = append(request.AddressSpace, prefix(p))
 	}
 	for _, s := range n.Subnets {
-		request.Subnets = append(request.Subnets, lab.Subnet{Name: string(s.Name),
-			AddressPrefix: prefix(s.AddressPrefix), Origin: s.Origin})
+		request.Subnets = append(request.Subnets, lab.Subnet{
+			Name:          string(s.Name),
+			AddressPrefix: prefix(s.AddressPrefix), Origin: s.Origin,
+		})
 	}
 	for _, s := range n.DNSServers {
-		request.DNSServers = append(request.DNSServers, lab.DNSServer{Name: string(s.Name),
-			Address: address(s.Address)})
+		request.DNSServers = append(request.DNSServers, lab.DNSServer{
+			Name:    string(s.Name),
+			Address: address(s.Address),
+		})
 	}
 	if !l.accept(n.Origin, l.lab.CreateVirtualNetwork(request)) {
 		l.gone.networks.add(request.Name)

@@ -38,8 +38,10 @@ prepare: mkdir -p shared
 		},
 		"shop":   {Limits: emu.Limits{PIDs: 300, Memory: emu.GiB}, Mounts: []emu.Mount{{Path: shared}}},
 		"laptop": {Limits: lab, Mounts: []emu.Mount{{Path: dir}, {Path: shared}}},
-		"desk": {Limits: emu.Limits{PIDs: 200, Memory: emu.GiB, Disk: 2 * emu.GiB},
-			Mounts: []emu.Mount{{Path: shared}}},
+		"desk": {
+			Limits: emu.Limits{PIDs: 200, Memory: emu.GiB, Disk: 2 * emu.GiB},
+			Mounts: []emu.Mount{{Path: shared}},
+		},
 	} {
 		m, ok := loaded.Lab.Find(member)
 		if !ok {

@@ -99,7 +99,8 @@ func (l *loader) unknownRoles(d *Deployment, definition *csdef.Definition) {
 }
 
 func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition,
-	configuration *cscfg.Configuration) lab.PackageDeployment {
+	configuration *cscfg.Configuration,
+) lab.PackageDeployment {
 	request := lab.PackageDeployment{Name: string(d.Name), Origin: d.Origin}
 	if configuration.VirtualNetworkSite != nil {
 		request.VirtualNetwork = configuration.VirtualNetworkSite.Name
@@ -111,8 +112,10 @@ func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition,
 		request.ReservedIP = r.Name
 	}
 	for _, b := range configuration.LoadBalancers {
-		request.InternalLoadBalancer = &lab.InternalLoadBalancer{Name: b.Name, Subnet: b.Subnet,
-			Address: b.StaticAddress, Origin: b.Origin}
+		request.InternalLoadBalancer = &lab.InternalLoadBalancer{
+			Name: b.Name, Subnet: b.Subnet,
+			Address: b.StaticAddress, Origin: b.Origin,
+		}
 	}
 	for _, defined := range definition.Roles {
 		request.Roles = append(request.Roles, l.role(d, definition, configuration, defined))
@@ -122,7 +125,8 @@ func (l *loader) packageDeployment(d *Deployment, definition *csdef.Definition,
 
 // role joins the settings of a role in the three files.
 func (l *loader) role(d *Deployment, definition *csdef.Definition, configuration *cscfg.Configuration,
-	defined csdef.Role) lab.Role {
+	defined csdef.Role,
+) lab.Role {
 	configured, _ := configuration.Role(defined.Name) // Check has found it
 	content := d.Roles[defined.Name]
 	role := lab.Role{Name: defined.Name, InstanceCount: configured.InstanceCount, Origin: defined.Origin}

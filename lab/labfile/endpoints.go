@@ -113,10 +113,13 @@ func within(port uint16, ranges []emu.PortRange) bool {
 // notes are about settings that have no effect, or a different one than in the files. The error is an Errors with
 // all problems of the files by themselves.
 func ReadDeployment(service, definition, configuration string, slot lab.Slot) (request lab.PackageDeployment,
-	notes []Note, err error) {
+	notes []Note, err error,
+) {
 	l := &loader{sources: sources{}}
-	request, _ = l.packageOf(&Deployment{Definition: Reference{Text: definition},
-		Configuration: Reference{Text: configuration}})
+	request, _ = l.packageOf(&Deployment{
+		Definition:    Reference{Text: definition},
+		Configuration: Reference{Text: configuration},
+	})
 	if err = l.err(); err != nil {
 		return lab.PackageDeployment{}, nil, err
 	}

@@ -71,8 +71,10 @@ func (l *loader) readExpectation(e Expectation) (request lab.Expectation, ok boo
 		request.Verdict = emu.Open // seenAs, answeredBy and http need an answer
 	}
 	if e.HTTP != nil {
-		request.HTTP = &lab.HTTPExpectation{Path: string(e.HTTP.Path), Status: int(e.HTTP.Status),
-			Contains: string(e.HTTP.Contains)}
+		request.HTTP = &lab.HTTPExpectation{
+			Path: string(e.HTTP.Path), Status: int(e.HTTP.Status),
+			Contains: string(e.HTTP.Contains),
+		}
 		if request.HTTP.Path == "" {
 			request.HTTP.Path = "/"
 		}

@@ -15,7 +15,8 @@ import (
 
 // firewall reads the rules of a guest firewall. Without any, its position is that of the instance.
 func (l *loader) firewall(f *Firewall, instance emu.Origin) (rules []lab.GuestFirewallRule, off bool,
-	origin emu.Origin) {
+	origin emu.Origin,
+) {
 	if f == nil {
 		return nil, false, instance
 	}

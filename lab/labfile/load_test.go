@@ -192,8 +192,10 @@ func TestBombs(t *testing.T) {
 			return b.String()
 		}(), `unknown key "a" in a lab file`},
 		"long text": {"lab: " + repeat("x ", 50_000), "The name 'x x"},
-		"hosts": {"lab: a\ninternetHosts:\n" + repeat("- x\n", 20_000),
-			"an item of internetHosts must be a mapping"},
+		"hosts": {
+			"lab: a\ninternetHosts:\n" + repeat("- x\n", 20_000),
+			"an item of internetHosts must be a mapping",
+		},
 		"literal":      {"lab: |\n" + repeat("  x\n", 20_000), "The name 'x"},
 		"directives":   {repeat("%a\n", 30_000), "directives (%) are not allowed"},
 		"null values":  {repeat("- a:\n", 150_000), empty},
@@ -339,22 +341,31 @@ func TestFirewallCommands(t *testing.T) {
 		rules          []string
 		note           string
 	}{
-		{"two rules", `- netsh firewall add portopening ALL 53 DNS`, false, []string{"allow tcp 53", "allow udp 53"},
-			""},
+		{
+			"two rules", `- netsh firewall add portopening ALL 53 DNS`, false,
+			[]string{"allow tcp 53", "allow udp 53"},
+			"",
+		},
 		{"off", `- netsh advfirewall set allprofiles state off`, true, nil, ""},
 		{"off and on", "- Set-NetFirewallProfile -All -Enabled False\n          - netsh advfirewall set allprofiles " +
 			"state on", false, nil, ""},
 		{"program", `- 'netsh advfirewall firewall add rule name=x program="C:\x.exe" dir=in action=allow ` +
 			`protocol=TCP'`, false, []string{"allow tcp"}, "is bound to the program"},
-		{"policies", "- netsh advfirewall set allprofiles firewallpolicy allowinbound,allowoutbound\n          " +
-			"- allow tcp 80\n          - Set-NetFirewallProfile -DefaultInboundAction Block", false,
-			[]string{"allow tcp 80"}, ""},
+		{
+			"policies", "- netsh advfirewall set allprofiles firewallpolicy allowinbound,allowoutbound\n          " +
+				"- allow tcp 80\n          - Set-NetFirewallProfile -DefaultInboundAction Block", false,
+			[]string{"allow tcp 80"},
+			"",
+		},
 		{"script", "- |\n            @echo off\n            REM the web\n            " +
 			"netsh advfirewall firewall add rule name=x ^\n              dir=in action=allow protocol=TCP " +
 			"localport=80\n" +
 			"            pause\n", false, []string{"allow tcp 80"}, ""},
-		{"comment", `- 'New-NetFirewallRule -DisplayName “x” –Protocol TCP –LocalPort 80 | Out-Null # web'`, false,
-			[]string{"allow tcp 80"}, ""},
+		{
+			"comment", `- 'New-NetFirewallRule -DisplayName “x” –Protocol TCP –LocalPort 80 | Out-Null # web'`, false,
+			[]string{"allow tcp 80"},
+			"",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := write(t, "lab: x\ncloudServices:\n  - name: svc\n    location: West US\n    virtualMachines:\n"+

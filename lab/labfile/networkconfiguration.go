@@ -66,8 +66,10 @@ func gateway(g netcfg.Gateway, standsFor map[string]string) lab.VPNGateway {
 		request.ClientAddressPool = append(request.ClientAddressPool, p.Prefix)
 	}
 	for _, c := range g.Connections {
-		to := lab.GatewayConnection{Name: c.LocalNetworkSite, To: lab.ToLocalNetwork,
-			Dedicated: c.Type == netcfg.Dedicated}
+		to := lab.GatewayConnection{
+			Name: c.LocalNetworkSite, To: lab.ToLocalNetwork,
+			Dedicated: c.Type == netcfg.Dedicated,
+		}
 		if network, ok := standsFor[to.Name]; ok {
 			to.Name, to.To = network, lab.ToVirtualNetwork
 		}
@@ -79,14 +81,18 @@ func gateway(g netcfg.Gateway, standsFor map[string]string) lab.VPNGateway {
 }
 
 func virtualNetwork(site netcfg.VirtualNetworkSite) lab.VirtualNetwork {
-	request := lab.VirtualNetwork{Name: site.Name, AffinityGroup: site.AffinityGroup, Location: site.Location,
-		Origin: site.Origin}
+	request := lab.VirtualNetwork{
+		Name: site.Name, AffinityGroup: site.AffinityGroup, Location: site.Location,
+		Origin: site.Origin,
+	}
 	for _, p := range site.AddressSpace {
 		request.AddressSpace = append(request.AddressSpace, p.Prefix)
 	}
 	for _, s := range site.Subnets {
-		request.Subnets = append(request.Subnets, lab.Subnet{Name: s.Name, AddressPrefix: s.AddressPrefix,
-			Origin: s.Origin})
+		request.Subnets = append(request.Subnets, lab.Subnet{
+			Name: s.Name, AddressPrefix: s.AddressPrefix,
+			Origin: s.Origin,
+		})
 	}
 	for _, s := range site.DNSServers {
 		request.DNSServers = append(request.DNSServers, lab.DNSServer{Name: s.Name, Address: s.Address})

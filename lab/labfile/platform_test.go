@@ -32,8 +32,10 @@ func TestLoadBalanced(t *testing.T) {
 		t.Errorf("web1 is %+v", web1)
 	}
 	web, sql, dns := web1.Endpoints[0], web1.Endpoints[1], web1.Endpoints[2]
-	if web.IdleTimeoutInMinutes != 30 || *web.Probe != (lab.Probe{Protocol: "http", Port: 8081, Path: "/health",
-		IntervalInSeconds: 5, TimeoutInSeconds: 11}) {
+	if web.IdleTimeoutInMinutes != 30 || *web.Probe != (lab.Probe{
+		Protocol: "http", Port: 8081, Path: "/health",
+		IntervalInSeconds: 5, TimeoutInSeconds: 11,
+	}) {
 		t.Errorf("endpoint web is %+v, %+v", web, web.Probe)
 	}
 	if sql.InternalLoadBalancer != "inside" || *sql.Probe != (lab.Probe{Protocol: "tcp", IntervalInSeconds: 15, TimeoutInSeconds: 31}) {
@@ -120,8 +122,10 @@ func TestLoadSteps(t *testing.T) {
 		{
 			Origin: at(45, 5), Command: "lab vm create web4 --service front --subnet s --endpoint tcp:81:80",
 			Expect: []lab.Expectation{
-				{From: "laptop", To: lab.Target{Name: "front.cloudapp.net", Port: 81, Protocol: emu.TCP},
-					Verdict: emu.Refused, Origin: at(47, 9)},
+				{
+					From: "laptop", To: lab.Target{Name: "front.cloudapp.net", Port: 81, Protocol: emu.TCP},
+					Verdict: emu.Refused, Origin: at(47, 9),
+				},
 				{
 					From: "laptop", To: lab.Target{Name: "web4", Port: 80, Protocol: emu.TCP}, Verdict: emu.Open,
 					AnsweredBy: []string{"web4"},
@@ -161,8 +165,10 @@ func TestLoadSlots(t *testing.T) {
 		t.Errorf("Web is %+v", web)
 	}
 	if e := web.Endpoints[0]; e.IdleTimeoutInMinutes != 30 ||
-		*e.Probe != (lab.Probe{Protocol: "http", Port: 8080, Path: "/health", IntervalInSeconds: 5,
-			TimeoutInSeconds: 11}) {
+		*e.Probe != (lab.Probe{
+			Protocol: "http", Port: 8080, Path: "/health", IntervalInSeconds: 5,
+			TimeoutInSeconds: 11,
+		}) {
 		t.Errorf("endpoint HttpIn is %+v, %+v", e, e.Probe)
 	}
 	if e := web.Endpoints[1]; e.Probe != nil {
@@ -227,15 +233,21 @@ func TestReadDeployment(t *testing.T) {
 	}
 
 	for _, c := range []struct{ definition, configuration, want string }{
-		{"nowhere.csdef", configuration,
-			`the service definition "nowhere.csdef" can't be read: no such file or directory`},
+		{
+			"nowhere.csdef", configuration,
+			`the service definition "nowhere.csdef" can't be read: no such file or directory`,
+		},
 		{definition, t.TempDir(), "can't be read: it is a folder"},
 		{configuration, configuration, configuration +
 			":1:1: the root element is <ServiceConfiguration>, expected <ServiceDefinition>"},
-		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Mismatch.cscfg",
-			"testdata/bad/platform/Mismatch.cscfg:2:9: "},
-		{"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Unsupported.cscfg",
-			"testdata/bad/platform/Unsupported.cscfg:8:43: "},
+		{
+			"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Mismatch.cscfg",
+			"testdata/bad/platform/Mismatch.cscfg:2:9: ",
+		},
+		{
+			"testdata/bad/platform/Service.csdef", "testdata/bad/platform/Unsupported.cscfg",
+			"testdata/bad/platform/Unsupported.cscfg:8:43: ",
+		},
 	} {
 		_, _, err := ReadDeployment("shop", c.definition, c.configuration, lab.Production)
 		var wrong Errors

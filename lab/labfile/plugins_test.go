@@ -33,8 +33,10 @@ func TestLoadRemoteDesktop(t *testing.T) {
 	web := instance(t, loaded.Lab, "Web_IN_1")
 	for name, want := range map[string][]string{
 		// 20000 is taken
-		"Web_IN_1": {"80/tcp", "20000/tcp", "3389/tcp remote desktop server", "20001/tcp remote desktop forwarder",
-			"8172/tcp"},
+		"Web_IN_1": {
+			"80/tcp", "20000/tcp", "3389/tcp remote desktop server", "20001/tcp remote desktop forwarder",
+			"8172/tcp",
+		},
 		// The setting turns the desktop off, not its endpoint.
 		"Worker_IN_0": nil,
 		// A service of the lab file takes the place of the desktop.
@@ -121,8 +123,10 @@ func TestRemoteDesktopSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := &loader{sources: sources{}}
-		request, ok := l.packageOf(&Deployment{Definition: Reference{Text: "testdata/good/desktop/Office.csdef"},
-			Configuration: Reference{Text: changed}})
+		request, ok := l.packageOf(&Deployment{
+			Definition:    Reference{Text: "testdata/good/desktop/Office.csdef"},
+			Configuration: Reference{Text: changed},
+		})
 		if !ok || (len(request.Roles[1].Services) == 1) != c.on {
 			t.Errorf("%q: %v, %v", value, ok, l.err())
 		}

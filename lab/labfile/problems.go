@@ -32,8 +32,10 @@ type Problem struct {
 }
 
 func invalid(at emu.Origin, format string, args ...any) Problem {
-	return Problem{Origin: at, position: at, Code: InvalidFile, HTTPStatus: http.StatusBadRequest,
-		Message: fmt.Sprintf(format, args...)}
+	return Problem{
+		Origin: at, position: at, Code: InvalidFile, HTTPStatus: http.StatusBadRequest,
+		Message: fmt.Sprintf(format, args...),
+	}
 }
 
 func (p Problem) hint(format string, args ...any) Problem {

@@ -66,8 +66,10 @@ func (VirtualNetwork) JSONSchemaExtend(s *jsonschema.Schema) { exactlyOnePlace(s
 func (CloudService) JSONSchemaExtend(s *jsonschema.Schema) {
 	exactlyOnePlace(s)
 	machines := required("virtualMachines")
-	s.Not = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{required("virtualMachines", "production"),
-		required("virtualMachines", "staging")}}
+	s.Not = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		required("virtualMachines", "production"),
+		required("virtualMachines", "staging"),
+	}}
 	s.DependentSchemas = map[string]*jsonschema.Schema{
 		"reservedIP":           {AnyOf: []*jsonschema.Schema{machines, required("production")}},
 		"internalLoadBalancer": machines,

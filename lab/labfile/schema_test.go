@@ -339,12 +339,16 @@ func corpus() []form {
 	var all []form
 	for _, p := range places {
 		for i, value := range p.good {
-			all = append(all, form{fmt.Sprintf("%s/good %d", p.name, i), strings.Replace(p.template, "%s", value, 1),
-				true})
+			all = append(all, form{
+				fmt.Sprintf("%s/good %d", p.name, i), strings.Replace(p.template, "%s", value, 1),
+				true,
+			})
 		}
 		for i, value := range p.bad {
-			all = append(all, form{fmt.Sprintf("%s/bad %d", p.name, i), strings.Replace(p.template, "%s", value, 1),
-				false})
+			all = append(all, form{
+				fmt.Sprintf("%s/bad %d", p.name, i), strings.Replace(p.template, "%s", value, 1),
+				false,
+			})
 		}
 	}
 	return all

@@ -143,8 +143,10 @@ func internalLoadBalancer(b *InternalLoadBalancer) *lab.InternalLoadBalancer {
 	if b == nil {
 		return nil
 	}
-	return &lab.InternalLoadBalancer{Name: string(b.Name), Subnet: string(b.Subnet), Address: address(b.StaticAddress),
-		Origin: b.Origin}
+	return &lab.InternalLoadBalancer{
+		Name: string(b.Name), Subnet: string(b.Subnet), Address: address(b.StaticAddress),
+		Origin: b.Origin,
+	}
 }
 
 // machine returns a virtual machine as a request; false if its part of the file is wrong.

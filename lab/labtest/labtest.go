@@ -49,12 +49,14 @@ func Everything(t testing.TB) *lab.Lab {
 			Name: name, OS: lab.Linux, Services: Listen(9160, 7000), Origin: at(31 + i),
 			Firewall: []lab.GuestFirewallRule{Rule(t, "allow tcp 9160", 34), Rule(t, "allow tcp 7000 from localsubnet", 35)},
 			Endpoints: []lab.Endpoint{
-				{Name: "thrift", PublicPort: 9160, LocalPort: 9160, LoadBalancedSet: "cassandra", Origin: at(36),
+				{
+					Name: "thrift", PublicPort: 9160, LocalPort: 9160, LoadBalancedSet: "cassandra", Origin: at(36),
 					Balancing: lab.Balancing{ACL: []lab.ACLRule{
 						{Order: 100, RemoteSubnet: netip.MustParsePrefix("203.0.113.5/32"), Origin: at(37)},
 						{Order: 200, Permit: true, RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"), Origin: at(38)},
 						{Order: 300, Permit: true, RemoteSubnet: netip.MustParsePrefix("198.18.0.0/15"), Origin: at(39)},
-					}}},
+					}},
+				},
 				{Name: "ssh", PublicPort: uint16(2201 + i), LocalPort: 22, Origin: at(40)},
 			},
 		}))
@@ -121,20 +123,26 @@ func Connected(t testing.TB) *lab.Lab {
 			InternalLoadBalancer: first(i == 0, &lab.InternalLoadBalancer{Name: "inside", Subnet: "Data", Address: netip.MustParseAddr("10.1.1.100")}),
 			Firewall:             []lab.GuestFirewallRule{Rule(t, "allow tcp 9042,9044,1433-1434", 1)},
 			Endpoints: []lab.Endpoint{
-				{Name: "cql", PublicPort: 9042, LocalPort: 9042, LoadBalancedSet: "cql",
+				{
+					Name: "cql", PublicPort: 9042, LocalPort: 9042, LoadBalancedSet: "cql",
 					Balancing: lab.Balancing{Probe: probe, IdleTimeoutInMinutes: 10},
 				},
-				{Name: "cql-inside", PublicPort: 9043, LocalPort: 9042, LoadBalancedSet: "cql-inside",
+				{
+					Name: "cql-inside", PublicPort: 9043, LocalPort: 9042, LoadBalancedSet: "cql-inside",
 					Balancing: lab.Balancing{InternalLoadBalancer: "inside"},
 				},
-				{Name: "guarded", PublicPort: 9044, LocalPort: 9044, LoadBalancedSet: "guarded",
+				{
+					Name: "guarded", PublicPort: 9044, LocalPort: 9044, LoadBalancedSet: "guarded",
 					Balancing: lab.Balancing{InternalLoadBalancer: "inside", ACL: []lab.ACLRule{
 						{Order: 1, RemoteSubnet: netip.MustParsePrefix("192.168.10.0/24")}, {Order: 2, Permit: true, RemoteSubnet: netip.MustParsePrefix("10.1.1.7/32")},
-					}}},
-				{Name: "listener", PublicPort: 1433, LocalPort: 1433, LoadBalancedSet: "listener",
+					}},
+				},
+				{
+					Name: "listener", PublicPort: 1433, LocalPort: 1433, LoadBalancedSet: "listener",
 					Balancing: lab.Balancing{DirectServerReturn: true},
 				},
-				{Name: "listener-inside", PublicPort: 1434, LocalPort: 1434, LoadBalancedSet: "listener-inside",
+				{
+					Name: "listener-inside", PublicPort: 1434, LocalPort: 1434, LoadBalancedSet: "listener-inside",
 					Balancing: lab.Balancing{InternalLoadBalancer: "inside", DirectServerReturn: true},
 				},
 			},
@@ -226,9 +234,11 @@ func SameNames(t testing.TB) *lab.Lab {
 		for k, vm := range []string{name + "-a", name + "-b"} {
 			port := port + 10*uint16(k)
 			do(l.AddVirtualMachine("desk-"+name, lab.VirtualMachine{Name: vm, Endpoints: []lab.Endpoint{
-				{Name: "RDP", PublicPort: port, LocalPort: 3389,
+				{
+					Name: "RDP", PublicPort: port, LocalPort: 3389,
 					Balancing: lab.Balancing{ACL: list(int(port))},
-					Origin:    at(1000 + int(port))},
+					Origin:    at(1000 + int(port)),
+				},
 			}}))
 		}
 	}

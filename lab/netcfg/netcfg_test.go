@@ -73,8 +73,10 @@ func TestReadFull(t *testing.T) {
 	dns := DNSServer{Name: "YourDNS", Address: netip.MustParseAddr("10.1.0.4")}
 	want := &NetworkConfiguration{
 		DNSServers: []DNSServer{dns},
-		LocalNetworkSites: []LocalNetworkSite{{Name: "YourCorpHQ", AddressSpace: []Prefix{prefix("10.1.0.0/16")},
-			VPNGatewayAddress: netip.MustParseAddr("203.0.113.10")}},
+		LocalNetworkSites: []LocalNetworkSite{{
+			Name: "YourCorpHQ", AddressSpace: []Prefix{prefix("10.1.0.0/16")},
+			VPNGatewayAddress: netip.MustParseAddr("203.0.113.10"),
+		}},
 		VirtualNetworkSites: []VirtualNetworkSite{{
 			Name: "YourVirtualNetwork", AffinityGroup: "YourAffinityGroup",
 			AddressSpace: []Prefix{prefix("10.4.0.0/16")},
@@ -115,24 +117,32 @@ func TestAsExported(t *testing.T) {
 			`n:20:56: the lab has no point-to-site clients: nothing connects to the virtual network site ` +
 				`"YourVirtualNetwork" with an address of the pool`,
 		},
-		{"no gateway subnet", `"GatewaySubnet"`, `"Gateway"`,
+		{
+			"no gateway subnet", `"GatewaySubnet"`, `"Gateway"`,
 			`n:20:9: virtual network site "YourVirtualNetwork" has no subnet named GatewaySubnet, so that no ` +
-				`gateway can be created in it: it isn't connected`},
+				`gateway can be created in it: it isn't connected`,
+		},
 		{"no connection", `<Connection type="IPsec" />`, ``, ""},
 		{"connection without type", `<Connection type="IPsec" />`, `<Connection/>`, ""},
 		{"two connections", `<Connection type="IPsec" />`, `<Connection type="IPsec"/><Connection type="IPsec"/>`, ""},
 		{"no VPN device", `<VPNGatewayAddress>203.0.113.10</VPNGatewayAddress>`, `<VPNGatewayAddress/>`, ""},
 		{"empty pool", "<Gateway>", `<Gateway profile=""><VPNClientAddressPool/>`, ""},
 		{"empty label", "<Subnets>", "<Label></Label><Subnets>", ""},
-		{"one prefix twice", `<AddressPrefix>10.1.0.0/16</AddressPrefix>`,
-			`<AddressPrefix>10.1.0.0/16</AddressPrefix><AddressPrefix>10.1.2.0/16</AddressPrefix>`, ""},
+		{
+			"one prefix twice", `<AddressPrefix>10.1.0.0/16</AddressPrefix>`,
+			`<AddressPrefix>10.1.0.0/16</AddressPrefix><AddressPrefix>10.1.2.0/16</AddressPrefix>`, "",
+		},
 		{"zeros", `<AddressPrefix>10.1.0.0/16</AddressPrefix>`, `<AddressPrefix>10.01.00.000/16</AddressPrefix>`, ""},
 		{"zeros in an address", `IPAddress="10.1.0.4"`, `IPAddress="10.1.000.004"`, ""},
-		{"zeros that may be octal", `<AddressPrefix>10.1.0.0/16</AddressPrefix>`,
+		{
+			"zeros that may be octal", `<AddressPrefix>10.1.0.0/16</AddressPrefix>`,
 			`<AddressPrefix>10.011.0.0/16</AddressPrefix>`,
-			`n:7:23: AddressPrefix "10.011.0.0/16" is read as 10.11.0.0/16`},
-		{"style sheet", "<NetworkConfiguration", "<?xml-stylesheet type='text/xsl' href='n.xsl'?><NetworkConfiguration",
-			""},
+			`n:7:23: AddressPrefix "10.011.0.0/16" is read as 10.11.0.0/16`,
+		},
+		{
+			"style sheet", "<NetworkConfiguration", "<?xml-stylesheet type='text/xsl' href='n.xsl'?><NetworkConfiguration",
+			"",
+		},
 	} {
 		read, err := Read("n", []byte(strings.Replace(full, c.old, c.new, 1)))
 		if err != nil {
@@ -188,20 +198,34 @@ func TestStandIns(t *testing.T) {
 			name, space, strings.Replace(space, "/16", "/29", 1), refs)
 	}
 	for name, c := range map[string]struct{ sites, networks, want string }{
-		"joined": {site("ToB", "10.2.0.0/16") + site("ToA", "10.1.0.0/16"),
-			network("A", "10.1.0.0/16", "ToB") + network("B", "10.2.0.0/16", "ToA"), "ToB=B ToA=A"},
-		"joined, by the networks' names": {site("B", "10.2.0.0/16") + site("A", "10.1.0.0/16"),
-			network("A", "10.1.0.0/16", "B") + network("B", "10.2.0.0/16", "A"), "B=B A=A"},
-		"one knows the other": {site("ToB", "10.2.0.0/16") + site("ToA", "10.1.0.0/16"),
-			network("A", "10.1.0.0/16", "ToB") + network("B", "10.2.0.0/16"), "ToB= ToA="},
-		"another with the addresses": {site("Branch", "10.2.0.0/16"),
-			network("A", "10.1.0.0/16", "Branch") + network("B", "10.2.0.0/16"), "Branch="},
-		"and with the name": {site("B", "10.2.0.0/16"),
-			network("A", "10.1.0.0/16", "B") + network("B", "10.2.0.0/16"), "B="},
-		"nobody is connected": {site("B", "10.2.0.0/16") + site("A", "10.1.0.0/16"),
-			network("A", "10.1.0.0/16") + network("B", "10.2.0.0/16"), "B= A="},
-		"a part of the addresses": {site("ToB", "10.2.0.0/17") + site("ToA", "10.1.0.0/16"),
-			network("A", "10.1.0.0/16", "ToB") + network("B", "10.2.0.0/16", "ToA"), "ToB= ToA="},
+		"joined": {
+			site("ToB", "10.2.0.0/16") + site("ToA", "10.1.0.0/16"),
+			network("A", "10.1.0.0/16", "ToB") + network("B", "10.2.0.0/16", "ToA"), "ToB=B ToA=A",
+		},
+		"joined, by the networks' names": {
+			site("B", "10.2.0.0/16") + site("A", "10.1.0.0/16"),
+			network("A", "10.1.0.0/16", "B") + network("B", "10.2.0.0/16", "A"), "B=B A=A",
+		},
+		"one knows the other": {
+			site("ToB", "10.2.0.0/16") + site("ToA", "10.1.0.0/16"),
+			network("A", "10.1.0.0/16", "ToB") + network("B", "10.2.0.0/16"), "ToB= ToA=",
+		},
+		"another with the addresses": {
+			site("Branch", "10.2.0.0/16"),
+			network("A", "10.1.0.0/16", "Branch") + network("B", "10.2.0.0/16"), "Branch=",
+		},
+		"and with the name": {
+			site("B", "10.2.0.0/16"),
+			network("A", "10.1.0.0/16", "B") + network("B", "10.2.0.0/16"), "B=",
+		},
+		"nobody is connected": {
+			site("B", "10.2.0.0/16") + site("A", "10.1.0.0/16"),
+			network("A", "10.1.0.0/16") + network("B", "10.2.0.0/16"), "B= A=",
+		},
+		"a part of the addresses": {
+			site("ToB", "10.2.0.0/17") + site("ToA", "10.1.0.0/16"),
+			network("A", "10.1.0.0/16", "ToB") + network("B", "10.2.0.0/16", "ToA"), "ToB= ToA=",
+		},
 		"a third with the addresses": {
 			site("ToB", "10.2.0.0/16") + site("ToA", "10.1.0.0/16"),
 			network("C", "10.2.0.0/16") + network("A", "10.1.0.0/16", "ToB") + network("B", "10.2.0.0/16", "ToA"),
@@ -258,48 +282,78 @@ func TestErrors(t *testing.T) {
 		{small, ` Location="West US"`, ``, `n:3:1: Neither Affinity Group nor Location elemet is specified in ` +
 			`virtual network site 'SampleNetwork'. Either Affinity Group or Location must be specified for every ` +
 			`virtual network.`},
-		{small, ` Location="West US"`, ` Location="West US" AffinityGroup="g"`,
+		{
+			small, ` Location="West US"`, ` Location="West US" AffinityGroup="g"`,
 			`n:3:42: virtual network site "SampleNetwork" has both an affinity group and a location; keep one of ` +
-				`the two`},
+				`the two`,
+		},
 		{small, ` Location=`, ` location=`, `n:3:1: Neither Affinity Group nor Location elemet is specified in ` +
 			`virtual network site 'SampleNetwork'. Either Affinity Group or Location must be specified for every ` +
 			`virtual network.` +
 			"\n" + `n:3:42: <VirtualNetworkSite> has no attribute "location"; did you mean "Location"?`},
-		{small, ` 10.0.1.77/24 `, `10.0.1.0`,
-			`n:5:34: AddressPrefix is "10.0.1.0", expected an IPv4 prefix such as 10.0.0.0/16`},
-		{small, ` 10.0.1.77/24 `, `fd00::/64`,
-			`n:5:34: AddressPrefix is "fd00::/64", expected an IPv4 prefix such as 10.0.0.0/16`},
-		{small, `<AddressPrefix> 10.0.1.77/24 </AddressPrefix>`, ``,
-			`n:5:10: <Subnet> lacks the element <AddressPrefix>`},
-		{small, `</AddressPrefix></Subnet>`, `</AddressPrefix><AddressPrefix>10.0.2.0/24</AddressPrefix></Subnet>`,
-			`n:5:79: <AddressPrefix> is more than once in <Subnet>; the first is at line 5`},
-		{small, `</Subnet>`, `</Subnet><Subnet name="frontend"><AddressPrefix>10.0.2.0/24</AddressPrefix></Subnet>`,
-			`n:5:96: subnet "frontend" exists already; the first is at line 5`},
-		{small, `<DnsServersRef/>`, `<DnsServersRef><DnsServerRef name="x"/></DnsServersRef>`,
-			`n:4:30: DNS server "x" is not defined`},
-		{small, `<AddressPrefix>10.0.0.11/8</AddressPrefix><AddressPrefix>172.16.0.0/12</AddressPrefix>`, ``,
-			`n:6:1: <AddressSpace> lacks the element <AddressPrefix>`},
+		{
+			small, ` 10.0.1.77/24 `, `10.0.1.0`,
+			`n:5:34: AddressPrefix is "10.0.1.0", expected an IPv4 prefix such as 10.0.0.0/16`,
+		},
+		{
+			small, ` 10.0.1.77/24 `, `fd00::/64`,
+			`n:5:34: AddressPrefix is "fd00::/64", expected an IPv4 prefix such as 10.0.0.0/16`,
+		},
+		{
+			small, `<AddressPrefix> 10.0.1.77/24 </AddressPrefix>`, ``,
+			`n:5:10: <Subnet> lacks the element <AddressPrefix>`,
+		},
+		{
+			small, `</AddressPrefix></Subnet>`, `</AddressPrefix><AddressPrefix>10.0.2.0/24</AddressPrefix></Subnet>`,
+			`n:5:79: <AddressPrefix> is more than once in <Subnet>; the first is at line 5`,
+		},
+		{
+			small, `</Subnet>`, `</Subnet><Subnet name="frontend"><AddressPrefix>10.0.2.0/24</AddressPrefix></Subnet>`,
+			`n:5:96: subnet "frontend" exists already; the first is at line 5`,
+		},
+		{
+			small, `<DnsServersRef/>`, `<DnsServersRef><DnsServerRef name="x"/></DnsServersRef>`,
+			`n:4:30: DNS server "x" is not defined`,
+		},
+		{
+			small, `<AddressPrefix>10.0.0.11/8</AddressPrefix><AddressPrefix>172.16.0.0/12</AddressPrefix>`, ``,
+			`n:6:1: <AddressSpace> lacks the element <AddressPrefix>`,
+		},
 		{
 			small, `</VirtualNetworkSite>`, `</VirtualNetworkSite><VirtualNetworkSite name="samplenetwork" ` +
 				`Location="x"><AddressSpace><AddressPrefix>10.0.0.0/8</AddressPrefix></AddressSpace></VirtualNetworkSite>`,
 			`n:8:42: virtual network site "samplenetwork" exists already; the first is at line 3`,
 		},
-		{full, `<DnsServerRef name="YourDNS" />`, `<DnsServerRef name="YouDNS" />`,
-			`n:19:38: DNS server "YouDNS" is not defined; did you mean "YourDNS"?`},
-		{full, `IPAddress="10.1.0.4"`, `IPAddress="10.1.0.400"`,
-			`n:4:48: IPAddress is "10.1.0.400", expected an IPv4 address`},
-		{full, `203.0.113.10`, `vpn.example.org`,
-			`n:8:9: VPNGatewayAddress is "vpn.example.org", expected an IPv4 address`},
-		{full, `Ref name="YourCorpHQ"`, `Ref name="YourCorp"`,
-			`n:22:34: local network site "YourCorp" is not defined; did you mean "YourCorpHQ"?`},
-		{full, `203.0.113.10`, `0203.0.113.10`,
-			`n:8:9: VPNGatewayAddress is "0203.0.113.10", expected an IPv4 address`},
-		{full, `type="IPsec"`, `type="IPSec"`,
-			`n:22:64: type is "IPSec", expected IPsec or Dedicated; did you mean "IPsec"?`},
+		{
+			full, `<DnsServerRef name="YourDNS" />`, `<DnsServerRef name="YouDNS" />`,
+			`n:19:38: DNS server "YouDNS" is not defined; did you mean "YourDNS"?`,
+		},
+		{
+			full, `IPAddress="10.1.0.4"`, `IPAddress="10.1.0.400"`,
+			`n:4:48: IPAddress is "10.1.0.400", expected an IPv4 address`,
+		},
+		{
+			full, `203.0.113.10`, `vpn.example.org`,
+			`n:8:9: VPNGatewayAddress is "vpn.example.org", expected an IPv4 address`,
+		},
+		{
+			full, `Ref name="YourCorpHQ"`, `Ref name="YourCorp"`,
+			`n:22:34: local network site "YourCorp" is not defined; did you mean "YourCorpHQ"?`,
+		},
+		{
+			full, `203.0.113.10`, `0203.0.113.10`,
+			`n:8:9: VPNGatewayAddress is "0203.0.113.10", expected an IPv4 address`,
+		},
+		{
+			full, `type="IPsec"`, `type="IPSec"`,
+			`n:22:64: type is "IPSec", expected IPsec or Dedicated; did you mean "IPsec"?`,
+		},
 		// as in MSDN's own sample
-		{full, `<LocalNetworkSiteRef name="YourCorpHQ">`, `<LocalNetworkSiteRef name="YourCorpHQ"/>`,
+		{
+			full, `<LocalNetworkSiteRef name="YourCorpHQ">`, `<LocalNetworkSiteRef name="YourCorpHQ"/>`,
 			`n:22:102: this is not well-formed XML: element <ConnectionsToLocalNetwork> closed by ` +
-				`</LocalNetworkSiteRef>`},
+				`</LocalNetworkSiteRef>`,
+		},
 		{full, `2011/07`, `2011/08`, `n:2:1: <NetworkConfiguration> is in the namespace ` +
 			`"http://schemas.microsoft.com/ServiceHosting/2011/08/NetworkConfiguration"; expected xmlns="` + Namespace +
 			`"`},

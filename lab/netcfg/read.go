@@ -19,8 +19,10 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 	servers := body.Child("Dns").Child("DnsServers").All("DnsServer")
 	strictxml.Unique(servers, "name", "DNS server")
 	for _, e := range servers {
-		c.DNSServers = append(c.DNSServers, DNSServer{Name: e.Get("name"), Address: e.Address("IPAddress"),
-			Origin: e.Origin})
+		c.DNSServers = append(c.DNSServers, DNSServer{
+			Name: e.Get("name"), Address: e.Address("IPAddress"),
+			Origin: e.Origin,
+		})
 	}
 	local := body.Child("LocalNetworkSites").All("LocalNetworkSite")
 	strictxml.Unique(local, "name", "local network site")
@@ -43,8 +45,10 @@ func Read(file string, data []byte) (*NetworkConfiguration, error) {
 }
 
 func readLocal(e *strictxml.Element) LocalNetworkSite {
-	l := LocalNetworkSite{Name: e.Get("name"),
-		AddressSpace: readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin}
+	l := LocalNetworkSite{
+		Name:         e.Get("name"),
+		AddressSpace: readPrefixes(e.Child("AddressSpace").All("AddressPrefix")), Origin: e.Origin,
+	}
 	if g := e.Child("VPNGatewayAddress"); g != nil && g.Text != "" {
 		addr, ok := strictxml.ParseAddress(g.Text)
 		if !ok {
@@ -123,8 +127,10 @@ func (c *NetworkConfiguration) readSite(e *strictxml.Element, dns, local []strin
 	for _, r := range refs {
 		mustExist(r, "DNS server", dns)
 		if i := slices.Index(dns, r.Get("name")); i >= 0 {
-			v.DNSServers = append(v.DNSServers, DNSServer{Name: dns[i], Address: c.DNSServers[i].Address,
-				Origin: r.Origin})
+			v.DNSServers = append(v.DNSServers, DNSServer{
+				Name: dns[i], Address: c.DNSServers[i].Address,
+				Origin: r.Origin,
+			})
 		}
 	}
 	v.Gateway = readGateway(e.Child("Gateway"), local)

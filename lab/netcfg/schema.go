@@ -20,11 +20,14 @@ var schema = strictxml.Schema{Namespace: Namespace, Root: "NetworkConfiguration"
 	Children: strictxml.Children{"VirtualNetworkConfiguration": strictxml.AtMostOne(
 		strictxml.Spec{Children: strictxml.Children{
 			"Dns": strictxml.AtMostOne(strictxml.Spec{Children: strictxml.Children{
-				"DnsServers": strictxml.List("DnsServer", strictxml.Requires("name", "IPAddress"))}}),
+				"DnsServers": strictxml.List("DnsServer", strictxml.Requires("name", "IPAddress")),
+			}}),
 			"LocalNetworkSites": strictxml.List("LocalNetworkSite", strictxml.Spec{
 				Required: []string{"name"},
-				Children: strictxml.Children{"AddressSpace": strictxml.One(addressSpace),
-					"VPNGatewayAddress": strictxml.AtMostOne(blank)},
+				Children: strictxml.Children{
+					"AddressSpace":      strictxml.One(addressSpace),
+					"VPNGatewayAddress": strictxml.AtMostOne(blank),
+				},
 			}),
 			"VirtualNetworkSites": strictxml.List("VirtualNetworkSite", virtualNetworkSite),
 		}})},
@@ -37,7 +40,8 @@ var virtualNetworkSite = strictxml.Spec{
 		"Label":        strictxml.AtMostOne(blank),
 		"AddressSpace": strictxml.One(addressSpace),
 		"Subnets": strictxml.List("Subnet", strictxml.Spec{Required: []string{"name"}, Children: strictxml.Children{
-			"AddressPrefix": strictxml.One(text)}}),
+			"AddressPrefix": strictxml.One(text),
+		}}),
 		"DnsServersRef": strictxml.List("DnsServerRef", strictxml.Named),
 		"Gateway": strictxml.AtMostOne(strictxml.Spec{
 			Optional: []string{"profile"},

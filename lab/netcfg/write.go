@@ -89,8 +89,10 @@ func WriteNetworkConfiguration(w io.Writer, networks []lab.VirtualNetwork, sites
 		d.addLocal(s.Name, s.AddressSpace, s.VPNGatewayAddress)
 	}
 	for _, n := range networks {
-		site := writtenSite{Name: n.Name, AffinityGroup: n.AffinityGroup, Location: n.Location,
-			AddressSpace: texts(n.AddressSpace)}
+		site := writtenSite{
+			Name: n.Name, AffinityGroup: n.AffinityGroup, Location: n.Location,
+			AddressSpace: texts(n.AddressSpace),
+		}
 		if len(n.Subnets) > 0 {
 			site.Subnets = &writtenSubnets{}
 		}

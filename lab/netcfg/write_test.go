@@ -142,14 +142,22 @@ func TestWriteGateways(t *testing.T) {
 	var b bytes.Buffer
 	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
 	err := WriteNetworkConfiguration(&b, []lab.VirtualNetwork{
-		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"),
-			Gateway: &lab.VPNGateway{Address: netip.MustParseAddr("198.51.100.4"),
-				Connections: []lab.GatewayConnection{toSite("hq"), toNetwork("East")}}},
-		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"),
-			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toNetwork("West")}}},
+		{
+			Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"),
+			Gateway: &lab.VPNGateway{
+				Address:     netip.MustParseAddr("198.51.100.4"),
+				Connections: []lab.GatewayConnection{toSite("hq"), toNetwork("East")},
+			},
+		},
+		{
+			Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"),
+			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toNetwork("West")}},
+		},
 		{Name: "Alone", Location: "East US", AddressSpace: space("10.1.0.0/16"), Gateway: &lab.VPNGateway{}},
-	}, lab.LocalNetwork{Name: "hq", AddressSpace: space("192.168.10.0/24"),
-		VPNGatewayAddress: netip.MustParseAddr("203.0.113.10"), Hosts: []*lab.LocalHost{{Name: "desk"}}})
+	}, lab.LocalNetwork{
+		Name: "hq", AddressSpace: space("192.168.10.0/24"),
+		VPNGatewayAddress: netip.MustParseAddr("203.0.113.10"), Hosts: []*lab.LocalHost{{Name: "desk"}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,24 +183,35 @@ func TestWriteNames(t *testing.T) {
 		return []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: netip.MustParsePrefix(s)}}
 	}
 	networks := []lab.VirtualNetwork{
-		{Name: "Prod net", Location: "West US", AddressSpace: space("10.0.0.0/16"), Subnets: subnet("10.0.9.0/29"),
+		{
+			Name: "Prod net", Location: "West US", AddressSpace: space("10.0.0.0/16"), Subnets: subnet("10.0.9.0/29"),
 			Gateway: &lab.VPNGateway{
 				Address: netip.MustParseAddr("198.18.0.16"), Profile: "Small",
 				ClientAddressPool: space("172.16.0.0/24"),
-				Connections: []lab.GatewayConnection{toNetwork("Dev"), toSite("dev"),
-					{Name: "Prod net", To: lab.ToLocalNetwork, Dedicated: true}, toSite("Prod net")},
-			}},
-		{Name: "Dev", Location: "West US", AddressSpace: space("10.1.0.0/16"), Subnets: subnet("10.1.9.0/29"),
+				Connections: []lab.GatewayConnection{
+					toNetwork("Dev"), toSite("dev"),
+					{Name: "Prod net", To: lab.ToLocalNetwork, Dedicated: true},
+					toSite("Prod net"),
+				},
+			},
+		},
+		{
+			Name: "Dev", Location: "West US", AddressSpace: space("10.1.0.0/16"), Subnets: subnet("10.1.9.0/29"),
 			Gateway: &lab.VPNGateway{
 				Address: netip.MustParseAddr("198.18.0.17"),
-			}},
+			},
+		},
 	}
 	var b bytes.Buffer
 	if err := WriteNetworkConfiguration(&b, networks,
-		lab.LocalNetwork{Name: "dev", AddressSpace: space("130.88.0.0/24"),
-			VPNGatewayAddress: netip.MustParseAddr("8.20.30.40"), Address: netip.MustParseAddr("198.19.128.1")},
-		lab.LocalNetwork{Name: "Prod net", AddressSpace: space("192.168.0.0/24"),
-			Address: netip.MustParseAddr("203.0.113.4")},
+		lab.LocalNetwork{
+			Name: "dev", AddressSpace: space("130.88.0.0/24"),
+			VPNGatewayAddress: netip.MustParseAddr("8.20.30.40"), Address: netip.MustParseAddr("198.19.128.1"),
+		},
+		lab.LocalNetwork{
+			Name: "Prod net", AddressSpace: space("192.168.0.0/24"),
+			Address: netip.MustParseAddr("203.0.113.4"),
+		},
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -209,11 +228,15 @@ func TestWriteNames(t *testing.T) {
 		sites); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	want := &Gateway{Profile: "Small", VPNClientAddressPool: []Prefix{prefix("172.16.0.0/24")},
+	want := &Gateway{
+		Profile: "Small", VPNClientAddressPool: []Prefix{prefix("172.16.0.0/24")},
 		Connections: []Connection{
-			{LocalNetworkSite: "Dev-network", Type: IPsec}, {LocalNetworkSite: "dev", Type: IPsec},
-			{LocalNetworkSite: "Prod net", Type: Dedicated}, {LocalNetworkSite: "Prod net", Type: IPsec},
-		}}
+			{LocalNetworkSite: "Dev-network", Type: IPsec},
+			{LocalNetworkSite: "dev", Type: IPsec},
+			{LocalNetworkSite: "Prod net", Type: Dedicated},
+			{LocalNetworkSite: "Prod net", Type: IPsec},
+		},
+	}
 	if diff := cmp.Diff(want, c.VirtualNetworkSites[0].Gateway, ignore); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -224,18 +247,26 @@ func TestWriteNames(t *testing.T) {
 func TestPremisesWithTheAddressesOfANetwork(t *testing.T) {
 	space := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
 	networks := []lab.VirtualNetwork{
-		{Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"),
-			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("hq")}}},
-		{Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"),
-			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("office")}}},
+		{
+			Name: "West", Location: "West US", AddressSpace: space("10.0.0.0/16"),
+			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("hq")}},
+		},
+		{
+			Name: "East", Location: "East US", AddressSpace: space("10.1.0.0/16"),
+			Gateway: &lab.VPNGateway{Connections: []lab.GatewayConnection{toSite("office")}},
+		},
 	}
 	for _, tt := range []struct{ hq, stands string }{{"192.168.0.0/16", ""}, {"10.1.0.0/16", "West"}} {
 		var b bytes.Buffer
 		err := WriteNetworkConfiguration(&b, networks,
-			lab.LocalNetwork{Name: "office", AddressSpace: space("10.0.0.0/16"),
-				VPNGatewayAddress: netip.MustParseAddr("203.0.113.6")},
-			lab.LocalNetwork{Name: "hq", AddressSpace: space(tt.hq),
-				VPNGatewayAddress: netip.MustParseAddr("203.0.113.7")})
+			lab.LocalNetwork{
+				Name: "office", AddressSpace: space("10.0.0.0/16"),
+				VPNGatewayAddress: netip.MustParseAddr("203.0.113.6"),
+			},
+			lab.LocalNetwork{
+				Name: "hq", AddressSpace: space(tt.hq),
+				VPNGatewayAddress: netip.MustParseAddr("203.0.113.7"),
+			})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,8 +283,10 @@ func TestPremisesWithTheAddressesOfANetwork(t *testing.T) {
 // network draws a virtual network; whether its prefixes fit together is of no interest here.
 func network(name string) *rapid.Generator[lab.VirtualNetwork] {
 	address := rapid.Custom(func(t *rapid.T) netip.Addr {
-		return netip.AddrFrom4([4]byte{10, rapid.Byte().Draw(t, "b"), rapid.Byte().Draw(t, "c"),
-			rapid.Byte().Draw(t, "d")})
+		return netip.AddrFrom4([4]byte{
+			10, rapid.Byte().Draw(t, "b"), rapid.Byte().Draw(t, "c"),
+			rapid.Byte().Draw(t, "d"),
+		})
 	})
 	prefixes := rapid.Custom(func(t *rapid.T) netip.Prefix {
 		return netip.PrefixFrom(address.Draw(t, "address"), rapid.IntRange(8, 29).Draw(t, "bits")).Masked()
@@ -267,8 +300,10 @@ func network(name string) *rapid.Generator[lab.VirtualNetwork] {
 			n.Location = rapid.SampledFrom(lab.Locations).Draw(t, "location")
 		}
 		for i := range rapid.IntRange(0, 3).Draw(t, "subnets") {
-			n.Subnets = append(n.Subnets, lab.Subnet{Name: fmt.Sprintf("subnet<&\"%d", i),
-				AddressPrefix: prefixes.Draw(t, "subnet")})
+			n.Subnets = append(n.Subnets, lab.Subnet{
+				Name:          fmt.Sprintf("subnet<&\"%d", i),
+				AddressPrefix: prefixes.Draw(t, "subnet"),
+			})
 		}
 		for i, a := range rapid.SliceOfNDistinct(address, -1, 3, rapid.ID).Draw(t, "name servers") {
 			n.DNSServers = append(n.DNSServers, lab.DNSServer{Name: fmt.Sprintf("%s <&\"%d", name, i), Address: a})
@@ -344,12 +379,18 @@ func TestWriteServerNames(t *testing.T) {
 		return lab.DNSServer{Name: name, Address: netip.MustParseAddr(address)}
 	}
 	networks := []lab.VirtualNetwork{
-		{Name: "a", Location: "West US", DNSServers: []lab.DNSServer{server("AD 1", "10.0.0.4"),
-			server("", "10.0.0.5")}},
-		{Name: "b", Location: "West US", DNSServers: []lab.DNSServer{server("ad 1", "10.0.0.6"),
-			server("DNS-10.0.0.5", "10.0.0.7")}},
-		{Name: "c", Location: "West US", DNSServers: []lab.DNSServer{server("ad 1", "10.0.0.4"),
-			server("other", "10.0.0.4")}},
+		{Name: "a", Location: "West US", DNSServers: []lab.DNSServer{
+			server("AD 1", "10.0.0.4"),
+			server("", "10.0.0.5"),
+		}},
+		{Name: "b", Location: "West US", DNSServers: []lab.DNSServer{
+			server("ad 1", "10.0.0.6"),
+			server("DNS-10.0.0.5", "10.0.0.7"),
+		}},
+		{Name: "c", Location: "West US", DNSServers: []lab.DNSServer{
+			server("ad 1", "10.0.0.4"),
+			server("other", "10.0.0.4"),
+		}},
 	}
 	for i := range networks {
 		networks[i].AddressSpace = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}

@@ -15,7 +15,8 @@ var town = Schema{Namespace: "urn:town", Root: "Town", Spec: Spec{
 	Children: map[string]Child{
 		"Mayor": One(Named),
 		"Street": Many(Spec{Required: []string{"name"}, Children: map[string]Child{
-			"House": AtLeastOne(Spec{Text: true})}}),
+			"House": AtLeastOne(Spec{Text: true}),
+		}}),
 		"Motto": AtMostOne(Spec{Text: true}),
 	},
 	Spellings: map[string]string{"Founded": "founded"},
@@ -99,56 +100,94 @@ func TestErrors(t *testing.T) {
 		"empty":          {"", `f:1:1: the file has no root element`},
 		"only a comment": {"<!-- x -->", `f:1:1: the file has no root element`},
 		"not XML":        {"name: x", `f:1:1: text "name: x" is outside the root element`},
-		"too large": {strings.Repeat(" ", MaxSize+1),
-			`f:1:1: the file has more than 1048576 bytes, the maximum`},
+		"too large": {
+			strings.Repeat(" ", MaxSize+1),
+			`f:1:1: the file has more than 1048576 bytes, the maximum`,
+		},
 		"latin-1": {"<Town name='\xe5'>", `f:1:13: the file is not text in utf-8; save it as utf-8`},
-		"declared EBCDIC": {`<?xml version="1.0" encoding="ibm037"?><Town/>`,
-			`f:1:40: the file declares the encoding "ibm037": save it as utf-8`},
+		"declared EBCDIC": {
+			`<?xml version="1.0" encoding="ibm037"?><Town/>`,
+			`f:1:40: the file declares the encoding "ibm037": save it as utf-8`,
+		},
 		"half UTF-16": {"\xff\xfe<", `f:1:1: the file is not text in utf-8; save it as utf-8`},
-		"doctype": {"<!DOCTYPE x [<!ENTITY a 'b'>]>\n<Town/>",
-			`f:1:1: document types and entities are not allowed; remove <!DOCTYPE x [<!ENTITY `},
-		"entity": {wrap("", "<Motto>&a;</Motto>"),
-			`f:3:11: this is not well-formed XML: invalid character entity &a;`},
-		"late declaration": {"\n<?xml version='1.0'?><Town/>",
-			`f:2:1: the XML declaration is not at the beginning of the file; remove what is before it`},
+		"doctype": {
+			"<!DOCTYPE x [<!ENTITY a 'b'>]>\n<Town/>",
+			`f:1:1: document types and entities are not allowed; remove <!DOCTYPE x [<!ENTITY `,
+		},
+		"entity": {
+			wrap("", "<Motto>&a;</Motto>"),
+			`f:3:11: this is not well-formed XML: invalid character entity &a;`,
+		},
+		"late declaration": {
+			"\n<?xml version='1.0'?><Town/>",
+			`f:2:1: the XML declaration is not at the beginning of the file; remove what is before it`,
+		},
 		"two roots": {wrap("", "") + "\n<Town/>", `f:5:1: <Town> is a second root element`},
-		"cut off": {`<Town xmlns="urn:town" name="X">`,
-			`f:1:33: this is not well-formed XML: unexpected EOF`},
-		"not closed": {"<Town>\n</Twon>",
-			`f:2:8: this is not well-formed XML: element <Town> closed by </Twon>`},
+		"cut off": {
+			`<Town xmlns="urn:town" name="X">`,
+			`f:1:33: this is not well-formed XML: unexpected EOF`,
+		},
+		"not closed": {
+			"<Town>\n</Twon>",
+			`f:2:8: this is not well-formed XML: element <Town> closed by </Twon>`,
+		},
 		"deep":         {strings.Repeat("<a>", MaxDepth+1), `f:1:97: elements are nested more than 32 deep`},
 		"wrong root":   {"<City/>", `f:1:1: the root element is <City>, expected <Town>`},
 		"no namespace": {"<Town/>", `f:1:1: <Town> has no namespace; add xmlns="urn:town"`},
-		"wrong namespace": {"<Town xmlns='urn:x'/>",
-			`f:1:1: <Town> is in the namespace "urn:x"; expected xmlns="urn:town"`},
-		"child elsewhere": {wrap("", "<Motto xmlns='urn:x'>a</Motto>"),
-			`f:3:1: <Motto> is in the namespace "urn:x", expected "urn:town"`},
-		"unknown element": {wrap("", "<Stret name='x'/>"),
-			`f:3:1: <Stret> is not known in <Town>; did you mean "Street"?`},
+		"wrong namespace": {
+			"<Town xmlns='urn:x'/>",
+			`f:1:1: <Town> is in the namespace "urn:x"; expected xmlns="urn:town"`,
+		},
+		"child elsewhere": {
+			wrap("", "<Motto xmlns='urn:x'>a</Motto>"),
+			`f:3:1: <Motto> is in the namespace "urn:x", expected "urn:town"`,
+		},
+		"unknown element": {
+			wrap("", "<Stret name='x'/>"),
+			`f:3:1: <Stret> is not known in <Town>; did you mean "Street"?`,
+		},
 		"explained": {wrap("", "<Wall x='y'/>"), `f:3:1: <Wall> was torn down in 1850: write a <Street>`},
-		"two spellings": {wrap(" Founded='1' founded='2'", ""),
-			`f:1:33: attribute "Founded" of <Town> is given twice, as founded too`},
-		"unlike any": {wrap("", "<Elephant/>"),
-			`f:3:1: <Elephant> is not known in <Town>; it may contain Mayor, Motto, Street`},
+		"two spellings": {
+			wrap(" Founded='1' founded='2'", ""),
+			`f:1:33: attribute "Founded" of <Town> is given twice, as founded too`,
+		},
+		"unlike any": {
+			wrap("", "<Elephant/>"),
+			`f:3:1: <Elephant> is not known in <Town>; it may contain Mayor, Motto, Street`,
+		},
 		"nothing inside": {wrap("", "<Motto>x<b/></Motto>"), `f:3:9: <b> is not known in <Motto>`},
-		"unknown attribute": {wrap(" fonded='1'", ""),
-			`f:1:33: <Town> has no attribute "fonded"; did you mean "founded"?`},
-		"missing attribute": {wrap("", "<Street><House>1</House></Street>"),
-			`f:3:1: <Street> lacks the attribute "name"`},
-		"empty attribute": {wrap("", "<Street name=' '><House>1</House></Street>"),
-			`f:3:9: attribute "name" of <Street> is empty`},
-		"twice attribute": {wrap(" founded='1' founded='2'", ""),
-			`f:1:45: attribute "founded" of <Town> is given twice`},
-		"twice element": {wrap("", "<Mayor name='B'/>"),
-			`f:3:1: <Mayor> is more than once in <Town>; the first is at line 2`},
+		"unknown attribute": {
+			wrap(" fonded='1'", ""),
+			`f:1:33: <Town> has no attribute "fonded"; did you mean "founded"?`,
+		},
+		"missing attribute": {
+			wrap("", "<Street><House>1</House></Street>"),
+			`f:3:1: <Street> lacks the attribute "name"`,
+		},
+		"empty attribute": {
+			wrap("", "<Street name=' '><House>1</House></Street>"),
+			`f:3:9: attribute "name" of <Street> is empty`,
+		},
+		"twice attribute": {
+			wrap(" founded='1' founded='2'", ""),
+			`f:1:45: attribute "founded" of <Town> is given twice`,
+		},
+		"twice element": {
+			wrap("", "<Mayor name='B'/>"),
+			`f:3:1: <Mayor> is more than once in <Town>; the first is at line 2`,
+		},
 		"missing element": {`<Town xmlns="urn:town" name="X"/>`, `f:1:1: <Town> lacks the element <Mayor>`},
 		"missing house":   {wrap("", "<Street name='x'/>"), `f:3:1: <Street> lacks the element <House>`},
 		"text":            {wrap("", " hello"), `f:3:2: text "hello" is not expected in <Town>`},
 		"no text":         {wrap("", "<Motto/>"), `f:3:1: <Motto> is empty`},
-		"unbound prefix": {wrap(" q:a='1'", ""),
-			`f:1:33: the prefix "q" of attribute "a" is not bound to a namespace`},
-		"own prefix": {wrap(" xmlns:q='urn:town' q:name='1'", ""),
-			`f:1:52: attribute "name" of <Town> must be written without a prefix`},
+		"unbound prefix": {
+			wrap(" q:a='1'", ""),
+			`f:1:33: the prefix "q" of attribute "a" is not bound to a namespace`,
+		},
+		"own prefix": {
+			wrap(" xmlns:q='urn:town' q:name='1'", ""),
+			`f:1:52: attribute "name" of <Town> must be written without a prefix`,
+		},
 		"several": {"<Town xmlns='urn:town'><Motto/>\n<Street b='1'><House>1</House></Street></Town>", `f:1:1: <Town> lacks the attribute "name"
 f:1:1: <Town> lacks the element <Mayor>
 f:1:24: <Motto> is empty
@@ -199,16 +238,26 @@ func TestValues(t *testing.T) {
 	}{
 		{` port="0"`, func(e *Element) { e.Port("port") }, `f:1:33: port is "0", expected a number from 1 to 65535`},
 		{` port="+8"`, func(e *Element) { e.Port("port") }, `f:1:33: port is "+8", expected a number from 1 to 65535`},
-		{` port="99999999999999999999"`, func(e *Element) { e.Port("port") },
-			`f:1:33: port is "99999999999999999999", expected a number from 1 to 65535`},
-		{` open="True"`, func(e *Element) { e.Bool("open", false) },
-			`f:1:33: open is "True", expected true or false; did you mean "true"?`},
-		{` size="smal"`, func(e *Element) { e.OneOf("size", "", "small", "medium", "large") },
-			`f:1:33: size is "smal", expected small, medium or large; did you mean "small"?`},
-		{` founded="10.0.0"`, func(e *Element) { e.Address("founded") },
-			`f:1:33: founded is "10.0.0", expected an IPv4 address`},
-		{` founded="::1"`, func(e *Element) { e.Address("founded") },
-			`f:1:33: founded is "::1", expected an IPv4 address`},
+		{
+			` port="99999999999999999999"`, func(e *Element) { e.Port("port") },
+			`f:1:33: port is "99999999999999999999", expected a number from 1 to 65535`,
+		},
+		{
+			` open="True"`, func(e *Element) { e.Bool("open", false) },
+			`f:1:33: open is "True", expected true or false; did you mean "true"?`,
+		},
+		{
+			` size="smal"`, func(e *Element) { e.OneOf("size", "", "small", "medium", "large") },
+			`f:1:33: size is "smal", expected small, medium or large; did you mean "small"?`,
+		},
+		{
+			` founded="10.0.0"`, func(e *Element) { e.Address("founded") },
+			`f:1:33: founded is "10.0.0", expected an IPv4 address`,
+		},
+		{
+			` founded="::1"`, func(e *Element) { e.Address("founded") },
+			`f:1:33: founded is "::1", expected an IPv4 address`,
+		},
 	} {
 		e, d := read(c.attributes)
 		c.read(e)
@@ -234,8 +283,10 @@ func TestZeros(t *testing.T) {
 			t.Errorf("%s is %v %v, want %s", in, p, ok, want)
 		}
 	}
-	for in, want := range map[string]bool{"10.010.0.0/16": true, "010.0.0.1": true, "10.00.0.07/16": false,
-		"10.0.0.0/08": false} {
+	for in, want := range map[string]bool{
+		"10.010.0.0/16": true, "010.0.0.1": true, "10.00.0.07/16": false,
+		"10.0.0.0/08": false,
+	} {
 		if Octal(in) != want {
 			t.Errorf("Octal(%s) is %v", in, !want)
 		}

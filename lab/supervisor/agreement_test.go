@@ -349,7 +349,8 @@ func randomLab(rt *rapid.T) *lab.Lab {
 		if rapid.Bool().Draw(rt, "roles") {
 			staged := lab.PackageDeployment{Slot: lab.Staging, VirtualNetwork: service.VirtualNetwork, Roles: []lab.Role{{
 				Name: fmt.Sprintf("Next%d", i), InstanceCount: 1, Subnet: subnet, Firewall: firewall(), Services: listen(),
-				InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: port.Draw(rt, "port"), LocalPort: port.Draw(rt, "local"),
+				InputEndpoints: []lab.InputEndpoint{{
+					Name: "In", Protocol: emu.TCP, Port: port.Draw(rt, "port"), LocalPort: port.Draw(rt, "local"),
 					Balancing: lab.Balancing{ACL: acl()},
 				}},
 			}}}
@@ -380,14 +381,17 @@ func randomLab(rt *rapid.T) *lab.Lab {
 				Name: fmt.Sprintf("vm%d", v), OS: rapid.SampledFrom([]lab.OS{lab.Windows, lab.Linux}).Draw(rt, "os"), Subnet: subnet,
 				Firewall: firewall(), FirewallOff: rapid.IntRange(0, 4).Draw(rt, "off") == 0, Services: listen(),
 				Endpoints: []lab.Endpoint{
-					{Name: "set", PublicPort: 80, LocalPort: port.Draw(rt, "local"), LoadBalancedSet: "set",
+					{
+						Name: "set", PublicPort: 80, LocalPort: port.Draw(rt, "local"), LoadBalancedSet: "set",
 						Balancing: lab.Balancing{ACL: list, Distribution: mode},
 					},
 					{Name: "own", LocalPort: 3390, PublicPort: 0},
-					{Name: "datagrams", Protocol: emu.UDP, LocalPort: 5000, PublicPort: 5001, LoadBalancedSet: "datagrams",
+					{
+						Name: "datagrams", Protocol: emu.UDP, LocalPort: 5000, PublicPort: 5001, LoadBalancedSet: "datagrams",
 						Balancing: lab.Balancing{Distribution: mode},
 					},
-					{Name: "inner", LocalPort: 443, PublicPort: 443, LoadBalancedSet: "inner",
+					{
+						Name: "inner", LocalPort: 443, PublicPort: 443, LoadBalancedSet: "inner",
 						Balancing: lab.Balancing{
 							ACL: guarded, DirectServerReturn: direct, InternalLoadBalancer: balancer,
 						},

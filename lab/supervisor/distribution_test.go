@@ -31,7 +31,8 @@ func TestDistributionModes(t *testing.T) {
 		vm := lab.VirtualMachine{Name: fmt.Sprint("web", n), OS: lab.Linux, Services: labtest.Listen(80, 81, 82), FirewallOff: true}
 		for i, mode := range modes {
 			port := uint16(80 + i)
-			vm.Endpoints = append(vm.Endpoints, lab.Endpoint{Name: fmt.Sprint("e", port), PublicPort: port, LocalPort: port, LoadBalancedSet: fmt.Sprint("set", port),
+			vm.Endpoints = append(vm.Endpoints, lab.Endpoint{
+				Name: fmt.Sprint("e", port), PublicPort: port, LocalPort: port, LoadBalancedSet: fmt.Sprint("set", port),
 				Balancing: lab.Balancing{Distribution: mode},
 			})
 		}

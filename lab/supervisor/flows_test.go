@@ -51,7 +51,8 @@ func newFlowLab(t *testing.T) *flowLab {
 	prefix := netip.MustParsePrefix
 	must(l.CreateVirtualNetwork(lab.VirtualNetwork{
 		Name: "Net", Location: "West US", AddressSpace: []netip.Prefix{prefix("10.0.0.0/16")}, Subnets: []lab.Subnet{
-			{Name: "a", AddressPrefix: prefix("10.0.0.0/24")}, {Name: "b", AddressPrefix: prefix("10.0.2.0/23")},
+			{Name: "a", AddressPrefix: prefix("10.0.0.0/24")},
+			{Name: "b", AddressPrefix: prefix("10.0.2.0/23")},
 			{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.255.0/29")},
 		},
 	}))

@@ -176,8 +176,11 @@ func TestSpoofedSourceIsProved(t *testing.T) {
 	w := newFlowLab(t)
 	edge := rules.NetworkEdgeName("Net")
 	for _, tt := range []struct{ machine, gateway, namespace string }{
-		{"k", "10.0.0.1", edge}, {"leaf", "10.0.2.1", edge}, {"laptop", "169.254.0.5", rules.Internet},
-		{"desk", "192.168.10.1", "site.hq"}, {"site1", "169.254.0.5", rules.WebSitesEdgeName("West US")},
+		{"k", "10.0.0.1", edge},
+		{"leaf", "10.0.2.1", edge},
+		{"laptop", "169.254.0.5", rules.Internet},
+		{"desk", "192.168.10.1", "site.hq"},
+		{"site1", "169.254.0.5", rules.WebSitesEdgeName("West US")},
 	} {
 		w.run(tt.machine, "ip", "addr", "add", "10.0.0.99/32", "dev", "eth0")
 		w.run(tt.machine, "ip", "route", "change", "default", "via", tt.gateway, "dev", "eth0", "onlink",
@@ -219,7 +222,8 @@ func TestForgedFrames(t *testing.T) {
 	}{
 		{"ARP for the gateway", arp(gateway), forgedARP, false},
 		{"ARP for nobody", arp(netip.IPv4Unspecified()), forgedARP, false},
-		{"IPv6", ipv6, otherFrames, false}, {"ARP of its own", arp(k), forgedARP, true},
+		{"IPv6", ipv6, otherFrames, false},
+		{"ARP of its own", arp(k), forgedARP, true},
 	} {
 		before := w.dropped(edge, tt.rule)
 		received := w.received("vm1")
