@@ -40,6 +40,7 @@ var Distributions = []Distribution{DistributeNone, DistributeSourceIP, Distribut
 // Hash returns which parts of a new connection decide which member gets it.
 func (d Distribution) Hash() emu.Distribution {
 	switch d {
+	case DistributeNone:
 	case DistributeSourceIP:
 		return emu.AddressPair
 	case DistributeSourceIPProtocol:

@@ -114,7 +114,7 @@ func checkPublicPort(d *Deployment, i *Instance, e Endpoint) *Error {
 					WithHint("%s has it. To share it, give both endpoints the same loadBalancedSet.", machine.Name)
 			case sameSet && !sameACL(other.ACL, e.ACL):
 				return differentACL(other, e)
-			case sameSet && !other.Balancing.same(e.Balancing):
+			case sameSet && !other.same(e.Balancing):
 				return badRequest("Health probe, distribution mode, idle timeout and direct server return belong to the load-balanced "+
 					"set %s: all its members must have the same.", e.LoadBalancedSet)
 			}

@@ -16,7 +16,7 @@ import (
 
 // ranges reads ranges of addresses: FIRST-LAST, with spaces between them.
 func ranges(text string) (all []lab.AddressRange) {
-	for _, r := range strings.Fields(text) {
+	for r := range strings.FieldsSeq(text) {
 		first, last, _ := strings.Cut(r, "-")
 		all = append(all, lab.AddressRange{First: netip.MustParseAddr(first), Last: netip.MustParseAddr(last)})
 	}

@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -125,17 +126,12 @@ func TestNamesOfInstances(t *testing.T) {
 			for name, text := range tt.fails {
 				_, err := l.Namespace(name)
 				var refusal *lab.Error
-				if !asRefusal(err, &refusal) || !strings.Contains(refusal.Error()+"\n"+refusal.Hint, text) {
+				if !errors.As(err, &refusal) || !strings.Contains(refusal.Error()+"\n"+refusal.Hint, text) {
 					t.Errorf("%s: %v, want %s", name, refusal, text)
 				}
 			}
 		})
 	}
-}
-
-func asRefusal(err error, to **lab.Error) (ok bool) {
-	*to, ok = err.(*lab.Error)
-	return ok
 }
 
 // TestNamesOfMachines holds of virtual machines, and of hosts with their names, what each name means.
@@ -161,7 +157,9 @@ func TestNamesOfMachines(t *testing.T) {
 			t.Errorf("%s means %q, want %q", name, got, want)
 		}
 	}
-	if err := l.AddFirewallRule("b", lab.GuestFirewallRule{}); err == nil || err.(*lab.Error).Hint != "Did you mean standalone.b?" {
+	var refusal *lab.Error
+	if err := l.AddFirewallRule("b", lab.GuestFirewallRule{}); !errors.As(err, &refusal) ||
+		refusal.Hint != "Did you mean standalone.b?" {
 		t.Errorf("a rule for a host that has no firewall: %v", err)
 	}
 	if err := l.CreateInternetHost(lab.InternetHost{Name: "a"}); err == nil {

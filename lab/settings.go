@@ -16,7 +16,7 @@ func networkSettings(n VirtualNetwork) VirtualNetwork {
 
 func endpointSettings(e Endpoint) Endpoint {
 	e.Origin = Origin{}
-	e.Balancing = e.Balancing.settings()
+	e.Balancing = e.settings()
 	return e
 }
 
@@ -45,7 +45,7 @@ func roleSettings(roles []Role) []Role {
 		r.Services = serviceSettings(r.Services)
 		var inputs []InputEndpoint
 		for _, e := range r.InputEndpoints {
-			e.Origin, e.Balancing = Origin{}, e.Balancing.settings()
+			e.Origin, e.Balancing = Origin{}, e.settings()
 			inputs = append(inputs, e)
 		}
 		var instanceInputs []InstanceInputEndpoint
@@ -78,8 +78,6 @@ func machineRequest(i *Instance) VirtualMachine {
 	if i.StaticAddress {
 		vm.StaticAddress = i.DIP
 	}
-	for _, e := range i.Endpoints {
-		vm.Endpoints = append(vm.Endpoints, e)
-	}
+	vm.Endpoints = append(vm.Endpoints, i.Endpoints...)
 	return vm
 }

@@ -34,11 +34,10 @@ that lab.`,
 				t.add(s.Name, s.Title)
 			}
 			a.printTable(&t)
-			before := "\n"
+			a.stderr.printf("\n")
 			for _, hint := range []string{"lab scenarios NAME prints a lesson", "sudo lab run NAME runs it"} {
-				before += a.stderr.wrap(a.advice(hint), 0) + "\n"
+				a.stderr.printf("%s\n", a.stderr.wrap(a.advice(hint), 0))
 			}
-			a.stderr.printf("%s", before)
 			return nil
 		},
 	}

@@ -1,5 +1,7 @@
 package diff
 
+import "slices"
+
 // Edit is one line of an edit script: a line that two lists share, or one that only the old or the new one has.
 type Edit struct {
 	Old, New int // places in the lists, from 0; -1: not there
@@ -73,9 +75,9 @@ func longestShared(a, b []string) [][]int32 {
 	for i := range rows {
 		rows[i] = cells[i*(len(b)+1):][:len(b)+1]
 	}
-	for i := len(a) - 1; i >= 0; i-- {
+	for i, v := range slices.Backward(a) {
 		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
+			if v == b[j] {
 				rows[i][j] = rows[i+1][j+1] + 1
 			} else {
 				rows[i][j] = max(rows[i+1][j], rows[i][j+1])

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,9 +101,7 @@ func (l *firewallLoader) record(ctx context.Context, firewalls []*emu.Firewall) 
 		return
 	}
 	if l.recorded != nil && len(l.recorded.rules)+len(r.rules) <= mostRecorded {
-		for line, rule := range l.recorded.rules {
-			r.rules[line] = rule
-		}
+		maps.Copy(r.rules, l.recorded.rules)
 	}
 	l.recorded = r
 }

@@ -76,7 +76,7 @@ func eachOlderTable(n *Namespace, guestFirewall bool,
 		if err != nil {
 			return fmt.Errorf("the older iptables has tables: %w", err)
 		}
-		for _, table := range strings.Fields(string(names)) {
+		for table := range strings.FieldsSeq(string(names)) {
 			if table == filterTable && guestFirewall {
 				continue
 			}

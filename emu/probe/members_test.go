@@ -316,7 +316,7 @@ func TestOneMemberPerSource(t *testing.T) {
 		given[emu.AddressPair.Choose(netip.AddrPortFrom(out, 1), to, emu.TCP, 3)] = true
 	}
 	got := q.Probe(t.Context(), "a1", emu.Target{Address: balanced, Port: 86, Protocol: emu.TCP})
-	if want := max(len(given), 1); len(got.Members) != want && !(want == 1 && len(got.Members) == 0) {
+	if want := max(len(given), 1); len(got.Members) != want && (want != 1 || len(got.Members) != 0) {
 		t.Errorf("%s, want %d members: %v", described(got), want, given)
 	}
 }

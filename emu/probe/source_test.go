@@ -50,6 +50,7 @@ func TestSource(t *testing.T) {
 				as = as && got.By != nil && got.By.ID == tt.rule
 			case emu.Open:
 				as = as && got.AnsweredBy == "web1" && got.SeenAs == other
+			default:
 			}
 			if !as {
 				t.Errorf("%s from %s: %+v by %+v", tt.protocol, from.name, got, got.By)

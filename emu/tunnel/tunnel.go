@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
@@ -155,8 +156,8 @@ type closers []io.Closer
 
 func (all closers) Close() error {
 	var errs []error
-	for i := len(all) - 1; i >= 0; i-- {
-		errs = append(errs, all[i].Close())
+	for _, a := range slices.Backward(all) {
+		errs = append(errs, a.Close())
 	}
 	return errors.Join(errs...)
 }

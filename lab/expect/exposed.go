@@ -262,6 +262,7 @@ func (f finding) answer() string {
 		return "no answer, and no rule that would have kept it out"
 	case emu.Mixed:
 		return DescribeMembers(f.Members)
+	default:
+		return "let in by some of the instances behind it"
 	}
-	return "let in by some of the instances behind it"
 }

@@ -332,6 +332,7 @@ func TestCommands(t *testing.T) {
 			got = append(got, "on")
 		case TurnOff:
 			got = append(got, "off")
+		case Unchanged:
 		}
 		if diff := cmp.Diff(c.rules, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", c.in, diff)

@@ -102,7 +102,7 @@ func (d *decoder) value(n ast.Node, v reflect.Value, what string) {
 }
 
 func schemaOf(v reflect.Value) *jsonschema.Schema {
-	if s, ok := v.Interface().(interface{ JSONSchema() *jsonschema.Schema }); ok {
+	if s, ok := reflect.TypeAssert[interface{ JSONSchema() *jsonschema.Schema }](v); ok {
 		return s.JSONSchema()
 	}
 	panic("labfile: no schema for " + v.Type().String())
@@ -111,7 +111,7 @@ func schemaOf(v reflect.Value) *jsonschema.Schema {
 func (d *decoder) structure(n ast.Node, v reflect.Value, what string) {
 	origin := d.origin(n)
 	v.FieldByName("Origin").Set(reflect.ValueOf(origin))
-	if _, ok := v.Addr().Interface().(unit); ok {
+	if _, ok := reflect.TypeAssert[unit](v.Addr()); ok {
 		defer func(outer emu.Origin) { d.unit = outer }(d.unit)
 		d.unit = origin
 	}
@@ -150,7 +150,7 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, what string) {
 			d.add(invalid(origin, "the key %s is missing in %s", f.key, what))
 		}
 	}
-	if c, ok := v.Addr().Interface().(checker); ok {
+	if c, ok := reflect.TypeAssert[checker](v.Addr()); ok {
 		for _, wrong := range c.check(func(key string) bool { return seen[key] }) {
 			d.add(invalid(origin, "%s", wrong))
 		}

@@ -96,7 +96,7 @@ func (s sources) excerpt(at emu.Origin) string {
 	shown, caret := window(lines[at.Line-1], at.Column)
 	b.WriteString(strings.TrimRight(fmt.Sprintf("> %*d | %s", width, at.Line, shown), " ") + "\n")
 	if at.Column > 0 {
-		b.WriteString(fmt.Sprintf("  %*s | %*s^\n", width, "", caret, ""))
+		fmt.Fprintf(&b, "  %*s | %*s^\n", width, "", caret, "")
 	}
 	return b.String()
 }

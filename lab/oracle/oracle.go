@@ -102,7 +102,7 @@ func InNames(l *lab.Lab, p Prediction, o emu.Observation) (Prediction, emu.Obser
 
 // Named returns the prediction with other names of its namespaces and of those who answer.
 func (p Prediction) Named(name func(namespace string) string) Prediction {
-	p.Outcome = p.Outcome.named(name)
+	p.Outcome = p.named(name)
 	members := p.Members
 	p.Members = nil
 	for _, m := range members {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -157,7 +158,7 @@ func connectDesktop(t *testing.T, address, name string) string {
 		return ""
 	}
 	answer, err := io.ReadAll(c)
-	if err, ok := err.(net.Error); ok && err.Timeout() {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("%s: no answer", name)
 	}
 	return string(answer)
