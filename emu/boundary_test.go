@@ -8,7 +8,10 @@ import (
 
 func TestBoundaryOver(t *testing.T) {
 	own := Boundary{Limits: Limits{Memory: GiB}, Mounts: []Mount{{Path: "/srv/data", Writable: true}}}
-	defaults := Boundary{Limits: Limits{PIDs: 200, Memory: 2 * GiB}, Mounts: []Mount{{Path: "/srv/data"}, {Path: "/opt/node"}}}
+	defaults := Boundary{
+		Limits: Limits{PIDs: 200, Memory: 2 * GiB},
+		Mounts: []Mount{{Path: "/srv/data"}, {Path: "/opt/node"}},
+	}
 	got := own.Over(defaults)
 	mounts := []Mount{{Path: "/opt/node"}, {Path: "/srv/data", Writable: true}}
 	want := Boundary{Limits: Limits{PIDs: 200, Memory: GiB}, Mounts: mounts}

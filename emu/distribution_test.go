@@ -9,7 +9,10 @@ import (
 func TestChoose(t *testing.T) {
 	source, destination := netip.MustParseAddrPort("203.0.113.10:21007"), netip.MustParseAddrPort("198.18.0.10:1000")
 	for d, want := range map[Distribution][2]int{FiveTuple: {261, 261}, AddressesAndProtocol: {455, 619}, AddressPair: {339, 339}} {
-		if got := [2]int{d.Choose(source, destination, TCP, 1000), d.Choose(source, destination, UDP, 1000)}; got != want {
+		if got := [2]int{
+			d.Choose(source, destination, TCP, 1000),
+			d.Choose(source, destination, UDP, 1000),
+		}; got != want {
 			t.Errorf("%s: %v, want %v", d, got, want)
 		}
 	}
@@ -43,7 +46,8 @@ func TestChooseLooksAtItsParts(t *testing.T) {
 	if !FiveTuple.ByPort() || FiveTuple.Choose(a, to, TCP, 1<<30) == FiveTuple.Choose(b, to, TCP, 1<<30) {
 		t.Error("the 5-tuple is blind to ports")
 	}
-	if AddressPair.Choose(a, to, TCP, 1<<30) != AddressPair.Choose(a, to, UDP, 1<<30) || AddressesAndProtocol.Choose(a, to, TCP, 1<<30) == AddressesAndProtocol.Choose(a, to, UDP, 1<<30) {
+	if AddressPair.Choose(a, to, TCP, 1<<30) != AddressPair.Choose(a, to, UDP, 1<<30) ||
+		AddressesAndProtocol.Choose(a, to, TCP, 1<<30) == AddressesAndProtocol.Choose(a, to, UDP, 1<<30) {
 		t.Error("one of the modes by address is blind to protocols, the other isn't")
 	}
 }

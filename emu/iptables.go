@@ -100,7 +100,12 @@ func quoteOption(s string) string {
 }
 
 func reportTarget(id string) string {
-	return fmt.Sprintf("-m dscp --dscp %#02x -j NFLOG --nflog-prefix %s --nflog-group %d --nflog-threshold 1", ProbeDSCP, quoteOption(id), LogGroup)
+	return fmt.Sprintf(
+		"-m dscp --dscp %#02x -j NFLOG --nflog-prefix %s --nflog-group %d --nflog-threshold 1",
+		ProbeDSCP,
+		quoteOption(id),
+		LogGroup,
+	)
 }
 
 // MarshalJSON returns the rule as iptables would read it, with its id and origin.

@@ -207,7 +207,8 @@ type Service struct {
 // Same reports whether both are one service that goes on: a changed environment is for the next start of a program,
 // not a reason for one, and the desktops of a forwarder change while it listens.
 func (s Service) Same(o Service) bool {
-	return s.Name == o.Name && s.Port == o.Port && s.Protocol == o.Protocol && s.Command == o.Command && s.Dir == o.Dir &&
+	return s.Name == o.Name && s.Port == o.Port && s.Protocol == o.Protocol && s.Command == o.Command &&
+		s.Dir == o.Dir &&
 		s.RemoteDesktop == o.RemoteDesktop
 }
 
@@ -307,7 +308,10 @@ func (n *Network) Sort() {
 	})
 	for _, s := range n.Namespaces {
 		slices.SortFunc(s.Routes, func(a, b Route) int {
-			return cmp.Or(a.Destination.Addr().Compare(b.Destination.Addr()), cmp.Compare(a.Destination.Bits(), b.Destination.Bits()))
+			return cmp.Or(
+				a.Destination.Addr().Compare(b.Destination.Addr()),
+				cmp.Compare(a.Destination.Bits(), b.Destination.Bits()),
+			)
 		})
 		slices.SortFunc(s.Neighbors, func(a, b Neighbor) int {
 			return cmp.Or(cmp.Compare(a.Device, b.Device), a.Address.Compare(b.Address))

@@ -50,11 +50,19 @@ func (d Distribution) text(values []string) string {
 	for i := range values {
 		values[i] = fmt.Sprintf("%d : %s", i, values[i])
 	}
-	return fmt.Sprintf("jhash %s mod %d seed %#x map { %s }", d, len(values), DistributionSeed, strings.Join(values, ", "))
+	return fmt.Sprintf(
+		"jhash %s mod %d seed %#x map { %s }",
+		d,
+		len(values),
+		DistributionSeed,
+		strings.Join(values, ", "),
+	)
 }
 
 func (s DNATByHash) String() string {
-	return "dnat ip to " + s.By.text(texts(s.To, func(a netip.AddrPort) string { return fmt.Sprintf("%s . %d", a.Addr(), a.Port()) }))
+	return "dnat ip to " + s.By.text(
+		texts(s.To, func(a netip.AddrPort) string { return fmt.Sprintf("%s . %d", a.Addr(), a.Port()) }),
+	)
 }
 
 func (s SNATByHash) String() string { return "snat to " + s.By.text(texts(s.To, netip.Addr.String)) }

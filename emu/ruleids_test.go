@@ -60,7 +60,8 @@ func TestCheckRules(t *testing.T) {
 			if tt.want == "" && err != nil {
 				t.Errorf("got %v", err)
 			}
-			if tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "space")) {
+			if tt.want != "" &&
+				(err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "space")) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})

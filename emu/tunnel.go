@@ -98,7 +98,11 @@ func (e TunnelEnd) check(other TunnelEnd) error {
 		case !p.IsValid() || !p.Addr().Is4() || p != p.Masked():
 			return fmt.Errorf("%s: the allowed prefix %s is no IPv4 network", e.Namespace, p)
 		case p.Contains(e.Address) || p.Contains(other.Address):
-			return fmt.Errorf("%s: the allowed prefix %s has an end of the tunnel in it, whose packets can't pass through the tunnel itself", e.Namespace, p)
+			return fmt.Errorf(
+				"%s: the allowed prefix %s has an end of the tunnel in it, whose packets can't pass through the tunnel itself",
+				e.Namespace,
+				p,
+			)
 		case slices.Contains(e.AllowedPrefixes[:i], p):
 			return fmt.Errorf("%s: the allowed prefix %s is there twice", e.Namespace, p)
 		}

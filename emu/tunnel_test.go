@@ -15,8 +15,14 @@ func someTunnel() emu.Tunnel {
 	return emu.Tunnel{
 		ID: "hq",
 		A: emu.TunnelEnd{
-			Namespace: "edge.Network", Device: "vpn-hq", Address: netip.MustParseAddr("65.52.0.9"), Port: 51820,
-			AllowedPrefixes: []netip.Prefix{netip.MustParsePrefix("192.168.8.0/24"), netip.MustParsePrefix("192.168.0.0/22")},
+			Namespace: "edge.Network",
+			Device:    "vpn-hq",
+			Address:   netip.MustParseAddr("65.52.0.9"),
+			Port:      51820,
+			AllowedPrefixes: []netip.Prefix{
+				netip.MustParsePrefix("192.168.8.0/24"),
+				netip.MustParsePrefix("192.168.0.0/22"),
+			},
 		},
 		B: emu.TunnelEnd{
 			Namespace: "site.hq", Device: "vpn-azure", Address: netip.MustParseAddr("131.107.0.9"), Port: 51820,

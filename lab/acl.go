@@ -12,8 +12,8 @@ import (
 	"vnetlab/lab/limits"
 )
 
-// ACLRule permits or denies remote addresses on an endpoint. The first rule that matches decides, in ascending order. Where none matches,
-// a list with a permit rule denies, and any other permits ("About Network Access Control Lists").
+// ACLRule permits or denies remote addresses on an endpoint. The first rule that matches decides, in ascending order.
+// Where none matches, a list with a permit rule denies, and any other permits ("About Network Access Control Lists").
 type ACLRule struct {
 	Order        int
 	Permit       bool
@@ -22,7 +22,8 @@ type ACLRule struct {
 	Origin       Origin
 }
 
-// Permits reports whether the access control list lets a client in, and returns the rule that decides; nil when no rule matches.
+// Permits reports whether the access control list lets a client in, and returns the rule that decides; nil when no
+// rule matches.
 func (b Balancing) Permits(client netip.Addr) (bool, *ACLRule) {
 	for i := range b.ACL {
 		if b.ACL[i].RemoteSubnet.Contains(client) {
@@ -58,8 +59,11 @@ func checkACL(rules []ACLRule) (sorted []ACLRule, errs []error) {
 		sorted = append(sorted, r)
 	}
 	if len(rules) > limits.ACLRules {
-		errs = append(errs, badRequest("The access control list has %d rules; the maximum is %d.", len(rules), limits.ACLRules).
-			At(rules[limits.ACLRules].Origin))
+		errs = append(
+			errs,
+			badRequest("The access control list has %d rules; the maximum is %d.", len(rules), limits.ACLRules).
+				At(rules[limits.ACLRules].Origin),
+		)
 	}
 	slices.SortFunc(sorted, func(a, b ACLRule) int { return cmp.Compare(a.Order, b.Order) })
 	return sorted, errs
@@ -72,10 +76,17 @@ func differentACL(member, e Endpoint) *Error {
 	case len(member.ACL) == 0:
 		return badRequest("Existing endpoints in LB set '%s' do not contain ACL.", set)
 	case len(member.ACL) != len(e.ACL):
-		return badRequest("ACL rules do not match for endpoint in '%s'. Mismatch in rule count. Specified '%d'. Existing '%d'.",
-			set, len(e.ACL), len(member.ACL))
+		return badRequest(
+			"ACL rules do not match for endpoint in '%s'. Mismatch in rule count. Specified '%d'. Existing '%d'.",
+			set,
+			len(e.ACL),
+			len(member.ACL),
+		)
 	default:
-		return badRequest("The access control list belongs to the load-balanced set %s: all its members must have the same.", set)
+		return badRequest(
+			"The access control list belongs to the load-balanced set %s: all its members must have the same.",
+			set,
+		)
 	}
 }
 
@@ -91,8 +102,8 @@ func aclSettings(rules []ACLRule) (all []ACLRule) {
 // sameACL reports whether two access control lists have the same rules.
 func sameACL(a, b []ACLRule) bool { return reflect.DeepEqual(aclSettings(a), aclSettings(b)) }
 
-// SetEndpointACLOp is for an endpoint of an instance, by its host name, or without one for the one endpoint of that name that the
-// deployment has: of a role, of a load-balanced set, or of one virtual machine.
+// SetEndpointACLOp is for an endpoint of an instance, by its host name, or without one for the one endpoint of that
+// name that the deployment has: of a role, of a load-balanced set, or of one virtual machine.
 type SetEndpointACLOp struct {
 	Service, Instance, Endpoint string
 	Slot                        Slot // empty: production
@@ -105,13 +116,25 @@ func (o SetEndpointACLOp) Do(l *Lab) error {
 
 func (o SetEndpointACLOp) String() string {
 	if o.Instance == "" {
-		return fmt.Sprintf("set the access control list of endpoint %s of %s%s", o.Endpoint, o.Service, inStaging(o.Slot))
+		return fmt.Sprintf(
+			"set the access control list of endpoint %s of %s%s",
+			o.Endpoint,
+			o.Service,
+			inStaging(o.Slot),
+		)
 	}
-	return fmt.Sprintf("set the access control list of endpoint %s of %s of %s%s", o.Endpoint, o.Instance, o.Service, inStaging(o.Slot))
+	return fmt.Sprintf(
+		"set the access control list of endpoint %s of %s of %s%s",
+		o.Endpoint,
+		o.Instance,
+		o.Service,
+		inStaging(o.Slot),
+	)
 }
 
-// SetEndpointACL replaces the access control list of an endpoint, of its whole load-balanced set where it is in one. Without an instance,
-// which goes by its host name, it is the endpoint of that name that the deployment in the slot has, which must be one or one set.
+// SetEndpointACL replaces the access control list of an endpoint, of its whole load-balanced set where it is in one.
+// Without an instance, which goes by its host name, it is the endpoint of that name that the deployment in the slot
+// has, which must be one or one set.
 func (l *Lab) SetEndpointACL(service string, slot Slot, instance, name string, rules []ACLRule) error {
 	_, d, err := l.deployment(service, slot)
 	if err != nil {
@@ -128,7 +151,12 @@ func (l *Lab) SetEndpointACL(service string, slot Slot, instance, name string, r
 		}
 		set := i.Endpoints[n].LoadBalancedSet
 		if owners := d.owners(name, set); instance == "" && len(owners) > 1 {
-			return conflict("The cloud service %s has several endpoints %s: of %s.", service, name, strings.Join(owners, ", ")).
+			return conflict(
+				"The cloud service %s has several endpoints %s: of %s.",
+				service,
+				name,
+				strings.Join(owners, ", "),
+			).
 				WithHint("Name one of them instead of the cloud service.")
 		}
 		now := d.copy()
@@ -141,7 +169,12 @@ func (l *Lab) SetEndpointACL(service string, slot Slot, instance, name string, r
 	if instance == "" {
 		return notFound("The cloud service %s has no endpoint %s.", service+inStaging(slot), name)
 	}
-	return notFound("The cloud service %s has no instance %s with an endpoint %s.", service+inStaging(slot), instance, name)
+	return notFound(
+		"The cloud service %s has no instance %s with an endpoint %s.",
+		service+inStaging(slot),
+		instance,
+		name,
+	)
 }
 
 // owners names the instances with an endpoint of a name. Those of a load-balanced set count as one.

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Locations are the regions of the classic platform, in the order in which they opened, nearly: each owns a block of addresses by
-// its place here, so new ones go to the end. What comes after Australia opened in 2015 and 2016.
+// Locations are the regions of the classic platform, in the order in which they opened, nearly: each owns a block of
+// addresses by its place here, so new ones go to the end. What comes after Australia opened in 2015 and 2016.
 var Locations = []string{
 	"West US", "East US", "North Central US", "South Central US", "Central US", "East US 2",
 	"North Europe", "West Europe", "East Asia", "Southeast Asia", "Japan East", "Japan West",
@@ -16,8 +16,8 @@ var Locations = []string{
 	"West US 2", "West Central US",
 }
 
-// Addresses of the emulated internet. They are from ranges set aside for benchmarks, documentation and carriers (RFC 2544, 5737,
-// 6598), so they can't be mistaken for anybody's.
+// Addresses of the emulated internet. They are from ranges set aside for benchmarks, documentation and carriers (RFC
+// 2544, 5737, 6598), so they can't be mistaken for anybody's.
 var (
 	publicSpace   = netip.MustParsePrefix("198.18.0.0/15") // VIPs: one /20 for each location
 	internetSpace = []netip.Prefix{
@@ -28,9 +28,11 @@ var (
 	// deviceSpace has the addresses that stand for those of VPN devices which can't be on the internet of the lab. No
 	// location owns any of it, and no internet host can have one.
 	deviceSpace     = netip.MustParsePrefix("198.19.128.0/17")
-	deploymentSpace = netip.MustParsePrefix("100.64.0.0/11") // DIPs outside virtual networks: one /22 for each deployment
-	webSiteSpace    = netip.MustParsePrefix("100.96.0.0/22") // inside a web sites scale unit, the same in each
-	privateSpace    = []netip.Prefix{
+	deploymentSpace = netip.MustParsePrefix(
+		"100.64.0.0/11",
+	) // DIPs outside virtual networks: one /22 for each deployment
+	webSiteSpace = netip.MustParsePrefix("100.96.0.0/22") // inside a web sites scale unit, the same in each
+	privateSpace = []netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/8"),
 		netip.MustParsePrefix("172.16.0.0/12"),
 		netip.MustParsePrefix("192.168.0.0/16"),
@@ -54,8 +56,8 @@ var PublicResolver = netip.MustParseAddr("192.0.2.53")
 var PlatformResolver = netip.MustParseAddr("168.63.129.16")
 
 const (
-	// reservedAtStart and reservedAtEnd are the addresses of a subnet that no instance gets: the network, the gateway and two for
-	// the platform, and the broadcast address ("Virtual Network FAQ").
+	// reservedAtStart and reservedAtEnd are the addresses of a subnet that no instance gets: the network, the gateway
+	// and two for the platform, and the broadcast address ("Virtual Network FAQ").
 	reservedAtStart = 4
 	reservedAtEnd   = 1
 	// platformAddresses are the first addresses of a location's public block, kept for the platform's own services.
@@ -153,14 +155,23 @@ func checkAddressSpace(network string, p netip.Prefix) *Error {
 		return badRequest("The address space of %s is not valid: %s is not an IPv4 prefix.", network, p)
 	}
 	if p != p.Masked() {
-		return badRequest("The address prefix %s of %s has host bits set.", p, network).WithHint("Write %s.", p.Masked())
+		return badRequest(
+			"The address prefix %s of %s has host bits set.",
+			p,
+			network,
+		).WithHint("Write %s.", p.Masked())
 	}
 	if forbidden, ok := overlapsAny(p, forbiddenSpace); ok {
 		return badRequest("The address space of %s is not valid: %s overlaps %s, which no network can have.", network,
 			p, forbidden)
 	}
 	if own, ok := overlapsAny(p, append([]netip.Prefix{publicSpace}, internetSpace...)); ok {
-		return badRequest("The address space of %s is not valid: %s overlaps %s, which is on the internet of the lab.", network, p, own)
+		return badRequest(
+			"The address space of %s is not valid: %s overlaps %s, which is on the internet of the lab.",
+			network,
+			p,
+			own,
+		)
 	}
 	return nil
 }

@@ -39,10 +39,16 @@ func (l *Lab) CreateAffinityGroup(g AffinityGroup) error {
 // checkLocation refuses what isn't a location of the platform. The text for none at all is the platform's.
 func checkLocation(location string) *Error {
 	if location == "" {
-		return badRequest("Location constraint name is empty or not specified").WithHint("Name a location of the platform, such as West US.")
+		return badRequest(
+			"Location constraint name is empty or not specified",
+		).WithHint("Name a location of the platform, such as West US.")
 	}
 	if !slices.Contains(Locations, location) {
-		return didYouMean(badRequest("The location %s is not a location of the platform.", shorten(location)), location, Locations)
+		return didYouMean(
+			badRequest("The location %s is not a location of the platform.", shorten(location)),
+			location,
+			Locations,
+		)
 	}
 	return nil
 }
@@ -74,7 +80,11 @@ func (o DeleteAffinityGroupOp) String() string { return "delete affinity group "
 func (l *Lab) DeleteAffinityGroup(name string) error {
 	g, ok := l.affinityGroup(name)
 	if !ok {
-		return didYouMean(notFound("The affinity group %s does not exist.", shorten(name)), name, l.affinityGroupNames())
+		return didYouMean(
+			notFound("The affinity group %s does not exist.", shorten(name)),
+			name,
+			l.affinityGroupNames(),
+		)
 	}
 	for _, n := range l.VirtualNetworks {
 		if n.AffinityGroup == name {

@@ -41,7 +41,12 @@ func (l *Lab) assign(d *Deployment, subnet string, static netip.Addr) (netip.Add
 		}
 	})
 	if int64(n) >= size(block)-reservedAtEnd {
-		return netip.Addr{}, badRequest("No free address is left in %s (%s): all %d are in use.", where, block, usable(block))
+		return netip.Addr{}, badRequest(
+			"No free address is left in %s (%s): all %d are in use.",
+			where,
+			block,
+			usable(block),
+		)
 	}
 	return Nth(block, n), nil
 }
@@ -65,7 +70,10 @@ func reserved(address netip.Addr, where string, block netip.Prefix) *Error {
 func (l *Lab) blockOf(d *Deployment, subnet string) (netip.Prefix, string, *Error) {
 	if d.VirtualNetwork == "" {
 		if subnet != "" {
-			return netip.Prefix{}, "", badRequest("The subnet %s is given, but the deployment is in no virtual network.", subnet).
+			return netip.Prefix{}, "", badRequest(
+				"The subnet %s is given, but the deployment is in no virtual network.",
+				subnet,
+			).
 				WithHint("Give the cloud service a virtualNetwork, or leave the subnet out.")
 		}
 		return d.Block, "the cloud service", nil
@@ -77,9 +85,17 @@ func (l *Lab) blockOf(d *Deployment, subnet string) (netip.Prefix, string, *Erro
 	found, ok := n.Subnet(subnet)
 	switch {
 	case subnet == "":
-		return netip.Prefix{}, "", didYouMean(badRequest("No subnet of the virtual network %s is given.", n.Name), "", n.subnetNames())
+		return netip.Prefix{}, "", didYouMean(
+			badRequest("No subnet of the virtual network %s is given.", n.Name),
+			"",
+			n.subnetNames(),
+		)
 	case !ok:
-		return netip.Prefix{}, "", didYouMean(badRequest("The virtual network %s has no subnet %s.", n.Name, subnet), subnet, n.subnetNames())
+		return netip.Prefix{}, "", didYouMean(
+			badRequest("The virtual network %s has no subnet %s.", n.Name, subnet),
+			subnet,
+			n.subnetNames(),
+		)
 	case subnet == gatewaySubnet:
 		return netip.Prefix{}, "", badRequest("The subnet GatewaySubnet is for the virtual network's gateway alone.")
 	}
@@ -88,8 +104,8 @@ func (l *Lab) blockOf(d *Deployment, subnet string) (netip.Prefix, string, *Erro
 
 const gatewaySubnet = "GatewaySubnet"
 
-// addresses are those in use in the isolation domain of a deployment: its virtual network, or itself. The deployment may be one that isn't in
-// the lab yet.
+// addresses are those in use in the isolation domain of a deployment: its virtual network, or itself. The deployment
+// may be one that isn't in the lab yet.
 func (l *Lab) addresses(d *Deployment) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
 		if !d.addresses(yield) || d.VirtualNetwork == "" {
@@ -133,7 +149,8 @@ func (l *Lab) freeBlock() netip.Prefix {
 	return subprefix(deploymentSpace, deploymentBits, n)
 }
 
-// freePublicAddress is the lowest public address of a location that nobody has, neither in the lab nor in a deployment that isn't in it yet.
+// freePublicAddress is the lowest public address of a location that nobody has, neither in the lab nor in a
+// deployment that isn't in it yet.
 func (l *Lab) freePublicAddress(location string, with *Deployment) netip.Addr {
 	block := LocationBlock(location)
 	n := lowestFree(platformAddresses, func(yield func(int) bool) {
@@ -182,7 +199,8 @@ func (d *Deployment) publicAddresses(yield func(netip.Addr) bool) bool {
 	return true
 }
 
-// lowestFree is the lowest number from first on that isn't taken. It looks for it window by window, to keep no list of all that are taken.
+// lowestFree is the lowest number from first on that isn't taken. It looks for it window by window, to keep no list
+// of all that are taken.
 func lowestFree(first int, taken iter.Seq[int]) int {
 	for ; ; first += windowSize {
 		var window [windowSize / 64]uint64
@@ -201,10 +219,14 @@ func lowestFree(first int, taken iter.Seq[int]) int {
 
 const windowSize = 4096
 
-// checkPublicIPs refuses more public addresses of instances' own than the subscription or the deployment's network can have.
+// checkPublicIPs refuses more public addresses of instances' own than the subscription or the deployment's network
+// can have.
 func (l *Lab) checkPublicIPs(d *Deployment, more int) *Error {
 	if n, ok := l.virtualNetwork(d.VirtualNetwork); ok && n.AffinityGroup != "" {
-		return badRequest("The virtual network %s is bound to an affinity group; an instance-level public IP needs one that is bound to a location.", n.Name)
+		return badRequest(
+			"The virtual network %s is bound to an affinity group; an instance-level public IP needs one that is bound to a location.",
+			n.Name,
+		)
 	}
 	have := 0
 	for _, i := range l.instances() {
@@ -213,7 +235,11 @@ func (l *Lab) checkPublicIPs(d *Deployment, more int) *Error {
 		}
 	}
 	if have+more > limits.PublicIPs {
-		return badRequest("The subscription would have %d instance-level public IPs; the maximum is %d.", have+more, limits.PublicIPs)
+		return badRequest(
+			"The subscription would have %d instance-level public IPs; the maximum is %d.",
+			have+more,
+			limits.PublicIPs,
+		)
 	}
 	return nil
 }
@@ -245,7 +271,8 @@ func (l *Lab) allocatePublicIPs(d *Deployment, instances ...*Instance) {
 	}
 }
 
-// releaseVIP takes the VIP when no instance is allocated any more ("Virtual Network FAQ"). A reserved IP stays the deployment's.
+// releaseVIP takes the VIP when no instance is allocated any more ("Virtual Network FAQ"). A reserved IP stays the
+// deployment's.
 func releaseVIP(d *Deployment) {
 	if d.ReservedIP == "" && !slices.ContainsFunc(d.Instances, (*Instance).Allocated) {
 		d.VIP = netip.Addr{}
@@ -256,12 +283,18 @@ func releaseVIP(d *Deployment) {
 func (l *Lab) newDeployment(service, name string, kind DeploymentKind, network string) *Deployment {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %d", l.Name, service, l.created))
 	return &Deployment{
-		Service: service, Name: name, PrivateID: hex.EncodeToString(sum[:16]), Kind: kind, VirtualNetwork: network, Block: l.freeBlock(),
+		Service:        service,
+		Name:           name,
+		PrivateID:      hex.EncodeToString(sum[:16]),
+		Kind:           kind,
+		VirtualNetwork: network,
+		Block:          l.freeBlock(),
 	}
 }
 
-// giveIDs gives each instance of a deployment that has no id one that no other namespace of the lab has: the name by which the
-// instance is found in the slot, where nobody else has it. The deployment may be one that isn't in the lab yet.
+// giveIDs gives each instance of a deployment that has no id one that no other namespace of the lab has: the name by
+// which the instance is found in the slot, where nobody else has it. The deployment may be one that isn't in the lab
+// yet.
 func (l *Lab) giveIDs(d *Deployment, slot Slot) {
 	taken := func(id string) bool {
 		return l.hasID(id) || slices.ContainsFunc(d.Instances, func(i *Instance) bool { return i.ID == id })

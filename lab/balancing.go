@@ -8,13 +8,14 @@ import (
 	"vnetlab/lab/limits"
 )
 
-// Balancing is what belongs to a public port rather than to one of the instances behind it. The members of a load-balanced set have it in
-// common.
+// Balancing is what belongs to a public port rather than to one of the instances behind it. The members of a
+// load-balanced set have it in common.
 type Balancing struct {
 	Distribution Distribution // empty in a request: none
 	ACL          []ACLRule    // in the order of evaluation
 	Probe        *Probe       // nil: a member serves while it runs
-	// IdleTimeoutInMinutes is how long an idle connection is remembered, within [limits.IdleTimeout]; 0: [limits.DefaultIdleTimeout].
+	// IdleTimeoutInMinutes is how long an idle connection is remembered, within [limits.IdleTimeout]; 0:
+	// [limits.DefaultIdleTimeout].
 	IdleTimeoutInMinutes int
 	// InternalLoadBalancer names the deployment's internal load balancer; then the port is on its private address.
 	InternalLoadBalancer string
@@ -25,7 +26,8 @@ type Balancing struct {
 // Internal reports whether the port is on the internal load balancer.
 func (b Balancing) Internal() bool { return b.InternalLoadBalancer != "" }
 
-// Distribution is how the load balancer chooses a member for a new connection ("Load Balancer distribution mode", October 2014).
+// Distribution is how the load balancer chooses a member for a new connection ("Load Balancer distribution mode",
+// October 2014).
 type Distribution string
 
 const (
@@ -69,8 +71,8 @@ func (p *Probe) withDefaults() *Probe {
 	return &c
 }
 
-// balancing checks the settings that an endpoint of the deployment asks for, and returns them with the platform's defaults and with the
-// access control list in the order of evaluation.
+// balancing checks the settings that an endpoint of the deployment asks for, and returns them with the platform's
+// defaults and with the access control list in the order of evaluation.
 func (d *Deployment) balancing(b Balancing, origin Origin) (Balancing, []error) {
 	acl, errs := checkACL(b.ACL)
 	b.Distribution = orDefault(b.Distribution, DistributeNone)
@@ -117,9 +119,17 @@ func (p *Probe) check() *Error {
 	case p.Protocol == "tcp" && p.Path != "":
 		return badRequest("A tcp health probe has no path.")
 	case !limits.ProbeInterval.Contains(p.IntervalInSeconds):
-		return badRequest("The interval of a health probe is %d seconds; it must be %s.", p.IntervalInSeconds, limits.ProbeInterval)
+		return badRequest(
+			"The interval of a health probe is %d seconds; it must be %s.",
+			p.IntervalInSeconds,
+			limits.ProbeInterval,
+		)
 	case !limits.ProbeTimeout.Contains(p.TimeoutInSeconds):
-		return badRequest("The timeout of a health probe is %d seconds; it must be %s.", p.TimeoutInSeconds, limits.ProbeTimeout)
+		return badRequest(
+			"The timeout of a health probe is %d seconds; it must be %s.",
+			p.TimeoutInSeconds,
+			limits.ProbeTimeout,
+		)
 	}
 	return nil
 }

@@ -8,7 +8,8 @@ import (
 	"vnetlab/lab/labtest"
 )
 
-// BenchmarkApply measures one operation on labs of different sizes; most of what it takes should not depend on the size.
+// BenchmarkApply measures one operation on labs of different sizes; most of what it takes should not depend on the
+// size.
 func BenchmarkApply(b *testing.B) {
 	for _, bb := range []struct {
 		name      string

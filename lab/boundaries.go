@@ -70,7 +70,11 @@ type SetBoundaryOp struct {
 func (o SetBoundaryOp) Do(l *Lab) error { return l.SetBoundary(o.Member, o.Boundary) }
 
 func (o SetBoundaryOp) String() string {
-	return fmt.Sprintf("set what %s may use of the machine: %s", o.Member, orDefault(o.Boundary.String(), "the defaults"))
+	return fmt.Sprintf(
+		"set what %s may use of the machine: %s",
+		o.Member,
+		orDefault(o.Boundary.String(), "the defaults"),
+	)
 }
 
 // SetBoundary sets what a member of the lab may use of the machine.

@@ -2,9 +2,9 @@ package lab
 
 import "slices"
 
-// Clone gives a lab that shares the resources of l. A resource never changes once it is in a lab: an operation puts a changed copy in its
-// place, and copies in the places of the deployment and the cloud service that hold it. So a resource that is in two labs is the same in
-// both, with all that is in it.
+// Clone gives a lab that shares the resources of l. A resource never changes once it is in a lab: an operation puts a
+// changed copy in its place, and copies in the places of the deployment and the cloud service that hold it. So a
+// resource that is in two labs is the same in both, with all that is in it.
 func (l *Lab) Clone() *Lab {
 	return &Lab{
 		Name:            l.Name,

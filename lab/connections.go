@@ -27,7 +27,15 @@ func (l *Lab) resolve(n *VirtualNetwork, g VPNGateway) ([]GatewayConnection, *Er
 		case c.To == ToLocalNetwork && !isLocal, c.To == ToVirtualNetwork && !isVirtual:
 			candidates := slices.DeleteFunc(append(l.virtualNetworkNames(), l.localNetworkNames()...),
 				func(name string) bool { return name == n.Name })
-			return nil, didYouMean(badRequest("The gateway of %s has a connection to %s, which is neither a local network site nor another virtual network.", n.Name, shorten(c.Name)), c.Name, candidates)
+			return nil, didYouMean(
+				badRequest(
+					"The gateway of %s has a connection to %s, which is neither a local network site nor another virtual network.",
+					n.Name,
+					shorten(c.Name),
+				),
+				c.Name,
+				candidates,
+			)
 		case slices.Contains(all, c):
 			return nil, badRequest("The gateway of %s has two connections to %s.", n.Name, c.Name)
 		}
@@ -37,7 +45,12 @@ func (l *Lab) resolve(n *VirtualNetwork, g VPNGateway) ([]GatewayConnection, *Er
 		all = append(all, c)
 	}
 	if up > limits.Connections {
-		return nil, badRequest("The gateway of %s has %d connections; the maximum is %d.", n.Name, up, limits.Connections)
+		return nil, badRequest(
+			"The gateway of %s has %d connections; the maximum is %d.",
+			n.Name,
+			up,
+			limits.Connections,
+		)
 	}
 	return all, nil
 }
@@ -73,8 +86,14 @@ func (l *Lab) checkJoined(n *VirtualNetwork, g VPNGateway) *Error {
 				continue
 			}
 			if p, q, overlap := overlapping(other.AddressSpace, n.AddressSpace); overlap {
-				return badRequest("The address spaces of %s (%s) and %s (%s) overlap: the VPN device of %s, which both are connected to, can't tell them apart.",
-					other.Name, p, n.Name, q, c.Name)
+				return badRequest(
+					"The address spaces of %s (%s) and %s (%s) overlap: the VPN device of %s, which both are connected to, can't tell them apart.",
+					other.Name,
+					p,
+					n.Name,
+					q,
+					c.Name,
+				)
 			}
 		}
 	}

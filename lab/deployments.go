@@ -78,11 +78,20 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 		return slotOccupied(p.Slot).WithHint("Delete the deployment, or deploy to the other slot.").At(p.Origin)
 	}
 	if s.Production != nil && s.Production.Kind != PaaS {
-		return slotOccupied(Production).WithHint("%s holds virtual machines; roles need a cloud service of their own.", s.Name).At(p.Origin)
+		return slotOccupied(
+			Production,
+		).WithHint("%s holds virtual machines; roles need a cloud service of their own.", s.Name).
+			At(p.Origin)
 	}
 	if s.VirtualNetwork != "" && p.VirtualNetwork != s.VirtualNetwork {
-		return badRequest("The cloud service %s is meant for the virtual network %s, its configuration names %s.", s.Name, s.VirtualNetwork, orDefault(p.VirtualNetwork, "none")).
-			WithHint("Put <VirtualNetworkSite name=%q/> into NetworkConfiguration.", s.VirtualNetwork).At(p.Origin)
+		return badRequest(
+			"The cloud service %s is meant for the virtual network %s, its configuration names %s.",
+			s.Name,
+			s.VirtualNetwork,
+			orDefault(p.VirtualNetwork, "none"),
+		).
+			WithHint("Put <VirtualNetworkSite name=%q/> into NetworkConfiguration.", s.VirtualNetwork).
+			At(p.Origin)
 	}
 	if p.VirtualNetwork != "" {
 		if err := l.checkJoin(s, p.VirtualNetwork); err != nil {
@@ -101,7 +110,12 @@ func (l *Lab) CreateDeployment(service string, p PackageDeployment) error {
 	}
 	for other := range s.deployments() {
 		if other.Name == name {
-			return conflict("The cloud service %s has a deployment named %s already.", s.Name, name).WithHint("Give the new one another name.").At(p.Origin)
+			return conflict(
+				"The cloud service %s has a deployment named %s already.",
+				s.Name,
+				name,
+			).WithHint("Give the new one another name.").
+				At(p.Origin)
 		}
 	}
 	d := l.newDeployment(s.Name, name, PaaS, p.VirtualNetwork)
@@ -184,8 +198,8 @@ func (o SwapDeploymentOp) Do(l *Lab) error { return l.SwapDeployment(o.Service) 
 
 func (o SwapDeploymentOp) String() string { return "swap production and staging of " + o.Service }
 
-// SwapDeployment exchanges the VIPs of production and staging. Without a production deployment, staging becomes production
-// (MSDN "Swap Deployment").
+// SwapDeployment exchanges the VIPs of production and staging. Without a production deployment, staging becomes
+// production (MSDN "Swap Deployment").
 func (l *Lab) SwapDeployment(service string) error {
 	s, staging, err := l.deployment(service, Staging)
 	if err != nil {
@@ -194,8 +208,13 @@ func (l *Lab) SwapDeployment(service string) error {
 	production := s.Production
 	if production != nil {
 		if endpointCount(production) != endpointCount(staging) {
-			return badRequest("Windows Azure cannot perform a VIP swap between deployments that have a different number of endpoints: %s has %d, %s has %d.",
-				production.Name, endpointCount(production), staging.Name, endpointCount(staging))
+			return badRequest(
+				"Windows Azure cannot perform a VIP swap between deployments that have a different number of endpoints: %s has %d, %s has %d.",
+				production.Name,
+				endpointCount(production),
+				staging.Name,
+				endpointCount(staging),
+			)
 		}
 		production, staging = production.copy(), staging.copy()
 		production.VIP, staging.VIP = staging.VIP, production.VIP

@@ -16,7 +16,11 @@ func (l *Lab) deviceAddress(n LocalNetwork) (netip.Addr, *Error) {
 	case !asked.IsValid():
 		return l.internetAddress(n.Address)
 	case !asked.Is4() || slices.ContainsFunc(forbiddenSpace, func(p netip.Prefix) bool { return p.Contains(asked) }):
-		return netip.Addr{}, badRequest("The VPN device of %s can't have the address %s: it is no public address of a host.", n.Name, asked)
+		return netip.Addr{}, badRequest(
+			"The VPN device of %s can't have the address %s: it is no public address of a host.",
+			n.Name,
+			asked,
+		)
 	case n.Address.IsValid() && deviceSpace.Contains(n.Address) && !l.onInternet(n.Address):
 		return n.Address, nil
 	case ofInternet(asked) && !l.onInternet(asked):

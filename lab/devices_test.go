@@ -42,10 +42,12 @@ func TestVPNDevices(t *testing.T) {
 		if n.Mapped() != c.mapped || c.mapped != devices.Contains(n.Address) || !n.Address.IsValid() {
 			t.Errorf("%s: %s is %s", name, n.VPNGatewayAddress, n.Address)
 		}
-		if c.device != "" && n.VPNGatewayAddress.String() != c.device || c.device == "" && n.VPNGatewayAddress.IsValid() {
+		if c.device != "" && n.VPNGatewayAddress.String() != c.device ||
+			c.device == "" && n.VPNGatewayAddress.IsValid() {
 			t.Errorf("%s: the file's address became %s", name, n.VPNGatewayAddress)
 		}
-		if c.mapped && !strings.Contains(n.MappingText(), fmt.Sprintf("%s in the lab, which stands for %s", n.Address, c.device)) {
+		if c.mapped &&
+			!strings.Contains(n.MappingText(), fmt.Sprintf("%s in the lab, which stands for %s", n.Address, c.device)) {
 			t.Error(n.MappingText())
 		}
 	}
@@ -53,7 +55,9 @@ func TestVPNDevices(t *testing.T) {
 		l := lab.Lab{Name: "devices"}
 		err := l.CreateLocalNetwork(site("office", device))
 		var refusal *lab.Error
-		if !errors.As(err, &refusal) || refusal.Message != "The VPN device of office can't have the address "+device+": it is no public address of a host." || len(l.LocalNetworks) > 0 {
+		if !errors.As(err, &refusal) ||
+			refusal.Message != "The VPN device of office can't have the address "+device+": it is no public address of a host." ||
+			len(l.LocalNetworks) > 0 {
 			t.Errorf("%s: %v", device, err)
 		}
 	}
@@ -64,13 +68,24 @@ func TestVPNDevices(t *testing.T) {
 func TestStandInsAreStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		address := rapid.Custom(func(t *rapid.T) netip.Addr {
-			return netip.AddrFrom4([4]byte{rapid.ByteRange(1, 100).Draw(t, "a"), rapid.Byte().Draw(t, "b"), rapid.Byte().Draw(t, "c"), rapid.Byte().Draw(t, "d")})
+			return netip.AddrFrom4(
+				[4]byte{
+					rapid.ByteRange(1, 100).Draw(t, "a"),
+					rapid.Byte().Draw(t, "b"),
+					rapid.Byte().Draw(t, "c"),
+					rapid.Byte().Draw(t, "d"),
+				},
+			)
 		})
 		l, alone := lab.Lab{Name: "many"}, lab.Lab{Name: "one"}
 		taken := map[netip.Addr]bool{}
 		var last lab.LocalNetwork
 		for i, device := range rapid.SliceOfN(address, 1, 40).Draw(t, "devices") {
-			last = lab.LocalNetwork{Name: fmt.Sprint("site", i), AddressSpace: prefixes("192.168.0.0/24"), VPNGatewayAddress: device}
+			last = lab.LocalNetwork{
+				Name:              fmt.Sprint("site", i),
+				AddressSpace:      prefixes("192.168.0.0/24"),
+				VPNGatewayAddress: device,
+			}
 			if err := l.CreateLocalNetwork(last); err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +121,9 @@ func TestResourceNames(t *testing.T) {
 			return l.CreateAffinityGroup(lab.AffinityGroup{Name: name, Location: "West US"})
 		},
 		"virtual network": func(l *lab.Lab, name string) error {
-			return l.CreateVirtualNetwork(lab.VirtualNetwork{Name: name, Location: "West US", AddressSpace: prefixes("10.0.0.0/16")})
+			return l.CreateVirtualNetwork(
+				lab.VirtualNetwork{Name: name, Location: "West US", AddressSpace: prefixes("10.0.0.0/16")},
+			)
 		},
 		"local network site": func(l *lab.Lab, name string) error {
 			return l.CreateLocalNetwork(lab.LocalNetwork{Name: name, AddressSpace: prefixes("192.168.0.0/24")})
@@ -116,7 +133,10 @@ func TestResourceNames(t *testing.T) {
 		},
 		"subnet": func(l *lab.Lab, name string) error {
 			return l.CreateVirtualNetwork(lab.VirtualNetwork{
-				Name: "net " + name, Location: "West US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{{Name: name, AddressPrefix: prefix("10.0.0.0/24")}},
+				Name:         "net " + name,
+				Location:     "West US",
+				AddressSpace: prefixes("10.0.0.0/16"),
+				Subnets:      []lab.Subnet{{Name: name, AddressPrefix: prefix("10.0.0.0/24")}},
 			})
 		},
 	}
@@ -138,14 +158,22 @@ func TestResourceNames(t *testing.T) {
 			"<x>": "The name '<x>' is not valid for a", "a\nb": "is not valid for a", "a\x00b": "is not valid for a", "\xff": "is not valid for a", "a\u202eb": "is not valid for a",
 			long: "of the " + kind + " is 257 characters long; the maximum is 256.",
 		} {
-			if err := create(&l, name); err == nil || !strings.HasPrefix(err.Error(), "BadRequest: ") || !strings.Contains(err.Error(), text) {
+			if err := create(
+				&l,
+				name,
+			); err == nil || !strings.HasPrefix(err.Error(), "BadRequest: ") ||
+				!strings.Contains(err.Error(), text) {
 				t.Errorf("%s %q: %v", kind, name, err)
 			}
 		}
 		if kind == "subnet" {
 			continue
 		}
-		if err := create(&l, "GROUP my-rg MY net"); err == nil || err.Error() != "ConflictError: The "+kind+" Group My-RG my net already exists." {
+		if err := create(
+			&l,
+			"GROUP my-rg MY net",
+		); err == nil ||
+			err.Error() != "ConflictError: The "+kind+" Group My-RG my net already exists." {
 			t.Errorf("%s by another case: %v", kind, err)
 		}
 	}
@@ -167,7 +195,11 @@ func TestReservedWords(t *testing.T) {
 			}
 		}
 	}
-	if err := l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{role("edge.Net", 1, "", 80)}}); err == nil || !strings.Contains(err.Error(), "is reserved") {
+	if err := l.CreateDeployment(
+		"standalone",
+		lab.PackageDeployment{Roles: []lab.Role{role("edge.Net", 1, "", 80)}},
+	); err == nil ||
+		!strings.Contains(err.Error(), "is reserved") {
 		t.Errorf("a role with the name of an edge: %v", err)
 	}
 	must(t, l.CreateHostedService(lab.HostedService{Name: "edge", Location: "West US"}))
@@ -182,12 +214,24 @@ func TestConnections(t *testing.T) {
 		for _, network := range [][2]string{{"A", "10.1.0.0"}, {"A2", "10.1.0.0"}, {"B", "10.2.0.0"}} {
 			name, n := network[0], network[1]
 			must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
-				Name: name, Location: "West US", AddressSpace: prefixes(n + "/16"), Subnets: []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix(n + "/29")}},
+				Name:         name,
+				Location:     "West US",
+				AddressSpace: prefixes(n + "/16"),
+				Subnets:      []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix(n + "/29")}},
 			}))
 		}
 		must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "B", AddressSpace: prefixes("192.168.0.0/24")}))
 		must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "A", AddressSpace: prefixes("130.88.0.0/16")}))
-		must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "circuit", AddressSpace: prefixes("10.0.0.0/8"), VPNGatewayAddress: netip.MustParseAddr("3.2.1.4")}))
+		must(
+			t,
+			l.CreateLocalNetwork(
+				lab.LocalNetwork{
+					Name:              "circuit",
+					AddressSpace:      prefixes("10.0.0.0/8"),
+					VPNGatewayAddress: netip.MustParseAddr("3.2.1.4"),
+				},
+			),
+		)
 		return l
 	}
 	site := func(name string) lab.GatewayConnection {
@@ -198,7 +242,12 @@ func TestConnections(t *testing.T) {
 	}
 	l := base(t)
 	must(t, l.CreateGateway("A", lab.VPNGateway{
-		Connections: append(lab.ConnectTo("B", "A"), network("B"), lab.GatewayConnection{Name: "circuit", Dedicated: true}), ClientAddressPool: prefixes("172.16.0.0/24"),
+		Connections: append(
+			lab.ConnectTo("B", "A"),
+			network("B"),
+			lab.GatewayConnection{Name: "circuit", Dedicated: true},
+		),
+		ClientAddressPool: prefixes("172.16.0.0/24"),
 	}))
 	must(t, l.CreateGateway("B", lab.VPNGateway{Connections: []lab.GatewayConnection{network("A")}}))
 	var up []string
@@ -241,7 +290,11 @@ func TestConnections(t *testing.T) {
 	l = base(t)
 	must(t, l.CreateGateway("A", lab.VPNGateway{Connections: []lab.GatewayConnection{site("B")}}))
 	const text = "BadRequest: The address spaces of A (10.1.0.0/16) and A2 (10.1.0.0/16) overlap: the VPN device of B, which both are connected to, can't tell them apart."
-	if err := l.CreateGateway("A2", lab.VPNGateway{Connections: []lab.GatewayConnection{site("B")}}); err == nil || err.Error() != text {
+	if err := l.CreateGateway(
+		"A2",
+		lab.VPNGateway{Connections: []lab.GatewayConnection{site("B")}},
+	); err == nil ||
+		err.Error() != text {
 		t.Errorf("two networks with one address space at one site: %v", err)
 	}
 }

@@ -26,8 +26,8 @@ func portInUse(port uint16) *Error {
 		"Ensure that the port numbers are unique across endpoints within a deployment.", port)
 }
 
-// newEndpoint makes a requested endpoint and checks it against those of the machine and of its deployment. The machine need not be in the
-// deployment yet.
+// newEndpoint makes a requested endpoint and checks it against those of the machine and of its deployment. The
+// machine need not be in the deployment yet.
 func newEndpoint(d *Deployment, i *Instance, request Endpoint) (e Endpoint, errs []error) {
 	refuse := func(err *Error) { errs = append(errs, err.At(request.Origin)) }
 	e, errs = buildEndpoint(d, request)
@@ -38,16 +38,29 @@ func newEndpoint(d *Deployment, i *Instance, request Endpoint) (e Endpoint, errs
 		}
 	}
 	if count > limits.InputEndpoints {
-		refuse(badRequest("The cloud service would have %d input endpoints; the maximum is %d.", count, limits.InputEndpoints))
+		refuse(
+			badRequest(
+				"The cloud service would have %d input endpoints; the maximum is %d.",
+				count,
+				limits.InputEndpoints,
+			),
+		)
 	}
 	for _, own := range i.Endpoints {
 		if own.Name == e.Name {
 			refuse(conflict("The virtual machine %s has an endpoint %s already.", i.Name, e.Name))
 		}
-		if own.Protocol == e.Protocol && own.LocalPort == e.LocalPort && own.InternalLoadBalancer == e.InternalLoadBalancer {
+		if own.Protocol == e.Protocol && own.LocalPort == e.LocalPort &&
+			own.InternalLoadBalancer == e.InternalLoadBalancer {
 			// The platform's own text.
-			refuse(badRequest("Local Port %d for endpoint %s is already in use by one of the other endpoints in this role. "+
-				"Ensure that the local port numbers are unique across endpoints within a role.", e.LocalPort, e.Name))
+			refuse(
+				badRequest(
+					"Local Port %d for endpoint %s is already in use by one of the other endpoints in this role. "+
+						"Ensure that the local port numbers are unique across endpoints within a role.",
+					e.LocalPort,
+					e.Name,
+				),
+			)
 		}
 	}
 	if e.PublicPort == 0 {
@@ -90,11 +103,12 @@ func checkDirectReturn(endpoint string, b Balancing, public, local uint16) *Erro
 	return nil
 }
 
-// checkPublicPort refuses a public port that another endpoint of the deployment has, unless both are members of one load-balanced
-// set: then they share everything but the local port.
+// checkPublicPort refuses a public port that another endpoint of the deployment has, unless both are members of one
+// load-balanced set: then they share everything but the local port.
 func checkPublicPort(d *Deployment, i *Instance, e Endpoint) *Error {
 	sameSocket := func(other Endpoint) bool {
-		return other.Protocol == e.Protocol && other.PublicPort == e.PublicPort && other.InternalLoadBalancer == e.InternalLoadBalancer
+		return other.Protocol == e.Protocol && other.PublicPort == e.PublicPort &&
+			other.InternalLoadBalancer == e.InternalLoadBalancer
 	}
 	if slices.ContainsFunc(i.Endpoints, sameSocket) {
 		return portInUse(e.PublicPort)
@@ -107,16 +121,26 @@ func checkPublicPort(d *Deployment, i *Instance, e Endpoint) *Error {
 			sameSet := e.LoadBalancedSet != "" && e.LoadBalancedSet == other.LoadBalancedSet
 			switch {
 			case sameSet && !sameSocket(other):
-				return badRequest("The members of the load-balanced set %s have the public port %d/%s; the endpoint %s has %d/%s.",
-					e.LoadBalancedSet, other.PublicPort, other.Protocol, e.Name, e.PublicPort, e.Protocol)
+				return badRequest(
+					"The members of the load-balanced set %s have the public port %d/%s; the endpoint %s has %d/%s.",
+					e.LoadBalancedSet,
+					other.PublicPort,
+					other.Protocol,
+					e.Name,
+					e.PublicPort,
+					e.Protocol,
+				)
 			case sameSocket(other) && !sameSet:
 				return portInUse(e.PublicPort).
 					WithHint("%s has it. To share it, give both endpoints the same loadBalancedSet.", machine.Name)
 			case sameSet && !sameACL(other.ACL, e.ACL):
 				return differentACL(other, e)
 			case sameSet && !other.same(e.Balancing):
-				return badRequest("Health probe, distribution mode, idle timeout and direct server return belong to the load-balanced "+
-					"set %s: all its members must have the same.", e.LoadBalancedSet)
+				return badRequest(
+					"Health probe, distribution mode, idle timeout and direct server return belong to the load-balanced "+
+						"set %s: all its members must have the same.",
+					e.LoadBalancedSet,
+				)
 			}
 		}
 	}
@@ -190,7 +214,8 @@ func (o UpdateEndpointOp) String() string {
 	return fmt.Sprintf("change endpoint %s of %s of %s", o.Name, o.VirtualMachine, o.Service)
 }
 
-// UpdateEndpoint replaces an endpoint of a virtual machine. What belongs to its load-balanced set changes for all members.
+// UpdateEndpoint replaces an endpoint of a virtual machine. What belongs to its load-balanced set changes for all
+// members.
 func (l *Lab) UpdateEndpoint(service, machine, name string, request Endpoint) error {
 	d, i, n, err := l.endpoint(service, machine, name)
 	if err != nil {
@@ -254,8 +279,8 @@ func (l *Lab) endpoint(service, machine, name string) (*Deployment, *Instance, i
 	return nil, nil, 0, didYouMean(notFound("The virtual machine %s has no endpoint %s.", machine, name), name, all)
 }
 
-// automaticPort returns the public port that the platform picks: that of the endpoint's set where there is one, else the lowest free one
-// of the dynamic range.
+// automaticPort returns the public port that the platform picks: that of the endpoint's set where there is one, else
+// the lowest free one of the dynamic range.
 func automaticPort(d *Deployment, i *Instance, e Endpoint) uint16 {
 	used := map[uint16]bool{}
 	for _, own := range i.Endpoints {

@@ -95,7 +95,8 @@ func (l *Lab) hosts() iter.Seq[Member] {
 	}
 }
 
-// Members lists instances, internet hosts, web sites and on-premises hosts. A lab without internet hosts has an unnamed one.
+// Members lists instances, internet hosts, web sites and on-premises hosts. A lab without internet hosts has an
+// unnamed one.
 func (l *Lab) Members() []Member { return slices.Collect(l.members()) }
 
 // place is where an instance is.
@@ -127,8 +128,8 @@ type places struct {
 	byHost map[string][]place // by the host names that the instances have in their services
 }
 
-// index returns where the instances are. The first who asks a lab makes its index; operations look through the instances instead, since
-// each makes another lab.
+// index returns where the instances are. The first who asks a lab makes its index; operations look through the
+// instances instead, since each makes another lab.
 func (l *Lab) index() *places {
 	all := l.places.Load()
 	if all == nil {
@@ -148,8 +149,8 @@ func (l *Lab) place(id string) (place, bool) {
 	return at, ok
 }
 
-// Deployment is what an instance belongs to in this lab, be the instance as it is or as it was in another state of the lab; nil when it is
-// gone.
+// Deployment is what an instance belongs to in this lab, be the instance as it is or as it was in another state of
+// the lab; nil when it is gone.
 func (l *Lab) Deployment(i *Instance) *Deployment {
 	if at, ok := l.place(i.ID); ok && at.instance.Service == i.Service {
 		return at.deployment

@@ -16,11 +16,12 @@ type GuestFirewallRule struct {
 	Origin Origin
 }
 
-// FirewallRules are all rules of an instance's guest firewall: what the platform opens, then what was added, then what its internal
-// endpoints need. It is empty when the firewall is off.
+// FirewallRules are all rules of an instance's guest firewall: what the platform opens, then what was added, then
+// what its internal endpoints need. It is empty when the firewall is off.
 func (l *Lab) FirewallRules(i *Instance) []GuestFirewallRule { return l.Deployment(i).FirewallRules(i) }
 
-// FirewallRules are those of an instance of the deployment. Where the instance has internal endpoints, they depend on the other instances.
+// FirewallRules are those of an instance of the deployment. Where the instance has internal endpoints, they depend on
+// the other instances.
 func (d *Deployment) FirewallRules(i *Instance) []GuestFirewallRule {
 	if i.FirewallOff {
 		return nil
@@ -45,8 +46,8 @@ func (d *Deployment) FirewallRules(i *Instance) []GuestFirewallRule {
 	return all
 }
 
-// osFirewall are the rules a virtual machine's guest firewall starts with: the platform opens remote administration and nothing
-// else ("How to Set Up Endpoints to a Virtual Machine").
+// osFirewall are the rules a virtual machine's guest firewall starts with: the platform opens remote administration
+// and nothing else ("How to Set Up Endpoints to a Virtual Machine").
 func osFirewall(os OS) []GuestFirewallRule {
 	if os == Linux {
 		return []GuestFirewallRule{
@@ -64,8 +65,8 @@ func endpointFirewall(e Endpoint) GuestFirewallRule {
 	return r
 }
 
-// internalFirewall is what the platform opens in a role instance for an internal endpoint: the port, for the instances of the same
-// deployment alone, or for those of the roles that NetworkTrafficRules name.
+// internalFirewall is what the platform opens in a role instance for an internal endpoint: the port, for the
+// instances of the same deployment alone, or for those of the roles that NetworkTrafficRules name.
 func internalFirewall(d *Deployment, e InternalEndpoint) GuestFirewallRule {
 	r := GuestFirewallRule{Origin: e.Origin, Rule: guestfirewall.Rule{
 		Name: "internal endpoint " + e.Name, Allow: true, Protocol: e.Protocol,
@@ -117,7 +118,8 @@ func (o AddFirewallRuleOp) String() string {
 	return fmt.Sprintf("add firewall rule to %s: %s", o.Instance, o.Rule.Text)
 }
 
-// AddFirewallRule adds a rule to the guest firewall of an instance. Like the guest's own tool it takes two rules of the same name.
+// AddFirewallRule adds a rule to the guest firewall of an instance. Like the guest's own tool it takes two rules of
+// the same name.
 func (l *Lab) AddFirewallRule(instance string, r GuestFirewallRule) error {
 	d, i, err := l.instance(instance)
 	if err != nil {
@@ -143,7 +145,8 @@ func (o DeleteFirewallRuleOp) String() string {
 	return fmt.Sprintf("delete firewall rule of %s: %s", o.Instance, o.Name)
 }
 
-// DeleteFirewallRule removes every added rule of that name, or written like that, from the guest firewall of an instance.
+// DeleteFirewallRule removes every added rule of that name, or written like that, from the guest firewall of an
+// instance.
 func (l *Lab) DeleteFirewallRule(instance, name string) error {
 	d, i, err := l.instance(instance)
 	if err != nil {
@@ -161,7 +164,11 @@ func (l *Lab) DeleteFirewallRule(instance, name string) error {
 		for _, r := range i.Firewall {
 			all = append(all, orDefault(r.Name, r.Text))
 		}
-		return didYouMean(notFound("The guest firewall of %s has no added rule %s.", instance, shorten(name)), name, all)
+		return didYouMean(
+			notFound("The guest firewall of %s has no added rule %s.", instance, shorten(name)),
+			name,
+			all,
+		)
 	}
 	now := i.copy()
 	now.Firewall = kept

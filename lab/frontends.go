@@ -28,12 +28,13 @@ type Backend struct {
 	Instance  *Instance
 	LocalPort uint16
 	ProbeID   string // of its health probe; empty: it serves while it runs
-	// Serving says that the member gets new connections: it runs, and its health probe, where there is one, has a good answer.
+	// Serving says that the member gets new connections: it runs, and its health probe, where there is one, has a
+	// good answer.
 	Serving bool
 }
 
-// Frontends lists the public ports of a deployment in the order in which they were made. Without a VIP there are none but internal
-// ones.
+// Frontends lists the public ports of a deployment in the order in which they were made. Without a VIP there are none
+// but internal ones.
 func (d *Deployment) Frontends() []Frontend {
 	var all []Frontend
 	for _, i := range d.Instances {
@@ -87,8 +88,8 @@ func (f Frontend) Serving() []Backend {
 	return all
 }
 
-// DirectReturnAddress is the VIP that an instance of the deployment has as an address of its own, because it is the first serving member of
-// an endpoint with direct server return.
+// DirectReturnAddress is the VIP that an instance of the deployment has as an address of its own, because it is the
+// first serving member of an endpoint with direct server return.
 func (d *Deployment) DirectReturnAddress(i *Instance) (netip.Addr, bool) {
 	if !slices.ContainsFunc(i.Endpoints, func(e Endpoint) bool { return e.DirectServerReturn && !e.Internal() }) {
 		return netip.Addr{}, false

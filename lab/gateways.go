@@ -85,12 +85,16 @@ func (o CreateGatewayOp) String() string {
 	return fmt.Sprintf("create the gateway of %s to %s", o.Network, strings.Join(o.Gateway.Names(), ", "))
 }
 
-// CreateGateway gives a virtual network a gateway with connections. The network needs a subnet named GatewaySubnet, and the address
-// spaces of all that is joined must not overlap ("Configure a VNet to VNet connection").
+// CreateGateway gives a virtual network a gateway with connections. The network needs a subnet named GatewaySubnet,
+// and the address spaces of all that is joined must not overlap ("Configure a VNet to VNet connection").
 func (l *Lab) CreateGateway(network string, g VPNGateway) error {
 	n, ok := l.virtualNetwork(network)
 	if !ok {
-		return didYouMean(notFound("The virtual network %s does not exist.", shorten(network)), network, l.virtualNetworkNames()).At(g.Origin)
+		return didYouMean(
+			notFound("The virtual network %s does not exist.", shorten(network)),
+			network,
+			l.virtualNetworkNames(),
+		).At(g.Origin)
 	}
 	if n.Gateway != nil {
 		return conflict("The virtual network %s has a gateway already.", network).At(g.Origin)

@@ -11,10 +11,19 @@ import (
 func TestHintsOfNames(t *testing.T) {
 	l := &lab.Lab{}
 	must(t, l.CreateAffinityGroup(lab.AffinityGroup{Name: "my group", Location: "West US"}))
-	must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{Name: "it's", AffinityGroup: "my group", AddressSpace: prefixes("10.1.0.0/16")}))
+	must(
+		t,
+		l.CreateVirtualNetwork(
+			lab.VirtualNetwork{Name: "it's", AffinityGroup: "my group", AddressSpace: prefixes("10.1.0.0/16")},
+		),
+	)
 	must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
 		Name: "G net", Location: "West US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{
-			{Name: "sub [1]", AddressPrefix: prefix("10.0.0.0/24")}, {Name: "GatewaySubnet", AddressPrefix: prefix("10.0.1.0/29")},
+			{
+				Name:          "sub [1]",
+				AddressPrefix: prefix("10.0.0.0/24"),
+			},
+			{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.1.0/29")},
 		},
 	}))
 	must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "HQ (main)", AddressSpace: prefixes("192.168.0.0/24")}))

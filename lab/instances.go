@@ -17,8 +17,8 @@ const (
 
 // Instance is a virtual machine or a role instance.
 type Instance struct {
-	// ID names the instance's namespace and stays the same while the instance exists, whatever slot its deployment is in. It is for
-	// programs: people have names for it, which Lab.InstanceName returns and Lab.Find takes.
+	// ID names the instance's namespace and stays the same while the instance exists, whatever slot its deployment is
+	// in. It is for programs: people have names for it, which Lab.InstanceName returns and Lab.Find takes.
 	ID      string
 	Name    string // host name in its cloud service
 	Service string // the cloud service
@@ -32,7 +32,8 @@ type Instance struct {
 	// PublicIP is the instance's own public address, all of whose ports lead to it; zero: none.
 	PublicIP     netip.Addr
 	PublicIPName string
-	// PublicIPLabel is what the DNS name of the public address starts with: that of the deployment follows. Empty: it has none.
+	// PublicIPLabel is what the DNS name of the public address starts with: that of the deployment follows. Empty: it
+	// has none.
 	PublicIPLabel     string
 	Endpoints         []Endpoint
 	InternalEndpoints []InternalEndpoint

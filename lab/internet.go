@@ -101,8 +101,8 @@ func (l *Lab) UnnamedAddresses() []netip.Addr {
 	return l.RepresentativeAddresses(remotes)
 }
 
-// NetworkRanges lists the address spaces of virtual networks and sites. One may have addresses of the internet: to those
-// behind its gateways that isn't the internet then, to all others it is.
+// NetworkRanges lists the address spaces of virtual networks and sites. One may have addresses of the internet: to
+// those behind its gateways that isn't the internet then, to all others it is.
 func (l *Lab) NetworkRanges() (all []AddressRange) {
 	for _, n := range l.VirtualNetworks {
 		for _, p := range n.AddressSpace {

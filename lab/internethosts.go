@@ -83,7 +83,11 @@ func (l *Lab) internetAddress(wanted netip.Addr) (netip.Addr, *Error) {
 	case !wanted.IsValid():
 		return l.FreeInternetAddress()
 	case !ofInternet(wanted):
-		return netip.Addr{}, badRequest("The address %s is not in the internet of the lab (%s).", wanted, joinPrefixes(internetSpace)).
+		return netip.Addr{}, badRequest(
+			"The address %s is not in the internet of the lab (%s).",
+			wanted,
+			joinPrefixes(internetSpace),
+		).
 			WithHint("Choose one of these, or leave the address out.")
 	case l.onInternet(wanted):
 		return netip.Addr{}, badRequest("The address %s is in use.", wanted)
@@ -125,7 +129,11 @@ func (o DeleteInternetHostOp) String() string { return "delete internet host " +
 func (l *Lab) DeleteInternetHost(name string) error {
 	h, ok := find(l.InternetHosts, func(h *InternetHost) bool { return h.Name == name })
 	if !ok {
-		return didYouMean(notFound("The internet host %s does not exist.", shorten(name)), name, names(l.InternetHosts, func(h *InternetHost) string { return h.Name }))
+		return didYouMean(
+			notFound("The internet host %s does not exist.", shorten(name)),
+			name,
+			names(l.InternetHosts, func(h *InternetHost) string { return h.Name }),
+		)
 	}
 	l.InternetHosts = remove(l.InternetHosts, h)
 	return nil

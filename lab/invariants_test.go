@@ -41,7 +41,8 @@ func TestUpdateChecksGatewaysOfOthers(t *testing.T) {
 	}
 }
 
-// TestReconcileKeepsGatewaySettings changes the connections of a gateway that has a pool of client addresses and a profile.
+// TestReconcileKeepsGatewaySettings changes the connections of a gateway that has a pool of client addresses and a
+// profile.
 func TestReconcileKeepsGatewaySettings(t *testing.T) {
 	running, wanted := joined(t), joined(t)
 	must(t, wanted.DeleteGateway("a"))
@@ -62,7 +63,8 @@ func TestReconcileKeepsGatewaySettings(t *testing.T) {
 	}
 }
 
-// TestUpgradeKeepsInternalLoadBalancer upgrades a deployment with an endpoint on its internal load balancer, and adds an instance.
+// TestUpgradeKeepsInternalLoadBalancer upgrades a deployment with an endpoint on its internal load balancer, and adds
+// an instance.
 func TestUpgradeKeepsInternalLoadBalancer(t *testing.T) {
 	for _, tt := range []struct{ name, network, subnet string }{{"in a network", "Net", "a"}, {"outside", "", ""}} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,12 +76,18 @@ func TestUpgradeKeepsInternalLoadBalancer(t *testing.T) {
 			must(t, l.CreateHostedService(lab.HostedService{Name: "balanced", Location: "West US"}))
 			request := func(instances int) lab.PackageDeployment {
 				return lab.PackageDeployment{
-					VirtualNetwork: tt.network, InternalLoadBalancer: &lab.InternalLoadBalancer{Name: "inside", Subnet: tt.subnet},
+					VirtualNetwork:       tt.network,
+					InternalLoadBalancer: &lab.InternalLoadBalancer{Name: "inside", Subnet: tt.subnet},
 					Roles: []lab.Role{{
 						Name: "Web", InstanceCount: instances, Subnet: tt.subnet,
-						InputEndpoints: []lab.InputEndpoint{{
-							Name: "In", Protocol: emu.TCP, Port: 80, Balancing: lab.Balancing{InternalLoadBalancer: "inside"},
-						}},
+						InputEndpoints: []lab.InputEndpoint{
+							{
+								Name:      "In",
+								Protocol:  emu.TCP,
+								Port:      80,
+								Balancing: lab.Balancing{InternalLoadBalancer: "inside"},
+							},
+						},
 					}},
 				}
 			}
@@ -88,7 +96,11 @@ func TestUpgradeKeepsInternalLoadBalancer(t *testing.T) {
 			must(t, l.UpgradeDeployment("balanced", request(3)))
 			after := deployed(t, l, "balanced")
 			if *after.InternalLoadBalancer != *before.InternalLoadBalancer {
-				t.Errorf("the internal load balancer is %+v, was %+v", after.InternalLoadBalancer, before.InternalLoadBalancer)
+				t.Errorf(
+					"the internal load balancer is %+v, was %+v",
+					after.InternalLoadBalancer,
+					before.InternalLoadBalancer,
+				)
 			}
 			if after.Instances[0].DIP != before.Instances[0].DIP {
 				t.Errorf("the instance that stays has %s, had %s", after.Instances[0].DIP, before.Instances[0].DIP)
@@ -158,7 +170,12 @@ func TestInternalPortsAvoidRanges(t *testing.T) {
 	must(t, l.CreateHostedService(lab.HostedService{Name: "ranges", Location: "West US"}))
 	web := role("Web", 1, "", 80)
 	web.InternalEndpoints = []lab.InternalEndpoint{
-		{Name: "Fixed", Protocol: "tcp", Ports: emu.PortRange{First: 19990, Last: 20009}}, {Name: "Any", Protocol: "tcp"},
+		{
+			Name:     "Fixed",
+			Protocol: "tcp",
+			Ports:    emu.PortRange{First: 19990, Last: 20009},
+		},
+		{Name: "Any", Protocol: "tcp"},
 	}
 	must(t, l.CreateDeployment("ranges", lab.PackageDeployment{Roles: []lab.Role{web}}))
 	if p := deployed(t, l, "ranges").Instances[0].InternalEndpoints[1].Ports.First; p != 20010 {

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"vnetlab/emu"
 	"vnetlab/lab"
 )
@@ -20,10 +18,20 @@ func world(t testing.TB) *lab.Lab {
 	must(t, err)
 	must(t, l.CreateAffinityGroup(lab.AffinityGroup{Name: "west", Location: "West US"}))
 	must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "SampleNetwork", AffinityGroup: "west", AddressSpace: prefixes("10.0.0.0/16"),
-		Subnets: []lab.Subnet{{Name: "FrontEnd", AddressPrefix: prefix("10.0.1.0/24")}, {Name: "BackEnd", AddressPrefix: prefix("10.0.2.0/29")}},
+		Name:          "SampleNetwork",
+		AffinityGroup: "west",
+		AddressSpace:  prefixes("10.0.0.0/16"),
+		Subnets: []lab.Subnet{
+			{Name: "FrontEnd", AddressPrefix: prefix("10.0.1.0/24")},
+			{Name: "BackEnd", AddressPrefix: prefix("10.0.2.0/29")},
+		},
 	}))
-	must(t, l.CreateHostedService(lab.HostedService{Name: "contactsql", AffinityGroup: "west", VirtualNetwork: "SampleNetwork"}))
+	must(
+		t,
+		l.CreateHostedService(
+			lab.HostedService{Name: "contactsql", AffinityGroup: "west", VirtualNetwork: "SampleNetwork"},
+		),
+	)
 	must(t, l.CreateHostedService(lab.HostedService{Name: "standalone", Location: "East US"}))
 	return l
 }
@@ -65,7 +73,10 @@ func member(set string, e lab.Endpoint) lab.Endpoint {
 func role(name string, count int, subnet string, ports ...uint16) lab.Role {
 	r := lab.Role{Name: name, InstanceCount: count, Subnet: subnet}
 	for _, p := range ports {
-		r.InputEndpoints = append(r.InputEndpoints, lab.InputEndpoint{Name: fmt.Sprint("In", p), Protocol: emu.TCP, Port: p})
+		r.InputEndpoints = append(
+			r.InputEndpoints,
+			lab.InputEndpoint{Name: fmt.Sprint("In", p), Protocol: emu.TCP, Port: p},
+		)
 	}
 	return r
 }
@@ -120,46 +131,211 @@ func TestRefusals(t *testing.T) {
 		{"affinity group twice", func(l *lab.Lab) error {
 			return l.CreateAffinityGroup(lab.AffinityGroup{Name: "west", Location: "West US"})
 		}, "ConflictError", "already exists"},
-		{"affinity group without location", func(l *lab.Lab) error { return l.CreateAffinityGroup(lab.AffinityGroup{Name: "a"}) }, "BadRequest", "Location constraint name is empty or not specified"},
+		{
+			"affinity group without location",
+			func(l *lab.Lab) error { return l.CreateAffinityGroup(lab.AffinityGroup{Name: "a"}) },
+			"BadRequest",
+			"Location constraint name is empty or not specified",
+		},
 		{"affinity group on the moon", func(l *lab.Lab) error {
 			return l.CreateAffinityGroup(lab.AffinityGroup{Name: "a", Location: "Moon"})
 		}, "BadRequest", "not a location"},
-		{"network without place", network(func(n *lab.VirtualNetwork) { n.Location = "" }), "BadRequest", "Neither Affinity Group nor Location elemet is specified in virtual network site 'New'. Either Affinity Group or Location must be specified for every virtual network."},
-		{"network in two places", network(func(n *lab.VirtualNetwork) { n.AffinityGroup = "west" }), "BadRequest", "one of the two"},
-		{"second network in an affinity group", network(func(n *lab.VirtualNetwork) { n.Location, n.AffinityGroup = "", "west" }), "BadRequest", "Only one virtual network can be assigned an affinity group"},
-		{"network in a missing affinity group", network(func(n *lab.VirtualNetwork) { n.Location, n.AffinityGroup = "", "wset" }), "ResourceNotFound", "does not exist"},
-		{"network twice", network(func(n *lab.VirtualNetwork) { n.Name = "SampleNetwork" }), "ConflictError", "already exists"},
-		{"network without address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = nil }), "BadRequest", "no address space"},
-		{"link-local address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("169.254.7.0/24") }), "BadRequest", "169.254.7.0/24 overlaps 169.254.0.0/16, which no network can have."},
-		{"multicast address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("192.0.0.0/2") }), "BadRequest", "192.0.0.0/2 overlaps 224.0.0.0/4, which no network can have."},
-		{"the resolver's address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("168.63.0.0/16") }), "BadRequest", "overlaps 168.63.129.16/32"},
-		{"address space of the lab's internet", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("203.0.0.0/16") }), "BadRequest", "overlaps 203.0.113.0/24, which is on the internet of the lab."},
-		{"address space with host bits", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.0.0.5/8") }), "BadRequest", "The address prefix 10.0.0.5/8 of New has host bits set."},
+		{
+			"network without place",
+			network(func(n *lab.VirtualNetwork) { n.Location = "" }),
+			"BadRequest",
+			"Neither Affinity Group nor Location elemet is specified in virtual network site 'New'. Either Affinity Group or Location must be specified for every virtual network.",
+		},
+		{
+			"network in two places",
+			network(func(n *lab.VirtualNetwork) { n.AffinityGroup = "west" }),
+			"BadRequest",
+			"one of the two",
+		},
+		{
+			"second network in an affinity group",
+			network(func(n *lab.VirtualNetwork) { n.Location, n.AffinityGroup = "", "west" }),
+			"BadRequest",
+			"Only one virtual network can be assigned an affinity group",
+		},
+		{
+			"network in a missing affinity group",
+			network(func(n *lab.VirtualNetwork) { n.Location, n.AffinityGroup = "", "wset" }),
+			"ResourceNotFound",
+			"does not exist",
+		},
+		{
+			"network twice",
+			network(func(n *lab.VirtualNetwork) { n.Name = "SampleNetwork" }),
+			"ConflictError",
+			"already exists",
+		},
+		{
+			"network without address space",
+			network(func(n *lab.VirtualNetwork) { n.AddressSpace = nil }),
+			"BadRequest",
+			"no address space",
+		},
+		{
+			"link-local address space",
+			network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("169.254.7.0/24") }),
+			"BadRequest",
+			"169.254.7.0/24 overlaps 169.254.0.0/16, which no network can have.",
+		},
+		{
+			"multicast address space",
+			network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("192.0.0.0/2") }),
+			"BadRequest",
+			"192.0.0.0/2 overlaps 224.0.0.0/4, which no network can have.",
+		},
+		{
+			"the resolver's address space",
+			network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("168.63.0.0/16") }),
+			"BadRequest",
+			"overlaps 168.63.129.16/32",
+		},
+		{
+			"address space of the lab's internet",
+			network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("203.0.0.0/16") }),
+			"BadRequest",
+			"overlaps 203.0.113.0/24, which is on the internet of the lab.",
+		},
+		{
+			"address space with host bits",
+			network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.0.0.5/8") }),
+			"BadRequest",
+			"The address prefix 10.0.0.5/8 of New has host bits set.",
+		},
 		{"site with host bits", func(l *lab.Lab) error {
 			return l.CreateLocalNetwork(lab.LocalNetwork{Name: "office", AddressSpace: prefixes("192.168.1.1/24")})
 		}, "BadRequest", "The address prefix 192.168.1.1/24 of office has host bits set."},
-		{"overlapping address space", network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.9.0.0/16", "10.9.3.0/24") }), "BadRequest", "overlap"},
-		{"subnet outside", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.8.0.0/24")}), "BadRequest", "not inside the address space"},
-		{"subnets overlap", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.0/24")}, lab.Subnet{Name: "b", AddressPrefix: prefix("10.9.0.128/25")}), "BadRequest", "overlap"},
-		{"subnet twice", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.0/24")}, lab.Subnet{Name: "A", AddressPrefix: prefix("10.9.1.0/24")}), "BadRequest", "already"},
-		{"subnet of six addresses", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.0/30")}), "BadRequest", "smallest subnet is a /29"},
-		{"subnet with host bits", subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.1/24")}), "BadRequest", "host bits"},
-		{"service twice", service(lab.HostedService{Name: "contactsql", Location: "West US"}), "ConflictError", "already taken"},
-		{"service nowhere", service(lab.HostedService{Name: "abc"}), "BadRequest", "Location constraint name is empty or not specified"},
-		{"service in a missing affinity group", service(lab.HostedService{Name: "abc", AffinityGroup: "wset"}), "BadRequest", "The affinity group name is empty or was not specified."},
-		{"service before its network", service(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "later"}), "BadRequest", "does not exist"},
-		{"service outside its network's affinity group", service(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "SampleNetwork"}), "BadRequest", "The affinity group name West US specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network ."},
-		{"service name", service(lab.HostedService{Name: "Contact/SQL", Location: "West US"}), "BadRequest", "not valid"},
-		{"service with a name of 300", service(lab.HostedService{Name: strings.Repeat("a", 300), Location: "West US"}), "BadRequest", "is 300 characters long; the maximum is 63."},
-		{"machine without service", machine("nowhere", vm("a")), "ResourceNotFound", "The hosted service does not exist."},
+		{
+			"overlapping address space",
+			network(func(n *lab.VirtualNetwork) { n.AddressSpace = prefixes("10.9.0.0/16", "10.9.3.0/24") }),
+			"BadRequest",
+			"overlap",
+		},
+		{
+			"subnet outside",
+			subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.8.0.0/24")}),
+			"BadRequest",
+			"not inside the address space",
+		},
+		{
+			"subnets overlap",
+			subnets(
+				lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.0/24")},
+				lab.Subnet{Name: "b", AddressPrefix: prefix("10.9.0.128/25")},
+			),
+			"BadRequest",
+			"overlap",
+		},
+		{
+			"subnet twice",
+			subnets(
+				lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.0/24")},
+				lab.Subnet{Name: "A", AddressPrefix: prefix("10.9.1.0/24")},
+			),
+			"BadRequest",
+			"already",
+		},
+		{
+			"subnet of six addresses",
+			subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.0/30")}),
+			"BadRequest",
+			"smallest subnet is a /29",
+		},
+		{
+			"subnet with host bits",
+			subnets(lab.Subnet{Name: "a", AddressPrefix: prefix("10.9.0.1/24")}),
+			"BadRequest",
+			"host bits",
+		},
+		{
+			"service twice",
+			service(lab.HostedService{Name: "contactsql", Location: "West US"}),
+			"ConflictError",
+			"already taken",
+		},
+		{
+			"service nowhere",
+			service(lab.HostedService{Name: "abc"}),
+			"BadRequest",
+			"Location constraint name is empty or not specified",
+		},
+		{
+			"service in a missing affinity group",
+			service(lab.HostedService{Name: "abc", AffinityGroup: "wset"}),
+			"BadRequest",
+			"The affinity group name is empty or was not specified.",
+		},
+		{
+			"service before its network",
+			service(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "later"}),
+			"BadRequest",
+			"does not exist",
+		},
+		{
+			"service outside its network's affinity group",
+			service(lab.HostedService{Name: "abc", Location: "West US", VirtualNetwork: "SampleNetwork"}),
+			"BadRequest",
+			"The affinity group name West US specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network .",
+		},
+		{
+			"service name",
+			service(lab.HostedService{Name: "Contact/SQL", Location: "West US"}),
+			"BadRequest",
+			"not valid",
+		},
+		{
+			"service with a name of 300",
+			service(lab.HostedService{Name: strings.Repeat("a", 300), Location: "West US"}),
+			"BadRequest",
+			"is 300 characters long; the maximum is 63.",
+		},
+		{
+			"machine without service",
+			machine("nowhere", vm("a")),
+			"ResourceNotFound",
+			"The hosted service does not exist.",
+		},
 		{"machine twice", machine("standalone", vm("a"), vm("A")), "ConflictError", "already"},
 		{"machine name", machine("standalone", vm("a/b")), "BadRequest", "not valid"},
 		{"machine without subnet", machine("contactsql", vm("a")), "BadRequest", "No subnet"},
-		{"machine in a missing subnet", machine("contactsql", inSubnet(vm("a"), "FrontEndd")), "BadRequest", "has no subnet FrontEndd"},
-		{"subnet outside a network", machine("standalone", inSubnet(vm("a"), "FrontEnd")), "BadRequest", "in no virtual network"},
-		{"public port twice", machine("standalone", vm("a", endpoint("web", 80, 80)), vm("b", endpoint("web", 80, 80))), "BadRequest", "Port 80 is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment."},
-		{"local port twice", machine("standalone", vm("a", endpoint("RemoteDesktop", 3389, 3389), endpoint("other", 3390, 3389))), "BadRequest", "Local Port 3389 for endpoint other is already in use by one of the other endpoints in this role. Ensure that the local port numbers are unique across endpoints within a role."},
-		{"set with two ports", machine("standalone", vm("a", member("s", endpoint("web", 80, 80))), vm("b", member("s", endpoint("web", 81, 80)))), "BadRequest", "members of the load-balanced set"},
+		{
+			"machine in a missing subnet",
+			machine("contactsql", inSubnet(vm("a"), "FrontEndd")),
+			"BadRequest",
+			"has no subnet FrontEndd",
+		},
+		{
+			"subnet outside a network",
+			machine("standalone", inSubnet(vm("a"), "FrontEnd")),
+			"BadRequest",
+			"in no virtual network",
+		},
+		{
+			"public port twice",
+			machine("standalone", vm("a", endpoint("web", 80, 80)), vm("b", endpoint("web", 80, 80))),
+			"BadRequest",
+			"Port 80 is already in use by one of the endpoints in this deployment. Ensure that the port numbers are unique across endpoints within a deployment.",
+		},
+		{
+			"local port twice",
+			machine("standalone", vm("a", endpoint("RemoteDesktop", 3389, 3389), endpoint("other", 3390, 3389))),
+			"BadRequest",
+			"Local Port 3389 for endpoint other is already in use by one of the other endpoints in this role. Ensure that the local port numbers are unique across endpoints within a role.",
+		},
+		{
+			"set with two ports",
+			machine(
+				"standalone",
+				vm("a", member("s", endpoint("web", 80, 80))),
+				vm("b", member("s", endpoint("web", 81, 80))),
+			),
+			"BadRequest",
+			"members of the load-balanced set",
+		},
 		{"acl order twice", machine("standalone", vm("a", lab.Endpoint{
 			Name: "e", PublicPort: 1, LocalPort: 1,
 			Balancing: lab.Balancing{ACL: acl(1, 1)},
@@ -168,8 +344,24 @@ func TestRefusals(t *testing.T) {
 			Name: "e", PublicPort: 1, LocalPort: 1,
 			Balancing: lab.Balancing{ACL: acl(sequence(51)...)},
 		})), "BadRequest", "the maximum is 50"},
-		{"subnet full", machine("contactsql", inSubnet(vm("a"), "BackEnd"), inSubnet(vm("b"), "BackEnd"), inSubnet(vm("c"), "BackEnd"), inSubnet(vm("d"), "BackEnd")), "BadRequest", "No free address is left"},
-		{"51 machines", machine("standalone", many(51, func(i int) lab.VirtualMachine { return vm(fmt.Sprint("vm", i)) })...), "BadRequest", "the most it can hold"},
+		{
+			"subnet full",
+			machine(
+				"contactsql",
+				inSubnet(vm("a"), "BackEnd"),
+				inSubnet(vm("b"), "BackEnd"),
+				inSubnet(vm("c"), "BackEnd"),
+				inSubnet(vm("d"), "BackEnd"),
+			),
+			"BadRequest",
+			"No free address is left",
+		},
+		{
+			"51 machines",
+			machine("standalone", many(51, func(i int) lab.VirtualMachine { return vm(fmt.Sprint("vm", i)) })...),
+			"BadRequest",
+			"the most it can hold",
+		},
 		{"roles beside machines", func(l *lab.Lab) error {
 			if err := l.AddVirtualMachine("standalone", vm("a")); err != nil {
 				return fmt.Errorf("preparation: %w", err)
@@ -177,16 +369,44 @@ func TestRefusals(t *testing.T) {
 			return l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{role("Web", 1, "", 80)}})
 		}, "ConflictError", "The specified deployment slot Production is occupied."},
 		{"machine beside roles", func(l *lab.Lab) error {
-			if err := l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{role("Web", 1, "", 80)}}); err != nil {
+			if err := l.CreateDeployment(
+				"standalone",
+				lab.PackageDeployment{Roles: []lab.Role{role("Web", 1, "", 80)}},
+			); err != nil {
 				return fmt.Errorf("preparation: %w", err)
 			}
 			return l.AddVirtualMachine("standalone", vm("a"))
 		}, "ConflictError", "The specified deployment slot Production is occupied."},
-		{"roles share a port", deployment("standalone", "", role("Web", 1, "", 80), role("Api", 1, "", 80)), "BadRequest", "Port 80 is already in use"},
-		{"role without instance", deployment("standalone", "", role("Web", 0, "", 80)), "BadRequest", "The role Web can't have 0 instances: a role has at least one."},
-		{"role outside its affinity group's network", deployment("standalone", "SampleNetwork", role("Web", 1, "FrontEnd", 80)), "BadRequest", "The affinity group name East US specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network ."},
-		{"configuration without the network", deployment("contactsql", "", role("Web", 1, "", 80)), "BadRequest", "its configuration names none"},
-		{"more instances than addresses", deployment("contactsql", "SampleNetwork", role("Web", 4, "BackEnd", 80)), "BadRequest", "No free address is left"},
+		{
+			"roles share a port",
+			deployment("standalone", "", role("Web", 1, "", 80), role("Api", 1, "", 80)),
+			"BadRequest",
+			"Port 80 is already in use",
+		},
+		{
+			"role without instance",
+			deployment("standalone", "", role("Web", 0, "", 80)),
+			"BadRequest",
+			"The role Web can't have 0 instances: a role has at least one.",
+		},
+		{
+			"role outside its affinity group's network",
+			deployment("standalone", "SampleNetwork", role("Web", 1, "FrontEnd", 80)),
+			"BadRequest",
+			"The affinity group name East US specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network .",
+		},
+		{
+			"configuration without the network",
+			deployment("contactsql", "", role("Web", 1, "", 80)),
+			"BadRequest",
+			"its configuration names none",
+		},
+		{
+			"more instances than addresses",
+			deployment("contactsql", "SampleNetwork", role("Web", 4, "BackEnd", 80)),
+			"BadRequest",
+			"No free address is left",
+		},
 		{"site with a machine's name", func(l *lab.Lab) error {
 			if err := l.AddVirtualMachine("standalone", vm("web")); err != nil {
 				return fmt.Errorf("preparation: %w", err)
@@ -196,12 +416,25 @@ func TestRefusals(t *testing.T) {
 		{"host with an address of others", func(l *lab.Lab) error {
 			return l.CreateInternetHost(lab.InternetHost{Name: "laptop", Address: netip.MustParseAddr("8.8.8.8")})
 		}, "BadRequest", "not in the internet of the lab"},
-		{"host named internet", func(l *lab.Lab) error { return l.CreateInternetHost(lab.InternetHost{Name: "internet"}) }, "BadRequest", "reserved"},
+		{
+			"host named internet",
+			func(l *lab.Lab) error { return l.CreateInternetHost(lab.InternetHost{Name: "internet"}) },
+			"BadRequest",
+			"reserved",
+		},
 		{"expectation from nobody", func(l *lab.Lab) error {
-			return l.Expect(lab.Expectation{From: "nobody", To: lab.Target{Name: "contactsql.cloudapp.net", Port: 1, Protocol: emu.TCP}, Verdict: emu.Open})
+			return l.Expect(
+				lab.Expectation{
+					From:    "nobody",
+					To:      lab.Target{Name: "contactsql.cloudapp.net", Port: 1, Protocol: emu.TCP},
+					Verdict: emu.Open,
+				},
+			)
 		}, "ResourceNotFound", "named 'nobody'"},
 		{"exposure of a stranger", func(l *lab.Lab) error {
-			return l.ExpectExposure([]lab.ExposedPort{{Target: lab.Target{Name: "contactsq.cloudapp.net", Port: 80, Protocol: emu.TCP}}})
+			return l.ExpectExposure(
+				[]lab.ExposedPort{{Target: lab.Target{Name: "contactsq.cloudapp.net", Port: 80, Protocol: emu.TCP}}},
+			)
 		}, "ResourceNotFound", "not the DNS name"},
 	}
 	for _, tt := range tests {
@@ -256,132 +489,4 @@ func fingerprint(l *lab.Lab) string {
 	}
 	fmt.Fprint(&b, l.Expectations, l.Exposure)
 	return b.String()
-}
-
-func TestAddresses(t *testing.T) {
-	l := world(t)
-	must(t, l.AddVirtualMachine("contactsql", inSubnet(vm("a"), "FrontEnd")))
-	static := inSubnet(vm("b"), "FrontEnd")
-	static.StaticAddress = netip.MustParseAddr("10.0.1.6")
-	must(t, l.AddVirtualMachine("contactsql", static))
-	must(t, l.AddVirtualMachine("contactsql", inSubnet(vm("c"), "FrontEnd")))
-	must(t, l.AddVirtualMachine("contactsql", inSubnet(vm("d"), "FrontEnd")))
-	must(t, l.AddVirtualMachine("standalone", vm("a")))
-	want := map[string]string{"contactsql.a": "10.0.1.4", "b": "10.0.1.6", "c": "10.0.1.5", "d": "10.0.1.7", "standalone.a": "100.64.4.4"}
-	for name, address := range want {
-		m, ok := l.Find(name)
-		if !ok || m.Address().String() != address {
-			t.Fatalf("%s is found: %t, has %v, want %s", name, ok, m, address)
-		}
-	}
-	for wrong, text := range map[string]string{
-		"10.0.1.3": "BadRequest: The address 10.0.1.3 of the subnet FrontEnd (10.0.1.0/24) is reserved.", "10.0.1.255": "BadRequest: The address 10.0.1.255 of the subnet FrontEnd (10.0.1.0/24) is reserved.",
-		"10.0.2.4": "BadRequest: The address 10.0.2.4 is not in the subnet FrontEnd (10.0.1.0/24).", "10.0.1.5": "Networking.DeploymentVNetAddressAllocationFailure: The address 10.0.1.5 is in use.",
-	} {
-		m := inSubnet(vm("e"), "FrontEnd")
-		m.StaticAddress = netip.MustParseAddr(wrong)
-		if err := l.AddVirtualMachine("contactsql", m); err == nil || err.Error() != text {
-			t.Errorf("the static address %s: got %v, want %s", wrong, err, text)
-		}
-	}
-	for _, service := range []string{"contactsql", "standalone"} {
-		s, _ := l.CloudService(service)
-		if !lab.LocationBlock(l.LocationOf(s.AffinityGroup, s.Location)).Contains(s.Production.VIP) {
-			t.Errorf("the VIP %s of %s is not of its location", s.Production.VIP, service)
-		}
-	}
-}
-
-func TestAutomaticPorts(t *testing.T) {
-	l := world(t)
-	must(t, l.AddVirtualMachine("standalone", vm("a", endpoint("rdp", 0, 3389), member("web", endpoint("web", 0, 80)))))
-	must(t, l.AddVirtualMachine("standalone", vm("b", endpoint("rdp", 0, 3389), member("web", endpoint("web", 0, 8080)))))
-	s, _ := l.CloudService("standalone")
-	var got []string
-	for _, f := range s.Production.Frontends() {
-		got = append(got, fmt.Sprintf("%s %d ×%d", f.Name, f.PublicPort, len(f.Members)))
-	}
-	if want := "[rdp 49152 ×1 web 49153 ×2 rdp 49154 ×1]"; fmt.Sprint(got) != want {
-		t.Errorf("got %v, want %s", got, want)
-	}
-}
-
-func TestPermits(t *testing.T) {
-	deny := lab.ACLRule{Order: 100, RemoteSubnet: prefix("175.1.0.0/24")}
-	permit := lab.ACLRule{Order: 200, Permit: true, RemoteSubnet: prefix("175.0.0.0/8")}
-	for _, tt := range []struct {
-		rules  []lab.ACLRule
-		client string
-		want   bool
-	}{
-		{nil, "1.2.3.4", true},
-		{[]lab.ACLRule{deny}, "175.1.0.9", false},
-		{[]lab.ACLRule{deny}, "1.2.3.4", true},
-		{[]lab.ACLRule{deny, permit}, "175.1.0.9", false},
-		{[]lab.ACLRule{deny, permit}, "175.9.9.9", true},
-		{[]lab.ACLRule{deny, permit}, "1.2.3.4", false},
-	} {
-		if got, _ := (lab.Frontend{
-			Balancing: lab.Balancing{ACL: tt.rules},
-		}).Permits(netip.MustParseAddr(tt.client)); got != tt.want {
-			t.Errorf("%v: %s permitted %v, want %v", tt.rules, tt.client, got, tt.want)
-		}
-	}
-}
-
-func TestParseTarget(t *testing.T) {
-	for text, want := range map[string]string{
-		"sql1:1433": "sql1:1433", "a.cloudapp.net:80/tcp": "a.cloudapp.net:80", "10.0.0.4:53/udp": "10.0.0.4:53/udp", "ContactManager.Web_IN_0:80": "ContactManager.Web_IN_0:80",
-		"sql1": "", ":80": "", "sql1:": "", "sql1:0": "", "sql1:70000": "", "sql1:80/sctp": "", "sql1:http": "",
-	} {
-		got, err := lab.ParseTarget(text)
-		if (err != nil) != (want == "") || err == nil && got.String() != want {
-			t.Errorf("%q: got %v, %v, want %q", text, got, err, want)
-		}
-	}
-}
-
-func TestWrongTargetsAreExplained(t *testing.T) {
-	for text, want := range map[string]string{
-		"sql1:http": "The port of 'sql1:http' is not a number", "sql1:-1": "The port of 'sql1:-1' is not a number",
-		"sql1:80/tpc": "The protocol of 'sql1:80/tpc' is neither", "[::1]:80": "'[::1]' is an IPv6 address",
-		"[::1]": "'[::1]' is an IPv6 address", "fe80::1": "is an IPv6 address", "::1:80": "is an IPv6 address",
-		"http://sql1:80/": "is a URL and not a target", "https://contactsql.cloudapp.net": "is a URL and not a target",
-	} {
-		if _, err := lab.ParseTarget(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got %v, want %q", text, err, want)
-		}
-	}
-}
-
-// TestNamesStayUnique holds for any order of creation that members have names and addresses of their own.
-func TestNamesStayUnique(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		l := world(t)
-		for i := range rapid.IntRange(1, 20).Draw(rt, "operations") {
-			name := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(rt, "name")
-			switch rapid.IntRange(0, 4).Draw(rt, "operation") {
-			case 0:
-				_ = l.AddVirtualMachine("contactsql", inSubnet(vm(name), "FrontEnd"))
-			case 1:
-				_ = l.AddVirtualMachine("standalone", vm(name, endpoint("e", uint16(80+i), 80)))
-			case 2:
-				_ = l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{role(name, 2, "", 80)}})
-			case 3:
-				_ = l.CreateWebSite(lab.WebSite{Name: name + "site", Location: "West US"})
-			case 4:
-				_ = l.CreateInternetHost(lab.InternetHost{Name: name})
-			}
-		}
-		ids := map[string]bool{}
-		for _, m := range l.Members() {
-			if ids[m.ID()] {
-				rt.Fatalf("two members are named %s", m.ID())
-			}
-			ids[m.ID()] = true
-			if found, ok := l.Find(l.MemberName(m)); !ok || found != m {
-				rt.Fatalf("%s finds another member", l.MemberName(m))
-			}
-		}
-	})
 }

@@ -101,14 +101,16 @@ func TestLimits(t *testing.T) {
 			}
 			err := tt.make(world(t), tt.most+1)
 			var refusal *lab.Error
-			if !errors.As(err, &refusal) || refusal.Code != "BadRequest" || !strings.Contains(refusal.Message, tt.text) {
+			if !errors.As(err, &refusal) || refusal.Code != "BadRequest" ||
+				!strings.Contains(refusal.Message, tt.text) {
 				t.Errorf("%d: got %v, want …%s…", tt.most+1, err, tt.text)
 			}
 		})
 	}
 }
 
-// TestRanges holds the values that probes, idle timeouts, internal load balancers, direct server return and gateways may have.
+// TestRanges holds the values that probes, idle timeouts, internal load balancers, direct server return and gateways
+// may have.
 func TestRanges(t *testing.T) {
 	with := func(edit func(*lab.Endpoint)) func(*lab.Lab) error {
 		e := endpoint("e", 80, 80)
@@ -233,7 +235,10 @@ func TestReservedIPNeedsEndpoint(t *testing.T) {
 	refused("the first machine", l.AddVirtualMachine("standalone", first))
 	worker := role("Worker", 1, "")
 	worker.InputEndpoints = nil
-	refused("roles", l.CreateDeployment("standalone", lab.PackageDeployment{ReservedIP: "kept", Roles: []lab.Role{worker}}))
+	refused(
+		"roles",
+		l.CreateDeployment("standalone", lab.PackageDeployment{ReservedIP: "kept", Roles: []lab.Role{worker}}),
+	)
 	if s, _ := l.CloudService("standalone"); s.Production != nil {
 		t.Error("there is a deployment")
 	}
@@ -252,7 +257,8 @@ func TestLoadBalancedSet(t *testing.T) {
 	changed.ACL, changed.IdleTimeoutInMinutes, changed.Distribution = acl(1), 30, lab.DistributeSourceIP
 	must(t, l.UpdateEndpoint("standalone", "a", "web", changed))
 	b, _ := l.Find("b")
-	if e := b.Instance.Endpoints[0]; len(e.ACL) != 1 || e.IdleTimeoutInMinutes != 30 || e.Distribution != lab.DistributeSourceIP {
+	if e := b.Instance.Endpoints[0]; len(e.ACL) != 1 || e.IdleTimeoutInMinutes != 30 ||
+		e.Distribution != lab.DistributeSourceIP {
 		t.Errorf("the other member has %+v", e)
 	}
 	for text, odd := range map[string]lab.Endpoint{
@@ -268,7 +274,11 @@ func TestLoadBalancedSet(t *testing.T) {
 		}
 	}
 	must(t, l.SetEndpointACL("standalone", lab.Production, "a", "web", nil))
-	if err := l.AddVirtualMachine("standalone", vm("c", changed)); err == nil || err.Error() != "BadRequest: Existing endpoints in LB set 'web' do not contain ACL." {
+	if err := l.AddVirtualMachine(
+		"standalone",
+		vm("c", changed),
+	); err == nil ||
+		err.Error() != "BadRequest: Existing endpoints in LB set 'web' do not contain ACL." {
 		t.Errorf("a member with a list, where the others have none: %v", err)
 	}
 	must(t, l.AddVirtualMachine("standalone", vm("d", endpoint("https", 443, 443))))
@@ -322,19 +332,35 @@ func TestUpgradeKeepsAddresses(t *testing.T) {
 	l := inhabited(t)
 	s, _ := l.CloudService("shop")
 	vip, first, second := s.Production.VIP, address(t, l, "Web_IN_0"), address(t, l, "Web_IN_1")
-	must(t, l.UpgradeDeployment("shop", lab.PackageDeployment{Roles: []lab.Role{role("Api", 1, "", 81), role("Web", 2, "", 80)}}))
+	must(
+		t,
+		l.UpgradeDeployment(
+			"shop",
+			lab.PackageDeployment{Roles: []lab.Role{role("Api", 1, "", 81), role("Web", 2, "", 80)}},
+		),
+	)
 	if s.Production.VIP != vip || address(t, l, "Web_IN_0") != first || address(t, l, "Web_IN_1") != second {
-		t.Errorf("the VIP is %v, Web_IN_0 has %v, Web_IN_1 %v", s.Production.VIP, address(t, l, "Web_IN_0"), address(t, l, "Web_IN_1"))
+		t.Errorf(
+			"the VIP is %v, Web_IN_0 has %v, Web_IN_1 %v",
+			s.Production.VIP,
+			address(t, l, "Web_IN_0"),
+			address(t, l, "Web_IN_1"),
+		)
 	}
 	if _, ok := l.Find("Api_IN_0"); !ok {
 		t.Error("the new role has no instance")
 	}
-	if err := l.UpgradeDeployment("shop", lab.PackageDeployment{VirtualNetwork: "SampleNetwork", Roles: []lab.Role{role("Web", 2, "FrontEnd", 80)}}); err == nil || !strings.Contains(err.Error(), "can't move it") {
+	if err := l.UpgradeDeployment(
+		"shop",
+		lab.PackageDeployment{VirtualNetwork: "SampleNetwork", Roles: []lab.Role{role("Web", 2, "FrontEnd", 80)}},
+	); err == nil ||
+		!strings.Contains(err.Error(), "can't move it") {
 		t.Errorf("an upgrade into a virtual network: %v", err)
 	}
 }
 
-// TestUpgradeKeepsWhatInstancesHave does it where the addresses that would be free during the upgrade are in another order than before.
+// TestUpgradeKeepsWhatInstancesHave does it where the addresses that would be free during the upgrade are in another
+// order than before.
 func TestUpgradeKeepsWhatInstancesHave(t *testing.T) {
 	l := world(t)
 	web := role("Web", 1, "", 80)
@@ -350,7 +376,13 @@ func TestUpgradeKeepsWhatInstancesHave(t *testing.T) {
 	must(t, l.UpgradeDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{web}}))
 	d := deployed(t, l, "standalone")
 	if d.VIP != vip || d.Instances[0].PublicIP != own {
-		t.Errorf("the VIP is %s and the first instance's own address %s, want %s and %s", d.VIP, d.Instances[0].PublicIP, vip, own)
+		t.Errorf(
+			"the VIP is %s and the first instance's own address %s, want %s and %s",
+			d.VIP,
+			d.Instances[0].PublicIP,
+			vip,
+			own,
+		)
 	}
 	if other := d.Instances[1].PublicIP; other == vip || other == own || !other.IsValid() {
 		t.Errorf("the second instance has the address %s", other)
@@ -375,7 +407,10 @@ func TestSwapWithoutProduction(t *testing.T) {
 func TestDeallocatedMachineKeepsItsStaticAddress(t *testing.T) {
 	l := world(t)
 	must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "Regional", Location: "East US", AddressSpace: prefixes("10.7.0.0/16"), Subnets: []lab.Subnet{{Name: "s", AddressPrefix: prefix("10.7.1.0/24")}},
+		Name:         "Regional",
+		Location:     "East US",
+		AddressSpace: prefixes("10.7.0.0/16"),
+		Subnets:      []lab.Subnet{{Name: "s", AddressPrefix: prefix("10.7.1.0/24")}},
 	}))
 	m := inSubnet(vm("a"), "s")
 	m.VirtualNetwork, m.StaticAddress, m.PublicIPName = "Regional", netip.MustParseAddr("10.7.1.9"), "own"
@@ -426,7 +461,11 @@ func TestInstanceLevelPublicIPs(t *testing.T) {
 		must(t, l.AddVirtualMachine("standalone", with(fmt.Sprint("vm", n))))
 	}
 	for service, m := range map[string]lab.VirtualMachine{"standalone": with("more"), "contactsql": inSubnet(with("inside"), "FrontEnd")} {
-		if err := l.AddVirtualMachine(service, m); err == nil || !strings.Contains(err.Error(), "instance-level public IP") {
+		if err := l.AddVirtualMachine(
+			service,
+			m,
+		); err == nil ||
+			!strings.Contains(err.Error(), "instance-level public IP") {
 			t.Errorf("%s in %s: got %v", m.Name, service, err)
 		}
 	}

@@ -12,8 +12,8 @@ type Service struct {
 	Protocol emu.Protocol
 	Command  string // empty: the built-in listener
 	Dir      string // where the command runs
-	// RemoteDesktop makes the built-in listener stand for the remote desktop of a role instance, or for the forwarder to those of its
-	// deployment.
+	// RemoteDesktop makes the built-in listener stand for the remote desktop of a role instance, or for the forwarder
+	// to those of its deployment.
 	RemoteDesktop emu.RemoteDesktop
 	Origin        Origin
 }
@@ -29,7 +29,14 @@ func checkServices(services []Service) (errs []error) {
 			errs = append(errs, badRequest("Two services listen on port %d/%s.", s.Port, s.Protocol).At(s.Origin))
 		}
 		if s.RemoteDesktop != "" && (s.Command != "" || s.Protocol != emu.TCP) {
-			errs = append(errs, badRequest("Remote desktop is a built-in listener on a TCP port, not on %d/%s.", s.Port, s.Protocol).At(s.Origin))
+			errs = append(
+				errs,
+				badRequest(
+					"Remote desktop is a built-in listener on a TCP port, not on %d/%s.",
+					s.Port,
+					s.Protocol,
+				).At(s.Origin),
+			)
 		}
 		seen[at{s.Protocol, s.Port}] = true
 	}

@@ -62,7 +62,11 @@ func (l *Lab) DeleteLocalHost(site, name string) error {
 	}
 	h, ok := n.host(name)
 	if !ok {
-		return didYouMean(notFound("The local network site %s has no host %s.", site, shorten(name)), name, names(n.Hosts, func(h *LocalHost) string { return h.Name }))
+		return didYouMean(
+			notFound("The local network site %s has no host %s.", site, shorten(name)),
+			name,
+			names(n.Hosts, func(h *LocalHost) string { return h.Name }),
+		)
 	}
 	changed := *n
 	changed.Hosts = remove(n.Hosts, h)

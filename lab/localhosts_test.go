@@ -11,8 +11,23 @@ import (
 
 func TestLocalHosts(t *testing.T) {
 	l := lab.Lab{Name: "sites"}
-	must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/29", "172.16.0.0/24"), Hosts: []*lab.LocalHost{{Name: "desk"}}}))
-	must(t, l.AddLocalHost("hq", lab.LocalHost{Name: "printer", Address: netip.MustParseAddr("192.168.0.6"), Services: labtest.Listen(631)}))
+	must(
+		t,
+		l.CreateLocalNetwork(
+			lab.LocalNetwork{
+				Name:         "hq",
+				AddressSpace: prefixes("192.168.0.0/29", "172.16.0.0/24"),
+				Hosts:        []*lab.LocalHost{{Name: "desk"}},
+			},
+		),
+	)
+	must(
+		t,
+		l.AddLocalHost(
+			"hq",
+			lab.LocalHost{Name: "printer", Address: netip.MustParseAddr("192.168.0.6"), Services: labtest.Listen(631)},
+		),
+	)
 	must(t, l.AddLocalHost("hq", lab.LocalHost{Name: "phone"}))
 	if got := address(t, &l, "phone").String(); got != "192.168.0.5" {
 		t.Errorf("the second free address is %s", got)
@@ -51,22 +66,41 @@ func TestReconcileHosts(t *testing.T) {
 	make := func(hosts ...*lab.LocalHost) *lab.Lab {
 		l := &lab.Lab{Name: "sites"}
 		must(t, l.CreateVirtualNetwork(lab.VirtualNetwork{
-			Name: "net", Location: "West US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.0.0/29")}},
+			Name:         "net",
+			Location:     "West US",
+			AddressSpace: prefixes("10.0.0.0/16"),
+			Subnets:      []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.0.0/29")}},
 		}))
-		must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24"), Hosts: hosts}))
+		must(
+			t,
+			l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24"), Hosts: hosts}),
+		)
 		must(t, l.CreateGateway("net", lab.VPNGateway{Connections: lab.ConnectTo("hq")}))
 		return l
 	}
 	host := func(name, address string, ports ...uint16) *lab.LocalHost {
 		return &lab.LocalHost{Name: name, Address: netip.MustParseAddr(address), Services: labtest.Listen(ports...)}
 	}
-	from := make(host("stays", "192.168.0.4"), host("goes", "192.168.0.5"), host("moves", "192.168.0.6"), host("serves", "192.168.0.7", 80))
-	to := make(host("serves", "192.168.0.7", 81), host("stays", "192.168.0.4"), host("comes", "192.168.0.6"), host("moves", "192.168.0.5"))
+	from := make(
+		host("stays", "192.168.0.4"),
+		host("goes", "192.168.0.5"),
+		host("moves", "192.168.0.6"),
+		host("serves", "192.168.0.7", 80),
+	)
+	to := make(
+		host("serves", "192.168.0.7", 81),
+		host("stays", "192.168.0.4"),
+		host("comes", "192.168.0.6"),
+		host("moves", "192.168.0.5"),
+	)
 	operations, err := lab.Reconcile(from, to)
 	must(t, err)
 	want := []string{
-		"delete host goes of local network site hq", "delete host moves of local network site hq",
-		"change what listens in serves", "add host comes to local network site hq", "add host moves to local network site hq",
+		"delete host goes of local network site hq",
+		"delete host moves of local network site hq",
+		"change what listens in serves",
+		"add host comes to local network site hq",
+		"add host moves to local network site hq",
 	}
 	var got []string
 	for _, o := range operations {

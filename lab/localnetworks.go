@@ -125,8 +125,8 @@ func (o UpdateLocalNetworkOp) Do(l *Lab) error { return l.UpdateLocalNetwork(o.L
 
 func (o UpdateLocalNetworkOp) String() string { return "change local network site " + o.Name }
 
-// UpdateLocalNetwork replaces the address space and the VPN device's address of a site, as the import of a network configuration does. The
-// hosts of the site stay, and so does the device's address where none is asked for.
+// UpdateLocalNetwork replaces the address space and the VPN device's address of a site, as the import of a network
+// configuration does. The hosts of the site stay, and so does the device's address where none is asked for.
 func (l *Lab) UpdateLocalNetwork(n LocalNetwork) error {
 	old, err := l.existingSite(n.Name)
 	if err != nil {
@@ -165,7 +165,11 @@ func (l *Lab) localNetworkNames() []string {
 func (l *Lab) existingSite(name string) (*LocalNetwork, *Error) {
 	n, ok := l.localNetwork(name)
 	if !ok {
-		return nil, didYouMean(notFound("The local network site %s does not exist.", shorten(name)), name, l.localNetworkNames())
+		return nil, didYouMean(
+			notFound("The local network site %s does not exist.", shorten(name)),
+			name,
+			l.localNetworkNames(),
+		)
 	}
 	return n, nil
 }

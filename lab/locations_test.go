@@ -8,8 +8,8 @@ import (
 	"vnetlab/lab"
 )
 
-// TestLocationBlocks holds that each location owns addresses that are nobody else's: of no other location, and of no VPN
-// device. Those of the first locations stay what they were.
+// TestLocationBlocks holds that each location owns addresses that are nobody else's: of no other location, and of no
+// VPN device. Those of the first locations stay what they were.
 func TestLocationBlocks(t *testing.T) {
 	devices := netip.MustParsePrefix("198.19.128.0/17")
 	var blocks []netip.Prefix

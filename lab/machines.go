@@ -12,7 +12,8 @@ import (
 	"vnetlab/lab/limits"
 )
 
-// VirtualMachine is the body of Create Virtual Machine Deployment (the first of a service) and of Add Role (each later one).
+// VirtualMachine is the body of Create Virtual Machine Deployment (the first of a service) and of Add Role (each
+// later one).
 type VirtualMachine struct {
 	Name string
 	OS   OS // empty: Windows
@@ -36,8 +37,8 @@ type VirtualMachine struct {
 	Origin         Origin
 }
 
-// AddRoleOp adds a virtual machine. With a location or an affinity group it creates the cloud service that isn't there; one that is there
-// must be in that place.
+// AddRoleOp adds a virtual machine. With a location or an affinity group it creates the cloud service that isn't
+// there; one that is there must be in that place.
 type AddRoleOp struct {
 	Service        string
 	Location       string
@@ -53,7 +54,11 @@ func (o AddRoleOp) Do(l *Lab) error {
 		}
 	} else if o.Location != "" || o.AffinityGroup != "" {
 		if err := l.CreateHostedService(HostedService{
-			Name: o.Service, Location: o.Location, AffinityGroup: o.AffinityGroup, Description: ImplicitDescription(o.Now), Origin: o.VirtualMachine.Origin,
+			Name:          o.Service,
+			Location:      o.Location,
+			AffinityGroup: o.AffinityGroup,
+			Description:   ImplicitDescription(o.Now),
+			Origin:        o.VirtualMachine.Origin,
 		}); err != nil {
 			return err
 		}
@@ -69,20 +74,34 @@ func (o AddRoleOp) String() string {
 func (o AddRoleOp) checkPlace(l *Lab, s *CloudService) *Error {
 	const hint = "A machine is where its cloud service is: leave the place out, or choose another cloud service."
 	if location := l.LocationOf(s.AffinityGroup, s.Location); o.Location != "" && o.Location != location {
-		return conflict("The cloud service %s is in %s, not in %s.", s.Name, location, shorten(o.Location)).WithHint(hint)
+		return conflict(
+			"The cloud service %s is in %s, not in %s.",
+			s.Name,
+			location,
+			shorten(o.Location),
+		).WithHint(hint)
 	}
 	switch {
 	case o.AffinityGroup == "" || o.AffinityGroup == s.AffinityGroup:
 		return nil
 	case s.AffinityGroup == "":
-		return conflict("The cloud service %s is in no affinity group, not in %s.", s.Name, shorten(o.AffinityGroup)).WithHint(hint)
+		return conflict(
+			"The cloud service %s is in no affinity group, not in %s.",
+			s.Name,
+			shorten(o.AffinityGroup),
+		).WithHint(hint)
 	default:
-		return conflict("The cloud service %s is in the affinity group %s, not in %s.", s.Name, s.AffinityGroup, shorten(o.AffinityGroup)).WithHint(hint)
+		return conflict(
+			"The cloud service %s is in the affinity group %s, not in %s.",
+			s.Name,
+			s.AffinityGroup,
+			shorten(o.AffinityGroup),
+		).WithHint(hint)
 	}
 }
 
-// AddVirtualMachine adds a virtual machine to a cloud service: Create Virtual Machine Deployment for the first, Add Role for each
-// later one. It gets the lowest free address of its subnet; the first one gives the service its VIP.
+// AddVirtualMachine adds a virtual machine to a cloud service: Create Virtual Machine Deployment for the first, Add
+// Role for each later one. It gets the lowest free address of its subnet; the first one gives the service its VIP.
 func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 	s, err := l.existing(service)
 	if err != nil {
@@ -97,7 +116,11 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 	d := s.Production
 	switch {
 	case d != nil && d.Kind != IaaS, s.Staging != nil:
-		refuse(slotOccupied(Production).WithHint("%s holds roles; virtual machines need a cloud service of their own.", s.Name))
+		refuse(
+			slotOccupied(
+				Production,
+			).WithHint("%s holds roles; virtual machines need a cloud service of their own.", s.Name),
+		)
 		return errors.Join(errs...)
 	case d != nil:
 		if err := checkLaterMachine(d, vm); err != nil {
@@ -110,15 +133,31 @@ func (l *Lab) AddVirtualMachine(service string, vm VirtualMachine) error {
 		}
 	}
 	if len(d.Instances) >= limits.VirtualMachines {
-		refuse(badRequest("The cloud service %s has %d virtual machines already, the most it can hold.", s.Name, limits.VirtualMachines))
+		refuse(
+			badRequest(
+				"The cloud service %s has %d virtual machines already, the most it can hold.",
+				s.Name,
+				limits.VirtualMachines,
+			),
+		)
 	}
 	if slices.ContainsFunc(d.Instances, func(i *Instance) bool { return strings.EqualFold(i.Name, vm.Name) }) {
 		refuse(conflict("The cloud service %s has a virtual machine %s already.", s.Name, vm.Name))
 	}
 	instance := &Instance{
-		Name: vm.Name, Service: s.Name, OS: vm.OS, Subnet: vm.Subnet, StaticAddress: vm.StaticAddress.IsValid(), State: Running,
-		Firewall: vm.Firewall, FirewallOff: vm.FirewallOff, FirewallOrigin: orDefault(vm.FirewallOrigin, vm.Origin),
-		Services: vm.Services, Boundary: vm.Boundary.Over(l.Boundary), PublicIPName: vm.PublicIPName, Origin: vm.Origin,
+		Name:           vm.Name,
+		Service:        s.Name,
+		OS:             vm.OS,
+		Subnet:         vm.Subnet,
+		StaticAddress:  vm.StaticAddress.IsValid(),
+		State:          Running,
+		Firewall:       vm.Firewall,
+		FirewallOff:    vm.FirewallOff,
+		FirewallOrigin: orDefault(vm.FirewallOrigin, vm.Origin),
+		Services:       vm.Services,
+		Boundary:       vm.Boundary.Over(l.Boundary),
+		PublicIPName:   vm.PublicIPName,
+		Origin:         vm.Origin,
 	}
 	for _, e := range vm.Endpoints {
 		made, refusals := newEndpoint(d, instance, e)
@@ -172,7 +211,12 @@ func checkMachineName(vm VirtualMachine) *Error {
 func (l *Lab) firstMachine(s *CloudService, vm VirtualMachine) (*Deployment, *Error) {
 	network := orDefault(vm.VirtualNetwork, s.VirtualNetwork)
 	if s.VirtualNetwork != "" && network != s.VirtualNetwork {
-		return nil, badRequest("The cloud service %s is meant for the virtual network %s, not %s.", s.Name, s.VirtualNetwork, network)
+		return nil, badRequest(
+			"The cloud service %s is meant for the virtual network %s, not %s.",
+			s.Name,
+			s.VirtualNetwork,
+			network,
+		)
 	}
 	if network != "" {
 		if err := l.checkJoin(s, network); err != nil {
@@ -204,29 +248,40 @@ func (l *Lab) settle(d *Deployment, reserved string, balancer *InternalLoadBalan
 		return err
 	}
 	if n, ok := l.virtualNetwork(d.VirtualNetwork); ok && n.AffinityGroup != "" {
-		return badRequest("The virtual network %s is bound to an affinity group; an internal load balancer needs one that is bound to a location.", n.Name)
+		return badRequest(
+			"The virtual network %s is bound to an affinity group; an internal load balancer needs one that is bound to a location.",
+			n.Name,
+		)
 	}
 	b.Address = address
 	d.InternalLoadBalancer = &b
 	return nil
 }
 
-// checkLaterMachine refuses what can be said at the creation of a deployment alone. The platform's cmdlet only warned, and left the
-// virtual network out: "VNetName, DnsSettings, DeploymentLabel or DeploymentName Name can only be specified on new deployments."
+// checkLaterMachine refuses what can be said at the creation of a deployment alone. The platform's cmdlet only
+// warned, and left the virtual network out: "VNetName, DnsSettings, DeploymentLabel or DeploymentName Name can only
+// be specified on new deployments."
 func checkLaterMachine(d *Deployment, vm VirtualMachine) *Error {
 	switch {
 	case vm.VirtualNetwork != "" && vm.VirtualNetwork != d.VirtualNetwork:
-		return badRequest("The deployment of %s is in %s; a virtual network can only be specified on new deployments.", d.Service, orDefault(d.VirtualNetwork, "no virtual network")).
+		return badRequest(
+			"The deployment of %s is in %s; a virtual network can only be specified on new deployments.",
+			d.Service,
+			orDefault(d.VirtualNetwork, "no virtual network"),
+		).
 			WithHint("Create the virtual machine in another cloud service.")
 	case vm.ReservedIP != "" && vm.ReservedIP != d.ReservedIP:
-		return badRequest("A reserved IP is given to a deployment with its first virtual machine.").WithHint("lab reserved-ip associate %s %s", argument(vm.ReservedIP), d.Service)
+		return badRequest(
+			"A reserved IP is given to a deployment with its first virtual machine.",
+		).WithHint("lab reserved-ip associate %s %s", argument(vm.ReservedIP), d.Service)
 	case vm.InternalLoadBalancer != nil:
 		return badRequest("An internal load balancer is given to a deployment with its first virtual machine.")
 	}
 	return nil
 }
 
-// ImplicitDescription is what the platform's tools wrote as description of a service that a virtual machine brought with it.
+// ImplicitDescription is what the platform's tools wrote as description of a service that a virtual machine brought
+// with it.
 func ImplicitDescription(now time.Time) string {
 	return "Implicitly created hosted service" + now.UTC().Format("2006-01-02 15:04")
 }
@@ -249,7 +304,11 @@ func (l *Lab) machine(service, name string) (*Deployment, *Instance, *Error) {
 	for _, i := range s.Production.Instances {
 		all = append(all, i.Name)
 	}
-	return nil, nil, didYouMean(notFound("The role %s does not exist in the deployment of %s.", name, service), name, all)
+	return nil, nil, didYouMean(
+		notFound("The role %s does not exist in the deployment of %s.", name, service),
+		name,
+		all,
+	)
 }
 
 // DeleteRoleOp is [Lab.DeleteRole] as an operation.
@@ -261,7 +320,8 @@ func (o DeleteRoleOp) String() string {
 	return fmt.Sprintf("delete virtual machine %s of %s", o.Name, o.Service)
 }
 
-// DeleteRole deletes a virtual machine. With the last one the deployment goes and its VIP is released; the cloud service stays.
+// DeleteRole deletes a virtual machine. With the last one the deployment goes and its VIP is released; the cloud
+// service stays.
 func (l *Lab) DeleteRole(service, name string) error {
 	d, i, err := l.machine(service, name)
 	if err != nil {
@@ -278,79 +338,9 @@ func (l *Lab) DeleteRole(service, name string) error {
 	return nil
 }
 
-// ShutdownRoleOp is [Lab.ShutdownRole] as an operation.
-type ShutdownRoleOp struct {
-	Service, Name   string
-	StayProvisioned bool
-}
-
-func (o ShutdownRoleOp) Do(l *Lab) error {
-	return l.ShutdownRole(o.Service, o.Name, !o.StayProvisioned)
-}
-
-func (o ShutdownRoleOp) String() string {
-	return fmt.Sprintf("stop virtual machine %s of %s", o.Name, o.Service)
-}
-
-// ShutdownRole stops a virtual machine. Deallocated it gives up its dynamic address and, if it was the last, the service's VIP; a shutdown
-// of the guest alone keeps both.
-func (l *Lab) ShutdownRole(service, name string, deallocate bool) error {
-	d, i, err := l.machine(service, name)
-	if err != nil {
-		return err
-	}
-	now, stopped := d.copy(), i.copy()
-	replace(now.Instances, i, stopped)
-	switch {
-	case deallocate:
-		stopped.State, stopped.PublicIP = StoppedDeallocated, netip.Addr{}
-		if !i.StaticAddress {
-			stopped.DIP = netip.Addr{}
-		}
-		releaseVIP(now)
-	case i.State == StoppedDeallocated:
-		return conflict("The virtual machine %s is deallocated already.", name)
-	default:
-		stopped.State = Stopped
-	}
-	l.replaceDeployment(d, now)
-	return nil
-}
-
-// StartRoleOp is [Lab.StartRole] as an operation.
-type StartRoleOp struct{ Service, Name string }
-
-func (o StartRoleOp) Do(l *Lab) error { return l.StartRole(o.Service, o.Name) }
-
-func (o StartRoleOp) String() string {
-	return fmt.Sprintf("start virtual machine %s of %s", o.Name, o.Service)
-}
-
-// StartRole starts a stopped virtual machine. One that was deallocated takes the lowest free address.
-func (l *Lab) StartRole(service, name string) error {
-	d, i, err := l.machine(service, name)
-	if err != nil {
-		return err
-	}
-	now, started := d.copy(), i.copy()
-	replace(now.Instances, i, started)
-	if !started.DIP.IsValid() {
-		if started.DIP, err = l.assign(d, i.Subnet, netip.Addr{}); err != nil {
-			return err
-		}
-	}
-	started.State = Running
-	l.allocateVIP(now)
-	l.allocatePublicIPs(now, started)
-	l.replaceDeployment(d, now)
-	return nil
-}
-
 func init() {
 	register(
 		AddRoleOp{},
 		DeleteRoleOp{},
-		ShutdownRoleOp{},
-		StartRoleOp{},
 	)
 }

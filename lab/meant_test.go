@@ -11,7 +11,10 @@ import (
 
 func TestMeant(t *testing.T) {
 	everything, connected := labtest.Everything(t), labtest.Connected(t)
-	must(t, connected.CreateHostedService(lab.HostedService{Name: "labelled", Location: "West US", VirtualNetwork: "West"}))
+	must(
+		t,
+		connected.CreateHostedService(lab.HostedService{Name: "labelled", Location: "West US", VirtualNetwork: "West"}),
+	)
 	must(t, connected.CreateDeployment("labelled", lab.PackageDeployment{VirtualNetwork: "West", Roles: []lab.Role{{
 		Name: "Game", InstanceCount: 2, Subnet: "Data", PublicIPName: "game", PublicIPLabel: "play",
 	}}}))

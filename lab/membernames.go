@@ -101,7 +101,8 @@ func (l *Lab) member(name string) (Member, *Error) {
 	return Member{}, l.suggest(err, name, l.memberNames())
 }
 
-// serviceAsMember says what goes by the name of a cloud service, or by that of one of its slots, which is no member; nothing for another name.
+// serviceAsMember says what goes by the name of a cloud service, or by that of one of its slots, which is no member;
+// nothing for another name.
 func (l *Lab) serviceAsMember(name string) string {
 	service, staging := strings.CutSuffix(name, "."+string(Staging))
 	s, ok := l.cloudService(service)
@@ -154,7 +155,11 @@ func (l *Lab) only(name string, all []place) (place, *Error) {
 
 // Ambiguous is the refusal of a name that several instances go by; longer are names that mean one of them each.
 func Ambiguous(name string, longer []string) *Error {
-	return badRequest("The name %s may mean %s.", shorten(name), spelling.Or(longer)).WithHint("Write the one that is meant.")
+	return badRequest(
+		"The name %s may mean %s.",
+		shorten(name),
+		spelling.Or(longer),
+	).WithHint("Write the one that is meant.")
 }
 
 // suggest adds to a refusal what may have been meant: those with the same host name in another slot, or what is spelt

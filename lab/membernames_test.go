@@ -40,7 +40,13 @@ func shops(t testing.TB) *lab.Lab {
 
 func deploy(t testing.TB, l *lab.Lab, service string, slot lab.Slot) {
 	t.Helper()
-	must(t, l.CreateDeployment(service, lab.PackageDeployment{Slot: slot, Roles: []lab.Role{role("Contoso.Web", 1, "", 80)}}))
+	must(
+		t,
+		l.CreateDeployment(
+			service,
+			lab.PackageDeployment{Slot: slot, Roles: []lab.Role{role("Contoso.Web", 1, "", 80)}},
+		),
+	)
 }
 
 // TestNamesOfInstances holds what each name means as other things come and go.
@@ -50,8 +56,8 @@ func TestNamesOfInstances(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		after func(*lab.Lab)
-		// first and second are the names of the instance that was deployed to production, and of the one that was deployed to staging, the
-		// one that is shown first.
+		// first and second are the names of the instance that was deployed to production, and of the one that was
+		// deployed to staging, the one that is shown first.
 		first, second []string
 		fails         map[string]string
 	}{
@@ -106,7 +112,12 @@ func TestNamesOfInstances(t *testing.T) {
 					want[name] = made[deployment]
 				}
 				if len(all) > 0 && l.InstanceName(made[deployment]) != all[0] {
-					t.Errorf("the instance of %s is shown as %s, want %s", deployment, l.InstanceName(made[deployment]), all[0])
+					t.Errorf(
+						"the instance of %s is shown as %s, want %s",
+						deployment,
+						l.InstanceName(made[deployment]),
+						all[0],
+					)
 				}
 			}
 			for _, name := range names {
@@ -138,7 +149,16 @@ func TestNamesOfInstances(t *testing.T) {
 func TestNamesOfMachines(t *testing.T) {
 	l := shops(t)
 	must(t, l.AddVirtualMachine("standalone", vm("a")))
-	must(t, l.CreateLocalNetwork(lab.LocalNetwork{Name: "hq", AddressSpace: prefixes("192.168.0.0/24"), Hosts: []*lab.LocalHost{{Name: "b"}}}))
+	must(
+		t,
+		l.CreateLocalNetwork(
+			lab.LocalNetwork{
+				Name:         "hq",
+				AddressSpace: prefixes("192.168.0.0/24"),
+				Hosts:        []*lab.LocalHost{{Name: "b"}},
+			},
+		),
+	)
 	must(t, l.AddVirtualMachine("standalone", vm("b")))
 	for name, want := range map[string]string{
 		"a": "standalone.a", "standalone.a": "standalone.a", "standalone.production.a": "standalone.a", "standalone.staging.a": "",
@@ -171,13 +191,17 @@ func TestNamesOfMachines(t *testing.T) {
 	deploy(t, l, "shop", lab.Staging)
 	shop, _ := l.CloudService("shop")
 	target, err := l.EmuTarget(lab.Target{Name: "shop.staging", Port: 80})
-	if a, ok := l.AddressNamed("shop.staging"); err != nil || target.Name != shop.NameOf(shop.Staging) || !ok || a != shop.Staging.VIP {
+	if a, ok := l.AddressNamed(
+		"shop.staging",
+	); err != nil || target.Name != shop.NameOf(shop.Staging) || !ok ||
+		a != shop.Staging.VIP {
 		t.Errorf("the staging deployment is %v, %v, has %v", target, err, a)
 	}
 }
 
-// TestNamesHold does operations at random. A name that the lab shows finds the machine that it is shown for, and no name comes to mean another
-// machine, unless the operation was a swap of its service, or made or deleted a machine of that very name.
+// TestNamesHold does operations at random. A name that the lab shows finds the machine that it is shown for, and no
+// name comes to mean another machine, unless the operation was a swap of its service, or made or deleted a machine of
+// that very name.
 func TestNamesHold(t *testing.T) {
 	var names []string
 	for _, host := range []string{"a", "b", "Web_IN_0", "Web_IN_1", "shop.Web_IN_0", "shop.staging.Web_IN_0"} {
@@ -196,7 +220,10 @@ func TestNamesHold(t *testing.T) {
 			}
 			for _, m := range next.Members() {
 				// Roles that are named like other services' instances may leave one without a name of its own.
-				odd := slices.ContainsFunc(next.Instances(), func(i *lab.Instance) bool { return strings.HasPrefix(i.Name, "shop.") })
+				odd := slices.ContainsFunc(
+					next.Instances(),
+					func(i *lab.Instance) bool { return strings.HasPrefix(i.Name, "shop.") },
+				)
 				if found, ok := next.Find(next.MemberName(m)); (!ok && !odd) || ok && found != m {
 					rt.Fatalf("after %s, %s is shown as %s, which means %v", o, m.ID(), next.MemberName(m), found)
 				}
@@ -213,7 +240,8 @@ func TestNamesHold(t *testing.T) {
 	})
 }
 
-// nameOperation draws an operation that makes, deletes or moves machines, and which names may mean another machine after it.
+// nameOperation draws an operation that makes, deletes or moves machines, and which names may mean another machine
+// after it.
 func nameOperation(rt *rapid.T) (o lab.Operation, says func(name string, was, now machine) bool) {
 	service := rapid.SampledFrom([]string{"shop", "store"}).Draw(rt, "service")
 	slot := rapid.SampledFrom([]lab.Slot{lab.Production, lab.Staging}).Draw(rt, "slot")
@@ -222,7 +250,10 @@ func nameOperation(rt *rapid.T) (o lab.Operation, says func(name string, was, no
 	switch rapid.IntRange(0, 9).Draw(rt, "operation") {
 	case 0, 1:
 		name := rapid.SampledFrom([]string{"Web", "Web", "Web", "shop.Web", "shop.staging.Web"}).Draw(rt, "role")
-		return lab.CreateDeploymentOp{Service: service, Deployment: lab.PackageDeployment{Slot: slot, Roles: []lab.Role{role(name, 2, "", 80)}}}, nothing
+		return lab.CreateDeploymentOp{
+			Service:    service,
+			Deployment: lab.PackageDeployment{Slot: slot, Roles: []lab.Role{role(name, 2, "", 80)}},
+		}, nothing
 	case 2:
 		return lab.DeleteDeploymentOp{Service: service, Slot: slot}, nothing
 	case 3, 4:
@@ -230,7 +261,12 @@ func nameOperation(rt *rapid.T) (o lab.Operation, says func(name string, was, no
 			return was.service == service && now.service == service
 		}
 	case 5:
-		return lab.ScaleRoleOp{Service: service, Slot: slot, Role: "Web", Count: rapid.IntRange(1, 2).Draw(rt, "count")}, nothing
+		return lab.ScaleRoleOp{
+			Service: service,
+			Slot:    slot,
+			Role:    "Web",
+			Count:   rapid.IntRange(1, 2).Draw(rt, "count"),
+		}, nothing
 	case 6:
 		return lab.AddRoleOp{Service: "standalone", VirtualMachine: vm(host)}, nothing
 	case 7:

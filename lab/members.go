@@ -82,14 +82,19 @@ func (l *Lab) memberNames() []string {
 	return all
 }
 
-// Namespace returns the name of the namespace that the member of a name lives in. An instance that doesn't run has none.
+// Namespace returns the name of the namespace that the member of a name lives in. An instance that doesn't run has
+// none.
 func (l *Lab) Namespace(name string) (string, error) {
 	m, err := l.member(name)
 	if err != nil {
 		return "", err
 	}
 	if i := m.Instance; i != nil && i.State != Running {
-		return "", conflict("%s doesn't run: its state is %s.", name, i.State).WithHint("lab vm start %s", l.InstanceName(i))
+		return "", conflict(
+			"%s doesn't run: its state is %s.",
+			name,
+			i.State,
+		).WithHint("lab vm start %s", l.InstanceName(i))
 	}
 	return m.ID(), nil
 }
@@ -114,7 +119,10 @@ func (l *Lab) UsedLocations() []string {
 	for _, s := range l.WebSites {
 		use(s.Location)
 	}
-	return slices.DeleteFunc(slices.Clone(Locations), func(location string) bool { return !slices.Contains(used, location) })
+	return slices.DeleteFunc(
+		slices.Clone(Locations),
+		func(location string) bool { return !slices.Contains(used, location) },
+	)
 }
 
 // PublicNames are the names that everybody can look up, with their addresses.
@@ -148,8 +156,9 @@ func publicNames(s *CloudService) (all []emu.NameRecord) {
 	return all
 }
 
-// NameOf is who has an address, in the words of the lab: a public address is a cloud service's DNS name or an internet host; what
-// nobody has stays an address. Addresses inside networks may be had by several; from tells whose view it is.
+// NameOf is who has an address, in the words of the lab: a public address is a cloud service's DNS name or an
+// internet host; what nobody has stays an address. Addresses inside networks may be had by several; from tells whose
+// view it is.
 func (l *Lab) NameOf(from string, a netip.Addr) string {
 	if !a.IsValid() {
 		return ""

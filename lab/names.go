@@ -73,8 +73,8 @@ var (
 
 	onlyDigits    = regexp.MustCompile(`^[0-9]+$`)
 	reservedNames = []string{"internet", "datacenter", "edge", "localhost", AnybodyName}
-	// fabricPrefixes begin the names of the namespaces between those of instances and hosts. Names of namespaces differ by
-	// case, so a role may be called Edge.Web.
+	// fabricPrefixes begin the names of the namespaces between those of instances and hosts. Names of namespaces
+	// differ by case, so a role may be called Edge.Web.
 	fabricPrefixes = []string{"datacenter.", "edge.", "site."}
 )
 

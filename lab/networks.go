@@ -67,9 +67,16 @@ func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
 	switch {
 	case n.AffinityGroup == "" && n.Location == "":
 		// The platform's own text, its spelling included.
-		refuse(badRequest("Neither Affinity Group nor Location elemet is specified in virtual network site '%s'. Either Affinity Group or Location must be specified for every virtual network.", n.Name))
+		refuse(
+			badRequest(
+				"Neither Affinity Group nor Location elemet is specified in virtual network site '%s'. Either Affinity Group or Location must be specified for every virtual network.",
+				n.Name,
+			),
+		)
 	case n.AffinityGroup != "" && n.Location != "":
-		refuse(badRequest("The virtual network %s has an affinity group and a location; it takes one of the two.", n.Name))
+		refuse(
+			badRequest("The virtual network %s has an affinity group and a location; it takes one of the two.", n.Name),
+		)
 	case n.Location != "":
 		if err := checkLocation(n.Location); err != nil {
 			refuse(err)
@@ -80,9 +87,18 @@ func (l *Lab) CreateVirtualNetwork(n VirtualNetwork) error {
 				WithHint("Create it first: it says in which location the network is.")
 			refuse(didYouMean(err, n.AffinityGroup, l.affinityGroupNames()))
 		}
-		if other, ok := find(l.VirtualNetworks, func(o *VirtualNetwork) bool { return o.AffinityGroup == n.AffinityGroup }); ok {
-			refuse(badRequest("Only one virtual network can be assigned an affinity group: %s has %s already.", n.AffinityGroup, other.Name).
-				WithHint("Create another affinity group for %s.", n.Name))
+		if other, ok := find(
+			l.VirtualNetworks,
+			func(o *VirtualNetwork) bool { return o.AffinityGroup == n.AffinityGroup },
+		); ok {
+			refuse(
+				badRequest(
+					"Only one virtual network can be assigned an affinity group: %s has %s already.",
+					n.AffinityGroup,
+					other.Name,
+				).
+					WithHint("Create another affinity group for %s.", n.Name),
+			)
 		}
 	}
 	errs = append(errs, checkPrefixes(n)...)
@@ -129,7 +145,14 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 			refuse(s.Origin, badRequest("The subnet %s has no IPv4 address prefix.", s.Name))
 			continue
 		case p != p.Masked():
-			refuse(s.Origin, badRequest("The address prefix %s of subnet %s has host bits set.", p, s.Name).WithHint("Write %s.", p.Masked()))
+			refuse(
+				s.Origin,
+				badRequest(
+					"The address prefix %s of subnet %s has host bits set.",
+					p,
+					s.Name,
+				).WithHint("Write %s.", p.Masked()),
+			)
 		case p.Bits() > limits.SmallestSubnet:
 			refuse(s.Origin, badRequest("The subnet %s is too small: %s. The smallest subnet is a /29.", s.Name, p))
 		case p.Bits() < limits.LargestSubnet:
@@ -138,14 +161,26 @@ func checkPrefixes(n VirtualNetwork) (errs []error) {
 		if !slices.ContainsFunc(n.AddressSpace, func(space netip.Prefix) bool {
 			return space.Bits() <= p.Bits() && space.Contains(p.Addr())
 		}) {
-			refuse(s.Origin, badRequest("The subnet %s (%s) is not inside the address space of %s (%s).", s.Name, p, n.Name, joinPrefixes(n.AddressSpace)))
+			refuse(
+				s.Origin,
+				badRequest(
+					"The subnet %s (%s) is not inside the address space of %s (%s).",
+					s.Name,
+					p,
+					n.Name,
+					joinPrefixes(n.AddressSpace),
+				),
+			)
 		}
 		for _, other := range n.Subnets[:i] {
 			if same(other.Name, s.Name) {
 				refuse(s.Origin, badRequest("The virtual network %s has a subnet %s already.", n.Name, other.Name))
 			}
 			if other.AddressPrefix.IsValid() && p.Overlaps(other.AddressPrefix) {
-				refuse(s.Origin, badRequest("The subnets %s (%s) and %s (%s) overlap.", other.Name, other.AddressPrefix, s.Name, p))
+				refuse(
+					s.Origin,
+					badRequest("The subnets %s (%s) and %s (%s) overlap.", other.Name, other.AddressPrefix, s.Name, p),
+				)
 			}
 		}
 	}
@@ -204,7 +239,11 @@ func (o DeleteVirtualNetworkOp) String() string { return "delete virtual network
 func (l *Lab) DeleteVirtualNetwork(name string) error {
 	n, ok := l.virtualNetwork(name)
 	if !ok {
-		return didYouMean(notFound("The virtual network %s does not exist.", shorten(name)), name, l.virtualNetworkNames())
+		return didYouMean(
+			notFound("The virtual network %s does not exist.", shorten(name)),
+			name,
+			l.virtualNetworkNames(),
+		)
 	}
 	if l.InUse(name, "") {
 		return l.networkInUse(name)
@@ -239,12 +278,17 @@ func (o UpdateVirtualNetworkOp) Do(l *Lab) error { return l.UpdateVirtualNetwork
 
 func (o UpdateVirtualNetworkOp) String() string { return "change virtual network " + o.Name }
 
-// UpdateVirtualNetwork replaces a virtual network, as the import of a network configuration does. What a deployment uses can't change: the
-// network's place, and each subnet with something in it ("Configure a virtual network using a network configuration file").
+// UpdateVirtualNetwork replaces a virtual network, as the import of a network configuration does. What a deployment
+// uses can't change: the network's place, and each subnet with something in it ("Configure a virtual network using a
+// network configuration file").
 func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 	old, ok := l.virtualNetwork(n.Name)
 	if !ok {
-		return didYouMean(notFound("The virtual network %s does not exist.", shorten(n.Name)), n.Name, l.virtualNetworkNames()).At(n.Origin)
+		return didYouMean(
+			notFound("The virtual network %s does not exist.", shorten(n.Name)),
+			n.Name,
+			l.virtualNetworkNames(),
+		).At(n.Origin)
 	}
 	if l.InUse(n.Name, "") && (n.AffinityGroup != old.AffinityGroup || n.Location != old.Location) {
 		return l.networkInUse(n.Name).At(n.Origin)
@@ -257,7 +301,10 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 		}
 	}
 	without := l.Clone()
-	without.VirtualNetworks = slices.DeleteFunc(without.VirtualNetworks, func(o *VirtualNetwork) bool { return o.Name == n.Name })
+	without.VirtualNetworks = slices.DeleteFunc(
+		without.VirtualNetworks,
+		func(o *VirtualNetwork) bool { return o.Name == n.Name },
+	)
 	if err := without.CreateVirtualNetwork(n); err != nil {
 		return err
 	}
@@ -273,8 +320,8 @@ func (l *Lab) UpdateVirtualNetwork(n VirtualNetwork) error {
 	return nil
 }
 
-// checkGateway refuses the gateway of a network where what it joins has changed: it creates the gateway again. The lab is a copy that
-// is given up.
+// checkGateway refuses the gateway of a network where what it joins has changed: it creates the gateway again. The
+// lab is a copy that is given up.
 func (l *Lab) checkGateway(of *VirtualNetwork, origin Origin) error {
 	if of.Gateway == nil {
 		return nil

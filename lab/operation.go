@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// Operation is one change of a lab, as the management API names it: what a command or a step asks for, and what [Reconcile] returns. Each
-// is defined beside the resource that it changes. It calls the method of Lab that the reader of a lab file calls directly.
+// Operation is one change of a lab, as the management API names it: what a command or a step asks for, and what
+// [Reconcile] returns. Each is defined beside the resource that it changes. It calls the method of Lab that the
+// reader of a lab file calls directly.
 type Operation interface {
 	// Do changes the lab, or returns a refusal. A lab that refused may be changed in part: Apply works on a copy.
 	Do(*Lab) error

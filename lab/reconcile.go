@@ -7,8 +7,8 @@ import (
 	"vnetlab/emu"
 )
 
-// Reconcile gives the operations that make the running lab what the wanted one is, or the platform's refusal of a change that can't be made.
-// Nothing is changed. What is expected of the lab is not a resource: see TakeExpectations.
+// Reconcile gives the operations that make the running lab what the wanted one is, or the platform's refusal of a
+// change that can't be made. Nothing is changed. What is expected of the lab is not a resource: see TakeExpectations.
 func Reconcile(running, wanted *Lab) ([]Operation, error) {
 	r := &reconciler{running: running, wanted: wanted}
 	if !running.Boundary.Equal(wanted.Boundary) {
@@ -69,12 +69,20 @@ func (r *reconciler) removals() {
 		}
 	}
 	for _, s := range r.running.WebSites {
-		if w, ok := find(r.wanted.WebSites, func(o *WebSite) bool { return o.Name == s.Name }); !ok || w.Location != s.Location {
+		if w, ok := find(
+			r.wanted.WebSites,
+			func(o *WebSite) bool { return o.Name == s.Name },
+		); !ok ||
+			w.Location != s.Location {
 			r.do(DeleteWebSiteOp{s.Name})
 		}
 	}
 	for _, h := range r.running.InternetHosts {
-		if w, ok := find(r.wanted.InternetHosts, func(o *InternetHost) bool { return o.Name == h.Name }); !ok || w.Address != h.Address {
+		if w, ok := find(
+			r.wanted.InternetHosts,
+			func(o *InternetHost) bool { return o.Name == h.Name },
+		); !ok ||
+			w.Address != h.Address {
 			r.do(DeleteInternetHostOp{h.Name})
 		}
 	}
@@ -103,12 +111,14 @@ func (l *Lab) slotOf(d *Deployment) Slot {
 	return s.SlotOf(d)
 }
 
-// stays tells whether a deployment is still there after the removals: one of virtual machines goes with the last of them.
+// stays tells whether a deployment is still there after the removals: one of virtual machines goes with the last of
+// them.
 func stays(d, to *Deployment) bool {
 	if to == nil || to.Kind != d.Kind {
 		return false
 	}
-	return d.Kind == PaaS || slices.ContainsFunc(d.Instances, func(i *Instance) bool { return to.machine(i.Name) != nil })
+	return d.Kind == PaaS ||
+		slices.ContainsFunc(d.Instances, func(i *Instance) bool { return to.machine(i.Name) != nil })
 }
 
 func (r *reconciler) removeDeployment(s *CloudService, slot Slot, d, to *Deployment) {
@@ -119,7 +129,8 @@ func (r *reconciler) removeDeployment(s *CloudService, slot Slot, d, to *Deploym
 		return
 	}
 	for _, i := range d.Instances {
-		if to == nil || to.Kind != IaaS || !slices.ContainsFunc(to.Instances, func(o *Instance) bool { return o.Name == i.Name }) {
+		if to == nil || to.Kind != IaaS ||
+			!slices.ContainsFunc(to.Instances, func(o *Instance) bool { return o.Name == i.Name }) {
 			r.do(DeleteRoleOp{s.Name, i.Name})
 			continue
 		}
@@ -160,8 +171,8 @@ func (r *reconciler) gateways() (create []Operation) {
 	return create
 }
 
-// sites creates and deletes on-premises sites, those that change for good among them; in the others hosts come and go, and addresses and
-// names are free before they are asked for.
+// sites creates and deletes on-premises sites, those that change for good among them; in the others hosts come and
+// go, and addresses and names are free before they are asked for.
 func (r *reconciler) sites(changed map[string]bool) {
 	var come []Operation
 	for _, n := range r.running.LocalNetworks {
@@ -257,13 +268,26 @@ func (r *reconciler) others() {
 	for _, w := range r.wanted.WebSites {
 		s, ok := find(r.running.WebSites, func(o *WebSite) bool { return o.Name == w.Name && o.Location == w.Location })
 		if !ok {
-			r.do(CreateWebSiteOp{WebSite{Name: w.Name, Location: w.Location, Services: w.Services, Boundary: w.Boundary, Origin: w.Origin}})
+			r.do(
+				CreateWebSiteOp{
+					WebSite{
+						Name:     w.Name,
+						Location: w.Location,
+						Services: w.Services,
+						Boundary: w.Boundary,
+						Origin:   w.Origin,
+					},
+				},
+			)
 			continue
 		}
 		r.operations = append(r.operations, furnish(w.Name, s.Services, w.Services, s.Boundary, w.Boundary)...)
 	}
 	for _, w := range r.wanted.InternetHosts {
-		h, ok := find(r.running.InternetHosts, func(o *InternetHost) bool { return o.Name == w.Name && o.Address == w.Address })
+		h, ok := find(
+			r.running.InternetHosts,
+			func(o *InternetHost) bool { return o.Name == w.Name && o.Address == w.Address },
+		)
 		if !ok {
 			r.do(CreateInternetHostOp{*w})
 			continue

@@ -24,7 +24,15 @@ func TestReconcileNotices(t *testing.T) {
 			}
 			operations, err := lab.Reconcile(next, l)
 			if changed := describedAs(next) != describedAs(l); changed != (len(operations) > 0 || err != nil) {
-				rt.Fatalf("after %s, which changes the description: %t, there is to do: %v %v\n%s\n%s", o, changed, operations, err, describedAs(l), describedAs(next))
+				rt.Fatalf(
+					"after %s, which changes the description: %t, there is to do: %v %v\n%s\n%s",
+					o,
+					changed,
+					operations,
+					err,
+					describedAs(l),
+					describedAs(next),
+				)
 			}
 			l = next
 		}
@@ -49,23 +57,56 @@ func describedAs(l *lab.Lab) string {
 	}
 	var parts []string
 	for _, s := range l.CloudServices {
-		parts = append(parts, fmt.Sprintln(s.Name, s.Location, s.AffinityGroup, len(s.Deployments()) > 0 || s.VirtualNetwork != ""))
+		parts = append(
+			parts,
+			fmt.Sprintln(s.Name, s.Location, s.AffinityGroup, len(s.Deployments()) > 0 || s.VirtualNetwork != ""),
+		)
 		for _, d := range s.Deployments() {
 			parts = append(parts, fmt.Sprintln(s.Name, s.SlotOf(d), d.Kind, d.VirtualNetwork, d.ReservedIP))
 			for _, r := range d.Roles {
-				parts = append(parts, fmt.Sprintln(s.Name, s.SlotOf(d), r.Name, r.InstanceCount, r.InputEndpoints, r.Services))
+				parts = append(
+					parts,
+					fmt.Sprintln(s.Name, s.SlotOf(d), r.Name, r.InstanceCount, r.InputEndpoints, r.Services),
+				)
 			}
 			for _, i := range d.Instances {
 				var endpoints []string
 				for _, e := range i.Endpoints {
-					endpoints = append(endpoints, fmt.Sprint(e.Name, e.Protocol, e.PublicPort, e.LocalPort, e.LoadBalancedSet, e.ACL, e.Probe != nil))
+					endpoints = append(
+						endpoints,
+						fmt.Sprint(
+							e.Name,
+							e.Protocol,
+							e.PublicPort,
+							e.LocalPort,
+							e.LoadBalancedSet,
+							e.ACL,
+							e.Probe != nil,
+						),
+					)
 				}
 				slices.Sort(endpoints)
 				var rules []string
 				for _, r := range i.Firewall {
 					rules = append(rules, r.Text)
 				}
-				parts = append(parts, fmt.Sprintln(s.Name, s.SlotOf(d), i.Name, i.OS, i.Subnet, i.State, i.PublicIPName, endpoints, i.FirewallOff, rules, i.Services, i.Boundary))
+				parts = append(
+					parts,
+					fmt.Sprintln(
+						s.Name,
+						s.SlotOf(d),
+						i.Name,
+						i.OS,
+						i.Subnet,
+						i.State,
+						i.PublicIPName,
+						endpoints,
+						i.FirewallOff,
+						rules,
+						i.Services,
+						i.Boundary,
+					),
+				)
 			}
 		}
 	}

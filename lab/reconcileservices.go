@@ -13,8 +13,15 @@ func (r *reconciler) services() {
 			r.createService(w)
 			s = &CloudService{Name: w.Name}
 		} else if s.AffinityGroup != w.AffinityGroup || s.Location != w.Location {
-			r.refuse(conflict("The cloud service %s is bound to %s for life.", s.Name, orDefault(s.AffinityGroup, s.Location)).
-				WithHint("Delete the cloud service and create it anew.").At(w.Origin))
+			r.refuse(
+				conflict(
+					"The cloud service %s is bound to %s for life.",
+					s.Name,
+					orDefault(s.AffinityGroup, s.Location),
+				).
+					WithHint("Delete the cloud service and create it anew.").
+					At(w.Origin),
+			)
 			continue
 		}
 		if ok && len(s.Deployments())+len(w.Deployments()) == 0 && s.VirtualNetwork != w.VirtualNetwork {
@@ -29,16 +36,26 @@ func (r *reconciler) services() {
 			}
 			if d != nil && d.VirtualNetwork != to.VirtualNetwork {
 				// No operation of the platform moves a deployment ("Virtual Network FAQ").
-				r.refuse(badRequest("The deployment of %s is in %s; an existing deployment can't be moved to %s.", s.Name, networkName(d.VirtualNetwork), networkName(to.VirtualNetwork)).
-					WithHint("Delete the deployment and create it anew.").At(to.Origin))
+				r.refuse(
+					badRequest(
+						"The deployment of %s is in %s; an existing deployment can't be moved to %s.",
+						s.Name,
+						networkName(d.VirtualNetwork),
+						networkName(to.VirtualNetwork),
+					).
+						WithHint("Delete the deployment and create it anew.").
+						At(to.Origin),
+				)
 				continue
 			}
 			if d != nil && !stays(d, to) {
 				d = nil // likewise
 			}
 			if d != nil && !sameBalancer(d.InternalLoadBalancer, to.InternalLoadBalancer) {
-				r.refuse(conflict("The internal load balancer of %s can't be changed while the deployment exists.", s.Name).
-					WithHint("Delete the deployment and create it anew.").At(to.Origin))
+				r.refuse(
+					conflict("The internal load balancer of %s can't be changed while the deployment exists.", s.Name).
+						WithHint("Delete the deployment and create it anew.").At(to.Origin),
+				)
 				continue
 			}
 			if to.Kind == PaaS {
@@ -54,9 +71,16 @@ func (r *reconciler) services() {
 }
 
 func (r *reconciler) createService(w *CloudService) {
-	r.do(CreateHostedServiceOp{HostedService{
-		Name: w.Name, AffinityGroup: w.AffinityGroup, Location: w.Location, VirtualNetwork: w.VirtualNetwork, Description: w.Description, Origin: w.Origin,
-	}})
+	r.do(CreateHostedServiceOp{
+		HostedService{
+			Name:           w.Name,
+			AffinityGroup:  w.AffinityGroup,
+			Location:       w.Location,
+			VirtualNetwork: w.VirtualNetwork,
+			Description:    w.Description,
+			Origin:         w.Origin,
+		},
+	})
 }
 
 // sameBalancer reports whether two internal load balancers are asked for alike: an address may be the platform's
@@ -71,8 +95,14 @@ func sameBalancer(a, b *InternalLoadBalancer) bool {
 // roles deploy, upgrade or scale.
 func (r *reconciler) roles(service string, slot Slot, d, to *Deployment) {
 	request := PackageDeployment{
-		Name: to.Name, Slot: slot, VirtualNetwork: to.VirtualNetwork, DNSServers: to.DNSServers, ReservedIP: to.ReservedIP,
-		InternalLoadBalancer: to.InternalLoadBalancer, Roles: to.Roles, Origin: to.Origin,
+		Name:                 to.Name,
+		Slot:                 slot,
+		VirtualNetwork:       to.VirtualNetwork,
+		DNSServers:           to.DNSServers,
+		ReservedIP:           to.ReservedIP,
+		InternalLoadBalancer: to.InternalLoadBalancer,
+		Roles:                to.Roles,
+		Origin:               to.Origin,
 	}
 	if d == nil {
 		r.do(CreateDeploymentOp{service, request})
@@ -149,9 +179,17 @@ func (r *reconciler) machines(service string, d, to *Deployment) {
 			r.state(service, &Instance{State: Running}, w)
 			continue
 		}
-		if i.OS != w.OS || i.Subnet != w.Subnet || w.StaticAddress && i.DIP != w.DIP || i.StaticAddress != w.StaticAddress || i.PublicIPName != w.PublicIPName {
-			r.refuse(conflict("Operating system, subnet and addresses of the virtual machine %s can't be changed while it exists.", w.Name).
-				WithHint("Delete it and create it anew: lab vm delete %s", r.running.InstanceName(i)).At(w.Origin))
+		if i.OS != w.OS || i.Subnet != w.Subnet || w.StaticAddress && i.DIP != w.DIP ||
+			i.StaticAddress != w.StaticAddress ||
+			i.PublicIPName != w.PublicIPName {
+			r.refuse(
+				conflict(
+					"Operating system, subnet and addresses of the virtual machine %s can't be changed while it exists.",
+					w.Name,
+				).
+					WithHint("Delete it and create it anew: lab vm delete %s", r.running.InstanceName(i)).
+					At(w.Origin),
+			)
 			continue
 		}
 		r.endpoints(service, i, w)

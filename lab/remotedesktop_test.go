@@ -23,7 +23,13 @@ func desktops(d *lab.Deployment) string {
 func TestDesktops(t *testing.T) {
 	l := world(t)
 	plain := role("Plain", 1, "", 80)
-	must(t, l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{plain, labtest.WithRemoteDesktop(role("Web", 1, "", 81))}}))
+	must(
+		t,
+		l.CreateDeployment(
+			"standalone",
+			lab.PackageDeployment{Roles: []lab.Role{plain, labtest.WithRemoteDesktop(role("Web", 1, "", 81))}},
+		),
+	)
 	d := deployed(t, l, "standalone")
 	const suffix = "#Microsoft.WindowsAzure.Plugins.RemoteAccess.Rdp to "
 	first := "Web#Web_IN_0" + suffix + address(t, l, "Web_IN_0").String() + ":3389"
@@ -49,7 +55,11 @@ func TestRemoteDesktopIsABuiltInListener(t *testing.T) {
 		l := world(t)
 		r := role("Web", 1, "", 80)
 		r.Services = []lab.Service{s}
-		if err := l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{r}}); err == nil || !strings.Contains(err.Error(), text) {
+		if err := l.CreateDeployment(
+			"standalone",
+			lab.PackageDeployment{Roles: []lab.Role{r}},
+		); err == nil ||
+			!strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -63,7 +73,13 @@ func TestPublicIPLabels(t *testing.T) {
 		return r
 	}
 	l := world(t)
-	must(t, l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{labelled("Web", "Front", 2), role("Plain", 1, "", 90)}}))
+	must(
+		t,
+		l.CreateDeployment(
+			"standalone",
+			lab.PackageDeployment{Roles: []lab.Role{labelled("Web", "Front", 2), role("Plain", 1, "", 90)}},
+		),
+	)
 	names := func() (all []string) {
 		for _, r := range l.PublicNames() {
 			if r.Address != deployed(t, l, "standalone").VIP {
@@ -85,7 +101,10 @@ func TestPublicIPLabels(t *testing.T) {
 		"The name '-x' is not valid for a domain name label.":   {labelled("A", "-x", 1)},
 		"The name 'x.y' is not valid for a domain name label.":  {labelled("A", "x.y", 1)},
 	} {
-		if err := world(t).CreateDeployment("standalone", lab.PackageDeployment{Roles: roles}); err == nil || !strings.Contains(err.Error(), text) {
+		if err := world(
+			t,
+		).CreateDeployment("standalone", lab.PackageDeployment{Roles: roles}); err == nil ||
+			!strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -96,10 +115,18 @@ func TestPublicIPLabels(t *testing.T) {
 func TestInstanceInputEndpointACL(t *testing.T) {
 	l := world(t)
 	r := role("Web", 2, "")
-	r.InstanceInputEndpoints = []lab.InstanceInputEndpoint{{
-		Name: "Each", Protocol: emu.TCP, LocalPort: 22, Public: emu.PortRange{First: 10000, Last: 10001},
-		ACL: []lab.ACLRule{{Order: 2, RemoteSubnet: prefix("203.0.113.0/24")}, {Order: 1, Permit: true, RemoteSubnet: prefix("203.0.113.4/32")}},
-	}}
+	r.InstanceInputEndpoints = []lab.InstanceInputEndpoint{
+		{
+			Name:      "Each",
+			Protocol:  emu.TCP,
+			LocalPort: 22,
+			Public:    emu.PortRange{First: 10000, Last: 10001},
+			ACL: []lab.ACLRule{
+				{Order: 2, RemoteSubnet: prefix("203.0.113.0/24")},
+				{Order: 1, Permit: true, RemoteSubnet: prefix("203.0.113.4/32")},
+			},
+		},
+	}
 	must(t, l.CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{r}}))
 	for _, f := range deployed(t, l, "standalone").Frontends() {
 		if len(f.ACL) != 2 || f.ACL[0].Order != 1 {
@@ -107,7 +134,10 @@ func TestInstanceInputEndpointACL(t *testing.T) {
 		}
 	}
 	r.InstanceInputEndpoints[0].ACL = acl(1, 1)
-	if err := world(t).CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{r}}); err == nil || !strings.Contains(err.Error(), "two rules of order 1") {
+	if err := world(
+		t,
+	).CreateDeployment("standalone", lab.PackageDeployment{Roles: []lab.Role{r}}); err == nil ||
+		!strings.Contains(err.Error(), "two rules of order 1") {
 		t.Errorf("two rules of one order: %v", err)
 	}
 }

@@ -53,7 +53,10 @@ func (l *Lab) CreateReservedIP(r ReservedIP) error {
 		return err.At(r.Origin)
 	}
 	if len(l.ReservedIPs) >= limits.ReservedIPs {
-		return badRequest("The subscription has %d reserved IPs already, the most it can have.", limits.ReservedIPs).At(r.Origin)
+		return badRequest(
+			"The subscription has %d reserved IPs already, the most it can have.",
+			limits.ReservedIPs,
+		).At(r.Origin)
 	}
 	r.Address = l.freePublicAddress(r.Location, nil)
 	l.ReservedIPs = append(l.ReservedIPs, &r)
@@ -98,10 +101,19 @@ func (l *Lab) checkReservation(d *Deployment, name string) *Error {
 		return conflict("The reserved IP %s is in use by the deployment %s of %s.", name, user.Name, user.Service)
 	}
 	if location := l.location(d); r.Location != location {
-		return badRequest("The reserved IP %s is in %s, the cloud service %s in %s.", name, r.Location, d.Service, location)
+		return badRequest(
+			"The reserved IP %s is in %s, the cloud service %s in %s.",
+			name,
+			r.Location,
+			d.Service,
+			location,
+		)
 	}
 	if n, ok := l.virtualNetwork(d.VirtualNetwork); ok && n.AffinityGroup != "" {
-		return badRequest("The virtual network %s is bound to an affinity group; a reserved IP needs one that is bound to a location.", n.Name)
+		return badRequest(
+			"The virtual network %s is bound to an affinity group; a reserved IP needs one that is bound to a location.",
+			n.Name,
+		)
 	}
 	return nil
 }
@@ -113,7 +125,11 @@ func checkReservedEndpoints(d *Deployment, name string, instances ...*Instance) 
 	if name == "" || slices.ContainsFunc(instances, func(i *Instance) bool { return len(i.Endpoints) > 0 }) {
 		return nil
 	}
-	return badRequest("Deployment %s uses ReservedIP %s but does not contain any endpoints. Deployment must contain at least one endpoint in order to use a ReservedIP.", d.Name, name)
+	return badRequest(
+		"Deployment %s uses ReservedIP %s but does not contain any endpoints. Deployment must contain at least one endpoint in order to use a ReservedIP.",
+		d.Name,
+		name,
+	)
 }
 
 // AssociateReservedIPOp is [Lab.AssociateReservedIP] as an operation.

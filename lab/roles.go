@@ -138,7 +138,11 @@ func (l *Lab) addRole(d *Deployment, role Role, ports publicPorts) (errs []error
 	for range role.InstanceCount {
 		if err := l.addInstance(d, role); err != nil {
 			if err.Hint == "" {
-				err = err.WithHint("The role %s asks for %s.", role.Name, spelling.Count(role.InstanceCount, "instance"))
+				err = err.WithHint(
+					"The role %s asks for %s.",
+					role.Name,
+					spelling.Count(role.InstanceCount, "instance"),
+				)
 			}
 			refuse(role.Origin, err)
 			return errs
@@ -166,7 +170,12 @@ func checkLabel(d *Deployment, role Role) *Error {
 	}
 	for _, other := range d.Roles {
 		if strings.EqualFold(other.PublicIPLabel, role.PublicIPLabel) {
-			return badRequest("The roles %s and %s have the same domain name label %s.", other.Name, role.Name, role.PublicIPLabel)
+			return badRequest(
+				"The roles %s and %s have the same domain name label %s.",
+				other.Name,
+				role.Name,
+				role.PublicIPLabel,
+			)
 		}
 	}
 	return nil
@@ -205,12 +214,22 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 		return err
 	}
 	instance := &Instance{
-		Name: fmt.Sprintf("%s_IN_%d", role.Name, n), Service: d.Service, Role: role.Name, OS: Windows,
-		Subnet: role.Subnet, DIP: dip, State: Running,
-		Firewall: role.Firewall, FirewallOff: role.FirewallOff, FirewallOrigin: orDefault(role.FirewallOrigin, role.Origin),
-		Services: role.Services, Boundary: role.Boundary,
-		PublicIPName: role.PublicIPName, PublicIPLabel: numbered(role.PublicIPLabel, n),
-		InternalEndpoints: role.InternalEndpoints, Origin: role.Origin,
+		Name:              fmt.Sprintf("%s_IN_%d", role.Name, n),
+		Service:           d.Service,
+		Role:              role.Name,
+		OS:                Windows,
+		Subnet:            role.Subnet,
+		DIP:               dip,
+		State:             Running,
+		Firewall:          role.Firewall,
+		FirewallOff:       role.FirewallOff,
+		FirewallOrigin:    orDefault(role.FirewallOrigin, role.Origin),
+		Services:          role.Services,
+		Boundary:          role.Boundary,
+		PublicIPName:      role.PublicIPName,
+		PublicIPLabel:     numbered(role.PublicIPLabel, n),
+		InternalEndpoints: role.InternalEndpoints,
+		Origin:            role.Origin,
 	}
 	for _, e := range role.InputEndpoints {
 		instance.Endpoints = append(instance.Endpoints, Endpoint{
@@ -228,8 +247,8 @@ func (l *Lab) addInstance(d *Deployment, role Role) *Error {
 	return nil
 }
 
-// joinSets gives a new instance of a role the endpoint settings of those that are there: the access control list of a load-balanced set
-// may be another than the role was deployed with.
+// joinSets gives a new instance of a role the endpoint settings of those that are there: the access control list of a
+// load-balanced set may be another than the role was deployed with.
 func (d *Deployment) joinSets(i *Instance) {
 	first := d.Instances[slices.IndexFunc(d.Instances, func(o *Instance) bool { return o.Role == i.Role })]
 	for n, e := range i.Endpoints {
@@ -258,10 +277,17 @@ type ScaleRoleOp struct {
 func (o ScaleRoleOp) Do(l *Lab) error { return l.ScaleRole(o.Service, o.Slot, o.Role, o.Count) }
 
 func (o ScaleRoleOp) String() string {
-	return fmt.Sprintf("scale %s of %s%s to %s", o.Role, o.Service, inStaging(o.Slot), spelling.Count(o.Count, "instance"))
+	return fmt.Sprintf(
+		"scale %s of %s%s to %s",
+		o.Role,
+		o.Service,
+		inStaging(o.Slot),
+		spelling.Count(o.Count, "instance"),
+	)
 }
 
-// ScaleRole changes how many instances a role has: Change Deployment Configuration. The last ones go, new ones come after the last.
+// ScaleRole changes how many instances a role has: Change Deployment Configuration. The last ones go, new ones come
+// after the last.
 func (l *Lab) ScaleRole(service string, slot Slot, role string, wanted int) error {
 	_, d, err := l.deployment(service, slot)
 	if err != nil {
@@ -279,7 +305,10 @@ func (l *Lab) ScaleRole(service string, slot Slot, role string, wanted int) erro
 		return didYouMean(notFound("The deployment of %s has no role %s.", service, role), role, all)
 	}
 	if wanted < 1 {
-		return tooFewInstances(role, wanted).WithHint("Without any, it is a deployment less: lab deployment delete %s", service)
+		return tooFewInstances(
+			role,
+			wanted,
+		).WithHint("Without any, it is a deployment less: lab deployment delete %s", service)
 	}
 	for _, e := range d.Roles[n].InstanceInputEndpoints {
 		if err := e.checkSpan(role, wanted); err != nil {

@@ -13,8 +13,8 @@ type HostedService struct {
 	Origin         Origin
 }
 
-// CloudService is a container for one deployment, bound for life to a location or an affinity group. It is the boundary of its
-// instances unless its deployment is in a virtual network.
+// CloudService is a container for one deployment, bound for life to a location or an affinity group. It is the
+// boundary of its instances unless its deployment is in a virtual network.
 type CloudService struct {
 	Name          string
 	AffinityGroup string
@@ -68,8 +68,8 @@ func (s *CloudService) SlotOf(d *Deployment) Slot {
 	return Production
 }
 
-// NameOf is where clients find a deployment of the service: production by the service's DNS name, staging by a name that is
-// hard to guess ("What is a cloud service").
+// NameOf is where clients find a deployment of the service: production by the service's DNS name, staging by a name
+// that is hard to guess ("What is a cloud service").
 func (s *CloudService) NameOf(d *Deployment) string {
 	if s.SlotOf(d) == Staging {
 		return d.PrivateID + ".cloudapp.net"
@@ -77,8 +77,9 @@ func (s *CloudService) NameOf(d *Deployment) string {
 	return s.DNSName()
 }
 
-// PublicNameOf is where clients find an instance of a deployment by its own public address: LABEL.NUMBER.SERVICE.cloudapp.net ("Instance
-// level public IP (Classic) overview"). It is empty for an instance without one.
+// PublicNameOf is where clients find an instance of a deployment by its own public address:
+// LABEL.NUMBER.SERVICE.cloudapp.net ("Instance level public IP (Classic) overview"). It is empty for an instance
+// without one.
 func (s *CloudService) PublicNameOf(d *Deployment, i *Instance) string {
 	if !i.PublicIP.IsValid() || i.PublicIPLabel == "" {
 		return ""
@@ -89,7 +90,8 @@ func (s *CloudService) PublicNameOf(d *Deployment, i *Instance) string {
 // DNSName is where clients find the service's VIP.
 func (s *CloudService) DNSName() string { return s.Name + ".cloudapp.net" }
 
-// slotOccupied is the platform's refusal to put a second deployment into a slot, and so of mixing virtual machines and roles.
+// slotOccupied is the platform's refusal to put a second deployment into a slot, and so of mixing virtual machines
+// and roles.
 func slotOccupied(slot Slot) *Error {
 	name := "Production"
 	if slot == Staging {
@@ -124,8 +126,8 @@ func (o CreateHostedServiceOp) Do(l *Lab) error { return l.CreateHostedService(o
 
 func (o CreateHostedServiceOp) String() string { return "create cloud service " + o.Name }
 
-// CreateHostedService adds an empty cloud service. The virtual network it will join must exist and be bound to the same affinity
-// group or location.
+// CreateHostedService adds an empty cloud service. The virtual network it will join must exist and be bound to the
+// same affinity group or location.
 func (l *Lab) CreateHostedService(s HostedService) error {
 	if err := checkName("cloud service", s.Name, serviceNames); err != nil {
 		return err.At(s.Origin)
@@ -135,11 +137,18 @@ func (l *Lab) CreateHostedService(s HostedService) error {
 	}
 	switch {
 	case s.AffinityGroup != "" && s.Location != "":
-		return badRequest("The cloud service %s has an affinity group and a location; it takes one of the two.", s.Name).At(s.Origin)
+		return badRequest(
+			"The cloud service %s has an affinity group and a location; it takes one of the two.",
+			s.Name,
+		).At(s.Origin)
 	case s.AffinityGroup != "":
 		if _, ok := l.affinityGroup(s.AffinityGroup); !ok {
 			// The platform's own text for an affinity group that isn't there.
-			return didYouMean(badRequest("The affinity group name is empty or was not specified."), s.AffinityGroup, l.affinityGroupNames()).At(s.Origin)
+			return didYouMean(
+				badRequest("The affinity group name is empty or was not specified."),
+				s.AffinityGroup,
+				l.affinityGroupNames(),
+			).At(s.Origin)
 		}
 	default:
 		if err := checkLocation(s.Location); err != nil {
@@ -192,16 +201,29 @@ func deletions(s *CloudService) string {
 func (l *Lab) checkJoin(s *CloudService, network string) *Error {
 	n, ok := l.virtualNetwork(network)
 	if !ok {
-		return didYouMean(badRequest("The virtual network %s does not exist.", network), network, l.virtualNetworkNames())
+		return didYouMean(
+			badRequest("The virtual network %s does not exist.", network),
+			network,
+			l.virtualNetworkNames(),
+		)
 	}
 	if n.AffinityGroup != "" && n.AffinityGroup != s.AffinityGroup {
 		// The platform's own text, the space before the full stop included.
 		name := orDefault(s.AffinityGroup, s.Location)
-		return badRequest("The affinity group name %s specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network .", name).
+		return badRequest(
+			"The affinity group name %s specified for this hosted service is invalid. The hosted service must reside in the same affinity group as the virtual network .",
+			name,
+		).
 			WithHint("Create the cloud service in the affinity group %s.", n.AffinityGroup)
 	}
 	if n.Location != "" && n.Location != l.LocationOf(s.AffinityGroup, s.Location) {
-		return badRequest("The cloud service %s is in %s, the virtual network %s in %s.", s.Name, l.LocationOf(s.AffinityGroup, s.Location), n.Name, n.Location).
+		return badRequest(
+			"The cloud service %s is in %s, the virtual network %s in %s.",
+			s.Name,
+			l.LocationOf(s.AffinityGroup, s.Location),
+			n.Name,
+			n.Location,
+		).
 			WithHint("A virtual network doesn't span locations: create the cloud service in %s.", n.Location)
 	}
 	return nil

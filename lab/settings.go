@@ -72,8 +72,16 @@ func roleSettings(roles []Role) []Role {
 // machineRequest asks for a virtual machine like this one.
 func machineRequest(i *Instance) VirtualMachine {
 	vm := VirtualMachine{
-		Name: i.Name, OS: i.OS, Subnet: i.Subnet, PublicIPName: i.PublicIPName, Firewall: i.Firewall, FirewallOff: i.FirewallOff,
-		FirewallOrigin: i.FirewallOrigin, Services: i.Services, Boundary: i.Boundary, Origin: i.Origin,
+		Name:           i.Name,
+		OS:             i.OS,
+		Subnet:         i.Subnet,
+		PublicIPName:   i.PublicIPName,
+		Firewall:       i.Firewall,
+		FirewallOff:    i.FirewallOff,
+		FirewallOrigin: i.FirewallOrigin,
+		Services:       i.Services,
+		Boundary:       i.Boundary,
+		Origin:         i.Origin,
 	}
 	if i.StaticAddress {
 		vm.StaticAddress = i.DIP

@@ -13,8 +13,8 @@ import (
 	"vnetlab/lab/labtest"
 )
 
-// dump is all that is in a value, behind its pointers and in its unexported fields. What a lab only remembers to find things sooner is left
-// out.
+// dump is all that is in a value, behind its pointers and in its unexported fields. What a lab only remembers to find
+// things sooner is left out.
 func dump(v any) string {
 	var b strings.Builder
 	dumpTo(&b, reflect.ValueOf(v))
@@ -108,11 +108,24 @@ func (o setHealth) String() string      { return fmt.Sprintf("%s is healthy: %v"
 
 // anyOperation draws an operation of any kind on a lab that began as everythingToChange.
 func anyOperation(rt *rapid.T) lab.Operation {
-	network := lab.VirtualNetwork{Name: "Net", Location: "West US", AddressSpace: prefixes("10.0.0.0/16"), Subnets: []lab.Subnet{
-		{Name: "a", AddressPrefix: prefix("10.0.1.0/24")}, {Name: "b", AddressPrefix: prefix("10.0.2.0/29")}, {Name: "GatewaySubnet", AddressPrefix: prefix("10.0.3.0/29")},
-	}}
+	network := lab.VirtualNetwork{
+		Name:         "Net",
+		Location:     "West US",
+		AddressSpace: prefixes("10.0.0.0/16"),
+		Subnets: []lab.Subnet{
+			{
+				Name:          "a",
+				AddressPrefix: prefix("10.0.1.0/24"),
+			},
+			{Name: "b", AddressPrefix: prefix("10.0.2.0/29")},
+			{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.3.0/29")},
+		},
+	}
 	site := lab.LocalNetwork{
-		Name: "hq", AddressSpace: prefixes(rapid.SampledFrom([]string{"192.168.0.0/24", "192.168.0.0/23", "10.0.0.0/24"}).Draw(rt, "space")),
+		Name: "hq",
+		AddressSpace: prefixes(
+			rapid.SampledFrom([]string{"192.168.0.0/24", "192.168.0.0/23", "10.0.0.0/24"}).Draw(rt, "space"),
+		),
 		Hosts: []*lab.LocalHost{{Name: "desk"}},
 	}
 	host := rapid.SampledFrom([]string{"laptop", "phone"}).Draw(rt, "host")
@@ -140,19 +153,38 @@ func anyOperation(rt *rapid.T) lab.Operation {
 		return lab.DeleteWebSiteOp{Name: "site1"}
 	case 10:
 		return lab.AddRoleOp{Service: "probed", Location: "West US", VirtualMachine: vm(
-			rapid.SampledFrom([]string{"four", "five"}).Draw(rt, "machine"), probed(member("web", endpoint("web", 80, 80))))}
+			rapid.SampledFrom([]string{"four", "five"}).
+				Draw(rt, "machine"),
+			probed(member("web", endpoint("web", 80, 80))),
+		)}
 	case 11:
-		return lab.UpdateEndpointOp{Service: "probed", VirtualMachine: "four", Name: "web", Endpoint: probed(member("web", endpoint("web", 80, rapid.SampledFrom([]uint16{80, 8080}).Draw(rt, "local"))))}
+		return lab.UpdateEndpointOp{
+			Service:        "probed",
+			VirtualMachine: "four",
+			Name:           "web",
+			Endpoint: probed(
+				member("web", endpoint("web", 80, rapid.SampledFrom([]uint16{80, 8080}).Draw(rt, "local"))),
+			),
+		}
 	case 12, 13, 14:
-		return setHealth{rapid.SampledFrom([]string{"four/web", "five/web", "nobody/web", "nobody"}).Draw(rt, "probe"), rapid.Bool().Draw(rt, "healthy")}
+		return setHealth{
+			rapid.SampledFrom([]string{"four/web", "five/web", "nobody/web", "nobody"}).Draw(rt, "probe"),
+			rapid.Bool().Draw(rt, "healthy"),
+		}
 	case 15:
 		return lab.DeleteHostedServiceOp{Name: rapid.SampledFrom([]string{"probed", "outside"}).Draw(rt, "service")}
 	case 16:
 		return lab.DeleteRoleOp{Service: "probed", Name: "four"}
 	case 17:
-		return lab.AddLocalHostOp{Site: "hq", Host: lab.LocalHost{Name: rapid.SampledFrom([]string{"desk", "printer", "laptop"}).Draw(rt, "local host")}}
+		return lab.AddLocalHostOp{
+			Site: "hq",
+			Host: lab.LocalHost{Name: rapid.SampledFrom([]string{"desk", "printer", "laptop"}).Draw(rt, "local host")},
+		}
 	case 18:
-		return lab.DeleteLocalHostOp{Site: "hq", Name: rapid.SampledFrom([]string{"desk", "printer"}).Draw(rt, "local host")}
+		return lab.DeleteLocalHostOp{
+			Site: "hq",
+			Name: rapid.SampledFrom([]string{"desk", "printer"}).Draw(rt, "local host"),
+		}
 	}
 	return labtest.Operation(rt)
 }
@@ -171,8 +203,8 @@ func everythingToChange(t testing.TB) *lab.Lab {
 	return l
 }
 
-// TestOperationsShare holds for any operations that they leave the lab as it was, that what the labs share is the same in both, and that
-// what an operation doesn't change is shared.
+// TestOperationsShare holds for any operations that they leave the lab as it was, that what the labs share is the
+// same in both, and that what an operation doesn't change is shared.
 func TestOperationsShare(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		l := everythingToChange(t)
@@ -189,7 +221,8 @@ func TestOperationsShare(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			if reversed, ok := o.(setHealth); ok && l.Healthy(reversed.probe) == reversed.healthy && dump(next) != whole {
+			if reversed, ok := o.(setHealth); ok && l.Healthy(reversed.probe) == reversed.healthy &&
+				dump(next) != whole {
 				rt.Fatalf("%s changed something", o)
 			}
 			checkSharing(rt, o, before, resources(next))

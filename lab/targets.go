@@ -15,9 +15,10 @@ type Target struct {
 	Protocol emu.Protocol
 }
 
-// meant names the namespaces of which one answers when a target is reached: the member with its name, one of those behind the endpoint of a
-// cloud service's DNS name, the instance with a name of the platform's own name server or of its own public address. Nobody in particular is
-// meant by an address, or by a name that a name server of the user's own may have.
+// meant names the namespaces of which one answers when a target is reached: the member with its name, one of those
+// behind the endpoint of a cloud service's DNS name, the instance with a name of the platform's own name server or of
+// its own public address. Nobody in particular is meant by an address, or by a name that a name server of the user's
+// own may have.
 func (l *Lab) meant(t Target) []string {
 	if m, ok := l.Find(t.Name); ok {
 		return []string{m.ID()}
@@ -55,8 +56,8 @@ func (l *Lab) meant(t Target) []string {
 	return nil
 }
 
-// behind lists the ids of the instances behind a public port; of all instances where there is no such port, since a name server of the user's
-// own may lead straight to them.
+// behind lists the ids of the instances behind a public port; of all instances where there is no such port, since a
+// name server of the user's own may lead straight to them.
 func (d *Deployment) behind(protocol emu.Protocol, port uint16) (ids []string) {
 	for _, f := range d.Frontends() {
 		if !f.Internal() && f.Protocol == protocol && f.PublicPort == port {
@@ -72,8 +73,8 @@ func (d *Deployment) behind(protocol emu.Protocol, port uint16) (ids []string) {
 	return ids
 }
 
-// EmuTarget turns what a person wrote into what a probe tries: the address of a member, an address as such, or a DNS name, which is
-// looked up where the probe starts. It says who is meant, so that nobody else's answer counts.
+// EmuTarget turns what a person wrote into what a probe tries: the address of a member, an address as such, or a DNS
+// name, which is looked up where the probe starts. It says who is meant, so that nobody else's answer counts.
 func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
 	target := emu.Target{Name: t.Name, Port: t.Port, Protocol: t.Protocol, Meant: l.meant(t)}
 	m, refusal := l.member(t.Name)
@@ -84,7 +85,11 @@ func (l *Lab) EmuTarget(t Target) (emu.Target, error) {
 		}
 		target.Address = m.Address()
 		if !target.Address.IsValid() {
-			return emu.Target{}, conflict("%s has no address: its state is %s.", t.Name, m.Instance.State).WithHint("lab vm start %s", l.InstanceName(m.Instance))
+			return emu.Target{}, conflict(
+				"%s has no address: its state is %s.",
+				t.Name,
+				m.Instance.State,
+			).WithHint("lab vm start %s", l.InstanceName(m.Instance))
 		}
 		return target, nil
 	}

@@ -17,8 +17,8 @@ func (o UpgradeDeploymentOp) String() string {
 	return fmt.Sprintf("upgrade the %s deployment of %s", orDefault(o.Deployment.Slot, Production), o.Service)
 }
 
-// UpgradeDeployment replaces the roles of a deployment in place: the VIP stays, and an instance whose role stays keeps its address (MSDN
-// "Upgrade Deployment").
+// UpgradeDeployment replaces the roles of a deployment in place: the VIP stays, and an instance whose role stays
+// keeps its address (MSDN "Upgrade Deployment").
 func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
 	s, d, err := l.deployment(service, p.Slot)
 	if err != nil {
@@ -28,7 +28,12 @@ func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
 		return slotOccupied(orDefault(p.Slot, Production)).WithHint("%s holds virtual machines.", s.Name).At(p.Origin)
 	}
 	if p.VirtualNetwork != d.VirtualNetwork {
-		return badRequest("The deployment of %s is in %s; an upgrade can't move it to %s.", s.Name, networkName(d.VirtualNetwork), networkName(p.VirtualNetwork)).At(p.Origin)
+		return badRequest(
+			"The deployment of %s is in %s; an upgrade can't move it to %s.",
+			s.Name,
+			networkName(d.VirtualNetwork),
+			networkName(p.VirtualNetwork),
+		).At(p.Origin)
 	}
 	without := l.Clone()
 	without.replaceDeployment(d, nil)
@@ -63,8 +68,8 @@ func (l *Lab) UpgradeDeployment(service string, p PackageDeployment) error {
 	return nil
 }
 
-// keepInstances gives the instances that were in the deployment before their ids and addresses back, and the answers to their health probes. Whoever
-// has one of the addresses takes the other's.
+// keepInstances gives the instances that were in the deployment before their ids and addresses back, and the answers
+// to their health probes. Whoever has one of the addresses takes the other's.
 func keepInstances(before, now *Deployment) {
 	for _, i := range now.Instances {
 		i.PublicIP = netip.Addr{}

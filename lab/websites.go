@@ -57,7 +57,10 @@ func (l *Lab) CreateWebSite(s WebSite) error {
 	}
 	s.Boundary = s.Boundary.Over(l.Boundary)
 	address, ok := firstFree(webSiteSpace, func(a netip.Addr) bool {
-		return slices.ContainsFunc(l.WebSites, func(o *WebSite) bool { return o.Location == s.Location && o.Address == a })
+		return slices.ContainsFunc(
+			l.WebSites,
+			func(o *WebSite) bool { return o.Location == s.Location && o.Address == a },
+		)
 	})
 	if !ok {
 		return badRequest("The web sites of %s are full.", s.Location).At(s.Origin)
@@ -78,7 +81,11 @@ func (o DeleteWebSiteOp) String() string { return "delete web site " + o.Name }
 func (l *Lab) DeleteWebSite(name string) error {
 	s, ok := find(l.WebSites, func(s *WebSite) bool { return s.Name == name })
 	if !ok {
-		return didYouMean(notFound("The web site %s does not exist.", shorten(name)), name, names(l.WebSites, func(s *WebSite) string { return s.Name }))
+		return didYouMean(
+			notFound("The web site %s does not exist.", shorten(name)),
+			name,
+			names(l.WebSites, func(s *WebSite) string { return s.Name }),
+		)
 	}
 	l.WebSites = remove(l.WebSites, s)
 	return nil

@@ -11,7 +11,10 @@ import (
 // TestHints holds what a refusal tells to do next.
 func TestHints(t *testing.T) {
 	inNetwork := func(l *lab.Lab, r lab.Role) error {
-		return l.CreateDeployment("contactsql", lab.PackageDeployment{VirtualNetwork: "SampleNetwork", Roles: []lab.Role{r}})
+		return l.CreateDeployment(
+			"contactsql",
+			lab.PackageDeployment{VirtualNetwork: "SampleNetwork", Roles: []lab.Role{r}},
+		)
 	}
 	stopTwin := func(l *lab.Lab) {
 		must(t, l.AddVirtualMachine("standalone", vm("twin")))

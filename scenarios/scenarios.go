@@ -1,4 +1,5 @@
-// Package scenarios holds the ready labs: a folder each, with the lab file, what it refers to, and README.md, the lesson.
+// Package scenarios holds the ready labs: a folder each, with the lab file, what it refers to, and README.md, the
+// lesson.
 //
 // The binary carries them. To run one, [Materialise] puts its files into a folder.
 package scenarios
@@ -73,8 +74,9 @@ func heading(name string) (title, summary string) {
 	return title, strings.Join(paragraph, " ")
 }
 
-// Materialise puts the files of a scenario into a folder of the cache and returns the folder. Its name holds a hash of the files,
-// so that equal files share a folder, with what was installed there, and another version of them gets another.
+// Materialise puts the files of a scenario into a folder of the cache and returns the folder. Its name holds a hash
+// of the files, so that equal files share a folder, with what was installed there, and another version of them gets
+// another.
 //
 // The cache is $VNETLAB_CACHE, for root /var/cache/vnetlab, for anybody else the user's cache folder.
 func Materialise(name string) (dir string, err error) {

@@ -32,7 +32,8 @@ func TestEveryFileIsEmbedded(t *testing.T) {
 func filesInFolders(t *testing.T) []string {
 	t.Helper()
 	// safe.directory: root may test the clone of somebody else.
-	out, err := exec.Command("git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard").Output()
+	out, err := exec.Command("git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard").
+		Output()
 	if err != nil {
 		t.Fatalf("git ls-files: %v; the test needs git and a clone", err)
 	}

@@ -117,7 +117,11 @@ func (a *app) aclShow() *cobra.Command {
 				t.add(e.Name, strconv.Itoa(r.Order), r.Action, r.RemoteSubnet.String(), r.Description)
 			}
 		}
-		return a.list(all, t, fmt.Sprintf("%s has no access control rule: every address may connect", args[len(args)-1]))
+		return a.list(
+			all,
+			t,
+			fmt.Sprintf("%s has no access control rule: every address may connect", args[len(args)-1]),
+		)
 	})
 }
 

@@ -22,7 +22,11 @@ func (a *app) printBoundaries(info api.Lab) {
 		}
 	}
 	if len(privileged) > 0 {
-		o.printf("%s, programs inside can harm this machine: %s\n", o.bold("privileged"), strings.Join(privileged, ", "))
+		o.printf(
+			"%s, programs inside can harm this machine: %s\n",
+			o.bold("privileged"),
+			strings.Join(privileged, ", "),
+		)
 	}
 	if len(writing) > 0 {
 		o.printf("write files of this machine: %s\n", strings.Join(writing, ", "))

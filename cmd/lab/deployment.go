@@ -49,7 +49,10 @@ stands behind each endpoint.`,
 	return a.notingOperation(cmd,
 		func(cmd *cobra.Command, args []string, _ *runningLab) (lab.Operation, []labfile.Note, error) {
 			if definition == "" || configuration == "" {
-				return nil, nil, usage("%s needs --definition and --configuration", cmd.CommandPath()).orHint(cmd.UseLine())
+				return nil, nil, usage(
+					"%s needs --definition and --configuration",
+					cmd.CommandPath(),
+				).orHint(cmd.UseLine())
 			}
 			if err := needRoot(cmd, socketNeedsRoot); err != nil {
 				return nil, nil, err
@@ -150,8 +153,16 @@ func (a *app) deploymentList() *cobra.Command {
 		for _, c := range info.CloudServices {
 			for _, d := range c.Deployments {
 				all = append(all, deploymentAnswer{c.Name, d})
-				t.add(c.Name, string(d.Slot), d.Name, d.DNSName, address(d.VIP), orDash(d.ReservedIP), orDash(d.VirtualNetwork),
-					contents(d))
+				t.add(
+					c.Name,
+					string(d.Slot),
+					d.Name,
+					d.DNSName,
+					address(d.VIP),
+					orDash(d.ReservedIP),
+					orDash(d.VirtualNetwork),
+					contents(d),
+				)
 			}
 		}
 		return a.list(all, t, "there is no deployment")
@@ -218,7 +229,10 @@ func (a *app) addDeployment(t *table, d api.Deployment) {
 	}
 	for _, r := range d.Roles {
 		for _, e := range r.InternalEndpoints {
-			t.add("internal endpoint "+e.Name, fmt.Sprintf("%s of %s, for %s", internalPorts(e), r.Name, orAll(e.FromRoles)))
+			t.add(
+				"internal endpoint "+e.Name,
+				fmt.Sprintf("%s of %s, for %s", internalPorts(e), r.Name, orAll(e.FromRoles)),
+			)
 		}
 	}
 	for _, h := range byRole(d) {

@@ -78,7 +78,10 @@ func runDocument(t *testing.T, text []byte) {
 		case "yaml":
 			if name, ok := strings.CutPrefix(b.lines[0], "# "); ok && strings.HasSuffix(name, ".yaml") &&
 				!strings.Contains(name, " ") {
-				archive.Files = append(archive.Files, txtar.File{Name: name, Data: []byte(strings.Join(b.lines, "\n") + "\n")})
+				archive.Files = append(
+					archive.Files,
+					txtar.File{Name: name, Data: []byte(strings.Join(b.lines, "\n") + "\n")},
+				)
 			}
 		case "sh":
 			if !usable(t, b) {

@@ -116,7 +116,12 @@ its default. Only the access control list stays, unless --acl is there as well.`
 			return nil, err
 		}
 		e, err = flags.apply(cmd, e)
-		return lab.UpdateEndpointOp{Service: h.CloudService, VirtualMachine: h.HostName, Name: args[1], Endpoint: e}, err
+		return lab.UpdateEndpointOp{
+			Service:        h.CloudService,
+			VirtualMachine: h.HostName,
+			Name:           args[1],
+			Endpoint:       e,
+		}, err
 	})
 }
 

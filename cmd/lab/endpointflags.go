@@ -51,7 +51,12 @@ func (f *endpointFlags) add(a *app, cmd *cobra.Command) {
 	f.distribution = distributions[0]
 	flags.Var(&choice{value: &f.distribution, of: distributions}, "distribution",
 		"`MODE` by which members are picked: none (5-tuple), sourceIP or sourceIPProtocol")
-	flags.StringVar(&f.healthProbe, "probe", "", "health `PROBE`, as tcp[:PORT], http[:PORT]:/PATH or none (default none)")
+	flags.StringVar(
+		&f.healthProbe,
+		"probe",
+		"",
+		"health `PROBE`, as tcp[:PORT], http[:PORT]:/PATH or none (default none)",
+	)
 	flags.IntVar(&f.interval, "probe-interval", limits.DefaultProbeInterval, "`SECONDS` between two health probes")
 	flags.IntVar(&f.timeout, "probe-timeout", limits.DefaultProbeTimeout,
 		"`SECONDS` without an answer after which a member is out")

@@ -10,7 +10,8 @@ import (
 
 // prepareProcess makes this process independent of how it was started.
 func prepareProcess() {
-	// Without threads the runtime would print all its state. run changes this once it has checked that there are enough.
+	// Without threads the runtime would print all its state. run changes this once it has checked that there are
+	// enough.
 	debug.SetTraceback("none")
 	completePath()
 }

@@ -172,8 +172,14 @@ func errorInfos(err error) []errorInfo {
 		var all []errorInfo
 		for _, p := range invalid {
 			all = append(all, errorInfo{
-				Code: p.Code, HTTPStatus: p.HTTPStatus, Message: p.Message, Hint: p.Hint,
-				File: p.Origin.File, Line: p.Origin.Line, Column: p.Origin.Column, platform: p.Code != labfile.InvalidFile,
+				Code:       p.Code,
+				HTTPStatus: p.HTTPStatus,
+				Message:    p.Message,
+				Hint:       p.Hint,
+				File:       p.Origin.File,
+				Line:       p.Origin.Line,
+				Column:     p.Origin.Column,
+				platform:   p.Code != labfile.InvalidFile,
 			})
 		}
 		return all
@@ -181,9 +187,17 @@ func errorInfos(err error) []errorInfo {
 		return []errorInfo{{Code: f.code, HTTPStatus: http.StatusBadRequest, Message: f.message, Hint: f.hint}}
 	case errors.As(err, &running):
 		info := errorInfo{
-			Code: cmp.Or(running.Code, "Error"), HTTPStatus: running.HTTPStatus, Message: running.Message, Hint: running.Hint,
-			File: running.File, Line: running.Line, Column: running.Column,
-			platform: running.Code != "" && running.Code != api.PrivilegesNeeded,
+			Code: cmp.Or(
+				running.Code,
+				"Error",
+			),
+			HTTPStatus: running.HTTPStatus,
+			Message:    running.Message,
+			Hint:       running.Hint,
+			File:       running.File,
+			Line:       running.Line,
+			Column:     running.Column,
+			platform:   running.Code != "" && running.Code != api.PrivilegesNeeded,
 		}
 		if running.Code == api.PrivilegesNeeded {
 			info.Hint = rootHint()

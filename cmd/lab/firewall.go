@@ -53,7 +53,10 @@ These turn the firewall off, and on again with on and True:
 		a.remark(strings.Join(args[1:], " "), command)
 		var operations []lab.Operation
 		for _, rule := range command.Rules {
-			operations = append(operations, lab.AddFirewallRuleOp{Instance: args[0], Rule: lab.GuestFirewallRule{Rule: rule}})
+			operations = append(
+				operations,
+				lab.AddFirewallRuleOp{Instance: args[0], Rule: lab.GuestFirewallRule{Rule: rule}},
+			)
 		}
 		if command.Switch != guestfirewall.Unchanged {
 			operations = append(operations,
@@ -156,8 +159,11 @@ doesn't want, are marked; lab diff --repair restores them.`,
 			return err
 		}
 		if n := len(answer.Differences); n > 0 && a.format == textFormat {
-			a.stderr.printf("%s\n", a.stderr.wrap(fmt.Sprintf("the kernel differs from what the lab wants of %s: %s; %s",
-				h.Name, spelling.Count(n, "difference"), a.advice("lab diff shows them")), 2))
+			a.stderr.printf(
+				"%s\n",
+				a.stderr.wrap(fmt.Sprintf("the kernel differs from what the lab wants of %s: %s; %s",
+					h.Name, spelling.Count(n, "difference"), a.advice("lab diff shows them")), 2),
+			)
 		}
 		return nil
 	}

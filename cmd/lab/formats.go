@@ -52,8 +52,13 @@ func (a *app) printTAP(all []labResult) {
 		for _, c := range r.Cases {
 			line(c.Passed, caseName(all, r, c))
 			if !c.Passed {
-				a.stdout.printf("  ---\n  message: %q\n  severity: fail\n  data:\n    got: %s\n    expect: %s\n  at: %q\n  ...\n",
-					c.Message, c.Verdict, c.Expected, r.places.line(c.Origin))
+				a.stdout.printf(
+					"  ---\n  message: %q\n  severity: fail\n  data:\n    got: %s\n    expect: %s\n  at: %q\n  ...\n",
+					c.Message,
+					c.Verdict,
+					c.Expected,
+					r.places.line(c.Origin),
+				)
 			}
 		}
 		if r.err != nil {
@@ -117,8 +122,14 @@ func (a *app) printJUnit(all []labResult) error {
 		if r.err != nil {
 			suite.Tests++
 			suite.Errors++
-			suite.Cases = append(suite.Cases,
-				junitCase{Name: r.name(), ClassName: r.name(), Error: &junitProblem{Message: r.err.Error(), Type: "error"}})
+			suite.Cases = append(
+				suite.Cases,
+				junitCase{
+					Name:      r.name(),
+					ClassName: r.name(),
+					Error:     &junitProblem{Message: r.err.Error(), Type: "error"},
+				},
+			)
 		}
 		suites.Tests += suite.Tests
 		suites.Failures += suite.Failures

@@ -158,7 +158,10 @@ func (a *app) verdictOf(ctx context.Context, client *client.Client, request api.
 	if err != nil || len(info.InternetHosts) == 0 {
 		return "", false
 	}
-	r, err := client.Probe(ctx, api.ProbeRequest{From: cmp.Or(request.From, info.InternetHosts[0].Name), To: request.To})
+	r, err := client.Probe(
+		ctx,
+		api.ProbeRequest{From: cmp.Or(request.From, info.InternetHosts[0].Name), To: request.To},
+	)
 	if err != nil || r.Verdict == emu.Open {
 		return "", false
 	}

@@ -54,7 +54,8 @@ func TestAdvice(t *testing.T) {
 				}
 				return "", errors.New("not found")
 			}
-			if got := (environment{tt.arg0, tt.euid, tt.sudoUser, look}).invocation().advice(root, tt.text); got != tt.want {
+			if got := (environment{tt.arg0, tt.euid, tt.sudoUser, look}).invocation().
+				advice(root, tt.text); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})

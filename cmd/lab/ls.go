@@ -26,7 +26,10 @@ func (a *app) ls() *cobra.Command {
 				return err
 			}
 			for _, s := range swept {
-				a.stderr.printf("%s\n", a.stderr.wrap(fmt.Sprintf("lab %s ended: %s; what it left is removed", s.Name, s.How), 2))
+				a.stderr.printf(
+					"%s\n",
+					a.stderr.wrap(fmt.Sprintf("lab %s ended: %s; what it left is removed", s.Name, s.How), 2),
+				)
 			}
 			labs, err := supervisor.List(cmd.Context())
 			if err != nil {

@@ -28,7 +28,11 @@ func TestMain(m *testing.M) {
 // Scripts of what needs no root.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", Setup: ownDirectories, Cmds: commands(), RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir:                 "testdata/script",
+		Setup:               ownDirectories,
+		Cmds:                commands(),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
 	})
 }
 
@@ -36,7 +40,11 @@ func TestScripts(t *testing.T) {
 func TestRunningLabs(t *testing.T) {
 	requireRoot(t)
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/root", Setup: ownDirectories, Cmds: commands(), RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir:                 "testdata/root",
+		Setup:               ownDirectories,
+		Cmds:                commands(),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
 	})
 }
 

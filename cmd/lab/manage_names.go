@@ -157,8 +157,11 @@ func findMachine(info api.Lab, name string) (api.Host, error) {
 	var refusal *lab.Error
 	if errors.As(err, &refusal) {
 		if i, err := findInstance(info, name); err == nil {
-			return h, refusal.WithHint("%s is an instance of the role %s: what it has comes from its deployment.", i.Name,
-				i.Role)
+			return h, refusal.WithHint(
+				"%s is an instance of the role %s: what it has comes from its deployment.",
+				i.Name,
+				i.Role,
+			)
 		}
 	}
 	return h, err

@@ -251,7 +251,8 @@ func parseFirewallCommand(args []string) (guestfirewall.Command, error) {
 
 // quoted restores the quotes that the shell removed from a word. Those of netsh follow the equals sign.
 func quoted(word string) string {
-	if word != "" && (!strings.ContainsAny(word, " \t") || strings.HasSuffix(word, `"`) && strings.Count(word, `"`) == 2) {
+	if word != "" &&
+		(!strings.ContainsAny(word, " \t") || strings.HasSuffix(word, `"`) && strings.Count(word, `"`) == 2) {
 		return word
 	}
 	if key, value, ok := strings.Cut(word, "="); ok && !strings.ContainsAny(key, " \t") {

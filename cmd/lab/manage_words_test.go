@@ -197,8 +197,11 @@ func TestReplaceNetworks(t *testing.T) {
 	prefix := netip.MustParsePrefix
 	here := func(name string) api.VirtualNetwork {
 		return api.VirtualNetwork{
-			Name: name, Location: "West US", AddressSpace: []netip.Prefix{prefix("10.0.0.0/8")}, DNSServers: []netip.Addr{},
-			Subnets: []api.Subnet{{Name: "s", AddressPrefix: prefix("10.0.0.0/24")}},
+			Name:         name,
+			Location:     "West US",
+			AddressSpace: []netip.Prefix{prefix("10.0.0.0/8")},
+			DNSServers:   []netip.Addr{},
+			Subnets:      []api.Subnet{{Name: "s", AddressPrefix: prefix("10.0.0.0/24")}},
 		}
 	}
 	info := api.Lab{VirtualNetworks: []api.VirtualNetwork{here("gone"), here("same"), here("other")}}

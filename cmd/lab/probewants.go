@@ -211,7 +211,13 @@ func (a *app) watchProbe(
 			return byCtrlC
 		case err != nil && !first && errors.As(err, &refused) && refused.HTTPStatus/100 == http.StatusBadRequest/100:
 			// One of the names has no meaning at the moment.
-			r = api.ProbeResult{From: request.From, To: request.To, Verdict: emu.Error, Detail: refused.Message, Agrees: true}
+			r = api.ProbeResult{
+				From:    request.From,
+				To:      request.To,
+				Verdict: emu.Error,
+				Detail:  refused.Message,
+				Agrees:  true,
+			}
 		case err != nil:
 			return err
 		}

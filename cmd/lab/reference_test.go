@@ -45,9 +45,13 @@ func TestReference(t *testing.T) {
 		}
 	}
 	if slices.Sort(stale); len(stale) > 0 {
-		t.Errorf("docs/cli is not current: %s\nrun go test ./cmd/lab -run TestReference -update", strings.Join(stale, ", "))
+		t.Errorf(
+			"docs/cli is not current: %s\nrun go test ./cmd/lab -run TestReference -update",
+			strings.Join(stale, ", "),
+		)
 	}
-	if len(want) < 60 || !strings.Contains(want["lab_endpoint_add.md"], "--public") || want["lab_endpoint-spec.md"] == "" {
+	if len(want) < 60 || !strings.Contains(want["lab_endpoint_add.md"], "--public") ||
+		want["lab_endpoint-spec.md"] == "" {
 		t.Errorf("%d files", len(want))
 	}
 	if err := a.writeReference(manForm, made); err != nil {

@@ -8,10 +8,17 @@ import (
 )
 
 func (a *app) reservedIP() *cobra.Command {
-	return noun("reserved-ip", "Create, delete and associate reserved IPs",
+	return noun(
+		"reserved-ip",
+		"Create, delete and associate reserved IPs",
 		`Reserved IPs: public addresses that stay with the subscription when the deployment that
 uses them as its VIP is deleted.`,
-		a.reservedIPCreate(), a.reservedIPDelete(), a.reservedIPAssociate(), a.reservedIPDisassociate(), a.reservedIPList())
+		a.reservedIPCreate(),
+		a.reservedIPDelete(),
+		a.reservedIPAssociate(),
+		a.reservedIPDisassociate(),
+		a.reservedIPList(),
+	)
 }
 
 func (a *app) reservedIPCreate() *cobra.Command {

@@ -272,7 +272,12 @@ func want(least, most int, what string) cobra.PositionalArgs {
 		case most == 0 && len(args) > 0:
 			return usage("%s takes no arguments, but got %q", cmd.CommandPath(), args[0]).orHint(cmd.UseLine())
 		case most >= 0 && len(args) > most:
-			return usage("%s takes %s and nothing else, but got %q", cmd.CommandPath(), what, args[most]).orHint(cmd.UseLine())
+			return usage(
+				"%s takes %s and nothing else, but got %q",
+				cmd.CommandPath(),
+				what,
+				args[most],
+			).orHint(cmd.UseLine())
 		}
 		return nil
 	}

@@ -183,7 +183,13 @@ func (a *app) printLab(info api.Lab) {
 			if d.Slot != lab.Production {
 				slot = " in " + string(d.Slot)
 			}
-			t.add(c.Name, d.DNSName, address(d.VIP)+parenthesis(d.ReservedIP), contents(d)+slot, orDash(d.VirtualNetwork))
+			t.add(
+				c.Name,
+				d.DNSName,
+				address(d.VIP)+parenthesis(d.ReservedIP),
+				contents(d)+slot,
+				orDash(d.VirtualNetwork),
+			)
 		}
 	}
 	section(t)
@@ -198,8 +204,16 @@ func (a *app) printLab(info api.Lab) {
 	t = table{}
 	t.head(o, "INSTANCE", "CLOUD SERVICE", "DIP", "STATE", "SUBNET", "PUBLIC IP", "OS", "SERVICES")
 	for _, h := range instances(info) {
-		t.add(h.Name, h.CloudService, address(h.Address), a.state(h), orDash(h.Subnet), address(h.PublicIP), string(h.OS),
-			services(h))
+		t.add(
+			h.Name,
+			h.CloudService,
+			address(h.Address),
+			a.state(h),
+			orDash(h.Subnet),
+			address(h.PublicIP),
+			string(h.OS),
+			services(h),
+		)
 	}
 	section(t)
 
@@ -276,8 +290,17 @@ func (a *app) printHost(info api.Lab, h api.Host) {
 		t.add("public IP", address(h.PublicIP))
 	}
 	for _, e := range endpointsOf(info, h) {
-		t.add("endpoint "+e.Name,
-			fmt.Sprintf("%s:%d/%s to port %d%s", e.host(), e.PublicPort, e.Protocol, e.LocalPort, balancing(e.Endpoint)))
+		t.add(
+			"endpoint "+e.Name,
+			fmt.Sprintf(
+				"%s:%d/%s to port %d%s",
+				e.host(),
+				e.PublicPort,
+				e.Protocol,
+				e.LocalPort,
+				balancing(e.Endpoint),
+			),
+		)
 	}
 	for _, s := range h.Services {
 		text := s.String()

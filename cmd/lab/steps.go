@@ -113,7 +113,13 @@ func expectAfter(ctx context.Context, client *client.Client, step labfile.Step, 
 
 // runStep runs the command of a step and judges the result.
 func runStep(ctx context.Context, client *client.Client, step labfile.Step) expect.Case {
-	c := expect.Case{Name: step.Command, Passed: true, Expected: string(stepDone), Verdict: stepDone, Origin: step.Origin}
+	c := expect.Case{
+		Name:     step.Command,
+		Passed:   true,
+		Expected: string(stepDone),
+		Verdict:  stepDone,
+		Origin:   step.Origin,
+	}
 	if step.Fails != "" {
 		c.Expected = step.Fails
 	}

@@ -110,8 +110,12 @@ func TestStackedCase(t *testing.T) {
 	for _, columns := range []int{20, 40, 59, 80} {
 		a := &app{stdout: &output{columns: columns}}
 		c := expect.Case{
-			Name: "ContactManager.Web_IN_0 -> contactmanager.cloudapp.net:8080", Verdict: emu.Blocked,
-			By: &emu.RuleReference{Namespace: "sql1", Text: "guest firewall: inbound is blocked unless a rule allows it"},
+			Name:    "ContactManager.Web_IN_0 -> contactmanager.cloudapp.net:8080",
+			Verdict: emu.Blocked,
+			By: &emu.RuleReference{
+				Namespace: "sql1",
+				Text:      "guest firewall: inbound is blocked unless a rule allows it",
+			},
 		}
 		lines := a.caseLines([]expect.Case{c}, places{})[0]
 		for _, line := range lines {

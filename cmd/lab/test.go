@@ -52,7 +52,8 @@ The exit status is 3 if an expectation failed, or if a file describes another la
 func (a *app) formats(cmd *cobra.Command) *cobra.Command {
 	all := []string{textFormat, wideFormat, jsonFormat, tapFormat, junitFormat}
 	format := &formatFlag{choice{value: &a.format, of: all}, a.stdout}
-	cmd.Flags().Var(format, "format", "`FORMAT` of the results: text, wide (however long the lines), json, tap or junit")
+	cmd.Flags().
+		Var(format, "format", "`FORMAT` of the results: text, wide (however long the lines), json, tap or junit")
 	cmd.Flags().VarP(format, "output", "o", "same `FORMAT` as --format")
 	register(cmd, "format", all...)
 	register(cmd, "output", all...)

@@ -53,7 +53,12 @@ that takes --firewall.`,
 	a.flagNames(cmd, "network", networks)
 	flags.StringVar(&request.subnet, "subnet", "", "subnet of the virtual network")
 	a.flagNames(cmd, "subnet", subnetNames)
-	flags.StringVar(&request.address, "static-address", "", "static `ADDRESS` in the subnet (default the lowest free one)")
+	flags.StringVar(
+		&request.address,
+		"static-address",
+		"",
+		"static `ADDRESS` in the subnet (default the lowest free one)",
+	)
 	flags.Var(&choice{value: &request.os, of: []string{string(lab.Windows), string(lab.Linux)}}, "os",
 		"`OS` whose guest firewall defaults apply: windows or linux (default windows)")
 	register(cmd, "os", string(lab.Windows), string(lab.Linux))
@@ -220,8 +225,16 @@ func (a *app) vmList() *cobra.Command {
 				continue
 			}
 			all = append(all, h)
-			t.add(h.Name, h.CloudService, address(h.Address), a.state(h), orDash(h.Subnet), address(h.PublicIP), string(h.OS),
-				services(h))
+			t.add(
+				h.Name,
+				h.CloudService,
+				address(h.Address),
+				a.state(h),
+				orDash(h.Subnet),
+				address(h.PublicIP),
+				string(h.OS),
+				services(h),
+			)
 		}
 		return a.list(all, t, "there is no virtual machine")
 	})

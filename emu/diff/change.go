@@ -187,10 +187,12 @@ func (c *Change) stations(from, to emu.LinkEnd) {
 
 // sameEnds reports whether both are one end of a link that stays.
 func sameEnds(a, b emu.LinkEnd) bool {
-	if deviceOf(a) != deviceOf(b) || a.MAC != b.MAC || !equal(a.Addresses, b.Addresses) || (a.Port == nil) != (b.Port == nil) {
+	if deviceOf(a) != deviceOf(b) || a.MAC != b.MAC || !equal(a.Addresses, b.Addresses) ||
+		(a.Port == nil) != (b.Port == nil) {
 		return false
 	}
-	return a.Port == nil || a.Port.Bridge == b.Port.Bridge && a.Port.ProxyARP == b.Port.ProxyARP && a.Port.Uplink == b.Port.Uplink
+	return a.Port == nil ||
+		a.Port.Bridge == b.Port.Bridge && a.Port.ProxyARP == b.Port.ProxyARP && a.Port.Uplink == b.Port.Uplink
 }
 
 func (c *Change) tunnels(anew map[string]bool) {
@@ -226,8 +228,18 @@ func namespaceChange(from, to *emu.Namespace, lost map[string]bool) (NamespaceCh
 	}
 	c.RemovedLoopback, c.AddedLoopback = difference(from.Loopback, to.Loopback)
 	c.RemovedTranslations, c.AddedTranslations = difference(from.Translations, to.Translations)
-	c.RemovedRoutes, c.AddedRoutes = differenceAfter(from.Routes, to.Routes, lost, func(r emu.Route) string { return r.Device })
-	c.RemovedNeighbors, c.AddedNeighbors = differenceAfter(from.Neighbors, to.Neighbors, lost, func(n emu.Neighbor) string { return n.Device })
+	c.RemovedRoutes, c.AddedRoutes = differenceAfter(
+		from.Routes,
+		to.Routes,
+		lost,
+		func(r emu.Route) string { return r.Device },
+	)
+	c.RemovedNeighbors, c.AddedNeighbors = differenceAfter(
+		from.Neighbors,
+		to.Neighbors,
+		lost,
+		func(n emu.Neighbor) string { return n.Device },
+	)
 	c.RemovedHealthProbes, c.AddedHealthProbes = difference(from.HealthProbes, to.HealthProbes)
 	c.bridges(from.Bridges, to.Bridges)
 	c.names(from.DNS, to.DNS)
@@ -297,6 +309,8 @@ func equalFirewalls(a, b *emu.Firewall) bool {
 
 // equalFirewallRules compares all but the place.
 func equalFirewallRules(a, b emu.FirewallRule) bool {
-	return a.ID == b.ID && a.Comment == b.Comment && a.Drop == b.Drop && a.Protocol == b.Protocol && equal(a.Ports, b.Ports) &&
-		a.From == b.From && a.FromTo == b.FromTo
+	return a.ID == b.ID && a.Comment == b.Comment && a.Drop == b.Drop && a.Protocol == b.Protocol &&
+		equal(a.Ports, b.Ports) &&
+		a.From == b.From &&
+		a.FromTo == b.FromTo
 }

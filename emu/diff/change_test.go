@@ -94,7 +94,13 @@ func BenchmarkChanges(b *testing.B) {
 		n := emutest.Small()
 		for i := range 1000 {
 			m := emutest.Small()
-			m.Namespaces[1].Name += strings.Repeat("x", i%10) + string(rune('a'+i%26)) + netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String()
+			m.Namespaces[1].Name += strings.Repeat(
+				"x",
+				i%10,
+			) + string(
+				rune('a'+i%26),
+			) + netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).
+				String()
 			n.Namespaces = append(n.Namespaces, m.Namespaces[1])
 			m.Links[0].A.Name, m.Links[0].B.Namespace = m.Namespaces[1].Name, m.Namespaces[1].Name
 			n.Links = append(n.Links, m.Links[0])

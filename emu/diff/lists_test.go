@@ -29,7 +29,8 @@ func TestDifference(t *testing.T) {
 		removed, added = differenceAfter(from, to, lost, func(v int) string { return fmt.Sprint(v) })
 		checkDifference(t, from, to, removed, added)
 		for _, v := range from {
-			if lost[fmt.Sprint(v)] && (!slices.Contains(removed, v) || slices.Contains(to, v) != slices.Contains(added, v)) {
+			if lost[fmt.Sprint(v)] &&
+				(!slices.Contains(removed, v) || slices.Contains(to, v) != slices.Contains(added, v)) {
 				t.Fatalf("%d is lost, but not made again: -%v +%v", v, removed, added)
 			}
 		}
@@ -51,9 +52,20 @@ func checkDifference(t *rapid.T, from, to, removed, added []int) {
 func TestCompareRulesets(t *testing.T) {
 	name := rapid.StringMatching("[a-d]")
 	chain := rapid.Custom(func(t *rapid.T) *emu.Chain {
-		c := &emu.Chain{Name: name.Draw(t, "chain"), Hook: rapid.SampledFrom([]emu.Hook{emu.NoHook, emu.InputHook}).Draw(t, "hook")}
+		c := &emu.Chain{
+			Name: name.Draw(t, "chain"),
+			Hook: rapid.SampledFrom([]emu.Hook{emu.NoHook, emu.InputHook}).Draw(t, "hook"),
+		}
 		for _, mark := range rapid.SliceOfN(rapid.Uint32Range(1, 3), 0, 3).Draw(t, "rules") {
-			c.Rules = append(c.Rules, emu.Rule{Statements: []emu.Statement{emu.SetMark{Mark: mark}, emu.DNATByHash{To: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(mark))}}}})
+			c.Rules = append(
+				c.Rules,
+				emu.Rule{
+					Statements: []emu.Statement{
+						emu.SetMark{Mark: mark},
+						emu.DNATByHash{To: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(mark))}},
+					},
+				},
+			)
 		}
 		return c
 	})
@@ -67,17 +79,24 @@ func TestCompareRulesets(t *testing.T) {
 	})
 	rulesets := rapid.Custom(func(t *rapid.T) *emu.Ruleset {
 		return &emu.Ruleset{
-			Table:     "t",
-			Chains:    rapid.SliceOfNDistinct(chain, 0, 5, func(c *emu.Chain) string { return c.Name }).Draw(t, "chains"),
-			Addresses: rapid.SliceOfNDistinct(maps, 0, 3, func(m emu.AddressMap) string { return m.Name }).Draw(t, "maps"),
+			Table: "t",
+			Chains: rapid.SliceOfNDistinct(chain, 0, 5, func(c *emu.Chain) string { return c.Name }).
+				Draw(t, "chains"),
+			Addresses: rapid.SliceOfNDistinct(maps, 0, 3, func(m emu.AddressMap) string { return m.Name }).
+				Draw(t, "maps"),
 		}
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		from, to := rulesets.Draw(t, "from"), rulesets.Draw(t, "to")
 		if rapid.Bool().Draw(t, "share") {
-			to.Chains = append(slices.Clone(from.Chains[:len(from.Chains)/2]), slices.DeleteFunc(to.Chains, func(c *emu.Chain) bool {
-				return slices.ContainsFunc(from.Chains[:len(from.Chains)/2], func(o *emu.Chain) bool { return o.Name == c.Name })
-			})...)
+			to.Chains = append(
+				slices.Clone(from.Chains[:len(from.Chains)/2]),
+				slices.DeleteFunc(to.Chains, func(c *emu.Chain) bool {
+					return slices.ContainsFunc(
+						from.Chains[:len(from.Chains)/2],
+						func(o *emu.Chain) bool { return o.Name == c.Name },
+					)
+				})...)
 		}
 		chains, elements := map[string]*emu.Chain{}, map[string]map[emu.AddressMapElement]bool{}
 		for _, c := range from.Chains {
@@ -123,7 +142,13 @@ func TestCompareRulesets(t *testing.T) {
 			}
 		}
 		if len(chains) != len(to.Chains) || len(elements) != len(to.Addresses) {
-			t.Fatalf("%d chains and %d maps instead of %d and %d", len(chains), len(elements), len(to.Chains), len(to.Addresses))
+			t.Fatalf(
+				"%d chains and %d maps instead of %d and %d",
+				len(chains),
+				len(elements),
+				len(to.Chains),
+				len(to.Addresses),
+			)
 		}
 		for _, c := range to.Chains {
 			if chains[c.Name] == nil || !EqualChains(chains[c.Name], c) {
@@ -131,7 +156,8 @@ func TestCompareRulesets(t *testing.T) {
 			}
 		}
 		for _, m := range to.Addresses {
-			if len(elements[m.Name]) != len(m.Elements) || slices.ContainsFunc(m.Elements, func(e emu.AddressMapElement) bool { return !elements[m.Name][e] }) {
+			if len(elements[m.Name]) != len(m.Elements) ||
+				slices.ContainsFunc(m.Elements, func(e emu.AddressMapElement) bool { return !elements[m.Name][e] }) {
 				t.Fatalf("map %s has %v, want %v", m.Name, elements[m.Name], m.Elements)
 			}
 		}

@@ -48,19 +48,42 @@ func Rulesets(from, to *emu.Ruleset) *RulesetChange {
 		is = *to
 	}
 	c := &RulesetChange{
-		From: from, To: to,
-		Chains:    chainChanges(was.Chains, is.Chains),
-		Ports:     setChanges(was.Ports, is.Ports, portSetParts),
-		Prefixes:  setChanges(was.Prefixes, is.Prefixes, func(s emu.PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements }),
-		Pairs:     setChanges(was.Pairs, is.Pairs, func(s emu.PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements }),
-		Addresses: setChanges(was.Addresses, is.Addresses, func(m emu.AddressMap) (string, []emu.AddressMapElement) { return m.Name, m.Elements }),
-		Marks:     setChanges(was.Marks, is.Marks, func(m emu.MarkMap) (string, []emu.MarkMapElement) { return m.Name, m.Elements }),
-		Sockets:   setChanges(was.Sockets, is.Sockets, func(m emu.SocketMap) (string, []emu.SocketMapElement) { return m.Name, m.Elements }),
+		From:   from,
+		To:     to,
+		Chains: chainChanges(was.Chains, is.Chains),
+		Ports:  setChanges(was.Ports, is.Ports, portSetParts),
+		Prefixes: setChanges(
+			was.Prefixes,
+			is.Prefixes,
+			func(s emu.PrefixSet) (string, []netip.Prefix) { return s.Name, s.Elements },
+		),
+		Pairs: setChanges(
+			was.Pairs,
+			is.Pairs,
+			func(s emu.PairSet) (string, [][2]netip.Addr) { return s.Name, s.Elements },
+		),
+		Addresses: setChanges(
+			was.Addresses,
+			is.Addresses,
+			func(m emu.AddressMap) (string, []emu.AddressMapElement) { return m.Name, m.Elements },
+		),
+		Marks: setChanges(
+			was.Marks,
+			is.Marks,
+			func(m emu.MarkMap) (string, []emu.MarkMapElement) { return m.Name, m.Elements },
+		),
+		Sockets: setChanges(
+			was.Sockets,
+			is.Sockets,
+			func(m emu.SocketMap) (string, []emu.SocketMapElement) { return m.Name, m.Elements },
+		),
 	}
 	c.RemovedTimeouts, c.AddedTimeouts = difference(was.Timeouts, is.Timeouts)
 	same := (from == nil) == (to == nil) && was.Family == is.Family && was.Table == is.Table &&
 		len(c.Chains) == 0 && len(c.Ports) == 0 && len(c.Prefixes) == 0 && len(c.Pairs) == 0 &&
-		len(c.Addresses) == 0 && len(c.Marks) == 0 && len(c.Sockets) == 0 && len(c.RemovedTimeouts) == 0 && len(c.AddedTimeouts) == 0
+		len(
+			c.Addresses,
+		) == 0 && len(c.Marks) == 0 && len(c.Sockets) == 0 && len(c.RemovedTimeouts) == 0 && len(c.AddedTimeouts) == 0
 	if same {
 		return nil
 	}

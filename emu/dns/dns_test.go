@@ -45,7 +45,10 @@ func network() *emu.Network {
 		{Name: "Contacts.azurewebsites.net", Address: netip.MustParseAddr("198.18.0.11")},
 	}
 	for i := range 100 {
-		n.PublicNames = append(n.PublicNames, emu.NameRecord{Name: "many.cloudapp.net", Address: netip.AddrFrom4([4]byte{198, 18, 1, byte(i)})})
+		n.PublicNames = append(
+			n.PublicNames,
+			emu.NameRecord{Name: "many.cloudapp.net", Address: netip.AddrFrom4([4]byte{198, 18, 1, byte(i)})},
+		)
 	}
 	return n
 }
@@ -77,7 +80,10 @@ func dig(t *testing.T, state *kernel.State, host string, args ...string) string 
 	t.Helper()
 	ns, _ := state.Namespace(host)
 	var out strings.Builder
-	cmd := exec.CommandContext(t.Context(), "dig", append([]string{"@" + platform.String(), "+tries=1", "+time=30"}, args...)...)
+	cmd := exec.CommandContext(
+		t.Context(),
+		"dig",
+		append([]string{"@" + platform.String(), "+tries=1", "+time=30"}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := ns.Start(cmd); err != nil {
 		t.Fatal(err)
@@ -153,7 +159,14 @@ func TestUpdateChangesAnswersAtOnce(t *testing.T) {
 	state, s, l := start(t, n)
 	ns, _ := state.Namespace(kerneltest.Host(0, 1))
 	ask := func() (netip.Addr, error) {
-		return Lookup(t.Context(), kerneltest.Patience, ns, emu.Resolver{Servers: []netip.Addr{platform}}, nil, "contactsql.cloudapp.net")
+		return Lookup(
+			t.Context(),
+			kerneltest.Patience,
+			ns,
+			emu.Resolver{Servers: []netip.Addr{platform}},
+			nil,
+			"contactsql.cloudapp.net",
+		)
 	}
 	var asking sync.WaitGroup
 	for range 4 {
@@ -187,7 +200,11 @@ func TestUpdateChangesAnswersAtOnce(t *testing.T) {
 	if _, err := s.Listen(edge, []netip.Addr{platform}); err != nil {
 		t.Errorf("again after Close: %v", err)
 	}
-	if _, err := s.Listen(edge, []netip.Addr{vip}); err == nil || !strings.Contains(err.Error(), "edge: answer DNS at 198.18.0.10") {
+	if _, err := s.Listen(
+		edge,
+		[]netip.Addr{vip},
+	); err == nil ||
+		!strings.Contains(err.Error(), "edge: answer DNS at 198.18.0.10") {
 		t.Errorf("at an address that isn't there: %v", err)
 	}
 }
@@ -304,17 +321,37 @@ func TestStopAndStart(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if out := dig(t, state, kerneltest.Host(0, 1), "+short", "contactsql.cloudapp.net"); !strings.Contains(out, "refused") {
+		if out := dig(
+			t,
+			state,
+			kerneltest.Host(0, 1),
+			"+short",
+			"contactsql.cloudapp.net",
+		); !strings.Contains(
+			out,
+			"refused",
+		) {
 			t.Errorf("it answers after Close: %s", out)
 		}
 		next := *n
-		next.PublicNames = []emu.NameRecord{{Name: "contactsql.cloudapp.net", Address: netip.AddrFrom4([4]byte{198, 18, 2, byte(i)})}}
+		next.PublicNames = []emu.NameRecord{
+			{Name: "contactsql.cloudapp.net", Address: netip.AddrFrom4([4]byte{198, 18, 2, byte(i)})},
+		}
 		s.Update(diff.Networks(n, &next))
 		n = &next
 		if l, err = s.Listen(edge, []netip.Addr{platform}); err != nil {
 			t.Fatal(err)
 		}
-		if out := dig(t, state, kerneltest.Host(0, 1), "+short", "contactsql.cloudapp.net"); out != fmt.Sprintf("198.18.2.%d\n", i) {
+		if out := dig(
+			t,
+			state,
+			kerneltest.Host(0, 1),
+			"+short",
+			"contactsql.cloudapp.net",
+		); out != fmt.Sprintf(
+			"198.18.2.%d\n",
+			i,
+		) {
 			t.Errorf("after another start: %s", out)
 		}
 	}

@@ -31,7 +31,14 @@ const attempts = 2 // rounds through the servers, as in resolv.conf(5)
 //
 // Limit is how long a server may take for its answer. The error is ErrNoSuchName when the name has no address,
 // ErrNoAnswer when no server could tell.
-func Lookup(ctx context.Context, limit time.Duration, ns *kernel.Namespace, resolver emu.Resolver, hosts []emu.NameRecord, name string) (netip.Addr, error) {
+func Lookup(
+	ctx context.Context,
+	limit time.Duration,
+	ns *kernel.Namespace,
+	resolver emu.Resolver,
+	hosts []emu.NameRecord,
+	name string,
+) (netip.Addr, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return a, nil
 	}
@@ -74,7 +81,13 @@ func candidates(name string, search []string) []string {
 }
 
 // ask queries the servers in their order until one has the answer.
-func ask(ctx context.Context, limit time.Duration, ns *kernel.Namespace, servers []netip.Addr, full string) (netip.Addr, error) {
+func ask(
+	ctx context.Context,
+	limit time.Duration,
+	ns *kernel.Namespace,
+	servers []netip.Addr,
+	full string,
+) (netip.Addr, error) {
 	var failures []error
 	for range attempts {
 		failures = failures[:0]
@@ -97,7 +110,13 @@ func ask(ctx context.Context, limit time.Duration, ns *kernel.Namespace, servers
 }
 
 // exchange queries one server over UDP, and again over TCP if the answer was truncated.
-func exchange(ctx context.Context, limit time.Duration, ns *kernel.Namespace, server netip.Addr, full string) (*wire.Msg, error) {
+func exchange(
+	ctx context.Context,
+	limit time.Duration,
+	ns *kernel.Namespace,
+	server netip.Addr,
+	full string,
+) (*wire.Msg, error) {
 	query := new(wire.Msg).SetQuestion(full, wire.TypeA)
 	m, err := exchangeOver(ctx, limit, ns, "udp", server, query)
 	if err == nil && m.Truncated {
@@ -106,7 +125,14 @@ func exchange(ctx context.Context, limit time.Duration, ns *kernel.Namespace, se
 	return m, err
 }
 
-func exchangeOver(ctx context.Context, limit time.Duration, ns *kernel.Namespace, network string, server netip.Addr, query *wire.Msg) (*wire.Msg, error) {
+func exchangeOver(
+	ctx context.Context,
+	limit time.Duration,
+	ns *kernel.Namespace,
+	network string,
+	server netip.Addr,
+	query *wire.Msg,
+) (*wire.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c, err := ns.Dial(ctx, network, netip.AddrPortFrom(server, port))

@@ -70,14 +70,24 @@ func (s *Server) Listen(ns *kernel.Namespace, addresses []netip.Addr) (_ io.Clos
 		at := netip.AddrPortFrom(a, port)
 		packets, err := ns.ListenUDP(at)
 		if err != nil {
-			return nil, fmt.Errorf("%s: answer DNS at %s over UDP: %w; the namespace needs the address, and the port free", ns.Name, a, err)
+			return nil, fmt.Errorf(
+				"%s: answer DNS at %s over UDP: %w; the namespace needs the address, and the port free",
+				ns.Name,
+				a,
+				err,
+			)
 		}
 		if err := e.serve(&wire.Server{PacketConn: packets}, packets); err != nil {
 			return nil, err
 		}
 		streams, err := ns.ListenTCP(at)
 		if err != nil {
-			return nil, fmt.Errorf("%s: answer DNS at %s over TCP: %w; the namespace needs the address, and the port free", ns.Name, a, err)
+			return nil, fmt.Errorf(
+				"%s: answer DNS at %s over TCP: %w; the namespace needs the address, and the port free",
+				ns.Name,
+				a,
+				err,
+			)
 		}
 		if err := e.serve(&wire.Server{Listener: streams}, streams); err != nil {
 			return nil, err

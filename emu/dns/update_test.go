@@ -22,7 +22,10 @@ var (
 
 func drawRecords(t *rapid.T) []emu.NameRecord {
 	return rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) emu.NameRecord {
-		return emu.NameRecord{Name: rapid.SampledFrom(someNames).Draw(t, "name"), Address: rapid.SampledFrom(someAddresses).Draw(t, "address")}
+		return emu.NameRecord{
+			Name:    rapid.SampledFrom(someNames).Draw(t, "name"),
+			Address: rapid.SampledFrom(someAddresses).Draw(t, "address"),
+		}
 	}), 0, 6, rapid.ID).Draw(t, "records")
 }
 
@@ -42,7 +45,8 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 	}
 	for _, name := range someServers {
 		s, there := last.Namespace(name)
-		switch rapid.SampledFrom([]string{"same", "equal", "views", "new", "gone", "no server", "other kind"}).Draw(t, name) {
+		switch rapid.SampledFrom([]string{"same", "equal", "views", "new", "gone", "no server", "other kind"}).
+			Draw(t, name) {
 		case "same":
 		case "gone":
 			there = false
@@ -51,7 +55,14 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 				s = &emu.Namespace{Name: name, Kind: s.Kind, DNS: &emu.NameServer{}}
 				old, _ := last.Namespace(name)
 				for _, v := range slices.Backward(old.DNS.Views) {
-					s.DNS.Views = append(s.DNS.Views, &emu.NameView{Clients: slices.Clone(v.Clients), Domain: v.Domain, Records: slices.Clone(v.Records)})
+					s.DNS.Views = append(
+						s.DNS.Views,
+						&emu.NameView{
+							Clients: slices.Clone(v.Clients),
+							Domain:  v.Domain,
+							Records: slices.Clone(v.Records),
+						},
+					)
 				}
 			}
 		case "views":
@@ -63,11 +74,19 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 				s = &emu.Namespace{Name: name, Kind: s.Kind, DNS: &emu.NameServer{Views: append(views, drawView(t))}}
 			}
 		case "new":
-			s, there = &emu.Namespace{Name: name, Kind: emu.Router, DNS: &emu.NameServer{Views: []*emu.NameView{drawView(t), drawView(t)}}}, true
+			s, there = &emu.Namespace{
+				Name: name,
+				Kind: emu.Router,
+				DNS:  &emu.NameServer{Views: []*emu.NameView{drawView(t), drawView(t)}},
+			}, true
 		case "no server":
 			s, there = &emu.Namespace{Name: name, Kind: emu.Router}, true
 		case "other kind":
-			s, there = &emu.Namespace{Name: name, Kind: emu.Host, DNS: &emu.NameServer{Views: []*emu.NameView{drawView(t)}}}, true
+			s, there = &emu.Namespace{
+				Name: name,
+				Kind: emu.Host,
+				DNS:  &emu.NameServer{Views: []*emu.NameView{drawView(t)}},
+			}, true
 		}
 		if there {
 			n.Namespaces = append(n.Namespaces, s)
@@ -123,15 +142,24 @@ func BenchmarkUpdate(b *testing.B) {
 			var last *emu.NameView
 			for i := range hosts + 1 {
 				a := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-				n.PublicNames = append(n.PublicNames, emu.NameRecord{Name: fmt.Sprintf("service%d.cloudapp.net", i), Address: a})
+				n.PublicNames = append(
+					n.PublicNames,
+					emu.NameRecord{Name: fmt.Sprintf("service%d.cloudapp.net", i), Address: a},
+				)
 				domain := fmt.Sprintf("service%d.internal", i)
-				last = &emu.NameView{Clients: []netip.Addr{a}, Domain: domain, Records: []emu.NameRecord{{Name: "vm." + domain, Address: a}}}
+				last = &emu.NameView{
+					Clients: []netip.Addr{a},
+					Domain:  domain,
+					Records: []emu.NameRecord{{Name: "vm." + domain, Address: a}},
+				}
 				edge.Views = append(edge.Views, last)
 			}
 			more.PublicNames = n.PublicNames
 			more.Namespaces = []*emu.Namespace{{Name: "edge", Kind: emu.Router, DNS: edge}}
 			n.PublicNames = n.PublicNames[:hosts]
-			n.Namespaces = []*emu.Namespace{{Name: "edge", Kind: emu.Router, DNS: &emu.NameServer{Views: edge.Views[:hosts]}}}
+			n.Namespaces = []*emu.Namespace{
+				{Name: "edge", Kind: emu.Router, DNS: &emu.NameServer{Views: edge.Views[:hosts]}},
+			}
 			s := New(n)
 			there, back := diff.Networks(n, more), diff.Networks(more, n)
 			for b.Loop() {

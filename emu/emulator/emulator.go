@@ -119,7 +119,11 @@ func Start(ctx context.Context, network *emu.Network, opts Options, report func(
 	if err != nil {
 		return nil, err
 	}
-	if err := started.wait(ctx, opts.ListenTimeout, func(done, total int) { report(Progress{ProgramsStage, done, total}) }); err != nil {
+	if err := started.wait(
+		ctx,
+		opts.ListenTimeout,
+		func(done, total int) { report(Progress{ProgramsStage, done, total}) },
+	); err != nil {
 		return nil, err
 	}
 	e.health.Set(network)

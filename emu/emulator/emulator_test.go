@@ -71,7 +71,12 @@ func TestProbesAndPages(t *testing.T) {
 	if o.Verdict != emu.Open || o.AnsweredBy != kerneltest.Host(0, 0) || o.SeenAs != kerneltest.Address(0, 1) {
 		t.Errorf("an open port gives %+v", o)
 	}
-	if o := e.Probe(t.Context(), from, target(9999)); o.Verdict != emu.Blocked || o.By == nil || o.By.ID != emu.FirewallDefault {
+	if o := e.Probe(
+		t.Context(),
+		from,
+		target(9999),
+	); o.Verdict != emu.Blocked || o.By == nil ||
+		o.By.ID != emu.FirewallDefault {
 		t.Errorf("a port that no rule opens gives %+v", o)
 	}
 	status, body, err := e.HTTPGet(t.Context(), from, target(kerneltest.Port), "/")
@@ -98,10 +103,16 @@ func TestProbesAndPages(t *testing.T) {
 // A redirect is an answer; following it would leave the namespace.
 func TestHTTPGetFollowsNoRedirect(t *testing.T) {
 	kerneltest.RequireRoot(t)
-	outside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the host was asked") }))
+	outside := httptest.NewServer(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the host was asked") }),
+	)
 	defer outside.Close()
 	command, folder := program(t, outside.URL)
-	e := start(t, network(emu.Service{Name: "web", Port: kerneltest.Port, Protocol: emu.TCP, Command: command}), Options{Keep: []string{folder}})
+	e := start(
+		t,
+		network(emu.Service{Name: "web", Port: kerneltest.Port, Protocol: emu.TCP, Command: command}),
+		Options{Keep: []string{folder}},
+	)
 	status, _, err := e.HTTPGet(t.Context(), kerneltest.Host(0, 1), target(kerneltest.Port), "/")
 	if err != nil || status != http.StatusFound {
 		t.Errorf("status %d, %v", status, err)
@@ -127,12 +138,18 @@ func serveForTest() error {
 }
 
 func TestPrograms(t *testing.T) {
-	serve := emu.Service{Name: "web", Port: kerneltest.Port, Protocol: emu.TCP, Command: "echo here I am; exec sleep 1000"}
+	serve := emu.Service{
+		Name:     "web",
+		Port:     kerneltest.Port,
+		Protocol: emu.TCP,
+		Command:  "echo here I am; exec sleep 1000",
+	}
 	n := network(serve)
 	kerneltest.RequireRoot(t)
 	for limit := 300 * time.Millisecond; ; limit *= 3 {
 		_, err := Start(t.Context(), n, Options{ListenTimeout: limit}, nil)
-		if err == nil || !strings.Contains(err.Error(), "nothing listens") || !strings.Contains(err.Error(), kerneltest.Host(0, 0)) {
+		if err == nil || !strings.Contains(err.Error(), "nothing listens") ||
+			!strings.Contains(err.Error(), kerneltest.Host(0, 0)) {
 			t.Fatalf("a program that doesn't listen gives %v", err)
 		}
 		if strings.Contains(err.Error(), "here I am") {
@@ -182,7 +199,11 @@ func TestExecAndLogs(t *testing.T) {
 		t.Fatalf("services are %+v", s)
 	}
 	// A program may listen before it is known that it was started.
-	kerneltest.Eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
+	kerneltest.Eventually(
+		t,
+		"the program to be running",
+		func() bool { return e.Services()[0].Program.State == process.Running },
+	)
 	if err := e.StopPrograms(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -241,7 +262,13 @@ func TestNames(t *testing.T) {
 	client, _ := n.Namespace(kerneltest.Host(0, 1))
 	client.Resolver.Servers = []netip.Addr{server}
 	e := start(t, n, Options{})
-	if o := probeName(t, e, client.Name, "host.example"); o.Verdict != emu.Open || o.Address != kerneltest.Address(0, 0) {
+	if o := probeName(
+		t,
+		e,
+		client.Name,
+		"host.example",
+	); o.Verdict != emu.Open ||
+		o.Address != kerneltest.Address(0, 0) {
 		t.Errorf("by name: %+v", o)
 	}
 	status, _, err := e.HTTPGet(t.Context(), client.Name, emu.Target{Name: "host.example", Port: kerneltest.Port}, "/")

@@ -22,7 +22,10 @@ func TestRuleIDsNameRules(t *testing.T) {
 	twice := func() *emu.Network {
 		n := network(builtIn)
 		h, _ := n.Namespace(kerneltest.Host(0, 0))
-		h.Firewall.Rules = append(h.Firewall.Rules, emu.FirewallRule{ID: "gossip", Comment: "another", Drop: true, Protocol: "udp"})
+		h.Firewall.Rules = append(
+			h.Firewall.Rules,
+			emu.FirewallRule{ID: "gossip", Comment: "another", Drop: true, Protocol: "udp"},
+		)
 		return n
 	}
 	if e, err := Start(t.Context(), twice(), Options{}, nil); err == nil {
@@ -32,7 +35,11 @@ func TestRuleIDsNameRules(t *testing.T) {
 	}
 	e := start(t, network(builtIn), Options{})
 	before := e.Network()
-	if _, err := e.Update(t.Context(), diff.Networks(before, twice())); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+	if _, err := e.Update(
+		t.Context(),
+		diff.Networks(before, twice()),
+	); err == nil ||
+		!strings.Contains(err.Error(), "nothing was changed") {
 		t.Error(err)
 	}
 	if e.Network() != before {
@@ -52,7 +59,9 @@ func TestUpdatesAreNoDrift(t *testing.T) {
 			h.Firewall.Rules[i].Origin = emu.Origin{File: "lab.yaml", Line: 1000*step + i}
 		}
 		if step%3 == 1 {
-			h.Firewall.Rules = append([]emu.FirewallRule{{ID: "more", Protocol: "udp", Ports: []emu.PortRange{{First: 9, Last: 9}}}}, h.Firewall.Rules...)
+			h.Firewall.Rules = append(
+				[]emu.FirewallRule{{ID: "more", Protocol: "udp", Ports: []emu.PortRange{{First: 9, Last: 9}}}},
+				h.Firewall.Rules...)
 		}
 		if step%3 == 2 {
 			h.Firewall.Default.Line = step

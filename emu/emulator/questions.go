@@ -44,7 +44,12 @@ const (
 
 // HTTPGet requests a page as a browser in the namespace would: it looks the name up there and connects, but follows
 // no redirects. Body is the beginning of the page, at most a mebibyte.
-func (e *Emulator) HTTPGet(ctx context.Context, from string, target emu.Target, path string) (status int, body []byte, err error) {
+func (e *Emulator) HTTPGet(
+	ctx context.Context,
+	from string,
+	target emu.Target,
+	path string,
+) (status int, body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, max(httpTimeout, e.opts.Patience))
 	defer cancel()
 	transport := &http.Transport{

@@ -26,7 +26,13 @@ func (e *Emulator) Services() []ServiceStatus {
 			}
 		}
 		for _, s := range spec.Services {
-			status := ServiceStatus{Namespace: spec.Name, Service: s.Name, Port: s.Port, Protocol: s.Protocol, Command: s.Command}
+			status := ServiceStatus{
+				Namespace: spec.Name,
+				Service:   s.Name,
+				Port:      s.Port,
+				Protocol:  s.Protocol,
+				Command:   s.Command,
+			}
 			if p, ok := programs[s.Name]; ok {
 				status.Program = &p
 			}
@@ -57,7 +63,12 @@ func (e *Emulator) OpenTerminal(namespace string) (master, slave *os.File, err e
 // Logs returns the last lines that a service's program printed, or all that are kept if last is negative; with follow
 // also the lines to come, until ctx ends. An empty service means the only program of the namespace. The text of an
 // error is a predicate without a subject: the caller puts the name of the namespace before it.
-func (e *Emulator) Logs(ctx context.Context, namespace, service string, last int, follow bool) (iter.Seq[process.Line], error) {
+func (e *Emulator) Logs(
+	ctx context.Context,
+	namespace, service string,
+	last int,
+	follow bool,
+) (iter.Seq[process.Line], error) {
 	name, err := e.programNamed(namespace, service)
 	if err != nil {
 		return nil, err

@@ -27,9 +27,15 @@ func balancedHosts(n, to int) *emu.Network {
 	edge, _ := network.Namespace(kerneltest.Edge)
 	edge.Loopback = []netip.Addr{platform, balanced}
 	client := kerneltest.Address(0, 0)
-	edge.DNS = &emu.NameServer{Addresses: []netip.Addr{platform}, Views: []*emu.NameView{{
-		Clients: []netip.Addr{client}, Domain: "internal", Records: []emu.NameRecord{{Name: "target.internal", Address: kerneltest.Address(0, to)}},
-	}}}
+	edge.DNS = &emu.NameServer{Addresses: []netip.Addr{platform}, Views: []*emu.NameView{
+		{
+			Clients: []netip.Addr{
+				client,
+			},
+			Domain:  "internal",
+			Records: []emu.NameRecord{{Name: "target.internal", Address: kerneltest.Address(0, to)}},
+		},
+	}}
 	network.PublicNames = []emu.NameRecord{{Name: "balanced.example", Address: balanced}}
 	edge.Ruleset = &emu.Ruleset{
 		Table: "lab",
@@ -38,17 +44,35 @@ func balancedHosts(n, to int) *emu.Network {
 		}}},
 		Chains: []*emu.Chain{
 			{Name: "to", Rules: []emu.Rule{{ID: "to", Statements: []emu.Statement{
-				emu.MatchProtocol{Protocol: "tcp"}, emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, to), kerneltest.Port)},
+				emu.MatchProtocol{
+					Protocol: "tcp",
+				},
+				emu.DNAT{To: netip.AddrPortFrom(kerneltest.Address(0, to), kerneltest.Port)},
 			}}}},
-			{Name: "prerouting", Hook: emu.DNATHook, Rules: []emu.Rule{{ID: "dispatch", Statements: []emu.Statement{emu.Dispatch{Map: "endpoints"}}}}},
-			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{ID: "same subnet", Statements: []emu.Statement{emu.MatchDNATed{}, emu.SNAT{To: balanced}}}}},
+			{
+				Name:  "prerouting",
+				Hook:  emu.DNATHook,
+				Rules: []emu.Rule{{ID: "dispatch", Statements: []emu.Statement{emu.Dispatch{Map: "endpoints"}}}},
+			},
+			{
+				Name: "postrouting",
+				Hook: emu.SNATHook,
+				Rules: []emu.Rule{
+					{ID: "same subnet", Statements: []emu.Statement{emu.MatchDNATed{}, emu.SNAT{To: balanced}}},
+				},
+			},
 		},
 	}
 	for i := range n {
 		h, _ := network.Namespace(kerneltest.Host(0, i))
 		h.Resolver = emu.Resolver{Servers: edge.DNS.Addresses}
 		edge.HealthProbes = append(edge.HealthProbes, emu.HealthProbe{
-			ID: h.Name, Source: platform, Protocol: "tcp", Interval: 1, Timeout: 60, Target: netip.AddrPortFrom(kerneltest.Address(0, i), kerneltest.Port),
+			ID:       h.Name,
+			Source:   platform,
+			Protocol: "tcp",
+			Interval: 1,
+			Timeout:  60,
+			Target:   netip.AddrPortFrom(kerneltest.Address(0, i), kerneltest.Port),
 		})
 		if i == n-1 {
 			h.Firewall = nil
@@ -86,7 +110,15 @@ func asBefore(t *testing.T, e *Emulator) {
 			t.Errorf("health: %+v", s)
 		}
 	}
-	if want := []string{kerneltest.Host(0, 0), kerneltest.Host(0, 1), kerneltest.Host(0, 2), kerneltest.Host(0, 3)}; !slices.Equal(ids, want) {
+	if want := []string{
+		kerneltest.Host(0, 0),
+		kerneltest.Host(0, 1),
+		kerneltest.Host(0, 2),
+		kerneltest.Host(0, 3),
+	}; !slices.Equal(
+		ids,
+		want,
+	) {
 		t.Fatalf("asked for health are %v", ids)
 	}
 	for _, id := range ids[:3] { // a slow machine may take more than one question
@@ -104,7 +136,10 @@ func TestUpdateThatFailsLeavesWhatAnswers(t *testing.T) {
 		edge, _ := n.Namespace(kerneltest.Edge)
 		edge.HealthProbes = edge.HealthProbes[1:]
 		edge.HealthProbes[0].Target = netip.AddrPortFrom(kerneltest.Address(0, 1), 99)
-		n.Namespaces = slices.DeleteFunc(n.Namespaces, func(s *emu.Namespace) bool { return s.Name == kerneltest.Host(0, 3) })
+		n.Namespaces = slices.DeleteFunc(
+			n.Namespaces,
+			func(s *emu.Namespace) bool { return s.Name == kerneltest.Host(0, 3) },
+		)
 		n.Links = slices.DeleteFunc(n.Links, func(l *emu.Link) bool { return l.B.Namespace == kerneltest.Host(0, 3) })
 		host, _ := n.Namespace(kerneltest.Host(0, 2))
 		spoil(edge, host)
@@ -123,7 +158,11 @@ func TestUpdateThatFailsLeavesWhatAnswers(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			before := e.Health()
-			if _, err := e.Update(t.Context(), next(spoil)); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+			if _, err := e.Update(
+				t.Context(),
+				next(spoil),
+			); err == nil ||
+				!strings.Contains(err.Error(), "nothing was changed") {
 				t.Fatalf("got %v", err)
 			}
 			for i, s := range e.Health() {
@@ -179,7 +218,11 @@ func TestProbesDuringUpdates(t *testing.T) {
 				if v := verdict(t, e, 0, 1); v != emu.Open {
 					t.Errorf("between hosts that stay: %s", v)
 				}
-				o := e.Probe(ctx, kerneltest.Host(0, 4), emu.Target{Address: kerneltest.Address(0, 1), Port: kerneltest.Port, Protocol: emu.TCP})
+				o := e.Probe(
+					ctx,
+					kerneltest.Host(0, 4),
+					emu.Target{Address: kerneltest.Address(0, 1), Port: kerneltest.Port, Protocol: emu.TCP},
+				)
 				if o.Verdict != emu.Open && o.Verdict != emu.Error && o.Verdict != emu.Timeout {
 					t.Errorf("from a host that comes and goes: %+v", o)
 				}

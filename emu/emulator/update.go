@@ -31,7 +31,9 @@ func (e *Emulator) Update(ctx context.Context, c *diff.Change) (emu.Updated, err
 	e.change.Lock()
 	defer e.change.Unlock()
 	if c.From != e.Network() {
-		return emu.Updated{}, errors.New("the change starts from another network than the one that runs; nothing was changed")
+		return emu.Updated{}, errors.New(
+			"the change starts from another network than the one that runs; nothing was changed",
+		)
 	}
 	if err := c.CheckRules(); err != nil {
 		return emu.Updated{}, fmt.Errorf("%w; nothing was changed", err)
@@ -46,7 +48,11 @@ func (e *Emulator) Update(ctx context.Context, c *diff.Change) (emu.Updated, err
 	}
 	// The end of the context may be what went wrong; going back must not end with it.
 	if _, backErr := e.move(context.WithoutCancel(ctx), diff.Networks(c.To, c.From), h); backErr != nil {
-		return emu.Updated{}, fmt.Errorf("%w; and it can't be made again as it was: %w; take the lab down and up again", err, backErr)
+		return emu.Updated{}, fmt.Errorf(
+			"%w; and it can't be made again as it was: %w; take the lab down and up again",
+			err,
+			backErr,
+		)
 	}
 	return emu.Updated{}, fmt.Errorf("%w; nothing was changed", err)
 }
@@ -134,7 +140,10 @@ func transitionsOf(c *diff.Change) (transitions []transition) {
 
 // staying returns the tunnels that the change doesn't contain.
 func staying(c *diff.Change) []emu.Tunnel {
-	return slices.DeleteFunc(slices.Clone(c.From.Tunnels), func(t emu.Tunnel) bool { return slices.ContainsFunc(c.RemovedTunnels, t.Equal) })
+	return slices.DeleteFunc(
+		slices.Clone(c.From.Tunnels),
+		func(t emu.Tunnel) bool { return slices.ContainsFunc(c.RemovedTunnels, t.Equal) },
+	)
 }
 
 // leave stops what is no longer served: in namespaces that are removed, everything.

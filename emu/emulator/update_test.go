@@ -51,7 +51,11 @@ func asWanted(t *testing.T, e *Emulator) {
 
 func verdict(t *testing.T, e *Emulator, from, to int) emu.Verdict {
 	t.Helper()
-	return e.Probe(t.Context(), kerneltest.Host(0, from), emu.Target{Address: kerneltest.Address(0, to), Port: kerneltest.Port, Protocol: emu.TCP}).Verdict
+	return e.Probe(
+		t.Context(),
+		kerneltest.Host(0, from),
+		emu.Target{Address: kerneltest.Address(0, to), Port: kerneltest.Port, Protocol: emu.TCP},
+	).Verdict
 }
 
 // connected is an established connection from one host to another, to a program that tells its process id.
@@ -91,7 +95,12 @@ func TestUpdateAddsAndRemoves(t *testing.T) {
 			t.Errorf("host %d to host %d: %s", pair[0], pair[1], v)
 		}
 	}
-	if exit, err := e.Exec(t.Context(), kerneltest.Host(0, 3), process.Command{Argv: []string{"true"}}); exit != 0 || err != nil {
+	if exit, err := e.Exec(
+		t.Context(),
+		kerneltest.Host(0, 3),
+		process.Command{Argv: []string{"true"}},
+	); exit != 0 ||
+		err != nil {
 		t.Errorf("a command in a new host: %d, %v", exit, err)
 	}
 	update(t, e, hosts(3))
@@ -115,7 +124,9 @@ func TestUpdateLeavesTheRestAlone(t *testing.T) {
 	with := func(n int, services ...emu.Service) *emu.Network {
 		network := hosts(n)
 		h, _ := network.Namespace(kerneltest.Host(0, 0))
-		h.Services = append([]emu.Service{{Name: "web", Port: kerneltest.Port, Protocol: emu.TCP, Command: command}}, services...)
+		h.Services = append(
+			[]emu.Service{{Name: "web", Port: kerneltest.Port, Protocol: emu.TCP, Command: command}},
+			services...)
 		return network
 	}
 	e := start(t, with(2), Options{Keep: []string{folder}})
@@ -126,13 +137,20 @@ func TestUpdateLeavesTheRestAlone(t *testing.T) {
 	moved := with(3, emu.Service{Name: "second", Port: 81, Protocol: emu.TCP})
 	h, _ := moved.Namespace(kerneltest.Host(0, 0))
 	h.Services[0].Origin = emu.Origin{File: "lab.yaml", Line: 7}
-	h.Firewall.Rules = append(h.Firewall.Rules, emu.FirewallRule{ID: "more", Protocol: "tcp", Ports: []emu.PortRange{{First: 81, Last: 81}}})
+	h.Firewall.Rules = append(
+		h.Firewall.Rules,
+		emu.FirewallRule{ID: "more", Protocol: "tcp", Ports: []emu.PortRange{{First: 81, Last: 81}}},
+	)
 	update(t, e, moved)
 	update(t, e, with(2))
 	if again := c.ask(t); again != who {
 		t.Errorf("the program was %q and is %q", who, again)
 	}
-	kerneltest.Eventually(t, "the program to be running", func() bool { return e.Services()[0].Program.State == process.Running })
+	kerneltest.Eventually(
+		t,
+		"the program to be running",
+		func() bool { return e.Services()[0].Program.State == process.Running },
+	)
 	if s := e.Services(); s[0].Program.Exits != 0 {
 		t.Errorf("the program: %+v", s[0])
 	}
@@ -159,9 +177,16 @@ func TestUpdateIsRefusedWholly(t *testing.T) {
 	bad := hosts(4)
 	h, _ := bad.Namespace(kerneltest.Host(0, 3))
 	h.Services = append(h.Services, emu.Service{Name: "again", Port: kerneltest.Port, Protocol: emu.TCP})
-	bad.Namespaces = slices.DeleteFunc(bad.Namespaces, func(s *emu.Namespace) bool { return s.Name == kerneltest.Host(0, 1) })
+	bad.Namespaces = slices.DeleteFunc(
+		bad.Namespaces,
+		func(s *emu.Namespace) bool { return s.Name == kerneltest.Host(0, 1) },
+	)
 	bad.Links = slices.DeleteFunc(bad.Links, func(l *emu.Link) bool { return l.B.Namespace == kerneltest.Host(0, 1) })
-	if _, err := e.Update(t.Context(), diff.Networks(before, bad)); err == nil || !strings.Contains(err.Error(), "nothing was changed") {
+	if _, err := e.Update(
+		t.Context(),
+		diff.Networks(before, bad),
+	); err == nil ||
+		!strings.Contains(err.Error(), "nothing was changed") {
 		t.Errorf("two listeners share a port: %v", err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -169,7 +194,11 @@ func TestUpdateIsRefusedWholly(t *testing.T) {
 	if _, err := e.Update(cancelled, diff.Networks(before, hosts(4))); err == nil {
 		t.Error("a change is made after the end of its context")
 	}
-	if _, err := e.Update(t.Context(), diff.Networks(hosts(3), hosts(4))); err == nil || !strings.Contains(err.Error(), "another network") {
+	if _, err := e.Update(
+		t.Context(),
+		diff.Networks(hosts(3), hosts(4)),
+	); err == nil ||
+		!strings.Contains(err.Error(), "another network") {
 		t.Errorf("a change of another network: %v", err)
 	}
 	if e.Network() != before {
@@ -232,7 +261,11 @@ func TestHealth(t *testing.T) {
 	}
 	changes := make(chan string, 10)
 	// Who serves is not found down by a slow machine.
-	e := start(t, asked(300), Options{HealthChanged: func(id string, healthy bool) { changes <- fmt.Sprint(id, healthy) }})
+	e := start(
+		t,
+		asked(300),
+		Options{HealthChanged: func(id string, healthy bool) { changes <- fmt.Sprint(id, healthy) }},
+	)
 	if s := e.Health(); len(s) != 2 || !s[0].Known || !s[1].Known {
 		t.Errorf("after the start: %+v", s)
 	}

@@ -55,9 +55,12 @@ func items(spec *emu.Namespace) []item {
 	}
 	if spec.DNS != nil {
 		addresses := spec.DNS.Addresses // the sockets are the same whatever names they serve
-		all = append(all, item{name: "dns", value: addresses, open: func(e *Emulator, ns *kernel.Namespace) (io.Closer, error) {
-			return e.names.Listen(ns, addresses)
-		}})
+		all = append(
+			all,
+			item{name: "dns", value: addresses, open: func(e *Emulator, ns *kernel.Namespace) (io.Closer, error) {
+				return e.names.Listen(ns, addresses)
+			}},
+		)
 	}
 	for _, s := range spec.Services {
 		value := s

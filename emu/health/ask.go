@@ -44,7 +44,8 @@ func (r *runner) ask(ctx context.Context, limit time.Duration) error {
 		if request == nil {
 			return nil
 		}
-		stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nothing waits
+		//nolint:errcheck // closed: nothing waits
+		stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 		defer stop()
 		err = get(c, request)
 	}
@@ -56,7 +57,13 @@ func (r *runner) ask(ctx context.Context, limit time.Duration) error {
 
 // dial connects from an address inside the namespace. The connection has the limit as its deadline; Close resets it,
 // so that neither end and no router on the way keeps state.
-func dial(ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.AddrPort, limit time.Duration) (*os.File, error) {
+func dial(
+	ctx context.Context,
+	ns *kernel.Namespace,
+	from netip.Addr,
+	to netip.AddrPort,
+	limit time.Duration,
+) (*os.File, error) {
 	deadline := time.Now().Add(limit)
 	fd, err := ns.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -69,7 +76,8 @@ func dial(ctx context.Context, ns *kernel.Namespace, from netip.Addr, to netip.A
 	file := os.NewFile(uintptr(fd), to.String())
 	err = file.SetDeadline(deadline)
 	if err == nil {
-		stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed: nothing waits
+		//nolint:errcheck // closed: nothing waits
+		stop := context.AfterFunc(ctx, func() { file.SetDeadline(time.Unix(1, 0)) })
 		defer stop()
 		err = nonblocking.WaitConnected(file)
 	}

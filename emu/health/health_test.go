@@ -69,7 +69,11 @@ func newBench(t testing.TB) *bench {
 // probe is one of the classic defaults: each 15 s, down after 31.
 func probe(id, protocol, path string) emu.HealthProbe {
 	return emu.HealthProbe{
-		ID: id, Source: source, Target: netip.AddrPortFrom(kerneltest.Address(0, 0), kerneltest.Port), Protocol: protocol, Path: path,
+		ID:       id,
+		Source:   source,
+		Target:   netip.AddrPortFrom(kerneltest.Address(0, 0), kerneltest.Port),
+		Protocol: protocol,
+		Path:     path,
 	}
 }
 

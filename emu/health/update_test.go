@@ -61,7 +61,8 @@ func TestUpdateIsAsSet(t *testing.T) {
 			}
 			for id, w := range want {
 				g := got[id]
-				if g == nil || g.probe != w.probe || g.namespace != w.namespace || (g == before[0][id]) != (w == before[1][id]) {
+				if g == nil || g.probe != w.probe || g.namespace != w.namespace ||
+					(g == before[0][id]) != (w == before[1][id]) {
 					t.Fatalf("%s: got %+v, want %+v", id, g, w)
 				}
 			}
@@ -130,7 +131,9 @@ func BenchmarkUpdate(b *testing.B) {
 				probes = append(probes, p)
 			}
 			network := func(probes []emu.HealthProbe) *emu.Network {
-				return &emu.Network{Namespaces: []*emu.Namespace{{Name: "edge", Kind: emu.Router, HealthProbes: probes}}}
+				return &emu.Network{
+					Namespaces: []*emu.Namespace{{Name: "edge", Kind: emu.Router, HealthProbes: probes}},
+				}
 			}
 			n, more := network(probes[:hosts]), network(probes)
 			c := New(nowhere, nil)

@@ -56,7 +56,8 @@ func Serve(ns *kernel.Namespace, service emu.Service) (io.Closer, error) {
 	if err != nil {
 		return nil, listenError(ns, service.Name, everywhere, err)
 	}
-	go builtIn.Serve(&tcpListener{TCPListener: l, instance: ns.Name}) //nolint:errcheck // it ends when the listener is closed
+	//nolint:errcheck // it ends when the listener is closed
+	go builtIn.Serve(&tcpListener{TCPListener: l, instance: ns.Name})
 	return l, nil
 }
 
@@ -134,7 +135,8 @@ func echo(instance string, conn *net.UDPConn) {
 		a := Answer{Instance: instance, Address: here, Port: port, SeenAs: plain(from.(*net.UDPAddr).AddrPort())}
 		a.Nonce, _ = Nonce(buf[:n])
 		if text, err := json.Marshal(a); err == nil {
-			packets.WriteTo(append(text, '\n'), &ipv4.ControlMessage{Src: control.Dst}, from) //nolint:errcheck // as lossy as UDP is
+			//nolint:errcheck // as lossy as UDP is
+			packets.WriteTo(append(text, '\n'), &ipv4.ControlMessage{Src: control.Dst}, from)
 		}
 	}
 }

@@ -80,7 +80,8 @@ func TestServeTellsPeopleAndProgramsWhoAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, text := get(t, clientIn(a), "http://"+there.String()+":1433/any/path?x=1", "", "text/html")
-	if want := "host-0-1 (" + there.String() + ") answered on port 1433; it saw you as " + here.String() + ":"; status != 200 || !strings.HasPrefix(text, want) {
+	if want := "host-0-1 (" + there.String() + ") answered on port 1433; it saw you as " + here.String() + ":"; status != 200 ||
+		!strings.HasPrefix(text, want) {
 		t.Errorf("%d %q, want %q", status, text, want)
 	}
 	_, text = get(t, clientIn(a), "http://"+there.String()+":1433/", "", "application/json")
@@ -88,10 +89,15 @@ func TestServeTellsPeopleAndProgramsWhoAnswered(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Instance != "host-0-1" || got.Address != there || got.Port != 1433 || got.SeenAs.Addr() != here || got.SeenAs.Port() == 0 {
+	if got.Instance != "host-0-1" || got.Address != there || got.Port != 1433 || got.SeenAs.Addr() != here ||
+		got.SeenAs.Port() == 0 {
 		t.Errorf("%+v", got)
 	}
-	if _, err := Serve(b, emu.Service{Name: "other", Port: 1433, Protocol: emu.TCP}); err == nil || !strings.Contains(err.Error(), "host-0-1: listen on port 1433 for other") {
+	if _, err := Serve(
+		b,
+		emu.Service{Name: "other", Port: 1433, Protocol: emu.TCP},
+	); err == nil ||
+		!strings.Contains(err.Error(), "host-0-1: listen on port 1433 for other") {
 		t.Errorf("a port that is in use: %v", err)
 	}
 	if err := l.Close(); err != nil {

@@ -83,7 +83,11 @@ func (p *Proxy) handler(dial dialFunc) http.Handler {
 		},
 		ErrorLog: builtIn.ErrorLog,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			http.Error(w, fmt.Sprintf("502: the backend of %s did not answer: %v", hostOf(r), err), http.StatusBadGateway)
+			http.Error(
+				w,
+				fmt.Sprintf("502: the backend of %s did not answer: %v", hostOf(r), err),
+				http.StatusBadGateway,
+			)
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -20,7 +20,10 @@ func TestQuestionsHaveTheirNonce(t *testing.T) {
 		}
 	}
 	var query wire.Msg
-	if err := query.Unpack(Question(1, 53)); err != nil || len(query.Question) != 1 || query.Question[0].Name != "vnetlab-0000000000000001.invalid." {
+	if err := query.Unpack(
+		Question(1, 53),
+	); err != nil || len(query.Question) != 1 ||
+		query.Question[0].Name != "vnetlab-0000000000000001.invalid." {
 		t.Errorf("to port 53: %v %v", err, query)
 	}
 }

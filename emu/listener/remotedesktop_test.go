@@ -23,7 +23,10 @@ const rdpPort, forwarderPort = 3389, 20000
 func desktops(t *testing.T) (client *kernel.Namespace, forwarder *RemoteDesktop) {
 	t.Helper()
 	a, b := hosts(t)
-	server, err := ServeRemoteDesktop(b, emu.Service{Name: "rdp", Port: rdpPort, Protocol: emu.TCP, RemoteDesktop: emu.RemoteDesktopServer})
+	server, err := ServeRemoteDesktop(
+		b,
+		emu.Service{Name: "rdp", Port: rdpPort, Protocol: emu.TCP, RemoteDesktop: emu.RemoteDesktopServer},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +71,8 @@ func TestRemoteDesktopServerSaysWhoItIs(t *testing.T) {
 	a, _ := desktops(t)
 	got := ask(t, a, rdpPort, request(cookie+"anybody\r\n"+negotiation))
 	said, ok := strings.CutPrefix(got, string(connectionConfirm()))
-	if want := "host-0-1 (" + there.String() + ") answered on port 3389; it saw you as " + here.String() + ":"; !ok || !strings.HasPrefix(said, want) {
+	if want := "host-0-1 (" + there.String() + ") answered on port 3389; it saw you as " + here.String() + ":"; !ok ||
+		!strings.HasPrefix(said, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -78,7 +82,11 @@ func TestRemoteDesktopAnswersProbes(t *testing.T) {
 	for _, port := range []string{"3389", "20000"} {
 		status, text := get(t, clientIn(a), "http://"+there.String()+":"+port+"/", "", "application/json")
 		var got Answer
-		if err := json.Unmarshal([]byte(text), &got); err != nil || status != 200 || got.Instance != "host-0-1" || got.SeenAs.Addr() != here {
+		if err := json.Unmarshal(
+			[]byte(text),
+			&got,
+		); err != nil || status != 200 || got.Instance != "host-0-1" ||
+			got.SeenAs.Addr() != here {
 			t.Errorf("%s: %d %q, %v", port, status, text, err)
 		}
 	}
@@ -89,7 +97,10 @@ func TestForwarderLeadsToTheDesktopNamed(t *testing.T) {
 	for _, name := range []string{"Web#Web_IN_0#Rdp", "web#web_in_0#rdp", "Web#Web_IN_0"} {
 		got := ask(t, a, forwarderPort, request(cookie+name+"\r\n"))
 		// The desktop sees the forwarder, not the client.
-		if want := "host-0-1 (" + there.String() + ") answered on port 3389; it saw you as " + there.String() + ":"; !strings.Contains(got, want) {
+		if want := "host-0-1 (" + there.String() + ") answered on port 3389; it saw you as " + there.String() + ":"; !strings.Contains(
+			got,
+			want,
+		) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}

@@ -37,7 +37,10 @@ func TestProxyChangesItsRoutes(t *testing.T) {
 	})
 	serveHTTP(t, b, "127.0.0.1:8001", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "new") })
 	routes := func(host, backend string) emu.HTTPProxy {
-		return emu.HTTPProxy{Listen: netip.AddrPortFrom(there, 80), Routes: []emu.HTTPProxyRoute{{Host: host, Backend: netip.MustParseAddrPort(backend)}}}
+		return emu.HTTPProxy{
+			Listen: netip.AddrPortFrom(there, 80),
+			Routes: []emu.HTTPProxyRoute{{Host: host, Backend: netip.MustParseAddrPort(backend)}},
+		}
 	}
 	proxy, err := ServeProxy(b, routes("a.azurewebsites.net", "127.0.0.1:8000"))
 	if err != nil {

@@ -123,7 +123,13 @@ func TestChooseIsWhatTheKernelChooses(t *testing.T) {
 					if err != nil || got != (connectionEntry{b.protocol, source, to, paths[0].end.at, source}) {
 						t.Fatalf("the router remembers %+v, %v", got, err)
 					}
-					got, err = tracked(namespace(t, state, "router"), ctaTupleReply, b.protocol, paths[0].end.at, source)
+					got, err = tracked(
+						namespace(t, state, "router"),
+						ctaTupleReply,
+						b.protocol,
+						paths[0].end.at,
+						source,
+					)
 					if err != nil || got.caller != source {
 						t.Fatalf("the router remembers %+v, %v", got, err)
 					}

@@ -148,7 +148,7 @@ func drawNamespace(t *rapid.T, name string, kind emu.Kind) *emu.Namespace {
 	for _, port := range some(t, "services", somePorts) {
 		s.Services = append(s.Services, tcp(port))
 	}
-	for _, a := range some(t, "neighbours", someAddresses) {
+	for _, a := range some(t, "neighbors", someAddresses) {
 		s.Neighbors = append(s.Neighbors, emu.Neighbor{Device: "eth0", Address: a})
 	}
 	if rapid.Bool().Draw(t, "firewall") {
@@ -182,7 +182,8 @@ func drawNext(t *rapid.T, last *emu.Network) *emu.Network {
 		if slices.Contains(someRouters, name) {
 			kind = emu.Router
 		}
-		switch rapid.SampledFrom([]string{"same", "same", "new", "moved", "rules", "gone", "other kind"}).Draw(t, name) {
+		switch rapid.SampledFrom([]string{"same", "same", "new", "moved", "rules", "gone", "other kind"}).
+			Draw(t, name) {
 		case "gone":
 			there = false
 		case "new":

@@ -127,9 +127,9 @@ func (t *topology) near(from string) []string {
 	return near
 }
 
-// ownersNear lists the namespaces that have an address. If there are several, only those count that are among those near
-// or linked to one of them; if none is, all of them. Near is only called if it matters: a probe asks this, and networks
-// seldom overlap.
+// ownersNear lists the namespaces that have an address. If there are several, only those count that are among those
+// near or linked to one of them; if none is, all of them. Near is only called if it matters: a probe asks this, and
+// networks seldom overlap.
 func (t *topology) ownersNear(a netip.Addr, near func() []string) []string {
 	if owners := t.owners[a]; len(owners) < 2 {
 		return owners

@@ -7,7 +7,7 @@ import (
 	"vnetlab/emu"
 )
 
-// twins is two networks with the same addresses and no way between them: sql1 and its neighbour near1 in one,
+// twins is two networks with the same addresses and no way between them: sql1 and its neighbor near1 in one,
 // web2, which has the address of sql1, and near2 in the other.
 func twins() *emu.Network {
 	n := &emu.Network{}

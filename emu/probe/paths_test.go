@@ -89,7 +89,7 @@ func TestWaysOfOthers(t *testing.T) {
 		end  string
 	}{
 		{"host", "web1", at("10.0.2.4:1433"), "sql1"},
-		{"neighbour", "web1", at("10.0.1.5:80"), "web2"},
+		{"neighbor", "web1", at("10.0.1.5:80"), "web2"},
 		{"oneself", "web1", at("10.0.1.4:80"), "web1"},
 		{"loopback", "web1", at("127.0.0.1:80"), "web1"},
 		{"translated", "laptop", at("198.18.0.10:57500"), "sql1"},
@@ -128,7 +128,9 @@ func TestGuessedMembers(t *testing.T) {
 		82: "mixed; b1 open; b2 blocked by b2 block; b3 blocked by b3 block",
 		81: "error; b1 open; b2 error; b3 open",
 	} {
-		if d := described(p.Probe(t.Context(), "a1", emu.Target{Address: balanced, Port: port, Protocol: emu.TCP})); d != want {
+		if d := described(
+			p.Probe(t.Context(), "a1", emu.Target{Address: balanced, Port: port, Protocol: emu.TCP}),
+		); d != want {
 			t.Errorf("port %d: %s, want %s", port, d, want)
 		}
 	}

@@ -38,7 +38,10 @@ func udpFabric() *emu.Network {
 		if s.Name == "sql1" {
 			s.Services = append(s.Services, udp(1434))
 			s.Firewall.Rules = append(s.Firewall.Rules, emu.FirewallRule{
-				ID: "udp", Protocol: "udp", Ports: []emu.PortRange{{First: 1434, Last: 1435}}, From: netip.PrefixFrom(web1, 32),
+				ID:       "udp",
+				Protocol: "udp",
+				Ports:    []emu.PortRange{{First: 1434, Last: 1435}},
+				From:     netip.PrefixFrom(web1, 32),
 			})
 		}
 	}

@@ -53,7 +53,7 @@ func checkAsNew(t *rapid.T, got, want *topology) {
 		t.Fatalf("got\n%q\nwant\n%q", a, b)
 	}
 	for what, pair := range map[string][2]any{
-		"owners": {got.owners, want.owners}, "neighbours": {got.neighbors, want.neighbors}, "interfaces": {
+		"owners": {got.owners, want.owners}, "neighbors": {got.neighbors, want.neighbors}, "interfaces": {
 			got.interfaces, want.interfaces,
 		},
 		"dispatched": {got.dispatched, want.dispatched}, "sources": {got.sources, want.sources}, "translated": {
@@ -89,7 +89,8 @@ func TestUpdateIsAsNew(t *testing.T) {
 				was, there := last.Namespace(s.Name)
 				_, still := unheard[s.Name]
 				_, is := got.unheard[s.Name]
-				if want := s.Ruleset != nil && (still || !there || was.Kind != s.Kind || was.Ruleset == nil); is != want {
+				if want := s.Ruleset != nil &&
+					(still || !there || was.Kind != s.Kind || was.Ruleset == nil); is != want {
 					t.Fatalf("%s is unheard: %t", s.Name, is)
 				}
 			}

@@ -34,7 +34,13 @@ func attacker(name string) int {
 		fmt.Println("there is no attack", name)
 		return 2
 	}
-	t := target{os.Getenv("MARKER"), os.Getenv("FOLDER"), os.Getenv("SOCKET"), os.Getenv("ABSTRACT"), os.Getenv("LOOPBACK")}
+	t := target{
+		os.Getenv("MARKER"),
+		os.Getenv("FOLDER"),
+		os.Getenv("SOCKET"),
+		os.Getenv("ABSTRACT"),
+		os.Getenv("LOOPBACK"),
+	}
 	if err := attacks[i].try(t); err != nil {
 		fmt.Println(err)
 		return 0
@@ -60,7 +66,11 @@ func outside() int {
 func (t target) env(attack string) []string {
 	return []string{
 		attackVariable + "=" + attack,
-		"MARKER=" + t.Marker, "FOLDER=" + t.Folder, "SOCKET=" + t.Socket, "ABSTRACT=" + t.Abstract, "LOOPBACK=" + t.Loopback,
+		"MARKER=" + t.Marker,
+		"FOLDER=" + t.Folder,
+		"SOCKET=" + t.Socket,
+		"ABSTRACT=" + t.Abstract,
+		"LOOPBACK=" + t.Loopback,
 	}
 }
 
@@ -120,7 +130,9 @@ func TestAttacks(t *testing.T) {
 			}
 			cmd := exec.Command("/proc/self/exe")
 			cmd.Env = slices.Concat(os.Environ(), to.env(a.name), []string{outsideVariable + "=1"})
-			cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC}
+			cmd.SysProcAttr = &unix.SysProcAttr{
+				Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+			}
 			if text, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 {
 				t.Errorf("outside: %s, %s", cmd.ProcessState, text)
 			}

@@ -106,8 +106,14 @@ var attacks = []attack{
 		_, err := os.ReadFile("/proc/1/root" + t.Marker)
 		return err
 	}},
-	{name: "enter the mount namespace of PID 1", try: func(target) error { return enter("/proc/1/ns/mnt", unix.CLONE_NEWNS) }},
-	{name: "enter the network namespace of PID 1", try: func(target) error { return enter("/proc/1/ns/net", unix.CLONE_NEWNET) }},
+	{
+		name: "enter the mount namespace of PID 1",
+		try:  func(target) error { return enter("/proc/1/ns/mnt", unix.CLONE_NEWNS) },
+	},
+	{
+		name: "enter the network namespace of PID 1",
+		try:  func(target) error { return enter("/proc/1/ns/net", unix.CLONE_NEWNET) },
+	},
 	{name: "nsenter by a pidfd", try: func(target) error {
 		fd, err := unix.PidfdOpen(1, 0)
 		if err != nil {
@@ -156,7 +162,10 @@ var attacks = []attack{
 		needs: "/sys/kernel/mm/transparent_hugepage",
 	},
 	{name: "mount control groups", try: func(target) error {
-		return errors.Join(unix.Mount("cgroup", "/mnt", "cgroup", 0, "pids"), unix.Mount("cgroup2", "/mnt", "cgroup2", 0, ""))
+		return errors.Join(
+			unix.Mount("cgroup", "/mnt", "cgroup", 0, "pids"),
+			unix.Mount("cgroup2", "/mnt", "cgroup2", 0, ""),
+		)
 	}, harmful: true},
 	{name: "leave the control group", try: func(target) error {
 		found, err := filepath.Glob("/sys/fs/cgroup/*")

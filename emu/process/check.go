@@ -51,7 +51,13 @@ func tried(name string, required bool, cost, remedy string, try func() (string, 
 		detail = strings.Join(strings.Fields(err.Error()), " ")
 	}
 	return kernel.Feature{
-		Name: name, OK: err == nil, Required: required, Detail: detail, Cost: cost, Remedy: remedy, Untried: errors.Is(err, kernel.ErrUntried),
+		Name:     name,
+		OK:       err == nil,
+		Required: required,
+		Detail:   detail,
+		Cost:     cost,
+		Remedy:   remedy,
+		Untried:  errors.Is(err, kernel.ErrUntried),
 	}
 }
 

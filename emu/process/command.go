@@ -45,7 +45,14 @@ func (in *Instance) Exec(ctx context.Context, c Command) (exit int, err error) {
 				lost = path.Err
 			}
 			if lost != nil && err == nil {
-				exit, err = cmp.Or(exit, 1), fmt.Errorf("%s: what the command printed could not be written: %w", in.name, lost)
+				exit, err = cmp.Or(
+					exit,
+					1,
+				), fmt.Errorf(
+					"%s: what the command printed could not be written: %w",
+					in.name,
+					lost,
+				)
 			}
 		}()
 		r, err = in.start(startRequest{
@@ -132,7 +139,10 @@ func (r *running) wait(ctx context.Context, polite syscall.Signal) (*unix.WaitSt
 	defer close(over)
 	stop := context.AfterFunc(ctx, func() {
 		// A stopped process takes no signal before it continues.
-		_ = descriptors.Send(r.control, signalRequest{Signals: []syscall.Signal{polite, unix.SIGCONT}, EndSession: true})
+		_ = descriptors.Send(
+			r.control,
+			signalRequest{Signals: []syscall.Signal{polite, unix.SIGCONT}, EndSession: true},
+		)
 		select {
 		case <-time.After(r.in.grace):
 			_ = descriptors.Send(r.control, signalRequest{Signals: []syscall.Signal{unix.SIGKILL}})

@@ -13,9 +13,20 @@ import (
 // capabilities are what an administrator of a machine's network needs: those that docker leaves a container, without
 // the one to make devices, and with the one to configure the network.
 var capabilities = []capability.Cap{
-	capability.CAP_AUDIT_WRITE, capability.CAP_CHOWN, capability.CAP_DAC_OVERRIDE, capability.CAP_FOWNER, capability.CAP_FSETID,
-	capability.CAP_KILL, capability.CAP_NET_ADMIN, capability.CAP_NET_BIND_SERVICE, capability.CAP_NET_RAW, capability.CAP_SETFCAP,
-	capability.CAP_SETGID, capability.CAP_SETPCAP, capability.CAP_SETUID, capability.CAP_SYS_CHROOT,
+	capability.CAP_AUDIT_WRITE,
+	capability.CAP_CHOWN,
+	capability.CAP_DAC_OVERRIDE,
+	capability.CAP_FOWNER,
+	capability.CAP_FSETID,
+	capability.CAP_KILL,
+	capability.CAP_NET_ADMIN,
+	capability.CAP_NET_BIND_SERVICE,
+	capability.CAP_NET_RAW,
+	capability.CAP_SETFCAP,
+	capability.CAP_SETGID,
+	capability.CAP_SETPCAP,
+	capability.CAP_SETUID,
+	capability.CAP_SYS_CHROOT,
 }
 
 // confine takes from the calling thread, for good, what an instance may not do, and executes this program again: all

@@ -36,7 +36,10 @@ func TestUnifiedGroup(t *testing.T) {
 	const instance = groupsFolder + "/shop-1/web1"
 	top := unified(t, "cpu memory pids", "memory pids", groupsFolder, groupsFolder+"/shop-1", instance)
 	f := groupFolder{hierarchy{top, true, []string{pidsController, memoryController}}, filepath.Join(top, instance)}
-	if err := f.take(42, emu.Limits{PIDs: 100, Memory: emu.GiB}); err != nil { // without swap there is nothing to write for it
+	if err := f.take(
+		42,
+		emu.Limits{PIDs: 100, Memory: emu.GiB},
+	); err != nil { // without swap there is nothing to write for it
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
@@ -85,7 +88,8 @@ func TestFindHierarchy(t *testing.T) {
 		{"none", nil, "", "no control groups"},
 	} {
 		h, err := findHierarchy(test.mounts, memoryController)
-		if h.path != test.path || (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) {
+		if h.path != test.path || (err == nil) != (test.wrong == "") ||
+			err != nil && !strings.Contains(err.Error(), test.wrong) {
 			t.Errorf("%s: %+v, %v", test.name, h, err)
 		}
 	}

@@ -216,7 +216,10 @@ func startCommand(c *children, req startRequest, files []*os.File, null *os.File
 	pid int, ended <-chan syscall.WaitStatus, code int, err error,
 ) {
 	if info, err := os.Stat(req.Dir); err != nil || !info.IsDir() {
-		return 0, nil, 126, fmt.Errorf("no folder %s inside the instance: its /tmp, /run, /root and /home are its own", req.Dir)
+		return 0, nil, 126, fmt.Errorf(
+			"no folder %s inside the instance: its /tmp, /run, /root and /home are its own",
+			req.Dir,
+		)
 	}
 	if len(req.Argv) == 0 || req.Argv[0] == "" {
 		return 0, nil, 127, errors.New("no command given")
@@ -240,7 +243,10 @@ func startCommand(c *children, req startRequest, files []*os.File, null *os.File
 	case errors.Is(err, unix.ENOENT):
 		return 0, nil, 127, fmt.Errorf("%s: command not found", req.Argv[0])
 	case errors.Is(err, unix.EAGAIN):
-		return 0, nil, 126, fmt.Errorf("%s: can't be run: the instance has as many processes as its limit allows", req.Argv[0])
+		return 0, nil, 126, fmt.Errorf(
+			"%s: can't be run: the instance has as many processes as its limit allows",
+			req.Argv[0],
+		)
 	case err != nil:
 		return 0, nil, 126, fmt.Errorf("%s: can't be run: %w", req.Argv[0], err)
 	}

@@ -33,8 +33,27 @@ type hidden struct {
 
 // systemTypes are file systems that show the kernel rather than hold files. Instances have some of their own.
 var systemTypes = []string{
-	"autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs", "fusectl",
-	"hugetlbfs", "mqueue", "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
+	"autofs",
+	"binfmt_misc",
+	"bpf",
+	"cgroup",
+	"cgroup2",
+	"configfs",
+	"debugfs",
+	"devpts",
+	"devtmpfs",
+	"efivarfs",
+	"fusectl",
+	"hugetlbfs",
+	"mqueue",
+	"nsfs",
+	"proc",
+	"pstore",
+	"rpc_pipefs",
+	"securityfs",
+	"selinuxfs",
+	"sysfs",
+	"tracefs",
 }
 
 // hostLayers lists the file systems of the host that instances see, those that others are mounted on first. Without are

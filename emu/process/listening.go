@@ -64,7 +64,9 @@ func (in *Instance) notListening(service emu.Service, loopback bool) error {
 		if slices.ContainsFunc(lines, func(l Line) bool {
 			return strings.Contains(l.Text, "Read-only file system") || strings.Contains(l.Text, "EROFS")
 		}) {
-			b.WriteString("\n    (the folder of a lab file is read-only inside, unless the file has mounts: [{path: ., writable: true}])")
+			b.WriteString(
+				"\n    (the folder of a lab file is read-only inside, unless the file has mounts: [{path: ., writable: true}])",
+			)
 		}
 	}
 	return &Error{Instance: in.name, Err: errors.New(b.String())}

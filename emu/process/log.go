@@ -110,7 +110,14 @@ func (l *Log) Lines(ctx context.Context, n int, follow bool) iter.Seq[Line] {
 		}
 		for first := true; ; first = false {
 			lines, missed, changed, closed := l.after(next)
-			if missed > 0 && !first && !yield(Line{Time: time.Now(), Text: "some lines are lost: they came faster than they were read", Note: true}) {
+			if missed > 0 && !first &&
+				!yield(
+					Line{
+						Time: time.Now(),
+						Text: "some lines are lost: they came faster than they were read",
+						Note: true,
+					},
+				) {
 				return
 			}
 			for _, line := range lines {

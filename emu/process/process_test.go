@@ -41,9 +41,15 @@ func newInstanceWithin(t *testing.T, b emu.Boundary, opts Options, services ...e
 	t.Helper()
 	kerneltest.RequireRoot(t)
 	spec := &emu.Namespace{
-		Name: name, Kind: emu.Host, Services: services, Boundary: b,
-		Resolver: emu.Resolver{Servers: []netip.Addr{netip.MustParseAddr("168.63.129.16")}, Search: []string{"contacts.internal"}},
-		Hosts:    []emu.NameRecord{{Name: "sql1", Address: netip.MustParseAddr("10.0.2.4")}},
+		Name:     name,
+		Kind:     emu.Host,
+		Services: services,
+		Boundary: b,
+		Resolver: emu.Resolver{
+			Servers: []netip.Addr{netip.MustParseAddr("168.63.129.16")},
+			Search:  []string{"contacts.internal"},
+		},
+		Hosts: []emu.NameRecord{{Name: "sql1", Address: netip.MustParseAddr("10.0.2.4")}},
 	}
 	state, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []*emu.Namespace{spec}}, nil)
 	if err != nil {
@@ -137,7 +143,8 @@ func TestExecExitCodes(t *testing.T) {
 		if exit != test.exit || out != test.out && !strings.Contains(test.out, "PWD") {
 			t.Errorf("%q: exit %d, output %q; want %d, %q", test.argv, exit, out, test.exit, test.out)
 		}
-		if strings.Contains(test.out, "PWD") && !strings.HasPrefix(out, strings.TrimSuffix(test.out, "PWD=/usr/bin\n")) {
+		if strings.Contains(test.out, "PWD") &&
+			!strings.HasPrefix(out, strings.TrimSuffix(test.out, "PWD=/usr/bin\n")) {
 			t.Error(cmp.Diff(test.out, out))
 		}
 		if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
@@ -170,7 +177,11 @@ func TestWhatAProgramFinds(t *testing.T) {
 	if err := os.WriteFile(kept+"/file", []byte("kept\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in := newInstanceWithin(t, emu.Boundary{Mounts: []emu.Mount{{Path: writable, Writable: true}}}, Options{Keep: []string{kept}, Env: []string{"LAB=contacts"}})
+	in := newInstanceWithin(
+		t,
+		emu.Boundary{Mounts: []emu.Mount{{Path: writable, Writable: true}}},
+		Options{Keep: []string{kept}, Env: []string{"LAB=contacts"}},
+	)
 	for _, test := range []struct{ script, want string }{
 		{"hostname; cat /etc/hostname; uname -n", strings.Repeat(name+"\n", 3)},
 		{"cat /etc/hosts", "127.0.0.1\tlocalhost\n127.0.0.1\t" + name + "\n10.0.2.4\tsql1\n"},
@@ -220,7 +231,9 @@ func TestOrphansAreReapedAndEndWithClose(t *testing.T) {
 	in := newInstance(t, Options{})
 	daemon := sleeper()
 	// A daemon: its parent is gone, its session another. The other one has the output, which ends with it.
-	orphan := strings.TrimSpace(shell(t, in, "(setsid "+daemon+" </dev/null >/dev/null 2>&1 &); (setsid sh -c 'echo $$; sleep 0.05' &)"))
+	orphan := strings.TrimSpace(
+		shell(t, in, "(setsid "+daemon+" </dev/null >/dev/null 2>&1 &); (setsid sh -c 'echo $$; sleep 0.05' &)"),
+	)
 	if _, err := strconv.Atoi(orphan); err != nil {
 		t.Fatal(err)
 	}

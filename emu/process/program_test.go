@@ -15,7 +15,13 @@ import (
 
 func TestProgramRestarts(t *testing.T) {
 	dir, sleep := t.TempDir(), sleeper()
-	s := emu.Service{Name: "web", Port: 80, Protocol: emu.TCP, Dir: dir, Command: `pwd; echo "port $PORT"; ` + sleep + ` & exit 3`}
+	s := emu.Service{
+		Name:     "web",
+		Port:     80,
+		Protocol: emu.TCP,
+		Dir:      dir,
+		Command:  `pwd; echo "port $PORT"; ` + sleep + ` & exit 3`,
+	}
 	in := newInstance(t, Options{}, s)
 	began := time.Now()
 	if err := in.Run(s); err != nil {
@@ -42,8 +48,15 @@ func TestProgramRestarts(t *testing.T) {
 	}
 	log, _ := in.Logs("web")
 	want := []string{
-		dir, "port 80", "exit status 3; starting again in 200ms", dir, "port 80", "exit status 3; starting again in 400ms",
-		dir, "port 80", "exit status 3; starting again in 800ms",
+		dir,
+		"port 80",
+		"exit status 3; starting again in 200ms",
+		dir,
+		"port 80",
+		"exit status 3; starting again in 400ms",
+		dir,
+		"port 80",
+		"exit status 3; starting again in 800ms",
 	}
 	var text []string
 	kerneltest.Eventually(t, "three exits in the log", func() bool { // where the third comes after the state
@@ -66,7 +79,13 @@ func TestProgramRestarts(t *testing.T) {
 
 func TestProgramIsAskedToEnd(t *testing.T) {
 	dir := t.TempDir()
-	s := emu.Service{Name: "db", Port: 1433, Protocol: emu.TCP, Dir: dir, Command: `trap 'echo bye >bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done`}
+	s := emu.Service{
+		Name:     "db",
+		Port:     1433,
+		Protocol: emu.TCP,
+		Dir:      dir,
+		Command:  `trap 'echo bye >bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done`,
+	}
 	in := newInstanceWithin(t, emu.Boundary{Mounts: []emu.Mount{{Path: dir, Writable: true}}}, Options{}, s)
 	in.grace = kerneltest.Patience
 	if err := in.Run(s); err != nil {
@@ -104,7 +123,12 @@ func TestProgramSurvivesItsInit(t *testing.T) {
 
 func TestLogFollow(t *testing.T) {
 	sleep := sleeper()
-	s := emu.Service{Name: "web", Port: 80, Protocol: emu.TCP, Command: `for i in 1 2 3; do echo $i; sleep 0.05; done; printf unfinished; exec ` + sleep}
+	s := emu.Service{
+		Name:     "web",
+		Port:     80,
+		Protocol: emu.TCP,
+		Command:  `for i in 1 2 3; do echo $i; sleep 0.05; done; printf unfinished; exec ` + sleep,
+	}
 	in := newInstance(t, Options{}, s)
 	if err := in.Run(s); err != nil {
 		t.Fatal(err)
@@ -136,7 +160,8 @@ func TestLogIsBounded(t *testing.T) {
 	l := newLog()
 	l.copy(strings.NewReader(strings.Repeat("a line of text\r\n", 20_000) + strings.Repeat("x", 3*maxLogLine) + "\n"))
 	lines := l.Last(1 << 20)
-	if l.size > logSize || len(lines) < 1000 || lines[0].Text != "a line of text" || len(lines[len(lines)-1].Text) > maxLogLine {
+	if l.size > logSize || len(lines) < 1000 || lines[0].Text != "a line of text" ||
+		len(lines[len(lines)-1].Text) > maxLogLine {
 		t.Errorf("%d lines, %d bytes", len(lines), l.size)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -165,7 +190,8 @@ time.sleep(0.1)
 s = socket.socket(%s); s.bind(("%s", int(os.environ["PORT"]))); %s
 print("listening", flush=True); time.sleep(1000)'`
 	program := func(family, addr, more string) string {
-		return strings.NewReplacer("socket.socket(%s)", "socket.socket("+family+")", `("%s"`, `("`+addr+`"`, "; %s", "; "+more).Replace(listen)
+		return strings.NewReplacer("socket.socket(%s)", "socket.socket("+family+")", `("%s"`, `("`+addr+`"`, "; %s", "; "+more).
+			Replace(listen)
 	}
 	for _, test := range []struct {
 		name    string
@@ -225,7 +251,13 @@ print("listening", flush=True); time.sleep(1000)'`
 				}
 			}
 			go in.Close()
-			if err := in.WaitListening(t.Context(), emu.Service{Name: "other", Port: 1, Protocol: emu.TCP}); !errors.Is(err, ErrClosed) {
+			if err := in.WaitListening(
+				t.Context(),
+				emu.Service{Name: "other", Port: 1, Protocol: emu.TCP},
+			); !errors.Is(
+				err,
+				ErrClosed,
+			) {
 				t.Error(err)
 			}
 		})

@@ -23,7 +23,12 @@ func OpenPTY() (master, slave *os.File, err error) {
 		return nil, nil, fmt.Errorf("unlock the pseudo-terminal: %w", err)
 	}
 	// TIOCGPTPEER opens the slave of this master, whatever is mounted on /dev/pts.
-	peer, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	peer, _, errno := unix.Syscall(
+		unix.SYS_IOCTL,
+		uintptr(fd),
+		unix.TIOCGPTPEER,
+		unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC,
+	)
 	if errno != 0 {
 		master.Close()
 		return nil, nil, fmt.Errorf("open the pseudo-terminal: %w", errno)

@@ -115,7 +115,10 @@ func TestOutputThatIsLost(t *testing.T) {
 		{"echo out", taken, full, 0, false},
 		{"exit 7", full, full, 7, false},
 	} {
-		exit, err := in.Exec(t.Context(), Command{Argv: []string{"sh", "-c", tt.script}, Stdout: tt.stdout, Stderr: tt.stderr})
+		exit, err := in.Exec(
+			t.Context(),
+			Command{Argv: []string{"sh", "-c", tt.script}, Stdout: tt.stdout, Stderr: tt.stderr},
+		)
 		if exit != tt.exit || errors.Is(err, unix.ENOSPC) != tt.lost || !tt.lost && err != nil {
 			t.Errorf("%s: exit %d, %v", tt.script, exit, err)
 		}
@@ -134,7 +137,11 @@ func TestInputFromTerminal(t *testing.T) {
 	if _, err := io.WriteString(keys, "hello\n"); err != nil {
 		t.Fatal(err)
 	}
-	got, exit, err := output(t, in, Command{Argv: []string{"sh", "-c", "read -r line; echo $line; tty"}, Stdin: terminal})
+	got, exit, err := output(
+		t,
+		in,
+		Command{Argv: []string{"sh", "-c", "read -r line; echo $line; tty"}, Stdin: terminal},
+	)
 	if got != "hello\nnot a tty\n" || exit != 1 || err != nil {
 		t.Errorf("exit %d, %v, %q", exit, err, got)
 	}

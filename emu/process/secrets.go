@@ -31,7 +31,18 @@ var ownFolders = []hidden{
 // anywhere below the unreadableIn folders that others may not read aren't there. The lists after these name secrets
 // elsewhere, and those that are often readable by mistake.
 var (
-	closedIn     = []string{"/", "/etc", "/opt", "/srv", "/usr/local/etc", "/var", "/var/cache", "/var/lib", "/var/log", "/var/spool"}
+	closedIn = []string{
+		"/",
+		"/etc",
+		"/opt",
+		"/srv",
+		"/usr/local/etc",
+		"/var",
+		"/var/cache",
+		"/var/lib",
+		"/var/log",
+		"/var/spool",
+	}
 	unreadableIn = []string{"/etc", "/usr/local/etc"}
 	// readByRoot are files without secrets that programs of root need. The passwords of the others are taken out.
 	readByRoot = []string{"/etc/sudoers", "/etc/shadow", "/etc/gshadow"}

@@ -25,7 +25,11 @@ func TestSecretsOfTheHost(t *testing.T) {
 			withoutOverlays = !test.overlays
 			home := prepareSecrets(t)
 			in := newInstanceWithin(t, emu.Boundary{Mounts: []emu.Mount{{Path: home, Writable: true}}}, Options{})
-			found := shell(t, in, "grep -rs -l SECRET /boot /etc /home /media /mnt /opt /root /srv /usr/local/etc /var; true")
+			found := shell(
+				t,
+				in,
+				"grep -rs -l SECRET /boot /etc /home /media /mnt /opt /root /srv /usr/local/etc /var; true",
+			)
 			if found != "/etc/readable\n/home/me/lab.yaml\n" {
 				t.Errorf("an instance reads\n%s", found)
 			}

@@ -106,10 +106,30 @@ func makeDevices(dev string, size emu.Bytes) error {
 // can't be written.
 var (
 	maskedParts = []string{
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kallsyms", "/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/kmsg",
-		"/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-		"/proc/sysrq-trigger", "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo",
-		"/sys/devices/virtual/powercap", "/sys/firmware", "/sys/fs/selinux", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing",
+		"/proc/acpi",
+		"/proc/asound",
+		"/proc/interrupts",
+		"/proc/kallsyms",
+		"/proc/kcore",
+		"/proc/keys",
+		"/proc/key-users",
+		"/proc/kmsg",
+		"/proc/kpagecgroup",
+		"/proc/kpagecount",
+		"/proc/kpageflags",
+		"/proc/latency_stats",
+		"/proc/sched_debug",
+		"/proc/scsi",
+		"/proc/sysrq-trigger",
+		"/proc/timer_list",
+		"/proc/timer_stats",
+		"/proc/vmallocinfo",
+		"/sys/devices/virtual/powercap",
+		"/sys/firmware",
+		"/sys/fs/selinux",
+		"/sys/kernel/debug",
+		"/sys/kernel/security",
+		"/sys/kernel/tracing",
 	}
 	readOnlyParts = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/mtrr", "/proc/sys"}
 )

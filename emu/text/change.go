@@ -60,7 +60,7 @@ func (p *changePrinter) namespace(c *diff.NamespaceChange) {
 	in := c.To.Name + ": "
 	loopback := func(a netip.Addr) string { return fmt.Sprintf("address %s on lo", a) }
 	bridge := func(b emu.Bridge) string { return fmt.Sprintf("bridge %s %s %s", b.Name, b.MAC, join(b.Addresses)) }
-	neighbor := func(n emu.Neighbor) string { return fmt.Sprintf("neighbour %s %s on %s", n.Address, n.MAC, n.Device) }
+	neighbor := func(n emu.Neighbor) string { return fmt.Sprintf("neighbor %s %s on %s", n.Address, n.MAC, n.Device) }
 	lines(p, '-', in, c.RemovedLoopback, loopback)
 	lines(p, '+', in, c.AddedLoopback, loopback)
 	lines(p, '-', in, c.RemovedBridges, bridge)
@@ -74,10 +74,22 @@ func (p *changePrinter) namespace(c *diff.NamespaceChange) {
 	lines(p, '-', in, c.RemovedNeighbors, neighbor)
 	lines(p, '+', in, c.AddedNeighbors, neighbor)
 	for _, r := range c.Rulesets() {
-		p.texts(in, r.From == nil, r.To == nil, func() string { return NFTables(r.From) }, func() string { return NFTables(r.To) })
+		p.texts(
+			in,
+			r.From == nil,
+			r.To == nil,
+			func() string { return NFTables(r.From) },
+			func() string { return NFTables(r.To) },
+		)
 	}
 	if f := c.Firewall; f != nil {
-		p.texts(in, f.From == nil, f.To == nil, func() string { return IPTables(f.From) }, func() string { return IPTables(f.To) })
+		p.texts(
+			in,
+			f.From == nil,
+			f.To == nil,
+			func() string { return IPTables(f.From) },
+			func() string { return IPTables(f.To) },
+		)
 	}
 	for _, o := range []struct {
 		differs bool

@@ -68,7 +68,7 @@ func TestChangesText(t *testing.T) {
 			n.Namespaces[1].Services = nil
 			n.Namespaces[1].Hostname = "x"
 			n.Namespaces[1].Firewall = nil
-		}, `- edge: neighbour 10.0.0.4 02:00:0a:00:00:04 on front
+		}, `- edge: neighbor 10.0.0.4 02:00:0a:00:00:04 on front
 ~ edge: name server
 - vm: *filter
 - vm: :INPUT DROP [0:0]

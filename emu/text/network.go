@@ -74,7 +74,7 @@ func (p *printer) namespace(s *emu.Namespace, links []string) {
 		p.line(1, "%s", r)
 	}
 	for _, n := range s.Neighbors {
-		p.line(1, "neighbour %s %s on %s", n.Address, n.MAC, n.Device)
+		p.line(1, "neighbor %s %s on %s", n.Address, n.MAC, n.Device)
 	}
 	if len(s.Resolver.Servers) > 0 {
 		p.line(1, "name servers %s; search %s", join(s.Resolver.Servers), strings.Join(s.Resolver.Search, " "))

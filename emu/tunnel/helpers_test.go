@@ -46,8 +46,32 @@ type part struct {
 }
 
 var parts = []part{
-	{left, leftHost, addr("65.52.0.9"), prefix("10.1.0.0/24"), addr("10.1.0.1"), addr("10.1.0.4"), addr("169.254.0.2"), addr("169.254.0.1"), 1, "wan", "to-left"},
-	{right, rightHost, addr("131.107.0.9"), prefix("192.168.7.0/24"), addr("192.168.7.1"), addr("192.168.7.4"), addr("169.254.0.6"), addr("169.254.0.5"), 2, "wan", "to-right"},
+	{
+		left,
+		leftHost,
+		addr("65.52.0.9"),
+		prefix("10.1.0.0/24"),
+		addr("10.1.0.1"),
+		addr("10.1.0.4"),
+		addr("169.254.0.2"),
+		addr("169.254.0.1"),
+		1,
+		"wan",
+		"to-left",
+	},
+	{
+		right,
+		rightHost,
+		addr("131.107.0.9"),
+		prefix("192.168.7.0/24"),
+		addr("192.168.7.1"),
+		addr("192.168.7.4"),
+		addr("169.254.0.6"),
+		addr("169.254.0.5"),
+		2,
+		"wan",
+		"to-right",
+	},
 }
 
 func network() *emu.Network {
@@ -55,13 +79,31 @@ func network() *emu.Network {
 	middle := &emu.Namespace{Name: internet, Kind: emu.Router}
 	for _, p := range parts {
 		anywhere := prefix("0.0.0.0/0")
-		n.Namespaces = append(n.Namespaces,
-			&emu.Namespace{Name: p.router, Kind: emu.Router, Loopback: []netip.Addr{p.public}, Routes: []emu.Route{{Destination: anywhere, Gateway: p.backbone, Device: p.uplinkAt}}},
-			&emu.Namespace{Name: p.host, Kind: emu.Host, Routes: []emu.Route{{Destination: anywhere, Gateway: p.gateway, Device: "eth0"}}},
+		n.Namespaces = append(
+			n.Namespaces,
+			&emu.Namespace{
+				Name:     p.router,
+				Kind:     emu.Router,
+				Loopback: []netip.Addr{p.public},
+				Routes:   []emu.Route{{Destination: anywhere, Gateway: p.backbone, Device: p.uplinkAt}},
+			},
+			&emu.Namespace{
+				Name:   p.host,
+				Kind:   emu.Host,
+				Routes: []emu.Route{{Destination: anywhere, Gateway: p.gateway, Device: "eth0"}},
+			},
 		)
-		middle.Routes = append(middle.Routes, emu.Route{Destination: netip.PrefixFrom(p.public, 32), Gateway: p.uplink, Device: p.throughAt})
+		middle.Routes = append(
+			middle.Routes,
+			emu.Route{Destination: netip.PrefixFrom(p.public, 32), Gateway: p.uplink, Device: p.throughAt},
+		)
 		end := func(namespace, name string, mac byte, a netip.Addr, bits int) emu.LinkEnd {
-			return emu.LinkEnd{Namespace: namespace, Name: name, MAC: emu.MAC{2, 0, 0, 0, p.number, mac}, Addresses: []netip.Prefix{netip.PrefixFrom(a, bits)}}
+			return emu.LinkEnd{
+				Namespace: namespace,
+				Name:      name,
+				MAC:       emu.MAC{2, 0, 0, 0, p.number, mac},
+				Addresses: []netip.Prefix{netip.PrefixFrom(a, bits)},
+			}
 		}
 		n.Links = append(n.Links,
 			&emu.Link{A: end(internet, p.throughAt, 1, p.backbone, 30), B: end(p.router, p.uplinkAt, 2, p.uplink, 30)},
@@ -78,8 +120,20 @@ const port = 51820
 func between() emu.Tunnel {
 	return emu.Tunnel{
 		ID: "left-right",
-		A:  emu.TunnelEnd{Namespace: left, Device: "vpn-right", Address: parts[0].public, Port: port, AllowedPrefixes: []netip.Prefix{parts[1].inside}},
-		B:  emu.TunnelEnd{Namespace: right, Device: "vpn-left", Address: parts[1].public, Port: port + 1, AllowedPrefixes: []netip.Prefix{parts[0].inside}},
+		A: emu.TunnelEnd{
+			Namespace:       left,
+			Device:          "vpn-right",
+			Address:         parts[0].public,
+			Port:            port,
+			AllowedPrefixes: []netip.Prefix{parts[1].inside},
+		},
+		B: emu.TunnelEnd{
+			Namespace:       right,
+			Device:          "vpn-left",
+			Address:         parts[1].public,
+			Port:            port + 1,
+			AllowedPrefixes: []netip.Prefix{parts[0].inside},
+		},
 	}
 }
 
@@ -154,7 +208,11 @@ func (l *lab) contents() []string {
 // ways are the makers that work here: the process's always, the kernel's where it has WireGuard.
 func ways(t *testing.T) map[string]maker {
 	kerneltest.RequireRoot(t)
-	s, err := kernel.Apply(t.Context(), &emu.Network{Namespaces: []*emu.Namespace{{Name: "try", Kind: emu.Router}}}, nil)
+	s, err := kernel.Apply(
+		t.Context(),
+		&emu.Network{Namespaces: []*emu.Namespace{{Name: "try", Kind: emu.Router}}},
+		nil,
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,11 @@ func (s side) configure(mark int) error {
 		allowed[i] = net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 	}
 	peer := wgtypes.PeerConfig{
-		PublicKey: s.public, PresharedKey: &s.shared, Endpoint: net.UDPAddrFromAddrPort(s.peer), ReplaceAllowedIPs: true, AllowedIPs: allowed,
+		PublicKey:         s.public,
+		PresharedKey:      &s.shared,
+		Endpoint:          net.UDPAddrFromAddrPort(s.peer),
+		ReplaceAllowedIPs: true,
+		AllowedIPs:        allowed,
 	}
 	if s.greets {
 		interval := keepalive
@@ -78,7 +82,11 @@ func (s side) configure(mark int) error {
 	}
 	return s.control(func(c *wgctrl.Client) error {
 		return c.ConfigureDevice(s.Device, wgtypes.Config{
-			PrivateKey: &s.private, ListenPort: &port, FirewallMark: &mark, ReplacePeers: true, Peers: []wgtypes.PeerConfig{peer},
+			PrivateKey:   &s.private,
+			ListenPort:   &port,
+			FirewallMark: &mark,
+			ReplacePeers: true,
+			Peers:        []wgtypes.PeerConfig{peer},
 		})
 	})
 }

@@ -99,7 +99,14 @@ func open(ctx context.Context, a, b *kernel.Namespace, t emu.Tunnel, way maker) 
 		}
 	}
 	if err := meet(ctx, greeted); err != nil {
-		return nil, fmt.Errorf("UDP between %s of %s and %s of %s doesn't pass: %w", t.A.Listen(), t.A.Namespace, t.B.Listen(), t.B.Namespace, err)
+		return nil, fmt.Errorf(
+			"UDP between %s of %s and %s of %s doesn't pass: %w",
+			t.A.Listen(),
+			t.A.Namespace,
+			t.B.Listen(),
+			t.B.Namespace,
+			err,
+		)
 	}
 	for _, s := range ends {
 		if err := kernel.RouteInto(s.namespace, s.Device, s.AllowedPrefixes); err != nil {
@@ -134,8 +141,23 @@ func sides(a, b *kernel.Namespace, t emu.Tunnel) ([2]side, error) {
 	if err := errors.Join(errA, errB, errShared); err != nil {
 		return all, err
 	}
-	all[0] = side{TunnelEnd: t.B, namespace: b, peer: t.A.Listen(), private: keyB, public: keyA.PublicKey(), shared: shared}
-	all[1] = side{TunnelEnd: t.A, namespace: a, peer: t.B.Listen(), private: keyA, public: keyB.PublicKey(), shared: shared, greets: true}
+	all[0] = side{
+		TunnelEnd: t.B,
+		namespace: b,
+		peer:      t.A.Listen(),
+		private:   keyB,
+		public:    keyA.PublicKey(),
+		shared:    shared,
+	}
+	all[1] = side{
+		TunnelEnd: t.A,
+		namespace: a,
+		peer:      t.B.Listen(),
+		private:   keyA,
+		public:    keyB.PublicKey(),
+		shared:    shared,
+		greets:    true,
+	}
 	return all, nil
 }
 
@@ -143,9 +165,19 @@ func sides(a, b *kernel.Namespace, t emu.Tunnel) ([2]side, error) {
 // other end.
 func (s side) checkPath() error {
 	return s.namespace.Do(func() error {
-		c, err := net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Address, 0)), net.UDPAddrFromAddrPort(s.peer))
+		c, err := net.DialUDP(
+			"udp4",
+			net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Address, 0)),
+			net.UDPAddrFromAddrPort(s.peer),
+		)
 		if err != nil {
-			return fmt.Errorf("%s needs the address %s, on its loopback or a link, and a route to %s: %w", s.Namespace, s.Address, s.peer.Addr(), err)
+			return fmt.Errorf(
+				"%s needs the address %s, on its loopback or a link, and a route to %s: %w",
+				s.Namespace,
+				s.Address,
+				s.peer.Addr(),
+				err,
+			)
 		}
 		return c.Close()
 	})

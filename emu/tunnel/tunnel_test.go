@@ -80,7 +80,8 @@ func encrypted(t *testing.T, packets [][]byte, size int) {
 		if source == destination || ports[source] != from || ports[destination] != to {
 			t.Fatalf("a packet from %s:%d to %s:%d", source, from, destination, to)
 		}
-		if bytes.Contains(p, secret) || bytes.Contains(p, parts[0].address.AsSlice()) || bytes.Contains(p, secret[:10]) {
+		if bytes.Contains(p, secret) || bytes.Contains(p, parts[0].address.AsSlice()) ||
+			bytes.Contains(p, secret[:10]) {
 			t.Fatalf("a packet can be read: %q", p)
 		}
 		total, largest = total+len(p), max(largest, len(p))
@@ -201,7 +202,11 @@ func TestNothingPasses(t *testing.T) {
 				}
 				return e, err
 			})
-			if !errors.Is(err, gaveUp) || !strings.Contains(err.Error(), "UDP between 65.52.0.9:51820 of left and 131.107.0.9:51821 of right doesn't pass") {
+			if !errors.Is(err, gaveUp) ||
+				!strings.Contains(
+					err.Error(),
+					"UDP between 65.52.0.9:51820 of left and 131.107.0.9:51821 of right doesn't pass",
+				) {
 				t.Error(err)
 			}
 			if d := cmp.Diff(before, l.contents()); d != "" {
@@ -238,8 +243,20 @@ func useSet(t *testing.T, way maker) {
 	}
 	second := emu.Tunnel{
 		ID: "second",
-		A:  emu.TunnelEnd{Namespace: left, Device: "vpn-2", Address: parts[0].public, Port: 2000, AllowedPrefixes: []netip.Prefix{prefix("172.16.0.0/16")}},
-		B:  emu.TunnelEnd{Namespace: right, Device: "vpn-2", Address: parts[1].public, Port: 2000, AllowedPrefixes: []netip.Prefix{prefix("172.17.0.0/16")}},
+		A: emu.TunnelEnd{
+			Namespace:       left,
+			Device:          "vpn-2",
+			Address:         parts[0].public,
+			Port:            2000,
+			AllowedPrefixes: []netip.Prefix{prefix("172.16.0.0/16")},
+		},
+		B: emu.TunnelEnd{
+			Namespace:       right,
+			Device:          "vpn-2",
+			Address:         parts[1].public,
+			Port:            2000,
+			AllowedPrefixes: []netip.Prefix{prefix("172.17.0.0/16")},
+		},
 	}
 	change()
 	change(between())
@@ -267,7 +284,11 @@ func useSet(t *testing.T, way maker) {
 	reach()
 	absent := second
 	absent.B.Namespace = "nowhere"
-	if err := set.Change(t.Context(), []emu.Tunnel{more, absent}); err == nil || !strings.Contains(err.Error(), "nowhere") {
+	if err := set.Change(
+		t.Context(),
+		[]emu.Tunnel{more, absent},
+	); err == nil ||
+		!strings.Contains(err.Error(), "nowhere") {
 		t.Error(err)
 	}
 	if got := set.Tunnels(); len(got) != 1 || !got[0].Equal(more) {
@@ -289,13 +310,15 @@ func TestKeysAreNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first[0].private == again[0].private || first[0].private == first[1].private || first[0].shared == again[0].shared {
+	if first[0].private == again[0].private || first[0].private == first[1].private ||
+		first[0].shared == again[0].shared {
 		t.Error("keys repeat")
 	}
 	if first[0].greets == first[1].greets {
 		t.Error("one end must greet, the other not")
 	}
-	if first[0].public != first[1].private.PublicKey() || first[1].public != first[0].private.PublicKey() || first[0].shared != first[1].shared {
+	if first[0].public != first[1].private.PublicKey() || first[1].public != first[0].private.PublicKey() ||
+		first[0].shared != first[1].shared {
 		t.Error("the ends don't know each other")
 	}
 }

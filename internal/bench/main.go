@@ -62,18 +62,46 @@ func (b *bench) run(output string) (err error) {
 			return err
 		}
 		labs[n] = lab
-		t.add(fmt.Sprintf("up, %d instances", n), seconds(lab.up), "bare program "+seconds(bare.up), ratio(lab.up, bare.up), "within 2×")
-		t.add(fmt.Sprintf("down, %d instances", n), seconds(lab.down), "bare program "+seconds(bare.down), ratio(lab.down, bare.down), "within 1.5×; 1,000 under 1 s")
+		t.add(
+			fmt.Sprintf("up, %d instances", n),
+			seconds(lab.up),
+			"bare program "+seconds(bare.up),
+			ratio(lab.up, bare.up),
+			"within 2×",
+		)
+		t.add(
+			fmt.Sprintf("down, %d instances", n),
+			seconds(lab.down),
+			"bare program "+seconds(bare.down),
+			ratio(lab.down, bare.down),
+			"within 1.5×; 1,000 under 1 s",
+		)
 		if n >= 100 {
-			t.add(fmt.Sprintf("kernel memory per instance, of %d", n), kib(lab.kernel/float64(n)), "", "", "under 512 KiB")
+			t.add(
+				fmt.Sprintf("kernel memory per instance, of %d", n),
+				kib(lab.kernel/float64(n)),
+				"",
+				"",
+				"under 512 KiB",
+			)
 		}
 	}
 	small, large := b.sizes[0], b.sizes[len(b.sizes)-1]
 	if small != large {
 		perInstance := (labs[large].rss - labs[small].rss) / float64(large-small)
-		t.add(fmt.Sprintf("supervisor memory per instance, from %d to %d", small, large), kib(perInstance), fmt.Sprintf("in all at %d: %s", large, kib(labs[large].rss)), "", "under 50 KiB")
+		t.add(
+			fmt.Sprintf("supervisor memory per instance, from %d to %d", small, large),
+			kib(perInstance),
+			fmt.Sprintf("in all at %d: %s", large, kib(labs[large].rss)),
+			"",
+			"under 50 KiB",
+		)
 	}
-	besideErr := errors.Join(b.timeOperations(&t), b.timeVIPs(&t), b.beside(&t, labs)) // the table is worth having without them
+	besideErr := errors.Join(
+		b.timeOperations(&t),
+		b.timeVIPs(&t),
+		b.beside(&t, labs),
+	) // the table is worth having without them
 	text := t.String() + "\n" + machine(b.runs)
 	if output != "" {
 		if err := os.WriteFile(output, []byte(text), 0o644); err != nil {
@@ -91,8 +119,20 @@ func (b *bench) beside(t *table, labs map[int]medians) error {
 		m, err := b.timeMininet()
 		n := b.mininetHosts
 		if lab, ok := labs[n]; ok && err == nil {
-			t.add(fmt.Sprintf("up, %d instances, and Mininet's hosts without firewalls", n), seconds(lab.up), "Mininet "+seconds(m.up), ratio(lab.up, m.up), "20× faster (0.05×)")
-			t.add(fmt.Sprintf("down, %d instances", n), seconds(lab.down), "Mininet "+seconds(m.down), ratio(lab.down, m.down), "")
+			t.add(
+				fmt.Sprintf("up, %d instances, and Mininet's hosts without firewalls", n),
+				seconds(lab.up),
+				"Mininet "+seconds(m.up),
+				ratio(lab.up, m.up),
+				"20× faster (0.05×)",
+			)
+			t.add(
+				fmt.Sprintf("down, %d instances", n),
+				seconds(lab.down),
+				"Mininet "+seconds(m.down),
+				ratio(lab.down, m.down),
+				"",
+			)
 		}
 		errs = append(errs, err)
 	}

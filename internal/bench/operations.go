@@ -81,18 +81,30 @@ func timedOperations() ([]timedOperation, error) {
 	const group, network, service, machine, paas = "ag", "net", "service00", "vm0000", "swapped"
 	deployment := func(name string, slot lab.Slot) lab.Operation {
 		return lab.CreateDeploymentOp{Service: paas, Deployment: lab.PackageDeployment{
-			Name: name, Slot: slot, VirtualNetwork: network, Roles: []lab.Role{{
-				Name: "Web", InstanceCount: 2, Subnet: "subnet00", InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
-				Services: []lab.Service{{Port: 80, Protocol: emu.TCP}},
-			}},
+			Name: name, Slot: slot, VirtualNetwork: network, Roles: []lab.Role{
+				{
+					Name:           "Web",
+					InstanceCount:  2,
+					Subnet:         "subnet00",
+					InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
+					Services:       []lab.Service{{Port: 80, Protocol: emu.TCP}},
+				},
+			},
 		}}
 	}
 	return []timedOperation{
 		{
-			name:   "add a virtual machine to a new cloud service",
-			before: []lab.Operation{lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "added", AffinityGroup: group, VirtualNetwork: network}}},
+			name: "add a virtual machine to a new cloud service",
+			before: []lab.Operation{
+				lab.CreateHostedServiceOp{
+					HostedService: lab.HostedService{Name: "added", AffinityGroup: group, VirtualNetwork: network},
+				},
+			},
 			operation: lab.AddRoleOp{Service: "added", VirtualMachine: lab.VirtualMachine{
-				Name: "added", OS: lab.Linux, Subnet: "subnet00", Services: []lab.Service{{Port: 80, Protocol: emu.TCP}},
+				Name:     "added",
+				OS:       lab.Linux,
+				Subnet:   "subnet00",
+				Services: []lab.Service{{Port: 80, Protocol: emu.TCP}},
 			}},
 		},
 		{
@@ -100,17 +112,30 @@ func timedOperations() ([]timedOperation, error) {
 			after: []lab.Operation{lab.DeleteHostedServiceOp{Name: "added"}},
 		},
 		{
-			name:      "add an endpoint",
-			operation: lab.AddEndpointOp{Service: service, VirtualMachine: machine, Endpoint: lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}},
+			name: "add an endpoint",
+			operation: lab.AddEndpointOp{
+				Service:        service,
+				VirtualMachine: machine,
+				Endpoint:       lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000},
+			},
 		},
-		{name: "delete the endpoint", operation: lab.DeleteEndpointOp{Service: service, VirtualMachine: machine, Name: "e"}},
-		{name: "add a firewall rule", operation: lab.AddFirewallRuleOp{Instance: machine, Rule: lab.GuestFirewallRule{Rule: rule}}},
+		{
+			name:      "delete the endpoint",
+			operation: lab.DeleteEndpointOp{Service: service, VirtualMachine: machine, Name: "e"},
+		},
+		{
+			name:      "add a firewall rule",
+			operation: lab.AddFirewallRuleOp{Instance: machine, Rule: lab.GuestFirewallRule{Rule: rule}},
+		},
 		{name: "delete the firewall rule", operation: lab.DeleteFirewallRuleOp{Instance: machine, Name: rule.Name}},
 		{
 			name: "VIP swap",
 			before: []lab.Operation{
-				lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: paas, AffinityGroup: group, VirtualNetwork: network}},
-				deployment("blue", lab.Production), deployment("green", lab.Staging),
+				lab.CreateHostedServiceOp{
+					HostedService: lab.HostedService{Name: paas, AffinityGroup: group, VirtualNetwork: network},
+				},
+				deployment("blue", lab.Production),
+				deployment("green", lab.Staging),
 			},
 			operation: lab.SwapDeploymentOp{Service: paas},
 			after: []lab.Operation{
@@ -136,9 +161,22 @@ func (b *bench) timeOperations(t *table) error {
 		for _, name := range names {
 			beside, compared := "", ""
 			if i > 0 {
-				beside, compared = fmt.Sprintf("with %d: %s", b.sizes[0], seconds(first[name])), ratio(times[name], first[name])
+				beside, compared = fmt.Sprintf(
+					"with %d: %s",
+					b.sizes[0],
+					seconds(first[name]),
+				), ratio(
+					times[name],
+					first[name],
+				)
 			}
-			t.add(fmt.Sprintf("%s, %d instances", name, n), seconds(times[name]), beside, compared, "under 50 ms, whatever the size")
+			t.add(
+				fmt.Sprintf("%s, %d instances", name, n),
+				seconds(times[name]),
+				beside,
+				compared,
+				"under 50 ms, whatever the size",
+			)
 		}
 	}
 	return nil

@@ -55,11 +55,17 @@ func kib(bytes float64) string { return fmt.Sprintf("%.0f KiB", bytes/1024) }
 // machine says what the figures belong to.
 func machine(runs int) string {
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease") // only told
-	return fmt.Sprintf("Medians of %d runs, %s, Linux %s, %d processors, %s. The times of lab are those of the whole command, with its start, "+
-		"the reading of the file, the listeners and the comparison with the kernel; the bare program makes the same links, addresses, routes, "+
-		"neighbours, bridge ports and rules and nothing else, and its time begins when it has read the file. Kernel memory is the "+
-		"growth of SUnreclaim, Percpu and VmallocUsed in /proc/meminfo. The time of an operation is from the request on the control socket to the "+
-		"answer, with the new listeners. Bare routing has the same hosts and cables as the path through a VIP and no rules in any router; HAProxy "+
-		"listens on the VIPs at its edge, in TCP mode. The ratios of VIPs are medians of the ratios of short turns.\n",
-		runs, time.Now().UTC().Format("2006-01-02"), strings.TrimSpace(string(release)), runtime.NumCPU(), runtime.Version())
+	return fmt.Sprintf(
+		"Medians of %d runs, %s, Linux %s, %d processors, %s. The times of lab are those of the whole command, with its start, "+
+			"the reading of the file, the listeners and the comparison with the kernel; the bare program makes the same links, addresses, routes, "+
+			"neighbors, bridge ports and rules and nothing else, and its time begins when it has read the file. Kernel memory is the "+
+			"growth of SUnreclaim, Percpu and VmallocUsed in /proc/meminfo. The time of an operation is from the request on the control socket to the "+
+			"answer, with the new listeners. Bare routing has the same hosts and cables as the path through a VIP and no rules in any router; HAProxy "+
+			"listens on the VIPs at its edge, in TCP mode. The ratios of VIPs are medians of the ratios of short turns.\n",
+		runs,
+		time.Now().UTC().Format("2006-01-02"),
+		strings.TrimSpace(string(release)),
+		runtime.NumCPU(),
+		runtime.Version(),
+	)
 }

@@ -43,10 +43,22 @@ func (b *bench) timeVIPs(t *table) error {
 		}
 		beside, compared := []string{direct + amount(r.Figure, r.Direct)}, []string{fmt.Sprintf("%.2f×", r.ToDirect)}
 		if r.HAProxy > 0 {
-			beside, compared = append(beside, "HAProxy "+amount(r.Figure, r.HAProxy)), append(compared, fmt.Sprintf("%.2f×", r.ToHAProxy))
+			beside, compared = append(
+				beside,
+				"HAProxy "+amount(r.Figure, r.HAProxy),
+			), append(
+				compared,
+				fmt.Sprintf("%.2f×", r.ToHAProxy),
+			)
 		}
 		if r.ToFewest > 0 {
-			beside, compared = append(beside, "with "+endpoints(rows[0].Endpoints)), append(compared, fmt.Sprintf("%.2f×", r.ToFewest))
+			beside, compared = append(
+				beside,
+				"with "+endpoints(rows[0].Endpoints),
+			), append(
+				compared,
+				fmt.Sprintf("%.2f×", r.ToFewest),
+			)
 		}
 		t.add(fmt.Sprintf("VIP %s, %s, %s", name, r.Figure, endpoints(r.Endpoints)), amount(r.Figure, r.VIP),
 			strings.Join(beside, "; "), strings.Join(compared, "; "), "within 15 % of direct")

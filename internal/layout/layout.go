@@ -5,5 +5,6 @@
 //
 //	cmd -> scenarios, lab/supervisor -> lab/server, lab/client, lab/engine -> lab/api, lab -> emu
 //
-// Of emu, lab uses only the data: emu itself, emu/diff and emu/text. Only lab/supervisor knows a lab and an emulator at once.
+// Of emu, lab uses only the data: emu itself, emu/diff and emu/text. Only lab/supervisor knows a lab and an emulator
+// at once.
 package layout

@@ -280,7 +280,8 @@ func readTree(t *testing.T) []file {
 		}
 		name := d.Name()
 		if d.IsDir() {
-			if p != top && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules") {
+			if p != top &&
+				(strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules") {
 				return filepath.SkipDir
 			}
 			return nil

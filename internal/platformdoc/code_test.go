@@ -91,28 +91,33 @@ func (s suite) has(test, name string) bool {
 func readSuites(t *testing.T) map[string][]suite {
 	t.Helper()
 	byDir := map[string]suite{}
-	parse(t, top, func(name string) bool { return strings.HasSuffix(name, "_test.go") }, func(file string, f *ast.File) {
-		dir := filepath.Dir(file)
-		if _, ok := byDir[dir]; !ok {
-			byDir[dir] = suite{dir, map[string][]string{}, map[string]map[string]bool{}}
-		}
-		for _, decl := range f.Decls {
-			fn, ok := decl.(*ast.FuncDecl)
-			if !ok || fn.Recv != nil || !strings.HasPrefix(fn.Name.Name, "Test") {
-				continue
+	parse(
+		t,
+		top,
+		func(name string) bool { return strings.HasSuffix(name, "_test.go") },
+		func(file string, f *ast.File) {
+			dir := filepath.Dir(file)
+			if _, ok := byDir[dir]; !ok {
+				byDir[dir] = suite{dir, map[string][]string{}, map[string]map[string]bool{}}
 			}
-			entries := map[string]bool{}
-			byDir[dir].entries[fn.Name.Name] = entries
-			byDir[dir].tests[fn.Name.Name] = stringsIn(fn)
-			ast.Inspect(fn, func(n ast.Node) bool {
-				if literal, ok := n.(*ast.CompositeLit); ok && len(literal.Elts) > 1 {
-					first, second := text(literal.Elts[0]), text(literal.Elts[1])
-					entries[first+" "+second] = true
+			for _, decl := range f.Decls {
+				fn, ok := decl.(*ast.FuncDecl)
+				if !ok || fn.Recv != nil || !strings.HasPrefix(fn.Name.Name, "Test") {
+					continue
 				}
-				return true
-			})
-		}
-	})
+				entries := map[string]bool{}
+				byDir[dir].entries[fn.Name.Name] = entries
+				byDir[dir].tests[fn.Name.Name] = stringsIn(fn)
+				ast.Inspect(fn, func(n ast.Node) bool {
+					if literal, ok := n.(*ast.CompositeLit); ok && len(literal.Elts) > 1 {
+						first, second := text(literal.Elts[0]), text(literal.Elts[1])
+						entries[first+" "+second] = true
+					}
+					return true
+				})
+			}
+		},
+	)
 	all := map[string][]suite{}
 	for dir, s := range byDir {
 		all[filepath.Base(dir)] = append(all[filepath.Base(dir)], s)
@@ -221,21 +226,26 @@ func TestRulesAreListed(t *testing.T) {
 		}
 	}
 	found := 0
-	parse(t, filepath.Join(top, "lab", "rules"), func(name string) bool { return name == "rules.go" }, func(_ string, f *ast.File) {
-		for _, decl := range f.Decls {
-			group, ok := decl.(*ast.GenDecl)
-			if !ok || group.Tok != token.CONST {
-				continue
-			}
-			for _, spec := range group.Specs {
-				value := spec.(*ast.ValueSpec) //nolint:forcetypeassert // of a constant
-				found++
-				if id := text(value.Values[0]); !listed[id] {
-					t.Errorf("the rule %s is not in the document", id)
+	parse(
+		t,
+		filepath.Join(top, "lab", "rules"),
+		func(name string) bool { return name == "rules.go" },
+		func(_ string, f *ast.File) {
+			for _, decl := range f.Decls {
+				group, ok := decl.(*ast.GenDecl)
+				if !ok || group.Tok != token.CONST {
+					continue
+				}
+				for _, spec := range group.Specs {
+					value := spec.(*ast.ValueSpec) //nolint:forcetypeassert // of a constant
+					found++
+					if id := text(value.Values[0]); !listed[id] {
+						t.Errorf("the rule %s is not in the document", id)
+					}
 				}
 			}
-		}
-	})
+		},
+	)
 	if found == 0 {
 		t.Error("there is no rule")
 	}
@@ -255,13 +265,18 @@ func TestAddressesAreThose(t *testing.T) {
 	}
 	address := regexp.MustCompile(`^\d+\.\d+\.\d+\.\d+(/\d+)?$`)
 	var wanted []string
-	parse(t, filepath.Join(top, "lab"), func(name string) bool { return name == "addresses.go" }, func(_ string, f *ast.File) {
-		for _, s := range stringsIn(f) {
-			if address.MatchString(s) && s != "100.64.0.0/10" { // what isn't routed: both ranges below it
-				wanted = append(wanted, s)
+	parse(
+		t,
+		filepath.Join(top, "lab"),
+		func(name string) bool { return name == "addresses.go" },
+		func(_ string, f *ast.File) {
+			for _, s := range stringsIn(f) {
+				if address.MatchString(s) && s != "100.64.0.0/10" { // what isn't routed: both ranges below it
+					wanted = append(wanted, s)
+				}
 			}
-		}
-	})
+		},
+	)
 	if len(wanted) == 0 {
 		t.Error("there is no address")
 	}

@@ -77,7 +77,7 @@ func (d document) section(number string) string {
 	return ""
 }
 
-// sections are those of the platform's behaviours.
+// sections are those of the platform's behaviors.
 var sections = []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"}
 
 func TestEachSectionHasRows(t *testing.T) {
@@ -90,7 +90,7 @@ func TestEachSectionHasRows(t *testing.T) {
 		}
 		for _, r := range rows {
 			if len(r.cells) != 4 {
-				t.Errorf("line %d has %d cells, want behaviour, source, vnetlab, shown by", r.line, len(r.cells))
+				t.Errorf("line %d has %d cells, want behavior, source, vnetlab, shown by", r.line, len(r.cells))
 				continue
 			}
 			for i, c := range r.cells {

@@ -58,8 +58,8 @@ type ProbeResult struct {
 	AnsweredBy    string     `json:"answeredBy"`
 	RTTMicros     int64      `json:"rttMicros"`        // of the handshake; 0 when there was none
 	Detail        string     `json:"detail,omitempty"` // what happened, for timeout and error
-	// Members are the members of a load-balanced set that this source may be given, each with the outcome of a connection
-	// to it; none where there is only one.
+	// Members are the members of a load-balanced set that this source may be given, each with the outcome of a
+	// connection to it; none where there is only one.
 	Members []ProbeMember `json:"members,omitempty"`
 	// Predicted is the model's verdict; null where the model has none. Where the packets disagree, Agrees is false and
 	// Difference explains how.
@@ -87,8 +87,8 @@ type Prediction struct {
 
 // TestRequest selects the expectations to check.
 type TestRequest struct {
-	// File is a lab file, by its absolute path and with the name of the running lab, whose expectations are checked; nil:
-	// the lab's own.
+	// File is a lab file, by its absolute path and with the name of the running lab, whose expectations are checked;
+	// nil: the lab's own.
 	File *File `json:"file,omitempty"`
 	// Given is checked instead of what a file expects.
 	Given *Given `json:"given,omitempty"`
@@ -120,8 +120,8 @@ type Case struct {
 	// AnsweredBy and SeenAs are what was expected of an open connection beyond that.
 	AnsweredBy []string `json:"answeredBy,omitempty"`
 	SeenAs     string   `json:"seenAs,omitempty"`
-	// Exposed, of a case about the exposure, lists what of it the rules let the internet through to, as a list of exposed
-	// ports names it. Answers describes whether anything answers there.
+	// Exposed, of a case about the exposure, lists what of it the rules let the internet through to, as a list of
+	// exposed ports names it. Answers describes whether anything answers there.
 	Exposed []string `json:"exposed,omitempty"`
 	Answers string   `json:"answers,omitempty"`
 	// Message explains why the case failed; empty for a case that passed.

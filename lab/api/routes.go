@@ -34,7 +34,9 @@ type Operation = json.RawMessage
 // The routes of the control socket.
 var (
 	GetLab = Route[LabRequest, Lab]{
-		Method: http.MethodGet, Path: "/v1/lab", Does: "Describe the lab, or only the cloud services that a name may belong to.",
+		Method: http.MethodGet,
+		Path:   "/v1/lab",
+		Does:   "Describe the lab, or only the cloud services that a name may belong to.",
 	}
 	GetPing    = Route[None, None]{Method: http.MethodGet, Path: "/v1/ping", Does: "Answer, to show that the lab does."}
 	GetSummary = Route[None, Summary]{Method: http.MethodGet, Path: "/v1/summary", Does: "Describe the lab in short."}
@@ -42,10 +44,14 @@ var (
 		Method: http.MethodGet, Path: "/v1/file", Does: "Return the lab file that the lab was last made from.",
 	}
 	GetNetwork = Route[None, json.RawMessage]{
-		Method: http.MethodGet, Path: "/v1/network", Does: "Return the wanted state of the lab's network, as lab plan prints it.",
+		Method: http.MethodGet,
+		Path:   "/v1/network",
+		Does:   "Return the wanted state of the lab's network, as lab plan prints it.",
 	}
 	GetDiff = Route[DiffRequest, DiffResult]{
-		Method: http.MethodGet, Path: "/v1/diff", Does: "List where the kernel differs from the lab, or from one instance.",
+		Method: http.MethodGet,
+		Path:   "/v1/diff",
+		Does:   "List where the kernel differs from the lab, or from one instance.",
 	}
 	PostRepair = Route[None, RepairResult]{
 		Method: http.MethodPost, Path: "/v1/repair", Does: "Make the kernel again what the lab wants.",
@@ -65,10 +71,13 @@ var (
 	}
 	// PostTerminal answers with a message that carries two files, master and slave.
 	PostTerminal = Route[TerminalRequest, TerminalAnswer]{
-		Method: http.MethodPost, Path: "/v1/terminal", Does: "Open a pseudo-terminal in an instance.", Protocol: "vnetlab-terminal",
+		Method:   http.MethodPost,
+		Path:     "/v1/terminal",
+		Does:     "Open a pseudo-terminal in an instance.",
+		Protocol: "vnetlab-terminal",
 	}
-	// PostForward takes the connection as its file; without one the request is only checked. The lab answers when it has
-	// connected, or can't; from then on the connection is the lab's.
+	// PostForward takes the connection as its file; without one the request is only checked. The lab answers when it
+	// has connected, or can't; from then on the connection is the lab's.
 	PostForward = Route[ForwardRequest, ForwardAnswer]{
 		Method: http.MethodPost, Path: "/v1/forward", Does: "Connect a connection of the host to a target in the lab.",
 		Protocol: "vnetlab-forward",
@@ -80,7 +89,9 @@ var (
 		Method: http.MethodPost, Path: "/v1/apply", Does: "Make the lab what a file describes, in one change.",
 	}
 	PostRestart = Route[RestartRequest, ChangeResult]{
-		Method: http.MethodPost, Path: "/v1/restart", Does: "End everything that runs in an instance and start its listeners again.",
+		Method: http.MethodPost,
+		Path:   "/v1/restart",
+		Does:   "End everything that runs in an instance and start its listeners again.",
 	}
 	PostDown = Route[None, None]{Method: http.MethodPost, Path: "/v1/down", Does: "End the lab."}
 )
@@ -105,8 +116,22 @@ func (r Route[Request, Answer]) Entry() Entry {
 // Routes is the table of all routes.
 func Routes() []Entry {
 	return []Entry{
-		GetLab.Entry(), GetPing.Entry(), GetSummary.Entry(), GetFile.Entry(), GetNetwork.Entry(), GetDiff.Entry(),
-		PostRepair.Entry(), PostProbe.Entry(), PostTest.Entry(), GetLogs.Entry(), PostExec.Entry(), PostTerminal.Entry(),
-		PostForward.Entry(), PostOperations.Entry(), PostApply.Entry(), PostRestart.Entry(), PostDown.Entry(),
+		GetLab.Entry(),
+		GetPing.Entry(),
+		GetSummary.Entry(),
+		GetFile.Entry(),
+		GetNetwork.Entry(),
+		GetDiff.Entry(),
+		PostRepair.Entry(),
+		PostProbe.Entry(),
+		PostTest.Entry(),
+		GetLogs.Entry(),
+		PostExec.Entry(),
+		PostTerminal.Entry(),
+		PostForward.Entry(),
+		PostOperations.Entry(),
+		PostApply.Entry(),
+		PostRestart.Entry(),
+		PostDown.Entry(),
 	}
 }

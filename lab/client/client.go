@@ -115,7 +115,8 @@ func (c *Client) Probe(ctx context.Context, r api.ProbeRequest) (api.ProbeResult
 	return call(ctx, c, api.PostProbe, r)
 }
 
-// Test checks expectations. It passes each case to finished, which may be nil, as soon as it and all before it are done.
+// Test checks expectations. It passes each case to finished, which may be nil, as soon as it and all before it are
+// done.
 func (c *Client) Test(
 	ctx context.Context, r api.TestRequest, finished func(api.Case),
 ) (result api.TestResult, err error) {

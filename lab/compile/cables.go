@@ -7,8 +7,9 @@ import (
 	"vnetlab/emu"
 )
 
-// cableEnds are the addresses at the two ends of a cable between routers, the end towards the internet first. They are local to the
-// cable, no virtual network can have them, and they differ by level because a router can't have the address of its own gateway.
+// cableEnds are the addresses at the two ends of a cable between routers, the end towards the internet first. They
+// are local to the cable, no virtual network can have them, and they differ by level because a router can't have the
+// address of its own gateway.
 type cableEnds struct{ up, down netip.Addr }
 
 var (
@@ -25,7 +26,12 @@ func (c cableEnds) cable(upstream, port string, down *emu.Namespace) *emu.Link {
 	down.Routes = append(down.Routes, defaultRoute(c.up, uplink, true))
 	return &emu.Link{
 		A: emu.LinkEnd{Namespace: upstream, Name: port, MAC: emu.MACOf(c.up), Addresses: []netip.Prefix{single(c.up)}},
-		B: emu.LinkEnd{Namespace: down.Name, Name: uplink, MAC: emu.MACOf(c.down), Addresses: []netip.Prefix{single(c.down)}},
+		B: emu.LinkEnd{
+			Namespace: down.Name,
+			Name:      uplink,
+			MAC:       emu.MACOf(c.down),
+			Addresses: []netip.Prefix{single(c.down)},
+		},
 	}
 }
 
@@ -41,11 +47,24 @@ func (c cableEnds) lead(router *emu.Namespace, port string, public ...netip.Pref
 func attach(router *emu.Namespace, port string, host *emu.Namespace, device string, address netip.Addr) *emu.Link {
 	router.Neighbors = append(router.Neighbors, emu.Neighbor{Device: port, Address: address, MAC: emu.MACOf(address)})
 	router.Routes = append(router.Routes, emu.Route{Destination: single(address), Device: port})
-	host.Neighbors = append(host.Neighbors, emu.Neighbor{Device: device, Address: hostGateway, MAC: emu.MACOf(hostGateway)})
+	host.Neighbors = append(
+		host.Neighbors,
+		emu.Neighbor{Device: device, Address: hostGateway, MAC: emu.MACOf(hostGateway)},
+	)
 	host.Routes = append(host.Routes, defaultRoute(hostGateway, device, true))
 	return &emu.Link{
-		A: emu.LinkEnd{Namespace: router.Name, Name: port, MAC: emu.MACOf(hostGateway), Addresses: []netip.Prefix{single(hostGateway)}},
-		B: emu.LinkEnd{Namespace: host.Name, Name: device, MAC: emu.MACOf(address), Addresses: []netip.Prefix{single(address)}},
+		A: emu.LinkEnd{
+			Namespace: router.Name,
+			Name:      port,
+			MAC:       emu.MACOf(hostGateway),
+			Addresses: []netip.Prefix{single(hostGateway)},
+		},
+		B: emu.LinkEnd{
+			Namespace: host.Name,
+			Name:      device,
+			MAC:       emu.MACOf(address),
+			Addresses: []netip.Prefix{single(address)},
+		},
 	}
 }
 
@@ -60,7 +79,12 @@ func singles(all []netip.Addr) []netip.Prefix {
 }
 
 func defaultRoute(gateway netip.Addr, device string, onLink bool) emu.Route {
-	return emu.Route{Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: gateway, Device: device, OnLink: onLink}
+	return emu.Route{
+		Destination: netip.PrefixFrom(netip.IPv4Unspecified(), 0),
+		Gateway:     gateway,
+		Device:      device,
+		OnLink:      onLink,
+	}
 }
 
 func sortPrefixes(all []netip.Prefix) {

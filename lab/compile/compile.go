@@ -7,9 +7,10 @@
 // The internet hosts hang on the internet, web sites on an edge of their location. VIPs are routes to an edge, which
 // translates them; everything that the platform doesn't let through ends in a rule with an id of its own (lab/rules).
 //
-// A network is put together from parts: the internet, a datacenter, the web sites of a location, a domain, a service, a deployment. A part whose
-// resources are the same ones as in the previous compilation is taken over from it, so that one operation on a large lab costs what
-// its own part costs. Resources never change: one that is another has another pointer.
+// A network is put together from parts: the internet, a datacenter, the web sites of a location, a domain, a service,
+// a deployment. A part whose resources are the same ones as in the previous compilation is taken over from it, so
+// that one operation on a large lab costs what its own part costs. Resources never change: one that is another has
+// another pointer.
 package compile
 
 import (

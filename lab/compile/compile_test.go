@@ -81,13 +81,22 @@ func TestLargeSubnet(t *testing.T) {
 		}
 	}
 	do(l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "A-network-with-a-long-name", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Subnets: []lab.Subnet{{Name: "a-subnet-with-a-long-name", AddressPrefix: netip.MustParsePrefix("10.0.0.0/16")}},
+		Name:         "A-network-with-a-long-name",
+		Location:     "West US",
+		AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		Subnets: []lab.Subnet{
+			{Name: "a-subnet-with-a-long-name", AddressPrefix: netip.MustParsePrefix("10.0.0.0/16")},
+		},
 	}))
 	do(l.CreateHostedService(lab.HostedService{Name: "workers", Location: "West US"}))
-	do(l.CreateDeployment("workers", lab.PackageDeployment{VirtualNetwork: "A-network-with-a-long-name", Roles: []lab.Role{
-		{Name: "Worker", InstanceCount: 1500, Subnet: "a-subnet-with-a-long-name"},
-	}}))
+	do(
+		l.CreateDeployment(
+			"workers",
+			lab.PackageDeployment{VirtualNetwork: "A-network-with-a-long-name", Roles: []lab.Role{
+				{Name: "Worker", InstanceCount: 1500, Subnet: "a-subnet-with-a-long-name"},
+			}},
+		),
+	)
 	network := compile.Network(l)
 	check(t, network)
 	ports := map[string]int{}

@@ -71,7 +71,8 @@ func newDeploymentPart(d *lab.Deployment, network *lab.VirtualNetwork, old *depl
 
 // same says whether two hosts with the same surroundings are one.
 func (h host) same(o host) bool {
-	return h.instance == o.instance && h.balanced == o.balanced && h.direct == o.direct && h.subnet == o.subnet && h.leaf == o.leaf
+	return h.instance == o.instance && h.balanced == o.balanced && h.direct == o.direct && h.subnet == o.subnet &&
+		h.leaf == o.leaf
 }
 
 // surroundsLike says whether instances have the same surroundings in another part.
@@ -123,13 +124,23 @@ func (p *deploymentPart) furnish(h *host, env *environment) {
 		port = &emu.BridgePort{Bridge: h.subnet.leafName(h.leaf), Stations: []emu.MAC{mac}}
 	}
 	h.link = &emu.Link{
-		A: emu.LinkEnd{Namespace: rules.EdgeName(d.Domain()), Name: i.DIP.String(), MAC: mac.Variant(bridgePort), Port: port},
-		B: emu.LinkEnd{Namespace: i.ID, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(i.DIP, h.subnet.prefix.Bits())}},
+		A: emu.LinkEnd{
+			Namespace: rules.EdgeName(d.Domain()),
+			Name:      i.DIP.String(),
+			MAC:       mac.Variant(bridgePort),
+			Port:      port,
+		},
+		B: emu.LinkEnd{
+			Namespace: i.ID,
+			Name:      "eth0",
+			MAC:       mac,
+			Addresses: []netip.Prefix{netip.PrefixFrom(i.DIP, h.subnet.prefix.Bits())},
+		},
 	}
 }
 
-// hostNames are the names that the instances of a deployment have for each other. Instances of other services can't look
-// them up, not even in the same virtual network ("Name Resolution for VMs and Role Instances").
+// hostNames are the names that the instances of a deployment have for each other. Instances of other services can't
+// look them up, not even in the same virtual network ("Name Resolution for VMs and Role Instances").
 func hostNames(d *lab.Deployment) emu.NameView {
 	view := emu.NameView{Domain: internalDomain(d.Service)}
 	for _, i := range d.Running() {
@@ -155,8 +166,8 @@ func internallyBalanced(frontends []lab.Frontend) map[*lab.Instance]bool {
 	return all
 }
 
-// throughGateway leads to the instance's own subnet by the gateway: a member of an internal load balancer answers clients next to it
-// through the edge, which translated the address they asked for.
+// throughGateway leads to the instance's own subnet by the gateway: a member of an internal load balancer answers
+// clients next to it through the edge, which translated the address they asked for.
 func throughGateway(subnet netip.Prefix, gateway netip.Addr) []emu.Route {
 	half := subnet.Bits() + 1
 	upper := lab.Nth(subnet, 1<<(32-half))

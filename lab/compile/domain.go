@@ -28,8 +28,10 @@ func (d *domain) add(p *deploymentPart) {
 
 // sameEdge says whether two domains have the same edge.
 func (d domain) sameEdge(o domain) bool {
-	return d.of == o.of && d.port == o.port && d.location == o.location && d.origin == o.origin && d.network == o.network &&
-		slices.Equal(d.shares, o.shares) && slices.Equal(d.peers, o.peers)
+	return d.of == o.of && d.port == o.port && d.location == o.location && d.origin == o.origin &&
+		d.network == o.network &&
+		slices.Equal(d.shares, o.shares) &&
+		slices.Equal(d.peers, o.peers)
 }
 
 // space is what is inside.
@@ -107,12 +109,24 @@ func newDomainPart(d domain, old *domainPart) *domainPart {
 		return &p
 	}
 	edge := &emu.Namespace{
-		Name: rules.EdgeName(d.of), Kind: emu.Router, Origin: d.origin, EstablishedTimeout: idleTimeout,
-		Loopback: []netip.Addr{lab.PlatformResolver},
-		Routes:   gather(d, func(s *edgeShare) []emu.Route { return s.routes }), HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
-		DNS: &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
+		Name:               rules.EdgeName(d.of),
+		Kind:               emu.Router,
+		Origin:             d.origin,
+		EstablishedTimeout: idleTimeout,
+		Loopback:           []netip.Addr{lab.PlatformResolver},
+		Routes: gather(
+			d,
+			func(s *edgeShare) []emu.Route { return s.routes },
+		),
+		HealthProbes: gather(d, func(s *edgeShare) []emu.HealthProbe { return s.probes }),
+		DNS:          &emu.NameServer{Addresses: []netip.Addr{lab.PlatformResolver}},
 	}
-	p := &domainPart{domain: d, edge: edge, lists: newEdgeLists(d, old), outside: &outside{port: d.port, edge: edge.Name}}
+	p := &domainPart{
+		domain:  d,
+		edge:    edge,
+		lists:   newEdgeLists(d, old),
+		outside: &outside{port: d.port, edge: edge.Name},
+	}
 	edge.Neighbors, edge.Translations = slices.Clip(p.lists.neighbors), p.lists.translations
 	if gateway := d.gateway(); gateway.IsValid() {
 		edge.Loopback = append(edge.Loopback, gateway)

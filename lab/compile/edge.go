@@ -10,10 +10,12 @@ import (
 	"vnetlab/lab/rules"
 )
 
-// byVIP marks the first packet of a connection to a VIP: if it comes from inside the domain, its source becomes a VIP too.
+// byVIP marks the first packet of a connection to a VIP: if it comes from inside the domain, its source becomes a VIP
+// too.
 const byVIP = 1
 
-// idleTimeout is how many seconds an edge remembers an idle TCP connection, through an endpoint that says nothing else or outbound.
+// idleTimeout is how many seconds an edge remembers an idle TCP connection, through an endpoint that says nothing
+// else or outbound.
 const idleTimeout = 60 * limits.DefaultIdleTimeout
 
 // edgeShare is all that the edge of a domain has of a deployment.
@@ -101,12 +103,25 @@ func (s *edgeShare) publicIP(i *lab.Instance) {
 	s.public = append(s.public, i.PublicIP)
 	s.translations = append(s.translations, emu.Translation{Of: i.ID, Address: i.PublicIP})
 	s.toOwn = append(s.toOwn, emu.Rule{Comment: comment, Origin: i.Origin, Statements: []emu.Statement{
-		emu.MatchPrefix{Of: emu.Destination, Prefix: single(i.PublicIP)}, emu.SetMark{Mark: byVIP}, emu.DNAT{To: netip.AddrPortFrom(i.DIP, 0)},
+		emu.MatchPrefix{
+			Of:     emu.Destination,
+			Prefix: single(i.PublicIP),
+		},
+		emu.SetMark{Mark: byVIP},
+		emu.DNAT{To: netip.AddrPortFrom(i.DIP, 0)},
 	}})
 	s.fromOwn = append(s.fromOwn, emu.Rule{Comment: comment, Origin: i.Origin, Statements: []emu.Statement{
-		emu.MatchPrefix{Of: emu.Source, Prefix: single(i.DIP)}, emu.MatchOutput{Device: uplink}, emu.SNAT{To: i.PublicIP},
+		emu.MatchPrefix{
+			Of:     emu.Source,
+			Prefix: single(i.DIP),
+		},
+		emu.MatchOutput{Device: uplink},
+		emu.SNAT{To: i.PublicIP},
 	}})
-	s.passOwn = append(s.passOwn, accept(emu.MatchPrefix{Of: emu.Source, Prefix: single(i.DIP)}, emu.MatchOutput{Device: uplink}))
+	s.passOwn = append(
+		s.passOwn,
+		accept(emu.MatchPrefix{Of: emu.Source, Prefix: single(i.DIP)}, emu.MatchOutput{Device: uplink}),
+	)
 }
 
 // healthProbes are the questions that the load balancer asks the running members of endpoints.
@@ -121,8 +136,13 @@ func healthProbes(frontends []lab.Frontend) (all []emu.HealthProbe) {
 				port = m.LocalPort
 			}
 			all = append(all, emu.HealthProbe{
-				ID: m.ProbeID, Source: lab.PlatformResolver, Target: netip.AddrPortFrom(m.Instance.DIP, port), Protocol: f.Probe.Protocol,
-				Path: f.Probe.Path, Interval: f.Probe.IntervalInSeconds, Timeout: f.Probe.TimeoutInSeconds,
+				ID:       m.ProbeID,
+				Source:   lab.PlatformResolver,
+				Target:   netip.AddrPortFrom(m.Instance.DIP, port),
+				Protocol: f.Probe.Protocol,
+				Path:     f.Probe.Path,
+				Interval: f.Probe.IntervalInSeconds,
+				Timeout:  f.Probe.TimeoutInSeconds,
 			})
 		}
 	}
@@ -175,9 +195,11 @@ func newEdgeLists(d domain, old *domainPart) edgeLists {
 	}
 }
 
-// join puts a list together. That of the domain before, which may be nil, is taken over where all of what it was put together from is.
+// join puts a list together. That of the domain before, which may be nil, is taken over where all of what it was put
+// together from is.
 func join[E any](d domain, old *domainPart, joined []E, of func(*edgeShare) []E) []E {
-	if old != nil && slices.EqualFunc(d.shares, old.shares, func(a, b *edgeShare) bool { return a == b || oneList(of(a), of(b)) }) {
+	if old != nil &&
+		slices.EqualFunc(d.shares, old.shares, func(a, b *edgeShare) bool { return a == b || oneList(of(a), of(b)) }) {
 		return joined
 	}
 	n := 0
@@ -204,9 +226,9 @@ func gather[E any](d domain, of func(*edgeShare) []E) []E {
 
 // edgeRules are the load balancer, the address translation and the boundary of an isolation domain.
 //
-// A packet to a VIP is dispatched by address, protocol and port to the chain of its endpoint, which applies the access control list,
-// chooses a member and translates the destination. The source stays, unless the packet leaves the domain or comes back into it by
-// a VIP: then the source is its own service's VIP.
+// A packet to a VIP is dispatched by address, protocol and port to the chain of its endpoint, which applies the
+// access control list, chooses a member and translates the destination. The source stays, unless the packet leaves
+// the domain or comes back into it by a VIP: then the source is its own service's VIP.
 func edgeRules(d domain, all edgeLists) *emu.Ruleset {
 	const endpoints, vipOf = "endpoints", "vip-of"
 	t := &emu.Ruleset{
@@ -216,7 +238,10 @@ func edgeRules(d domain, all edgeLists) *emu.Ruleset {
 			{Name: "vips", Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.vips })},
 			{Name: "space", Elements: d.space()},
 			{Name: "private", Elements: lab.PrivateSpace()},
-			{Name: "internal-load-balancers", Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.internal })},
+			{
+				Name:     "internal-load-balancers",
+				Elements: gather(d, func(s *edgeShare) []netip.Prefix { return s.internal }),
+			},
 		}, gather(d, func(s *edgeShare) []emu.PrefixSet { return s.own })...),
 		Pairs:     []emu.PairSet{{Name: "self", Elements: all.self}},
 		Addresses: []emu.AddressMap{{Name: vipOf, Elements: all.sources}},
@@ -231,7 +256,8 @@ func edgeRules(d domain, all edgeLists) *emu.Ruleset {
 	if slices.ContainsFunc(d.shares, func(s *edgeShare) bool { return s.lists }) {
 		t.Marks = []emu.MarkMap{callers(all.sources)}
 	}
-	t.Chains = append(t.Chains,
+	t.Chains = append(
+		t.Chains,
 		&emu.Chain{Name: "prerouting", Hook: emu.DNATHook, Rules: append([]emu.Rule{
 			{Statements: []emu.Statement{emu.Dispatch{Map: endpoints}}},
 		}, gather(d, func(s *edgeShare) []emu.Rule { return s.toOwn })...)},
@@ -242,10 +268,20 @@ func edgeRules(d domain, all edgeLists) *emu.Ruleset {
 			platformPort(),
 		)},
 		&emu.Chain{Name: "forward", Hook: emu.ForwardHook, Rules: forwardRules(d)},
-		&emu.Chain{Name: "postrouting", Hook: emu.SNATHook, Rules: append(gather(d, func(s *edgeShare) []emu.Rule { return s.fromOwn }), []emu.Rule{
-			{Comment: "outbound connections come from the service's VIP", Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNATByMap{Map: vipOf}}},
-			{Comment: "so do those that come back by a VIP", Statements: []emu.Statement{emu.MatchMark{Mark: byVIP}, emu.SNATByMap{Map: vipOf}}},
-		}...)},
+		&emu.Chain{
+			Name: "postrouting",
+			Hook: emu.SNATHook,
+			Rules: append(gather(d, func(s *edgeShare) []emu.Rule { return s.fromOwn }), []emu.Rule{
+				{
+					Comment:    "outbound connections come from the service's VIP",
+					Statements: []emu.Statement{emu.MatchOutput{Device: uplink}, emu.SNATByMap{Map: vipOf}},
+				},
+				{
+					Comment:    "so do those that come back by a VIP",
+					Statements: []emu.Statement{emu.MatchMark{Mark: byVIP}, emu.SNATByMap{Map: vipOf}},
+				},
+			}...),
+		},
 	)
 	return t
 }
@@ -257,28 +293,58 @@ func forwardRules(d domain) []emu.Rule {
 	forward := slices.Concat(
 		[]emu.Rule{accept(emu.MatchEstablished{})},
 		gather(d, func(s *edgeShare) []emu.Rule { return s.direct }),
-		emu.DropRules(rules.NoEndpoint, "no endpoint on this port of the VIP", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "vips"}),
+		emu.DropRules(
+			rules.NoEndpoint,
+			"no endpoint on this port of the VIP",
+			d.origin,
+			emu.MatchPrefixSet{Of: emu.Destination, Set: "vips"},
+		),
 		[]emu.Rule{accept(emu.MatchInput{Device: uplink}, emu.MatchDNATed{})},
 		emu.DropRules(rules.FromOutside, "only endpoints lead in", d.origin, emu.MatchInput{Device: uplink}),
-		emu.DropRules(rules.HairpinToSelf, "the load balancer chose the caller itself", d.origin, emu.MatchPairSet{Set: "self"}),
+		emu.DropRules(
+			rules.HairpinToSelf,
+			"the load balancer chose the caller itself",
+			d.origin,
+			emu.MatchPairSet{Set: "self"},
+		),
 		[]emu.Rule{accept(emu.MatchDNATed{})},
 	)
 	if d.network == nil {
 		for _, from := range d.subnets() {
 			for _, to := range d.subnets() {
 				if from != to {
-					forward = append(forward, emu.DropRules(rules.OtherDeploymentID(to.name), "deployments of a service reach each other by their VIPs alone", d.origin,
-						emu.MatchPrefix{Of: emu.Source, Prefix: from.prefix}, emu.MatchPrefix{Of: emu.Destination, Prefix: to.prefix})...)
+					forward = append(
+						forward,
+						emu.DropRules(
+							rules.OtherDeploymentID(to.name),
+							"deployments of a service reach each other by their VIPs alone",
+							d.origin,
+							emu.MatchPrefix{
+								Of:     emu.Source,
+								Prefix: from.prefix,
+							},
+							emu.MatchPrefix{Of: emu.Destination, Prefix: to.prefix},
+						)...)
 				}
 			}
 		}
 	}
-	return slices.Concat(forward,
+	return slices.Concat(
+		forward,
 		[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: instancesSet})},
 		intoTunnels(d.peers),
-		emu.DropRules(rules.NoInstance, "no instance has this address", d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
-		emu.DropRules(rules.PrivateAddress, "outside "+truncate(d.of.String(), maxShownName)+": private addresses have no route",
-			d.origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+		emu.DropRules(
+			rules.NoInstance,
+			"no instance has this address",
+			d.origin,
+			emu.MatchPrefixSet{Of: emu.Destination, Set: "space"},
+		),
+		emu.DropRules(
+			rules.PrivateAddress,
+			"outside "+truncate(d.of.String(), maxShownName)+": private addresses have no route",
+			d.origin,
+			emu.MatchPrefixSet{Of: emu.Destination, Set: "private"},
+		),
 		[]emu.Rule{untranslated()},
 		gather(d, func(s *edgeShare) []emu.Rule { return s.passOwn }),
 		leave(),
@@ -305,7 +371,13 @@ func platformPort() []emu.Rule {
 // leave lets connections out to the internet, but for ICMP: a VIP translates TCP and UDP alone.
 func leave() []emu.Rule {
 	return append(
-		emu.DropRules(rules.OutboundICMP, "ICMP doesn't leave through a VIP", emu.Origin{}, emu.MatchOutput{Device: uplink}, emu.MatchProtocol{Protocol: "icmp"}),
+		emu.DropRules(
+			rules.OutboundICMP,
+			"ICMP doesn't leave through a VIP",
+			emu.Origin{},
+			emu.MatchOutput{Device: uplink},
+			emu.MatchProtocol{Protocol: "icmp"},
+		),
 		accept(emu.MatchOutput{Device: uplink}),
 	)
 }

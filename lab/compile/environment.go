@@ -9,8 +9,8 @@ import (
 	"vnetlab/lab"
 )
 
-// environment tells the programs of a role instance what the platform's RoleEnvironment tells: its own endpoints, and the internal
-// endpoints of every instance of the deployment.
+// environment tells the programs of a role instance what the platform's RoleEnvironment tells: its own endpoints, and
+// the internal endpoints of every instance of the deployment.
 //
 //	ENDPOINT_HTTPIN=10.0.1.4:80
 //	PEERS_CONTACTMANAGER_WORKER_GOSSIP=10.0.2.4:7000,10.0.2.5:7000

@@ -28,13 +28,19 @@ func (b *builder) internet(locations []string) *internetPart {
 			remotes = append(remotes, d.remotes...)
 		}
 	}
-	if p := b.previous.internet; p != nil && slices.Equal(p.hosts, b.lab.InternetHosts) && slices.Equal(p.sites, b.lab.LocalNetworks) &&
-		slices.Equal(p.locations, locations) && slices.Equal(p.connections, b.connections) &&
+	if p := b.previous.internet; p != nil && slices.Equal(p.hosts, b.lab.InternetHosts) &&
+		slices.Equal(p.sites, b.lab.LocalNetworks) &&
+		slices.Equal(p.locations, locations) &&
+		slices.Equal(p.connections, b.connections) &&
 		slices.Equal(p.remotes, remotes) {
 		return p
 	}
 	p := &internetPart{
-		hosts: b.lab.InternetHosts, sites: b.lab.LocalNetworks, locations: locations, connections: b.connections, remotes: remotes,
+		hosts:       b.lab.InternetHosts,
+		sites:       b.lab.LocalNetworks,
+		locations:   locations,
+		connections: b.connections,
+		remotes:     remotes,
 	}
 	router := &emu.Namespace{
 		Name: rules.Internet, Kind: emu.Router, Loopback: []netip.Addr{lab.PublicResolver},
@@ -68,8 +74,8 @@ func (b *builder) internet(locations []string) *internetPart {
 	return p
 }
 
-// internetRules drop what has no place on the internet before it is routed. No connection is tracked here but those from
-// unnamed addresses, which take answers and nothing else.
+// internetRules drop what has no place on the internet before it is routed. No connection is tracked here but those
+// from unnamed addresses, which take answers and nothing else.
 func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 	const nobody = "nobody on the internet has this address"
 	toUnnamed := emu.MatchPrefixSet{Of: emu.Destination, Set: "unnamed"}
@@ -94,9 +100,14 @@ func internetRules(routed, unnamed []netip.Prefix) *emu.Ruleset {
 			{Name: "unnamed", Elements: unnamed},
 		},
 		Chains: []*emu.Chain{
-			spoofed, noRoute,
+			spoofed,
+			noRoute,
 			{Name: "prerouting", Hook: emu.RawHook, Rules: prerouting},
-			{Name: "input", Hook: emu.InputHook, Rules: []emu.Rule{accept(emu.MatchEstablished{}), toNobody(toUnnamed), accept()}},
+			{
+				Name:  "input",
+				Hook:  emu.InputHook,
+				Rules: []emu.Rule{accept(emu.MatchEstablished{}), toNobody(toUnnamed), accept()},
+			},
 		},
 	}
 }
@@ -139,10 +150,18 @@ func (b *builder) datacenter(location string, sites *webSitesPart, domains []*do
 			edges = append(edges, d.outside)
 		}
 	}
-	if p := find(b.previous.datacenters, func(p *datacenterPart) bool { return p.location == location }); p != nil && slices.Equal(p.edges, edges) {
+	if p := find(
+		b.previous.datacenters,
+		func(p *datacenterPart) bool { return p.location == location },
+	); p != nil &&
+		slices.Equal(p.edges, edges) {
 		return p
 	}
-	p := &datacenterPart{location: location, edges: edges, namespace: &emu.Namespace{Name: rules.DatacenterName(location), Kind: emu.Router}}
+	p := &datacenterPart{
+		location:  location,
+		edges:     edges,
+		namespace: &emu.Namespace{Name: rules.DatacenterName(location), Kind: emu.Router},
+	}
 	p.links = []*emu.Link{internetCable.cable(rules.Internet, interfaceName("dc-"+rules.Slug(location)), p.namespace)}
 	var public []netip.Prefix
 	for _, e := range edges {
@@ -162,13 +181,19 @@ func datacenterRules(block netip.Prefix, public []netip.Prefix) *emu.Ruleset {
 		Prefixes: []emu.PrefixSet{{Name: "public", Elements: public}},
 		Chains: []*emu.Chain{{Name: "prerouting", Hook: emu.RawHook, Rules: append(
 			[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "public"})},
-			emu.DropRules(rules.NoDeployment, "no deployment has this public address", emu.Origin{}, emu.MatchPrefix{Of: emu.Destination, Prefix: block})...,
+			emu.DropRules(
+				rules.NoDeployment,
+				"no deployment has this public address",
+				emu.Origin{},
+				emu.MatchPrefix{Of: emu.Destination, Prefix: block},
+			)...,
 		)}},
 	}
 }
 
 // RoutedAddresses lists, in order, the addresses that the internet of a network routes to routers: all that can be
-// reached from outside but for the internet hosts themselves. It reads the routes, so that no kind of thing is left out.
+// reached from outside but for the internet hosts themselves. It reads the routes, so that no kind of thing is left
+// out.
 func RoutedAddresses(n *emu.Network) (all []netip.Addr) {
 	type port struct{ namespace, device string }
 	behind := map[port]*emu.Namespace{}

@@ -84,7 +84,13 @@ func (b *builder) neighbors(of lab.Domain) []neighbor {
 		return neighbor{d, netip.AddrPortFrom(gateway, firstTunnelPort+tunnels[d]-1)}
 	}
 	for _, c := range b.connections {
-		self, other := end(lab.Domain{VirtualNetwork: c.Network.Name}, c.Network.Gateway.Address), end(c.Peer(), peerOf(c).address)
+		self, other := end(
+			lab.Domain{VirtualNetwork: c.Network.Name},
+			c.Network.Gateway.Address,
+		), end(
+			c.Peer(),
+			peerOf(c).address,
+		)
 		switch of {
 		case self.domain:
 			all = append(all, other)
@@ -95,14 +101,22 @@ func (b *builder) neighbors(of lab.Domain) []neighbor {
 	return all
 }
 
-// tunnelInput lets the tunnels' own packets in. They come only from the other end: a gateway is closed to everybody else.
+// tunnelInput lets the tunnels' own packets in. They come only from the other end: a gateway is closed to everybody
+// else.
 func tunnelInput(at netip.Addr, peers []neighbor) []emu.Rule {
 	var all []emu.Rule
 	for i, p := range peers {
-		all = append(all, accept(emu.MatchInput{Device: uplink},
-			emu.MatchPrefix{Of: emu.Source, Prefix: single(p.at.Addr())}, emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
-			emu.MatchProtocol{Protocol: "udp"}, emu.MatchSourcePort{Port: p.at.Port()},
-			emu.MatchPort{Port: uint16(firstTunnelPort + i)}))
+		all = append(all, accept(
+			emu.MatchInput{Device: uplink},
+			emu.MatchPrefix{
+				Of:     emu.Source,
+				Prefix: single(p.at.Addr()),
+			},
+			emu.MatchPrefix{Of: emu.Destination, Prefix: single(at)},
+			emu.MatchProtocol{Protocol: "udp"},
+			emu.MatchSourcePort{Port: p.at.Port()},
+			emu.MatchPort{Port: uint16(firstTunnelPort + i)},
+		))
 	}
 	return all
 }
@@ -140,8 +154,18 @@ func (b *builder) site(p *internetPart, internet *emu.Namespace, n *lab.LocalNet
 			Boundary: h.Boundary,
 		})
 		p.links = append(p.links, &emu.Link{
-			A: emu.LinkEnd{Namespace: router.Name, Name: h.Address.String(), MAC: mac.Variant(bridgePort), Port: &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true}},
-			B: emu.LinkEnd{Namespace: h.Name, Name: "eth0", MAC: mac, Addresses: []netip.Prefix{netip.PrefixFrom(h.Address, lan.Bits())}},
+			A: emu.LinkEnd{
+				Namespace: router.Name,
+				Name:      h.Address.String(),
+				MAC:       mac.Variant(bridgePort),
+				Port:      &emu.BridgePort{Bridge: lanBridge, Stations: []emu.MAC{mac}, ProxyARP: true},
+			},
+			B: emu.LinkEnd{
+				Namespace: h.Name,
+				Name:      "eth0",
+				MAC:       mac,
+				Addresses: []netip.Prefix{netip.PrefixFrom(h.Address, lan.Bits())},
+			},
 		})
 		hosts, behind = append(hosts, single(h.Address)), append(behind, behindPort(h.Address))
 	}
@@ -174,8 +198,18 @@ func (b *builder) siteRules(n *lab.LocalNetwork, hosts []netip.Prefix) *emu.Rule
 				emu.DropRules(rules.FromOutside, nothing, n.Origin, emu.MatchInput{Device: uplink}),
 				[]emu.Rule{accept(emu.MatchPrefixSet{Of: emu.Destination, Set: "hosts"})},
 				intoTunnels(peers),
-				emu.DropRules(rules.NoInstance, "no host has this address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "space"}),
-				emu.DropRules(rules.PrivateAddress, "no tunnel leads to this private address", n.Origin, emu.MatchPrefixSet{Of: emu.Destination, Set: "private"}),
+				emu.DropRules(
+					rules.NoInstance,
+					"no host has this address",
+					n.Origin,
+					emu.MatchPrefixSet{Of: emu.Destination, Set: "space"},
+				),
+				emu.DropRules(
+					rules.PrivateAddress,
+					"no tunnel leads to this private address",
+					n.Origin,
+					emu.MatchPrefixSet{Of: emu.Destination, Set: "private"},
+				),
 				[]emu.Rule{untranslated(), accept(emu.MatchOutput{Device: uplink})},
 			)},
 			{Name: "postrouting", Hook: emu.SNATHook, Rules: []emu.Rule{{

@@ -29,7 +29,13 @@ func guestFirewall(i *lab.Instance, all []lab.GuestFirewallRule, subnet netip.Pr
 
 // firewallRules gives a rule for each remote address and each group of ports that one iptables rule can match.
 func firewallRules(id string, r lab.GuestFirewallRule, subnet netip.Prefix) []emu.FirewallRule {
-	base := emu.FirewallRule{ID: id, Comment: truncate(r.Text, 200), Origin: r.Origin, Drop: !r.Allow, Protocol: r.Protocol}
+	base := emu.FirewallRule{
+		ID:       id,
+		Comment:  truncate(r.Text, 200),
+		Origin:   r.Origin,
+		Drop:     !r.Allow,
+		Protocol: r.Protocol,
+	}
 	remotes := []emu.FirewallRule{}
 	for _, p := range r.Remote {
 		remote := base

@@ -17,9 +17,40 @@ import (
 // kernel takes, each its own.
 func TestNames(t *testing.T) {
 	names := []string{
-		"Prod", "Prod net", "Prod-net", "Prod.net", "Prod  net", "prod_net", "1", "-", "wan", "lo", "all", "default", "a.b.cloudapp.net", "front.cloudapp.net", "azurewebsites.west-us",
-		"Ünïcode", "日本", "🙂", "[web] (1)", `"q"`, "%d", "a=b", "$(x)", "internet", "s.front", "w.west-us", "dc-west-us",
-		strings.Repeat("long ", 50) + "1", strings.Repeat("long ", 50) + "2", strings.Repeat("x", 200) + "1", strings.Repeat("x", 200) + "2",
+		"Prod",
+		"Prod net",
+		"Prod-net",
+		"Prod.net",
+		"Prod  net",
+		"prod_net",
+		"1",
+		"-",
+		"wan",
+		"lo",
+		"all",
+		"default",
+		"a.b.cloudapp.net",
+		"front.cloudapp.net",
+		"azurewebsites.west-us",
+		"Ünïcode",
+		"日本",
+		"🙂",
+		"[web] (1)",
+		`"q"`,
+		"%d",
+		"a=b",
+		"$(x)",
+		"internet",
+		"s.front",
+		"w.west-us",
+		"dc-west-us",
+		strings.Repeat(
+			"long ",
+			50,
+		) + "1",
+		strings.Repeat("long ", 50) + "2",
+		strings.Repeat("x", 200) + "1",
+		strings.Repeat("x", 200) + "2",
 	}
 	l, err := lab.New("names", lab.Origin{})
 	must := func(err error) {
@@ -43,13 +74,33 @@ func TestNames(t *testing.T) {
 			Subnets: []lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix(fmt.Sprintf("10.%d.0.0/29", i))}},
 		}
 		if i == 0 {
-			n.Subnets = append([]lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.127.0/29")}}, subnets...)
+			n.Subnets = append(
+				[]lab.Subnet{{Name: "GatewaySubnet", AddressPrefix: prefix("10.0.127.0/29")}},
+				subnets...)
 		}
 		must(l.CreateVirtualNetwork(n))
-		must(l.CreateLocalNetwork(lab.LocalNetwork{Name: name, AddressSpace: []netip.Prefix{prefix(fmt.Sprintf("172.16.%d.0/24", i))}, VPNGatewayAddress: netip.AddrFrom4([4]byte{8, 8, 8, byte(i)})}))
+		must(
+			l.CreateLocalNetwork(
+				lab.LocalNetwork{
+					Name:              name,
+					AddressSpace:      []netip.Prefix{prefix(fmt.Sprintf("172.16.%d.0/24", i))},
+					VPNGatewayAddress: netip.AddrFrom4([4]byte{8, 8, 8, byte(i)}),
+				},
+			),
+		)
 	}
 	for _, name := range names[1:] {
-		must(l.CreateGateway(name, lab.VPNGateway{Connections: []lab.GatewayConnection{{Name: name, To: lab.ToLocalNetwork}, {Name: names[0], To: lab.ToVirtualNetwork}}}))
+		must(
+			l.CreateGateway(
+				name,
+				lab.VPNGateway{
+					Connections: []lab.GatewayConnection{
+						{Name: name, To: lab.ToLocalNetwork},
+						{Name: names[0], To: lab.ToVirtualNetwork},
+					},
+				},
+			),
+		)
 	}
 	first := lab.VPNGateway{Connections: []lab.GatewayConnection{{Name: names[0], To: lab.ToLocalNetwork}}}
 	for _, name := range names[1:10] {
@@ -59,15 +110,40 @@ func TestNames(t *testing.T) {
 	must(l.CreateHostedService(lab.HostedService{Name: "front", Location: "West US"}))
 	must(l.AddVirtualMachine("front", lab.VirtualMachine{Name: "vm1", OS: lab.Linux}))
 	must(l.CreateHostedService(lab.HostedService{Name: "inside", Location: "West US", VirtualNetwork: names[0]}))
-	must(l.AddVirtualMachine("inside", lab.VirtualMachine{Name: "vm2", OS: lab.Linux, Subnet: "large (1)", StaticAddress: netip.MustParseAddr("10.0.130.4")}))
-	must(l.AddVirtualMachine("inside", lab.VirtualMachine{Name: "vm3", OS: lab.Linux, Subnet: "large (1)", StaticAddress: netip.MustParseAddr("10.0.140.4")}))
+	must(
+		l.AddVirtualMachine(
+			"inside",
+			lab.VirtualMachine{
+				Name:          "vm2",
+				OS:            lab.Linux,
+				Subnet:        "large (1)",
+				StaticAddress: netip.MustParseAddr("10.0.130.4"),
+			},
+		),
+	)
+	must(
+		l.AddVirtualMachine(
+			"inside",
+			lab.VirtualMachine{
+				Name:          "vm3",
+				OS:            lab.Linux,
+				Subnet:        "large (1)",
+				StaticAddress: netip.MustParseAddr("10.0.140.4"),
+			},
+		),
+	)
 
 	network := compile.Network(l)
-	file, device := regexp.MustCompile(`^[A-Za-z0-9._-]{1,160}$`), regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$`)
+	file, device := regexp.MustCompile(
+		`^[A-Za-z0-9._-]{1,160}$`,
+	), regexp.MustCompile(
+		`^[A-Za-z0-9_][A-Za-z0-9._-]{0,14}$`,
+	)
 	namespaces, devices := map[string]bool{}, map[string]bool{}
 	add := func(namespace, name string) {
 		t.Helper()
-		if at := namespace + " " + name; devices[at] || !device.MatchString(name) || name == "lo" || name == "all" || name == "default" {
+		if at := namespace + " " + name; devices[at] || !device.MatchString(name) || name == "lo" || name == "all" ||
+			name == "default" {
 			t.Errorf("the interface %q of %s is there twice, or can't be", name, namespace)
 		} else {
 			devices[at] = true

@@ -48,7 +48,12 @@ func TestNextIsLikeAFreshCompilation(t *testing.T) {
 			if err := emu.CheckRules(fresh); err != nil {
 				rt.Fatalf("after %s: %v", o, err)
 			}
-			if diff := cmp.Diff(fresh, c.Network, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{})); diff != "" {
+			if diff := cmp.Diff(
+				fresh,
+				c.Network,
+				cmpopts.EquateEmpty(),
+				cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}, netip.AddrPort{}),
+			); diff != "" {
 				rt.Fatalf("after %s: -fresh +next\n%s", o, diff)
 			}
 			if change := diff.Networks(c.Network, fresh); !change.IsEmpty() {
@@ -106,7 +111,11 @@ func TestNextSharesWhatStays(t *testing.T) {
 }
 
 func BenchmarkNext(b *testing.B) {
-	operation := lab.AddEndpointOp{Service: "machines", VirtualMachine: "vm", Endpoint: lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000}}
+	operation := lab.AddEndpointOp{
+		Service:        "machines",
+		VirtualMachine: "vm",
+		Endpoint:       lab.Endpoint{Name: "e", PublicPort: 4000, LocalPort: 4000},
+	}
 	for _, instances := range []int{10, 1000} {
 		l := labtest.Large(b, instances)
 		c := new(compile.Compilation).Next(l)

@@ -36,7 +36,8 @@ func TestRoleEnvironment(t *testing.T) {
 	}
 }
 
-// TestNameServers holds who the name servers of an instance are: the deployment's, else the network's, else the platform's.
+// TestNameServers holds who the name servers of an instance are: the deployment's, else the network's, else the
+// platform's.
 func TestNameServers(t *testing.T) {
 	l, err := lab.New("names", lab.Origin{})
 	do := func(err error) {
@@ -46,10 +47,19 @@ func TestNameServers(t *testing.T) {
 		}
 	}
 	do(err)
-	first, second, third := netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("10.0.0.6")
+	first, second, third := netip.MustParseAddr(
+		"10.0.0.4",
+	), netip.MustParseAddr(
+		"10.0.0.5",
+	), netip.MustParseAddr(
+		"10.0.0.6",
+	)
 	do(l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "n", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, DNSServers: []lab.DNSServer{{Address: first}, {Address: second}},
-		Subnets: []lab.Subnet{{Name: "s", AddressPrefix: netip.MustParsePrefix("10.0.0.0/24")}},
+		Name:         "n",
+		Location:     "West US",
+		AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+		DNSServers:   []lab.DNSServer{{Address: first}, {Address: second}},
+		Subnets:      []lab.Subnet{{Name: "s", AddressPrefix: netip.MustParsePrefix("10.0.0.0/24")}},
 	}))
 	role := func(name, subnet string) []lab.Role {
 		return []lab.Role{{Name: name, InstanceCount: 1, Subnet: subnet}}
@@ -59,7 +69,12 @@ func TestNameServers(t *testing.T) {
 	}
 	do(l.CreateDeployment("plain", lab.PackageDeployment{Roles: role("Plain", "")}))
 	do(l.CreateDeployment("network", lab.PackageDeployment{VirtualNetwork: "n", Roles: role("Network", "s")}))
-	do(l.CreateDeployment("own", lab.PackageDeployment{VirtualNetwork: "n", DNSServers: []netip.Addr{third}, Roles: role("Own", "s")}))
+	do(
+		l.CreateDeployment(
+			"own",
+			lab.PackageDeployment{VirtualNetwork: "n", DNSServers: []netip.Addr{third}, Roles: role("Own", "s")},
+		),
+	)
 	network := compile.Network(l)
 	for name, want := range map[string]string{
 		"Plain_IN_0":   "[168.63.129.16] [plain.internal.cloudapp.net]",
@@ -77,7 +92,18 @@ func TestHealthProbes(t *testing.T) {
 	probes := namespaceOf(t, compile.Network(labtest.Connected(t)), "edge.West").HealthProbes
 	var got []string
 	for _, p := range probes {
-		got = append(got, fmt.Sprintf("%s: %s asks %s %s every %d s, timeout %d s", p.ID, p.Source, p.Target, p.Protocol, p.Interval, p.Timeout))
+		got = append(
+			got,
+			fmt.Sprintf(
+				"%s: %s asks %s %s every %d s, timeout %d s",
+				p.ID,
+				p.Source,
+				p.Target,
+				p.Protocol,
+				p.Interval,
+				p.Timeout,
+			),
+		)
 	}
 	want := []string{ // the third machine is stopped
 		"data1/cql: 168.63.129.16 asks 10.1.1.4:9042 tcp every 15 s, timeout 31 s",
@@ -105,7 +131,8 @@ func TestIdleTimeouts(t *testing.T) {
 	}
 }
 
-// TestGuestFirewallOrder holds that replies and loopback come first, then what blocks, then what allows, then the default, which blocks.
+// TestGuestFirewallOrder holds that replies and loopback come first, then what blocks, then what allows, then the
+// default, which blocks.
 func TestGuestFirewallOrder(t *testing.T) {
 	lines := namespaceOf(t, compile.Network(labtest.Everything(t)), "sql1").Firewall.Lines()
 	last := -1
@@ -128,7 +155,10 @@ func TestOutboundICMP(t *testing.T) {
 		all := forward(namespaceOf(t, network, edge))
 		drop := slices.IndexFunc(all, func(r emu.Rule) bool { return r.ID == rules.OutboundICMP })
 		accepted := slices.IndexFunc(all, func(r emu.Rule) bool {
-			return slices.Contains(r.Statements, emu.Statement(emu.MatchPrefix{Of: emu.Source, Prefix: netip.MustParsePrefix("10.1.1.7/32")}))
+			return slices.Contains(
+				r.Statements,
+				emu.Statement(emu.MatchPrefix{Of: emu.Source, Prefix: netip.MustParsePrefix("10.1.1.7/32")}),
+			)
 		})
 		if drop < 0 || own != (accepted >= 0) || accepted > drop {
 			t.Errorf("%s: dropped by rule %d, let out by rule %d", edge, drop, accepted)
@@ -158,16 +188,24 @@ func TestDirectServerReturn(t *testing.T) {
 	}
 }
 
-// TestRemoteDesktop holds that a forwarder knows the desktops of its own deployment, and that the guest firewalls let it through to them.
+// TestRemoteDesktop holds that a forwarder knows the desktops of its own deployment, and that the guest firewalls let
+// it through to them.
 func TestRemoteDesktop(t *testing.T) {
 	l := labtest.Sequence(t)
 	role := func(name string, port uint16) lab.Role {
-		return lab.Role{Name: name, InstanceCount: 1, InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: port}}}
+		return lab.Role{
+			Name:           name,
+			InstanceCount:  1,
+			InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: port}},
+		}
 	}
 	web, data := labtest.WithRemoteDesktop(role("Web", 80)), labtest.WithRemoteDesktop(role("Data", 81))
 	data.InputEndpoints, data.Services = data.InputEndpoints[:1], data.Services[:1] // without a forwarder
 	for _, slot := range []lab.Slot{lab.Production, lab.Staging} {
-		if err := l.CreateDeployment("shop", lab.PackageDeployment{Slot: slot, Name: string(slot), Roles: []lab.Role{web, data}}); err != nil {
+		if err := l.CreateDeployment(
+			"shop",
+			lab.PackageDeployment{Slot: slot, Name: string(slot), Roles: []lab.Role{web, data}},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -178,11 +216,14 @@ func TestRemoteDesktop(t *testing.T) {
 				continue
 			}
 			s := namespaceOf(t, network, i.ID)
-			if server := s.Services[0]; server.Port != 3389 || server.RemoteDesktop != emu.RemoteDesktopServer || len(server.Desktops) > 0 {
+			if server := s.Services[0]; server.Port != 3389 || server.RemoteDesktop != emu.RemoteDesktopServer ||
+				len(server.Desktops) > 0 {
 				t.Errorf("%s: %+v", i.ID, server)
 			}
 			if i.Role == "Web" {
-				if forwarder := s.Services[1]; forwarder.RemoteDesktop != emu.RemoteDesktopForwarder || !slices.Equal(forwarder.Desktops, d.Desktops()) || len(forwarder.Desktops) != 2 {
+				if forwarder := s.Services[1]; forwarder.RemoteDesktop != emu.RemoteDesktopForwarder ||
+					!slices.Equal(forwarder.Desktops, d.Desktops()) ||
+					len(forwarder.Desktops) != 2 {
 					t.Errorf("%s: %+v, want %v", i.ID, forwarder, d.Desktops())
 				}
 			}

@@ -34,7 +34,16 @@ func TestSameNames(t *testing.T) {
 			by := p.By
 			rule, ok := network.Rule(by.Namespace, by.ID)
 			if !ok || rule.Origin.Line != want {
-				t.Errorf("%s to %s: %s: got %t, line %d (%s), want line %d", from, to, by.ID, ok, rule.Origin.Line, rule.Text, want)
+				t.Errorf(
+					"%s to %s: %s: got %t, line %d (%s), want line %d",
+					from,
+					to,
+					by.ID,
+					ok,
+					rule.Origin.Line,
+					rule.Text,
+					want,
+				)
 			}
 		}
 	}

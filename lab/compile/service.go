@@ -14,7 +14,8 @@ type servicePart struct {
 	domain      *domainPart // nil: there is none
 }
 
-// services makes the parts of all cloud services. They nearly always stand where they stood in the previous compilation.
+// services makes the parts of all cloud services. They nearly always stand where they stood in the previous
+// compilation.
 func (b *builder) services() []*servicePart {
 	networks := make(map[string]*lab.VirtualNetwork, len(b.lab.VirtualNetworks))
 	for _, n := range b.lab.VirtualNetworks {
@@ -48,7 +49,12 @@ func (p *servicePart) isIn(networks map[string]*lab.VirtualNetwork) bool {
 	return true
 }
 
-func newServicePart(s *lab.CloudService, location string, networks map[string]*lab.VirtualNetwork, old *servicePart) *servicePart {
+func newServicePart(
+	s *lab.CloudService,
+	location string,
+	networks map[string]*lab.VirtualNetwork,
+	old *servicePart,
+) *servicePart {
 	if old == nil {
 		old = &servicePart{}
 	}
@@ -67,7 +73,10 @@ func newServicePart(s *lab.CloudService, location string, networks map[string]*l
 	}
 	if len(own.deployments) > 0 {
 		// A swap is no other order.
-		slices.SortFunc(own.shares, func(a, b *edgeShare) int { return a.subnets[0].prefix.Addr().Compare(b.subnets[0].prefix.Addr()) })
+		slices.SortFunc(
+			own.shares,
+			func(a, b *edgeShare) int { return a.subnets[0].prefix.Addr().Compare(b.subnets[0].prefix.Addr()) },
+		)
 		p.domain = newDomainPart(own, old.domain)
 	}
 	return p

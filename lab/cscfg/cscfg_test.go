@@ -359,8 +359,11 @@ func TestFilesAsPeopleHaveThem(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %s", name, err, c.want)
 		}
 	}
-	if _, err := Read("s", []byte(`<ServiceConfiguration serviceName="s" xmlns="`+Namespace+`"><Role name="r"><Instances count="1"/></Role>
-<NetworkConfiguration><AccessControls/><EndpointAcls/><Dns><DnsServers/></Dns><AddressAssignments><InstanceAddress roleName="r"><Subnets/><PublicIPs/></InstanceAddress><ReservedIPs/></AddressAssignments><LoadBalancers/></NetworkConfiguration></ServiceConfiguration>`)); err != nil {
+	if _, err := Read(
+		"s",
+		[]byte(`<ServiceConfiguration serviceName="s" xmlns="`+Namespace+`"><Role name="r"><Instances count="1"/></Role>
+<NetworkConfiguration><AccessControls/><EndpointAcls/><Dns><DnsServers/></Dns><AddressAssignments><InstanceAddress roleName="r"><Subnets/><PublicIPs/></InstanceAddress><ReservedIPs/></AddressAssignments><LoadBalancers/></NetworkConfiguration></ServiceConfiguration>`),
+	); err != nil {
 		t.Errorf("empty containers: %v", err)
 	}
 }
@@ -383,8 +386,15 @@ func TestCheckInstanceInputEndpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := csdef.Read("d", fmt.Appendf(nil, `<ServiceDefinition name="All" xmlns=%q><WorkerRole name="Web1"><Endpoints><InstanceInputEndpoint name="Each" protocol="tcp" localPort="1">
-<AllocatePublicPortFrom><FixedPortRange min="1" max="20"/></AllocatePublicPortFrom></InstanceInputEndpoint></Endpoints></WorkerRole></ServiceDefinition>`, csdef.Namespace))
+	d, err := csdef.Read(
+		"d",
+		fmt.Appendf(
+			nil,
+			`<ServiceDefinition name="All" xmlns=%q><WorkerRole name="Web1"><Endpoints><InstanceInputEndpoint name="Each" protocol="tcp" localPort="1">
+<AllocatePublicPortFrom><FixedPortRange min="1" max="20"/></AllocatePublicPortFrom></InstanceInputEndpoint></Endpoints></WorkerRole></ServiceDefinition>`,
+			csdef.Namespace,
+		),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

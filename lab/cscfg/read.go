@@ -71,8 +71,12 @@ func (c *Configuration) readAccess(network *strictxml.Element) {
 		a := AccessControl{Name: e.Get("name"), Origin: e.Origin}
 		rules := e.All("Rule")
 		if len(rules) > limits.ACLRules {
-			rules[limits.ACLRules].Fail("access control %.60q has %d rules, an endpoint can have %d", a.Name, len(rules),
-				limits.ACLRules)
+			rules[limits.ACLRules].Fail(
+				"access control %.60q has %d rules, an endpoint can have %d",
+				a.Name,
+				len(rules),
+				limits.ACLRules,
+			)
 		}
 		strictxml.Unique(rules, "order", "order")
 		for _, r := range rules {

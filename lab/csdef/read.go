@@ -181,7 +181,12 @@ func readInputEndpoint(e *strictxml.Element) InputEndpoint {
 		Certificate:              e.Get("certificate"),
 		IgnoreRoleInstanceStatus: e.Bool("ignoreRoleInstanceStatus", false),
 		LoadBalancerProbe:        e.Get("loadBalancerProbe"),
-		IdleTimeoutInMinutes:     e.Int("idleTimeoutInMinutes", limits.IdleTimeout.Minimum, limits.IdleTimeout.Maximum, 0),
+		IdleTimeoutInMinutes: e.Int(
+			"idleTimeoutInMinutes",
+			limits.IdleTimeout.Minimum,
+			limits.IdleTimeout.Maximum,
+			0,
+		),
 		LoadBalancerDistribution: e.OneOf("loadBalancerDistribution", "none", "none", "sourceIP", "sourceIPProtocol"),
 		LoadBalancer:             e.Get("loadBalancer"),
 		Origin:                   e.Origin,

@@ -83,7 +83,10 @@ func (e *Engine) restart(instance string) (changed, error) {
 	if err != nil {
 		return changed{}, err
 	}
-	updated, err := movePackets(e, func() (emu.Updated, error) { return e.emu.Restart(context.Background(), namespace) })
+	updated, err := movePackets(
+		e,
+		func() (emu.Updated, error) { return e.emu.Restart(context.Background(), namespace) },
+	)
 	return changed{lab: l, updated: updated}, err
 }
 

@@ -90,7 +90,8 @@ func (e *Engine) firewallDrift(l *lab.Lab, i *lab.Instance, differences []emu.Di
 	for _, r := range l.FirewallRules(i) {
 		if slices.ContainsFunc(spec.Firewall.Rules, func(f emu.FirewallRule) bool {
 			isMissing := func(line string) bool { return slices.Contains(missing, line) }
-			return f.Origin == r.Origin && strings.HasPrefix(r.Text, f.Comment) && slices.ContainsFunc(f.Lines(), isMissing)
+			return f.Origin == r.Origin && strings.HasPrefix(r.Text, f.Comment) &&
+				slices.ContainsFunc(f.Lines(), isMissing)
 		}) {
 			drift.Missing = append(drift.Missing, r.String())
 		}

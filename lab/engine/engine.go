@@ -59,8 +59,8 @@ type Emulator interface {
 type Options struct {
 	Real bool // programs named `real` in the lab file run
 	PID  int  // of the supervisor, as seen from the host
-	// NamespacesChanged is called after each change that adds, removes or renames namespaces, with what each namespace is
-	// called now. Its error becomes a warning about the change. Nil: nothing is called.
+	// NamespacesChanged is called after each change that adds, removes or renames namespaces, with what each
+	// namespace is called now. Its error becomes a warning about the change. Nil: nothing is called.
 	NamespacesChanged func(removed, added []string, name func(namespace string) string) error
 	// DialTimeout is the time limit for a forwarded connection in the lab; 0: four seconds.
 	DialTimeout time.Duration
@@ -89,7 +89,13 @@ type Engine struct {
 // New returns an engine for a lab that was read from a file, which goes by its absolute path. It changes nothing before
 // Start.
 func New(l *lab.Lab, file labfile.Input, opts Options) *Engine {
-	e := &Engine{opts: opts, began: time.Now(), health: newHealthNews(), retry: healthRetry, closed: make(chan struct{})}
+	e := &Engine{
+		opts:   opts,
+		began:  time.Now(),
+		health: newHealthNews(),
+		retry:  healthRetry,
+		closed: make(chan struct{}),
+	}
 	e.state.Store(newState(l, file))
 	return e
 }

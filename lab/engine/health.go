@@ -91,8 +91,8 @@ func (n *healthNews) take() []string {
 // healthRetry is the time until a change of health that the kernel refused is tried again.
 const healthRetry = time.Second
 
-// watchHealth brings the answers of health probes to the load balancer, until the engine is closed. Many answers at once
-// are one change.
+// watchHealth brings the answers of health probes to the load balancer, until the engine is closed. Many answers at
+// once are one change.
 func (e *Engine) watchHealth() {
 	for {
 		select {

@@ -8,8 +8,8 @@ import (
 	"vnetlab/lab"
 )
 
-// Below this package a namespace goes by its id, which stays the same as long as it exists. People use names for what is
-// in it, which follow the slots of deployments. The engine translates everything that it passes on.
+// Below this package a namespace goes by its id, which stays the same as long as it exists. People use names for what
+// is in it, which follow the slots of deployments. The engine translates everything that it passes on.
 
 // ErrorInNames returns an error with the names of the lab in place of those of namespaces.
 func ErrorInNames(l *lab.Lab, err error) error {

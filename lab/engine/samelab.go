@@ -46,10 +46,13 @@ func (e *Engine) notes(req api.TestRequest) []string {
 	case err != nil:
 		return []string{fmt.Sprintf("%s can't be read any more: what the lab read from it before is checked", name)}
 	case loaded.Lab.Name != now.lab.Name || !expect.SameText(now.read, loaded.Lab):
-		return []string{fmt.Sprintf(
-			"%s has changed since the lab read it: what it said then is checked; lab apply %s makes the lab what it says now",
-			name, name,
-		)}
+		return []string{
+			fmt.Sprintf(
+				"%s has changed since the lab read it: what it said then is checked; lab apply %s makes the lab what it says now",
+				name,
+				name,
+			),
+		}
 	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 	"vnetlab/lab/labfile"
 )
 
-// casesAtOnce is how many cases are checked at the same time. Each takes milliseconds, nearly all of it waiting for the kernel.
+// casesAtOnce is how many cases are checked at the same time. Each takes milliseconds, nearly all of it waiting for
+// the kernel.
 const casesAtOnce = 32
 
 // Test checks expectations. It passes each case to finished as soon as it and all before it are done; an error of
@@ -129,7 +130,13 @@ func (e *Engine) checkExpectation(ctx context.Context, x lab.Expectation) api.Ca
 	l, p, o, err := e.observe(ctx, x.From, x.To)
 	if err != nil {
 		return api.Case{
-			Name: expect.Name(x), Expected: string(x.Verdict), Verdict: emu.Error, Message: err.Error(), Origin: x.Origin,
+			Name: expect.Name(
+				x,
+			),
+			Expected: string(x.Verdict),
+			Verdict:  emu.Error,
+			Message:  err.Error(),
+			Origin:   x.Origin,
 		}
 	}
 	c := expect.Judge(l, x, p, o)

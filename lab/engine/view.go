@@ -159,8 +159,19 @@ func (d describer) cloudService(c *lab.CloudService) api.CloudService {
 
 func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) api.Deployment {
 	info := api.Deployment{
-		Slot: c.SlotOf(of), Name: of.Name, PrivateID: of.PrivateID, DNSName: c.NameOf(of), Kind: string(of.Kind), VIP: of.VIP,
-		ReservedIP: of.ReservedIP, VirtualNetwork: of.VirtualNetwork, Roles: []api.Role{}, Endpoints: []api.Endpoint{}, Instances: []api.Host{},
+		Slot: c.SlotOf(
+			of,
+		),
+		Name:           of.Name,
+		PrivateID:      of.PrivateID,
+		DNSName:        c.NameOf(of),
+		Kind:           string(of.Kind),
+		VIP:            of.VIP,
+		ReservedIP:     of.ReservedIP,
+		VirtualNetwork: of.VirtualNetwork,
+		Roles:          []api.Role{},
+		Endpoints:      []api.Endpoint{},
+		Instances:      []api.Host{},
 	}
 	if b := of.InternalLoadBalancer; b != nil {
 		info.InternalLoadBalancer = &api.InternalLoadBalancer{Name: b.Name, Subnet: b.Subnet, Address: b.Address}
@@ -191,7 +202,8 @@ func (d describer) deployment(c *lab.CloudService, of *lab.Deployment) api.Deplo
 	return info
 }
 
-// frontends lists the public ports of a deployment, also while nothing of it is allocated: then they are there, without an address.
+// frontends lists the public ports of a deployment, also while nothing of it is allocated: then they are there,
+// without an address.
 func frontends(of *lab.Deployment) []lab.Frontend {
 	if of.VIP.IsValid() {
 		return of.Frontends()
@@ -209,9 +221,17 @@ func frontends(of *lab.Deployment) []lab.Frontend {
 
 func (d describer) endpoint(f lab.Frontend) api.Endpoint {
 	e := api.Endpoint{
-		Name: f.Name, Protocol: f.Protocol, Address: f.Address, Internal: f.Internal(), PublicPort: f.PublicPort, Instances: []string{},
-		Members: []api.Member{}, Distribution: f.Distribution, IdleTimeoutInMinutes: f.IdleTimeoutInMinutes, DirectServerReturn: f.DirectServerReturn,
-		ACL: []api.ACLRule{},
+		Name:                 f.Name,
+		Protocol:             f.Protocol,
+		Address:              f.Address,
+		Internal:             f.Internal(),
+		PublicPort:           f.PublicPort,
+		Instances:            []string{},
+		Members:              []api.Member{},
+		Distribution:         f.Distribution,
+		IdleTimeoutInMinutes: f.IdleTimeoutInMinutes,
+		DirectServerReturn:   f.DirectServerReturn,
+		ACL:                  []api.ACLRule{},
 	}
 	for _, b := range f.Members {
 		e.LocalPort = b.LocalPort
@@ -254,7 +274,10 @@ func (d describer) host(m lab.Member) api.Host {
 	h.CloudService, h.HostName, h.Role, h.OS, h.Subnet = i.Service, i.Name, i.Role, i.OS, i.Subnet
 	h.Static, h.PublicIP, h.State, h.FirewallOff = i.StaticAddress, i.PublicIP, i.State, i.FirewallOff
 	for _, r := range d.lab.FirewallRules(i) {
-		added := slices.ContainsFunc(i.Firewall, func(own lab.GuestFirewallRule) bool { return own.Name == r.Name && own.Text == r.Text })
+		added := slices.ContainsFunc(
+			i.Firewall,
+			func(own lab.GuestFirewallRule) bool { return own.Name == r.Name && own.Text == r.Text },
+		)
 		h.Firewall = append(h.Firewall, api.FirewallRule{
 			Name: r.Name, Text: r.Text, Rule: r.String(), Inactive: r.Inactive, Note: r.Note, Added: added,
 		})

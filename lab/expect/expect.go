@@ -1,7 +1,9 @@
-// Package expect judges what was observed in a lab against what was expected of it and against what the oracle predicted.
+// Package expect judges what was observed in a lab against what was expected of it and against what the oracle
+// predicted.
 //
-// It is pure: observations and predictions are handed in, with namespaces called as the lab calls what is in them (lab.Lab.NamespaceName). A case passes when the packets did what the lab file says and the model agrees, verdict and rule
-// alike; where model and packets differ, that is a defect of the product, and no case passes over it.
+// It is pure: observations and predictions are handed in, with namespaces called as the lab calls what is in them
+// (lab.Lab.NamespaceName). A case passes when the packets did what the lab file says and the model agrees, verdict
+// and rule alike; where model and packets differ, that is a defect of the product, and no case passes over it.
 package expect
 
 import (
@@ -60,7 +62,10 @@ func problem(l *lab.Lab, e lab.Expectation, p oracle.Prediction, o emu.Observati
 		}
 		switch want := Addresses(l, e.SeenAs); {
 		case !a.seenAs.IsValid():
-			return fmt.Sprintf("nobody says which source address was seen, so it can't be compared with %s: only built-in listeners tell", e.SeenAs)
+			return fmt.Sprintf(
+				"nobody says which source address was seen, so it can't be compared with %s: only built-in listeners tell",
+				e.SeenAs,
+			)
 		case !slices.Contains(want, a.seenAs):
 			return fmt.Sprintf("seen as %s, not as %s%s", l.NameOf(a.by, a.seenAs), e.SeenAs, addressList(want))
 		}
@@ -93,7 +98,12 @@ func answerProblem(l *lab.Lab, e lab.Expectation, all []answer) string {
 			others = append(others, a.by)
 		}
 	}
-	return fmt.Sprintf("all connections from %s are given to %s, none to %s", e.From, strings.Join(others, ", "), strings.Join(missing, ", "))
+	return fmt.Sprintf(
+		"all connections from %s are given to %s, none to %s",
+		e.From,
+		strings.Join(others, ", "),
+		strings.Join(missing, ", "),
+	)
 }
 
 // answer is an open connection: who answered, and the source address that it saw, as far as that is known.
@@ -135,13 +145,19 @@ func Difference(p oracle.Prediction, o emu.Observation) string {
 	return fmt.Sprintf("model and packets differ: the model says %s, the packets say %s", p, packets)
 }
 
-// Describe returns verdict, rule and detail of an observation in one line; of one whose members don't agree, those of each.
+// Describe returns verdict, rule and detail of an observation in one line; of one whose members don't agree, those of
+// each.
 func Describe(o emu.Observation) string {
 	switch {
 	case o.Verdict == emu.Mixed, o.Verdict == emu.Error && len(o.Members) > 0:
 		return string(o.Verdict) + " (" + DescribeMembers(o.Members) + ")"
 	case o.Verdict == emu.WrongHost && o.AnsweredBy != "":
-		return strings.Replace(describe(o.Verdict, o.By, o.Detail), string(o.Verdict), string(o.Verdict)+" by "+o.AnsweredBy, 1)
+		return strings.Replace(
+			describe(o.Verdict, o.By, o.Detail),
+			string(o.Verdict),
+			string(o.Verdict)+" by "+o.AnsweredBy,
+			1,
+		)
 	}
 	return describe(o.Verdict, o.By, o.Detail)
 }
@@ -179,8 +195,8 @@ func DescribeRule(r emu.RuleReference) string {
 	return text
 }
 
-// Addresses are the source addresses by which a name may be seen: a member's own, the VIP of a cloud service by its DNS name, and
-// all that the web sites of a location share for their outbound connections.
+// Addresses are the source addresses by which a name may be seen: a member's own, the VIP of a cloud service by its
+// DNS name, and all that the web sites of a location share for their outbound connections.
 func Addresses(l *lab.Lab, name string) []netip.Addr {
 	for _, s := range l.WebSites {
 		if s.Name == name || s.DNSName() == name {

@@ -49,9 +49,14 @@ func rule(id string) *emu.RuleReference { return &emu.RuleReference{Namespace: "
 
 // says makes the prediction that what is observed agrees with.
 func says(o emu.Observation) oracle.Prediction {
-	p := oracle.Prediction{Outcome: oracle.Outcome{Verdict: o.Verdict, By: o.By, AnsweredBy: o.AnsweredBy, SeenAs: o.SeenAs}}
+	p := oracle.Prediction{
+		Outcome: oracle.Outcome{Verdict: o.Verdict, By: o.By, AnsweredBy: o.AnsweredBy, SeenAs: o.SeenAs},
+	}
 	for _, m := range o.Members {
-		p.Members = append(p.Members, oracle.Outcome{Verdict: m.Verdict, By: m.By, SeenAs: m.SeenAs, Given: m.Namespace})
+		p.Members = append(
+			p.Members,
+			oracle.Outcome{Verdict: m.Verdict, By: m.By, SeenAs: m.SeenAs, Given: m.Namespace},
+		)
 	}
 	return p
 }
@@ -72,10 +77,21 @@ func TestJudge(t *testing.T) {
 	both := open("web1", "laptop")
 	both.Members = []emu.MemberObservation{member("web1", emu.Open, nil), member("web2", emu.Open, nil)}
 	elsewhere := both
-	elsewhere.Members = []emu.MemberObservation{both.Members[0], {Namespace: "web2", Verdict: emu.Open, SeenAs: address("shopweb.cloudapp.net")}}
-	mixed := emu.Observation{Verdict: emu.Mixed, Detail: "1 open, 1 blocked", Members: []emu.MemberObservation{member("web1", emu.Open, nil), member("web2", emu.Blocked, rule("a"))}}
+	elsewhere.Members = []emu.MemberObservation{
+		both.Members[0],
+		{Namespace: "web2", Verdict: emu.Open, SeenAs: address("shopweb.cloudapp.net")},
+	}
+	mixed := emu.Observation{
+		Verdict: emu.Mixed,
+		Detail:  "1 open, 1 blocked",
+		Members: []emu.MemberObservation{member("web1", emu.Open, nil), member("web2", emu.Blocked, rule("a"))},
+	}
 	program := emu.Observation{Verdict: emu.Open} // doesn't say who it is
-	stranger := emu.Observation{Verdict: emu.WrongHost, AnsweredBy: "web2", Detail: "another machine than the one meant accepted"}
+	stranger := emu.Observation{
+		Verdict:    emu.WrongHost,
+		AnsweredBy: "web2",
+		Detail:     "another machine than the one meant accepted",
+	}
 	for name, tt := range map[string]struct {
 		expected lab.Expectation
 		model    oracle.Prediction
@@ -147,7 +163,8 @@ func TestJudge(t *testing.T) {
 			if c.Passed != (tt.message == "") || !strings.Contains(c.Message, tt.message) {
 				t.Errorf("%+v", c)
 			}
-			if c.Name != "laptop -> shopweb.cloudapp.net:80" || c.Expected != string(e.Verdict) || c.Verdict != tt.seen.Verdict {
+			if c.Name != "laptop -> shopweb.cloudapp.net:80" || c.Expected != string(e.Verdict) ||
+				c.Verdict != tt.seen.Verdict {
 				t.Errorf("%+v", c)
 			}
 		})
@@ -156,7 +173,10 @@ func TestJudge(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	o := emu.Observation{Verdict: emu.Blocked, By: &emu.RuleReference{
-		Namespace: "sql1", ID: "firewall-default", Text: "inbound is blocked", Origin: emu.Origin{File: "lab.yaml", Line: 7, Column: 3},
+		Namespace: "sql1",
+		ID:        "firewall-default",
+		Text:      "inbound is blocked",
+		Origin:    emu.Origin{File: "lab.yaml", Line: 7, Column: 3},
 	}}
 	if got, want := Describe(o), `blocked by "inbound is blocked" in sql1 (lab.yaml:7:3)`; got != want {
 		t.Errorf("%s, want %s", got, want)

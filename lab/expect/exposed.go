@@ -137,9 +137,14 @@ func (x *Exposure) findFrom(
 func (x *Exposure) answered(p oracle.Prediction, o emu.Observation) (_ emu.Observation, silent bool) {
 	mayBeSilent := func(name string) bool {
 		m, ok := x.lab.Find(name)
-		return ok && slices.ContainsFunc(m.Services(), func(s lab.Service) bool { return s.Protocol == emu.UDP && s.Command != "" })
+		return ok &&
+			slices.ContainsFunc(
+				m.Services(),
+				func(s lab.Service) bool { return s.Protocol == emu.UDP && s.Command != "" },
+			)
 	}
-	if o.Verdict == emu.Timeout && !o.Drift && p.Verdict == emu.Open && len(o.Members) == 0 && mayBeSilent(p.AnsweredBy) {
+	if o.Verdict == emu.Timeout && !o.Drift && p.Verdict == emu.Open && len(o.Members) == 0 &&
+		mayBeSilent(p.AnsweredBy) {
 		o.Verdict, o.Detail = emu.Open, ""
 		return o, true
 	}
@@ -161,7 +166,8 @@ func (x *Exposure) answered(p oracle.Prediction, o emu.Observation) (_ emu.Obser
 
 // is reports whether an observation has a verdict, or a member of it has.
 func is(o emu.Observation, v emu.Verdict) bool {
-	return o.Verdict == v || slices.ContainsFunc(o.Members, func(m emu.MemberObservation) bool { return m.Verdict == v })
+	return o.Verdict == v ||
+		slices.ContainsFunc(o.Members, func(m emu.MemberObservation) bool { return m.Verdict == v })
 }
 
 // beside asks what must be closed beside the ports of a question. Next to a port of a VIP: what leads in must be that

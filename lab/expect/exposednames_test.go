@@ -7,7 +7,8 @@ import (
 	"vnetlab/emu"
 )
 
-// TestExposureNames has two services with a machine of one name: who answered, and whose rule dropped, goes by a name that means it.
+// TestExposureNames has two services with a machine of one name: who answered, and whose rule dropped, goes by a name
+// that means it.
 func TestExposureNames(t *testing.T) {
 	l := loadText(t, `lab: names
 cloudServices:
@@ -58,7 +59,12 @@ cloudServices:
           {name: web, loadBalancedSet: web, publicPort: 80, localPort: 80}]}
 `)
 	x := NewExposure(l)
-	q := ExposureQuestion{Name: "shop.cloudapp.net", Protocol: emu.TCP, Ports: []emu.PortRange{{First: 80, Last: 80}}, Listed: true}
+	q := ExposureQuestion{
+		Name:     "shop.cloudapp.net",
+		Protocol: emu.TCP,
+		Ports:    []emu.PortRange{{First: 80, Last: 80}},
+		Listed:   true,
+	}
 	if c := x.Check(q, asModel(l)); c.Answers != "answered by vm1, vm2" {
 		t.Errorf("%q: %+v", c.Answers, c)
 	}

@@ -72,7 +72,10 @@ func asModel(l *lab.Lab) func(ExposureProbe) emu.Observation {
 func observed(p oracle.Prediction) emu.Observation {
 	o := emu.Observation{Verdict: p.Verdict, By: p.By, AnsweredBy: p.AnsweredBy, SeenAs: p.SeenAs}
 	for _, m := range p.Members {
-		o.Members = append(o.Members, emu.MemberObservation{Namespace: m.Given, Verdict: m.Verdict, By: m.By, SeenAs: m.SeenAs})
+		o.Members = append(
+			o.Members,
+			emu.MemberObservation{Namespace: m.Given, Verdict: m.Verdict, By: m.By, SeenAs: m.SeenAs},
+		)
 	}
 	return o
 }

@@ -27,8 +27,12 @@ func SameLab(running, described *lab.Lab, name string) (Case, bool) {
 	switch {
 	case err != nil:
 		c.Differences = []string{err.Error()}
-		c.Message = fmt.Sprintf("the running lab is not the one that %s describes, and lab apply %s can't make it that: %v",
-			name, name, err)
+		c.Message = fmt.Sprintf(
+			"the running lab is not the one that %s describes, and lab apply %s can't make it that: %v",
+			name,
+			name,
+			err,
+		)
 	case len(operations) > 0:
 		for _, o := range operations {
 			c.Differences = append(c.Differences, o.String())

@@ -36,7 +36,11 @@ internetHosts: [{name: laptop}]
 cloudServices: [{name: web, location: West US, virtualMachines: [{name: vm1, os: linux, publicIP: pip}]}]
 %s`
 	texts := []string{
-		"", "exposure: []", "exposure: [\"vm1:1-65535/tcp\"]", "exposure: [\"vm1:1-100/tcp\"]", "exposure: [\"vm1:1/tcp\"]",
+		"",
+		"exposure: []",
+		"exposure: [\"vm1:1-65535/tcp\"]",
+		"exposure: [\"vm1:1-100/tcp\"]",
+		"exposure: [\"vm1:1/tcp\"]",
 		"expect: [{from: laptop, to: \"vm1:80\", verdict: open}]",
 		"expect: [{from: laptop, to: \"vm1:80\", verdict: open, real: true}]",
 		"expect: [{from: laptop, to: \"vm1:80\", verdict: open, real: false}]",
@@ -45,7 +49,13 @@ cloudServices: [{name: web, location: West US, virtualMachines: [{name: vm1, os:
 		"expect: [{from: laptop, to: \"vm1:80\", verdict: open, answeredBy: [vm1]}]",
 	}
 	read := func(text string) *lab.Lab {
-		loaded, err := labfile.Input{Path: "same.yaml", Text: fmt.Appendf(nil, file, text), Dir: t.TempDir()}.Load(labfile.Options{})
+		loaded, err := labfile.Input{
+			Path: "same.yaml",
+			Text: fmt.Appendf(nil, file, text),
+			Dir:  t.TempDir(),
+		}.Load(
+			labfile.Options{},
+		)
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}

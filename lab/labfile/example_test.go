@@ -8,7 +8,13 @@ import (
 
 // Errors name the place in the file, and suggest what may have been meant.
 func ExampleInput_Load() {
-	_, err := labfile.Input{Path: "lab.yaml", Dir: "/", Text: []byte("lab: demo\ninternetHost: [{name: laptop}]\n")}.Load(labfile.Options{})
+	_, err := labfile.Input{
+		Path: "lab.yaml",
+		Dir:  "/",
+		Text: []byte("lab: demo\ninternetHost: [{name: laptop}]\n"),
+	}.Load(
+		labfile.Options{},
+	)
 	fmt.Println(err)
 	// Output:
 	// lab.yaml:2:1: unknown key "internetHost" in a lab file

@@ -38,7 +38,8 @@ func TestLoadBalanced(t *testing.T) {
 	}) {
 		t.Errorf("endpoint web is %+v, %+v", web, web.Probe)
 	}
-	if sql.InternalLoadBalancer != "inside" || *sql.Probe != (lab.Probe{Protocol: "tcp", IntervalInSeconds: 15, TimeoutInSeconds: 31}) {
+	if sql.InternalLoadBalancer != "inside" ||
+		*sql.Probe != (lab.Probe{Protocol: "tcp", IntervalInSeconds: 15, TimeoutInSeconds: 31}) {
 		t.Errorf("endpoint sql is %+v, %+v", sql, sql.Probe)
 	}
 	if !dns.DirectServerReturn || dns.Protocol != emu.UDP || dns.Probe != nil {

@@ -10,8 +10,8 @@ import (
 	"vnetlab/lab/guestfirewall"
 )
 
-// Everything is a lab with one of each: a virtual network with a role and two virtual machines, two services outside it, one of them
-// load-balanced with an access control list, a web site and two internet hosts.
+// Everything is a lab with one of each: a virtual network with a role and two virtual machines, two services outside
+// it, one of them load-balanced with an access control list, a web site and two internet hosts.
 func Everything(t testing.TB) *lab.Lab {
 	t.Helper()
 	l, err := lab.New("everything", lab.Origin{})
@@ -24,37 +24,76 @@ func Everything(t testing.TB) *lab.Lab {
 	do(err)
 	do(l.CreateAffinityGroup(lab.AffinityGroup{Name: "west", Location: "West US", Origin: at(1)}))
 	do(l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "SampleNetwork", AffinityGroup: "west", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, Origin: at(2),
+		Name:          "SampleNetwork",
+		AffinityGroup: "west",
+		AddressSpace:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+		Origin:        at(2),
 		Subnets: []lab.Subnet{
 			{Name: "FrontEnd", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24"), Origin: at(3)},
 			{Name: "BackEnd", AddressPrefix: netip.MustParsePrefix("10.0.2.0/24"), Origin: at(4)},
 		},
 	}))
-	do(l.CreateHostedService(lab.HostedService{Name: "contactsql", AffinityGroup: "west", VirtualNetwork: "SampleNetwork", Origin: at(10)}))
+	do(
+		l.CreateHostedService(
+			lab.HostedService{
+				Name:           "contactsql",
+				AffinityGroup:  "west",
+				VirtualNetwork: "SampleNetwork",
+				Origin:         at(10),
+			},
+		),
+	)
 	do(l.AddVirtualMachine("contactsql", lab.VirtualMachine{
-		Name: "sql1", Subnet: "BackEnd", Services: Listen(1433, 3389), Origin: at(11),
-		Firewall: []lab.GuestFirewallRule{Rule(t, "block tcp 1433 from 10.0.1.5", 12), Rule(t, "allow tcp 1433 from 10.0.1.0/24", 13)},
+		Name:     "sql1",
+		Subnet:   "BackEnd",
+		Services: Listen(1433, 3389),
+		Origin:   at(11),
+		Firewall: []lab.GuestFirewallRule{
+			Rule(t, "block tcp 1433 from 10.0.1.5", 12),
+			Rule(t, "allow tcp 1433 from 10.0.1.0/24", 13),
+		},
 	}))
 	do(l.AddVirtualMachine("contactsql", lab.VirtualMachine{
 		Name: "report1", OS: lab.Linux, Subnet: "BackEnd", Services: Listen(8080), FirewallOff: true, Origin: at(14),
 	}))
 	do(l.CreateHostedService(lab.HostedService{Name: "contactmanager", AffinityGroup: "west", Origin: at(20)}))
-	do(l.CreateDeployment("contactmanager", lab.PackageDeployment{VirtualNetwork: "SampleNetwork", Origin: at(21), Roles: []lab.Role{{
-		Name: "ContactManager.Web", InstanceCount: 2, Subnet: "FrontEnd", Services: Listen(80), Origin: at(22),
-		InputEndpoints: []lab.InputEndpoint{{Name: "HttpIn", Protocol: emu.TCP, Port: 80, Origin: at(23)}},
-	}}}))
+	do(
+		l.CreateDeployment(
+			"contactmanager",
+			lab.PackageDeployment{VirtualNetwork: "SampleNetwork", Origin: at(21), Roles: []lab.Role{{
+				Name: "ContactManager.Web", InstanceCount: 2, Subnet: "FrontEnd", Services: Listen(80), Origin: at(22),
+				InputEndpoints: []lab.InputEndpoint{{Name: "HttpIn", Protocol: emu.TCP, Port: 80, Origin: at(23)}},
+			}}},
+		),
+	)
 	do(l.CreateHostedService(lab.HostedService{Name: "cassandra", Location: "East US", Origin: at(30)}))
 	for i, name := range []string{"cas1", "cas2", "cas3"} {
 		do(l.AddVirtualMachine("cassandra", lab.VirtualMachine{
-			Name: name, OS: lab.Linux, Services: Listen(9160, 7000), Origin: at(31 + i),
-			Firewall: []lab.GuestFirewallRule{Rule(t, "allow tcp 9160", 34), Rule(t, "allow tcp 7000 from localsubnet", 35)},
+			Name:     name,
+			OS:       lab.Linux,
+			Services: Listen(9160, 7000),
+			Origin:   at(31 + i),
+			Firewall: []lab.GuestFirewallRule{
+				Rule(t, "allow tcp 9160", 34),
+				Rule(t, "allow tcp 7000 from localsubnet", 35),
+			},
 			Endpoints: []lab.Endpoint{
 				{
 					Name: "thrift", PublicPort: 9160, LocalPort: 9160, LoadBalancedSet: "cassandra", Origin: at(36),
 					Balancing: lab.Balancing{ACL: []lab.ACLRule{
 						{Order: 100, RemoteSubnet: netip.MustParsePrefix("203.0.113.5/32"), Origin: at(37)},
-						{Order: 200, Permit: true, RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"), Origin: at(38)},
-						{Order: 300, Permit: true, RemoteSubnet: netip.MustParsePrefix("198.18.0.0/15"), Origin: at(39)},
+						{
+							Order:        200,
+							Permit:       true,
+							RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24"),
+							Origin:       at(38),
+						},
+						{
+							Order:        300,
+							Permit:       true,
+							RemoteSubnet: netip.MustParsePrefix("198.18.0.0/15"),
+							Origin:       at(39),
+						},
 					}},
 				},
 				{Name: "ssh", PublicPort: uint16(2201 + i), LocalPort: 22, Origin: at(40)},
@@ -108,8 +147,13 @@ func Connected(t testing.TB) *lab.Lab {
 	do(err)
 	network := func(name, location, space, data, gateway string) {
 		do(l.CreateVirtualNetwork(lab.VirtualNetwork{
-			Name: name, Location: location, AddressSpace: []netip.Prefix{netip.MustParsePrefix(space)},
-			Subnets: []lab.Subnet{{Name: "Data", AddressPrefix: netip.MustParsePrefix(data)}, {Name: "GatewaySubnet", AddressPrefix: netip.MustParsePrefix(gateway)}},
+			Name:         name,
+			Location:     location,
+			AddressSpace: []netip.Prefix{netip.MustParsePrefix(space)},
+			Subnets: []lab.Subnet{
+				{Name: "Data", AddressPrefix: netip.MustParsePrefix(data)},
+				{Name: "GatewaySubnet", AddressPrefix: netip.MustParsePrefix(gateway)},
+			},
 		}))
 	}
 	network("West", "West US", "10.1.0.0/16", "10.1.1.0/24", "10.1.255.0/29")
@@ -119,9 +163,16 @@ func Connected(t testing.TB) *lab.Lab {
 	probe := &lab.Probe{Protocol: "tcp", Port: 9042}
 	for i, name := range []string{"data1", "data2", "data3"} {
 		do(l.AddVirtualMachine("data", lab.VirtualMachine{
-			Name: name, OS: lab.Linux, Subnet: "Data", ReservedIP: "kept", Services: Listen(9042, 9044, 1433, 1434),
-			InternalLoadBalancer: first(i == 0, &lab.InternalLoadBalancer{Name: "inside", Subnet: "Data", Address: netip.MustParseAddr("10.1.1.100")}),
-			Firewall:             []lab.GuestFirewallRule{Rule(t, "allow tcp 9042,9044,1433-1434", 1)},
+			Name:       name,
+			OS:         lab.Linux,
+			Subnet:     "Data",
+			ReservedIP: "kept",
+			Services:   Listen(9042, 9044, 1433, 1434),
+			InternalLoadBalancer: first(
+				i == 0,
+				&lab.InternalLoadBalancer{Name: "inside", Subnet: "Data", Address: netip.MustParseAddr("10.1.1.100")},
+			),
+			Firewall: []lab.GuestFirewallRule{Rule(t, "allow tcp 9042,9044,1433-1434", 1)},
 			Endpoints: []lab.Endpoint{
 				{
 					Name: "cql", PublicPort: 9042, LocalPort: 9042, LoadBalancedSet: "cql",
@@ -134,7 +185,11 @@ func Connected(t testing.TB) *lab.Lab {
 				{
 					Name: "guarded", PublicPort: 9044, LocalPort: 9044, LoadBalancedSet: "guarded",
 					Balancing: lab.Balancing{InternalLoadBalancer: "inside", ACL: []lab.ACLRule{
-						{Order: 1, RemoteSubnet: netip.MustParsePrefix("192.168.10.0/24")}, {Order: 2, Permit: true, RemoteSubnet: netip.MustParsePrefix("10.1.1.7/32")},
+						{
+							Order:        1,
+							RemoteSubnet: netip.MustParsePrefix("192.168.10.0/24"),
+						},
+						{Order: 2, Permit: true, RemoteSubnet: netip.MustParsePrefix("10.1.1.7/32")},
 					}},
 				},
 				{
@@ -151,50 +206,96 @@ func Connected(t testing.TB) *lab.Lab {
 	do(l.ShutdownRole("data", "data3", false))
 	do(l.CreateHostedService(lab.HostedService{Name: "clients", Location: "West US", VirtualNetwork: "West"}))
 	do(l.AddVirtualMachine("clients", lab.VirtualMachine{
-		Name: "client1", OS: lab.Linux, Subnet: "Data", PublicIPName: "own", Services: append(Listen(22, 5000), udp(5060)),
-		Firewall: []lab.GuestFirewallRule{Rule(t, "allow udp 5060 from 203.0.113.0/24", 3)},
+		Name:         "client1",
+		OS:           lab.Linux,
+		Subnet:       "Data",
+		PublicIPName: "own",
+		Services:     append(Listen(22, 5000), udp(5060)),
+		Firewall:     []lab.GuestFirewallRule{Rule(t, "allow udp 5060 from 203.0.113.0/24", 3)},
 	}))
 	do(l.CreateHostedService(lab.HostedService{Name: "branch", Location: "East US", VirtualNetwork: "East"}))
 	do(l.AddVirtualMachine("branch", lab.VirtualMachine{
-		Name: "branch1", OS: lab.Linux, Subnet: "Data", Services: append(Listen(22), udp(5060)),
-		Firewall:  []lab.GuestFirewallRule{Rule(t, "allow udp 5060-5061 from 203.0.113.0/24,10.1.0.0/16", 2)},
-		Endpoints: []lab.Endpoint{{Name: "sip", Protocol: emu.UDP, PublicPort: 5060, LocalPort: 5060}, {Name: "none", Protocol: emu.UDP, PublicPort: 5061, LocalPort: 5061}},
+		Name:     "branch1",
+		OS:       lab.Linux,
+		Subnet:   "Data",
+		Services: append(Listen(22), udp(5060)),
+		Firewall: []lab.GuestFirewallRule{Rule(t, "allow udp 5060-5061 from 203.0.113.0/24,10.1.0.0/16", 2)},
+		Endpoints: []lab.Endpoint{
+			{Name: "sip", Protocol: emu.UDP, PublicPort: 5060, LocalPort: 5060},
+			{Name: "none", Protocol: emu.UDP, PublicPort: 5061, LocalPort: 5061},
+		},
 	}))
 	do(l.AddVirtualMachine("branch", lab.VirtualMachine{Name: "branch2", OS: lab.Linux, Subnet: "Data"}))
 	do(l.ShutdownRole("branch", "branch2", true))
 	do(l.CreateLocalNetwork(lab.LocalNetwork{
-		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24"), netip.MustParsePrefix("192.168.20.0/24")},
+		Name: "hq",
+		AddressSpace: []netip.Prefix{
+			netip.MustParsePrefix("192.168.10.0/24"),
+			netip.MustParsePrefix("192.168.20.0/24"),
+		},
 		Hosts: []*lab.LocalHost{{Name: "desk", Services: Listen(445)}, {Name: "printer"}},
 	}))
 	do(l.CreateGateway("West", lab.VPNGateway{Connections: lab.ConnectTo("hq", "East")}))
 	// A university has public addresses of its own. Its site is called like a virtual network, and its VPN device
 	// can't be on the lab's internet.
 	do(l.CreateLocalNetwork(lab.LocalNetwork{
-		Name: "West", AddressSpace: []netip.Prefix{netip.MustParsePrefix("65.52.1.9/32"), netip.MustParsePrefix("130.88.0.0/24")},
-		VPNGatewayAddress: netip.MustParseAddr("130.88.0.1"), Hosts: []*lab.LocalHost{{Name: "lecturer", Services: Listen(445)}},
+		Name:         "West",
+		AddressSpace: []netip.Prefix{netip.MustParsePrefix("65.52.1.9/32"), netip.MustParsePrefix("130.88.0.0/24")},
+		VPNGatewayAddress: netip.MustParseAddr(
+			"130.88.0.1",
+		),
+		Hosts: []*lab.LocalHost{{Name: "lecturer", Services: Listen(445)}},
 	}))
 	do(l.CreateGateway("East", lab.VPNGateway{Connections: []lab.GatewayConnection{
 		{Name: "West", To: lab.ToVirtualNetwork}, {Name: "West", To: lab.ToLocalNetwork},
 	}}))
 
 	worker := lab.Role{
-		Name: "Worker", InstanceCount: 2, Services: Listen(7000, 7001, 22),
-		InstanceInputEndpoints: []lab.InstanceInputEndpoint{{Name: "Debug", Protocol: emu.TCP, LocalPort: 22, Public: emu.PortRange{First: 10100, Last: 10109}}},
+		Name:          "Worker",
+		InstanceCount: 2,
+		Services:      Listen(7000, 7001, 22),
+		InstanceInputEndpoints: []lab.InstanceInputEndpoint{
+			{Name: "Debug", Protocol: emu.TCP, LocalPort: 22, Public: emu.PortRange{First: 10100, Last: 10109}},
+		},
 		InternalEndpoints: []lab.InternalEndpoint{
 			{Name: "Gossip", Protocol: "tcp", Ports: emu.PortRange{First: 7000, Last: 7000}},
-			{Name: "Admin", Protocol: "tcp", Ports: emu.PortRange{First: 7001, Last: 7001}, Restricted: true, FromRoles: []string{"Web"}},
+			{
+				Name:       "Admin",
+				Protocol:   "tcp",
+				Ports:      emu.PortRange{First: 7001, Last: 7001},
+				Restricted: true,
+				FromRoles:  []string{"Web"},
+			},
 		},
 	}
-	web := lab.Role{Name: "Web", InstanceCount: 2, Services: Listen(80), InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}}}
+	web := lab.Role{
+		Name:           "Web",
+		InstanceCount:  2,
+		Services:       Listen(80),
+		InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
+	}
 	do(l.CreateHostedService(lab.HostedService{Name: "shop", Location: "East US"}))
 	for _, slot := range []lab.Slot{lab.Production, lab.Staging} {
 		do(l.CreateDeployment("shop", lab.PackageDeployment{Slot: slot, Roles: []lab.Role{web, worker}}))
 	}
 	do(l.CreateHostedService(lab.HostedService{Name: "asleep", Location: "East US"}))
-	do(l.AddVirtualMachine("asleep", lab.VirtualMachine{Name: "asleep1", Endpoints: []lab.Endpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
+	do(
+		l.AddVirtualMachine(
+			"asleep",
+			lab.VirtualMachine{
+				Name:      "asleep1",
+				Endpoints: []lab.Endpoint{{Name: "web", PublicPort: 80, LocalPort: 80}},
+			},
+		),
+	)
 	do(l.ShutdownRole("asleep", "asleep1", true))
 	do(l.CreateHostedService(lab.HostedService{Name: "napping", Location: "East US"}))
-	do(l.AddVirtualMachine("napping", lab.VirtualMachine{Name: "nap1", Endpoints: []lab.Endpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}}))
+	do(
+		l.AddVirtualMachine(
+			"napping",
+			lab.VirtualMachine{Name: "nap1", Endpoints: []lab.Endpoint{{Name: "web", PublicPort: 80, LocalPort: 80}}},
+		),
+	)
 	do(l.ShutdownRole("napping", "nap1", false))
 	do(l.CreateInternetHost(lab.InternetHost{Name: "laptop", Services: []lab.Service{udp(53)}}))
 	return l
@@ -209,9 +310,9 @@ func first(yes bool, b *lab.InternalLoadBalancer) *lab.InternalLoadBalancer {
 	return nil
 }
 
-// SameNames is a lab whose endpoints have one name: two virtual machines with RDP, two roles with Endpoint1 in production and in staging, each
-// with an access control list that denies 203.0.113.4 by its first rule. The line of each rule is the public port, that of its endpoint a
-// thousand more; those of staging are a hundred more.
+// SameNames is a lab whose endpoints have one name: two virtual machines with RDP, two roles with Endpoint1 in
+// production and in staging, each with an access control list that denies 203.0.113.4 by its first rule. The line of
+// each rule is the public port, that of its endpoint a thousand more; those of staging are a hundred more.
 func SameNames(t testing.TB) *lab.Lab {
 	t.Helper()
 	l, err := lab.New("same-names", lab.Origin{})

@@ -24,8 +24,13 @@ func Sequence(t testing.TB) *lab.Lab {
 	}
 	do(err)
 	do(l.CreateVirtualNetwork(lab.VirtualNetwork{
-		Name: "Net", Location: "West US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
-		Subnets: []lab.Subnet{{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")}, {Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.2.0/29")}},
+		Name:         "Net",
+		Location:     "West US",
+		AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
+		Subnets: []lab.Subnet{
+			{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")},
+			{Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.2.0/29")},
+		},
 	}))
 	do(l.CreateReservedIP(lab.ReservedIP{Name: "kept", Location: "West US"}))
 	do(l.CreateHostedService(lab.HostedService{Name: "inside", Location: "West US", VirtualNetwork: "Net"}))
@@ -44,7 +49,13 @@ func Operation(rt *rapid.T) lab.Operation {
 	slot := rapid.SampledFrom([]lab.Slot{lab.Production, lab.Staging})
 	switch rapid.IntRange(0, 21).Draw(rt, "operation") {
 	case 0, 1:
-		vm := lab.VirtualMachine{Name: machine, OS: lab.Linux, Services: Listen(80), Firewall: rules(rt), Endpoints: []lab.Endpoint{endpoint(rt)}}
+		vm := lab.VirtualMachine{
+			Name:      machine,
+			OS:        lab.Linux,
+			Services:  Listen(80),
+			Firewall:  rules(rt),
+			Endpoints: []lab.Endpoint{endpoint(rt)},
+		}
 		if service == "inside" {
 			vm.Subnet = rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "subnet")
 		}
@@ -76,7 +87,12 @@ func Operation(rt *rapid.T) lab.Operation {
 	case 11:
 		return lab.SwapDeploymentOp{Service: "shop"}
 	case 12:
-		return lab.ScaleRoleOp{Service: "shop", Slot: slot.Draw(rt, "slot"), Role: "Web", Count: rapid.IntRange(0, 3).Draw(rt, "count")}
+		return lab.ScaleRoleOp{
+			Service: "shop",
+			Slot:    slot.Draw(rt, "slot"),
+			Role:    "Web",
+			Count:   rapid.IntRange(0, 3).Draw(rt, "count"),
+		}
 	case 13:
 		return lab.AssociateReservedIPOp{Name: "kept", Service: service}
 	case 14:
@@ -84,7 +100,9 @@ func Operation(rt *rapid.T) lab.Operation {
 	case 15:
 		return lab.DeleteDeploymentOp{Service: "shop", Slot: slot.Draw(rt, "slot")}
 	case 16:
-		return lab.CreateWebSiteOp{WebSite: lab.WebSite{Name: "site" + fmt.Sprint(rapid.IntRange(1, 2).Draw(rt, "site")), Location: "West US"}}
+		return lab.CreateWebSiteOp{
+			WebSite: lab.WebSite{Name: "site" + fmt.Sprint(rapid.IntRange(1, 2).Draw(rt, "site")), Location: "West US"},
+		}
 	case 17:
 		e := endpoint(rt)
 		e.ACL = acl(rt)
@@ -92,7 +110,10 @@ func Operation(rt *rapid.T) lab.Operation {
 	case 18:
 		return lab.UpgradeDeploymentOp{Service: "shop", Deployment: deployment(rt, slot.Draw(rt, "slot"))}
 	case 19:
-		return lab.SetBoundaryOp{Member: rapid.SampledFrom([]string{machine, "laptop", "site1", "Web_IN_0"}).Draw(rt, "member"), Boundary: boundary(rt)}
+		return lab.SetBoundaryOp{
+			Member:   rapid.SampledFrom([]string{machine, "laptop", "site1", "Web_IN_0"}).Draw(rt, "member"),
+			Boundary: boundary(rt),
+		}
 	case 20:
 		return lab.SetDefaultBoundaryOp{Boundary: boundary(rt)}
 	default:
@@ -113,7 +134,11 @@ func boundary(rt *rapid.T) emu.Boundary {
 
 func endpoint(rt *rapid.T) lab.Endpoint {
 	port := rapid.SampledFrom([]uint16{80, 443})
-	e := lab.Endpoint{Name: rapid.SampledFrom([]string{"web", "admin"}).Draw(rt, "endpoint"), PublicPort: port.Draw(rt, "public"), LocalPort: port.Draw(rt, "local")}
+	e := lab.Endpoint{
+		Name:       rapid.SampledFrom([]string{"web", "admin"}).Draw(rt, "endpoint"),
+		PublicPort: port.Draw(rt, "public"),
+		LocalPort:  port.Draw(rt, "local"),
+	}
 	if rapid.Bool().Draw(rt, "balanced") {
 		e.LoadBalancedSet = e.Name
 	}
@@ -121,11 +146,14 @@ func endpoint(rt *rapid.T) lab.Endpoint {
 }
 
 func acl(rt *rapid.T) []lab.ACLRule {
-	return []lab.ACLRule{{Order: 1, Permit: rapid.Bool().Draw(rt, "permit"), RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24")}}
+	return []lab.ACLRule{
+		{Order: 1, Permit: rapid.Bool().Draw(rt, "permit"), RemoteSubnet: netip.MustParsePrefix("203.0.113.0/24")},
+	}
 }
 
 func rules(rt *rapid.T) []lab.GuestFirewallRule {
-	text := rapid.SampledFrom([]string{"allow tcp 80", "block tcp 80 from 10.0.1.0/24", "allow tcp 443 from 203.0.113.0/24", "allow any"}).Draw(rt, "rule")
+	text := rapid.SampledFrom([]string{"allow tcp 80", "block tcp 80 from 10.0.1.0/24", "allow tcp 443 from 203.0.113.0/24", "allow any"}).
+		Draw(rt, "rule")
 	r, err := guestfirewall.Parse(text)
 	if err != nil {
 		rt.Fatal(err)
@@ -135,9 +163,13 @@ func rules(rt *rapid.T) []lab.GuestFirewallRule {
 
 func deployment(rt *rapid.T, slot lab.Slot) lab.PackageDeployment {
 	web := lab.Role{
-		Name: "Web", InstanceCount: rapid.IntRange(1, 2).Draw(rt, "count"), Services: Listen(80),
-		InputEndpoints:    []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
-		InternalEndpoints: []lab.InternalEndpoint{{Name: "Peer", Protocol: "tcp", Ports: emu.PortRange{First: 7000, Last: 7000}}},
+		Name:           "Web",
+		InstanceCount:  rapid.IntRange(1, 2).Draw(rt, "count"),
+		Services:       Listen(80),
+		InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
+		InternalEndpoints: []lab.InternalEndpoint{
+			{Name: "Peer", Protocol: "tcp", Ports: emu.PortRange{First: 7000, Last: 7000}},
+		},
 	}
 	if rapid.IntRange(0, 3).Draw(rt, "remote desktop") == 0 {
 		web = WithRemoteDesktop(web)

@@ -10,8 +10,9 @@ import (
 	"vnetlab/lab"
 )
 
-// Unlike is a lab with sets whose members don't fare alike: web2 isn't let in by its guest firewall, web3 doesn't listen. In each distribution mode one,
-// over UDP one, and one that one of the four addresses of web sites is kept from. Two networks have the same addresses.
+// Unlike is a lab with sets whose members don't fare alike: web2 isn't let in by its guest firewall, web3 doesn't
+// listen. In each distribution mode one, over UDP one, and one that one of the four addresses of web sites is kept
+// from. Two networks have the same addresses.
 func Unlike(t testing.TB) *lab.Lab {
 	t.Helper()
 	l, err := lab.New("unlike", lab.Origin{})
@@ -60,7 +61,11 @@ func Unlike(t testing.TB) *lab.Lab {
 		do(l.CreateHostedService(lab.HostedService{Name: service, Location: "West US", VirtualNetwork: name}))
 		for _, vm := range []string{"first", "second"} {
 			do(l.AddVirtualMachine(service, lab.VirtualMachine{
-				Name: vm + name, OS: lab.Linux, Subnet: "s", Services: Listen(1433), Firewall: []lab.GuestFirewallRule{Rule(t, "allow tcp 1433-1434", 1)},
+				Name:     vm + name,
+				OS:       lab.Linux,
+				Subnet:   "s",
+				Services: Listen(1433),
+				Firewall: []lab.GuestFirewallRule{Rule(t, "allow tcp 1433-1434", 1)},
 			}))
 		}
 	}

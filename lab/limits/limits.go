@@ -1,5 +1,5 @@
-// Package limits has the numbers that the classic platform allowed, each stated once: the operations of package lab refuse by them,
-// and the readers of lab files and of the platform's own files check by them.
+// Package limits has the numbers that the classic platform allowed, each stated once: the operations of package lab
+// refuse by them, and the readers of lab files and of the platform's own files check by them.
 package limits
 
 import (
@@ -64,6 +64,7 @@ const (
 const (
 	// FirstPublicPort is where the search for a public port begins that an endpoint leaves to the platform.
 	FirstPublicPort = 49152
-	// FirstRolePort is where the search for a port inside role instances begins that a service definition leaves to the platform.
+	// FirstRolePort is where the search for a port inside role instances begins that a service definition leaves to
+	// the platform.
 	FirstRolePort = 20000
 )

@@ -8,8 +8,8 @@ import (
 	"vnetlab/lab/oracle"
 )
 
-// TestConnectedTruthTable goes on where TestTruthTable ends: slots, internal and instance input endpoints, probes, internal load
-// balancing, direct server return, public addresses of instances, stopped machines and gateways.
+// TestConnectedTruthTable goes on where TestTruthTable ends: slots, internal and instance input endpoints, probes,
+// internal load balancing, direct server return, public addresses of instances, stopped machines and gateways.
 func TestConnectedTruthTable(t *testing.T) {
 	l := labtest.Connected(t)
 	l.SetHealth("data1/cql", true) // data2 isn't healthy, data3 doesn't run

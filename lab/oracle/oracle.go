@@ -1,7 +1,7 @@
 // Package oracle predicts what should happen to a connection, and by which rule, from the resources of a lab alone.
 //
-// It is the second witness beside the packets: it knows the platform's rules, not the network that lab/compile makes of them. The
-// two share the ids of rules (lab/rules), so that they can contradict each other.
+// It is the second witness beside the packets: it knows the platform's rules, not the network that lab/compile makes
+// of them. The two share the ids of rules (lab/rules), so that they can contradict each other.
 package oracle
 
 import (
@@ -16,12 +16,15 @@ import (
 // Outcome is what happens to one connection.
 type Outcome struct {
 	Verdict emu.Verdict
-	// By is the rule that drops: its namespace and id, and where the resources tell it why and the place in the lab file.
+	// By is the rule that drops: its namespace and id, and where the resources tell it why and the place in the lab
+	// file.
 	By *emu.RuleReference
-	// AnsweredBy and SeenAs are the member that answers and the source it sees; SeenAs is zero where a proxy stands between.
+	// AnsweredBy and SeenAs are the member that answers and the source it sees; SeenAs is zero where a proxy stands
+	// between.
 	AnsweredBy string
 	SeenAs     netip.Addr
-	// Given is the namespace of the member that the connection is given to; where it is dropped before one is chosen, the one that drops it.
+	// Given is the namespace of the member that the connection is given to; where it is dropped before one is chosen,
+	// the one that drops it.
 	Given string
 }
 
@@ -29,8 +32,8 @@ type Outcome struct {
 type Prediction struct {
 	Address netip.Addr // zero where the name has none
 	Outcome            // without a verdict the oracle can't tell
-	// Members are the outcomes of what is given to different members of a load-balanced set, or seen by different addresses. There are none
-	// where all connections fare alike.
+	// Members are the outcomes of what is given to different members of a load-balanced set, or seen by different
+	// addresses. There are none where all connections fare alike.
 	Members []Outcome
 }
 
@@ -72,7 +75,8 @@ func (p Prediction) Agrees(o emu.Observation) bool {
 	}
 	return p.Verdict == o.Verdict && !slices.ContainsFunc(p.Members, func(want Outcome) bool {
 		return !slices.ContainsFunc(o.Members, func(m emu.MemberObservation) bool {
-			return want.Given == m.Namespace && want.matches(emu.Observation{Verdict: m.Verdict, By: m.By, SeenAs: m.SeenAs})
+			return want.Given == m.Namespace &&
+				want.matches(emu.Observation{Verdict: m.Verdict, By: m.By, SeenAs: m.SeenAs})
 		})
 	})
 }
@@ -87,7 +91,8 @@ func (want Outcome) matches(o emu.Observation) bool {
 	return !want.SeenAs.IsValid() || !o.SeenAs.IsValid() || want.SeenAs == o.SeenAs
 }
 
-// Explain returns the rule that dropped the connection in the words of the resources, where the oracle foresaw that rule and has some.
+// Explain returns the rule that dropped the connection in the words of the resources, where the oracle foresaw that
+// rule and has some.
 func (p Prediction) Explain(o emu.Observation) *emu.RuleReference {
 	if p.By != nil && p.By.Text != "" && p.matches(o) {
 		return p.By

@@ -139,7 +139,12 @@ func TestAgrees(t *testing.T) {
 	byRule := oracle.Prediction{Outcome: oracle.Outcome{Verdict: emu.Blocked, By: rule("firewall-default")}}
 	byWeb1 := oracle.Prediction{Outcome: oracle.Outcome{Verdict: emu.Open, AnsweredBy: "web1"}}
 	both := oracle.Prediction{Outcome: oracle.Outcome{Verdict: emu.Mixed}, Members: []oracle.Outcome{
-		{Verdict: emu.Blocked, By: rule("firewall-default"), Given: "sql1"}, {Verdict: emu.Open, AnsweredBy: "web1", Given: "web1"},
+		{
+			Verdict: emu.Blocked,
+			By:      rule("firewall-default"),
+			Given:   "sql1",
+		},
+		{Verdict: emu.Open, AnsweredBy: "web1", Given: "web1"},
 	}}
 	for _, tt := range []struct {
 		p        oracle.Prediction

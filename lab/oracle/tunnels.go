@@ -60,7 +60,7 @@ func (w walk) intoNetwork(n *lab.VirtualNetwork, source netip.Addr) []Outcome {
 	return blocked(edge, rules.NoInstance)
 }
 
-// fromSite walks out of an on-premises site: to a neighbour, through a tunnel, or to the internet.
+// fromSite walks out of an on-premises site: to a neighbor, through a tunnel, or to the internet.
 func (w walk) fromSite(h *lab.LocalHost) []Outcome {
 	n := w.lab.SiteOf(h)
 	router, lan := rules.SiteName(n), n.LAN()

@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,7 +17,8 @@ type walk struct {
 	target emu.Target // with an address
 }
 
-// lookUp asks for the target's name where the connection starts. It is not known what a name server of the user's own answers.
+// lookUp asks for the target's name where the connection starts. It is not known what a name server of the user's own
+// answers.
 func (w walk) lookUp() (address netip.Addr, known bool) {
 	names := w.lab.PublicNames()
 	if i := w.source.Instance; i != nil {
@@ -28,7 +28,10 @@ func (w walk) lookUp() (address netip.Addr, known bool) {
 			return netip.Addr{}, false
 		}
 		for _, neighbor := range d.Running() {
-			names = append(names, emu.NameRecord{Name: neighbor.Name + "." + i.Service + ".internal.cloudapp.net", Address: neighbor.DIP})
+			names = append(
+				names,
+				emu.NameRecord{Name: neighbor.Name + "." + i.Service + ".internal.cloudapp.net", Address: neighbor.DIP},
+			)
 		}
 	}
 	for _, r := range names {
@@ -124,7 +127,13 @@ func (w walk) fromInstance(i *lab.Instance) []Outcome {
 	case contains(space, a):
 		return blocked(edge, rules.NoInstance)
 	case contains(lab.PrivateSpace(), a):
-		return because(blocked(edge, rules.PrivateAddress), i.Origin, "%s is not in %s: private addresses have no route between networks", a, d.Domain())
+		return because(
+			blocked(edge, rules.PrivateAddress),
+			i.Origin,
+			"%s is not in %s: private addresses have no route between networks",
+			a,
+			d.Domain(),
+		)
 	}
 	if i.PublicIP.IsValid() {
 		return w.public(i.PublicIP)
@@ -170,7 +179,12 @@ func (w walk) fromWebSite(s *lab.WebSite) []Outcome {
 		return outcome
 	}
 	if contains(lab.PrivateSpace(), w.target.Address) {
-		return because(blocked(edge, rules.PrivateAddress), s.Origin, "a web site is in no virtual network: %s has no route", w.target.Address)
+		return because(
+			blocked(edge, rules.PrivateAddress),
+			s.Origin,
+			"a web site is in no virtual network: %s has no route",
+			w.target.Address,
+		)
 	}
 	var all []Outcome
 	for _, source := range lab.WebSitesOutbound(s.Location) {
@@ -243,18 +257,32 @@ func (w walk) proxied() Outcome {
 	return Outcome{Verdict: emu.Open}
 }
 
-// vip walks through the load balancer of a deployment: its endpoint, its access control list, the members that serve. Client is the source
-// address that the list and the members see, source that by which the load balancer chooses.
+// vip walks through the load balancer of a deployment: its endpoint, its access control list, the members that serve.
+// Client is the source address that the list and the members see, source that by which the load balancer chooses.
 func (w walk) vip(d *lab.Deployment, client, source netip.Addr) []Outcome {
 	edge := rules.EdgeName(d.Domain())
 	s, _ := w.lab.CloudService(d.Service)
 	f, ok := d.Frontend(w.target.Address, w.target.Protocol, w.target.Port)
 	if ilb := d.InternalLoadBalancer; !ok && ilb != nil && ilb.Address == w.target.Address {
-		return because(blocked(edge, rules.NoInternalEndpoint), s.Origin, "the internal load balancer %s of %s has no endpoint on port %d/%s",
-			ilb.Name, s.NameOf(d), w.target.Port, w.target.Protocol)
+		return because(
+			blocked(edge, rules.NoInternalEndpoint),
+			s.Origin,
+			"the internal load balancer %s of %s has no endpoint on port %d/%s",
+			ilb.Name,
+			s.NameOf(d),
+			w.target.Port,
+			w.target.Protocol,
+		)
 	}
 	if !ok {
-		return because(blocked(edge, rules.NoEndpoint), s.Origin, "%s has no endpoint on port %d/%s", s.NameOf(d), w.target.Port, w.target.Protocol)
+		return because(
+			blocked(edge, rules.NoEndpoint),
+			s.Origin,
+			"%s has no endpoint on port %d/%s",
+			s.NameOf(d),
+			w.target.Port,
+			w.target.Protocol,
+		)
 	}
 	inside := rules.Inside(!f.Internal() && w.source.Instance != nil && w.lab.Domain(w.source.Instance) == d.Domain())
 	if permitted, rule := f.Permits(client); !permitted {
@@ -266,7 +294,9 @@ func (w walk) vip(d *lab.Deployment, client, source netip.Addr) []Outcome {
 	serving := f.Serving()
 	switch {
 	case len(serving) == 0:
-		return []Outcome{{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: rules.NoBackendID(d, f)}, Given: edge}}
+		return []Outcome{
+			{Verdict: emu.NoBackend, By: &emu.RuleReference{Namespace: edge, ID: rules.NoBackendID(d, f)}, Given: edge},
+		}
 	case f.DirectServerReturn && w.source.Instance != nil && w.lab.Deployment(w.source.Instance) == d:
 		return blocked(edge, rules.DirectReturnID(d, f))
 	case f.DirectServerReturn:
@@ -306,7 +336,8 @@ func (w walk) arrive(m lab.Member, port uint16, source netip.Addr) Outcome {
 	return w.listen(m, port, source)
 }
 
-// listen is the answer of a member: the wrong one where another is meant, be it that somebody listens or that nobody does.
+// listen is the answer of a member: the wrong one where another is meant, be it that somebody listens or that nobody
+// does.
 func (w walk) listen(m lab.Member, port uint16, source netip.Addr) Outcome {
 	o := Outcome{Verdict: emu.Refused, Given: m.ID()}
 	if m.Listens(w.target.Protocol, port) {
@@ -316,52 +347,4 @@ func (w walk) listen(m lab.Member, port uint16, source netip.Addr) Outcome {
 		o.Verdict, o.AnsweredBy = emu.WrongHost, m.ID()
 	}
 	return o
-}
-
-// guestFirewall lets the rules decide: block over allow over the default, which blocks ("Windows Firewall with Advanced Security").
-func (w walk) guestFirewall(i *lab.Instance, port uint16, source netip.Addr) (id string, dropped bool) {
-	subnet := w.lab.Deployment(i).Block
-	if n, ok := w.lab.VirtualNetwork(w.lab.Deployment(i).VirtualNetwork); ok {
-		s, _ := n.Subnet(i.Subnet)
-		subnet = s.AddressPrefix
-	}
-	allowed := false
-	for _, r := range w.lab.FirewallRules(i) {
-		if !matches(r, w.target.Protocol, port, source, subnet) {
-			continue
-		}
-		if !r.Allow {
-			return rules.FirewallRuleID(r.Rule), true
-		}
-		allowed = true
-	}
-	return emu.FirewallDefault, !allowed
-}
-
-func matches(r lab.GuestFirewallRule, protocol emu.Protocol, port uint16, source netip.Addr, subnet netip.Prefix) bool {
-	if r.Inactive != "" || r.Protocol != "" && r.Protocol != string(protocol) {
-		return false
-	}
-	if len(r.LocalPorts) > 0 && !slices.ContainsFunc(r.LocalPorts, func(p emu.PortRange) bool { return p.First <= port && port <= p.Last }) {
-		return false
-	}
-	inRange := func(p [2]netip.Addr) bool { return p[0].Compare(source) <= 0 && source.Compare(p[1]) <= 0 }
-	return r.AnyRemote() || contains(r.Remote, source) || slices.ContainsFunc(r.RemoteRanges, inRange) ||
-		r.LocalSubnet && subnet.Contains(source)
-}
-
-func contains(prefixes []netip.Prefix, a netip.Addr) bool {
-	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// because says why in terms of the resources.
-func because(outcomes []Outcome, o lab.Origin, format string, args ...any) []Outcome {
-	for _, outcome := range outcomes {
-		outcome.By.Text, outcome.By.Origin = fmt.Sprintf(format, args...), o
-	}
-	return outcomes
-}
-
-func blocked(namespace, id string) []Outcome {
-	return []Outcome{{Verdict: emu.Blocked, By: &emu.RuleReference{Namespace: namespace, ID: id}, Given: namespace}}
 }

@@ -61,8 +61,8 @@ type Server struct {
 
 // Errors turns errors into the form that clients get.
 type Errors struct {
-	// Hint returns what to do about an error that comes from the machine, and whether the machine lacks something; empty:
-	// it is another error. Nil: there are no hints.
+	// Hint returns what to do about an error that comes from the machine, and whether the machine lacks something;
+	// empty: it is another error. Nil: there are no hints.
 	Hint func(error) (hint string, lacking bool)
 }
 
@@ -184,7 +184,11 @@ func (s *Server) test(w http.ResponseWriter, r *http.Request) {
 		}
 		return flush()
 	}
-	result, err := s.engine.Test(r.Context(), request, func(c api.Case) error { return send(api.TestMessage{Case: &c}) })
+	result, err := s.engine.Test(
+		r.Context(),
+		request,
+		func(c api.Case) error { return send(api.TestMessage{Case: &c}) },
+	)
 	switch {
 	case err == nil:
 		send(api.TestMessage{Result: &result}) //nolint:errcheck // the client is gone
@@ -270,7 +274,8 @@ func readQuery(q url.Values, request any) error {
 			n, err := strconv.Atoi(text)
 			if err != nil || n < 0 {
 				return &api.Error{
-					HTTPStatus: http.StatusBadRequest, Message: fmt.Sprintf("%s must be a number from 0 on, not %q", name, text),
+					HTTPStatus: http.StatusBadRequest,
+					Message:    fmt.Sprintf("%s must be a number from 0 on, not %q", name, text),
 				}
 			}
 			f.SetInt(int64(n))

@@ -66,7 +66,8 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// connect returns the two connections to join; nil without a file, where it only checks the request. The file is closed.
+// connect returns the two connections to join; nil without a file, where it only checks the request. The file is
+// closed.
 func (s *Server) connect(
 	ctx context.Context, request api.ForwardRequest, files []*os.File,
 ) (outside, inside net.Conn, err error) {

@@ -1,4 +1,5 @@
-// Package spelling is about words for people: what somebody who mistyped one probably meant, and numbers with their nouns.
+// Package spelling is about words for people: what somebody who mistyped one probably meant, and numbers with their
+// nouns.
 package spelling
 
 import (
@@ -32,7 +33,7 @@ func DidYouMean(word string, known []string) string {
 	return ""
 }
 
-// distance is the number of letters to insert, delete, replace, or swap with their neighbour, that make b out of a.
+// distance is the number of letters to insert, delete, replace, or swap with their neighbor, that make b out of a.
 func distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	var before []int

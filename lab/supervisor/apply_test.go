@@ -24,17 +24,23 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := strings.NewReplacer(
-		"      - name: web2\n", "      - name: web3\n",
-		"allow tcp 1433 from 10.0.1.0/24", "allow tcp 1433 from 10.0.1.4",
-		"internetHosts:\n", "internetHosts:\n  - {name: phone}\n",
-		`{from: db, to: "web2:80", verdict: open, seenAs: db, answeredBy: [web2]}`, `{from: db, to: "web3:80", verdict: open}`,
+		"      - name: web2\n",
+		"      - name: web3\n",
+		"allow tcp 1433 from 10.0.1.0/24",
+		"allow tcp 1433 from 10.0.1.4",
+		"internetHosts:\n",
+		"internetHosts:\n  - {name: phone}\n",
+		`{from: db, to: "web2:80", verdict: open, seenAs: db, answeredBy: [web2]}`,
+		`{from: db, to: "web3:80", verdict: open}`,
 	).Replace("# a line more\n" + string(text))
 	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	before := showText(t, c)
 	wanted := []string{
-		"delete virtual machine web2 of shopweb", "create virtual machine web3 in shopweb", "create internet host phone",
+		"delete virtual machine web2 of shopweb",
+		"create virtual machine web3 in shopweb",
+		"create internet host phone",
 	}
 	dry, err := c.Apply(t.Context(), api.ApplyRequest{File: labfile.Input{Path: path}.File(), DryRun: true})
 	for _, w := range wanted {
@@ -59,14 +65,23 @@ func TestApply(t *testing.T) {
 	if now := runningProgram(t, c); now != program {
 		t.Errorf("the program was %+v and is %+v", program, now)
 	}
-	if again, err := c.Apply(t.Context(), api.ApplyRequest{File: labfile.Input{Path: path}.File()}); err != nil || len(again.Operations) > 0 {
+	if again, err := c.Apply(
+		t.Context(),
+		api.ApplyRequest{File: labfile.Input{Path: path}.File()},
+	); err != nil ||
+		len(again.Operations) > 0 {
 		t.Errorf("once more: %+v, %v", again, err)
 	}
 
 	// What the platform refuses is refused before anything happens.
 	before = showText(t, c)
 	moved := strings.Replace(changed, "lab: shop", "lab: shop", 1)
-	moved = strings.Replace(moved, "  - name: shopdata\n    affinityGroup: west\n    virtualNetwork: Net\n", "  - name: shopdata\n    location: West US\n", 1)
+	moved = strings.Replace(
+		moved,
+		"  - name: shopdata\n    affinityGroup: west\n    virtualNetwork: Net\n",
+		"  - name: shopdata\n    location: West US\n",
+		1,
+	)
 	moved = strings.Replace(moved, "      - name: db\n        subnet: BackEnd\n", "      - name: db\n", 1)
 	moved = strings.Replace(moved, "  - {name: phone}\n", "", 1)
 	if err := os.WriteFile(path, []byte(moved), 0o600); err != nil {

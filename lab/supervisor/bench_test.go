@@ -68,18 +68,29 @@ func BenchmarkOperation(b *testing.B) {
 	}
 }
 
-// startEngine starts an emulator and an engine in this process, with names for the namespaces. The caller closes the emulator.
+// startEngine starts an emulator and an engine in this process, with names for the namespaces. The caller closes the
+// emulator.
 func startEngine(t testing.TB, l *lab.Lab, opts emulator.Options) (*engine.Engine, *emulator.Emulator) {
 	t.Helper()
 	var names *links
-	e := engine.New(l, labfile.Input{}, engine.Options{NamespacesChanged: func(removed, added []string, name func(string) string) error {
-		return names.update(removed, added, name)
-	}})
+	e := engine.New(
+		l,
+		labfile.Input{},
+		engine.Options{NamespacesChanged: func(removed, added []string, name func(string) string) error {
+			return names.update(removed, added, name)
+		}},
+	)
 	emulated, err := emulator.Start(t.Context(), e.Network(), opts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if names, err = newLinks(l.Name, os.Getpid(), emulated.NamespaceFD, emulated.Namespaces(), l.NamespaceName); err != nil {
+	if names, err = newLinks(
+		l.Name,
+		os.Getpid(),
+		emulated.NamespaceFD,
+		emulated.Namespaces(),
+		l.NamespaceName,
+	); err != nil {
 		t.Fatal(err)
 	}
 	return e, emulated

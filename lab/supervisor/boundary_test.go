@@ -33,7 +33,13 @@ func inside(t *testing.T, c *client.Client, instance, command string) (string, i
 		t.Fatal(err)
 	}
 	defer null.Close()
-	exit, err := c.Exec(t.Context(), api.ExecRequest{Instance: instance, Argv: []string{"sh", "-c", command}}, null, w, w)
+	exit, err := c.Exec(
+		t.Context(),
+		api.ExecRequest{Instance: instance, Argv: []string{"sh", "-c", command}},
+		null,
+		w,
+		w,
+	)
 	w.Close()
 	out := <-text
 	if err != nil {
@@ -140,7 +146,12 @@ func TestBoundaryOfALab(t *testing.T) {
 	if err != nil || len(done.Operations) != 1 || done.Operations[0] != want {
 		t.Fatalf("%q, %v", done.Operations, err)
 	}
-	out, exit := inside(t, c, "db", "test ! -e /var/lib/of-now && echo hello >"+data+"/file && df --output=size -k / | tail -n 1")
+	out, exit := inside(
+		t,
+		c,
+		"db",
+		"test ! -e /var/lib/of-now && echo hello >"+data+"/file && df --output=size -k / | tail -n 1",
+	)
 	if strings.TrimSpace(out) != "8192" || exit != 0 {
 		t.Errorf("within the new boundary: exit %d, %s", exit, out)
 	}
@@ -167,7 +178,11 @@ func TestBoundaryOfALab(t *testing.T) {
 	kerneltest.Eventually(t, "the program of web1 was started anew", func() bool {
 		return runningProgram(t, c).Since.After(program.Since)
 	})
-	if again, err := c.Apply(t.Context(), api.ApplyRequest{File: labfile.Input{Path: path}.File()}); err != nil || len(again.Operations) > 0 {
+	if again, err := c.Apply(
+		t.Context(),
+		api.ApplyRequest{File: labfile.Input{Path: path}.File()},
+	); err != nil ||
+		len(again.Operations) > 0 {
 		t.Errorf("once more: %+v, %v", again, err)
 	}
 	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)

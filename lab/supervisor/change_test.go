@@ -1,13 +1,10 @@
 package supervisor
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,12 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"vnetlab/emu"
-	"vnetlab/emu/kerneltest"
 	"vnetlab/lab"
 	"vnetlab/lab/api"
 	"vnetlab/lab/client"
@@ -42,7 +36,8 @@ func do(t *testing.T, c *client.Client, operations ...lab.Operation) api.ChangeR
 	if err != nil {
 		t.Fatalf("%v: %v", operations, err)
 	}
-	if len(result.Operations) != len(operations) || result.Operations[0] != operations[0].String() || len(result.Warnings) > 0 {
+	if len(result.Operations) != len(operations) || result.Operations[0] != operations[0].String() ||
+		len(result.Warnings) > 0 {
 		t.Errorf("%v gives %+v", operations, result)
 	}
 	asWanted(t, c)
@@ -84,7 +79,11 @@ func rule(t *testing.T, text string) lab.GuestFirewallRule {
 func machine(name, subnet string, endpoints ...lab.Endpoint) lab.VirtualMachine {
 	r, _ := guestfirewall.Parse("allow tcp 80")
 	return lab.VirtualMachine{
-		Name: name, Subnet: subnet, Endpoints: endpoints, Firewall: []lab.GuestFirewallRule{{Rule: r}}, Services: labtest.Listen(80),
+		Name:      name,
+		Subnet:    subnet,
+		Endpoints: endpoints,
+		Firewall:  []lab.GuestFirewallRule{{Rule: r}},
+		Services:  labtest.Listen(80),
 	}
 }
 
@@ -96,7 +95,14 @@ func TestOperations(t *testing.T) {
 
 	do(t, c, lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "lonely", Location: "East US"}})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:80", emu.Unresolved)
-	do(t, c, lab.AddRoleOp{Service: "lonely", VirtualMachine: machine("vm1", "", lab.Endpoint{Name: "http", PublicPort: 8080, LocalPort: 80})})
+	do(
+		t,
+		c,
+		lab.AddRoleOp{
+			Service:        "lonely",
+			VirtualMachine: machine("vm1", "", lab.Endpoint{Name: "http", PublicPort: 8080, LocalPort: 80}),
+		},
+	)
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Open)
 	isSeen(t, c, "vm1", "shopweb.cloudapp.net:80", emu.Open)
 	links, err := os.ReadDir(netnsDir())
@@ -105,13 +111,30 @@ func TestOperations(t *testing.T) {
 	}
 
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked)
-	do(t, c, lab.AddEndpointOp{Service: "lonely", VirtualMachine: "vm1", Endpoint: lab.Endpoint{Name: "more", PublicPort: 8081, LocalPort: 81}})
+	do(
+		t,
+		c,
+		lab.AddEndpointOp{
+			Service:        "lonely",
+			VirtualMachine: "vm1",
+			Endpoint:       lab.Endpoint{Name: "more", PublicPort: 8081, LocalPort: 81},
+		},
+	)
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked) // by the guest firewall
 	do(t, c, lab.AddFirewallRuleOp{Instance: "vm1", Rule: rule(t, "allow tcp 81")})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Refused)
 	do(t, c, lab.DeleteFirewallRuleOp{Instance: "vm1", Name: "allow tcp 81"})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8081", emu.Blocked)
-	do(t, c, lab.UpdateEndpointOp{Service: "lonely", VirtualMachine: "vm1", Name: "more", Endpoint: lab.Endpoint{Name: "more", PublicPort: 8082, LocalPort: 81}})
+	do(
+		t,
+		c,
+		lab.UpdateEndpointOp{
+			Service:        "lonely",
+			VirtualMachine: "vm1",
+			Name:           "more",
+			Endpoint:       lab.Endpoint{Name: "more", PublicPort: 8082, LocalPort: 81},
+		},
+	)
 	do(t, c, lab.DeleteEndpointOp{Service: "lonely", VirtualMachine: "vm1", Name: "more"})
 	isSeen(t, c, "laptop", "lonely.cloudapp.net:8082", emu.Blocked)
 	do(t, c, lab.SetEndpointACLOp{Service: "lonely", Instance: "vm1", Endpoint: "http", Rules: []lab.ACLRule{
@@ -126,7 +149,14 @@ func TestOperations(t *testing.T) {
 	if err != nil || len(info.ReservedIPs) != 1 || info.ReservedIPs[0].CloudService != "lonely" {
 		t.Errorf("reserved IPs %+v, %v", info.ReservedIPs, err)
 	}
-	if p := isSeen(t, c, "laptop", "lonely.cloudapp.net:8080", emu.Open); len(info.ReservedIPs) == 1 && p.Address != info.ReservedIPs[0].Address {
+	if p := isSeen(
+		t,
+		c,
+		"laptop",
+		"lonely.cloudapp.net:8080",
+		emu.Open,
+	); len(info.ReservedIPs) == 1 &&
+		p.Address != info.ReservedIPs[0].Address {
 		t.Errorf("the VIP is %s", p.Address)
 	}
 	do(t, c, lab.DisassociateReservedIPOp{Name: "kept"}, lab.DeleteReservedIPOp{Name: "kept"})
@@ -147,25 +177,82 @@ func TestOperations(t *testing.T) {
 		Name: "Other", Location: "East US", AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
 		Subnets: []lab.Subnet{{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.1.0/24")}},
 	}})
-	do(t, c, lab.CreateHostedServiceOp{HostedService: lab.HostedService{Name: "roles", Location: "East US", VirtualNetwork: "Other"}})
+	do(
+		t,
+		c,
+		lab.CreateHostedServiceOp{
+			HostedService: lab.HostedService{Name: "roles", Location: "East US", VirtualNetwork: "Other"},
+		},
+	)
 	role := lab.Role{
 		Name: "Web", InstanceCount: 1, Subnet: "a", Services: labtest.Listen(80),
 		InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
 	}
-	do(t, c, lab.CreateDeploymentOp{Service: "roles", Deployment: lab.PackageDeployment{VirtualNetwork: "Other", Roles: []lab.Role{role}}})
-	do(t, c, lab.CreateDeploymentOp{Service: "roles", Deployment: lab.PackageDeployment{Slot: lab.Staging, VirtualNetwork: "Other", Roles: []lab.Role{role}}})
-	before, first := isSeen(t, c, "laptop", "roles.cloudapp.net:80", emu.Open), isSeen(t, c, "laptop", "Web_IN_0:80", emu.Blocked)
+	do(
+		t,
+		c,
+		lab.CreateDeploymentOp{
+			Service:    "roles",
+			Deployment: lab.PackageDeployment{VirtualNetwork: "Other", Roles: []lab.Role{role}},
+		},
+	)
+	do(
+		t,
+		c,
+		lab.CreateDeploymentOp{
+			Service:    "roles",
+			Deployment: lab.PackageDeployment{Slot: lab.Staging, VirtualNetwork: "Other", Roles: []lab.Role{role}},
+		},
+	)
+	before, first := isSeen(
+		t,
+		c,
+		"laptop",
+		"roles.cloudapp.net:80",
+		emu.Open,
+	), isSeen(
+		t,
+		c,
+		"laptop",
+		"Web_IN_0:80",
+		emu.Blocked,
+	)
 	do(t, c, lab.SwapDeploymentOp{Service: "roles"})
-	after, second := isSeen(t, c, "laptop", "roles.cloudapp.net:80", emu.Open), isSeen(t, c, "laptop", "Web_IN_0:80", emu.Blocked)
-	if before.Address != after.Address || before.AnsweredBy != "Web_IN_0" || after.AnsweredBy != "Web_IN_0" || first.Address == second.Address {
-		t.Errorf("swap: from %s by %s at %s to %s by %s at %s", before.Address, before.AnsweredBy, first.Address, after.Address, after.AnsweredBy, second.Address)
+	after, second := isSeen(
+		t,
+		c,
+		"laptop",
+		"roles.cloudapp.net:80",
+		emu.Open,
+	), isSeen(
+		t,
+		c,
+		"laptop",
+		"Web_IN_0:80",
+		emu.Blocked,
+	)
+	if before.Address != after.Address || before.AnsweredBy != "Web_IN_0" || after.AnsweredBy != "Web_IN_0" ||
+		first.Address == second.Address {
+		t.Errorf(
+			"swap: from %s by %s at %s to %s by %s at %s",
+			before.Address,
+			before.AnsweredBy,
+			first.Address,
+			after.Address,
+			after.AnsweredBy,
+			second.Address,
+		)
 	}
 	do(t, c, lab.ScaleRoleOp{Service: "roles", Slot: lab.Production, Role: "Web", Count: 3})
 	do(t, c, lab.ScaleRoleOp{Service: "roles", Slot: lab.Production, Role: "Web", Count: 1})
 	do(t, c, lab.DeleteDeploymentOp{Service: "roles", Slot: lab.Staging})
 	do(t, c, lab.CreateWebSiteOp{WebSite: lab.WebSite{Name: "site", Location: "West US", Services: labtest.Listen(80)}})
 	isSeen(t, c, "laptop", "site.azurewebsites.net:80", emu.Open)
-	do(t, c, lab.CreateWebSiteOp{WebSite: lab.WebSite{Name: "site2", Location: "West US", Services: labtest.Listen(80)}})
+	do(
+		t,
+		c,
+		lab.CreateWebSiteOp{WebSite: lab.WebSite{Name: "site2", Location: "West US", Services: labtest.Listen(80)}},
+	)
 	isSeen(t, c, "laptop", "site2.azurewebsites.net:80", emu.Open)
 	do(t, c, lab.CreateInternetHostOp{InternetHost: lab.InternetHost{Name: "phone"}})
 	isSeen(t, c, "phone", "roles.cloudapp.net:80", emu.Open)
@@ -174,8 +261,18 @@ func TestOperations(t *testing.T) {
 	do(t, c, lab.DeleteAffinityGroupOp{Name: "east"})
 
 	// All that is taken away again leaves the lab as it began.
-	do(t, c, lab.DeleteRoleOp{Service: "lonely", Name: "vm1"}, lab.DeleteHostedServiceOp{Name: "lonely"}, lab.DeleteWebSiteOp{Name: "site2"},
-		lab.DeleteDeploymentOp{Service: "roles"}, lab.DeleteHostedServiceOp{Name: "roles"}, lab.DeleteVirtualNetworkOp{Name: "Other"})
+	do(
+		t,
+		c,
+		lab.DeleteRoleOp{Service: "lonely", Name: "vm1"},
+		lab.DeleteHostedServiceOp{Name: "lonely"},
+		lab.DeleteWebSiteOp{Name: "site2"},
+		lab.DeleteDeploymentOp{
+			Service: "roles",
+		},
+		lab.DeleteHostedServiceOp{Name: "roles"},
+		lab.DeleteVirtualNetworkOp{Name: "Other"},
+	)
 	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
 	isSeen(t, c, "web1", "db:1433", emu.Open)
 	network, err := c.Network(t.Context())
@@ -245,7 +342,8 @@ func TestRefusedOperationsChangeNothing(t *testing.T) {
 	} {
 		_, err := c.Do(t.Context(), tt.operations...)
 		var refused *api.Error
-		if !errors.As(err, &refused) || refused.Code == "" || refused.HTTPStatus < 400 || tt.code != "" && refused.Code != tt.code ||
+		if !errors.As(err, &refused) || refused.Code == "" || refused.HTTPStatus < 400 ||
+			tt.code != "" && refused.Code != tt.code ||
 			!strings.Contains(refused.Message, tt.text) {
 			t.Errorf("%v gives %#v", tt.operations, err)
 		}
@@ -275,117 +373,14 @@ func postRaw(t *testing.T, name, path string, body any) int {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(labDir(name), socketFile))
 	}}
 	defer transport.CloseIdleConnections()
-	response, err := (&http.Client{Transport: transport}).Post("http://lab"+path, "application/json", bytes.NewReader(text))
+	response, err := (&http.Client{Transport: transport}).Post(
+		"http://lab"+path,
+		"application/json",
+		bytes.NewReader(text),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
 	return response.StatusCode
-}
-
-// What an operation doesn't concern keeps its programs and connections.
-func TestOperationsLeaveTheRestAlone(t *testing.T) {
-	setUp(t)
-	// Both machines run a program: it has no limit for how long a request may take.
-	c := up(t, write(t, "shop", withProgram(strings.Replace(shop, "services: [{port: 80}]", "services: [SERVICE]", 1), "")))
-	page := func() string {
-		t.Helper()
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() {
-			done <- c.Forward(ctx, l, api.ForwardRequest{To: "shopweb.cloudapp.net:80"}, func(err error) { t.Error(err) })
-		}()
-		defer func() { cancel(); <-done }()
-		r, err := http.Get("http://" + l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Body.Close()
-		body, _ := io.ReadAll(r.Body)
-		return string(body)
-	}
-	if p := page(); !strings.Contains(p, "hello from web1") && !strings.Contains(p, "web2") {
-		t.Errorf("a page through the VIP is %q", p)
-	}
-
-	// A connection through the VIP's set, held open over all the changes.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go c.Forward(ctx, l, api.ForwardRequest{From: "laptop", To: "shopweb.cloudapp.net:80"}, nil) //nolint:errcheck // it ends with ctx
-	held, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer held.Close()
-	asks := &keptOpen{held, bufio.NewReader(held)}
-	who, err := asks.ask() // so that it is known to lead into the lab before anything changes there
-	if err != nil || !strings.Contains(who, "hello from web") {
-		t.Fatalf("the connection gets %q, %v", who, err)
-	}
-	held.SetDeadline(time.Time{}) //nolint:errcheck // a TCP connection has deadlines
-	if _, err := io.WriteString(held, "GET / HTTP/1.1\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	program := runningProgram(t, c)
-	do(t, c, lab.AddRoleOp{Service: "shopweb", VirtualMachine: machine("web3", "FrontEnd", lab.Endpoint{Name: "http", PublicPort: 80, LocalPort: 80, LoadBalancedSet: "web"})})
-	do(t, c, lab.AddFirewallRuleOp{Instance: "web1", Rule: rule(t, "allow tcp 443")})
-	do(t, c, lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web1", Endpoint: lab.Endpoint{Name: "https", PublicPort: 443, LocalPort: 443}})
-	do(t, c, lab.DeleteRoleOp{Service: "shopweb", Name: "web3"})
-	if _, err := io.WriteString(held, "Host: shop\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	held.SetReadDeadline(time.Now().Add(kerneltest.Patience)) //nolint:errcheck // as above
-	if answer, err := io.ReadAll(asks.in); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200") || !strings.HasSuffix(string(answer), who) {
-		t.Errorf("the connection that was open gets %q, %v", answer, err)
-	}
-	if now := runningProgram(t, c); now != program {
-		t.Errorf("the program was %+v and is %+v", program, now)
-	}
-}
-
-// Commands that come at once all happen, or are refused.
-func TestConcurrentOperations(t *testing.T) {
-	setUp(t)
-	c := up(t, write(t, "shop", shop))
-	const commands = 20
-	errs := make([]error, commands)
-	var group sync.WaitGroup
-	for i := range commands {
-		group.Go(func() {
-			port := uint16(8000 + i/2) // each port is asked for twice
-			name := fmt.Sprintf("e%d", i)
-			_, errs[i] = c.Do(t.Context(), lab.AddEndpointOp{
-				Service: "shopweb", VirtualMachine: "web1", Endpoint: lab.Endpoint{Name: name, PublicPort: port, LocalPort: uint16(9000 + i)},
-			})
-		})
-		group.Go(func() { // nobody who asks meanwhile sees model and packets differ
-			if p, err := c.Probe(t.Context(), api.ProbeRequest{From: "laptop", To: fmt.Sprintf("shopweb.cloudapp.net:%d", 8000+i/2)}); err != nil || !p.Agrees {
-				t.Errorf("%+v, %v", p, err)
-			}
-		})
-	}
-	group.Wait()
-	done := 0
-	for _, err := range errs {
-		var refused *api.Error
-		switch {
-		case err == nil:
-			done++
-		case !errors.As(err, &refused) || refused.Code != "BadRequest":
-			t.Errorf("refused: %v", err)
-		}
-	}
-	info, err := c.Lab(t.Context())
-	if err != nil || done != commands/2 || len(info.CloudServices[1].Endpoints) != 1+done {
-		t.Errorf("%d were done, the endpoints are %+v, %v", done, info.CloudServices[1].Endpoints, err)
-	}
-	asWanted(t, c)
 }

@@ -25,8 +25,9 @@ import (
 	"vnetlab/lab/labfile"
 )
 
-// remains are the PID namespaces of a lab, noted while it lives, by which its processes can be found after: every process of a lab is in one
-// of them. They are held open, or else the kernel could give their numbers to somebody else's.
+// remains are the PID namespaces of a lab, noted while it lives, by which its processes can be found after: every
+// process of a lab is in one of them. They are held open, or else the kernel could give their numbers to somebody
+// else's.
 type remains map[string]*os.File
 
 // watch notes the namespaces of a supervisor and of its children, the inits of instances.
@@ -104,7 +105,8 @@ func nothingLeft(t *testing.T, r remains) {
 	}
 }
 
-// kills is how many random moments are tried: three quarters of them while the lab is being built, the others soon after.
+// kills is how many random moments are tried: three quarters of them while the lab is being built, the others soon
+// after.
 const kills = 32
 
 func TestKilledAtAnyMoment(t *testing.T) {
@@ -124,7 +126,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}()
 		pid := awaitSupervisor(t, "shop")
 		var upErr error
-		moment := time.Duration((float64(i) + random.Float64()) / (kills * 3 / 4) * float64(took)) // one for each part, so that none is left out
+		moment := time.Duration(
+			(float64(i) + random.Float64()) / (kills * 3 / 4) * float64(took),
+		) // one for each part, so that none is left out
 		if i >= kills*3/4 {
 			upErr = <-result
 			moment = time.Since(began) + time.Duration(random.Float64()*float64(20*time.Millisecond))
@@ -170,7 +174,11 @@ func upAndDown(t *testing.T, path string) time.Duration {
 	began := time.Now()
 	c := up(t, path)
 	took := time.Since(began)
-	if p, err := c.Probe(t.Context(), api.ProbeRequest{From: "web2", To: "web1:80"}); err != nil || p.Verdict != "open" {
+	if p, err := c.Probe(
+		t.Context(),
+		api.ProbeRequest{From: "web2", To: "web1:80"},
+	); err != nil ||
+		p.Verdict != "open" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if err := Down(t.Context(), "shop"); err != nil {
@@ -212,7 +220,10 @@ func TestUpOverTheRemains(t *testing.T) {
 	up(t, path)
 	entries, _ := os.ReadDir(netnsDir())
 	for _, e := range entries {
-		if to, err := os.Readlink(filepath.Join(netnsDir(), e.Name())); err != nil || !strings.Contains(to, fmt.Sprint("/", holder("shop"), "/")) {
+		if to, err := os.Readlink(
+			filepath.Join(netnsDir(), e.Name()),
+		); err != nil ||
+			!strings.Contains(to, fmt.Sprint("/", holder("shop"), "/")) {
 			t.Errorf("%s leads to %s, %v", e.Name(), to, err)
 		}
 	}
@@ -311,7 +322,8 @@ func TestStarterKilledDuringUp(t *testing.T) {
 	up(t, path)
 }
 
-// outlives waits until the supervisor of a killed starter is dead, or answers: then it was up already, and its starter done.
+// outlives waits until the supervisor of a killed starter is dead, or answers: then it was up already, and its
+// starter done.
 func outlives(t *testing.T, supervisor *os.File) (yes bool) {
 	t.Helper()
 	kerneltest.Eventually(t, "the supervisor ends with its starter", func() bool {

@@ -12,7 +12,8 @@ import (
 // kernelLog is where the kernel tells what it kills.
 const kernelLog = "/dev/kmsg"
 
-// killedForMemory reports whether the kernel's log says that it killed a process for want of memory. Where the log can't be read, it is not known.
+// killedForMemory reports whether the kernel's log says that it killed a process for want of memory. Where the log
+// can't be read, it is not known.
 func killedForMemory(pid int) bool {
 	if pid <= 0 {
 		return false

@@ -32,8 +32,16 @@ func TestAbout(t *testing.T) {
 			t.Error(name, err)
 			continue
 		}
-		whole := slices.DeleteFunc(slices.Clone(all.CloudServices), func(s api.CloudService) bool { return s.Name != want })
-		if diff := cmp.Diff(whole, about.CloudServices, cmpopts.IgnoreTypes(emu.ServiceStatus{}), addresses); diff != "" {
+		whole := slices.DeleteFunc(
+			slices.Clone(all.CloudServices),
+			func(s api.CloudService) bool { return s.Name != want },
+		)
+		if diff := cmp.Diff(
+			whole,
+			about.CloudServices,
+			cmpopts.IgnoreTypes(emu.ServiceStatus{}),
+			addresses,
+		); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 	}
@@ -60,7 +68,13 @@ func TestEndpointsOfADeallocatedService(t *testing.T) {
 	if len(is) != 1 || is[0].Address.IsValid() || is[0].Members[0].Serving {
 		t.Fatalf("%+v", is)
 	}
-	if diff := cmp.Diff(was, is, addresses, cmpopts.IgnoreFields(api.Endpoint{}, "Address"), cmpopts.IgnoreFields(api.Member{}, "Serving")); diff != "" {
+	if diff := cmp.Diff(
+		was,
+		is,
+		addresses,
+		cmpopts.IgnoreFields(api.Endpoint{}, "Address"),
+		cmpopts.IgnoreFields(api.Member{}, "Serving"),
+	); diff != "" {
 		t.Errorf("-before +after:\n%s", diff)
 	}
 }

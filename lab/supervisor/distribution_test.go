@@ -13,8 +13,8 @@ import (
 	"vnetlab/lab/labtest"
 )
 
-// TestDistributionModes counts who answers one client: with the 5-tuple connections from different ports land everywhere, by source IP they
-// all land in one place, and those of another client may land elsewhere.
+// TestDistributionModes counts who answers one client: with the 5-tuple connections from different ports land
+// everywhere, by source IP they all land in one place, and those of another client may land elsewhere.
 func TestDistributionModes(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	l, err := lab.New("modes", lab.Origin{})
@@ -28,12 +28,23 @@ func TestDistributionModes(t *testing.T) {
 	modes := []lab.Distribution{lab.DistributeNone, lab.DistributeSourceIP, lab.DistributeSourceIPProtocol}
 	must(l.CreateHostedService(lab.HostedService{Name: "web", Location: "West US"}))
 	for n := range 4 {
-		vm := lab.VirtualMachine{Name: fmt.Sprint("web", n), OS: lab.Linux, Services: labtest.Listen(80, 81, 82), FirewallOff: true}
+		vm := lab.VirtualMachine{
+			Name:        fmt.Sprint("web", n),
+			OS:          lab.Linux,
+			Services:    labtest.Listen(80, 81, 82),
+			FirewallOff: true,
+		}
 		for i, mode := range modes {
 			port := uint16(80 + i)
 			vm.Endpoints = append(vm.Endpoints, lab.Endpoint{
-				Name: fmt.Sprint("e", port), PublicPort: port, LocalPort: port, LoadBalancedSet: fmt.Sprint("set", port),
-				Balancing: lab.Balancing{Distribution: mode},
+				Name: fmt.Sprint(
+					"e",
+					port,
+				),
+				PublicPort:      port,
+				LocalPort:       port,
+				LoadBalancedSet: fmt.Sprint("set", port),
+				Balancing:       lab.Balancing{Distribution: mode},
 			})
 		}
 		must(l.AddVirtualMachine("web", vm))
@@ -43,7 +54,12 @@ func TestDistributionModes(t *testing.T) {
 		must(l.CreateInternetHost(lab.InternetHost{Name: fmt.Sprint("client", n)}))
 	}
 	ctx := context.Background()
-	e, err := emulator.Start(ctx, compile.Network(l), emulator.Options{Patience: kerneltest.Patience}, func(emulator.Progress) {})
+	e, err := emulator.Start(
+		ctx,
+		compile.Network(l),
+		emulator.Options{Patience: kerneltest.Patience},
+		func(emulator.Progress) {},
+	)
 	must(err)
 	defer func() { must(e.Close()) }()
 

@@ -13,8 +13,8 @@ import (
 	"vnetlab/lab/client"
 )
 
-// namesOfOurOwn is a network with a name server of its own in a virtual machine: what the platform's resolver couldn't do, names across
-// cloud services.
+// namesOfOurOwn is a network with a name server of its own in a virtual machine: what the platform's resolver
+// couldn't do, names across cloud services.
 const namesOfOurOwn = `
 lab: names
 virtualNetworks:
@@ -65,7 +65,13 @@ func TestOwnNameServer(t *testing.T) {
 			t.Errorf("web1 to %s: %s (%s), %v, want %s", tt.to, r.Verdict, r.Detail, err, tt.verdict)
 		}
 	}
-	if out := shell(t, c, "web1", "cat /etc/resolv.conf"); !strings.Contains(out, "nameserver 10.0.1.4") || strings.Contains(out, "168.63.129.16") {
+	if out := shell(
+		t,
+		c,
+		"web1",
+		"cat /etc/resolv.conf",
+	); !strings.Contains(out, "nameserver 10.0.1.4") ||
+		strings.Contains(out, "168.63.129.16") {
 		t.Errorf("resolv.conf of web1: %s", out)
 	}
 	if out := shell(t, c, "web1", "getent hosts web1.corp.example"); !strings.Contains(out, "10.0.1.6") {

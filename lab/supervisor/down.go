@@ -16,17 +16,22 @@ import (
 	"vnetlab/lab/api"
 )
 
-// How long a supervisor that was asked to stop may take, programs' own grace included, before it is killed; longer in tests.
+// How long a supervisor that was asked to stop may take, programs' own grace included, before it is killed; longer in
+// tests.
 var stopPatience = 5 * time.Second
 
-// Down ends a lab and returns when nothing of it is left. A lab that doesn't run is an error; its stale files are removed all the same.
+// Down ends a lab and returns when nothing of it is left. A lab that doesn't run is an error; its stale files are
+// removed all the same.
 func Down(ctx context.Context, name string) error {
 	pid, handle, err := supervisor(ctx, name)
 	if err != nil {
 		return err
 	}
 	if handle == nil {
-		return errors.Join(&api.Error{Message: fmt.Sprintf("lab %s is not running", name), Hint: "lab ls"}, cleanLab(name))
+		return errors.Join(
+			&api.Error{Message: fmt.Sprintf("lab %s is not running", name), Hint: "lab ls"},
+			cleanLab(name),
+		)
 	}
 	defer handle.Close()
 	stop, cancel := context.WithTimeout(ctx, stopPatience)
@@ -36,7 +41,13 @@ func Down(ctx context.Context, name string) error {
 		polite = c.Stop(stop) == nil
 	}
 	if !polite || waitForDeath(stop, handle) != nil {
-		if err := unix.PidfdSendSignal(int(handle.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := unix.PidfdSendSignal(
+			int(handle.Fd()),
+			unix.SIGKILL,
+			nil,
+			0,
+		); err != nil &&
+			!errors.Is(err, unix.ESRCH) {
 			return fmt.Errorf("kill the supervisor of lab %s (process %d): %w", name, pid, err)
 		}
 		if err := waitForDeath(ctx, handle); err != nil {
@@ -69,7 +80,8 @@ func supervisor(ctx context.Context, name string) (pid int, handle *os.File, err
 		pid := holder(name)
 		if pid > 0 {
 			fd, err := unix.PidfdOpen(pid, 0)
-			// As long as the lock is held and names the same process, the handle is that of the holder and of no later process.
+			// As long as the lock is held and names the same process, the handle is that of the holder and of no
+			// later process.
 			if err == nil && held(name) && holder(name) == pid {
 				return pid, os.NewFile(uintptr(fd), "pidfd"), nil
 			}
@@ -88,7 +100,8 @@ func supervisor(ctx context.Context, name string) (pid int, handle *os.File, err
 	return 0, nil, nil
 }
 
-// waitForDeath waits until a process is dead. For a supervisor, the init of its PID namespace, that is after all the processes of its lab.
+// waitForDeath waits until a process is dead. For a supervisor, the init of its PID namespace, that is after all the
+// processes of its lab.
 func waitForDeath(ctx context.Context, pidfd *os.File) error {
 	for {
 		wait := 100 * time.Millisecond // between looks at ctx
@@ -144,7 +157,8 @@ func labNames() ([]string, error) {
 	}
 	if errors.Is(err, unix.ENOTDIR) {
 		return nil, &api.Error{
-			Message: RunDir() + " is a file that lab didn't make; running labs need a folder there", Hint: "move it away, or name another folder in VNETLAB_RUN",
+			Message: RunDir() + " is a file that lab didn't make; running labs need a folder there",
+			Hint:    "move it away, or name another folder in VNETLAB_RUN",
 		}
 	}
 	if err != nil {

@@ -28,8 +28,8 @@ func Dial(name string) (*client.Client, error) {
 	return c, nil
 }
 
-// Find returns a client of the lab with the name; with an empty name of the lab that $LAB names, or else of the only one
-// that runs.
+// Find returns a client of the lab with the name; with an empty name of the lab that $LAB names, or else of the only
+// one that runs.
 func Find(name string) (*client.Client, error) {
 	if name == "" {
 		name = os.Getenv("LAB")
@@ -63,7 +63,10 @@ func running() ([]string, error) {
 }
 
 func notRunning(name string) *api.Error {
-	e := &api.Error{Message: fmt.Sprintf("lab %s is not running", name), Hint: "lab ls shows what is; lab up FILE starts one"}
+	e := &api.Error{
+		Message: fmt.Sprintf("lab %s is not running", name),
+		Hint:    "lab ls shows what is; lab up FILE starts one",
+	}
 	if how := howItEnded(name); how != "" {
 		e.Message += ": " + how
 	}

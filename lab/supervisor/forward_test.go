@@ -60,7 +60,10 @@ func TestForward(t *testing.T) {
 			t.Errorf("%+v gives %q, %v", tt.r, page, err)
 		}
 	}
-	if page, err := get(api.ForwardRequest{From: "web1", To: "laptop:80"}); err == nil || !strings.Contains(err.Error(), "refused") {
+	if page, err := get(
+		api.ForwardRequest{From: "web1", To: "laptop:80"},
+	); err == nil ||
+		!strings.Contains(err.Error(), "refused") {
 		t.Errorf("where nobody listens: %q, %v", page, err)
 	}
 	if _, err := os.Stat(filepath.Join(RunDir(), "shop")); err != nil {

@@ -23,8 +23,18 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 			Probe: &lab.Probe{Protocol: "tcp", Port: 80, IntervalInSeconds: 5, TimeoutInSeconds: 11},
 		},
 	}
-	do(t, c, lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web1", Name: "http"}, lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web2", Name: "http"},
-		lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web1", Endpoint: e}, lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web2", Endpoint: e})
+	do(
+		t,
+		c,
+		lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web1", Name: "http"},
+		lab.DeleteEndpointOp{Service: "shopweb", VirtualMachine: "web2", Name: "http"},
+		lab.AddEndpointOp{
+			Service:        "shopweb",
+			VirtualMachine: "web1",
+			Endpoint:       e,
+		},
+		lab.AddEndpointOp{Service: "shopweb", VirtualMachine: "web2", Endpoint: e},
+	)
 	answered := func() (all []string) {
 		t.Helper()
 		p := isSeen(t, c, "laptop", "shopweb.cloudapp.net:8080", emu.Open)
@@ -67,7 +77,14 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer null.Close()
-		if exit, err := c.Exec(t.Context(), api.ExecRequest{Instance: "web1", Argv: []string{"sh", "-c", command}}, null, null, os.Stderr); err != nil || exit != 0 {
+		if exit, err := c.Exec(
+			t.Context(),
+			api.ExecRequest{Instance: "web1", Argv: []string{"sh", "-c", command}},
+			null,
+			null,
+			os.Stderr,
+		); err != nil ||
+			exit != 0 {
 			t.Fatalf("%s: %d, %v", command, exit, err)
 		}
 	}
@@ -83,8 +100,11 @@ func TestHealthFollowsTheProgram(t *testing.T) {
 // When up returns, the load balancer knows who serves.
 func TestUpWithHealthProbes(t *testing.T) {
 	setUp(t)
-	text := strings.ReplaceAll(withProgram(shop, ""), "loadBalancedSet: web}",
-		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 60, timeoutInSeconds: 121}}")
+	text := strings.ReplaceAll(
+		withProgram(shop, ""),
+		"loadBalancedSet: web}",
+		"loadBalancedSet: web, probe: {protocol: http, port: 80, path: /, intervalInSeconds: 60, timeoutInSeconds: 121}}",
+	)
 	c := up(t, write(t, "shop", text))
 	isSeen(t, c, "laptop", "shopweb.cloudapp.net:80", emu.Open)
 	info, err := c.Lab(t.Context())
@@ -102,15 +122,23 @@ func TestUpWithHealthProbes(t *testing.T) {
 // A gateway joins a running network to a site, and takes it apart.
 func TestGatewayOperations(t *testing.T) {
 	setUp(t)
-	text := strings.Replace(shop, "      - {name: BackEnd,", "      - {name: GatewaySubnet, addressPrefix: 10.0.9.0/29}\n      - {name: BackEnd,", 1)
+	text := strings.Replace(
+		shop,
+		"      - {name: BackEnd,",
+		"      - {name: GatewaySubnet, addressPrefix: 10.0.9.0/29}\n      - {name: BackEnd,",
+		1,
+	)
 	c := up(t, write(t, "shop", text))
 	do(t, c, lab.CreateLocalNetworkOp{LocalNetwork: lab.LocalNetwork{
-		Name: "hq", AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")}, Hosts: []*lab.LocalHost{{Name: "desk"}},
+		Name:         "hq",
+		AddressSpace: []netip.Prefix{netip.MustParsePrefix("192.168.10.0/24")},
+		Hosts:        []*lab.LocalHost{{Name: "desk"}},
 	}})
 	do(t, c, lab.CreateGatewayOp{Network: "Net", Gateway: lab.VPNGateway{Connections: lab.ConnectTo("hq")}})
 	isSeen(t, c, "desk", "web1:80", emu.Open)
 	info, err := c.Lab(t.Context())
-	if err != nil || len(info.LocalNetworks) != 1 || len(info.LocalNetworks[0].Hosts) != 1 || info.VirtualNetworks[0].Gateway == nil {
+	if err != nil || len(info.LocalNetworks) != 1 || len(info.LocalNetworks[0].Hosts) != 1 ||
+		info.VirtualNetworks[0].Gateway == nil {
 		t.Errorf("%+v, %v", info, err)
 	}
 	do(t, c, lab.DeleteGatewayOp{Network: "Net"})
@@ -122,7 +150,14 @@ func TestGatewayOperations(t *testing.T) {
 	isSeen(t, c, "desk", "web1:80", emu.Open)
 
 	// Hosts come and go behind the tunnel, which stays.
-	do(t, c, lab.AddLocalHostOp{Site: "hq", Host: lab.LocalHost{Name: "printer", Services: []lab.Service{{Port: 631, Protocol: emu.TCP}}}})
+	do(
+		t,
+		c,
+		lab.AddLocalHostOp{
+			Site: "hq",
+			Host: lab.LocalHost{Name: "printer", Services: []lab.Service{{Port: 631, Protocol: emu.TCP}}},
+		},
+	)
 	isSeen(t, c, "web1", "printer:631", emu.Open)
 	isSeen(t, c, "printer", "web1:80", emu.Open)
 	do(t, c, lab.DeleteLocalHostOp{Site: "hq", Name: "printer"})

@@ -38,16 +38,19 @@ func host(t *testing.T) map[string]string {
 	}
 	state["mounts"] = string(mounts)
 	for _, dir := range []string{"/proc/sys/net", "/proc/sys/kernel", "/proc/sys/fs"} {
-		filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // what can't be read can't be compared
-			if err == nil && d.IsDir() && d.Name() == "binfmt_misc" { // whoever looks into it mounts it
-				return fs.SkipDir
-			}
-			if err == nil && d.Type().IsRegular() && !changesByItself(path) {
-				text, _ := os.ReadFile(path)
-				state[path] = string(text)
-			}
-			return nil
-		})
+		filepath.WalkDir(
+			dir,
+			func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // what can't be read can't be compared
+				if err == nil && d.IsDir() && d.Name() == "binfmt_misc" { // whoever looks into it mounts it
+					return fs.SkipDir
+				}
+				if err == nil && d.Type().IsRegular() && !changesByItself(path) {
+					text, _ := os.ReadFile(path)
+					state[path] = string(text)
+				}
+				return nil
+			},
+		)
 	}
 	return state
 }
@@ -76,8 +79,8 @@ func changesByItself(path string) bool {
 	return false
 }
 
-// A lab leaves the host as it is. The test has a host of its own, with network, mounts and names: on this one others may change something
-// meanwhile, or it changes by itself, as neighbours and packet counters do.
+// A lab leaves the host as it is. The test has a host of its own, with network, mounts and names: on this one others
+// may change something meanwhile, or it changes by itself, as neighbors and packet counters do.
 func TestHostIsUnchanged(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	if os.Getenv("TEST_HOST") == "" {
@@ -85,7 +88,8 @@ func TestHostIsUnchanged(t *testing.T) {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestHostIsUnchanged$")
 		cmd.Env = append(os.Environ(), "TEST_HOST=1")
 		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC, Pdeathsig: unix.SIGKILL,
+			Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
+			Pdeathsig:  unix.SIGKILL,
 		}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v:\n%s", err, out)
@@ -118,7 +122,8 @@ func TestHostIsUnchanged(t *testing.T) {
 // furnishHost gives the namespaces of this process, which are new, something that a lab could change.
 func furnishHost(t *testing.T) {
 	t.Helper()
-	// Apart from the machine's mounts, but so that a mount made in a copy of this namespace is seen here, unless whoever makes it sees to that.
+	// Apart from the machine's mounts, but so that a mount made in a copy of this namespace is seen here, unless
+	// whoever makes it sees to that.
 	for _, propagation := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
 		if err := unix.Mount("", "/", "", unix.MS_REC|propagation, ""); err != nil {
 			t.Fatal(err)

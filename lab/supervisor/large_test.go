@@ -14,7 +14,8 @@ import (
 	"vnetlab/lab/labtest"
 )
 
-// TestLargeSubnet runs more instances in one subnet than a bridge can have ports, and asks across the bridges it is made of.
+// TestLargeSubnet runs more instances in one subnet than a bridge can have ports, and asks across the bridges it is
+// made of.
 func TestLargeSubnet(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	const instances = 1100
@@ -36,17 +37,39 @@ func TestLargeSubnet(t *testing.T) {
 		InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
 	}}}))
 	ctx := context.Background()
-	e, err := emulator.Start(ctx, compile.Network(l), emulator.Options{Patience: kerneltest.Patience}, func(emulator.Progress) {})
+	e, err := emulator.Start(
+		ctx,
+		compile.Network(l),
+		emulator.Options{Patience: kerneltest.Patience},
+		func(emulator.Progress) {},
+	)
 	must(err)
 	defer func() { must(e.Close()) }()
 
-	sample := []int{0, 1, 200, 251, 252, 253, 400, 507, 508, 900, instances - 1} // 252 is the first of the second bridge
+	sample := []int{
+		0,
+		1,
+		200,
+		251,
+		252,
+		253,
+		400,
+		507,
+		508,
+		900,
+		instances - 1,
+	} // 252 is the first of the second bridge
 	for _, from := range sample {
 		for _, to := range sample {
 			name := fmt.Sprintf("Worker_IN_%d", to)
 			target, err := l.EmuTarget(lab.Target{Name: name, Port: 80, Protocol: emu.TCP})
 			must(err)
-			if o := e.Probe(ctx, fmt.Sprintf("Worker_IN_%d", from), target); o.Verdict != emu.Open || o.AnsweredBy != name {
+			if o := e.Probe(
+				ctx,
+				fmt.Sprintf("Worker_IN_%d", from),
+				target,
+			); o.Verdict != emu.Open ||
+				o.AnsweredBy != name {
 				t.Errorf("%d to %d: %+v", from, to, o)
 			}
 		}

@@ -21,21 +21,26 @@ const (
 	LabProcesses     = 20
 )
 
-// CheckProcesses returns an error when fewer processes and threads than needed may be started in this process's control group. The Go runtime
-// can't go on where it gets no thread, so this is asked before.
+// CheckProcesses returns an error when fewer processes and threads than needed may be started in this process's
+// control group. The Go runtime can't go on where it gets no thread, so this is asked before.
 func CheckProcesses(needed int) error {
 	left, group, ok := processesLeft("/proc/self/cgroup", "/sys/fs/cgroup")
 	if !ok || left >= needed {
 		return nil
 	}
 	return &api.Error{
-		Message: fmt.Sprintf("only %d more processes may be started here, and at least %d are needed", max(left, 0), needed),
-		Hint:    "raise pids.max in " + group, Lacking: true,
+		Message: fmt.Sprintf(
+			"only %d more processes may be started here, and at least %d are needed",
+			max(left, 0),
+			needed,
+		),
+		Hint:    "raise pids.max in " + group,
+		Lacking: true,
 	}
 }
 
-// processesLeft returns how many more processes and threads the control groups of this process allow, and the group that allows the fewest; ok
-// is false when none has a limit that can be read.
+// processesLeft returns how many more processes and threads the control groups of this process allow, and the group
+// that allows the fewest; ok is false when none has a limit that can be read.
 func processesLeft(membership, mounted string) (left int, group string, ok bool) {
 	text, err := os.ReadFile(membership)
 	if err != nil {
@@ -87,7 +92,9 @@ func LimitHint(err error) string {
 	case errors.As(err, &inTheWay):
 		return "remove it: ip netns delete " + filepath.Base(inTheWay.path) + ", or rm " + inTheWay.path
 	case errors.Is(err, unix.EROFS) && errors.As(err, &at):
-		return "labs write below " + filepath.Dir(RunDir()) + ": mount it writable, or name another folder by VNETLAB_RUN"
+		return "labs write below " + filepath.Dir(
+			RunDir(),
+		) + ": mount it writable, or name another folder by VNETLAB_RUN"
 	case errors.Is(err, unix.EMFILE):
 		return "too many open files for one process: ulimit -n 4096, or more for a large lab"
 	case errors.Is(err, unix.ENFILE):
@@ -101,7 +108,11 @@ func LimitHint(err error) string {
 }
 
 // noThreads are what the Go runtime and the C library say when they get no thread, with all their state behind it.
-var noThreads = []string{"failed to create new OS thread", "pthread_create failed", "pthread_create: Resource temporarily unavailable"}
+var noThreads = []string{
+	"failed to create new OS thread",
+	"pthread_create failed",
+	"pthread_create: Resource temporarily unavailable",
+}
 
 // diedOfLimits reports whether the log of a supervisor says that it could start no thread.
 func diedOfLimits(log string) bool {

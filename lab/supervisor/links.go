@@ -17,8 +17,8 @@ const madeHere = ".made-netns"
 // descriptorPath is what our symlinks lead to.
 var descriptorPath = regexp.MustCompile(`^/proc/[0-9]+/fd/[0-9]+$`)
 
-// makeLinks lets `ip netns exec LAB.NAMESPACE` and everything else that knows named network namespaces find those of a lab: symlinks to
-// the descriptors of the supervisor, whose process id on the host is pid.
+// makeLinks lets `ip netns exec LAB.NAMESPACE` and everything else that knows named network namespaces find those of
+// a lab: symlinks to the descriptors of the supervisor, whose process id on the host is pid.
 func makeLinks(lab string, pid int, descriptors map[string]int) error {
 	for name, fd := range descriptors {
 		link := filepath.Join(netnsDir(), lab+"."+name)
@@ -39,12 +39,19 @@ type links struct {
 }
 
 // newLinks names all namespaces of a lab by what called returns for them.
-func newLinks(lab string, pid int, descriptor func(string) int, namespaces []string, called func(string) string) (*links, error) {
+func newLinks(
+	lab string,
+	pid int,
+	descriptor func(string) int,
+	namespaces []string,
+	called func(string) string,
+) (*links, error) {
 	l := &links{lab, pid, descriptor, map[string]string{}}
 	return l, l.update(nil, namespaces, called)
 }
 
-// update names the namespaces that came, no longer those that went, and those that are called otherwise now by their new names.
+// update names the namespaces that came, no longer those that went, and those that are called otherwise now by their
+// new names.
 func (l *links) update(removed, added []string, called func(string) string) error {
 	before := maps.Clone(l.called)
 	for _, namespace := range removed {

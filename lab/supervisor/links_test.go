@@ -45,7 +45,12 @@ func TestNamesCannotBeMade(t *testing.T) {
 	if err := makeLinks("first", 1, map[string]int{"web1": 3}); !errors.Is(err, unix.ENOTDIR) {
 		t.Error(err)
 	}
-	if hint := LimitHint(&os.PathError{Op: "mkdir", Path: "/run/lab", Err: unix.EROFS}); !strings.Contains(hint, "VNETLAB_RUN") {
+	if hint := LimitHint(
+		&os.PathError{Op: "mkdir", Path: "/run/lab", Err: unix.EROFS},
+	); !strings.Contains(
+		hint,
+		"VNETLAB_RUN",
+	) {
 		t.Error(hint)
 	}
 }

@@ -11,8 +11,8 @@ import (
 // listPatience is how long a lab may take to say what it is when all are listed; longer in tests.
 var listPatience = 1800 * time.Millisecond
 
-// List describes all running labs, by name. Of a lab that is just being started or stopped, or doesn't answer, it returns no more than name,
-// process and that.
+// List describes all running labs, by name. Of a lab that is just being started or stopped, or doesn't answer, it
+// returns no more than name, process and that.
 func List(ctx context.Context) ([]api.Summary, error) {
 	names, err := running()
 	if err != nil {

@@ -33,9 +33,13 @@ func TestLabLives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Name != "shop" || info.File != path || info.PID != holder("shop") || info.Instances != 3 || len(info.CloudServices) != 2 ||
-		len(info.CloudServices[1].Instances) != 2 || len(info.CloudServices[1].Endpoints[0].Instances) != 2 ||
-		len(info.InternetHosts) != 1 || len(info.VirtualNetworks[0].Subnets) != 2 || len(info.Fabric) < 3 {
+	if info.Name != "shop" || info.File != path || info.PID != holder("shop") || info.Instances != 3 ||
+		len(info.CloudServices) != 2 ||
+		len(info.CloudServices[1].Instances) != 2 ||
+		len(info.CloudServices[1].Endpoints[0].Instances) != 2 ||
+		len(info.InternetHosts) != 1 ||
+		len(info.VirtualNetworks[0].Subnets) != 2 ||
+		len(info.Fabric) < 3 {
 		t.Errorf("info %+v", info)
 	}
 	if list, err := List(ctx); err != nil || len(list) != 1 || list[0].PID != info.PID || list[0].Instances != 3 {
@@ -107,7 +111,9 @@ func probes(t *testing.T, c *client.Client) {
 		}
 	}
 	p, err := c.Probe(t.Context(), api.ProbeRequest{From: "laptop", To: "shopweb.cloudapp.net:80"})
-	if err != nil || p.Verdict != emu.Open || p.SeenAs != "laptop" || !slices.Contains([]string{"web1", "web2"}, p.AnsweredBy) || p.RTTMicros <= 0 {
+	if err != nil || p.Verdict != emu.Open || p.SeenAs != "laptop" ||
+		!slices.Contains([]string{"web1", "web2"}, p.AnsweredBy) ||
+		p.RTTMicros <= 0 {
 		t.Errorf("through the VIP: %+v, %v", p, err)
 	}
 	for _, r := range []api.ProbeRequest{
@@ -115,12 +121,17 @@ func probes(t *testing.T, c *client.Client) {
 	} {
 		_, err := c.Probe(t.Context(), r)
 		var refused *api.Error
-		if !errors.As(err, &refused) || refused.Code != "ResourceNotFound" && refused.Code != "BadRequest" || refused.HTTPStatus < 400 {
+		if !errors.As(err, &refused) || refused.Code != "ResourceNotFound" && refused.Code != "BadRequest" ||
+			refused.HTTPStatus < 400 {
 			t.Errorf("%+v gives %#v", r, err)
 		}
 	}
 	var misspelt *api.Error
-	if _, err := c.Probe(t.Context(), api.ProbeRequest{From: "wbe1", To: "db:1433"}); !errors.As(err, &misspelt) || !strings.Contains(misspelt.Hint, "web1") {
+	if _, err := c.Probe(
+		t.Context(),
+		api.ProbeRequest{From: "wbe1", To: "db:1433"},
+	); !errors.As(err, &misspelt) ||
+		!strings.Contains(misspelt.Hint, "web1") {
 		t.Errorf("a misspelt name gives %#v", err)
 	}
 }
@@ -167,7 +178,12 @@ func expectations(t *testing.T, c *client.Client, path string) {
 	if len(failed) != 5 || result.Failed != 5 {
 		t.Errorf("failed: %q", failed)
 	}
-	if _, err := c.Test(t.Context(), api.TestRequest{File: fileOf(labfile.Input{Path: write(t, "other", shop)})}, nil); err == nil || !strings.Contains(err.Error(), "other") {
+	if _, err := c.Test(
+		t.Context(),
+		api.TestRequest{File: fileOf(labfile.Input{Path: write(t, "other", shop)})},
+		nil,
+	); err == nil ||
+		!strings.Contains(err.Error(), "other") {
 		t.Errorf("expectations of another lab give %v", err)
 	}
 }
@@ -183,17 +199,36 @@ func commands(t *testing.T, c *client.Client) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	exit, err := c.Exec(t.Context(), api.ExecRequest{Instance: "db", Argv: []string{"sh", "-c", "hostname; exit 3"}}, null, in, in)
+	exit, err := c.Exec(
+		t.Context(),
+		api.ExecRequest{Instance: "db", Argv: []string{"sh", "-c", "hostname; exit 3"}},
+		null,
+		in,
+		in,
+	)
 	in.Close()
 	text := new(bytes.Buffer)
 	text.ReadFrom(out) //nolint:errcheck // what is missing is seen
 	if exit != 3 || err != nil || text.String() != "db\n" {
 		t.Errorf("exit %d, %v, %q", exit, err, text)
 	}
-	if exit, err := c.Exec(t.Context(), api.ExecRequest{Instance: "db", Argv: []string{"no-such-command"}}, null, null, null); exit != 127 || err == nil {
+	if exit, err := c.Exec(
+		t.Context(),
+		api.ExecRequest{Instance: "db", Argv: []string{"no-such-command"}},
+		null,
+		null,
+		null,
+	); exit != 127 ||
+		err == nil {
 		t.Errorf("a command that isn't there: exit %d, %v", exit, err)
 	}
-	if _, err := c.Exec(t.Context(), api.ExecRequest{Instance: "nobody", Argv: []string{"true"}}, null, null, null); err == nil {
+	if _, err := c.Exec(
+		t.Context(),
+		api.ExecRequest{Instance: "nobody", Argv: []string{"true"}},
+		null,
+		null,
+		null,
+	); err == nil {
 		t.Error("a command runs nowhere")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -205,7 +240,13 @@ func commands(t *testing.T, c *client.Client) {
 	}()
 	runs := func() bool {
 		t.Helper()
-		exit, err := c.Exec(t.Context(), api.ExecRequest{Instance: "db", Argv: []string{"sh", "-c", "ps -e -o args | grep -q '^sleep 4242'"}}, null, null, null)
+		exit, err := c.Exec(
+			t.Context(),
+			api.ExecRequest{Instance: "db", Argv: []string{"sh", "-c", "ps -e -o args | grep -q '^sleep 4242'"}},
+			null,
+			null,
+			null,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,13 +264,17 @@ func TestPrograms(t *testing.T) {
 	setUp(t)
 	c := up(t, write(t, "shop", withProgram(shop, "echo about to serve; ")))
 	var text bytes.Buffer
-	kerneltest.Eventually(t, "the program's output is in its log", func() bool { // a program may listen before its output was read
-		text.Reset()
-		if err := c.Logs(t.Context(), api.LogsRequest{Instance: "web1"}, &text); err != nil {
-			t.Fatal(err)
-		}
-		return strings.Contains(text.String(), "about to serve")
-	})
+	kerneltest.Eventually(
+		t,
+		"the program's output is in its log",
+		func() bool { // a program may listen before its output was read
+			text.Reset()
+			if err := c.Logs(t.Context(), api.LogsRequest{Instance: "web1"}, &text); err != nil {
+				t.Fatal(err)
+			}
+			return strings.Contains(text.String(), "about to serve")
+		},
+	)
 	if err := c.Logs(t.Context(), api.LogsRequest{Instance: "db"}, &text); err == nil {
 		t.Error("a built-in listener has output")
 	}
@@ -271,8 +316,16 @@ func TestHTTPExpectation(t *testing.T) {
 		`{path: /, status: 404}`:                            false,
 		`{path: /, contains: goodbye}`:                      false,
 	} {
-		file := filepath.Join(filepath.Dir(path), "expectations.yaml") // beside it: programs run in the folder of their file
-		text := strings.Replace(text, "expect:\n", "expect:\n  - {from: web2, to: \"web1:80\", verdict: open, http: "+page+"}\n", 1)
+		file := filepath.Join(
+			filepath.Dir(path),
+			"expectations.yaml",
+		) // beside it: programs run in the folder of their file
+		text := strings.Replace(
+			text,
+			"expect:\n",
+			"expect:\n  - {from: web2, to: \"web1:80\", verdict: open, http: "+page+"}\n",
+			1,
+		)
 		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "NAME", "shop")), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -335,7 +388,8 @@ func TestSameLabTwice(t *testing.T) {
 	}
 	_, err = Up(t.Context(), UpRequest{File: labfile.Input{Path: path}})
 	var e *api.Error
-	if !errors.As(err, &e) || e.Message != "lab shop is already running (supervisor process "+strconv.Itoa(r.PID)+")" || e.Hint != "lab down shop" {
+	if !errors.As(err, &e) || e.Message != "lab shop is already running (supervisor process "+strconv.Itoa(r.PID)+")" ||
+		e.Hint != "lab down shop" {
 		t.Errorf("the second up gives %#v", err)
 	}
 	if _, err := Find(""); err != nil {

@@ -43,8 +43,9 @@ func (h *keptOpen) ask() (string, error) {
 	return string(body), err
 }
 
-// TestConnectionsSurviveChanges keeps connections through VIPs while members leave, come back and join, access control lists and ports
-// change and slots are swapped. None of them is lost, and each stays with the instance that it began with.
+// TestConnectionsSurviveChanges keeps connections through VIPs while members leave, come back and join, access
+// control lists and ports change and slots are swapped. None of them is lost, and each stays with the instance that
+// it began with.
 func TestConnectionsSurviveChanges(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	t.Setenv("VNETLAB_RUN", t.TempDir())
@@ -114,7 +115,12 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	}
 
 	permit := func(subnet string) lab.Operation {
-		return lab.SetEndpointACLOp{Service: "shop", Instance: "web1", Endpoint: "http", Rules: []lab.ACLRule{{Order: 1, Permit: true, RemoteSubnet: netip.MustParsePrefix(subnet)}}}
+		return lab.SetEndpointACLOp{
+			Service:  "shop",
+			Instance: "web1",
+			Endpoint: "http",
+			Rules:    []lab.ACLRule{{Order: 1, Permit: true, RemoteSubnet: netip.MustParsePrefix(subnet)}},
+		}
 	}
 	rounds, changes := 3, 0
 	began := time.Now()
@@ -148,7 +154,13 @@ func TestConnectionsSurviveChanges(t *testing.T) {
 	if moved.Load() > 0 {
 		t.Errorf("%d answers came from somebody else than before", moved.Load())
 	}
-	t.Logf("%d connections, %d changes in %s, %d questions answered meanwhile", 2*connections, changes, took.Round(time.Millisecond), asked.Load())
+	t.Logf(
+		"%d connections, %d changes in %s, %d questions answered meanwhile",
+		2*connections,
+		changes,
+		took.Round(time.Millisecond),
+		asked.Load(),
+	)
 	if d, err := emulated.Diff(t.Context()); err != nil || len(d) > 0 {
 		t.Errorf("the kernel differs: %v %v", d, err)
 	}
@@ -223,9 +235,14 @@ func loadedLab(t *testing.T) (*lab.Lab, string) {
 	}
 	must(l.CreateHostedService(lab.HostedService{Name: "roles", Location: "West US"}))
 	for _, slot := range []lab.Slot{lab.Production, lab.Staging} {
-		must(l.CreateDeployment("roles", lab.PackageDeployment{Slot: slot, Roles: []lab.Role{{
-			Name: "Web", InstanceCount: 2, Services: serves(dir), InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
-		}}}))
+		must(l.CreateDeployment("roles", lab.PackageDeployment{Slot: slot, Roles: []lab.Role{
+			{
+				Name:           "Web",
+				InstanceCount:  2,
+				Services:       serves(dir),
+				InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80}},
+			},
+		}}))
 	}
 	must(l.CreateInternetHost(lab.InternetHost{Name: "laptop"}))
 	return l, dir

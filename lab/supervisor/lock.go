@@ -15,17 +15,19 @@ import (
 	"vnetlab/lab/api"
 )
 
-// lock is the right to be the one lab of its name. The kernel releases it with the last descriptor, so exactly with the death of the
-// supervisor that inherited it.
+// lock is the right to be the one lab of its name. The kernel releases it with the last descriptor, so exactly with
+// the death of the supervisor that inherited it.
 type lock struct {
 	name string
 	file *os.File
 }
 
-// acquirePatience is how long acquire waits for a holder that has not said who it is: a lab being started, or one being cleaned away; longer in tests.
+// acquirePatience is how long acquire waits for a holder that has not said who it is: a lab being started, or one
+// being cleaned away; longer in tests.
 var acquirePatience = 5 * time.Second
 
-// acquire takes the lock of a lab and makes its directory. A running lab is an *api.Error that says which process holds it.
+// acquire takes the lock of a lab and makes its directory. A running lab is an *api.Error that says which process
+// holds it.
 func acquire(name string) (*lock, error) {
 	deadline := time.Now().Add(acquirePatience)
 	for {
@@ -50,7 +52,8 @@ func acquire(name string) (*lock, error) {
 	}
 }
 
-// tryAcquire takes the lock or fails at once, with unix.EWOULDBLOCK where another process has it. With create it makes what isn't there.
+// tryAcquire takes the lock or fails at once, with unix.EWOULDBLOCK where another process has it. With create it
+// makes what isn't there.
 func tryAcquire(name string, create bool) (*lock, error) {
 	path := filepath.Join(labDir(name), lockFile)
 	flags := os.O_RDWR

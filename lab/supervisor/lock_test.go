@@ -165,7 +165,11 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails := write(t, "shop", strings.Replace(text, "cat ready", "exit 3", 1))
-	if _, err := Up(t.Context(), UpRequest{File: labfile.Input{Path: fails}, Real: true, Output: &output}); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+	if _, err := Up(
+		t.Context(),
+		UpRequest{File: labfile.Input{Path: fails}, Real: true, Output: &output},
+	); err == nil ||
+		!strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("a failing preparation gives %v", err)
 	}
 	if _, err := os.Stat(RunDir()); err == nil {

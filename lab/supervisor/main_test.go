@@ -20,8 +20,8 @@ import (
 	"vnetlab/lab/labfile"
 )
 
-// The test binary plays all the parts of lab: the supervisor, the init of an instance, a program in it, and `lab up` where
-// that must be another process.
+// The test binary plays all the parts of lab: the supervisor, the init of an instance, a program in it, and `lab up`
+// where that must be another process.
 func TestMain(m *testing.M) {
 	process.MaybeInit()
 	for _, p := range []*time.Duration{&acquirePatience, &stopPatience, &patience} {
@@ -39,7 +39,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(w, "hello from", os.Getenv("INSTANCE"))
 		})))
 	case os.Getenv("TEST_UP") != "":
-		_, err := Up(context.Background(), UpRequest{File: labfile.Input{Path: os.Getenv("TEST_UP")}, Foreground: os.Getenv("TEST_FOREGROUND") != ""})
+		_, err := Up(
+			context.Background(),
+			UpRequest{File: labfile.Input{Path: os.Getenv("TEST_UP")}, Foreground: os.Getenv("TEST_FOREGROUND") != ""},
+		)
 		json.NewEncoder(os.Stdout).Encode(fmt.Sprint(err))
 		if err == nil && os.Getenv("TEST_FOREGROUND") != "" {
 			select {} // until it is killed
@@ -76,7 +79,8 @@ func setUp(t *testing.T) {
 	})
 }
 
-// lives says whether a process hasn't ended yet. One that has stays in the table of processes until its parent has noticed.
+// lives says whether a process hasn't ended yet. One that has stays in the table of processes until its parent has
+// noticed.
 func lives(pid int) bool {
 	state := processState(fmt.Sprintf("/proc/%d/stat", pid))
 	return state != 0 && state != 'Z' && state != 'X'
@@ -160,7 +164,8 @@ func write(t *testing.T, name, text string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command("cp", self, filepath.Join(filepath.Dir(path), "server")).CombinedOutput(); err != nil {
+		if out, err := exec.Command("cp", self, filepath.Join(filepath.Dir(path), "server")).
+			CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
@@ -170,10 +175,14 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// withProgram gives web1 a program instead of the built-in listener: this binary, which write puts beside the lab file, because
-// instances don't see the /tmp where go test built it. Before is a shell command to run first.
+// withProgram gives web1 a program instead of the built-in listener: this binary, which write puts beside the lab
+// file, because instances don't see the /tmp where go test built it. Before is a shell command to run first.
 func withProgram(text, before string) string {
-	return strings.ReplaceAll(text, "SERVICE", fmt.Sprintf("{port: 80, run: %q}", before+"exec env TEST_SERVER=1 ./server"))
+	return strings.ReplaceAll(
+		text,
+		"SERVICE",
+		fmt.Sprintf("{port: 80, run: %q}", before+"exec env TEST_SERVER=1 ./server"),
+	)
 }
 
 func up(t *testing.T, path string) *client.Client {

@@ -15,7 +15,8 @@ import (
 	"vnetlab/lab/labfile"
 )
 
-// prepare runs the command by which a lab with real programs gets what those need, on the host. It ends with ctx and with this process.
+// prepare runs the command by which a lab with real programs gets what those need, on the host. It ends with ctx and
+// with this process.
 func prepare(ctx context.Context, loaded *labfile.Loaded, output io.Writer) error {
 	if output == nil {
 		output = os.Stderr
@@ -30,7 +31,11 @@ func prepare(ctx context.Context, loaded *labfile.Loaded, output io.Writer) erro
 	cmd.WaitDelay = 10 * time.Second // for the rest of its output, if that isn't read as fast as it was written
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("starting lab %s was interrupted while it was being prepared: %w", loaded.Lab.Name, ctx.Err())
+			return fmt.Errorf(
+				"starting lab %s was interrupted while it was being prepared: %w",
+				loaded.Lab.Name,
+				ctx.Err(),
+			)
 		}
 		return fmt.Errorf("prepare %q of lab %s: %w", loaded.Prepare, loaded.Lab.Name, err)
 	}

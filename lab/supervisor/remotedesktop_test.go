@@ -46,7 +46,9 @@ const officeDefinition = `<ServiceDefinition name="Office" xmlns="http://schemas
 
 func officeConfiguration() string {
 	var b strings.Builder
-	b.WriteString(`<ServiceConfiguration serviceName="Office" xmlns="http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceConfiguration">`)
+	b.WriteString(
+		`<ServiceConfiguration serviceName="Office" xmlns="http://schemas.microsoft.com/ServiceHosting/2008/10/ServiceConfiguration">`,
+	)
 	setting := func(name string, on bool) string {
 		return fmt.Sprintf(`<Setting name="Microsoft.WindowsAzure.Plugins.%s.Enabled" value="%t" />`, name, on)
 	}
@@ -59,7 +61,13 @@ func officeConfiguration() string {
 		{"Data", 1, setting("RemoteAccess", true)},
 		{"Quiet", 1, setting("RemoteAccess", false)},
 	} {
-		fmt.Fprintf(&b, `<Role name=%q><Instances count="%d" /><ConfigurationSettings>%s</ConfigurationSettings></Role>`, r.name, r.count, r.settings)
+		fmt.Fprintf(
+			&b,
+			`<Role name=%q><Instances count="%d" /><ConfigurationSettings>%s</ConfigurationSettings></Role>`,
+			r.name,
+			r.count,
+			r.settings,
+		)
 	}
 	return b.String() + `</ServiceConfiguration>`
 }
@@ -90,7 +98,12 @@ func TestRemoteDesktop(t *testing.T) {
 	}
 	reaches := func(role, instance string) {
 		t.Helper()
-		if got := connectDesktop(t, forwarder, names(role, instance)); !strings.Contains(got, instance+" (") || !strings.Contains(got, "answered on port 3389") {
+		if got := connectDesktop(
+			t,
+			forwarder,
+			names(role, instance),
+		); !strings.Contains(got, instance+" (") ||
+			!strings.Contains(got, "answered on port 3389") {
 			t.Errorf("%s: %q", instance, got)
 		}
 	}
@@ -122,7 +135,9 @@ func TestRemoteDesktop(t *testing.T) {
 	}
 	found := false
 	for _, e := range info.CloudServices[0].Endpoints {
-		found = found || e.Name == "Microsoft.WindowsAzure.Plugins.RemoteForwarder.RdpInput" && e.PublicPort == 3389 && e.Protocol == emu.TCP
+		found = found ||
+			e.Name == "Microsoft.WindowsAzure.Plugins.RemoteForwarder.RdpInput" && e.PublicPort == 3389 &&
+				e.Protocol == emu.TCP
 	}
 	if !found {
 		t.Errorf("the endpoints are %+v", info.CloudServices[0].Endpoints)
@@ -136,7 +151,8 @@ func throughHost(t *testing.T, c *client.Client, from, to string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go c.Forward(t.Context(), l, api.ForwardRequest{From: from, To: to}, func(error) {}) //nolint:errcheck // it ends with the test
+	//nolint:errcheck // it ends with the test
+	go c.Forward(t.Context(), l, api.ForwardRequest{From: from, To: to}, func(error) {})
 	return l.Addr().String()
 }
 

@@ -42,7 +42,8 @@ func TestSameEndpointNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := e.Probe(t.Context(), from, wanted)
-			if o.Verdict != emu.Blocked || o.By == nil || o.By.Origin.Line != want || !strings.Contains(o.By.Text, text) {
+			if o.Verdict != emu.Blocked || o.By == nil || o.By.Origin.Line != want ||
+				!strings.Contains(o.By.Text, text) {
 				t.Errorf("%s to %s: %+v by %+v, want line %d and %q", from, to, o, o.By, want, text)
 			}
 			if d := expect.Difference(p, o); d != "" {
@@ -63,7 +64,11 @@ func TestSameEndpointNames(t *testing.T) {
 		service, machine string
 		port             int
 	}{{"one", "one-a", 101}, {"one", "one-b", 111}, {"two", "two-a", 102}, {"two", "two-b", 112}} {
-		check(fmt.Sprintf("desk-%s.cloudapp.net:%d", c.service, c.port), c.port, fmt.Sprintf("RDP of %s (tcp %d)", c.machine, c.port))
+		check(
+			fmt.Sprintf("desk-%s.cloudapp.net:%d", c.service, c.port),
+			c.port,
+			fmt.Sprintf("RDP of %s (tcp %d)", c.machine, c.port),
+		)
 	}
 	slots(0, 100)
 	swapped, err := l.Apply(lab.SwapDeploymentOp{Service: "shop"})

@@ -15,8 +15,9 @@ import (
 	"vnetlab/lab/labtest"
 )
 
-// TestRandomOperationsOnARunningLab does operations at random, valid and not, on one running lab. After each one packets and oracle agree
-// over all pairs; at the end the kernel has what a fresh start of the same resources would have.
+// TestRandomOperationsOnARunningLab does operations at random, valid and not, on one running lab. After each one
+// packets and oracle agree over all pairs; at the end the kernel has what a fresh start of the same resources would
+// have.
 func TestRandomOperationsOnARunningLab(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	checks := flag.Lookup("rapid.checks")

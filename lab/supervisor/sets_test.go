@@ -8,8 +8,8 @@ import (
 	"vnetlab/lab/api"
 )
 
-// setsAndTwins has a load-balanced set of which one member is shut, and two networks with the same addresses. What is expected of it is true
-// up to the marked line, and wrong from there on.
+// setsAndTwins has a load-balanced set of which one member is shut, and two networks with the same addresses. What is
+// expected of it is true up to the marked line, and wrong from there on.
 const setsAndTwins = `
 lab: sets
 virtualNetworks:
@@ -59,7 +59,8 @@ expect:
 exposure: [pair.cloudapp.net:80, site.azurewebsites.net:80]
 `
 
-// TestVerdictsOfSetsAndTwins holds that each expectation up to the mark passes, and none after it, and that one open member is an exposure.
+// TestVerdictsOfSetsAndTwins holds that each expectation up to the mark passes, and none after it, and that one open
+// member is an exposure.
 func TestVerdictsOfSetsAndTwins(t *testing.T) {
 	setUp(t)
 	right, _, _ := strings.Cut(setsAndTwins, "# Wrong:")
@@ -84,7 +85,8 @@ func TestVerdictsOfSetsAndTwins(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	for i, want := range []api.ProbeMember{{Member: "vm1", Verdict: emu.Blocked}, {Member: "vm2", Verdict: emu.Open, SeenAs: "laptop"}, {Member: "vm3", Verdict: emu.Refused}} {
-		if m := p.Members[i]; m.Member != want.Member || m.Verdict != want.Verdict || m.SeenAs != want.SeenAs || (m.By != nil) != (m.Verdict == emu.Blocked) {
+		if m := p.Members[i]; m.Member != want.Member || m.Verdict != want.Verdict || m.SeenAs != want.SeenAs ||
+			(m.By != nil) != (m.Verdict == emu.Blocked) {
 			t.Errorf("%+v, want %+v", m, want)
 		}
 	}
@@ -92,7 +94,8 @@ func TestVerdictsOfSetsAndTwins(t *testing.T) {
 	if err != nil || p.Verdict != emu.WrongHost || p.AnsweredBy != "web2" || !p.Agrees || p.Detail == "" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if c := result.Cases[passes]; c.Verdict != emu.Mixed || !strings.Contains(c.Message, "vm1 blocked by ") || len(c.Members) != 3 {
+	if c := result.Cases[passes]; c.Verdict != emu.Mixed || !strings.Contains(c.Message, "vm1 blocked by ") ||
+		len(c.Members) != 3 {
 		t.Errorf("%+v", c)
 	}
 }

@@ -57,7 +57,7 @@ const (
 	otherFrames
 )
 
-// TestSpoofedSources has machines of each kind send from addresses that aren't theirs, of a neighbour, of nobody,
+// TestSpoofedSources has machines of each kind send from addresses that aren't theirs, of a neighbor, of nobody,
 // of another network. Nobody hears it, and the rule at the port counts it.
 func TestSpoofedSources(t *testing.T) {
 	kerneltest.RequireRoot(t)
@@ -92,7 +92,7 @@ func TestSpoofedSources(t *testing.T) {
 		guard   [4]string
 	}{
 		{"nobody's, in the subnet", "k", nobody, "vm1", dip("vm1"), edge},
-		{"a neighbour's that is let in", "k", dip("web1"), "z", dip("z"), edge},
+		{"a neighbor's that is let in", "k", dip("web1"), "z", dip("z"), edge},
 		{"the gateway's", "k", netip.MustParseAddr("10.0.0.1"), "vm1", dip("vm1"), edge},
 		{"to another subnet", "k", nobody, "near", dip("near"), edge},
 		{"to a leaf", "near", dip("web1"), "leaf", dip("leaf"), edge},

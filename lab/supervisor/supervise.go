@@ -31,7 +31,8 @@ func Supervise() error {
 	if err != nil {
 		return err
 	}
-	os.WriteFile("/proc/self/comm", []byte("lab"), 0) //nolint:errcheck // only what ps shows: it was started as /proc/self/exe
+	//nolint:errcheck // only what ps shows: it was started as /proc/self/exe
+	os.WriteFile("/proc/self/comm", []byte("lab"), 0)
 	d, err := build(conn, start)
 	if err != nil {
 		send(conn, progressMessage{Error: clientErrors.Of(err)})
@@ -148,11 +149,15 @@ func send(conn *os.File, m progressMessage) {
 	json.NewEncoder(conn).Encode(m) //nolint:errcheck // followStarter notices a starter that is gone
 }
 
-// isolate completes what the new namespaces began: no mount made here reaches the host, and /proc shows only the lab's processes.
+// isolate completes what the new namespaces began: no mount made here reaches the host, and /proc shows only the
+// lab's processes.
 func isolate(name string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		if errors.Is(err, unix.EINVAL) { // the only thing that can be wrong with /
-			err = fmt.Errorf("%w: / is no mount point, as in a chroot whose folder isn't bound to itself (mount --bind DIR DIR)", err)
+			err = fmt.Errorf(
+				"%w: / is no mount point, as in a chroot whose folder isn't bound to itself (mount --bind DIR DIR)",
+				err,
+			)
 		}
 		return fmt.Errorf("keep mounts from the host: %w", err)
 	}
@@ -168,8 +173,8 @@ func isolate(name string) error {
 // fileLimit suffices for some 100,000 namespaces with their sockets.
 const fileLimit = 1 << 20
 
-// raiseFileLimit lets only this process have many descriptors. The limit is set by a bare system call, as the Go runtime
-// would otherwise pass it on to programs, some of which close all descriptors up to it one by one.
+// raiseFileLimit lets only this process have many descriptors. The limit is set by a bare system call, as the Go
+// runtime would otherwise pass it on to programs, some of which close all descriptors up to it one by one.
 func raiseFileLimit() {
 	for _, limit := range []uint64{fileLimit, 0} {
 		var current unix.Rlimit

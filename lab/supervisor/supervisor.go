@@ -5,8 +5,9 @@
 // removes the lab. What is left then are files under [RunDir] and dangling symlinks in /run/netns; the next command
 // removes them ([Clean]).
 //
-// This package owns starting and stopping, the lock that makes a lab unique, the names of its namespaces, and the limits
-// of the machine. What a lab does is in package engine, which the supervisor joins with the emulator and with a server.
+// This package owns starting and stopping, the lock that makes a lab unique, the names of its namespaces, and the
+// limits of the machine. What a lab does is in package engine, which the supervisor joins with the emulator and with
+// a server.
 package supervisor
 
 import (
@@ -23,7 +24,8 @@ func RunDir() string {
 	return "/run/lab"
 }
 
-// netnsDir returns where iproute2 looks for named network namespaces: /run/netns, or with $VNETLAB_RUN a directory below that.
+// netnsDir returns where iproute2 looks for named network namespaces: /run/netns, or with $VNETLAB_RUN a directory
+// below that.
 func netnsDir() string {
 	if dir := os.Getenv("VNETLAB_RUN"); dir != "" {
 		return filepath.Join(dir, ".netns")

@@ -25,9 +25,9 @@ import (
 	"vnetlab/lab/labtest"
 )
 
-// TestNewConnectionsFollowChanges changes who is behind VIPs under 200 connections that talk: members come, go, fall ill and are deleted,
-// an access control list closes, deployments swap their VIPs. After each change new connections go where they should at once, and of
-// the old ones none is lost but those to the deleted machine.
+// TestNewConnectionsFollowChanges changes who is behind VIPs under 200 connections that talk: members come, go, fall
+// ill and are deleted, an access control list closes, deployments swap their VIPs. After each change new connections
+// go where they should at once, and of the old ones none is lost but those to the deleted machine.
 func TestNewConnectionsFollowChanges(t *testing.T) {
 	kerneltest.RequireRoot(t)
 	w := newTrafficLab(t)
@@ -43,7 +43,13 @@ func TestNewConnectionsFollowChanges(t *testing.T) {
 
 	all := []string{"web1", "web2", "web3", "web4"}
 	// By the namespaces that answer, whose ids stay.
-	blue, green := []string{"BlueWeb_IN_0", "BlueWeb_IN_1"}, []string{"roles.staging.GreenWeb_IN_0", "roles.staging.GreenWeb_IN_1"}
+	blue, green := []string{
+		"BlueWeb_IN_0",
+		"BlueWeb_IN_1",
+	}, []string{
+		"roles.staging.GreenWeb_IN_0",
+		"roles.staging.GreenWeb_IN_1",
+	}
 	w.reaches(shop, all...)
 	w.reaches(roles, blue...)
 	acl := func(rules ...lab.ACLRule) lab.Operation {
@@ -105,8 +111,14 @@ func TestNewConnectionsFollowChanges(t *testing.T) {
 			t.Errorf("a connection to %s is lost after %d exchanges: %v", c.member, c.exchanges, c.err)
 		}
 	}
-	t.Logf("%d changes while %d connections exchanged %d messages; %d to the deleted machine were lost; the longest wait for an answer was %v",
-		w.changes, len(connections), exchanges, lost, pause)
+	t.Logf(
+		"%d changes while %d connections exchanged %d messages; %d to the deleted machine were lost; the longest wait for an answer was %v",
+		w.changes,
+		len(connections),
+		exchanges,
+		lost,
+		pause,
+	)
 	if d, err := w.emulator.Diff(t.Context()); err != nil || len(d) > 0 {
 		t.Errorf("the kernel differs from what is wanted: %v, %v", d, err)
 	}
@@ -155,13 +167,29 @@ func newTrafficLab(t *testing.T) *trafficLab {
 	}
 	must(l.CreateHostedService(lab.HostedService{Name: "roles", Location: "West US"}))
 	for slot, name := range map[lab.Slot]string{lab.Production: "Blue", lab.Staging: "Green"} {
-		must(l.CreateDeployment("roles", lab.PackageDeployment{Name: name, Slot: slot, VirtualNetwork: "Net", Roles: []lab.Role{{
-			Name: name + "Web", InstanceCount: 2, Subnet: "a",
-			InputEndpoints: []lab.InputEndpoint{{Name: "In", Protocol: emu.TCP, Port: 80, LocalPort: trafficPort}},
-		}}}))
+		must(
+			l.CreateDeployment(
+				"roles",
+				lab.PackageDeployment{Name: name, Slot: slot, VirtualNetwork: "Net", Roles: []lab.Role{
+					{
+						Name:          name + "Web",
+						InstanceCount: 2,
+						Subnet:        "a",
+						InputEndpoints: []lab.InputEndpoint{
+							{Name: "In", Protocol: emu.TCP, Port: 80, LocalPort: trafficPort},
+						},
+					},
+				}},
+			),
+		)
 	}
 	w := &trafficLab{t: t, lab: l, compiled: new(compile.Compilation).Next(l), servers: map[string]*echoServer{}}
-	w.emulator, err = emulator.Start(t.Context(), w.compiled.Network, emulator.Options{Patience: kerneltest.Patience}, nil)
+	w.emulator, err = emulator.Start(
+		t.Context(),
+		w.compiled.Network,
+		emulator.Options{Patience: kerneltest.Patience},
+		nil,
+	)
 	must(err)
 	t.Cleanup(func() {
 		for _, s := range w.servers {
@@ -225,8 +253,8 @@ func (w *trafficLab) dial(to netip.AddrPort, timeout time.Duration) (net.Conn, e
 	return w.emulator.Dial(ctx, "laptop", emu.Target{Address: to.Addr(), Port: to.Port(), Protocol: emu.TCP})
 }
 
-// reaches checks that new connections reach the members, all of them and no other. The load balancer chooses by a hash of addresses and
-// ports: to miss one of five in 80 connections has a chance of one in ten million.
+// reaches checks that new connections reach the members, all of them and no other. The load balancer chooses by a
+// hash of addresses and ports: to miss one of five in 80 connections has a chance of one in ten million.
 func (w *trafficLab) reaches(vip netip.AddrPort, members ...string) {
 	w.t.Helper()
 	found := map[string]bool{}

@@ -49,8 +49,8 @@ type Running struct {
 	conn  *os.File      // to the supervisor; open as long as it is in the foreground
 }
 
-// The messages between the process that starts a lab and its supervisor, as JSON on a socket that is the supervisor's descriptor
-// startSocket. The supervisor ends when the socket closes before it has read the confirmation, so a lab is
+// The messages between the process that starts a lab and its supervisor, as JSON on a socket that is the supervisor's
+// descriptor startSocket. The supervisor ends when the socket closes before it has read the confirmation, so a lab is
 // either complete and known to whoever asked for it, or gone.
 type (
 	startMessage struct {
@@ -74,8 +74,8 @@ const (
 	startSocket
 )
 
-// Up starts a lab and returns when every service in it listens. A file that is wrong is an error before anything is done. When ctx ends,
-// or anything else goes wrong, the lab is gone without a trace before Up returns.
+// Up starts a lab and returns when every service in it listens. A file that is wrong is an error before anything is
+// done. When ctx ends, or anything else goes wrong, the lab is gone without a trace before Up returns.
 func Up(ctx context.Context, req UpRequest) (*Running, error) {
 	loaded, err := req.File.Load(labfile.Options{Real: req.Real})
 	if err != nil {
@@ -85,7 +85,11 @@ func Up(ctx context.Context, req UpRequest) (*Running, error) {
 		return nil, err // here, where nothing has been done yet
 	}
 	if os.Geteuid() != 0 {
-		return nil, &api.Error{Code: api.PrivilegesNeeded, Message: "starting a lab needs root: it makes network namespaces", Lacking: true}
+		return nil, &api.Error{
+			Code:    api.PrivilegesNeeded,
+			Message: "starting a lab needs root: it makes network namespaces",
+			Lacking: true,
+		}
 	}
 	if err := CheckProcesses(LabProcesses); err != nil {
 		return nil, err
@@ -153,7 +157,12 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	err = l.write(r.PID)
 	if err == nil {
 		err = r.build(ctx, startMessage{
-			Name: l.name, File: req.File.File(), Real: req.Real, Foreground: req.Foreground, ListenTimeout: req.ListenTimeout, HostPID: r.PID,
+			Name:          l.name,
+			File:          req.File.File(),
+			Real:          req.Real,
+			Foreground:    req.Foreground,
+			ListenTimeout: req.ListenTimeout,
+			HostPID:       r.PID,
 		}, req.Report)
 	}
 	if err == nil {
@@ -167,24 +176,45 @@ func start(ctx context.Context, l *lock, req UpRequest) (*Running, error) {
 	conn.Close()
 	goneErr := kernel.WaitUntilGone(context.WithoutCancel(ctx))
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("starting lab %s was interrupted; nothing is left of it: %w", l.name, errors.Join(ctx.Err(), goneErr))
+		return nil, fmt.Errorf(
+			"starting lab %s was interrupted; nothing is left of it: %w",
+			l.name,
+			errors.Join(ctx.Err(), goneErr),
+		)
 	}
 	log, _ := os.ReadFile(logPath)
 	switch {
 	case !errors.Is(err, io.EOF):
 	case diedOfLimits(string(log)):
-		err = &api.Error{Message: fmt.Sprintf("the supervisor of lab %s could start no more threads", l.name), Hint: LimitHint(unix.EAGAIN), Lacking: true}
+		err = &api.Error{
+			Message: fmt.Sprintf("the supervisor of lab %s could start no more threads", l.name),
+			Hint:    LimitHint(unix.EAGAIN),
+			Lacking: true,
+		}
 	case killedForMemory(r.PID):
-		err = &api.Error{Message: fmt.Sprintf("the kernel killed the supervisor of lab %s for want of memory while it was building", l.name), Lacking: true}
+		err = &api.Error{
+			Message: fmt.Sprintf(
+				"the kernel killed the supervisor of lab %s for want of memory while it was building",
+				l.name,
+			),
+			Lacking: true,
+		}
 	default:
-		err = fmt.Errorf("the supervisor of lab %s ended while it was building: %w%s", l.name, r.err, lastLines(string(log)))
+		err = fmt.Errorf(
+			"the supervisor of lab %s ended while it was building: %w%s",
+			l.name,
+			r.err,
+			lastLines(string(log)),
+		)
 	}
 	return nil, errors.Join(err, goneErr)
 }
 
-// build tells the supervisor what to build, follows it and confirms the end. It returns io.EOF when the supervisor dies.
+// build tells the supervisor what to build, follows it and confirms the end. It returns io.EOF when the supervisor
+// dies.
 func (r *Running) build(ctx context.Context, start startMessage, report func(emulator.Progress)) error {
-	stop := context.AfterFunc(ctx, func() { r.conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a socket has deadlines
+	//nolint:errcheck // a socket has deadlines
+	stop := context.AfterFunc(ctx, func() { r.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	out, in := json.NewEncoder(r.conn), json.NewDecoder(r.conn)
 	if err := out.Encode(start); err != nil {
@@ -221,7 +251,10 @@ func (r *Running) Wait(ctx context.Context) error {
 	}
 	if r.err != nil {
 		if killedForMemory(r.PID) {
-			return &api.Error{Message: fmt.Sprintf("the kernel killed the supervisor of lab %s for want of memory", r.Name), Lacking: true}
+			return &api.Error{
+				Message: fmt.Sprintf("the kernel killed the supervisor of lab %s for want of memory", r.Name),
+				Lacking: true,
+			}
 		}
 		return fmt.Errorf("the supervisor of lab %s ended: %w", r.Name, r.err)
 	}

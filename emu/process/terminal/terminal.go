@@ -181,7 +181,10 @@ func copyInput(stdin, master *os.File) (stop func(), err error) {
 		defer close(done)
 		buf := make([]byte, 4096)
 		for {
-			fds := []unix.PollFd{{Fd: int32(stdin.Fd()), Events: unix.POLLIN}, {Fd: int32(wake[0]), Events: unix.POLLIN}}
+			fds := []unix.PollFd{
+				{Fd: int32(stdin.Fd()), Events: unix.POLLIN},
+				{Fd: int32(wake[0]), Events: unix.POLLIN},
+			}
 			_, err := unix.Poll(fds, -1)
 			switch {
 			case errors.Is(err, unix.EINTR):

@@ -88,7 +88,11 @@ func (u *user) types(keys, expect string) {
 // in a mode that isn't the shell's, and what is shown later may be taken for the answer to the next keys.
 func (u *user) runs(keys, expect string) {
 	u.t.Helper()
-	u.waitsAfter(keys, expect, func(seen string) bool { return strings.Contains(seen, expect) && strings.HasSuffix(seen, prompt) })
+	u.waitsAfter(
+		keys,
+		expect,
+		func(seen string) bool { return strings.Contains(seen, expect) && strings.HasSuffix(seen, prompt) },
+	)
 }
 
 const prompt = "$ "
@@ -130,11 +134,22 @@ func sitDown(t *testing.T, in *process.Instance, argv ...string) (*user, func() 
 	}
 	done := make(chan result, 1)
 	go func() {
-		exit, err := run(screen, screen, screen, in.OpenTerminal, func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
-			return in.Exec(t.Context(), process.Command{
-				Argv: argv, Env: []string{"TERM=dumb", "PS1=" + prompt, u.mark}, Stdin: stdin, Stdout: stdout, Stderr: stderr, Terminal: isTerminal,
-			})
-		})
+		exit, err := run(
+			screen,
+			screen,
+			screen,
+			in.OpenTerminal,
+			func(stdin, stdout, stderr *os.File, isTerminal bool) (int, error) {
+				return in.Exec(t.Context(), process.Command{
+					Argv:     argv,
+					Env:      []string{"TERM=dumb", "PS1=" + prompt, u.mark},
+					Stdin:    stdin,
+					Stdout:   stdout,
+					Stderr:   stderr,
+					Terminal: isTerminal,
+				})
+			},
+		)
 		done <- result{exit, err}
 	}()
 	return u, func() (int, error) {
@@ -177,7 +192,11 @@ func TestJobControl(t *testing.T) {
 			u.types("line\r", "line\r\nline\r\n")
 			u.runs("\x04", "") // Ctrl-D
 			u.types(`until [ "$(stty size)" = "11 22" ]; do sleep 0.01; done; echo re''sized`+"\r", "re''sized\r\n")
-			if err := unix.IoctlSetWinsize(int(u.keys.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 11, Col: 22}); err != nil {
+			if err := unix.IoctlSetWinsize(
+				int(u.keys.Fd()),
+				unix.TIOCSWINSZ,
+				&unix.Winsize{Row: 11, Col: 22},
+			); err != nil {
 				t.Fatal(err)
 			}
 			// The kernel sends the signal to who has the terminal as the controlling one, which a test has not.

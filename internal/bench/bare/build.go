@@ -113,7 +113,12 @@ func (s *space) create() error {
 			sysctls["ipv4/ip_forward"] = "1"
 		}
 		for key, value := range sysctls {
-			if err := os.WriteFile(filepath.Join("/proc/sys/net", key), []byte(value), 0o644); err != nil && !errors.Is(err, os.ErrNotExist) {
+			if err := os.WriteFile(
+				filepath.Join("/proc/sys/net", key),
+				[]byte(value),
+				0o644,
+			); err != nil &&
+				!errors.Is(err, os.ErrNotExist) {
 				return err
 			}
 		}
@@ -254,11 +259,16 @@ func (s *space) finish() error {
 			LinkIndex: index[n.Device], Family: unix.AF_INET, State: netlink.NUD_PERMANENT,
 			IP: n.Address.AsSlice(), HardwareAddr: n.MAC[:],
 		}); err != nil {
-			return fmt.Errorf("neighbour %s: %w", n.Address, err)
+			return fmt.Errorf("neighbor %s: %w", n.Address, err)
 		}
 	}
 	for _, r := range s.want.Routes {
-		route := &netlink.Route{LinkIndex: index[r.Device], Dst: ipNet(r.Destination), Gw: r.Gateway.AsSlice(), Scope: netlink.SCOPE_LINK}
+		route := &netlink.Route{
+			LinkIndex: index[r.Device],
+			Dst:       ipNet(r.Destination),
+			Gw:        r.Gateway.AsSlice(),
+			Scope:     netlink.SCOPE_LINK,
+		}
 		if r.Gateway.IsValid() {
 			route.Scope = netlink.SCOPE_UNIVERSE
 		}

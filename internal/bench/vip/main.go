@@ -99,8 +99,16 @@ func measure(ctx context.Context, runs int, haproxy string, counts []int) (rows 
 		if err != nil {
 			return nil, err
 		}
-		paths = append(paths, path{fmt.Sprintf("vip %d", n), w.outside, w.vip},
-			path{fmt.Sprintf("inside vip %d", n), w.inside, w.vip}, path{fmt.Sprintf("inside direct %d", n), w.inside, w.dip})
+		paths = append(
+			paths,
+			path{fmt.Sprintf("vip %d", n), w.outside, w.vip},
+			path{
+				fmt.Sprintf("inside vip %d", n),
+				w.inside,
+				w.vip,
+			},
+			path{fmt.Sprintf("inside direct %d", n), w.inside, w.dip},
+		)
 		if haproxy == "" {
 			continue
 		}
@@ -139,14 +147,34 @@ func measure(ctx context.Context, runs int, haproxy string, counts []int) (rows 
 					toFewest = medianRatio(vip, fewest)
 				}
 				return Row{
-					ToFewest: toFewest,
-					From:     from, Endpoints: n, Figure: figure, VIP: median(vip), Direct: median(direct), HAProxy: median(haproxy),
-					ToDirect: medianRatio(vip, direct), ToHAProxy: medianRatio(vip, haproxy),
+					ToFewest:  toFewest,
+					From:      from,
+					Endpoints: n,
+					Figure:    figure,
+					VIP:       median(vip),
+					Direct:    median(direct),
+					HAProxy:   median(haproxy),
+					ToDirect:  medianRatio(vip, direct),
+					ToHAProxy: medianRatio(vip, haproxy),
 				}
 			}
-			rows = append(rows,
-				row("internet", all[name("vip")][figure], all[fmt.Sprintf("vip %d", counts[0])][figure], all["direct"][figure], all[name("haproxy")][figure]),
-				row("instance", all[name("inside vip")][figure], all[fmt.Sprintf("inside vip %d", counts[0])][figure], all[name("inside direct")][figure], nil))
+			rows = append(
+				rows,
+				row(
+					"internet",
+					all[name("vip")][figure],
+					all[fmt.Sprintf("vip %d", counts[0])][figure],
+					all["direct"][figure],
+					all[name("haproxy")][figure],
+				),
+				row(
+					"instance",
+					all[name("inside vip")][figure],
+					all[fmt.Sprintf("inside vip %d", counts[0])][figure],
+					all[name("inside direct")][figure],
+					nil,
+				),
+			)
 		}
 	}
 	return rows, nil

@@ -107,22 +107,41 @@ func newLab(endpoints int) (*lab.Lab, error) {
 		l.CreateVirtualNetwork(lab.VirtualNetwork{
 			Name: "net", Location: lab.Locations[0], AddressSpace: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
 			Subnets: []lab.Subnet{
-				{Name: "a", AddressPrefix: netip.MustParsePrefix("10.0.0.0/20")}, {Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.16.0/24")},
+				{
+					Name:          "a",
+					AddressPrefix: netip.MustParsePrefix("10.0.0.0/20"),
+				},
+				{Name: "b", AddressPrefix: netip.MustParsePrefix("10.0.16.0/24")},
 			},
 		}),
 		l.CreateInternetHost(lab.InternetHost{Name: outsideName}),
 	}
 	for made := 0; made < endpoints; made += perService {
 		name := fmt.Sprintf("service%d", made/perService)
-		vm := lab.VirtualMachine{Name: fmt.Sprintf("vm%d", made/perService), OS: lab.Linux, Subnet: "a", Firewall: []lab.GuestFirewallRule{{Rule: firewall}}}
+		vm := lab.VirtualMachine{
+			Name:     fmt.Sprintf("vm%d", made/perService),
+			OS:       lab.Linux,
+			Subnet:   "a",
+			Firewall: []lab.GuestFirewallRule{{Rule: firewall}},
+		}
 		for i := range min(perService, endpoints-made) {
 			port := uint16(firstPort + i)
-			vm.Endpoints = append(vm.Endpoints, lab.Endpoint{Name: fmt.Sprintf("e%d", i), PublicPort: port, LocalPort: port})
+			vm.Endpoints = append(
+				vm.Endpoints,
+				lab.Endpoint{Name: fmt.Sprintf("e%d", i), PublicPort: port, LocalPort: port},
+			)
 		}
-		errs = append(errs, l.CreateHostedService(lab.HostedService{Name: name, Location: lab.Locations[0], VirtualNetwork: "net"}), l.AddVirtualMachine(name, vm))
+		errs = append(
+			errs,
+			l.CreateHostedService(lab.HostedService{Name: name, Location: lab.Locations[0], VirtualNetwork: "net"}),
+			l.AddVirtualMachine(name, vm),
+		)
 	}
-	errs = append(errs, l.CreateHostedService(lab.HostedService{Name: "clients", Location: lab.Locations[0], VirtualNetwork: "net"}),
-		l.AddVirtualMachine("clients", lab.VirtualMachine{Name: insideName, OS: lab.Linux, Subnet: "b"}))
+	errs = append(
+		errs,
+		l.CreateHostedService(lab.HostedService{Name: "clients", Location: lab.Locations[0], VirtualNetwork: "net"}),
+		l.AddVirtualMachine("clients", lab.VirtualMachine{Name: insideName, OS: lab.Linux, Subnet: "b"}),
+	)
 	return l, errors.Join(errs...)
 }
 
@@ -133,7 +152,11 @@ func run(ctx context.Context, l *lab.Lab, network *emu.Network) (*world, error) 
 		return nil, err
 	}
 	vm := l.Instances()[0]
-	w := &world{kernel: state, dip: netip.AddrPortFrom(vm.DIP, firstPort), vip: netip.AddrPortFrom(l.Deployment(vm).VIP, firstPort)}
+	w := &world{
+		kernel: state,
+		dip:    netip.AddrPortFrom(vm.DIP, firstPort),
+		vip:    netip.AddrPortFrom(l.Deployment(vm).VIP, firstPort),
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return w, err
@@ -196,7 +219,9 @@ func (w *world) start(namespace string, cmd *exec.Cmd) (io.Writer, io.Reader, er
 // startHAProxy has HAProxy do the work of the edge for all endpoints of a lab.
 func (w *world) startHAProxy(l *lab.Lab, program string) error {
 	var b strings.Builder
-	b.WriteString("global\n  maxconn 4000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n")
+	b.WriteString(
+		"global\n  maxconn 4000\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n",
+	)
 	for _, d := range l.Deployments() {
 		for _, f := range d.Frontends() {
 			fmt.Fprintf(&b, "listen %s-%s\n  bind %s:%d\n", d.Service, f.Name, f.Address, f.PublicPort)
@@ -215,6 +240,9 @@ func (w *world) startHAProxy(l *lab.Lab, program string) error {
 		return err
 	}
 	// HAProxy takes no notice of its standard input; the shell ends it.
-	_, _, err = w.start(rules.NetworkEdgeName("net"), exec.Command("/bin/sh", "-c", `"$0" -db -q -f "$1" & cat; kill $!; wait || :`, program, config))
+	_, _, err = w.start(
+		rules.NetworkEdgeName("net"),
+		exec.Command("/bin/sh", "-c", `"$0" -db -q -f "$1" & cat; kill $!; wait || :`, program, config),
+	)
 	return err
 }
