@@ -15,7 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// A reader types what stands in the README files: every line of their blocks of shell is run, in order and in one
+// A reader types what stands in the documents: every line of their blocks of shell is run, in order and in one
 // folder. A block of YAML whose first line is a comment with a file name is that file.
 func TestDocumentation(t *testing.T) {
 	requireRoot(t)
@@ -24,7 +24,13 @@ func TestDocumentation(t *testing.T) {
 	if err != nil || len(lessons) == 0 {
 		t.Fatalf("no lessons: %v", err)
 	}
-	for _, path := range append(lessons, filepath.Join(top, "README.md")) {
+	documents, err := filepath.Glob(filepath.Join(top, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents = append(documents, filepath.Join(top, "README.md"), filepath.Join(top, "CONTRIBUTING.md"),
+		filepath.Join(top, "SECURITY.md"))
+	for _, path := range append(lessons, documents...) {
 		text, err := os.ReadFile(path)
 		if os.IsNotExist(err) && !strings.Contains(path, "scenarios") {
 			continue // of the tree, which a package of the sources may lack
@@ -44,6 +50,7 @@ func TestDocumentation(t *testing.T) {
 var notRun = map[string]string{
 	"git clone":               "the network",
 	"cd ":                     "follows git clone",
+	"make":                    "builds and tests the tree, which runs this test",
 	"sudo scripts/quickstart": "installs packages",
 	"sudo scripts/test":       "runs this test",
 	"sudo scripts/bench":      "takes minutes",
