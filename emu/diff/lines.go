@@ -76,8 +76,8 @@ func longestShared(a, b []string) [][]int32 {
 		rows[i] = cells[i*(len(b)+1):][:len(b)+1]
 	}
 	for i, v := range slices.Backward(a) {
-		for j := len(b) - 1; j >= 0; j-- {
-			if v == b[j] {
+		for j, w := range slices.Backward(b) {
+			if v == w {
 				rows[i][j] = rows[i+1][j+1] + 1
 			} else {
 				rows[i][j] = max(rows[i+1][j], rows[i][j+1])
