@@ -1,7 +1,7 @@
 # The usual targets; the work is done by scripts/ and the go command. `make help` lists them.
 
 GO ?= go
-LINT = $(GO) tool -modfile=internal/tools/go.mod golangci-lint
+LINT = GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint $(GO) tool -modfile=internal/tools/go.mod golangci-lint
 # Packages whose golden files `make update` rewrites.
 GOLDEN = $$($(GO) list -f '{{.Dir}}' ./... | xargs -I{} grep -lsr --include='*_test.go' 'flag.Bool("update"' {} | xargs -n1 dirname | sort -u)
 
